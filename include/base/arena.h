@@ -1,0 +1,34 @@
+/*
+ * Arenas: memory with one owner and one end.
+ *
+ * A module that loads something (a model's tensor table, a vocabulary, a data index) takes all its memory from
+ * one arena and releases it in one call. Blocks are zeroed, aligned to ARENA_ALIGN bytes (a cache line, enough
+ * for any vector load), and stay where they are until the arena is released. Not thread-safe.
+ */
+#ifndef MPILORA_BASE_ARENA_H
+#define MPILORA_BASE_ARENA_H
+
+#include <stddef.h>
+
+#include "base/err.h"
+
+#define ARENA_ALIGN 64
+
+struct arena_chunk;
+
+struct arena {
+    struct arena_chunk *chunks; /* newest first; NULL when empty: `struct arena a = {0}` is ready for use */
+    size_t total;               /* bytes handed out */
+};
+
+/* `count` elements of `size` bytes, zeroed; NULL with ERR_MEMORY on overflow or when memory is short.
+ * `what` names the thing in the message. count 0 gives a valid, unusable pointer. */
+void *arena_alloc(struct arena *a, size_t count, size_t size, const char *what, struct err *e);
+
+/* A zero-terminated copy of `length` bytes. */
+char *arena_strndup(struct arena *a, const char *text, size_t length, struct err *e);
+
+/* Frees everything; the arena is empty and may be used again. */
+void arena_release(struct arena *a);
+
+#endif

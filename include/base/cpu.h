@@ -1,0 +1,25 @@
+/*
+ * The processor: which instruction sets it has, how many cores this process may use, memory in use.
+ */
+#ifndef MPILORA_BASE_CPU_H
+#define MPILORA_BASE_CPU_H
+
+#include <stddef.h>
+
+/* Instruction set paths that kernels are compiled for, best last. */
+enum cpu_isa { CPU_PORTABLE, CPU_AVX2, CPU_AVX512 };
+
+enum cpu_isa cpu_isa_best(void); /* MPILORA_ISA=portable|avx2|avx512 lowers it, for tests */
+const char *cpu_isa_name(enum cpu_isa isa);
+const char *cpu_model_name(void); /* as /proc/cpuinfo has it */
+
+/* Cores that this process may run on: its affinity mask cut by the cgroup CPU quota; at least 1. */
+int cpu_usable_cores(void);
+
+/* Resident and peak resident bytes of this process. */
+size_t cpu_memory_resident(void);
+size_t cpu_memory_peak(void);
+
+double cpu_seconds(void); /* monotonic clock */
+
+#endif

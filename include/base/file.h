@@ -1,0 +1,50 @@
+/*
+ * Files: mapped for reading, replaced atomically when written, hashed.
+ */
+#ifndef MPILORA_BASE_FILE_H
+#define MPILORA_BASE_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/str.h"
+
+struct file_map {
+    const unsigned char *data; /* NULL for an empty file */
+    size_t size;
+};
+
+/* Maps a regular file read-only (shared pages: ranks of one node share them). ERR_IO names the path. */
+enum err_code file_map_open(struct file_map *map, const char *path, struct err *e);
+void file_map_close(struct file_map *map);
+
+/* Whole file into `out` (cleared first); refuses files over `limit` bytes with ERR_FORMAT. */
+enum err_code file_read_all(struct str *out, const char *path, size_t limit, struct err *e);
+
+/* Replaces `path` with these bytes: written beside it, fsynced, renamed, folder fsynced. */
+enum err_code file_write_atomic(const char *path, const void *bytes, size_t length, struct err *e);
+
+/* fsync of a closed file, then rename to its final name, then fsync of the folder. */
+enum err_code file_commit(const char *temporary, const char *path, struct err *e);
+
+enum err_code file_make_folders(const char *path, struct err *e); /* like mkdir -p */
+bool file_exists(const char *path);
+bool file_is_folder(const char *path);
+
+/* path = "folder/name"; ERR_USAGE if it does not fit. */
+enum err_code file_join(char *path, size_t size, const char *folder, const char *name, struct err *e);
+
+/* XXH3-128 of the bytes of a file, as 32 lower-case hexadecimal digits and a zero. */
+#define FILE_HASH_SIZE 33
+enum err_code file_hash(char hash[FILE_HASH_SIZE], const char *path, struct err *e);
+
+/* The same over bytes in memory, and over a growing stream. */
+struct file_hasher;
+void file_hash_bytes(char hash[FILE_HASH_SIZE], const void *bytes, size_t length);
+struct file_hasher *file_hasher_open(struct err *e);
+void file_hasher_add(struct file_hasher *h, const void *bytes, size_t length);
+void file_hasher_finish(struct file_hasher *h, char hash[FILE_HASH_SIZE]); /* frees h */
+
+#endif

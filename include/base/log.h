@@ -1,0 +1,26 @@
+/*
+ * What the program says to a person, on stderr: notes and warnings, once per run (not once a rank), with a
+ * progress line in place on a terminal. Results that a command exists to print go to stdout, not through here.
+ */
+#ifndef MPILORA_BASE_LOG_H
+#define MPILORA_BASE_LOG_H
+
+#include <stdbool.h>
+
+/* Only a speaking process prints notes and warnings; rank 0 speaks. Default: true. */
+void log_set_speaking(bool speaking);
+
+void log_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2))); /* "warning: ..." */
+
+/* Always printed, whoever calls: "mpilora: ..." */
+void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* True when stderr is a terminal that can redraw a line. */
+bool log_is_terminal(void);
+
+/* Redraws the progress line (terminal only; otherwise nothing). The next note clears it first. */
+void log_progress(const char *line);
+void log_progress_end(void);
+
+#endif
