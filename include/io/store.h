@@ -1,0 +1,75 @@
+/*
+ * A model on disk, whatever its container: a Hugging Face folder (config.json, one safetensors file or shards with
+ * an index) or a GGUF file. Tensors are mapped, not read; their bytes are borrowed until the store is closed.
+ */
+#ifndef MPILORA_IO_STORE_H
+#define MPILORA_IO_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "io/gguf.h"
+#include "io/json.h"
+#include "math/dtype.h"
+
+enum store_kind { STORE_HF, STORE_GGUF };
+
+#define STORE_MAX_DIMS 4
+
+struct store_tensor {
+    const char *name; /* as in the container: "model.layers.0.self_attn.q_proj.weight", "blk.0.attn_q.weight" */
+    enum dtype type;
+    int dims;
+    uint64_t shape[STORE_MAX_DIMS]; /* outermost first, as PyTorch prints it: [out, in] for a linear layer */
+    uint64_t elements;
+    const void *data;
+    size_t bytes;
+    const char *file; /* path of the file that holds it */
+};
+
+struct store {
+    enum store_kind kind;
+    const char *path;       /* as given, without a trailing slash */
+    struct arena arena;
+    struct store_tensor *tensors; /* sorted by name */
+    size_t tensor_count;
+    struct json *config;           /* HF: config.json, else NULL */
+    struct json *generation_config; /* HF: generation_config.json if there, else NULL */
+    struct json *tokenizer_config;  /* HF: tokenizer_config.json if there, else NULL */
+    struct gguf *gguf;              /* GGUF: header and keys, else NULL */
+    struct file_map *maps;
+    const char **files; /* paths of the weight files, in order */
+    size_t file_count;
+    char hash[FILE_HASH_SIZE]; /* content of config and weights, see store_hash(); empty until asked for */
+};
+
+/* Opens `path`. A folder without config.json, an index that names a missing shard, a tensor that overlaps another or
+ * runs past its file, a tensor type that is not in dtype.def, a pickled checkpoint (pytorch_model.bin): all are
+ * refused by name. */
+enum err_code store_open(struct store *s, const char *path, struct err *e);
+void store_close(struct store *s); /* a zeroed or closed store is fine */
+
+/* NULL when there is no such tensor. */
+const struct store_tensor *store_find(const struct store *s, const char *name);
+
+/* Hash of the base: XXH3-128 over config.json (HF only) and every weight file's content, in order. Names and places
+ * of files do not enter. Computed once, kept in s->hash. */
+enum err_code store_hash(struct store *s, struct err *e);
+
+/* A PEFT adapter's tensors: one safetensors file by itself (no config.json). */
+enum err_code store_open_safetensors(struct store *s, const char *file, struct err *e);
+
+/* Writes a safetensors file atomically: F32 tensors, in the order given, __metadata__ {"format":"pt"}. */
+struct store_output {
+    const char *name;
+    uint64_t shape[2];
+    const float *data;
+};
+enum err_code store_write_safetensors(const char *path, const struct store_output *tensors, size_t count,
+                                      struct err *e);
+
+#endif

@@ -1,0 +1,49 @@
+/*
+ * Element types of tensors on disk and in memory: one table.
+ *
+ * Plain types have 1 element per block. Quantised types are GGUF's: `block_elements` numbers share one block of
+ * `block_bytes` bytes; a row's length must be a multiple of block_elements.
+ */
+#ifndef MPILORA_MATH_DTYPE_H
+#define MPILORA_MATH_DTYPE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+enum dtype {
+#define DTYPE(code, name, safetensors, ggml, elements, bytes) DTYPE_##code,
+#include "math/dtype.def"
+#undef DTYPE
+    DTYPE_COUNT
+};
+
+struct dtype_info {
+    const char *name;        /* "f32", "q4_1", ... */
+    const char *safetensors; /* "F32", or NULL where safetensors has no such type */
+    int ggml;                /* type number in GGUF, or -1 */
+    size_t block_elements, block_bytes;
+};
+
+const struct dtype_info *dtype_info(enum dtype type);
+
+/* DTYPE_COUNT when there is no such type. */
+enum dtype dtype_from_safetensors(const char *name);
+enum dtype dtype_from_ggml(uint32_t number);
+
+/* Name that GGUF knows a type number by, also of types that are not read here (for the refusal); "?" if unknown. */
+const char *dtype_ggml_name(uint32_t number);
+
+/* Bytes of `elements` numbers; ERR_FORMAT if they do not fill whole blocks or the product overflows. */
+enum err_code dtype_bytes(size_t *bytes, enum dtype type, uint64_t elements, struct err *e);
+
+/* out[0..count) = the numbers at `in` as f32; count is a multiple of block_elements. Plain reference code. */
+void dtype_to_f32(float *out, enum dtype type, const void *in, size_t count);
+
+float dtype_f16_to_f32(uint16_t bits);
+float dtype_bf16_to_f32(uint16_t bits);
+uint16_t dtype_f32_to_f16(float x);  /* round to nearest even */
+uint16_t dtype_f32_to_bf16(float x); /* round to nearest even, NaN stays NaN */
+
+#endif
