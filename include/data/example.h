@@ -1,0 +1,50 @@
+/*
+ * One line of training data -> one example: token ids and which of them carry loss.
+ *
+ * {"text"}                   ids of the text with the post-processor's special tokens, then EOS; every token but
+ *                            the first is supervised.
+ * {"prompt","completion"}    each tokenised by itself without post-processing, joined, then EOS; the completion's
+ *                            tokens and EOS are supervised.
+ * {"messages":[{"role","content"}]}  the chat template's rendering; a token is supervised when it lies wholly inside
+ *                            an assistant's content or is the end-of-turn token behind it.
+ * train_on_prompt supervises every token but the first in all three.
+ */
+#ifndef MPILORA_DATA_EXAMPLE_H
+#define MPILORA_DATA_EXAMPLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "data/chat.h"
+#include "data/tokenizer.h"
+
+struct example {
+    int32_t *tokens;     /* [count] */
+    uint8_t *supervised; /* [count]; token i is predicted from token i - 1, so supervised[0] is 0 */
+    size_t count, capacity;
+    size_t supervised_count;
+    bool truncated;
+};
+
+struct example_options {
+    size_t max_length;
+    bool train_on_prompt;
+};
+
+void example_release(struct example *ex);
+
+/* Scratch memory for one thread; zero-initialise, example_scratch_release(). */
+struct example_scratch {
+    struct ids ids, more;
+    struct str text;
+};
+void example_scratch_release(struct example_scratch *s);
+
+/* Parses one line (without its line end). ERR_DATA with the reason alone: the caller knows file and line.
+ * Examples over max_length are cut at the end; one without a supervised token left is ERR_DATA. */
+enum err_code example_parse(struct example *ex, struct example_scratch *scratch, const struct tokenizer *t,
+                            const char *line, size_t length, const struct example_options *options, struct err *e);
+
+#endif
