@@ -1,6 +1,10 @@
 /*
  * JSON values, over jansson. Errors name the file (or `where`) and the line; duplicate keys are refused.
  * A value borrowed from a document lives as long as the document. Strings are UTF-8; U+0000 is refused.
+ * Integers are 64-bit; a longer one ("model_max_length": 1000000000000000019884624838656) reads as a real.
+ *
+ * jansson's own functions share the prefix json_, and the linker would let ours replace them inside the library:
+ * hence json_kind, json_text and json_number where one might expect json_type, json_string and json_real.
  */
 #ifndef MPILORA_IO_JSON_H
 #define MPILORA_IO_JSON_H
@@ -15,25 +19,46 @@
 struct json;       /* an owned document */
 struct json_value; /* a value inside one; never freed by its user */
 
-enum json_type { JSON_NONE, JSON_NULL, JSON_BOOL, JSON_INT, JSON_REAL, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
+enum json_kind {
+    JSON_KIND_NONE, /* no value at all: the kind of NULL */
+    JSON_KIND_NULL,
+    JSON_KIND_BOOL,
+    JSON_KIND_INT,
+    JSON_KIND_REAL,
+    JSON_KIND_STRING,
+    JSON_KIND_ARRAY,
+    JSON_KIND_OBJECT
+};
 
+/* ERR_IO when the file cannot be read; ERR_FORMAT when it is over `limit` bytes or not JSON. `where` (a path, or
+ * "data.jsonl:17") stands in front of messages. Any value may be the root. Safe in several threads at once. */
 enum err_code json_open_file(struct json **doc, const char *path, size_t limit, struct err *e);
 enum err_code json_open_bytes(struct json **doc, const char *bytes, size_t length, const char *where, struct err *e);
 void json_close(struct json *doc); /* NULL is fine */
 const struct json_value *json_root(const struct json *doc);
 
-/* Reading. All accept v == NULL and answer JSON_NONE / NULL / 0 / the given default. */
-enum json_type json_type(const struct json_value *v);
-const char *json_type_name(const struct json_value *v); /* "object", ..., "nothing" */
+/* Reading. All accept v == NULL and answer JSON_KIND_NONE / NULL / 0 / the given default. */
+enum json_kind json_kind(const struct json_value *v);
+const char *json_kind_name(const struct json_value *v); /* "object", ..., "nothing" */
 const struct json_value *json_get(const struct json_value *object, const char *key);
 size_t json_count(const struct json_value *array_or_object);
 const struct json_value *json_at(const struct json_value *array, size_t index);
-const char *json_key_at(const struct json_value *object, size_t index, const struct json_value **value);
 bool json_bool(const struct json_value *v, bool otherwise);
 int64_t json_int(const struct json_value *v, int64_t otherwise);
-double json_real(const struct json_value *v, double otherwise); /* integers too */
-const char *json_string(const struct json_value *v);            /* NULL if not a string */
-size_t json_string_length(const struct json_value *v);
+double json_number(const struct json_value *v, double otherwise); /* real or integer */
+const char *json_text(const struct json_value *v);                /* NULL if not a string */
+size_t json_text_length(const struct json_value *v);
+
+/* The members of an object, in the order of the file, each in constant time:
+ *     for (struct json_member m = json_first(object); m.key; m = json_next(m))
+ * No members (and no error) if the value is not an object. */
+struct json_member {
+    const char *key; /* NULL after the last */
+    const struct json_value *value;
+    const struct json_value *object;
+};
+struct json_member json_first(const struct json_value *object);
+struct json_member json_next(struct json_member m);
 
 /* Writing: appends one JSON string, quoted and escaped, and a number that reads back as the same double
  * (non-finite numbers become null). */
