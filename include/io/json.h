@@ -3,8 +3,9 @@
  * A value borrowed from a document lives as long as the document. Strings are UTF-8; U+0000 is refused.
  * Integers are 64-bit; a longer one ("model_max_length": 1000000000000000019884624838656) reads as a real.
  *
- * jansson's own functions share the prefix json_, and the linker would let ours replace them inside the library:
- * hence json_kind, json_text and json_number where one might expect json_type, json_string and json_real.
+ * jansson's own functions share the prefix json_, and the linker would let ours replace them inside the
+ * library: hence json_kind, json_text and json_number where one might expect json_type, json_string and
+ * json_real.
  */
 #ifndef MPILORA_IO_JSON_H
 #define MPILORA_IO_JSON_H
@@ -30,10 +31,12 @@ enum json_kind {
     JSON_KIND_OBJECT
 };
 
-/* ERR_IO when the file cannot be read; ERR_FORMAT when it is over `limit` bytes or not JSON. `where` (a path, or
- * "data.jsonl:17") stands in front of messages. Any value may be the root. Safe in several threads at once. */
+/* ERR_IO when the file cannot be read; ERR_FORMAT when it is over `limit` bytes or not JSON. `where` (a path,
+ * or "data.jsonl:17") stands in front of messages. Any value may be the root. Safe in several threads at
+ * once. */
 enum err_code json_open_file(struct json **doc, const char *path, size_t limit, struct err *e);
-enum err_code json_open_bytes(struct json **doc, const char *bytes, size_t length, const char *where, struct err *e);
+enum err_code json_open_bytes(struct json **doc, const char *bytes, size_t length, const char *where,
+                              struct err *e);
 void json_close(struct json *doc); /* NULL is fine */
 const struct json_value *json_root(const struct json *doc);
 

@@ -1,0 +1,46 @@
+/*
+ * Causal self-attention over packed examples, in blocks: no example sees another, nothing of size T x T is kept.
+ * Forward keeps the output and one log-sum-exp per (head, token); backward recomputes the probabilities of a
+ * block from them (Dao et al., FlashAttention, 2022; Rabe & Staats 2021).
+ *
+ * q, k, v lie side by side in one row of qkv[n, ld]: H heads of q, then K heads of k, then K of v, each head_dim
+ * wide, q and k already rotated. Query head h reads key/value head h / (H / K). Scores are scaled by `scale`.
+ * Results do not depend on the number of threads.
+ */
+#ifndef MPILORA_MATH_ATTENTION_H
+#define MPILORA_MATH_ATTENTION_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct attention_shape {
+    size_t heads, kv_heads, head_dim;
+    float scale;
+    const uint32_t *offsets; /* [examples + 1] first token of each example, and n */
+    size_t examples;
+};
+
+/* Bytes of scratch that forward and backward need for packs of up to `tokens` tokens with examples of up to
+ * `longest` tokens on `threads` threads. Linear in tokens. */
+size_t attention_scratch_bytes(const struct attention_shape *s, size_t tokens, size_t longest, int threads);
+
+/* out[n, H*head_dim], lse[H, n] */
+void attention_forward(float *out, float *lse, const float *qkv, size_t ld, const struct attention_shape *s,
+                       void *scratch);
+
+/* dqkv[n, ld] (overwritten) from dout; out and lse as forward left them. */
+void attention_backward(float *dqkv, const float *dout, const float *out, const float *lse, const float *qkv,
+                        size_t ld, const struct attention_shape *s, void *scratch);
+
+/* The oracles: whole score rows, sums in double. */
+void attention_forward_reference(float *out, float *lse, const float *qkv, size_t ld,
+                                 const struct attention_shape *s);
+void attention_backward_reference(float *dqkv, const float *dout, const float *qkv, size_t ld,
+                                  const struct attention_shape *s);
+
+/* One new token against a key/value cache: q[H, head_dim], keys and values [K, capacity, head_dim] with `count`
+ * positions filled -> out[H, head_dim]. */
+void attention_decode(float *out, const float *q, const float *keys, const float *values, size_t count,
+                      size_t capacity, const struct attention_shape *s);
+
+#endif
