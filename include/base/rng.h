@@ -1,6 +1,6 @@
 /*
- * Counter-based random numbers: Philox4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as
- * 1, 2, 3", SC 2011). A value is a pure function of (key, counter): there is no state to save, and nothing
+ * Counter-based random numbers: Philox4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy
+ * as 1, 2, 3", SC 2011). A value is a pure function of (key, counter): there is no state to save, and nothing
  * depends on which rank or thread asks, or in what order.
  */
 #ifndef MPILORA_BASE_RNG_H

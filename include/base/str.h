@@ -1,8 +1,8 @@
 /*
  * A growing byte string, and small helpers on C strings.
  *
- * `data` is always zero-terminated when not NULL; `length` does not count the terminator, and the bytes may hold
- * zeros. A `struct str s = {0}` is empty and ready. The owner calls str_release().
+ * `data` is always zero-terminated when not NULL; `length` does not count the terminator, and the bytes may
+ * hold zeros. A `struct str s = {0}` is empty and ready. The owner calls str_release().
  */
 #ifndef MPILORA_BASE_STR_H
 #define MPILORA_BASE_STR_H
@@ -25,14 +25,17 @@ enum err_code str_reserve(struct str *s, size_t capacity, struct err *e);
 void str_clear(struct str *s); /* length 0; keeps the memory */
 void str_release(struct str *s);
 
-/* Levenshtein distance, and the candidate nearest to `word` (NULL if none is near enough to be a typing error). */
+/* Levenshtein distance (STR_DISTANCE_MAX + 1 if a word is longer than that: no one types such a name), and
+ * the candidate nearest to `word` (NULL if none is near enough to be a typing error). */
+#define STR_DISTANCE_MAX 127
 int str_distance(const char *a, const char *b);
 const char *str_nearest(const char *word, const char *const *candidates, size_t count);
 
 bool str_starts_with(const char *s, const char *prefix);
 bool str_ends_with(const char *s, const char *suffix);
 
-/* Byte offset of the first byte that is not well-formed UTF-8 (no surrogates, no overlong forms), or `length`. */
+/* Byte offset of the first byte that is not well-formed UTF-8 (no surrogates, no overlong forms), or
+ * `length`. */
 size_t str_utf8_valid_prefix(const void *bytes, size_t length);
 
 #endif

@@ -1,0 +1,87 @@
+#include "base/err.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    const char *word;
+    int exit_status;
+} err_classes[ERR_CODE_COUNT] = {
+    [ERR_OK] = {"ok", 0},
+#define ERR(code, text, status) [ERR_##code] = {text, status},
+#include "base/err.def"
+#undef ERR
+};
+
+static const char ellipsis[] = "...";
+
+/* Ends a message that was cut at the end of its buffer, without leaving half a UTF-8 character before the
+ * dots. */
+static void mark_truncated(char *text, size_t size)
+{
+    size_t end = size - sizeof ellipsis;
+    while (end > 0 && ((unsigned char)text[end] & 0xC0) == 0x80)
+        end--;
+    memcpy(text + end, ellipsis, sizeof ellipsis);
+}
+
+__attribute__((format(printf, 3, 0))) static void format_message(char *text, size_t size, const char *format,
+                                                                 va_list args)
+{
+    int length = vsnprintf(text, size, format, args);
+    if (length < 0)
+        snprintf(text, size, "message could not be formatted: %s", format);
+    else if ((size_t)length >= size)
+        mark_truncated(text, size);
+}
+
+enum err_code err_set(struct err *e, enum err_code code, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    format_message(e->message, sizeof e->message, format, args);
+    va_end(args);
+    return e->code = code;
+}
+
+enum err_code err_set_errno(struct err *e, int saved_errno, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    format_message(e->message, sizeof e->message, format, args);
+    va_end(args);
+    char reason[256];
+    const char *text = strerror_r(saved_errno, reason, sizeof reason);
+    size_t used = strlen(e->message);
+    int length = snprintf(e->message + used, sizeof e->message - used, ": %s", text);
+    if (length < 0 || (size_t)length >= sizeof e->message - used)
+        mark_truncated(e->message, sizeof e->message);
+    return e->code = ERR_IO;
+}
+
+enum err_code err_wrap(struct err *e, const char *format, ...)
+{
+    char old[sizeof e->message];
+    memcpy(old, e->message, sizeof old);
+    va_list args;
+    va_start(args, format);
+    format_message(e->message, sizeof e->message, format, args);
+    va_end(args);
+    size_t used = strlen(e->message);
+    int length = snprintf(e->message + used, sizeof e->message - used, ": %s", old);
+    if (length < 0 || (size_t)length >= sizeof e->message - used)
+        mark_truncated(e->message, sizeof e->message);
+    return e->code;
+}
+
+const char *err_word(enum err_code code)
+{
+    return (unsigned)code < ERR_CODE_COUNT ? err_classes[code].word : "unknown";
+}
+
+int err_exit_status(enum err_code code)
+{
+    return (unsigned)code < ERR_CODE_COUNT ? err_classes[code].exit_status : 1;
+}

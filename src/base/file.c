@@ -1,0 +1,265 @@
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+/* Opens a regular file for reading and gives its size; -1 for anything else, with a message that says so. */
+static int open_regular(const char *path, size_t *size, struct err *e)
+{
+    *size = 0;
+    /* O_NONBLOCK: opening a FIFO must not hang; it has no effect on a regular file. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) {
+        err_set_errno(e, errno, "cannot open %s", path);
+        return -1;
+    }
+    struct stat st;
+    if (fstat(fd, &st)) {
+        err_set_errno(e, errno, "cannot examine %s", path);
+    } else if (S_ISDIR(st.st_mode)) {
+        err_set(e, ERR_IO, "%s is a folder, a file is needed", path);
+    } else if (!S_ISREG(st.st_mode)) {
+        err_set(e, ERR_IO, "%s is not a regular file", path);
+    } else {
+        *size = (size_t)st.st_size;
+        return fd;
+    }
+    close(fd);
+    return -1;
+}
+
+enum err_code file_map_open(struct file_map *map, const char *path, struct err *e)
+{
+    *map = (struct file_map){0};
+    int fd = open_regular(path, &map->size, e);
+    if (fd < 0)
+        return e->code;
+    enum err_code code = ERR_OK;
+    if (map->size) {
+        void *data = mmap(NULL, map->size, PROT_READ, MAP_SHARED, fd, 0);
+        if (data == MAP_FAILED) {
+            code = err_set_errno(e, errno, "cannot map the %zu bytes of %s", map->size, path);
+            map->size = 0;
+        } else {
+            map->data = data;
+        }
+    }
+    close(fd);
+    return code;
+}
+
+void file_map_close(struct file_map *map)
+{
+    if (map->data)
+        munmap((void *)(uintptr_t)map->data, map->size);
+    *map = (struct file_map){0};
+}
+
+enum err_code file_read_all(struct str *out, const char *path, size_t limit, struct err *e)
+{
+    size_t size;
+    str_clear(out);
+    int fd = open_regular(path, &size, e);
+    if (fd < 0)
+        return e->code;
+    enum err_code code = ERR_OK;
+    if (size > limit)
+        code = err_set(e, ERR_FORMAT, "%s has %zu bytes, more than the %zu that such a file may have", path,
+                       size, limit);
+    if (!code)
+        code = str_reserve(out, size, e);
+    while (!code && out->length < size) {
+        ssize_t got = read(fd, out->data + out->length, size - out->length);
+        if (got > 0)
+            out->length += (size_t)got;
+        else if (got == 0)
+            code = err_set(e, ERR_IO, "%s became shorter while it was read", path);
+        else if (errno != EINTR)
+            code = err_set_errno(e, errno, "cannot read %s", path);
+    }
+    if (out->data)
+        out->data[out->length] = '\0';
+    close(fd);
+    return code;
+}
+
+static enum err_code write_all(int fd, const unsigned char *bytes, size_t length, const char *path,
+                               struct err *e)
+{
+    for (size_t done = 0; done < length;) {
+        ssize_t put = write(fd, bytes + done, length - done);
+        if (put >= 0)
+            done += (size_t)put;
+        else if (errno != EINTR)
+            return err_set_errno(e, errno, "cannot write %s", path);
+    }
+    return ERR_OK;
+}
+
+/* Makes a rename in the folder of `path` durable. Some network file systems cannot fsync a folder and say
+ * EINVAL: there is nothing more that a program can do on them. */
+static enum err_code sync_folder_of(const char *path, struct err *e)
+{
+    char folder[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    size_t length = !slash ? 1 : slash == path ? 1 : (size_t)(slash - path);
+    if (length >= sizeof folder)
+        return err_set_errno(e, ENAMETOOLONG, "cannot use the path %s", path);
+    memcpy(folder, slash ? path : ".", length);
+    folder[length] = '\0';
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return err_set_errno(e, errno, "cannot open the folder %s", folder);
+    enum err_code code = ERR_OK;
+    if (fsync(fd) && errno != EINVAL && errno != ENOTSUP)
+        code = err_set_errno(e, errno, "cannot flush the folder %s", folder);
+    close(fd);
+    return code;
+}
+
+static enum err_code rename_durably(const char *temporary, const char *path, struct err *e)
+{
+    if (rename(temporary, path))
+        return err_set_errno(e, errno, "cannot rename %s to %s", temporary, path);
+    return sync_folder_of(path, e);
+}
+
+enum err_code file_write_atomic(const char *path, const void *bytes, size_t length, struct err *e)
+{
+    char temporary[PATH_MAX];
+    int used = snprintf(temporary, sizeof temporary, "%s.tmp%ld", path, (long)getpid());
+    if (used < 0 || (size_t)used >= sizeof temporary)
+        return err_set_errno(e, ENAMETOOLONG, "cannot write %s", path);
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return err_set_errno(e, errno, "cannot create %s", temporary);
+    enum err_code code = write_all(fd, bytes, length, temporary, e);
+    if (!code && fsync(fd))
+        code = err_set_errno(e, errno, "cannot flush %s", temporary);
+    if (close(fd) && !code)
+        code = err_set_errno(e, errno, "cannot close %s", temporary);
+    if (!code)
+        code = rename_durably(temporary, path, e);
+    if (code)
+        unlink(temporary);
+    return code;
+}
+
+enum err_code file_commit(const char *temporary, const char *path, struct err *e)
+{
+    int fd = open(temporary, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return err_set_errno(e, errno, "cannot open %s", temporary);
+    enum err_code code = ERR_OK;
+    if (fsync(fd))
+        code = err_set_errno(e, errno, "cannot flush %s", temporary);
+    close(fd);
+    return code ? code : rename_durably(temporary, path, e);
+}
+
+enum err_code file_make_folders(const char *path, struct err *e)
+{
+    char part[PATH_MAX];
+    size_t length = strlen(path);
+    if (length == 0)
+        return err_set(e, ERR_USAGE, "the path of a folder is empty");
+    if (length >= sizeof part)
+        return err_set_errno(e, ENAMETOOLONG, "cannot create the folder %s", path);
+    memcpy(part, path, length + 1);
+    for (size_t i = 1; i <= length; i++) {
+        if (path[i] != '/' && path[i] != '\0')
+            continue;
+        part[i] = '\0';
+        if (mkdir(part, 0777)) {
+            int reason = errno; /* a folder that is there may also answer EROFS or EACCES */
+            if (!file_is_folder(part))
+                return err_set_errno(e, reason == EEXIST ? ENOTDIR : reason, "cannot create the folder %s",
+                                     part);
+        }
+        part[i] = path[i];
+    }
+    return ERR_OK;
+}
+
+bool file_exists(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0;
+}
+
+bool file_is_folder(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+enum err_code file_join(char *path, size_t size, const char *folder, const char *name, struct err *e)
+{
+    const char *slash = folder[0] == '\0' || str_ends_with(folder, "/") ? "" : "/";
+    int used = snprintf(path, size, "%s%s%s", folder, slash, name);
+    if (used < 0 || (size_t)used >= size)
+        return err_set(e, ERR_USAGE, "the path %s%s%s is longer than %zu bytes", folder, slash, name,
+                       size - 1);
+    return ERR_OK;
+}
+
+/* The canonical (big-endian) form, as `xxhsum -H2` prints it. */
+static void hash_format(char hash[FILE_HASH_SIZE], XXH128_hash_t value)
+{
+    static const char digits[] = "0123456789abcdef";
+    XXH128_canonical_t canonical;
+    XXH128_canonicalFromHash(&canonical, value);
+    for (size_t i = 0; i < sizeof canonical.digest; i++) {
+        hash[2 * i] = digits[canonical.digest[i] >> 4];
+        hash[2 * i + 1] = digits[canonical.digest[i] & 15];
+    }
+    hash[2 * sizeof canonical.digest] = '\0';
+}
+
+enum err_code file_hash(char hash[FILE_HASH_SIZE], const char *path, struct err *e)
+{
+    struct file_map map;
+    if (file_map_open(&map, path, e))
+        return e->code;
+    if (map.data)
+        madvise((void *)(uintptr_t)map.data, map.size, MADV_SEQUENTIAL);
+    file_hash_bytes(hash, map.data, map.size);
+    file_map_close(&map);
+    return ERR_OK;
+}
+
+void file_hash_bytes(char hash[FILE_HASH_SIZE], const void *bytes, size_t length)
+{
+    hash_format(hash, XXH3_128bits(bytes, length));
+}
+
+struct file_hasher *file_hasher_open(struct err *e)
+{
+    XXH3_state_t *state = XXH3_createState();
+    if (!state || XXH3_128bits_reset(state) == XXH_ERROR) {
+        XXH3_freeState(state);
+        err_set(e, ERR_MEMORY, "no memory for the state of a content hash");
+        return NULL;
+    }
+    return (struct file_hasher *)state;
+}
+
+void file_hasher_add(struct file_hasher *h, const void *bytes, size_t length)
+{
+    if (length) /* the only error of an update is a null input */
+        XXH3_128bits_update((XXH3_state_t *)h, bytes, length);
+}
+
+void file_hasher_finish(struct file_hasher *h, char hash[FILE_HASH_SIZE])
+{
+    hash_format(hash, XXH3_128bits_digest((XXH3_state_t *)h));
+    XXH3_freeState((XXH3_state_t *)h);
+}

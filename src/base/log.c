@@ -1,0 +1,99 @@
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define CLEAR_LINE "\r\033[K"
+
+static bool speaking = true;
+static bool progress_shown;
+
+void log_set_speaking(bool speaks)
+{
+    speaking = speaks;
+}
+
+bool log_is_terminal(void)
+{
+    const char *term = getenv("TERM");
+    return isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0;
+}
+
+/* One write for the whole line, so that lines of several processes on one terminal do not mix. */
+__attribute__((format(printf, 2, 0))) static void print_line(const char *prefix, const char *format,
+                                                             va_list args)
+{
+    char line[8192];
+    int start = snprintf(line, sizeof line, "%s%s", progress_shown ? CLEAR_LINE : "", prefix);
+    size_t room = sizeof line - (size_t)start - 1; /* for the newline */
+    int length = vsnprintf(line + start, room, format, args);
+    if (length < 0)
+        return;
+    size_t end = (size_t)start + ((size_t)length < room ? (size_t)length : room - 1);
+    line[end] = '\n';
+    line[end + 1] = '\0';
+    progress_shown = false;
+    fputs(line, stderr);
+}
+
+void log_note(const char *format, ...)
+{
+    if (!speaking)
+        return;
+    va_list args;
+    va_start(args, format);
+    print_line("", format, args);
+    va_end(args);
+}
+
+void log_warn(const char *format, ...)
+{
+    if (!speaking)
+        return;
+    va_list args;
+    va_start(args, format);
+    print_line("warning: ", format, args);
+    va_end(args);
+}
+
+void log_error(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    print_line("mpilora: ", format, args);
+    va_end(args);
+}
+
+/* Bytes of `line` that fit into `columns`, each UTF-8 character taken as one column. */
+static int fitting_length(const char *line, int columns)
+{
+    int length = 0;
+    for (int used = 0; line[length]; length++) {
+        bool starts_character = ((unsigned char)line[length] & 0xC0) != 0x80;
+        if (starts_character && ++used > columns)
+            break;
+    }
+    return length;
+}
+
+void log_progress(const char *line)
+{
+    if (!speaking || !log_is_terminal())
+        return;
+    struct winsize window = {0};
+    int columns = ioctl(STDERR_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col ? window.ws_col : 80;
+    /* A line that wraps could not be redrawn in place. */
+    fprintf(stderr, CLEAR_LINE "%.*s", fitting_length(line, columns - 1), line);
+    progress_shown = true;
+}
+
+void log_progress_end(void)
+{
+    if (progress_shown)
+        fputc('\n', stderr);
+    progress_shown = false;
+}

@@ -1,0 +1,179 @@
+#include "base/str.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum err_code str_reserve(struct str *s, size_t capacity, struct err *e)
+{
+    if (s->data && capacity <= s->capacity)
+        return ERR_OK;
+    if (capacity == SIZE_MAX)
+        return err_set(e, ERR_MEMORY, "a text of %zu bytes is more than can be addressed", capacity);
+    char *data = realloc(s->data, capacity + 1); /* one more for the terminator */
+    if (!data)
+        return err_set(e, ERR_MEMORY, "no memory for a text of %zu bytes", capacity);
+    s->data = data;
+    s->capacity = capacity;
+    s->data[s->length] = '\0';
+    return ERR_OK;
+}
+
+/* Room for `more` bytes behind the present ones; doubles, so that n appends cost O(n). */
+static enum err_code make_room(struct str *s, size_t more, struct err *e)
+{
+    size_t need;
+    if (__builtin_add_overflow(s->length, more, &need))
+        return err_set(e, ERR_MEMORY, "a text grew by %zu bytes to more than can be addressed", more);
+    if (s->data && need <= s->capacity)
+        return ERR_OK;
+    size_t doubled = s->capacity < SIZE_MAX / 4 ? s->capacity * 2 : need;
+    size_t least = need > 31 ? need : 31;
+    return str_reserve(s, doubled > least ? doubled : least, e);
+}
+
+enum err_code str_append(struct str *s, const void *bytes, size_t length, struct err *e)
+{
+    if (make_room(s, length, e))
+        return e->code;
+    if (length)
+        memcpy(s->data + s->length, bytes, length);
+    s->length += length;
+    s->data[s->length] = '\0';
+    return ERR_OK;
+}
+
+enum err_code str_appendf(struct str *s, struct err *e, const char *format, ...)
+{
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int length = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    enum err_code code = ERR_OK;
+    if (length < 0)
+        code = err_set(e, ERR_MEMORY, "text could not be formatted: %s", format);
+    else
+        code = make_room(s, (size_t)length, e);
+    if (!code) {
+        vsnprintf(s->data + s->length, (size_t)length + 1, format, again);
+        s->length += (size_t)length;
+    }
+    va_end(again);
+    return code;
+}
+
+void str_clear(struct str *s)
+{
+    s->length = 0;
+    if (s->data)
+        s->data[0] = '\0';
+}
+
+void str_release(struct str *s)
+{
+    free(s->data);
+    *s = (struct str){0};
+}
+
+int str_distance(const char *a, const char *b)
+{
+    size_t n = strlen(a), m = strlen(b);
+    if (n > STR_DISTANCE_MAX || m > STR_DISTANCE_MAX)
+        return STR_DISTANCE_MAX + 1;
+    int row[STR_DISTANCE_MAX + 1]; /* distances of a[0..i) to every prefix of b */
+    for (size_t j = 0; j <= m; j++)
+        row[j] = (int)j;
+    for (size_t i = 1; i <= n; i++) {
+        int diagonal = row[0];
+        row[0] = (int)i;
+        for (size_t j = 1; j <= m; j++) {
+            int best = diagonal + (a[i - 1] != b[j - 1]);
+            diagonal = row[j];
+            if (row[j] + 1 < best)
+                best = row[j] + 1;
+            if (row[j - 1] + 1 < best)
+                best = row[j - 1] + 1;
+            row[j] = best;
+        }
+    }
+    return row[m];
+}
+
+const char *str_nearest(const char *word, const char *const *candidates, size_t count)
+{
+    /* One slip in three letters, at least one and at most three, is a typing error; more is another word. */
+    size_t length = strlen(word);
+    int limit = length < 6 ? 1 : length < 9 ? 2 : 3;
+    const char *nearest = NULL;
+    for (size_t i = 0; i < count; i++) {
+        int distance = str_distance(word, candidates[i]);
+        if (distance <= limit && (size_t)distance < length) {
+            limit = distance - 1;
+            nearest = candidates[i];
+        }
+    }
+    return nearest;
+}
+
+bool str_starts_with(const char *s, const char *prefix)
+{
+    return strncmp(s, prefix, strlen(prefix)) == 0;
+}
+
+bool str_ends_with(const char *s, const char *suffix)
+{
+    size_t length = strlen(s), tail = strlen(suffix);
+    return length >= tail && memcmp(s + length - tail, suffix, tail) == 0;
+}
+
+/* Length of the well-formed UTF-8 sequence at p (Unicode 15, table 3-7), 0 if there is none. */
+static size_t utf8_sequence(const unsigned char *p, size_t left)
+{
+    unsigned char lead = p[0];
+    if (lead < 0x80)
+        return 1;
+    unsigned char low = 0x80, high = 0xBF; /* bounds of the second byte */
+    size_t length;
+    if (lead >= 0xC2 && lead <= 0xDF) {
+        length = 2;
+    } else if (lead >= 0xE0 && lead <= 0xEF) {
+        length = 3;
+        low = lead == 0xE0 ? 0xA0 : low;   /* no overlong forms */
+        high = lead == 0xED ? 0x9F : high; /* no surrogates */
+    } else if (lead >= 0xF0 && lead <= 0xF4) {
+        length = 4;
+        low = lead == 0xF0 ? 0x90 : low;
+        high = lead == 0xF4 ? 0x8F : high; /* nothing over U+10FFFF */
+    } else {
+        return 0;
+    }
+    if (left < length || p[1] < low || p[1] > high)
+        return 0;
+    for (size_t i = 2; i < length; i++)
+        if ((p[i] & 0xC0) != 0x80)
+            return 0;
+    return length;
+}
+
+size_t str_utf8_valid_prefix(const void *bytes, size_t length)
+{
+    const unsigned char *p = bytes;
+    size_t at = 0;
+    while (at < length) {
+        uint64_t word;
+        if (length - at >= sizeof word) { /* eight ASCII bytes at once: most text is */
+            memcpy(&word, p + at, sizeof word);
+            if (!(word & UINT64_C(0x8080808080808080))) {
+                at += sizeof word;
+                continue;
+            }
+        }
+        size_t step = utf8_sequence(p + at, length - at);
+        if (!step)
+            return at;
+        at += step;
+    }
+    return at;
+}
