@@ -1,0 +1,31 @@
+/*
+ * Autoregressive decoding of one sequence with a key/value cache.
+ */
+#ifndef MPILORA_MODEL_GENERATE_H
+#define MPILORA_MODEL_GENERATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "model/model.h"
+
+struct generate_options {
+    size_t max_new_tokens;
+    double temperature; /* 0: greedy, ties to the smallest id */
+    double top_p;
+    uint64_t seed;      /* token i is drawn with counter i */
+    const int32_t *stop; /* ids that end the sequence (not passed to the callback) */
+    size_t stop_count;
+};
+
+/* Called with each new token; returning false ends generation. */
+typedef bool generate_callback(int32_t token, void *context);
+
+/* Feeds the prompt (at least one token), then generates. Allocates its cache first: prompt_count + max_new_tokens positions. */
+enum err_code generate_run(struct model *m, const int32_t *prompt, size_t prompt_count,
+                           const struct generate_options *options, generate_callback *callback, void *context,
+                           struct err *e);
+
+#endif

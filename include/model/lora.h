@@ -1,0 +1,71 @@
+/*
+ * The adapter: y = W x + scaling * B (A (dropout x)), A [rank, in], B [out, rank], for every adapted module.
+ *
+ * All modules' values lie in flat fp32 arrays of equal length and layout: params, grads, and AdamW's m and v. Inside
+ * a block the A of one input group lie together (one matrix product), then its B.
+ * Source of the method: Hu et al., LoRA, 2021; matching rules and scaling as in PEFT.
+ */
+#ifndef MPILORA_MODEL_LORA_H
+#define MPILORA_MODEL_LORA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "model/arch.h"
+
+struct lora_module {
+    const char *path; /* "model.layers.0.self_attn.q_proj" */
+    size_t layer;     /* 0 for lm_head */
+    enum linear linear;
+    size_t in, out, rank;
+    float scaling;    /* alpha / rank, or alpha / sqrt(rank) */
+    size_t a, b;      /* offsets of A [rank, in] and B [out, rank] in the flat arrays */
+};
+
+struct lora {
+    struct arena arena;
+    struct lora_module *modules; /* in flat order: by layer, then linear.def's order; lm_head last */
+    size_t count;
+    size_t size;  /* length of each flat array */
+    float *params, *grads, *m, *v; /* grads, m, v are NULL until lora_train_buffers() */
+    int32_t *index; /* [layers * LINEAR_COUNT + 1] module number of (layer, linear), or -1; last: lm_head */
+    size_t lowest_layer; /* no gradient is needed below; == layers when only lm_head is adapted */
+    float dropout;
+    uint64_t seed;
+};
+
+struct lora_spec {
+    const char *targets; /* all-linear | names with commas (path suffixes) | regular expression (full match) */
+    size_t rank;
+    double alpha, dropout;
+    const char *init; /* "normal" */
+    double init_std;  /* 0: the scheme's own */
+    uint64_t seed;
+};
+
+/* Chooses the modules and lays out params (zero). A name or pattern that matches nothing is ERR_USAGE naming it and
+ * the nearest module name; lm_head of a tied model is ERR_USAGE. */
+enum err_code lora_create(struct lora *l, const struct arch *a, const struct lora_spec *spec, struct err *e);
+
+/* Lays out given modules (from a PEFT folder or checkpoint): path, rank and scaling of each are set by the caller. ERR_MISMATCH for
+ * a path that the model does not have. Shapes follow from the model. */
+struct lora_given {
+    const char *path;
+    size_t rank;
+    double scaling;
+};
+enum err_code lora_create_given(struct lora *l, const struct arch *a, const struct lora_given *given, size_t count,
+                                struct err *e);
+
+/* Draws the initial values: functions of (seed, module path, index) alone. `init` is a row of the table of schemes. */
+enum err_code lora_init_values(struct lora *l, const char *init, double std, uint64_t seed, struct err *e);
+
+enum err_code lora_train_buffers(struct lora *l, struct err *e);
+const struct lora_module *lora_find(const struct lora *l, const char *path);
+const struct lora_module *lora_at(const struct lora *l, size_t layer, enum linear linear); /* NULL if not adapted */
+void lora_release(struct lora *l);
+
+#endif
