@@ -9,6 +9,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/err.h"
 
@@ -41,8 +42,31 @@ enum err_code dtype_bytes(size_t *bytes, enum dtype type, uint64_t elements, str
 /* out[0..count) = the numbers at `in` as f32; count is a multiple of block_elements. Plain reference code. */
 void dtype_to_f32(float *out, enum dtype type, const void *in, size_t count);
 
-float dtype_f16_to_f32(uint16_t bits);
-float dtype_bf16_to_f32(uint16_t bits);
+/* Inline, so that loops over them become vector code. */
+static inline float dtype_f16_to_f32(uint16_t bits)
+{
+    /* Shift exponent and fraction into place and multiply by 2^112, the difference of the biases: subnormal halves
+     * come out right because the product normalises them. Infinity and NaN get the largest exponent. */
+    const uint32_t rebias_bits = 0x77800000, special = (bits & 0x7c00) == 0x7c00 ? 0x7f800000 : 0;
+    uint32_t wide = (uint32_t)(bits & 0x7fff) << 13;
+    float rebias, x;
+    memcpy(&rebias, &rebias_bits, sizeof rebias);
+    memcpy(&x, &wide, sizeof x);
+    x *= rebias;
+    memcpy(&wide, &x, sizeof wide);
+    wide |= special | (uint32_t)(bits & 0x8000) << 16;
+    memcpy(&x, &wide, sizeof x);
+    return x;
+}
+
+static inline float dtype_bf16_to_f32(uint16_t bits)
+{
+    uint32_t wide = (uint32_t)bits << 16;
+    float x;
+    memcpy(&x, &wide, sizeof x);
+    return x;
+}
+
 uint16_t dtype_f32_to_f16(float x);  /* round to nearest even */
 uint16_t dtype_f32_to_bf16(float x); /* round to nearest even, NaN stays NaN */
 

@@ -1,0 +1,47 @@
+/*
+ * The ranks: the only module that knows MPI. One process-wide communicator (all ranks); MPI_THREAD_FUNNELED.
+ * Functions marked Collective are called by all ranks in the same order.
+ */
+#ifndef MPILORA_TRAIN_DIST_H
+#define MPILORA_TRAIN_DIST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct dist {
+    int rank, world;
+    int node_rank, node_ranks; /* among the ranks of this host */
+    int nodes;
+    char host[128];
+};
+
+/* Collective. Starts MPI; also detects N silent singletons (world size 1 where the launcher started more). */
+enum err_code dist_start(struct dist *d, int *argc, char ***argv, struct err *e);
+/* Collective. */
+void dist_stop(struct dist *d);
+/* Ends all ranks at once with this status (after a local failure outside a collective phase). */
+void dist_abort(struct dist *d, int status) __attribute__((noreturn));
+
+/* Collective. All ranks learn of one rank's error: returns the worst code; on every rank `e` then holds the message
+ * of the lowest failing rank. The caller on rank 0 prints it once. ERR_OK when all ranks pass ERR_OK. */
+enum err_code dist_agree(struct dist *d, enum err_code code, struct err *e);
+
+/* Collective. In place, result on all ranks. */
+enum err_code dist_sum_f32(struct dist *d, float *x, size_t count, struct err *e);
+enum err_code dist_sum_f64(struct dist *d, double *x, size_t count, struct err *e);
+enum err_code dist_sum_u64(struct dist *d, uint64_t *x, size_t count, struct err *e);
+enum err_code dist_max_u64(struct dist *d, uint64_t *x, size_t count, struct err *e);
+enum err_code dist_broadcast(struct dist *d, void *bytes, size_t length, int root, struct err *e);
+void dist_barrier(struct dist *d);
+
+/* Collective. Concatenates every rank's bytes in rank order; *all is malloc'ed (caller frees), sizes[world] may be NULL. */
+enum err_code dist_gather_all(struct dist *d, void **all, size_t *total, size_t *sizes, const void *mine,
+                              size_t length, struct err *e);
+
+/* "Open MPI 4.1.4" */
+void dist_version(char *text, size_t size);
+
+#endif

@@ -1,0 +1,44 @@
+/*
+ * What every command works with, opened in one order from the options: the ranks' threads, the base, the tokenizer, the
+ * adapter. Errors are agreed on by all ranks.
+ */
+#ifndef MPILORA_TRAIN_SESSION_H
+#define MPILORA_TRAIN_SESSION_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "data/dataset.h"
+#include "data/tokenizer.h"
+#include "io/store.h"
+#include "model/lora.h"
+#include "model/model.h"
+#include "train/dist.h"
+#include "train/options.h"
+
+struct session {
+    const struct options *options;
+    struct dist *dist;
+    struct store store;
+    struct tokenizer *tokenizer;
+    struct model model;
+    struct lora lora;  /* model.lora == &lora when there is an adapter */
+    int threads;       /* of this rank */
+};
+
+/* Collective. Opens base and tokenizer, checks that they belong together (vocabulary sizes), sets threads. No adapter yet. */
+enum err_code session_open(struct session *s, const struct options *o, struct dist *d, struct err *e);
+
+/* Collective. The adapter that --adapter names: checkpoint .h5, run folder (its latest checkpoint), PEFT folder. */
+enum err_code session_load_adapter(struct session *s, const char *path, struct err *e);
+
+/* Collective. A fresh adapter from the LoRA options. */
+enum err_code session_new_adapter(struct session *s, struct err *e);
+
+/* Collective. Opens a data set: every rank scans its part, the index is gathered. */
+enum err_code session_open_data(struct session *s, struct dataset *d, const char *const *paths, size_t count,
+                                struct err *e);
+
+void session_close(struct session *s);
+
+#endif
