@@ -1,0 +1,272 @@
+#include "io/json.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+
+#define INTEGER_DIGITS_SAFE 18 /* so many digits always fit 64 bits */
+
+struct json {
+    json_t *root;
+};
+
+static const json_t *value_of(const struct json_value *v)
+{
+    return (const json_t *)v;
+}
+
+/* jansson asks for a mutable object even to walk over it. */
+static json_t *object_of(const struct json_value *v)
+{
+    return (json_t *)(uintptr_t)v;
+}
+
+static bool is_overlong(const char *digits, size_t count)
+{
+    char number[64];
+    if (count <= INTEGER_DIGITS_SAFE)
+        return false;
+    if (count >= sizeof number)
+        return true;
+    memcpy(number, digits, count);
+    number[count] = '\0';
+    errno = 0;
+    (void)strtoll(number, NULL, 10);
+    return errno == ERANGE;
+}
+
+/* Copies a document with "e0" behind each integer that does not fit 64 bits, which makes it a real. */
+static enum err_code relax_integers(struct str *out, const char *bytes, size_t length, struct err *e)
+{
+    size_t copied = 0, i = 0;
+    while (i < length) {
+        if (bytes[i] == '"') {
+            for (i++; i < length && bytes[i] != '"'; i++)
+                i += bytes[i] == '\\';
+            i++;
+            continue;
+        }
+        size_t start = i;
+        while (i < length && strchr("+-.0123456789eE", bytes[i]) && bytes[i])
+            i++;
+        bool integer = i > start && !memchr(bytes + start, '.', i - start) &&
+                       !memchr(bytes + start, 'e', i - start) && !memchr(bytes + start, 'E', i - start);
+        if (integer && is_overlong(bytes + start, i - start)) {
+            if (str_append(out, bytes + copied, i - copied, e) || str_append(out, "e0", 2, e))
+                return e->code;
+            copied = i;
+        }
+        i += i == start;
+    }
+    return str_append(out, bytes + copied, length - copied, e);
+}
+
+enum err_code json_open_bytes(struct json **doc, const char *bytes, size_t length, const char *where,
+                              struct err *e)
+{
+    const size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY;
+    json_error_t error;
+    *doc = NULL;
+    json_t *root = json_loadb(length ? bytes : "", length, flags, &error);
+    if (!root && json_error_code(&error) == json_error_numeric_overflow) {
+        struct str relaxed = {0};
+        if (relax_integers(&relaxed, bytes, length, e)) {
+            str_release(&relaxed);
+            return e->code;
+        }
+        root = json_loadb(relaxed.data, relaxed.length, flags, &error);
+        str_release(&relaxed);
+    }
+    if (!root && json_error_code(&error) == json_error_out_of_memory)
+        return err_set(e, ERR_MEMORY, "%s: not enough memory for its JSON values", where);
+    if (!root)
+        return err_set(e, ERR_FORMAT, "%s: line %d, column %d: not valid JSON: %s", where, error.line,
+                       error.column, error.text);
+    struct json *made = malloc(sizeof *made);
+    if (!made) {
+        json_decref(root);
+        return err_set(e, ERR_MEMORY, "%s: not enough memory for its JSON values", where);
+    }
+    made->root = root;
+    *doc = made;
+    return ERR_OK;
+}
+
+enum err_code json_open_file(struct json **doc, const char *path, size_t limit, struct err *e)
+{
+    struct file_map map;
+    *doc = NULL;
+    if (file_map_open(&map, path, e))
+        return e->code;
+    enum err_code code;
+    if (map.size > limit)
+        code = err_set(e, ERR_FORMAT, "%s: %zu bytes; such a file has at most %zu", path, map.size, limit);
+    else
+        code = json_open_bytes(doc, (const char *)map.data, map.size, path, e);
+    file_map_close(&map);
+    return code;
+}
+
+void json_close(struct json *doc)
+{
+    if (!doc)
+        return;
+    json_decref(doc->root);
+    free(doc);
+}
+
+const struct json_value *json_root(const struct json *doc)
+{
+    return doc ? (const struct json_value *)doc->root : NULL;
+}
+
+enum json_kind json_kind(const struct json_value *v)
+{
+    if (!v)
+        return JSON_KIND_NONE;
+    switch (json_typeof(value_of(v))) {
+    case JSON_OBJECT:
+        return JSON_KIND_OBJECT;
+    case JSON_ARRAY:
+        return JSON_KIND_ARRAY;
+    case JSON_STRING:
+        return JSON_KIND_STRING;
+    case JSON_INTEGER:
+        return JSON_KIND_INT;
+    case JSON_REAL:
+        return JSON_KIND_REAL;
+    case JSON_TRUE:
+    case JSON_FALSE:
+        return JSON_KIND_BOOL;
+    case JSON_NULL:
+        return JSON_KIND_NULL;
+    }
+    return JSON_KIND_NONE;
+}
+
+const char *json_kind_name(const struct json_value *v)
+{
+    static const char *const names[] = {
+        [JSON_KIND_NONE] = "nothing", [JSON_KIND_NULL] = "null",     [JSON_KIND_BOOL] = "true or false",
+        [JSON_KIND_INT] = "integer",  [JSON_KIND_REAL] = "real",     [JSON_KIND_STRING] = "string",
+        [JSON_KIND_ARRAY] = "array",  [JSON_KIND_OBJECT] = "object",
+    };
+    return names[json_kind(v)];
+}
+
+const struct json_value *json_get(const struct json_value *object, const char *key)
+{
+    return (const struct json_value *)json_object_get(value_of(object), key);
+}
+
+size_t json_count(const struct json_value *array_or_object)
+{
+    const json_t *v = value_of(array_or_object);
+    return json_is_array(v) ? json_array_size(v) : json_object_size(v);
+}
+
+const struct json_value *json_at(const struct json_value *array, size_t index)
+{
+    return (const struct json_value *)json_array_get(value_of(array), index);
+}
+
+bool json_bool(const struct json_value *v, bool otherwise)
+{
+    return json_kind(v) == JSON_KIND_BOOL ? json_is_true(value_of(v)) : otherwise;
+}
+
+int64_t json_int(const struct json_value *v, int64_t otherwise)
+{
+    return json_kind(v) == JSON_KIND_INT ? json_integer_value(value_of(v)) : otherwise;
+}
+
+double json_number(const struct json_value *v, double otherwise)
+{
+    return json_is_number(value_of(v)) ? json_number_value(value_of(v)) : otherwise;
+}
+
+const char *json_text(const struct json_value *v)
+{
+    return json_string_value(value_of(v));
+}
+
+size_t json_text_length(const struct json_value *v)
+{
+    return json_string_length(value_of(v));
+}
+
+static struct json_member member_at(const struct json_value *object, void *iterator)
+{
+    return (struct json_member){json_object_iter_key(iterator),
+                                (const struct json_value *)json_object_iter_value(iterator), object};
+}
+
+struct json_member json_first(const struct json_value *object)
+{
+    return member_at(object, json_object_iter(object_of(object)));
+}
+
+struct json_member json_next(struct json_member m)
+{
+    return member_at(m.object, json_object_iter_next(object_of(m.object), json_object_key_to_iter(m.key)));
+}
+
+/* The letter of a two-character escape, or 0. */
+static char escape_letter(unsigned char c)
+{
+    switch (c) {
+    case '"':
+    case '\\':
+        return (char)c;
+    case '\n':
+        return 'n';
+    case '\r':
+        return 'r';
+    case '\t':
+        return 't';
+    default:
+        return 0;
+    }
+}
+
+enum err_code json_append_string(struct str *out, const char *text, size_t length, struct err *e)
+{
+    if (str_append(out, "\"", 1, e))
+        return e->code;
+    size_t copied = 0;
+    for (size_t i = 0; i < length; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7f)
+            continue;
+        if (str_append(out, text + copied, i - copied, e))
+            return e->code;
+        copied = i + 1;
+        char letter = escape_letter(c);
+        if (letter) {
+            if (str_append(out, (char[2]){'\\', letter}, 2, e))
+                return e->code;
+        } else if (str_appendf(out, e, "\\u%04x", c)) {
+            return e->code;
+        }
+    }
+    if (str_append(out, text + copied, length - copied, e))
+        return e->code;
+    return str_append(out, "\"", 1, e);
+}
+
+enum err_code json_append_real(struct str *out, double x, struct err *e)
+{
+    if (!isfinite(x))
+        return str_append(out, "null", 4, e);
+    char number[32];
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(number, sizeof number, "%.*g", digits, x);
+        if (strtod(number, NULL) == x)
+            break;
+    }
+    return str_append(out, number, strlen(number), e);
+}
