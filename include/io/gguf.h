@@ -58,13 +58,20 @@ enum err_code gguf_parse(struct gguf **out, const struct file_map *map, const ch
 const struct gguf_key *gguf_find(const struct gguf *g, const char *name);
 
 /* Typed reading; `otherwise` when the key is absent, ERR_FORMAT when it has another type. Integers of any width
- * and sign are taken where they fit. */
-enum err_code gguf_get_u64(uint64_t *out, const struct gguf *g, const char *name, uint64_t otherwise, struct err *e);
+ * and sign are taken where they fit; an absent string is {NULL, 0}. */
+enum err_code gguf_get_u64(uint64_t *out, const struct gguf *g, const char *name, uint64_t otherwise,
+                           struct err *e);
 enum err_code gguf_get_f64(double *out, const struct gguf *g, const char *name, double otherwise, struct err *e);
 enum err_code gguf_get_bool(bool *out, const struct gguf *g, const char *name, bool otherwise, struct err *e);
 enum err_code gguf_get_string(struct gguf_string *out, const struct gguf *g, const char *name, struct err *e);
 
-/* Element `index` of an array of integers / floats. */
+/* An array whose elements are strings, integers (of any width and sign) or numbers (integers too); NULL when the key
+ * is absent, ERR_FORMAT when it is something else. */
+enum gguf_elements { GGUF_STRINGS, GGUF_INTEGERS, GGUF_NUMBERS };
+enum err_code gguf_get_array(const struct gguf_key **out, const struct gguf *g, const char *name,
+                             enum gguf_elements elements, struct err *e);
+
+/* Element `index` of an array of integers / of numbers, as gguf_get_array() has found it. */
 int64_t gguf_array_int(const struct gguf_key *key, uint64_t index);
 double gguf_array_real(const struct gguf_key *key, uint64_t index);
 

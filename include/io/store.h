@@ -1,6 +1,7 @@
 /*
- * A model on disk, whatever its container: a Hugging Face folder (config.json, one safetensors file or shards with
- * an index) or a GGUF file. Tensors are mapped, not read; their bytes are borrowed until the store is closed.
+ * A model on disk, whatever its container: a Hugging Face folder (config.json, one safetensors file or shards
+ * with an index) or a GGUF file. Tensors are mapped, not read; their bytes are borrowed until the store is
+ * closed.
  */
 #ifndef MPILORA_IO_STORE_H
 #define MPILORA_IO_STORE_H
@@ -21,23 +22,28 @@ enum store_kind { STORE_HF, STORE_GGUF };
 #define STORE_MAX_DIMS 4
 
 struct store_tensor {
-    const char *name; /* as in the container: "model.layers.0.self_attn.q_proj.weight", "blk.0.attn_q.weight" */
+    const char
+        *name; /* as in the container: "model.layers.0.self_attn.q_proj.weight", "blk.0.attn_q.weight" */
     enum dtype type;
     int dims;
     uint64_t shape[STORE_MAX_DIMS]; /* outermost first, as PyTorch prints it: [out, in] for a linear layer */
     uint64_t elements;
-    const void *data;
+    const void *data; /* aligned for its type */
     size_t bytes;
     const char *file; /* path of the file that holds it */
+    const char
+        *unreadable; /* NULL, or in words what keeps it from being read: "type I64"; then no type, no data */
 };
 
 struct store {
     enum store_kind kind;
-    const char *path;       /* as given, without a trailing slash */
+    const char *path; /* as given, without a trailing slash */
     struct arena arena;
     struct store_tensor *tensors; /* sorted by name */
     size_t tensor_count;
-    struct json *config;           /* HF: config.json, else NULL */
+    struct store_tensor *unread; /* those that cannot be read here (integer buffers, say), sorted by name */
+    size_t unread_count;
+    struct json *config;            /* HF: config.json, else NULL */
     struct json *generation_config; /* HF: generation_config.json if there, else NULL */
     struct json *tokenizer_config;  /* HF: tokenizer_config.json if there, else NULL */
     struct gguf *gguf;              /* GGUF: header and keys, else NULL */
@@ -47,23 +53,29 @@ struct store {
     char hash[FILE_HASH_SIZE]; /* content of config and weights, see store_hash(); empty until asked for */
 };
 
-/* Opens `path`. A folder without config.json, an index that names a missing shard, a tensor that overlaps another or
- * runs past its file, a tensor type that is not in dtype.def, a pickled checkpoint (pytorch_model.bin): all are
- * refused by name. */
+/* Opens `path`. A folder without config.json, an index that names a missing shard or tensor, a tensor that
+ * overlaps another or runs past its file, a GGUF tensor of a type that is not in dtype.def, a split GGUF, a
+ * pickled checkpoint (pytorch_model.bin): all are refused by name. `s` need not be closed after an error. */
 enum err_code store_open(struct store *s, const char *path, struct err *e);
 void store_close(struct store *s); /* a zeroed or closed store is fine */
 
-/* NULL when there is no such tensor. */
+/* NULL when there is no such tensor that can be read. */
 const struct store_tensor *store_find(const struct store *s, const char *name);
 
-/* Hash of the base: XXH3-128 over config.json (HF only) and every weight file's content, in order. Names and places
- * of files do not enter. Computed once, kept in s->hash. */
+/* The same where the tensor must be there: ERR_FORMAT names a missing one, ERR_UNSUPPORTED one of an unread
+ * type. */
+enum err_code store_require(const struct store_tensor **t, const struct store *s, const char *name,
+                            struct err *e);
+
+/* Hash of the base: XXH3-128 over config.json (HF only) and every weight file's content, in order. Names and
+ * places of files do not enter. Computed once, kept in s->hash. */
 enum err_code store_hash(struct store *s, struct err *e);
 
 /* A PEFT adapter's tensors: one safetensors file by itself (no config.json). */
 enum err_code store_open_safetensors(struct store *s, const char *file, struct err *e);
 
-/* Writes a safetensors file atomically: F32 tensors, in the order given, __metadata__ {"format":"pt"}. */
+/* Writes a safetensors file atomically: F32 matrices, in the order given, __metadata__ {"format":"pt"}. Names
+ * are distinct UTF-8. */
 struct store_output {
     const char *name;
     uint64_t shape[2];
