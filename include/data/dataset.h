@@ -1,9 +1,11 @@
 /*
- * A data set: JSONL files as one sequence of examples, held as an index of lines (24 bytes an example), not as text.
+ * A data set: JSONL files as one sequence of examples, held as an index of lines (24 bytes an example), not
+ * as text.
  *
- * Scanning is shared: dataset_scan() with (part, parts) reads only its part of the bytes of every file and fills an
- * index of those lines; the caller (which knows ranks) gathers the parts' indices in order and gives the whole to
- * dataset_set_index(). With parts == 1 the scan alone is enough: dataset_open().
+ * Scanning is shared: dataset_scan() with (part, parts) reads only its part of the bytes of all files laid
+ * end to end and fills an index of the lines that begin there; the caller (which knows ranks) gathers the
+ * parts' indices in order and gives the whole to dataset_set_index(). With parts == 1 the scan alone is
+ * enough: dataset_open().
  */
 #ifndef MPILORA_DATA_DATASET_H
 #define MPILORA_DATA_DATASET_H
@@ -17,10 +19,10 @@
 #include "data/example.h"
 
 struct dataset_entry {
-    uint64_t offset;     /* of the line in its file */
-    uint32_t file;       /* index into paths */
-    uint32_t bytes;      /* of the line, without its end */
-    uint32_t tokens;     /* after cutting */
+    uint64_t offset; /* of the line in its file */
+    uint32_t file;   /* index into paths */
+    uint32_t bytes;  /* of the line, without its end */
+    uint32_t tokens; /* after cutting */
     uint32_t supervised;
 };
 
@@ -41,14 +43,17 @@ struct dataset {
     char first_bad[512]; /* with skip_bad_lines: the first bad line's error, for the report */
 };
 
-/* Maps the files. Paths and tokenizer must outlive the data set. An empty list or an unreadable file is an error. */
+/* Maps the files. Paths and tokenizer must outlive the data set. An empty list, an unreadable file and a file
+ * that is not a regular one (a pipe, "-") are errors. After an error there is nothing to close. */
 enum err_code dataset_init(struct dataset *d, const char *const *paths, size_t path_count,
                            const struct tokenizer *tokenizer, const struct example_options *options,
                            bool skip_bad_lines, struct err *e);
 
-/* Fills entries and counts from part `part` of `parts` of the files' lines (tokenising every line, on all threads;
- * the result does not depend on the number of threads or parts). A bad line is ERR_DATA "FILE:LINE: reason" for the first bad line in file order
- * of this part, unless skip_bad_lines. */
+/* Fills entries and counts from part `part` of `parts` of the files' lines (tokenising every line, on all
+ * threads; the result does not depend on the number of threads or parts). Blank lines, a byte order mark and
+ * CRLF are accepted. A bad line is ERR_DATA "FILE:LINE: reason" for the first bad line in file order of this
+ * part, unless skip_bad_lines. A line that the model cannot take at all (ERR_UNSUPPORTED) stops the scan
+ * always. */
 enum err_code dataset_scan(struct dataset *d, size_t part, size_t parts, struct err *e);
 
 /* Replaces entries (copied) and counts by the gathered whole. ERR_DATA when no example is left. */
@@ -61,7 +66,8 @@ enum err_code dataset_open(struct dataset *d, const char *const *paths, size_t p
                            bool skip_bad_lines, struct err *e);
 void dataset_close(struct dataset *d);
 
-/* Parses example `index` again from its line. */
+/* Parses example `index` again from its line. ERR_MISMATCH "FILE:LINE: ..." if the line is no longer what the
+ * scan saw (as far as the numbers of its tokens show it). */
 enum err_code dataset_read(struct example *ex, struct example_scratch *scratch, const struct dataset *d,
                            size_t index, struct err *e);
 
