@@ -212,7 +212,8 @@ size_t cpu_memory_peak(void)
     char line[128];
     if (!line_of(line, sizeof line, "/proc/self/status", "VmHWM:"))
         return 0;
-    return (size_t)strtoull(line, NULL, 10) * 1024;
+    size_t peak = (size_t)strtoull(line, NULL, 10) * 1024, resident = cpu_memory_resident();
+    return peak > resident ? peak : resident; /* the kernel counts in batches: VmHWM may lag behind */
 }
 
 double cpu_seconds(void)

@@ -1,0 +1,131 @@
+/*
+ * Options of a program with commands: one table of specs makes the parser of the command line, the reader and
+ * the writer of configuration files, help and documentation.
+ *
+ * Values live in a struct of the caller's, each at its spec's offset:
+ *   STRING  const char *, never NULL; "" is "not set"     LIST  struct opt_list
+ *   INT     int64_t     REAL  double     FLAG  bool
+ * Precedence: command line over configuration file over default; a list that is given replaces the lesser
+ * one. All mistakes are ERR_USAGE and name the option or file and line, and the nearest name for an unknown
+ * one.
+ */
+#ifndef MPILORA_BASE_OPT_H
+#define MPILORA_BASE_OPT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/str.h"
+
+enum opt_type { OPT_HEADING, OPT_STRING, OPT_LIST, OPT_INT, OPT_REAL, OPT_FLAG };
+
+struct opt_list {
+    const char *const *items;
+    size_t count;
+};
+
+struct opt_spec {
+    const char *name; /* "lora-rank"; NULL for a heading */
+    enum opt_type type;
+    const char *initial; /* the default, as a user would write it; "" is "not set" */
+    /* What stands for the value in help. Alternatives between bars that are all lower-case words
+     * ("linear|cosine") are the only values; where the other alternative is N ("auto|N") it is a whole
+     * number; else any text. */
+    const char *value_name;
+    const char *range;    /* of numbers: "[0, 1)", "(0, inf)"; "" is any */
+    const char *commands; /* letters of the commands that take it */
+    const char *required; /* letters of those that cannot do without */
+    const char *help;     /* or the text of the heading */
+    size_t offset;
+};
+
+struct opt_command {
+    char letter;
+    const char *name;
+    const char *argument; /* name of its one positional argument, "" if it takes none */
+    const char *help;
+};
+
+/* The option of this name, if there is one, is the configuration file: it is not written to one, nor read
+ * from one. */
+#define OPT_CONFIG "config"
+
+struct opt_table {
+    const char *program;
+    const struct opt_spec *specs;
+    size_t spec_count;
+    const struct opt_command *commands;
+    size_t command_count;
+};
+
+enum opt_origin { OPT_DEFAULT, OPT_FILE, OPT_COMMAND_LINE };
+
+/* One command's options while and after they are read. `values` stay valid until opt_release(). */
+struct opt_set {
+    const struct opt_table *table;
+    const struct opt_command *command;
+    void *values;
+    enum opt_origin *origins; /* [spec_count] */
+    const char *argument;     /* the positional one; "" if not given */
+    bool help_wanted;         /* --help or -h was met; what follows it was not looked at */
+    struct arena arena;
+};
+
+/* The spec or command of that name, or NULL. */
+const struct opt_spec *opt_find(const struct opt_table *table, const char *name);
+const struct opt_command *opt_find_command(const struct opt_table *table, const char *name);
+
+/* Every option at its default. ERR_USAGE for an unknown command. */
+enum err_code opt_init(struct opt_set *set, const struct opt_table *table, void *values, const char *command,
+                       struct err *e);
+void opt_release(struct opt_set *set);
+
+/* Arguments behind the command's name: `--name value`, `--name=value`, `--flag`, `--no-flag`, `--flag=true`.
+ * A value that itself begins with "--" needs the form with "=". An option given twice is an error unless it
+ * is a list. */
+enum err_code opt_read_arguments(struct opt_set *set, int argc, char *const *argv, struct err *e);
+
+/* A configuration with the same names, `_` and `-` alike. Call after opt_read_arguments(): what that has set
+ * stays, but the file's values are checked all the same. `name` is the file in messages. */
+enum err_code opt_read_config(struct opt_set *set, const char *name, const void *bytes, size_t length,
+                              struct err *e);
+
+/* Arguments, then the file that --config names, then: is all there that the command requires? With
+ * help_wanted only the arguments up to --help are looked at. */
+enum err_code opt_read_all(struct opt_set *set, int argc, char *const *argv, struct err *e);
+
+/* The value of an option as text that gives the same value when read; items of a list with ", " between them.
+ */
+enum err_code opt_append_value(const struct opt_set *set, const struct opt_spec *spec, struct str *out,
+                               struct err *e);
+
+/* Equal values (2e-4 and 0.0002 are) of two sets over one table. */
+bool opt_values_equal(const struct opt_set *a, const struct opt_set *b, const struct opt_spec *spec);
+
+/* The command's options as a configuration that opt_read_config() reads back to the same values. */
+enum err_code opt_append_config(const struct opt_set *set, struct str *out, struct err *e);
+
+/* Help for one command, 100 columns wide; and all options of all commands as a table in Markdown. */
+enum err_code opt_append_help(const struct opt_table *table, const struct opt_command *command,
+                              struct str *out, struct err *e);
+enum err_code opt_append_markdown(const struct opt_table *table, struct str *out, struct err *e);
+
+/* Is a table sound (unique names, defaults that pass their own checks, ranges that parse)? For its unit test.
+ */
+enum err_code opt_check_table(const struct opt_table *table, struct err *e);
+
+/* Shared by the files of this module: reads one value's text. The message has no place in it. */
+struct opt_value {
+    const char *text;
+    int64_t integer;
+    double real;
+    bool flag;
+};
+enum err_code opt_parse_value(struct opt_value *value, const struct opt_spec *spec, const char *text,
+                              struct err *e);
+bool opt_takes(const struct opt_command *command, const struct opt_spec *spec);
+
+#endif

@@ -1,0 +1,379 @@
+/* Reading options: defaults, command line, configuration file. */
+#include "base/opt.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/yaml.h"
+
+const struct opt_spec *opt_find(const struct opt_table *table, const char *name)
+{
+    for (size_t i = 0; i < table->spec_count; i++)
+        if (table->specs[i].name && strcmp(table->specs[i].name, name) == 0)
+            return &table->specs[i];
+    return NULL;
+}
+
+const struct opt_command *opt_find_command(const struct opt_table *table, const char *name)
+{
+    for (size_t i = 0; i < table->command_count; i++)
+        if (strcmp(table->commands[i].name, name) == 0)
+            return &table->commands[i];
+    return NULL;
+}
+
+bool opt_takes(const struct opt_command *command, const struct opt_spec *spec)
+{
+    return spec->name && strchr(spec->commands, command->letter);
+}
+
+static size_t index_of(const struct opt_set *set, const struct opt_spec *spec)
+{
+    return (size_t)(spec - set->table->specs);
+}
+
+static void *value_of(const struct opt_set *set, const struct opt_spec *spec)
+{
+    return (char *)set->values + spec->offset;
+}
+
+/* The items of `list` and one more. Lists are short: a new array each time. */
+static enum err_code list_append(struct opt_set *set, struct opt_list *list, const char *item, struct err *e)
+{
+    const char **items = arena_alloc(&set->arena, list->count + 1, sizeof *items, "option values", e);
+    if (!items)
+        return e->code;
+    if (list->count)
+        memcpy(items, list->items, list->count * sizeof *items);
+    items[list->count] = item;
+    *list = (struct opt_list){items, list->count + 1};
+    return ERR_OK;
+}
+
+/* Checks `text` and, if this origin is not weaker than that of the present value, stores it. */
+static enum err_code assign(struct opt_set *set, const struct opt_spec *spec, const char *text,
+                            enum opt_origin origin, struct err *e)
+{
+    struct opt_value value;
+    if (opt_parse_value(&value, spec, text, e))
+        return e->code;
+    enum opt_origin *present = &set->origins[index_of(set, spec)];
+    if (origin < *present)
+        return ERR_OK;
+    void *field = value_of(set, spec);
+    const char *copy = text;
+    if (spec->type == OPT_STRING || spec->type == OPT_LIST)
+        copy = arena_strndup(&set->arena, text, strlen(text), e);
+    if (!copy)
+        return e->code;
+    if (spec->type == OPT_LIST) {
+        if (origin > *present)
+            *(struct opt_list *)field = (struct opt_list){0};
+        if (list_append(set, field, copy, e))
+            return e->code;
+    } else if (spec->type == OPT_STRING) {
+        *(const char **)field = copy;
+    } else if (spec->type == OPT_INT) {
+        *(int64_t *)field = value.integer;
+    } else if (spec->type == OPT_REAL) {
+        *(double *)field = value.real;
+    } else {
+        *(bool *)field = value.flag;
+    }
+    *present = origin;
+    return ERR_OK;
+}
+
+static enum err_code set_default(struct opt_set *set, const struct opt_spec *spec, struct err *e)
+{
+    if (spec->type == OPT_LIST && !spec->initial[0]) {
+        *(struct opt_list *)value_of(set, spec) = (struct opt_list){0};
+        return ERR_OK;
+    }
+    if (spec->type == OPT_STRING && !spec->initial[0]) { /* "not set" need not be one of the choices */
+        *(const char **)value_of(set, spec) = "";
+        return ERR_OK;
+    }
+    if (assign(set, spec, spec->initial, OPT_DEFAULT, e))
+        return err_wrap(e, "default of --%s", spec->name);
+    return ERR_OK;
+}
+
+/* The option of `command` that someone who wrote `word` most likely meant, or NULL. */
+static const char *nearest_name(const struct opt_table *table, const struct opt_command *command,
+                                const char *word)
+{
+    const char *names[256] = {0};
+    size_t count = 0;
+    for (size_t i = 0; i < table->spec_count && count < sizeof names / sizeof *names; i++)
+        if (opt_takes(command, &table->specs[i]))
+            names[count++] = table->specs[i].name;
+    const char *nearest = str_nearest(word, names, count);
+    for (size_t i = 0; i < count && !nearest && strlen(word) > 2; i++)
+        if (strstr(names[i], word)) /* "rank" for "lora-rank" */
+            nearest = names[i];
+    return nearest;
+}
+
+enum err_code opt_init(struct opt_set *set, const struct opt_table *table, void *values, const char *command,
+                       struct err *e)
+{
+    *set = (struct opt_set){.table = table, .values = values, .argument = ""};
+    set->command = opt_find_command(table, command);
+    if (!set->command) {
+        const char *names[32];
+        size_t count = 0;
+        for (; count < table->command_count && count < sizeof names / sizeof *names; count++)
+            names[count] = table->commands[count].name;
+        const char *nearest = str_nearest(command, names, count);
+        if (nearest)
+            return err_set(e, ERR_USAGE, "unknown command '%s'; did you mean %s?", command, nearest);
+        return err_set(e, ERR_USAGE, "unknown command '%s'; see %s --help", command, table->program);
+    }
+    set->origins = arena_alloc(&set->arena, table->spec_count, sizeof *set->origins, "options", e);
+    if (!set->origins)
+        return e->code;
+    for (size_t i = 0; i < table->spec_count; i++)
+        if (table->specs[i].name && set_default(set, &table->specs[i], e))
+            return e->code;
+    return ERR_OK;
+}
+
+void opt_release(struct opt_set *set)
+{
+    arena_release(&set->arena);
+    set->origins = NULL;
+}
+
+/* The names of the commands that take an option: "train, eval and probe". */
+static void list_commands(char *text, size_t size, const struct opt_table *table, const struct opt_spec *spec)
+{
+    size_t total = strlen(spec->commands), used = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < total; i++)
+        for (size_t k = 0; k < table->command_count; k++)
+            if (table->commands[k].letter == spec->commands[i] && used < size)
+                used += (size_t)snprintf(text + used, size - used, "%s%s",
+                                         i == 0           ? ""
+                                         : i + 1 == total ? " and "
+                                                          : ", ",
+                                         table->commands[k].name);
+}
+
+/* The spec that this command takes under `name`; or an error that helps. `dashes` is "--" or "" for messages.
+ */
+static const struct opt_spec *require_spec(const struct opt_set *set, const char *name, const char *dashes,
+                                           struct err *e)
+{
+    const struct opt_spec *spec = opt_find(set->table, name);
+    if (spec && opt_takes(set->command, spec))
+        return spec;
+    if (spec) {
+        char commands[256];
+        list_commands(commands, sizeof commands, set->table, spec);
+        err_set(e, ERR_USAGE, "%s%s is not an option of %s; it belongs to %s", dashes, name,
+                set->command->name, commands);
+        return NULL;
+    }
+    const char *nearest = nearest_name(set->table, set->command, name);
+    if (nearest)
+        err_set(e, ERR_USAGE, "unknown option %s%s; did you mean %s%s?", dashes, name, dashes, nearest);
+    else
+        err_set(e, ERR_USAGE, "unknown option %s%s; see %s %s --help", dashes, name, set->table->program,
+                set->command->name);
+    return NULL;
+}
+
+static enum err_code take_argument(struct opt_set *set, const char *text, struct err *e)
+{
+    const struct opt_command *command = set->command;
+    if (text[0] == '-' && text[1])
+        return err_set(e, ERR_USAGE, "unknown option %s; options begin with two dashes, see %s %s --help",
+                       text, set->table->program, command->name);
+    if (!command->argument[0])
+        return err_set(e, ERR_USAGE, "unexpected argument '%s': %s takes options only", text, command->name);
+    if (set->argument[0])
+        return err_set(e, ERR_USAGE, "unexpected argument '%s': %s takes one %s and that is %s", text,
+                       command->name, command->argument, set->argument);
+    set->argument = text[0] ? arena_strndup(&set->arena, text, strlen(text), e) : "";
+    return set->argument ? ERR_OK : e->code;
+}
+
+/* One option: `name` without its dashes, `value` what stood behind "=" or NULL. Moves *next if it takes the
+ * next argument for its value. */
+static enum err_code take_option(struct opt_set *set, const char *name, const char *value, int argc,
+                                 char *const *argv, int *next, struct err *e)
+{
+    const struct opt_spec *spec = NULL;
+    if (str_starts_with(name, "no-") && !value) {
+        spec = opt_find(set->table, name + 3);
+        if (spec && spec->type == OPT_FLAG && opt_takes(set->command, spec)) {
+            name += 3;
+            value = "false";
+        }
+    }
+    spec = require_spec(set, name, "--", e);
+    if (!spec)
+        return e->code;
+    if (spec->type != OPT_LIST && set->origins[index_of(set, spec)] == OPT_COMMAND_LINE)
+        return err_set(e, ERR_USAGE, "--%s is given twice", name);
+    if (!value && spec->type == OPT_FLAG)
+        value = "true";
+    if (!value) {
+        if (*next >= argc)
+            return err_set(e, ERR_USAGE, "--%s needs a value: --%s %s", name, name, spec->value_name);
+        value = argv[*next];
+        if (str_starts_with(value, "--"))
+            return err_set(e, ERR_USAGE,
+                           "--%s needs a value, %s follows; a value that begins so is written --%s=%s", name,
+                           value, name, value);
+        (*next)++;
+    }
+    if (assign(set, spec, value, OPT_COMMAND_LINE, e))
+        return err_wrap(e, "--%s", name);
+    return ERR_OK;
+}
+
+enum err_code opt_read_arguments(struct opt_set *set, int argc, char *const *argv, struct err *e)
+{
+    for (int i = 0; i < argc;) {
+        const char *text = argv[i++];
+        if (strcmp(text, "--help") == 0 || strcmp(text, "-h") == 0) {
+            set->help_wanted = true;
+            return ERR_OK;
+        }
+        if (!str_starts_with(text, "--")) {
+            if (take_argument(set, text, e))
+                return e->code;
+            continue;
+        }
+        const char *equals = strchr(text, '=');
+        size_t length = equals ? (size_t)(equals - text - 2) : strlen(text + 2);
+        char *name = arena_strndup(&set->arena, text + 2, length, e);
+        if (!name || take_option(set, name, equals ? equals + 1 : NULL, argc, argv, &i, e))
+            return e->code;
+    }
+    return ERR_OK;
+}
+
+/* One key of a configuration; `seen` has the lines where options were met before. */
+static enum err_code take_entry(struct opt_set *set, const char *file, const struct yaml_entry *entry,
+                                int *seen, struct err *e)
+{
+    char *name = arena_strndup(&set->arena, entry->key, strlen(entry->key), e);
+    if (!name)
+        return e->code;
+    for (char *p = name; *p; p++)
+        if (*p == '_')
+            *p = '-';
+    const struct opt_spec *spec = require_spec(set, name, "", e);
+    if (!spec)
+        return err_wrap(e, "%s:%d", file, entry->line);
+    if (strcmp(name, OPT_CONFIG) == 0)
+        return err_set(e, ERR_USAGE, "%s:%d: a configuration cannot name another one", file, entry->line);
+    int *line = &seen[index_of(set, spec)];
+    if (*line)
+        return err_set(e, ERR_USAGE, "%s:%d: %s is given twice, first in line %d", file, entry->line, name,
+                       *line);
+    *line = entry->line;
+    if (entry->is_sequence && spec->type != OPT_LIST)
+        return err_set(e, ERR_USAGE, "%s:%d: %s takes one value, not a list", file, entry->line, name);
+    for (size_t i = 0; i < entry->count; i++) {
+        const char *text = entry->values[i].text;
+        bool unset = !text[0] && spec->type == OPT_STRING && !spec->initial[0];
+        if (!unset && assign(set, spec, text, OPT_FILE, e))
+            return err_wrap(e, "%s:%d: %s", file, entry->values[i].line, name);
+    }
+    return ERR_OK;
+}
+
+enum err_code opt_read_config(struct opt_set *set, const char *name, const void *bytes, size_t length,
+                              struct err *e)
+{
+    struct yaml_map map;
+    if (yaml_read(&map, &set->arena, name, bytes, length, e))
+        return e->code;
+    int *seen = arena_alloc(&set->arena, set->table->spec_count, sizeof *seen, "options", e);
+    if (!seen)
+        return e->code;
+    for (size_t i = 0; i < map.count; i++)
+        if (take_entry(set, name, &map.entries[i], seen, e))
+            return e->code;
+    return ERR_OK;
+}
+
+static bool is_set(const struct opt_set *set, const struct opt_spec *spec)
+{
+    if (spec->type == OPT_LIST)
+        return ((const struct opt_list *)value_of(set, spec))->count > 0;
+    return spec->type != OPT_STRING || (*(const char *const *)value_of(set, spec))[0];
+}
+
+static enum err_code check_required(const struct opt_set *set, struct err *e)
+{
+    const struct opt_command *command = set->command;
+    if (command->argument[0] && !set->argument[0])
+        return err_set(e, ERR_USAGE, "%s needs a %s: %s %s %s", command->name, command->argument,
+                       set->table->program, command->name, command->argument);
+    for (size_t i = 0; i < set->table->spec_count; i++) {
+        const struct opt_spec *spec = &set->table->specs[i];
+        if (opt_takes(command, spec) && strchr(spec->required, command->letter) && !is_set(set, spec))
+            return err_set(e, ERR_USAGE, "%s needs --%s %s; see %s %s --help", command->name, spec->name,
+                           spec->value_name, set->table->program, command->name);
+    }
+    return ERR_OK;
+}
+
+/* A mistake in the file's name or contents is a mistake in usage, also where the system reports it. */
+static enum err_code read_config_file(struct opt_set *set, const char *path, struct err *e)
+{
+    struct str text = {0};
+    enum err_code code = file_read_all(&text, path, YAML_FILE_LIMIT, e);
+    if (code)
+        err_wrap(e, "--" OPT_CONFIG);
+    if (code == ERR_IO || code == ERR_FORMAT)
+        code = e->code = ERR_USAGE;
+    if (!code)
+        code = opt_read_config(set, path, text.data, text.length, e);
+    str_release(&text);
+    return code;
+}
+
+enum err_code opt_read_all(struct opt_set *set, int argc, char *const *argv, struct err *e)
+{
+    if (opt_read_arguments(set, argc, argv, e) || set->help_wanted)
+        return e->code;
+    const struct opt_spec *config = opt_find(set->table, OPT_CONFIG);
+    if (config && opt_takes(set->command, config) && is_set(set, config) &&
+        read_config_file(set, *(const char *const *)value_of(set, config), e))
+        return e->code;
+    return check_required(set, e);
+}
+
+enum err_code opt_check_table(const struct opt_table *table, struct err *e)
+{
+    for (size_t i = 0; i < table->spec_count; i++) {
+        const struct opt_spec *spec = &table->specs[i];
+        struct opt_value value;
+        if (!spec->name)
+            continue;
+        if (opt_find(table, spec->name) != spec)
+            return err_set(e, ERR_USAGE, "two options are called %s", spec->name);
+        bool text = spec->type == OPT_STRING || spec->type == OPT_LIST;
+        if ((spec->initial[0] || !text) && opt_parse_value(&value, spec, spec->initial, e))
+            return err_wrap(e, "default of %s", spec->name);
+        for (const char *letter = spec->commands; *letter; letter++) {
+            size_t k = 0;
+            while (k < table->command_count && table->commands[k].letter != *letter)
+                k++;
+            if (k == table->command_count)
+                return err_set(e, ERR_USAGE, "%s names a command '%c' that does not exist", spec->name,
+                               *letter);
+        }
+        if (strspn(spec->required, spec->commands) != strlen(spec->required))
+            return err_set(e, ERR_USAGE, "%s is required by a command that does not take it", spec->name);
+    }
+    return ERR_OK;
+}

@@ -1,0 +1,199 @@
+/* Options as text: configuration, help, documentation. */
+#include <string.h>
+
+#include "base/opt.h"
+#include "base/yaml.h"
+
+#define HELP_WIDTH  100
+#define LABEL_WIDTH 28 /* longer labels stand on a line of their own */
+#define MARGIN      2
+
+static enum err_code append_config_value(const struct opt_set *set, const struct opt_spec *spec,
+                                         struct str *out, struct err *e)
+{
+    const void *field = (const char *)set->values + spec->offset;
+    if (spec->type == OPT_STRING)
+        return str_append(out, " ", 1, e) ? e->code : yaml_append_string(out, *(const char *const *)field, e);
+    if (spec->type != OPT_LIST)
+        return str_append(out, " ", 1, e) ? e->code : opt_append_value(set, spec, out, e);
+    const struct opt_list *list = field;
+    if (!list->count)
+        return str_append(out, " []", 3, e);
+    for (size_t i = 0; i < list->count; i++)
+        if (str_append(out, "\n  - ", 5, e) || yaml_append_string(out, list->items[i], e))
+            return e->code;
+    return ERR_OK;
+}
+
+enum err_code opt_append_config(const struct opt_set *set, struct str *out, struct err *e)
+{
+    for (size_t i = 0; i < set->table->spec_count; i++) {
+        const struct opt_spec *spec = &set->table->specs[i];
+        if (!opt_takes(set->command, spec) || strcmp(spec->name, OPT_CONFIG) == 0)
+            continue;
+        if (str_appendf(out, e, "%s:", spec->name) || append_config_value(set, spec, out, e))
+            return err_wrap(e, "--%s", spec->name);
+        if (str_append(out, "\n", 1, e))
+            return e->code;
+    }
+    return ERR_OK;
+}
+
+/* Words of `text` in lines of up to HELP_WIDTH, from column `indent` on; the first line has begun at
+ * `column`. */
+static enum err_code append_wrapped(struct str *out, const char *text, size_t column, size_t indent,
+                                    struct err *e)
+{
+    bool first = true;
+    while (*text) {
+        size_t length = strcspn(text, " ");
+        if (!first && column + 1 + length > HELP_WIDTH) {
+            if (str_appendf(out, e, "\n%*s", (int)indent, ""))
+                return e->code;
+            column = indent;
+        } else if (!first) {
+            if (str_append(out, " ", 1, e))
+                return e->code;
+            column++;
+        }
+        if (str_append(out, text, length, e))
+            return e->code;
+        column += length;
+        first = false;
+        text += length;
+        text += strspn(text, " ");
+    }
+    return str_append(out, "\n", 1, e);
+}
+
+static enum err_code append_label(struct str *out, const struct opt_spec *spec, struct err *e)
+{
+    if (spec->type == OPT_FLAG)
+        return str_appendf(out, e, "--[no-]%s", spec->name);
+    return str_appendf(out, e, "--%s %s", spec->name, spec->value_name);
+}
+
+/* The help text with what the table knows besides: is it required, may it be repeated, what is the default?
+ */
+static enum err_code append_meaning(struct str *out, const struct opt_spec *spec,
+                                    const struct opt_command *command, struct err *e)
+{
+    if (str_appendf(out, e, "%s", spec->help))
+        return e->code;
+    if (strchr(spec->required, command->letter) && str_appendf(out, e, " (required)"))
+        return e->code;
+    if (spec->type != OPT_FLAG && spec->initial[0])
+        return str_appendf(out, e, " (default: %s)", spec->initial);
+    if (spec->type == OPT_FLAG && strcmp(spec->initial, "true") == 0)
+        return str_appendf(out, e, " (default: on)");
+    return ERR_OK;
+}
+
+static enum err_code append_help_row(struct str *out, const struct opt_spec *spec,
+                                     const struct opt_command *command, size_t label_width, struct err *e)
+{
+    size_t indent = MARGIN + label_width + 2, start = out->length;
+    if (str_appendf(out, e, "%*s", MARGIN, "") || append_label(out, spec, e))
+        return e->code;
+    size_t column = out->length - start;
+    enum err_code code;
+    if (column + 2 > indent)
+        code = str_appendf(out, e, "\n%*s", (int)indent, "");
+    else
+        code = str_appendf(out, e, "%*s", (int)(indent - column), "");
+    struct str meaning = {0};
+    if (!code)
+        code = append_meaning(&meaning, spec, command, e);
+    if (!code)
+        code = append_wrapped(out, meaning.data, indent, indent, e);
+    str_release(&meaning);
+    return code;
+}
+
+/* Width of the column of labels: that of the longest one that is not too long. */
+static enum err_code measure_labels(const struct opt_table *table, const struct opt_command *command,
+                                    size_t *width, struct err *e)
+{
+    struct str label = {0};
+    enum err_code code = ERR_OK;
+    *width = 0;
+    for (size_t i = 0; !code && i < table->spec_count; i++) {
+        if (!opt_takes(command, &table->specs[i]))
+            continue;
+        str_clear(&label);
+        code = append_label(&label, &table->specs[i], e);
+        if (label.length <= LABEL_WIDTH && label.length > *width)
+            *width = label.length;
+    }
+    str_release(&label);
+    return code;
+}
+
+enum err_code opt_append_help(const struct opt_table *table, const struct opt_command *command,
+                              struct str *out, struct err *e)
+{
+    size_t width;
+    const char *space = command->argument[0] ? " " : "";
+    if (measure_labels(table, command, &width, e) ||
+        str_appendf(out, e, "usage: %s %s%s%s [options]\n\n", table->program, command->name, space,
+                    command->argument) ||
+        append_wrapped(out, command->help, 0, 0, e))
+        return e->code;
+    const struct opt_spec *heading = NULL; /* printed once the first option under it is */
+    for (size_t i = 0; i < table->spec_count; i++) {
+        const struct opt_spec *spec = &table->specs[i];
+        if (!spec->name)
+            heading = spec;
+        if (!opt_takes(command, spec))
+            continue;
+        if (heading && str_appendf(out, e, "\n%s:\n", heading->help))
+            return e->code;
+        heading = NULL;
+        if (append_help_row(out, spec, command, width, e))
+            return e->code;
+    }
+    return ERR_OK;
+}
+
+/* Text inside a table cell: a bar would end it. */
+static enum err_code append_cell(struct str *out, const char *text, struct err *e)
+{
+    enum err_code code = ERR_OK;
+    for (; !code && *text; text++)
+        code = str_appendf(out, e, "%s%c", *text == '|' ? "\\" : "", *text);
+    return code;
+}
+
+static enum err_code append_markdown_row(const struct opt_table *table, const struct opt_spec *spec,
+                                         struct str *out, struct err *e)
+{
+    const char *space = spec->type == OPT_FLAG ? "" : " ", *tick = spec->initial[0] ? "`" : "";
+    if (str_appendf(out, e, "| `--%s%s", spec->name, space) || append_cell(out, spec->value_name, e) ||
+        str_appendf(out, e, "` | %s", tick) || append_cell(out, spec->initial, e) ||
+        str_appendf(out, e, "%s | ", tick))
+        return e->code;
+    const char *separator = "";
+    for (size_t k = 0; k < table->command_count; k++) {
+        if (!opt_takes(&table->commands[k], spec))
+            continue;
+        if (str_appendf(out, e, "%s%s", separator, table->commands[k].name))
+            return e->code;
+        separator = ", ";
+    }
+    if (str_append(out, " | ", 3, e) || append_cell(out, spec->help, e))
+        return e->code;
+    return str_append(out, " |\n", 3, e);
+}
+
+enum err_code opt_append_markdown(const struct opt_table *table, struct str *out, struct err *e)
+{
+    if (str_appendf(out, e, "| Option | Default | Commands | Meaning |\n|---|---|---|---|\n"))
+        return e->code;
+    for (size_t i = 0; i < table->spec_count; i++) {
+        const struct opt_spec *spec = &table->specs[i];
+        if (spec->name ? append_markdown_row(table, spec, out, e)
+                       : str_appendf(out, e, "| **%s** | | | |\n", spec->help))
+            return e->code;
+    }
+    return ERR_OK;
+}

@@ -1,0 +1,212 @@
+/* One value of an option: from text, back to text, compared. */
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/opt.h"
+
+struct range {
+    double low, high;
+    bool low_open, high_open;
+};
+
+/* "[0, 1)": a bracket includes its bound, a parenthesis does not. False if it is no such text. */
+static bool range_parse(struct range *range, const char *text)
+{
+    char left, right;
+    int end = 0;
+    if (sscanf(text, "%c%lf, %lf%c%n", &left, &range->low, &range->high, &right, &end) != 4 || text[end])
+        return false;
+    range->low_open = left == '(';
+    range->high_open = right == ')';
+    return (left == '[' || left == '(') && (right == ']' || right == ')') && range->low <= range->high;
+}
+
+static enum err_code range_check(const struct opt_spec *spec, double value, const char *text, struct err *e)
+{
+    struct range range;
+    if (!spec->range[0])
+        return ERR_OK;
+    if (!range_parse(&range, spec->range))
+        return err_set(e, ERR_USAGE, "'%s' is not a range", spec->range);
+    bool low = range.low_open ? value > range.low : value >= range.low;
+    bool high = range.high_open ? value < range.high : value <= range.high;
+    if (low && high)
+        return ERR_OK;
+    if (isinf(range.high))
+        return err_set(e, ERR_USAGE, "%s is too small, it must be %s %g", text,
+                       range.low_open ? "greater than" : "at least", range.low);
+    return err_set(e, ERR_USAGE, "%s is out of range, it must be %s %.10g and %s %.10g", text,
+                   range.low_open ? "greater than" : "at least", range.low,
+                   range.high_open ? "less than" : "at most", range.high);
+}
+
+static enum err_code parse_int(int64_t *value, const struct opt_spec *spec, const char *text, struct err *e)
+{
+    const char *digits = text + (text[0] == '-');
+    if (!digits[0] || digits[strspn(digits, "0123456789")])
+        return err_set(e, ERR_USAGE, "'%s' is not a whole number", text);
+    errno = 0;
+    long long number = strtoll(text, NULL, 10);
+    if (errno)
+        return err_set(e, ERR_USAGE, "%s is beyond the numbers that fit into 64 bits", text);
+    *value = number;
+    return range_check(spec, (double)number, text, e);
+}
+
+static enum err_code parse_real(double *value, const struct opt_spec *spec, const char *text, struct err *e)
+{
+    char *end;
+    *value = strtod(text, &end);
+    /* The set of letters keeps out what strtod takes and people do not mean: nan, inf, hexadecimal, blanks.
+     */
+    if (end == text || *end || text[strspn(text, "+-.0123456789eE")])
+        return err_set(e, ERR_USAGE, "'%s' is not a number", text);
+    if (!isfinite(*value))
+        return err_set(e, ERR_USAGE, "%s is beyond the numbers that fit into a double", text);
+    return range_check(spec, *value, text, e);
+}
+
+static enum err_code parse_flag(bool *value, const char *text, struct err *e)
+{
+    *value = strcmp(text, "true") == 0;
+    if (!*value && strcmp(text, "false") != 0)
+        return err_set(e, ERR_USAGE, "'%s' is neither true nor false", text);
+    return ERR_OK;
+}
+
+static bool is_literal(const char *word, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        if (!(word[i] >= 'a' && word[i] <= 'z') && (i == 0 || !strchr("0123456789-_", word[i])))
+            return false;
+    return length > 0;
+}
+
+/* Holds a text against "constant|linear|cosine", "auto|N", "auto|never|PATH" (see opt.h). */
+static enum err_code check_alternatives(const struct opt_spec *spec, const char *text, struct err *e)
+{
+    const char *word = spec->value_name;
+    bool number = false;
+    if (!word[0])
+        return ERR_OK;
+    for (;;) {
+        size_t length = strcspn(word, "|");
+        if (is_literal(word, length)) {
+            if (strlen(text) == length && memcmp(word, text, length) == 0)
+                return ERR_OK;
+        } else if (length == 1 && word[0] == 'N' && word != spec->value_name) {
+            number = true;
+        } else {
+            return ERR_OK; /* any text */
+        }
+        if (!word[length])
+            break;
+        word += length + 1;
+    }
+    int64_t value;
+    if (number && text[0] && !text[strspn(text, "-0123456789")])
+        return parse_int(&value, spec, text, e);
+    return err_set(e, ERR_USAGE, "'%s' is not one of %s", text, spec->value_name);
+}
+
+enum err_code opt_parse_value(struct opt_value *value, const struct opt_spec *spec, const char *text,
+                              struct err *e)
+{
+    size_t length = strlen(text), valid = str_utf8_valid_prefix(text, length);
+    if (valid < length)
+        return err_set(e, ERR_USAGE, "byte %zu of the value is not UTF-8", valid);
+    *value = (struct opt_value){.text = text};
+    switch (spec->type) {
+    case OPT_INT:
+        return parse_int(&value->integer, spec, text, e);
+    case OPT_REAL:
+        return parse_real(&value->real, spec, text, e);
+    case OPT_FLAG:
+        return parse_flag(&value->flag, text, e);
+    case OPT_STRING:
+        return check_alternatives(spec, text, e);
+    case OPT_LIST:
+        return text[0] ? ERR_OK : err_set(e, ERR_USAGE, "the value is empty");
+    case OPT_HEADING:
+        break;
+    }
+    return err_set(e, ERR_USAGE, "a heading has no value");
+}
+
+static const void *value_of(const struct opt_set *set, const struct opt_spec *spec)
+{
+    return (const char *)set->values + spec->offset;
+}
+
+/* The shortest text that reads back to the same double; with a dot, as some YAML readers want one beside an
+ * e. */
+static enum err_code append_real(struct str *out, double value, struct err *e)
+{
+    char text[40];
+    for (int digits = 6; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            break;
+    }
+    const char *exponent = strchr(text, 'e');
+    if (!exponent || strchr(text, '.'))
+        return str_appendf(out, e, "%s", text);
+    return str_appendf(out, e, "%.*s.0%s", (int)(exponent - text), text, exponent);
+}
+
+enum err_code opt_append_value(const struct opt_set *set, const struct opt_spec *spec, struct str *out,
+                               struct err *e)
+{
+    const void *value = value_of(set, spec);
+    const struct opt_list *list = value;
+    enum err_code code = ERR_OK;
+    switch (spec->type) {
+    case OPT_STRING:
+        return str_appendf(out, e, "%s", *(const char *const *)value);
+    case OPT_LIST:
+        for (size_t i = 0; !code && i < list->count; i++)
+            code = str_appendf(out, e, "%s%s", i ? ", " : "", list->items[i]);
+        return code;
+    case OPT_INT:
+        return str_appendf(out, e, "%" PRId64, *(const int64_t *)value);
+    case OPT_REAL:
+        return append_real(out, *(const double *)value, e);
+    case OPT_FLAG:
+        return str_appendf(out, e, "%s", *(const bool *)value ? "true" : "false");
+    case OPT_HEADING:
+        break;
+    }
+    return ERR_OK;
+}
+
+static bool lists_equal(const struct opt_list *a, const struct opt_list *b)
+{
+    bool equal = a->count == b->count;
+    for (size_t i = 0; equal && i < a->count; i++)
+        equal = strcmp(a->items[i], b->items[i]) == 0;
+    return equal;
+}
+
+bool opt_values_equal(const struct opt_set *a, const struct opt_set *b, const struct opt_spec *spec)
+{
+    const void *x = value_of(a, spec), *y = value_of(b, spec);
+    switch (spec->type) {
+    case OPT_STRING:
+        return strcmp(*(const char *const *)x, *(const char *const *)y) == 0;
+    case OPT_LIST:
+        return lists_equal(x, y);
+    case OPT_INT:
+        return *(const int64_t *)x == *(const int64_t *)y;
+    case OPT_REAL:
+        return *(const double *)x == *(const double *)y;
+    case OPT_FLAG:
+        return *(const bool *)x == *(const bool *)y;
+    case OPT_HEADING:
+        break;
+    }
+    return true;
+}
