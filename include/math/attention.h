@@ -1,11 +1,11 @@
 /*
- * Causal self-attention over packed examples, in blocks: no example sees another, nothing of size T x T is kept.
- * Forward keeps the output and one log-sum-exp per (head, token); backward recomputes the probabilities of a
- * block from them (Dao et al., FlashAttention, 2022; Rabe & Staats 2021).
+ * Causal self-attention over packed examples, in blocks: no example sees another, nothing of size T x T is
+ * kept. Forward keeps the output and one log-sum-exp per (head, token); backward recomputes the probabilities
+ * of a block from them (Dao et al., FlashAttention, 2022; Rabe & Staats 2021).
  *
- * q, k, v lie side by side in one row of qkv[n, ld]: H heads of q, then K heads of k, then K of v, each head_dim
- * wide, q and k already rotated. Query head h reads key/value head h / (H / K). Scores are scaled by `scale`.
- * Results do not depend on the number of threads.
+ * q, k, v lie side by side in one row of qkv[n, ld]: H heads of q, then K heads of k, then K of v, each
+ * head_dim wide, q and k already rotated. Query head h reads key/value head h / (H / K). Scores are scaled by
+ * `scale`. Results do not depend on the number of threads.
  */
 #ifndef MPILORA_MATH_ATTENTION_H
 #define MPILORA_MATH_ATTENTION_H
@@ -13,15 +13,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct kern;
+
 struct attention_shape {
     size_t heads, kv_heads, head_dim;
     float scale;
-    const uint32_t *offsets; /* [examples + 1] first token of each example, and n */
+    const uint32_t
+        *offsets; /* [examples + 1] first token of each example, and n; empty examples are allowed */
     size_t examples;
+    const struct kern *kern; /* NULL: the best for this processor */
 };
 
-/* Bytes of scratch that forward and backward need for packs of up to `tokens` tokens with examples of up to
- * `longest` tokens on `threads` threads. Linear in tokens. */
+/* Bytes of scratch (aligned to 64) that forward and backward need for packs of up to `tokens` tokens with
+ * examples of up to `longest` tokens on `threads` threads, the number given to gemm_set_threads. Linear in
+ * tokens. Of the shape only the heads matter. */
 size_t attention_scratch_bytes(const struct attention_shape *s, size_t tokens, size_t longest, int threads);
 
 /* out[n, H*head_dim], lse[H, n] */
@@ -38,8 +43,8 @@ void attention_forward_reference(float *out, float *lse, const float *qkv, size_
 void attention_backward_reference(float *dqkv, const float *dout, const float *qkv, size_t ld,
                                   const struct attention_shape *s);
 
-/* One new token against a key/value cache: q[H, head_dim], keys and values [K, capacity, head_dim] with `count`
- * positions filled -> out[H, head_dim]. */
+/* One new token against a key/value cache: q[H, head_dim], keys and values [K, capacity, head_dim] with
+ * `count` positions filled -> out[H, head_dim]. */
 void attention_decode(float *out, const float *q, const float *keys, const float *values, size_t count,
                       size_t capacity, const struct attention_shape *s);
 

@@ -1,22 +1,25 @@
 /*
- * Matrix products: row-major f32, over a BLAS. All threads of the process; called from inside a parallel region it
- * runs on the calling thread alone.
+ * Matrix products: row-major f32, over a BLAS. All threads of the process; called from inside a parallel
+ * region it runs on the calling thread alone. Every dimension and stride must fit an int.
  */
 #ifndef MPILORA_MATH_GEMM_H
 #define MPILORA_MATH_GEMM_H
 
 #include <stddef.h>
 
+#include "base/cpu.h"
+
 enum gemm_op { GEMM_N, GEMM_T };
 
-/* C[m,n] = alpha * op(A)[m,k] * op(B)[k,n] + beta * C; ld* are row strides in elements of the matrices as stored.
- * beta == 0 never reads C. Any of m, n, k may be 0. */
+/* C[m,n] = alpha * op(A)[m,k] * op(B)[k,n] + beta * C; ld* are row strides in elements of the matrices as
+ * stored. beta == 0 never reads C. Any of m, n, k may be 0. */
 void gemm_f32(enum gemm_op op_a, enum gemm_op op_b, size_t m, size_t n, size_t k, float alpha, const float *a,
               size_t lda, const float *b, size_t ldb, float beta, float *c, size_t ldc);
 
 /* The oracle: plain loops, sums in double. */
 void gemm_f32_reference(enum gemm_op op_a, enum gemm_op op_b, size_t m, size_t n, size_t k, float alpha,
-                        const float *a, size_t lda, const float *b, size_t ldb, float beta, float *c, size_t ldc);
+                        const float *a, size_t lda, const float *b, size_t ldb, float beta, float *c,
+                        size_t ldc);
 
 /* Sets the number of threads of BLAS and OpenMP, for the whole process. */
 void gemm_set_threads(int threads);
@@ -25,10 +28,15 @@ void gemm_set_threads(int threads);
 const char *gemm_backend(void);
 
 /*
- * OpenBLAS picks its kernels when the library is loaded, and on a processor younger than itself it picks slow ones.
- * Returns the OPENBLAS_CORETYPE that this processor should have been given, or NULL when the choice made is fine, the user set the
- * variable, or nothing better is known. The caller sets the variable and executes itself again, before MPI starts.
+ * OpenBLAS picks its kernels when the library is loaded, and on a processor younger than itself it picks slow
+ * ones. Returns the OPENBLAS_CORETYPE that this processor should have been given, or NULL when the choice
+ * made is fine, the user set the variable, or nothing better is known. The caller sets the variable and
+ * executes itself again, before MPI starts.
  */
 const char *gemm_better_core(void);
+
+/* The rule behind it: the core type for a processor with `isa` on which OpenBLAS chose `detected`, or NULL.
+ */
+const char *gemm_core_for(enum cpu_isa isa, const char *detected);
 
 #endif

@@ -1,12 +1,13 @@
 /*
  * The vector kernels of a step: everything that is not a matrix product or attention.
  *
- * One table of functions per instruction set (CPU_PORTABLE, CPU_AVX2, CPU_AVX512), compiled from one source, and
- * one of plain loops with sums in double (`kern_reference`) that the others are tested against. Row loops run on
- * all threads of the calling process inside the functions; results do not depend on the number of threads.
+ * One table of functions per instruction set (CPU_PORTABLE, CPU_AVX2, CPU_AVX512), compiled from one source,
+ * and one of plain loops with sums in double (`kern_reference`) that the others are tested against. Row loops
+ * run on all threads of the calling process inside the functions; results do not depend on the number of
+ * threads.
  *
- * Shapes: n tokens (rows), D width, F ffn width, V vocabulary. All matrices are row-major and dense unless a row
- * stride (ld, in elements) is given.
+ * Shapes: n tokens (rows), D width, F ffn width, V vocabulary. All matrices are row-major and dense unless a
+ * row stride (ld, in elements) is given.
  */
 #ifndef MPILORA_MATH_KERN_H
 #define MPILORA_MATH_KERN_H
@@ -28,7 +29,8 @@ struct kern {
 
     /* y = x * rstd * w, rstd[n] = (mean(x^2) + eps)^-1/2 kept for backward. y may be NULL (rstd only).
      * Llama's RMSNorm (Zhang & Sennrich 2019). */
-    void (*rmsnorm_forward)(float *y, float *rstd, const float *x, const float *w, size_t n, size_t D, float eps);
+    void (*rmsnorm_forward)(float *y, float *rstd, const float *x, const float *w, size_t n, size_t D,
+                            float eps);
     /* y = x * rstd * w with rstd known. */
     void (*rmsnorm_apply)(float *y, const float *x, const float *rstd, const float *w, size_t n, size_t D);
     /* dx += rstd * (w*dy - x * rstd^2 * mean(w*dy*x)) */
@@ -42,26 +44,49 @@ struct kern {
 
     /* y[n,F] = silu(gu[:, :F]) * gu[:, F:], gu[n, 2F] */
     void (*swiglu_forward)(float *y, const float *gu, size_t n, size_t F);
-    /* dgu[n, 2F] from dy[n,F] and gu; dgu may be gu itself. y (NULL: not wanted) gets the forward value again. */
+    /* dgu[n, 2F] from dy[n,F] and gu; dgu may be gu itself. y (NULL: not wanted) gets the forward value
+     * again. */
     void (*swiglu_backward)(float *dgu, float *y, const float *dy, const float *gu, size_t n, size_t F);
 
-    /* Cross-entropy of rows of logits[n,V] (row stride ld) against targets[n] (every target < V): loss[n] = -log p(target); best[n] = argmax
-     * (smallest index on ties; may be NULL). With dscale != 0, logits become dscale * (softmax - onehot). */
-    void (*cross_entropy)(double *loss, int32_t *best, float *logits, size_t ld, const int32_t *targets, size_t n,
-                          size_t V, float dscale);
+    /* Cross-entropy of rows of logits[n,V] (row stride ld) against targets[n] (every target < V):
+     * loss[n] = -log p(target); best[n] = argmax (smallest index on ties; may be NULL). With dscale != 0,
+     * logits become dscale * (softmax - onehot). A NaN or +inf anywhere in a row makes its loss NaN. */
+    void (*cross_entropy)(double *loss, int32_t *best, float *logits, size_t ld, const int32_t *targets,
+                          size_t n, size_t V, float dscale);
 
     /* y[n, D] = x * mask / (1 - p): element (row, col) is dropped when its number of stream `key`, counter
-     * (samples[row], positions[row], col), is below p. The same call with x = dy is the backward. y may be x. */
-    void (*dropout)(float *y, const float *x, struct rng_key key, const uint64_t *samples, const int32_t *positions,
-                    size_t n, size_t D, float p);
+     * (samples[row], positions[row], col), is below p. The same call with x = dy is the backward. y may be x.
+     */
+    void (*dropout)(float *y, const float *x, struct rng_key key, const uint64_t *samples,
+                    const int32_t *positions, size_t n, size_t D, float p);
 
     void (*add_bias)(float *y, size_t ld, const float *bias, size_t n, size_t D); /* y[n, ld] += bias[D] */
     void (*axpy)(float *y, float a, const float *x, size_t count);                /* y += a x */
     /* Sum of squares in double, in a fixed order. */
     double (*sum_squares)(const float *x, size_t count);
 
+    /*
+     * Attention's rows; these run on the calling thread alone. Scores belong to the queries first ..
+     * first + rows - 1 of one example: scores[rows, cols = first + rows], row stride ld; row i attends to the
+     * columns 0 .. first + i, the rest become 0. scale > 0.
+     */
+    /* scores become softmax(scale * scores); lse[rows] = log-sum-exp of the scaled scores. */
+    void (*softmax_causal)(float *scores, size_t ld, float *lse, size_t rows, size_t first, float scale);
+    /* scores become the probabilities p again, dprobs[rows, cols] becomes scale * p * (dprobs - delta[row]).
+     */
+    void (*softmax_causal_backward)(float *scores, float *dprobs, size_t ld, const float *lse,
+                                    const float *delta, size_t rows, size_t first, float scale);
+    /* out[rows] = sum over columns of a * b */
+    void (*row_dots)(float *out, const float *a, size_t lda, const float *b, size_t ldb, size_t rows,
+                     size_t cols);
+    /* One query of one head: out[head_dim] = softmax(scale * keys q) values; keys, values [count, head_dim].
+     */
+    void (*attend_one)(float *out, const float *q, const float *keys, const float *values, size_t count,
+                       size_t head_dim, float scale);
+
     /* AdamW (Loshchilov & Hutter 2019), as torch.optim.AdamW: decay first, then the moments' step. */
-    void (*adamw)(float *params, const float *grads, float *m, float *v, size_t count, const struct adamw_step *s);
+    void (*adamw)(float *params, const float *grads, float *m, float *v, size_t count,
+                  const struct adamw_step *s);
 };
 
 extern const struct kern kern_reference;

@@ -1,0 +1,55 @@
+#include <assert.h>
+#include <cblas.h>
+#include <limits.h>
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "math/gemm.h"
+
+void gemm_f32(enum gemm_op op_a, enum gemm_op op_b, size_t m, size_t n, size_t k, float alpha, const float *a,
+              size_t lda, const float *b, size_t ldb, float beta, float *c, size_t ldc)
+{
+    assert(m <= INT_MAX && n <= INT_MAX && k <= INT_MAX && lda <= INT_MAX && ldb <= INT_MAX &&
+           ldc <= INT_MAX);
+    if (m == 0 || n == 0)
+        return;
+    if (k == 0) { /* CBLAS refuses the zero strides that such operands tend to have */
+        for (size_t i = 0; i < m; i++)
+            for (size_t j = 0; j < n; j++)
+                c[i * ldc + j] = beta != 0 ? beta * c[i * ldc + j] : 0;
+        return;
+    }
+    cblas_sgemm(CblasRowMajor, op_a == GEMM_T ? CblasTrans : CblasNoTrans,
+                op_b == GEMM_T ? CblasTrans : CblasNoTrans, (blasint)m, (blasint)n, (blasint)k, alpha, a,
+                (blasint)lda, b, (blasint)ldb, beta, c, (blasint)ldc);
+}
+
+void gemm_set_threads(int threads)
+{
+    assert(threads > 0);
+    omp_set_num_threads(threads);
+    openblas_set_num_threads(threads);
+}
+
+const char *gemm_backend(void)
+{
+    static char text[128];
+    char version[32] = "?";
+    /* "OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH ... MAX_THREADS=128" */
+    if (sscanf(openblas_get_config(), "OpenBLAS %31s", version) != 1)
+        snprintf(version, sizeof version, "?");
+    static const char *const parallel[] = {
+        [OPENBLAS_SEQUENTIAL] = "sequential", [OPENBLAS_THREAD] = "pthreads", [OPENBLAS_OPENMP] = "OpenMP"};
+    snprintf(text, sizeof text, "OpenBLAS %s %s %s", version, parallel[openblas_get_parallel()],
+             openblas_get_corename());
+    return text;
+}
+
+const char *gemm_better_core(void)
+{
+    if (getenv("OPENBLAS_CORETYPE") || !strstr(openblas_get_config(), "DYNAMIC_ARCH"))
+        return NULL;
+    return gemm_core_for(cpu_isa_best(), openblas_get_corename());
+}
