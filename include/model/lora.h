@@ -1,9 +1,9 @@
 /*
  * The adapter: y = W x + scaling * B (A (dropout x)), A [rank, in], B [out, rank], for every adapted module.
  *
- * All modules' values lie in flat fp32 arrays of equal length and layout: params, grads, and AdamW's m and v. Inside
- * a block the A of one input group lie together (one matrix product), then its B.
- * Source of the method: Hu et al., LoRA, 2021; matching rules and scaling as in PEFT.
+ * All modules' values lie in flat fp32 arrays of equal length and layout: params, grads, and AdamW's m and v.
+ * Inside a block the A of one input group lie together (one matrix product), then its B. Source of the
+ * method: Hu et al., LoRA, 2021; matching rules and scaling as in PEFT.
  */
 #ifndef MPILORA_MODEL_LORA_H
 #define MPILORA_MODEL_LORA_H
@@ -21,51 +21,65 @@ struct lora_module {
     size_t layer;     /* 0 for lm_head */
     enum linear linear;
     size_t in, out, rank;
-    float scaling;    /* alpha / rank, or alpha / sqrt(rank) */
-    size_t a, b;      /* offsets of A [rank, in] and B [out, rank] in the flat arrays */
+    float scaling; /* alpha / rank, or alpha / sqrt(rank) */
+    size_t a, b;   /* offsets of A [rank, in] and B [out, rank] in the flat arrays */
 };
 
 struct lora {
     struct arena arena;
     struct lora_module *modules; /* in flat order: by layer, then linear.def's order; lm_head last */
     size_t count;
-    size_t size;  /* length of each flat array */
+    size_t size;                   /* length of each flat array */
     float *params, *grads, *m, *v; /* grads, m, v are NULL until lora_train_buffers() */
     int32_t *index; /* [layers * LINEAR_COUNT + 1] module number of (layer, linear), or -1; last: lm_head */
+    size_t layers;  /* of the model */
     size_t lowest_layer; /* no gradient is needed below; == layers when only lm_head is adapted */
     float dropout;
-    uint64_t seed;
+    uint64_t seed; /* of dropout */
 };
 
+#define LORA_RANK_MAX 65536
+
 struct lora_spec {
-    const char *targets; /* all-linear | names with commas (path suffixes) | regular expression (full match) */
+    const char
+        *targets; /* all-linear | names with commas (path suffixes) | regular expression (full match) */
     size_t rank;
     double alpha, dropout;
-    const char *init; /* "normal" */
+    const char *init; /* "normal"; NULL: all values stay zero */
     double init_std;  /* 0: the scheme's own */
     uint64_t seed;
 };
 
-/* Chooses the modules and lays out params (zero). A name or pattern that matches nothing is ERR_USAGE naming it and
- * the nearest module name; lm_head of a tied model is ERR_USAGE. */
+/* Chooses the modules, lays out params and draws their initial values. A name or pattern that matches nothing
+ * is ERR_USAGE naming it and the nearest module name, and so is lm_head of a tied model. */
 enum err_code lora_create(struct lora *l, const struct arch *a, const struct lora_spec *spec, struct err *e);
 
-/* Lays out given modules (from a PEFT folder or checkpoint): path, rank and scaling of each are set by the caller. ERR_MISMATCH for
- * a path that the model does not have. Shapes follow from the model. */
+/* Lays out given modules (from a PEFT folder or checkpoint), all values zero: path, rank and scaling of each
+ * are set by the caller, in any order. ERR_MISMATCH for a path that the model does not have or that comes
+ * twice. Shapes follow from the model. */
 struct lora_given {
     const char *path;
     size_t rank;
     double scaling;
 };
-enum err_code lora_create_given(struct lora *l, const struct arch *a, const struct lora_given *given, size_t count,
-                                struct err *e);
+enum err_code lora_create_given(struct lora *l, const struct arch *a, const struct lora_given *given,
+                                size_t count, struct err *e);
 
-/* Draws the initial values: functions of (seed, module path, index) alone. `init` is a row of the table of schemes. */
+/* Draws the initial values: functions of (seed, module path, index) alone. `init` is a row of the table of
+ * schemes; ERR_USAGE names the nearest. */
 enum err_code lora_init_values(struct lora *l, const char *init, double std, uint64_t seed, struct err *e);
 
+/* grads, m and v, zero. */
 enum err_code lora_train_buffers(struct lora *l, struct err *e);
 const struct lora_module *lora_find(const struct lora *l, const char *path);
-const struct lora_module *lora_at(const struct lora *l, size_t layer, enum linear linear); /* NULL if not adapted */
+/* NULL if it is not adapted, or `l` is. */
+const struct lora_module *lora_at(const struct lora *l, size_t layer, enum linear linear);
+
+/* The A of a group's adapted modules are one matrix [ranks, in] at flat offset `a`; ranks is 0 when there are
+ * none. A module's columns in x A^T start at lora_rank_offset(). */
+size_t lora_group_ranks(const struct lora *l, size_t layer, enum linear_group g, size_t *a);
+size_t lora_rank_offset(const struct lora *l, const struct lora_module *m);
+
 void lora_release(struct lora *l);
 
 #endif

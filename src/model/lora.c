@@ -1,0 +1,227 @@
+#include "model/lora.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "lora_choose.h"
+
+/* What is wanted of one linear layer; rank 0: it is not adapted. */
+struct wanted {
+    size_t rank;
+    double scaling;
+};
+
+static size_t slot_count(const struct arch *a)
+{
+    return a->layers * LINEAR_COUNT + 1;
+}
+
+static size_t slot_of(size_t layers, size_t layer, enum linear linear)
+{
+    return linear == LINEAR_HEAD ? layers * LINEAR_COUNT : layer * LINEAR_COUNT + (size_t)linear;
+}
+
+static enum linear slot_linear(const struct arch *a, size_t slot)
+{
+    return slot == a->layers * LINEAR_COUNT ? LINEAR_HEAD : (enum linear)(slot % LINEAR_COUNT);
+}
+
+static enum err_code set_module(struct lora *l, const struct arch *a, size_t slot,
+                                const struct wanted *wanted, struct err *e)
+{
+    struct lora_module *m = &l->modules[l->count];
+    char path[ARCH_PATH_SIZE];
+    m->linear = slot_linear(a, slot);
+    m->layer = m->linear == LINEAR_HEAD ? 0 : slot / LINEAR_COUNT;
+    arch_module_path(path, m->layer, m->linear);
+    m->path = arena_strndup(&l->arena, path, strlen(path), e);
+    if (!m->path)
+        return e->code;
+    m->in = arch_columns(a, m->linear);
+    m->out = arch_rows(a, m->linear);
+    m->rank = wanted->rank;
+    m->scaling = (float)wanted->scaling;
+    l->index[slot] = (int32_t)l->count++;
+    if (m->linear != LINEAR_HEAD && m->layer < l->lowest_layer)
+        l->lowest_layer = m->layer;
+    return ERR_OK;
+}
+
+/* Offsets: for each group of a layer, first every A, then every B. */
+static enum err_code lay_out(struct lora *l, struct err *e)
+{
+    uint64_t size = 0; /* ranks and matrices are bounded, so only the sum could overflow */
+    for (size_t first = 0, end; first < l->count; first = end) {
+        const struct lora_module *head = &l->modules[first];
+        for (end = first; end < l->count && l->modules[end].layer == head->layer &&
+                          arch_group(l->modules[end].linear) == arch_group(head->linear);
+             end++) {
+            l->modules[end].a = size;
+            size += (uint64_t)l->modules[end].rank * l->modules[end].in;
+        }
+        for (size_t i = first; i < end; i++) {
+            l->modules[i].b = size;
+            size += (uint64_t)l->modules[i].rank * l->modules[i].out;
+        }
+        if (size > SIZE_MAX / sizeof(float) / 2)
+            return err_set(e, ERR_MEMORY, "adapter: more parameters than can be addressed");
+    }
+    l->size = size;
+    l->params = arena_alloc(&l->arena, l->size, sizeof(float), "adapter parameters", e);
+    return l->params ? ERR_OK : e->code;
+}
+
+/* Builds the adapter of the linears whose rank is not 0. */
+static enum err_code build(struct lora *l, const struct arch *a, const struct wanted *wanted, struct err *e)
+{
+    size_t slots = slot_count(a), count = 0;
+    for (size_t i = 0; i < slots; i++)
+        count += wanted[i].rank != 0;
+    l->layers = l->lowest_layer = a->layers;
+    l->modules = arena_alloc(&l->arena, count, sizeof *l->modules, "adapter modules", e);
+    l->index = arena_alloc(&l->arena, slots, sizeof *l->index, "adapter modules", e);
+    if (!l->modules || !l->index)
+        return e->code;
+    memset(l->index, 0xff, slots * sizeof *l->index);
+    for (size_t i = 0; i < slots; i++)
+        if (wanted[i].rank != 0 && set_module(l, a, i, &wanted[i], e))
+            return e->code;
+    return lay_out(l, e);
+}
+
+static enum err_code check_rank(size_t rank, struct err *e)
+{
+    if (rank == 0 || rank > LORA_RANK_MAX)
+        return err_set(e, ERR_USAGE, "LoRA rank %zu is out of range: 1 to %d", rank, LORA_RANK_MAX);
+    return ERR_OK;
+}
+
+enum err_code lora_create(struct lora *l, const struct arch *a, const struct lora_spec *spec, struct err *e)
+{
+    *l = (struct lora){0};
+    if (check_rank(spec->rank, e))
+        return e->code;
+    if (!isfinite(spec->alpha))
+        return err_set(e, ERR_USAGE, "LoRA alpha %g is not a finite number", spec->alpha);
+    if (!(spec->dropout >= 0 && spec->dropout < 1))
+        return err_set(e, ERR_USAGE, "LoRA dropout %g is out of range: at least 0, below 1", spec->dropout);
+    struct arena scratch = {0};
+    size_t slots = slot_count(a);
+    bool *chosen = arena_alloc(&scratch, slots, sizeof *chosen, "adapter modules", e);
+    struct wanted *wanted = arena_alloc(&scratch, slots, sizeof *wanted, "adapter modules", e);
+    enum err_code code = chosen && wanted ? lora_choose(chosen, a, spec->targets, e) : e->code;
+    if (!code) {
+        for (size_t i = 0; i < slots; i++)
+            if (chosen[i])
+                wanted[i] = (struct wanted){spec->rank, spec->alpha / (double)spec->rank};
+        code = build(l, a, wanted, e);
+    }
+    arena_release(&scratch);
+    l->dropout = (float)spec->dropout;
+    l->seed = spec->seed;
+    if (!code && spec->init)
+        code = lora_init_values(l, spec->init, spec->init_std, spec->seed, e);
+    if (code)
+        lora_release(l);
+    return code;
+}
+
+static enum err_code find_slot(size_t *slot, const struct arch *a, const char *wanted, struct err *e)
+{
+    size_t slots = slot_count(a) - a->tied;
+    for (*slot = 0; *slot < slots; ++*slot) {
+        char path[ARCH_PATH_SIZE];
+        arch_module_path(path, *slot / LINEAR_COUNT, slot_linear(a, *slot));
+        if (strcmp(path, wanted) == 0)
+            return ERR_OK;
+    }
+    return err_set(e, ERR_MISMATCH, "adapter: the model has no linear layer %s%s", wanted,
+                   a->tied && strcmp(wanted, arch_path(LINEAR_HEAD)) == 0
+                       ? " of its own: it is tied to the embedding"
+                       : "");
+}
+
+enum err_code lora_create_given(struct lora *l, const struct arch *a, const struct lora_given *given,
+                                size_t count, struct err *e)
+{
+    *l = (struct lora){0};
+    struct arena scratch = {0};
+    struct wanted *wanted = arena_alloc(&scratch, slot_count(a), sizeof *wanted, "adapter modules", e);
+    enum err_code code = wanted ? ERR_OK : e->code;
+    for (size_t i = 0; i < count && !code; i++) {
+        size_t slot;
+        if ((code = find_slot(&slot, a, given[i].path, e)) || (code = check_rank(given[i].rank, e)))
+            break;
+        if (wanted[slot].rank != 0)
+            code = err_set(e, ERR_MISMATCH, "adapter: %s comes twice", given[i].path);
+        else if (!isfinite(given[i].scaling))
+            code = err_set(e, ERR_NUMERIC, "adapter: %s: scaling %g", given[i].path, given[i].scaling);
+        wanted[slot] = (struct wanted){given[i].rank, given[i].scaling};
+    }
+    if (!code)
+        code = build(l, a, wanted, e);
+    arena_release(&scratch);
+    if (code)
+        lora_release(l);
+    return code;
+}
+
+enum err_code lora_train_buffers(struct lora *l, struct err *e)
+{
+    float **const buffers[] = {&l->grads, &l->m, &l->v};
+    for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++) {
+        *buffers[i] =
+            arena_alloc(&l->arena, l->size, sizeof(float), "gradients and moments of the adapter", e);
+        if (!*buffers[i])
+            return e->code;
+    }
+    return ERR_OK;
+}
+
+const struct lora_module *lora_find(const struct lora *l, const char *path)
+{
+    for (size_t i = 0; i < l->count; i++)
+        if (strcmp(l->modules[i].path, path) == 0)
+            return &l->modules[i];
+    return NULL;
+}
+
+const struct lora_module *lora_at(const struct lora *l, size_t layer, enum linear linear)
+{
+    if (!l)
+        return NULL;
+    int32_t number = l->index[slot_of(l->layers, layer, linear)];
+    return number < 0 ? NULL : &l->modules[number];
+}
+
+size_t lora_group_ranks(const struct lora *l, size_t layer, enum linear_group g, size_t *a)
+{
+    size_t ranks = 0;
+    for (int i = 0; i <= LINEAR_HEAD; i++) {
+        const struct lora_module *m =
+            arch_group((enum linear)i) == g ? lora_at(l, layer, (enum linear)i) : NULL;
+        if (!m)
+            continue;
+        if (ranks == 0)
+            *a = m->a;
+        ranks += m->rank;
+    }
+    return ranks;
+}
+
+size_t lora_rank_offset(const struct lora *l, const struct lora_module *m)
+{
+    size_t ranks = 0;
+    for (const struct lora_module *before = m; before-- > l->modules;) {
+        if (before->layer != m->layer || arch_group(before->linear) != arch_group(m->linear))
+            break;
+        ranks += before->rank;
+    }
+    return ranks;
+}
+
+void lora_release(struct lora *l)
+{
+    arena_release(&l->arena);
+    *l = (struct lora){0};
+}

@@ -1,0 +1,117 @@
+#include "lora_choose.h"
+
+#include <string.h>
+
+#include "base/regex.h"
+#include "base/str.h"
+
+#define NAME_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_."
+
+/* The path of linear number `slot`; the last is lm_head. */
+static void slot_path(char path[ARCH_PATH_SIZE], const struct arch *a, size_t slot)
+{
+    bool head = slot == a->layers * LINEAR_COUNT;
+    arch_module_path(path, slot / LINEAR_COUNT, head ? LINEAR_HEAD : (enum linear)(slot % LINEAR_COUNT));
+}
+
+static enum err_code refuse_tied_head(const struct arch *a, bool head_chosen, struct err *e)
+{
+    if (!head_chosen || !a->tied)
+        return ERR_OK;
+    return err_set(e, ERR_USAGE,
+                   "target-modules: lm_head cannot be adapted: in this model it is tied to the embedding");
+}
+
+static bool path_has_suffix(const char *path, const char *name)
+{
+    size_t path_length = strlen(path), length = strlen(name);
+    if (length > path_length || strcmp(path + path_length - length, name) != 0)
+        return false;
+    return length == path_length || path[path_length - length - 1] == '.';
+}
+
+static enum err_code matches_nothing(const char *what, const char *name, struct err *e)
+{
+    const char *candidates[LINEAR_COUNT + 1];
+    for (int l = 0; l <= LINEAR_HEAD; l++) {
+        const char *dot = strrchr(arch_path((enum linear)l), '.');
+        candidates[l] = dot ? dot + 1 : arch_path((enum linear)l);
+    }
+    const char *dot = strrchr(name, '.');
+    const char *nearest = str_nearest(dot ? dot + 1 : name, candidates, LINEAR_COUNT + 1);
+    if (nearest)
+        return err_set(e, ERR_USAGE,
+                       "target-modules: %s '%s' matches no linear layer of the model; did you mean %s?", what,
+                       name, nearest);
+    return err_set(
+        e, ERR_USAGE,
+        "target-modules: %s '%s' matches no linear layer of the model; they are called q_proj, k_proj, "
+        "v_proj, o_proj, gate_proj, up_proj and down_proj, with paths like "
+        "model.layers.0.self_attn.q_proj",
+        what, name);
+}
+
+static enum err_code choose_name(bool *chosen, const struct arch *a, const char *name, struct err *e)
+{
+    bool any = false;
+    for (size_t slot = 0; slot <= a->layers * LINEAR_COUNT; slot++) {
+        char path[ARCH_PATH_SIZE];
+        slot_path(path, a, slot);
+        if (path_has_suffix(path, name))
+            any = chosen[slot] = true;
+    }
+    return any ? ERR_OK : matches_nothing("name", name, e);
+}
+
+static enum err_code choose_names(bool *chosen, const struct arch *a, const char *targets, struct err *e)
+{
+    char name[256];
+    for (const char *at = targets; at; at = strchr(at, ',')) {
+        at += *at == ',' && at > targets;
+        size_t length = strcspn(at, ",");
+        if (length == 0)
+            return err_set(e, ERR_USAGE, "target-modules: '%s' has an empty name", targets);
+        if (length >= sizeof name)
+            return err_set(e, ERR_USAGE, "target-modules: a name of %zu characters matches no linear layer",
+                           length);
+        memcpy(name, at, length);
+        name[length] = '\0';
+        if (choose_name(chosen, a, name, e))
+            return e->code;
+    }
+    return ERR_OK;
+}
+
+static enum err_code choose_pattern(bool *chosen, const struct arch *a, const char *pattern, struct err *e)
+{
+    struct regex *regex = NULL;
+    struct regex_scratch *scratch = NULL;
+    bool any = false;
+    enum err_code code = regex_open(&regex, pattern, strlen(pattern), e);
+    if (!code)
+        code = regex_scratch_open(&scratch, regex, e);
+    for (size_t slot = 0; slot <= a->layers * LINEAR_COUNT && !code; slot++) {
+        char path[ARCH_PATH_SIZE];
+        slot_path(path, a, slot);
+        code = regex_full_match(&chosen[slot], regex, scratch, path, strlen(path), e);
+        any |= !code && chosen[slot];
+    }
+    regex_scratch_close(scratch);
+    regex_close(regex);
+    if (code)
+        return err_wrap(e, "target-modules");
+    return any ? ERR_OK : matches_nothing("regular expression", pattern, e);
+}
+
+enum err_code lora_choose(bool *chosen, const struct arch *a, const char *targets, struct err *e)
+{
+    size_t head = a->layers * LINEAR_COUNT;
+    if (strcmp(targets, "all-linear") == 0) {
+        memset(chosen, true, head * sizeof *chosen);
+        return ERR_OK;
+    }
+    bool names = targets[strspn(targets, NAME_CHARACTERS ",")] == '\0';
+    if (names ? choose_names(chosen, a, targets, e) : choose_pattern(chosen, a, targets, e))
+        return e->code;
+    return refuse_tied_head(a, chosen[head], e);
+}
