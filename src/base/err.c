@@ -17,12 +17,12 @@ static const struct {
 
 static const char ellipsis[] = "...";
 
-/* Ends a message that was cut at the end of its buffer, without leaving half a UTF-8 character before the
- * dots. */
+/* Ends a message that was cut at the end of its buffer, without half a UTF-8 character before the dots, and
+ * without dots of a part that was cut before. */
 static void mark_truncated(char *text, size_t size)
 {
     size_t end = size - sizeof ellipsis;
-    while (end > 0 && ((unsigned char)text[end] & 0xC0) == 0x80)
+    while (end > 0 && (((unsigned char)text[end] & 0xC0) == 0x80 || text[end - 1] == '.'))
         end--;
     memcpy(text + end, ellipsis, sizeof ellipsis);
 }
@@ -35,6 +35,14 @@ __attribute__((format(printf, 3, 0))) static void format_message(char *text, siz
         snprintf(text, size, "message could not be formatted: %s", format);
     else if ((size_t)length >= size)
         mark_truncated(text, size);
+}
+
+static void append(struct err *e, const char *text)
+{
+    size_t used = strlen(e->message);
+    int length = snprintf(e->message + used, sizeof e->message - used, ": %s", text);
+    if (length < 0 || (size_t)length >= sizeof e->message - used)
+        mark_truncated(e->message, sizeof e->message);
 }
 
 enum err_code err_set(struct err *e, enum err_code code, const char *format, ...)
@@ -53,11 +61,7 @@ enum err_code err_set_errno(struct err *e, int saved_errno, const char *format, 
     format_message(e->message, sizeof e->message, format, args);
     va_end(args);
     char reason[256];
-    const char *text = strerror_r(saved_errno, reason, sizeof reason);
-    size_t used = strlen(e->message);
-    int length = snprintf(e->message + used, sizeof e->message - used, ": %s", text);
-    if (length < 0 || (size_t)length >= sizeof e->message - used)
-        mark_truncated(e->message, sizeof e->message);
+    append(e, strerror_r(saved_errno, reason, sizeof reason));
     return e->code = ERR_IO;
 }
 
@@ -69,10 +73,7 @@ enum err_code err_wrap(struct err *e, const char *format, ...)
     va_start(args, format);
     format_message(e->message, sizeof e->message, format, args);
     va_end(args);
-    size_t used = strlen(e->message);
-    int length = snprintf(e->message + used, sizeof e->message - used, ": %s", old);
-    if (length < 0 || (size_t)length >= sizeof e->message - used)
-        mark_truncated(e->message, sizeof e->message);
+    append(e, old);
     return e->code;
 }
 

@@ -1,0 +1,145 @@
+#include "unit.h"
+
+#include <sched.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/cpu.h"
+#include "base/file.h"
+#include "scratch.h"
+
+static struct scratch scratch;
+
+static int set_up(void **state)
+{
+    (void)state;
+    return scratch_open(&scratch) ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    scratch_close(&scratch);
+    return 0;
+}
+
+/* A file in the pretended cgroup tree, with its folders. */
+static void put(const char *name, const char *text)
+{
+    struct err e;
+    char folder[PATH_MAX];
+    const char *path = scratch_path(&scratch, name);
+    snprintf(folder, sizeof folder, "%s", path);
+    *strrchr(folder, '/') = '\0';
+    assert_ok(file_make_folders(folder, &e), &e);
+    assert_ok(file_write_atomic(path, text, strlen(text), &e), &e);
+}
+
+static double quota(const char *membership, const char *mount)
+{
+    return cpu_cgroup_quota(scratch_path(&scratch, membership), scratch_path(&scratch, mount));
+}
+
+static void reads_quota_v2(void **state)
+{
+    (void)state;
+    put("v2/membership", "0::/job/step\n");
+    assert_true(quota("v2/membership", "v2/fs") == 0);
+    put("v2/fs/job/step/cpu.max", "max 100000\n");
+    assert_true(quota("v2/membership", "v2/fs") == 0);
+    put("v2/fs/job/cpu.max", "250000 100000\n"); /* a parent's limit holds for the child */
+    assert_true(quota("v2/membership", "v2/fs") == 2.5);
+    put("v2/fs/job/step/cpu.max", "400000 100000\n");
+    assert_true(quota("v2/membership", "v2/fs") == 2.5);
+    put("v2/fs/job/step/cpu.max", "50000 100000\n");
+    assert_true(quota("v2/membership", "v2/fs") == 0.5);
+    put("v2/fs/job/step/cpu.max", "garbage\n");
+    assert_true(quota("v2/membership", "v2/fs") == 2.5);
+    put("v2/root", "0::/\n"); /* a container that sees itself as the root */
+    put("v2/fs/cpu.max", "300000 100000\n");
+    assert_true(quota("v2/root", "v2/fs") == 3);
+    put("v2/outside", "0::/host/path/not/mounted\n");
+    assert_true(quota("v2/outside", "v2/fs") == 3);
+}
+
+static void reads_quota_v1(void **state)
+{
+    (void)state;
+    put("v1/membership",
+        "5:memory:/elsewhere\n4:cpuset:/set\n3:cpu,cpuacct:/job\n1:name=systemd:/\n0::/job\n");
+    put("v1/fs/cpu/job/cpu.cfs_quota_us", "-1\n");
+    put("v1/fs/cpu/job/cpu.cfs_period_us", "100000\n");
+    assert_true(quota("v1/membership", "v1/fs") == 0);
+    put("v1/fs/cpu/job/cpu.cfs_quota_us", "150000\n");
+    assert_true(quota("v1/membership", "v1/fs") == 1.5);
+    assert_true(quota("v1/missing", "v1/fs") == 0);
+    put("v1/broken", "no colons\n\n1:\n");
+    assert_true(quota("v1/broken", "v1/fs") == 0);
+}
+
+static void honours_affinity(void **state)
+{
+    (void)state;
+    cpu_set_t before, one;
+    assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
+    int all = cpu_usable_cores();
+    assert_in_range(all, 1, CPU_COUNT(&before));
+    CPU_ZERO(&one);
+    for (int cpu = 0; cpu < CPU_SETSIZE && !CPU_COUNT(&one); cpu++)
+        if (CPU_ISSET(cpu, &before))
+            CPU_SET(cpu, &one);
+    assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+    int bound = cpu_usable_cores();
+    assert_int_equal(sched_setaffinity(0, sizeof before, &before), 0);
+    assert_int_equal(bound, 1);
+}
+
+static void environment_lowers_the_isa(void **state)
+{
+    (void)state;
+    unsetenv("MPILORA_ISA");
+    enum cpu_isa best = cpu_isa_best();
+    setenv("MPILORA_ISA", "portable", 1);
+    assert_int_equal(cpu_isa_best(), CPU_PORTABLE);
+    setenv("MPILORA_ISA", "avx512", 1);
+    assert_int_equal(cpu_isa_best(), best); /* never above what there is */
+    setenv("MPILORA_ISA", "sse9", 1);
+    assert_int_equal(cpu_isa_best(), best);
+    unsetenv("MPILORA_ISA");
+    assert_string_equal(cpu_isa_name(CPU_AVX2), "avx2");
+    assert_true(strlen(cpu_model_name()) > 0);
+}
+
+static void counts_memory(void **state)
+{
+    (void)state;
+    size_t size = (size_t)64 << 20, before = cpu_memory_resident();
+    assert_true(before > 100000);
+    char *block = malloc(size);
+    assert_non_null(block);
+    for (size_t i = 0; i < size; i += 512)
+        *(volatile char *)(block + i) = 1;
+    size_t during = cpu_memory_resident();
+    free(block);
+    assert_true(during > before + size / 10 * 9);
+    assert_true(cpu_memory_peak() >= during - size / 10);
+    assert_true(cpu_memory_peak() >= cpu_memory_resident());
+}
+
+static void time_passes(void **state)
+{
+    (void)state;
+    double start = cpu_seconds();
+    nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    double passed = cpu_seconds() - start;
+    assert_true(passed >= 0.02 && passed < 20);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reads_quota_v2),   cmocka_unit_test(reads_quota_v1),
+        cmocka_unit_test(honours_affinity), cmocka_unit_test(environment_lowers_the_isa),
+        cmocka_unit_test(counts_memory),    cmocka_unit_test(time_passes)};
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
