@@ -204,7 +204,7 @@ static enum err_code report_line(struct dataset *d, const struct scan_line *line
              (unsigned long long)line_number(d, line->entry.file, line->entry.offset));
     if (!skip)
         return code;
-    snprintf(d->first_bad, sizeof d->first_bad, "%s", e->message);
+    snprintf(d->first_bad, sizeof d->first_bad, "%.*s", (int)sizeof d->first_bad - 1, e->message);
     return ERR_OK;
 }
 
