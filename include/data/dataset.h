@@ -40,6 +40,7 @@ struct dataset {
     struct dataset_entry *entries; /* in file order */
     size_t count;
     struct dataset_counts counts;
+    uint64_t forms[EXAMPLE_FORM_COUNT]; /* examples of each form in the part that was scanned here */
     char first_bad[512]; /* with skip_bad_lines: the first bad line's error, for the report */
 };
 

@@ -20,7 +20,13 @@
 #include "data/chat.h"
 #include "data/tokenizer.h"
 
+enum example_form { EXAMPLE_TEXT, EXAMPLE_COMPLETION, EXAMPLE_MESSAGES, EXAMPLE_FORM_COUNT };
+
+/* "text", "completion", "messages" */
+const char *example_form_name(enum example_form form);
+
 struct example {
+    enum example_form form;
     int32_t *tokens;     /* [count] */
     uint8_t *supervised; /* [count]; token i is predicted from token i - 1, so supervised[0] is 0 */
     size_t count, capacity;
@@ -48,7 +54,8 @@ void example_scratch_release(struct example_scratch *s);
 /* Parses one line (without its line end). A line that is not JSON, not UTF-8, has wrong fields or no
  * supervised token left is ERR_DATA with the reason alone: the caller knows file and line. Examples over
  * max_length are cut at the end. ERR_UNSUPPORTED when the model cannot take such a line at all: no EOS token,
- * or a chat template that is not known. */
+ * or a chat template that is not known. `t` may be NULL: then JSON, fields and roles are checked, and the
+ * example has no tokens. */
 enum err_code example_parse(struct example *ex, struct example_scratch *scratch, const struct tokenizer *t,
                             const char *line, size_t length, const struct example_options *options,
                             struct err *e);

@@ -130,6 +130,7 @@ struct scan_line {
     uint64_t length;
     enum err_code code;
     bool truncated;
+    enum example_form form;
 };
 
 static enum err_code parse_line(struct example *ex, struct example_scratch *scratch, const struct dataset *d,
@@ -152,6 +153,7 @@ static void measure_line(struct scan_line *line, struct example *ex, struct exam
     line->entry.tokens = (uint32_t)ex->count;
     line->entry.supervised = (uint32_t)ex->supervised_count;
     line->truncated = ex->truncated;
+    line->form = ex->form;
 }
 
 static void measure_block(struct scan_line *lines, size_t count, const struct dataset *d)
@@ -183,6 +185,7 @@ static enum err_code add_entry(struct dataset *d, size_t *capacity, const struct
     d->counts.tokens += line->entry.tokens;
     d->counts.supervised += line->entry.supervised;
     d->counts.truncated += line->truncated;
+    d->forms[line->form]++;
     return ERR_OK;
 }
 
@@ -231,6 +234,7 @@ enum err_code dataset_scan(struct dataset *d, size_t part, size_t parts, struct 
     d->entries = NULL;
     d->count = 0;
     d->counts = (struct dataset_counts){0};
+    memset(d->forms, 0, sizeof d->forms);
     d->first_bad[0] = '\0';
 
     struct scan_line *lines = calloc(BLOCK_LINES, sizeof *lines);

@@ -73,9 +73,13 @@ static enum err_code need_text(const char **text, size_t *length, const struct j
 static enum err_code parse_text(struct example *ex, struct example_scratch *s, const struct tokenizer *t,
                                 const struct json_value *root, struct err *e)
 {
-    const char *text;
-    size_t length;
-    if (need_text(&text, &length, root, "text", e) || tokenizer_encode(&s->ids, t, text, length, true, e))
+    const char *text = NULL;
+    size_t length = 0;
+    if (need_text(&text, &length, root, "text", e))
+        return e->code;
+    if (!t)
+        return ERR_OK;
+    if (tokenizer_encode(&s->ids, t, text, length, true, e))
         return e->code;
     /* A text that begins with the BOS token's own text needs no second one from the post-processor. */
     const struct ids *ids = &s->ids;
@@ -92,14 +96,15 @@ static enum err_code parse_completion(struct example *ex, struct example_scratch
 {
     static const char *const keys[] = {"prompt", "completion"};
     for (int i = 0; i < 2; i++) {
-        const char *text;
-        size_t length;
-        if (need_text(&text, &length, root, keys[i], e) ||
-            tokenizer_encode(&s->ids, t, text, length, false, e) ||
-            append(ex, s->ids.id, s->ids.count, i == 1, e))
+        const char *text = NULL;
+        size_t length = 0;
+        if (need_text(&text, &length, root, keys[i], e))
+            return e->code;
+        if (t && (tokenizer_encode(&s->ids, t, text, length, false, e) ||
+                  append(ex, s->ids.id, s->ids.count, i == 1, e)))
             return e->code;
     }
-    return append_eos(ex, t, e);
+    return t ? append_eos(ex, t, e) : ERR_OK;
 }
 
 static enum err_code parse_role(enum chat_role *role, const char *name, struct err *e)
@@ -116,7 +121,7 @@ static enum err_code parse_role(enum chat_role *role, const char *name, struct e
 
 static enum err_code parse_message(struct chat_message *m, const struct json_value *v, struct err *e)
 {
-    const char *role;
+    const char *role = NULL;
     size_t role_length;
     if (json_kind(v) != JSON_KIND_OBJECT)
         return err_set(e, ERR_DATA, "must be an object with \"role\" and \"content\", this is %s",
@@ -152,8 +157,12 @@ static enum err_code parse_messages(struct example *ex, struct example_scratch *
                                     const struct json_value *root, struct err *e)
 {
     const struct chat_format *format;
-    size_t count, spans;
-    if (chat_find(&format, t, e) || read_messages(&count, s, json_get(root, "messages"), e))
+    size_t count = 0, spans;
+    if (read_messages(&count, s, json_get(root, "messages"), e))
+        return e->code;
+    if (!t)
+        return ERR_OK;
+    if (chat_find(&format, t, e))
         return e->code;
     str_clear(&s->text);
     if (chat_render(&s->text, s->spans, &spans, format, s->messages, count, false, e) ||
@@ -171,35 +180,47 @@ static enum err_code parse_messages(struct example *ex, struct example_scratch *
     return ERR_OK;
 }
 
-typedef enum err_code parse_form(struct example *, struct example_scratch *, const struct tokenizer *,
-                                 const struct json_value *, struct err *);
+static const struct {
+    const char *name;
+    enum err_code (*parse)(struct example *, struct example_scratch *, const struct tokenizer *,
+                           const struct json_value *, struct err *);
+} forms[] = {
+    [EXAMPLE_TEXT] = {"text", parse_text},
+    [EXAMPLE_COMPLETION] = {"completion", parse_completion},
+    [EXAMPLE_MESSAGES] = {"messages", parse_messages},
+};
+
+const char *example_form_name(enum example_form form)
+{
+    return forms[form].name;
+}
 
 /* Which of the three forms a line has; a line must have exactly one. */
-static enum err_code find_form(parse_form **form, const struct json_value *root, struct err *e)
+static enum err_code find_form(enum example_form *form, const struct json_value *root, struct err *e)
 {
     static const struct {
         const char *key, *partner; /* fields that come together */
-        parse_form *parse;
-    } forms[] = {
-        {"text", NULL, parse_text},
-        {"prompt", "completion", parse_completion},
-        {"completion", "prompt", parse_completion},
-        {"messages", NULL, parse_messages},
+        enum example_form form;
+    } fields[] = {
+        {"text", NULL, EXAMPLE_TEXT},
+        {"prompt", "completion", EXAMPLE_COMPLETION},
+        {"completion", "prompt", EXAMPLE_COMPLETION},
+        {"messages", NULL, EXAMPLE_MESSAGES},
     };
     const char *found = NULL;
     if (json_kind(root) != JSON_KIND_OBJECT)
         return err_set(e, ERR_DATA, "a line must hold one JSON object, this is %s", json_kind_name(root));
-    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
-        if (!json_get(root, forms[i].key))
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        if (!json_get(root, fields[i].key))
             continue;
-        if (found && *form != forms[i].parse)
+        if (found && *form != fields[i].form)
             return err_set(e, ERR_DATA, "wrong fields: has both \"%s\" and \"%s\", a line must have one form",
-                           found, forms[i].key);
-        if (forms[i].partner && !json_get(root, forms[i].partner))
-            return err_set(e, ERR_DATA, "wrong fields: has \"%s\" but no \"%s\"", forms[i].key,
-                           forms[i].partner);
-        found = forms[i].key;
-        *form = forms[i].parse;
+                           found, fields[i].key);
+        if (fields[i].partner && !json_get(root, fields[i].partner))
+            return err_set(e, ERR_DATA, "wrong fields: has \"%s\" but no \"%s\"", fields[i].key,
+                           fields[i].partner);
+        found = fields[i].key;
+        *form = fields[i].form;
     }
     if (!found)
         return err_set(
@@ -233,7 +254,6 @@ enum err_code example_parse(struct example *ex, struct example_scratch *scratch,
                             struct err *e)
 {
     struct json *doc;
-    parse_form *form = NULL;
     ex->count = ex->supervised_count = 0;
     ex->truncated = false;
     size_t valid = str_utf8_valid_prefix(line, length);
@@ -241,10 +261,10 @@ enum err_code example_parse(struct example *ex, struct example_scratch *scratch,
         return err_set(e, ERR_DATA, "byte %zu of the line is not valid UTF-8", valid + 1);
     if (json_open_bytes(&doc, line, length, "JSON", e))
         return e->code = e->code == ERR_FORMAT ? ERR_DATA : e->code;
-    enum err_code code = find_form(&form, json_root(doc), e);
+    enum err_code code = find_form(&ex->form, json_root(doc), e);
     if (!code)
-        code = form(ex, scratch, t, json_root(doc), e);
-    if (!code)
+        code = forms[ex->form].parse(ex, scratch, t, json_root(doc), e);
+    if (!code && t)
         code = finish(ex, options, e);
     json_close(doc);
     return code;
