@@ -21,8 +21,8 @@ static const struct opt_spec specs[] = {
 };
 
 static const struct opt_command commands[] = {
-#define COMMAND(letter_, name_, argument_, help_)                                                            \
-    {.letter = letter_, .name = name_, .argument = argument_, .help = help_},
+#define COMMAND(letter_, name_, ranks_, argument_, help_)                                                    \
+    {.letter = letter_, .name = #name_, .argument = argument_, .help = help_},
 #include "train/commands.def"
 #undef COMMAND
 };
