@@ -1,0 +1,153 @@
+#!/usr/bin/env bash
+# Sees to it that what mpilora is built from is on this machine.
+#
+#   scripts/deps.sh            installs what is missing (Debian and its relatives, as root or with sudo);
+#                              says nothing when nothing is missing
+#   scripts/deps.sh --test     the same, with what only the tests need
+#   scripts/deps.sh --check    installs nothing: exit status 1 and a list when something is missing
+#   scripts/deps.sh --names debian|fedora|spack|conda     prints the names of the packages there
+set -euo pipefail
+
+# A dependency is there when its probe succeeds, wherever it came from: a package, a module, conda, Spack.
+#
+#   group  what            probe                    Debian               Fedora             Spack            conda-forge
+table='
+build  C_compiler      links                    gcc,libc6-dev        gcc                gcc              c-compiler
+build  CMake           have:cmake               cmake                cmake              cmake            cmake
+build  Ninja           have:ninja               ninja-build          ninja-build        ninja            ninja
+build  pkg-config      have:pkg-config          pkg-config           pkgconf-pkg-config pkgconf          pkg-config
+build  Open_MPI        have:mpicc,mpirun        libopenmpi-dev,openmpi-bin openmpi-devel openmpi         openmpi
+build  OpenBLAS_OpenMP openblas                 libopenblas-openmp-dev openblas-devel   openblas+threads=openmp "openblas=*=openmp*"
+build  HDF5            have:h5cc                libhdf5-dev          hdf5-devel         hdf5~mpi         hdf5
+build  jansson         pc:jansson               libjansson-dev       jansson-devel      jansson          jansson
+build  PCRE2           pc:libpcre2-8            libpcre2-dev         pcre2-devel        pcre2+jit        pcre2
+build  utf8proc        pc:libutf8proc           libutf8proc-dev      utf8proc-devel     utf8proc         libutf8proc
+build  libyaml         pc:yaml-0.1              libyaml-dev          libyaml-devel      libyaml          yaml
+build  xxHash          pc:libxxhash             libxxhash-dev        xxhash-devel       xxhash           xxhash
+build  Python          have:python3             python3              python3            python           python
+build  pip             pip                      python3-pip          python3-pip        py-pip           pip
+build  curl            have:curl                curl,ca-certificates curl               curl             curl
+test   CMocka          pc:cmocka                libcmocka-dev        libcmocka-devel    cmocka           cmocka
+test   HDF5_tools      have:h5dump              hdf5-tools           hdf5               hdf5~mpi         hdf5
+test   clang           clang                    clang,libomp-dev     clang,libomp-devel llvm+clang+openmp clang,llvm-openmp
+'
+
+have() { # have WORD,WORD: all are commands
+    local word
+    for word in ${1//,/ }; do command -v "$word" >/dev/null 2>&1 || return 1; done
+}
+
+links() { # links COMPILER FLAG...: does a program link with these?
+    local compiler=$1
+    shift
+    echo 'int main(void){return 0;}' | "$compiler" -x c - -o /dev/null "$@" >/dev/null 2>&1
+}
+
+probe() {
+    case $1 in
+    have:*) have "${1#have:}" ;;
+    links) links cc ;;
+    pc:*) pkg-config --exists "${1#pc:}" 2>/dev/null ;;
+    openblas) # Debian keeps the OpenMP build beside the others; elsewhere it has a name of its own, or is the only one
+        compgen -G '/usr/lib/*/openblas-openmp/libopenblas.so' >/dev/null || links cc -lopenblaso ||
+            { [ ! -e /etc/debian_version ] && links cc -lopenblas; } ;;
+    pip) python3 -m pip --version >/dev/null 2>&1 || /usr/bin/python3 -m pip --version >/dev/null 2>&1 ;;
+    clang) have clang && links clang -fopenmp ;;
+    esac
+}
+
+names() { # names COLUMN GROUP...: all package names of a column
+    local column=$1 group
+    shift
+    for group in "$@"; do
+        awk -v g="$group" -v c="$column" '$1 == g { gsub(",", " ", $c); print $c }' <<<"$table"
+    done | tr '\n' ' '
+    echo
+}
+
+usage() {
+    sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$0"
+}
+
+groups=build mode=install
+while [ $# -gt 0 ]; do
+    case $1 in
+    --test) groups="build test" ;;
+    --check) mode=check ;;
+    --names)
+        case ${2:-} in
+        debian) names 4 build test ;; fedora) names 5 build test ;;
+        spack) names 6 build test ;; conda) names 7 build test ;;
+        *) echo "deps.sh: --names takes debian, fedora, spack or conda" >&2; exit 2 ;;
+        esac
+        exit 0 ;;
+    --help | -h) usage; exit 0 ;;
+    *) echo "deps.sh: unknown argument $1; see scripts/deps.sh --help" >&2; exit 2 ;;
+    esac
+    shift
+done
+
+missing_names() { # sets `missing` (what) and `packages` (Debian's names) from the probes
+    local group what test debian
+    missing='' packages=''
+    while read -r group what test debian _; do
+        case " $groups " in *" $group "*) ;; *) continue ;; esac
+        probe "$test" && continue
+        missing="$missing ${what//_/ },"
+        packages="$packages ${debian//,/ }"
+    done <<<"${table#?}"
+    missing=${missing%,}
+}
+
+explain() { # how to get what is missing where this script cannot install it
+    cat >&2 <<TEXT
+deps.sh: missing:$missing
+
+On a cluster these usually come as modules; look for them and load them before building, for instance
+    module avail openmpi ; module load gcc cmake openmpi openblas hdf5
+What the modules lack, conda or Spack installs in your home folder, without an administrator:
+    conda create -n mpilora -c conda-forge $(names 7 $groups)
+    spack install $(names 6 $groups)
+An administrator installs them with
+    Debian, Ubuntu:  apt-get install $(names 4 $groups)
+    Fedora:          dnf install $(names 5 $groups)
+TEXT
+}
+
+missing_names
+[ -n "$missing" ] || exit 0
+if [ $mode = check ]; then
+    explain
+    exit 1
+fi
+
+if [ "$(id -u)" = 0 ]; then
+    as_root=
+elif have sudo && { sudo -n true 2>/dev/null || [ -t 0 ]; }; then
+    as_root=sudo
+else
+    explain
+    echo "deps.sh: not root, and sudo cannot be used here" >&2
+    exit 1
+fi
+if ! have apt-get; then
+    explain
+    exit 1
+fi
+
+echo "deps.sh: installing$packages" >&2
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+apt() { $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@" >>"$log" 2>&1; }
+# shellcheck disable=SC2086
+if ! { apt update && apt install -y --no-install-recommends $packages; }; then
+    cat "$log" >&2
+    echo "deps.sh: apt-get failed; its messages are above" >&2
+    exit 1
+fi
+hash -r
+missing_names
+if [ -n "$missing" ]; then
+    echo "deps.sh: installed, but still not found:$missing" >&2
+    exit 1
+fi

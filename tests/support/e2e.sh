@@ -1,0 +1,69 @@
+# Sourced by the end-to-end tests: a scratch folder in $work, checks that say what they saw, a count at the end.
+set -uo pipefail
+: "${SOURCE:?is the folder of the sources}"
+work=$(mktemp -d "${TMPDIR:-/tmp}/mpilora-test.XXXXXX")
+background=
+checks=0
+trap 'status=$?; for p in $background; do kill "$p" 2>/dev/null; done; rm -rf "$work"; exit $status' EXIT
+trap 'exit 1' INT TERM
+
+fail() {
+    echo "FAILED: $*" >&2
+    exit 1
+}
+
+skip() {
+    echo "SKIPPED: $*"
+    exit 77
+}
+
+# run COMMAND...: sets `status`; output is in $work/out and $work/err.
+run() {
+    status=0
+    "$@" >"$work/out" 2>"$work/err" </dev/null || status=$?
+}
+
+# check STATUS COMMAND...: runs it and demands the exit status.
+check() {
+    local expected=$1
+    shift
+    run "$@"
+    checks=$((checks + 1))
+    [ "$status" = "$expected" ] || {
+        sed 's/^/  out: /' "$work/out" | head -n 20 >&2
+        sed 's/^/  err: /' "$work/err" | head -n 20 >&2
+        fail "status $status, not $expected, of: $*"
+    }
+}
+
+# says out|err REGEX: the last command's output has a line that matches (extended regular expression).
+says() {
+    checks=$((checks + 1))
+    grep -qE -- "$2" "$work/$1" || {
+        sed "s/^/  $1: /" "$work/$1" | head -n 20 >&2
+        fail "no line of its std$1 matches: $2"
+    }
+}
+
+# silent out|err: the last command wrote nothing there.
+silent() {
+    checks=$((checks + 1))
+    [ ! -s "$work/$1" ] || {
+        sed "s/^/  $1: /" "$work/$1" | head -n 20 >&2
+        fail "its std$1 is not empty"
+    }
+}
+
+# holds EXPRESSION [FILE]: a Python expression over v, the JSON value of the last output (or FILE), is true.
+holds() {
+    checks=$((checks + 1))
+    python3 -c '
+import json, sys
+v = json.load(open(sys.argv[2]))
+if not eval(sys.argv[1]):
+    sys.exit("false: %s\nof: %.600s" % (sys.argv[1], v))' "$1" "${2:-$work/out}" >&2 || fail "JSON check: $1"
+}
+
+passed() {
+    echo "$checks checks passed"
+}
