@@ -25,8 +25,9 @@ enum err_code str_reserve(struct str *s, size_t capacity, struct err *e);
 void str_clear(struct str *s); /* length 0; keeps the memory */
 void str_release(struct str *s);
 
-/* Levenshtein distance (STR_DISTANCE_MAX + 1 if a word is longer than that: no one types such a name), and
- * the candidate nearest to `word` (NULL if none is near enough to be a typing error). */
+/* Edits from one word to the other: letters put in, left out, replaced, or swapped with the next one
+ * (STR_DISTANCE_MAX + 1 if a word is longer than that: no one types such a name). And the candidate nearest
+ * to `word`, NULL if none is near enough to be a typing error. */
 #define STR_DISTANCE_MAX 127
 int str_distance(const char *a, const char *b);
 const char *str_nearest(const char *word, const char *const *candidates, size_t count);

@@ -343,8 +343,10 @@ static enum err_code read_config_file(struct opt_set *set, const char *path, str
 
 enum err_code opt_read_all(struct opt_set *set, int argc, char *const *argv, struct err *e)
 {
-    if (opt_read_arguments(set, argc, argv, e) || set->help_wanted)
+    if (opt_read_arguments(set, argc, argv, e))
         return e->code;
+    if (set->help_wanted)
+        return ERR_OK;
     const struct opt_spec *config = opt_find(set->table, OPT_CONFIG);
     if (config && opt_takes(set->command, config) && is_set(set, config) &&
         read_config_file(set, *(const char *const *)value_of(set, config), e))

@@ -82,23 +82,29 @@ int str_distance(const char *a, const char *b)
     size_t n = strlen(a), m = strlen(b);
     if (n > STR_DISTANCE_MAX || m > STR_DISTANCE_MAX)
         return STR_DISTANCE_MAX + 1;
-    int row[STR_DISTANCE_MAX + 1]; /* distances of a[0..i) to every prefix of b */
-    for (size_t j = 0; j <= m; j++)
-        row[j] = (int)j;
-    for (size_t i = 1; i <= n; i++) {
-        int diagonal = row[0];
+    /* rows[i % 3][j]: distance of the first i letters of a to the first j of b; a swap looks two rows back.
+     */
+    int rows[3][STR_DISTANCE_MAX + 1];
+    for (size_t i = 0; i <= n; i++) {
+        int *row = rows[i % 3], *above = rows[(i + 2) % 3], *above2 = rows[(i + 1) % 3];
         row[0] = (int)i;
         for (size_t j = 1; j <= m; j++) {
-            int best = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            if (row[j] + 1 < best)
-                best = row[j] + 1;
+            if (i == 0) {
+                row[j] = (int)j;
+                continue;
+            }
+            int best = above[j - 1] + (a[i - 1] != b[j - 1]);
+            if (above[j] + 1 < best)
+                best = above[j] + 1;
             if (row[j - 1] + 1 < best)
                 best = row[j - 1] + 1;
+            bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+            if (swapped && above2[j - 2] + 1 < best)
+                best = above2[j - 2] + 1;
             row[j] = best;
         }
     }
-    return row[m];
+    return rows[n % 3][m];
 }
 
 const char *str_nearest(const char *word, const char *const *candidates, size_t count)

@@ -176,7 +176,9 @@ enum err_code yaml_read(struct yaml_map *map, struct arena *arena, const char *n
     if (!yaml_parser_initialize(&r.parser))
         return err_set(e, ERR_MEMORY, "%s: no memory to read YAML", name);
     yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&r.parser, bytes, length);
+    size_t mark =
+        length >= 3 && memcmp(bytes, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0; /* byte order mark of editors */
+    yaml_parser_set_input_string(&r.parser, (const unsigned char *)bytes + mark, length - mark);
     enum err_code code = read_stream(&r, map);
     yaml_event_delete(&r.event);
     yaml_parser_delete(&r.parser);
