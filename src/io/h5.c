@@ -1,0 +1,123 @@
+#include "h5_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const char *const h5_kind_names[] = {[H5_KIND_TEXT] = "text", [H5_KIND_REAL] = "real", [H5_KIND_INT] = "int"};
+
+const char *h5_type_name(enum h5_type type)
+{
+    static const char *const names[] = {[H5_F32] = "f32", [H5_I32] = "i32", [H5_I8] = "i8", [H5_U64] = "u64"};
+    return names[type];
+}
+
+size_t h5_type_size(enum h5_type type)
+{
+    static const size_t sizes[] = {[H5_F32] = 4, [H5_I32] = 4, [H5_I8] = 1, [H5_U64] = 8};
+    return sizes[type];
+}
+
+/* Not constants: the library makes them when it starts. Little-endian in the file, whatever the machine. */
+hid_t h5_type_in_file(enum h5_type type)
+{
+    switch (type) {
+    case H5_F32:
+        return H5T_IEEE_F32LE;
+    case H5_I32:
+        return H5T_STD_I32LE;
+    case H5_I8:
+        return H5T_STD_I8LE;
+    case H5_U64:
+        return H5T_STD_U64LE;
+    }
+    return H5I_INVALID_HID;
+}
+
+hid_t h5_type_in_memory(enum h5_type type)
+{
+    switch (type) {
+    case H5_F32:
+        return H5T_NATIVE_FLOAT;
+    case H5_I32:
+        return H5T_NATIVE_INT32;
+    case H5_I8:
+        return H5T_NATIVE_INT8;
+    case H5_U64:
+        return H5T_NATIVE_UINT64;
+    }
+    return H5I_INVALID_HID;
+}
+
+/* H5dont_atexit must come first: after a failed close the library crashes in its own exit handler. Filters
+ * are never loaded from plugins, and errors go into our messages instead of stderr. */
+void h5_start_library(void)
+{
+    static bool started;
+    if (started)
+        return;
+    H5dont_atexit();
+    H5open();
+    H5PLset_loading_state(0);
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    started = true;
+}
+
+/* File access: the format whose metadata has checksums; no locks, since a file appears under its name only
+ * when it is complete, and some cluster file systems have none. */
+hid_t h5_file_access(void)
+{
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110);
+#if H5_VERSION_GE(1, 10, 7)
+    H5Pset_file_locking(access, false, true);
+#endif
+    return access;
+}
+
+static herr_t take_reason(unsigned n, const H5E_error2_t *entry, void *out)
+{
+    if (n == 0) /* the innermost, which knows the cause */
+        snprintf(out, H5_REASON_SIZE, "%s", entry->desc);
+    return 0;
+}
+
+const char *h5_reason(char buffer[H5_REASON_SIZE])
+{
+    snprintf(buffer, H5_REASON_SIZE, "no reason given");
+    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, take_reason, buffer);
+    return buffer;
+}
+
+bool h5_array_bytes(uint64_t *bytes, enum h5_type type, int dims, const uint64_t *shape)
+{
+    *bytes = h5_type_size(type);
+    for (int i = 0; i < dims; i++)
+        if (__builtin_mul_overflow(*bytes, shape[i], bytes))
+            return false;
+    return *bytes <= SIZE_MAX / 2;
+}
+
+bool h5_path_exists(hid_t file, const char *path)
+{
+    char part[H5_PATH_SIZE];
+    size_t length = strlen(path);
+    if (path[0] != '/' || length >= sizeof part)
+        return false;
+    for (size_t i = 1; i <= length && length > 1; i++) /* HDF5 can ask for the last name of a path only */
+        if (i == length || path[i] == '/') {
+            memcpy(part, path, i);
+            part[i] = '\0';
+            if (H5Lexists(file, part, H5P_DEFAULT) <= 0)
+                return false;
+        }
+    return true;
+}
+
+const char *h5_version(void)
+{
+    static char text[32];
+    unsigned major, minor, release;
+    H5get_libversion(&major, &minor, &release);
+    snprintf(text, sizeof text, "%u.%u.%u", major, minor, release);
+    return text;
+}
