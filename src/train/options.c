@@ -88,8 +88,10 @@ enum err_code options_compare_for_resume(const struct options *now, const char *
     struct options then = {0};
     struct str differences = {0};
     enum err_code code = opt_init(&then.set, &options_table, &then, now->set.command->name, e);
-    if (!code && opt_read_config(&then.set, "options recorded in the checkpoint", recorded_yaml,
-                                 strlen(recorded_yaml), e))
+    if (!code)
+        code = opt_read_config(&then.set, "options recorded in the checkpoint", recorded_yaml,
+                               strlen(recorded_yaml), e);
+    if (code == ERR_USAGE) /* not this user's mistake, but another program version's record */
         code = e->code = ERR_MISMATCH;
     for (size_t i = 0; !code && i < COUNT(specs); i++)
         if (resume_rules[i] == FIXED && opt_takes(now->set.command, &specs[i]) &&
