@@ -32,8 +32,8 @@ enum json_kind {
 };
 
 /* ERR_IO when the file cannot be read; ERR_FORMAT when it is over `limit` bytes or not JSON. `where` (a path,
- * or "data.jsonl:17") stands in front of messages. Any value may be the root. Safe in several threads at
- * once. */
+ * or "data.jsonl:17") stands in front of messages; NULL is for a single line, whose place the caller adds.
+ * Any value may be the root. Safe in several threads at once. */
 enum err_code json_open_file(struct json **doc, const char *path, size_t limit, struct err *e);
 enum err_code json_open_bytes(struct json **doc, const char *bytes, size_t length, const char *where,
                               struct err *e);

@@ -259,7 +259,7 @@ enum err_code example_parse(struct example *ex, struct example_scratch *scratch,
     size_t valid = str_utf8_valid_prefix(line, length);
     if (valid < length)
         return err_set(e, ERR_DATA, "byte %zu of the line is not valid UTF-8", valid + 1);
-    if (json_open_bytes(&doc, line, length, "JSON", e))
+    if (json_open_bytes(&doc, line, length, NULL, e))
         return e->code = e->code == ERR_FORMAT ? ERR_DATA : e->code;
     enum err_code code = find_form(&ex->form, json_root(doc), e);
     if (!code)

@@ -82,14 +82,16 @@ enum err_code json_open_bytes(struct json **doc, const char *bytes, size_t lengt
         str_release(&relaxed);
     }
     if (!root && json_error_code(&error) == json_error_out_of_memory)
-        return err_set(e, ERR_MEMORY, "%s: not enough memory for its JSON values", where);
+        return err_set(e, ERR_MEMORY, "%s: not enough memory for its JSON values", where ? where : "line");
+    if (!root && !where)
+        return err_set(e, ERR_FORMAT, "column %d: not valid JSON: %s", error.column, error.text);
     if (!root)
         return err_set(e, ERR_FORMAT, "%s: line %d, column %d: not valid JSON: %s", where, error.line,
                        error.column, error.text);
     struct json *made = malloc(sizeof *made);
     if (!made) {
         json_decref(root);
-        return err_set(e, ERR_MEMORY, "%s: not enough memory for its JSON values", where);
+        return err_set(e, ERR_MEMORY, "%s: not enough memory for its JSON values", where ? where : "line");
     }
     made->root = root;
     *doc = made;
