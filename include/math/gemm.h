@@ -23,6 +23,7 @@ void gemm_f32_reference(enum gemm_op op_a, enum gemm_op op_b, size_t m, size_t n
 
 /* Sets the number of threads of BLAS and OpenMP, for the whole process. */
 void gemm_set_threads(int threads);
+int gemm_threads(void);
 
 /* "OpenBLAS 0.3.21 OpenMP SkylakeX" */
 const char *gemm_backend(void);

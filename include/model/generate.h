@@ -14,7 +14,7 @@
 struct generate_options {
     size_t max_new_tokens;
     double temperature; /* 0: greedy, ties to the smallest id */
-    double top_p;
+    double top_p;       /* in (0, 1]: draws among the likeliest tokens that together reach this probability */
     uint64_t seed;      /* token i is drawn with counter i */
     const int32_t *stop; /* ids that end the sequence (not passed to the callback) */
     size_t stop_count;
@@ -23,7 +23,8 @@ struct generate_options {
 /* Called with each new token; returning false ends generation. */
 typedef bool generate_callback(int32_t token, void *context);
 
-/* Feeds the prompt (at least one token), then generates. Allocates its cache first: prompt_count + max_new_tokens positions. */
+/* Feeds the prompt (at least one token), then generates. Allocates its own memory first, for prompt_count +
+ * max_new_tokens positions, and needs no model_plan_memory(). ERR_NUMERIC when logits are not finite. */
 enum err_code generate_run(struct model *m, const int32_t *prompt, size_t prompt_count,
                            const struct generate_options *options, generate_callback *callback, void *context,
                            struct err *e);

@@ -1,6 +1,6 @@
 /*
- * The model: base, adapter and the memory of a step. Forward and backward over one pack; gradients of A and B only.
- * Knows no ranks, files or options.
+ * The model: base, adapter and the memory of a step. Forward and backward over one pack; gradients of A and B
+ * only. Knows no ranks, files or options.
  */
 #ifndef MPILORA_MODEL_MODEL_H
 #define MPILORA_MODEL_MODEL_H
@@ -21,33 +21,37 @@ struct model {
     struct arch arch;
     struct weights weights;
     struct lora *lora; /* NULL: the base alone. Owned by the caller, may be swapped between calls */
-    double *inv_freq;
-    struct acts *acts;
+    float *inv_freq;   /* [head_dim / 2] */
+    struct acts *acts; /* NULL before model_plan_memory() */
     struct arena arena;
 };
 
 /* One pack as the model sees it: whole examples end to end (the arrays are the data layer's, borrowed). */
 struct model_input {
     const int32_t *tokens;     /* [n], each < vocab */
-    const int32_t *positions;  /* [n] */
-    const uint8_t *supervised; /* [n] */
+    const int32_t *positions;  /* [n], restarting at 0 with each example */
+    const uint8_t *supervised; /* [n]; never the first token of an example */
     const uint32_t *offsets;   /* [examples + 1] */
     const uint64_t *samples;   /* [examples] keys of dropout */
     size_t n, examples;
 };
 
 struct model_result {
-    double loss_sum;       /* over supervised tokens, not normalised */
+    double loss_sum; /* over supervised tokens, not normalised */
     uint64_t supervised;
-    uint64_t correct;      /* supervised tokens that are the argmax */
-    uint64_t exact;        /* examples all of whose supervised tokens are */
+    uint64_t correct; /* supervised tokens that are the argmax */
+    uint64_t exact;   /* examples all of whose supervised tokens are (and that have one) */
+    size_t
+        first_nonfinite; /* first example of the pack whose loss is NaN or infinite; == in->examples: none */
 };
 
 enum err_code model_load(struct model *m, const struct store *store, struct err *e);
-void model_release(struct model *m);
+void model_release(struct model *m); /* a zeroed model is fine */
 
-/* Sizes and allocates all memory for packs of up to `tokens` tokens and `examples` examples of up to `longest` tokens;
- * backward's share only with `train`. May be called again with other sizes. Afterwards no call below allocates. */
+/* Sizes and allocates all memory for packs of up to `tokens` tokens and `examples` examples of up to
+ * `longest` tokens; backward's share only with `train`, for the adapter that m->lora is then (or one of no
+ * higher ranks and no lower layers). May be called again with other sizes. Afterwards no call below
+ * allocates. */
 struct model_plan {
     size_t tokens, examples, longest;
     int threads;
@@ -57,17 +61,22 @@ enum err_code model_plan_memory(struct model *m, const struct model_plan *plan, 
 size_t model_memory_weights(const struct model *m);
 size_t model_memory_acts(const struct model *m);
 
-/* Adds the gradient of loss_scale * (sum of cross-entropy over the supervised tokens) to lora->grads.
- * `dropout_step` is unused in the key when dropout is 0. ERR_NUMERIC when the loss is not finite: the message names the first tensor
- * that was not. */
+/* For all calls below: ERR_MISMATCH when tokens are outside of the vocabulary, or the pack or adapter is
+ * larger than planned. ERR_NUMERIC when the loss is not finite: the message names the first tensor that was
+ * not, found by running the pack again, result->first_nonfinite the example. */
+
+/* Adds the gradient of loss_scale * (sum of cross-entropy over the supervised tokens) to lora->grads (after
+ * ERR_NUMERIC their content is undefined). With dropout, the masks are functions of (lora->seed, module path,
+ * sample, position, column) alone. */
 enum err_code model_step_grad(struct model *m, const struct model_input *in, double loss_scale,
                               struct model_result *result, struct err *e);
 
-/* Loss, accuracy and exact match without gradients and without dropout; exact_of[examples] (may be NULL) gets 1 for an exact example. */
+/* Loss, accuracy and exact match without gradients and without dropout; exact_of[examples] (may be NULL) gets
+ * 1 for an exact example. */
 enum err_code model_evaluate(struct model *m, const struct model_input *in, struct model_result *result,
                              uint8_t *exact_of, struct err *e);
 
-/* Logits of every token of the pack, no dropout: logits[n, V]. */
+/* Logits of every token of the pack, no dropout: logits[n, V]. `supervised` and `samples` may be NULL. */
 enum err_code model_logits(struct model *m, const struct model_input *in, float *logits, struct err *e);
 
 #endif

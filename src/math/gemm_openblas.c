@@ -33,6 +33,11 @@ void gemm_set_threads(int threads)
     openblas_set_num_threads(threads);
 }
 
+int gemm_threads(void)
+{
+    return omp_get_max_threads();
+}
+
 const char *gemm_backend(void)
 {
     static char text[128];

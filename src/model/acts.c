@@ -1,0 +1,182 @@
+#include "acts.h"
+
+#include <math.h>
+
+#include "math/attention.h"
+#include "math/gemm.h"
+
+/* Places arrays one behind the other; with base NULL it only measures. */
+struct layout {
+    char *base;
+    size_t used;
+    bool overflow;
+};
+
+static void *place(struct layout *l, size_t rows, size_t columns, size_t size)
+{
+    size_t count, bytes, start = l->used;
+    l->overflow |= __builtin_mul_overflow(rows, columns, &count) ||
+                   __builtin_mul_overflow(count, size, &bytes) ||
+                   __builtin_add_overflow(bytes, (size_t)ARENA_ALIGN - 1, &bytes) ||
+                   __builtin_add_overflow(start, bytes - bytes % ARENA_ALIGN, &l->used);
+    return l->base ? l->base + start : NULL;
+}
+
+enum when { KEPT, LAYER, ALWAYS, TRAIN, DROPOUT };
+
+static bool is_wanted(const struct acts_size *s, enum when when)
+{
+    return when == ALWAYS || (s->train && (when == TRAIN || s->dropout));
+}
+
+static void lay_out_layer(struct acts_layer *layer, const struct acts_size *s, struct layout *l, bool kept)
+{
+#define ACT_LAYER(when, name, type, rows, columns)                                                           \
+    if (kept || (when) == LAYER)                                                                             \
+        layer->name = place(l, rows, columns, sizeof(type));
+#define ACT_STEP(when, name, type, rows, columns)
+#include "acts.def"
+#undef ACT_LAYER
+#undef ACT_STEP
+}
+
+static void lay_out(struct acts *a, struct layout *l)
+{
+    const struct acts_size *s = &a->size;
+#define ACT_LAYER(when, name, type, rows, columns)
+#define ACT_STEP(when, name, type, rows, columns)                                                            \
+    if (is_wanted(s, when))                                                                                  \
+        a->name = place(l, rows, columns, sizeof(type));
+#include "acts.def"
+#undef ACT_LAYER
+#undef ACT_STEP
+    for (size_t i = s->first_kept; i < s->layers; i++)
+        lay_out_layer(&a->layers[i], s, l, true);
+    if (s->first_kept == 0)
+        return;
+    struct acts_layer shared = {0};
+    lay_out_layer(&shared, s, l, false);
+    shared.h = shared.mid = s->first_kept < s->layers ? a->layers[s->first_kept].h : a->final;
+    for (size_t i = 0; i < s->first_kept; i++)
+        a->layers[i] = shared;
+}
+
+static void measure_ranks(struct acts_size *s, const struct arch *arch, const struct lora *lora)
+{
+    size_t offset;
+    for (size_t layer = 0; layer < arch->layers && lora; layer++)
+        for (int g = 0; g <= GROUP_HEAD; g++) {
+            size_t ranks = lora_group_ranks(lora, layer, (enum linear_group)g, &offset);
+            s->ranks[g] = ranks > s->ranks[g] ? ranks : s->ranks[g];
+        }
+    for (int g = 0; g <= GROUP_HEAD; g++) {
+        s->block_ranks += g < GROUP_COUNT ? s->ranks[g] : 0;
+        s->most_ranks = s->ranks[g] > s->most_ranks ? s->ranks[g] : s->most_ranks;
+    }
+}
+
+static void measure(struct acts_size *s, const struct model *m, const struct model_plan *plan)
+{
+    const struct arch *arch = &m->arch;
+    *s = (struct acts_size){
+        .n = plan->tokens,
+        .examples = plan->examples,
+        .longest = plan->longest,
+        .chunk = plan->tokens < ACTS_HEAD_CHUNK ? plan->tokens : ACTS_HEAD_CHUNK,
+        .width = arch->width,
+        .half = arch->head_dim / 2,
+        .heads = arch->heads,
+        .vocab = arch->vocab,
+        .layers = arch->layers,
+        .first_kept = plan->train && m->lora ? m->lora->lowest_layer : arch->layers,
+        .train = plan->train,
+        .dropout = m->lora && m->lora->dropout > 0,
+    };
+    for (int g = 0; g < GROUP_COUNT; g++) {
+        s->rows[g] = arch_group_rows(arch, (enum linear_group)g);
+        s->columns[g] = arch_group_columns(arch, (enum linear_group)g);
+        s->widest = s->columns[g] > s->widest ? s->columns[g] : s->widest;
+    }
+    measure_ranks(s, arch, m->lora);
+    const struct attention_shape shape = {
+        .heads = arch->heads, .kv_heads = arch->kv_heads, .head_dim = arch->head_dim};
+    size_t longest = plan->longest < plan->tokens ? plan->longest : plan->tokens;
+    int threads = plan->threads > gemm_threads() ? plan->threads : gemm_threads();
+    s->attention_bytes = attention_scratch_bytes(&shape, plan->tokens, longest, threads);
+}
+
+/* Angles are rounded to f32 before the cosine, as transformers computes them. */
+static void fill_rotation(struct acts *a, const float *inv_freq)
+{
+    size_t half = a->size.half;
+    for (size_t position = 0; position < a->size.longest; position++)
+        for (size_t i = 0; i < half; i++) {
+            float angle = (float)position * inv_freq[i];
+            a->cos[position * half + i] = (float)cos((double)angle);
+            a->sin[position * half + i] = (float)sin((double)angle);
+        }
+}
+
+enum err_code acts_open(struct acts **out, const struct model *m, const struct model_plan *plan,
+                        struct err *e)
+{
+    struct arena arena = {0};
+    *out = NULL;
+    struct acts *a = arena_alloc(&arena, 1, sizeof *a, "memory of a step", e);
+    struct acts_layer *layers = arena_alloc(&arena, m->arch.layers, sizeof *layers, "memory of a step", e);
+    if (!a || !layers) {
+        arena_release(&arena);
+        return e->code;
+    }
+    a->layers = layers;
+    measure(&a->size, m, plan);
+    struct layout l = {0};
+    lay_out(a, &l);
+    char *base = NULL;
+    if (l.overflow)
+        err_set(e, ERR_MEMORY, "memory of a step of %zu tokens: more than can be addressed", plan->tokens);
+    else
+        base = arena_alloc(&arena, l.used, 1, "memory of a step", e);
+    if (!base) {
+        arena_release(&arena);
+        return err_wrap(e, "packs of %zu tokens (a smaller micro-batch-tokens and max-length need less)",
+                        plan->tokens);
+    }
+    l = (struct layout){.base = base};
+    lay_out(a, &l);
+    a->arena = arena;
+    fill_rotation(a, m->inv_freq);
+    *out = a;
+    return ERR_OK;
+}
+
+void acts_close(struct acts *a)
+{
+    if (!a)
+        return;
+    struct arena arena = a->arena; /* holds `a` itself */
+    arena_release(&arena);
+}
+
+bool acts_fit_lora(const struct acts *a, const struct arch *arch, const struct lora *lora, bool train)
+{
+    struct acts_size now = {0};
+    measure_ranks(&now, arch, lora);
+    for (int g = 0; g <= GROUP_HEAD; g++)
+        if (now.ranks[g] > a->size.ranks[g])
+            return false;
+    if (!train)
+        return true;
+    return a->size.train && (lora->dropout == 0 || a->size.dropout) &&
+           lora->lowest_layer >= a->size.first_kept;
+}
+
+float *acts_low(const struct acts *a, size_t layer, enum linear_group g)
+{
+    size_t before = 0;
+    if (g == GROUP_HEAD)
+        return a->head_low;
+    for (int i = 0; i < (int)g; i++)
+        before += a->size.ranks[i];
+    return a->layers[layer].low + a->size.n * before;
+}

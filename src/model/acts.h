@@ -1,0 +1,53 @@
+/*
+ * The planned memory of a step: one allocation, laid out by acts.def. Internal to the model.
+ */
+#ifndef MPILORA_MODEL_ACTS_H
+#define MPILORA_MODEL_ACTS_H
+
+#include "model/model.h"
+
+/* Rows of the head that are worked on at once: enough for a fast matrix product, few enough that [chunk, V]
+ * stays small beside the activations. */
+#define ACTS_HEAD_CHUNK 128
+
+struct acts_size {
+    size_t n, examples, longest, chunk;
+    size_t width, half, heads, vocab, widest; /* widest: of all inputs of linear layers */
+    size_t rows[GROUP_COUNT], columns[GROUP_COUNT];
+    size_t ranks[GROUP_COUNT + 1]; /* the largest of all layers; last: the head */
+    size_t block_ranks, most_ranks;
+    size_t attention_bytes;
+    size_t layers, first_kept; /* first layer that backward comes to; == layers: none */
+    bool train, dropout;
+};
+
+struct acts_layer {
+#define ACT_LAYER(when, name, type, rows, columns) type *name;
+#define ACT_STEP(when, name, type, rows, columns)
+#include "acts.def"
+#undef ACT_LAYER
+#undef ACT_STEP
+};
+
+struct acts {
+    struct arena arena;
+    struct acts_size size;
+    struct acts_layer *layers; /* [layers]; those below first_kept are all the same */
+#define ACT_LAYER(when, name, type, rows, columns)
+#define ACT_STEP(when, name, type, rows, columns) type *name;
+#include "acts.def"
+#undef ACT_LAYER
+#undef ACT_STEP
+};
+
+enum err_code acts_open(struct acts **out, const struct model *m, const struct model_plan *plan,
+                        struct err *e);
+void acts_close(struct acts *a); /* NULL is fine */
+
+/* Whether a step with this adapter (NULL: none) has room. */
+bool acts_fit_lora(const struct acts *a, const struct arch *arch, const struct lora *lora, bool train);
+
+/* x A^T of a group [n, ranks of the group in this layer]. */
+float *acts_low(const struct acts *a, size_t layer, enum linear_group g);
+
+#endif

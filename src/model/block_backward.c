@@ -1,0 +1,78 @@
+#include "step.h"
+
+static bool is_adapted(const struct step *s, size_t layer, enum linear_group g)
+{
+    size_t a;
+    return lora_group_ranks(s->lora, layer, g, &a) > 0;
+}
+
+/* The group at whose input the gradient ends in the lowest adapted layer. */
+static enum linear_group last_group(const struct step *s, size_t layer)
+{
+    int g = 0;
+    while (g < GROUP_MLP_OUT && !is_adapted(s, layer, (enum linear_group)g))
+        g++;
+    return (enum linear_group)g;
+}
+
+/* dh: gradient of the block's output, then of `mid`. Ends before a dx that no adapter needs. */
+static bool backward_mlp(const struct step *s, size_t layer, bool lowest, enum linear_group last)
+{
+    const struct arch *arch = &s->m->arch;
+    const struct acts *acts = s->acts;
+    const struct acts_layer *act = &acts->layers[layer];
+    const struct layer_weights *w = &s->m->weights.layers[layer];
+    const struct step_rows rows = step_rows(s);
+    bool ends = lowest && last == GROUP_MLP_OUT;
+    if (is_adapted(s, layer, GROUP_MLP_OUT))
+        s->kern->swiglu_forward(acts->product, act->gate_up, rows.n, arch->ffn);
+    linear_backward(s, &rows, layer, GROUP_MLP_OUT, ends ? NULL : acts->dwide, acts->dh, acts->product);
+    if (ends)
+        return false;
+    s->kern->swiglu_backward(act->gate_up, NULL, acts->dwide, act->gate_up, rows.n, arch->ffn);
+    ends = lowest && last == GROUP_MLP_IN;
+    if (is_adapted(s, layer, GROUP_MLP_IN))
+        s->kern->rmsnorm_apply(acts->normed, act->mid, act->mlp_rstd, w->norm[NORM_MLP], rows.n, arch->width);
+    linear_backward(s, &rows, layer, GROUP_MLP_IN, ends ? NULL : acts->dnormed, act->gate_up, acts->normed);
+    if (ends)
+        return false;
+    s->kern->rmsnorm_backward(acts->dh, acts->dnormed, act->mid, act->mlp_rstd, w->norm[NORM_MLP], rows.n,
+                              arch->width);
+    return true;
+}
+
+/* dh: gradient of `mid`, then of the block's input. */
+static void backward_attention(const struct step *s, size_t layer, bool lowest, enum linear_group last)
+{
+    const struct arch *arch = &s->m->arch;
+    const struct acts *acts = s->acts;
+    const struct acts_layer *act = &acts->layers[layer];
+    const struct layer_weights *w = &s->m->weights.layers[layer];
+    const struct step_rows rows = step_rows(s);
+    size_t ld = arch_group_rows(arch, GROUP_ATTN_IN);
+    bool ends = lowest && last == GROUP_ATTN_OUT;
+    linear_backward(s, &rows, layer, GROUP_ATTN_OUT, ends ? NULL : acts->dwide, acts->dh, act->attention);
+    if (ends)
+        return;
+    attention_backward(acts->dqkv, acts->dwide, act->attention, act->lse, act->qkv, ld, &s->attention,
+                       acts->attention_scratch);
+    s->kern->rope(acts->dqkv, ld, s->in->positions, acts->cos, acts->sin, rows.n,
+                  arch->heads + arch->kv_heads, arch->head_dim, -1);
+    if (is_adapted(s, layer, GROUP_ATTN_IN))
+        s->kern->rmsnorm_apply(acts->normed, act->h, act->attention_rstd, w->norm[NORM_ATTENTION], rows.n,
+                               arch->width);
+    linear_backward(s, &rows, layer, GROUP_ATTN_IN, lowest ? NULL : acts->dnormed, acts->dqkv, acts->normed);
+    if (!lowest)
+        s->kern->rmsnorm_backward(acts->dh, acts->dnormed, act->h, act->attention_rstd,
+                                  w->norm[NORM_ATTENTION], rows.n, arch->width);
+}
+
+void block_backward_all(const struct step *s)
+{
+    for (size_t layer = s->m->arch.layers; layer-- > s->lora->lowest_layer;) {
+        bool lowest = layer == s->lora->lowest_layer;
+        enum linear_group last = last_group(s, layer);
+        if (backward_mlp(s, layer, lowest, last))
+            backward_attention(s, layer, lowest, last);
+    }
+}

@@ -1,0 +1,182 @@
+#include "model/generate.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "step.h"
+
+struct candidate {
+    float logit;
+    int32_t token;
+};
+
+struct generation {
+    struct model *m;
+    struct acts *acts;
+    struct arena arena;
+    float *keys, *values;         /* [layers, K, capacity, head_dim] */
+    size_t capacity, count;       /* positions of the cache, and those filled */
+    struct candidate *candidates; /* [V] */
+    double *weights;              /* [V] */
+    int32_t *positions;           /* [prompt] */
+};
+
+static enum err_code open_generation(struct generation *g, struct model *m, size_t prompt_count,
+                                     size_t new_count, struct err *e)
+{
+    *g = (struct generation){.m = m};
+    if (__builtin_add_overflow(prompt_count, new_count, &g->capacity) || g->capacity > INT32_MAX)
+        return err_set(e, ERR_USAGE, "a prompt of %zu tokens and %zu new ones: too many", prompt_count,
+                       new_count);
+    const struct model_plan plan = {.tokens = prompt_count, .examples = 1, .longest = g->capacity};
+    if (acts_open(&g->acts, m, &plan, e))
+        return e->code;
+    size_t row = m->arch.kv_heads * m->arch.head_dim * sizeof(float), rows;
+    if (__builtin_mul_overflow(m->arch.layers, g->capacity, &rows))
+        return err_set(e, ERR_MEMORY, "a key/value cache of %zu positions: more than can be addressed",
+                       g->capacity);
+    g->keys = arena_alloc(&g->arena, rows, row, "key/value cache", e);
+    g->values = arena_alloc(&g->arena, rows, row, "key/value cache", e);
+    g->candidates = arena_alloc(&g->arena, m->arch.vocab, sizeof *g->candidates, "sampling", e);
+    g->weights = arena_alloc(&g->arena, m->arch.vocab, sizeof *g->weights, "sampling", e);
+    g->positions = arena_alloc(&g->arena, prompt_count, sizeof *g->positions, "positions", e);
+    bool complete = g->keys && g->values && g->candidates && g->weights && g->positions;
+    return complete ? ERR_OK : e->code;
+}
+
+static void close_generation(struct generation *g)
+{
+    acts_close(g->acts);
+    arena_release(&g->arena);
+}
+
+static size_t cache_offset(const struct generation *g, size_t layer)
+{
+    return layer * g->m->arch.kv_heads * g->capacity * g->m->arch.head_dim;
+}
+
+/* Appends the keys and values of n tokens in qkv to the cache of a layer, behind the `count` that are there.
+ */
+static void cache_store(struct generation *g, size_t layer, const float *qkv, size_t n)
+{
+    const struct arch *a = &g->m->arch;
+    size_t ld = arch_group_rows(a, GROUP_ATTN_IN), head_dim = a->head_dim;
+    for (size_t i = 0; i < n; i++)
+        for (size_t head = 0; head < a->kv_heads; head++) {
+            size_t to = cache_offset(g, layer) + (head * g->capacity + g->count + i) * head_dim;
+            const float *own = qkv + i * ld + head * head_dim;
+            memcpy(g->keys + to, own + arch_row_offset(a, LINEAR_K), head_dim * sizeof *own);
+            memcpy(g->values + to, own + arch_row_offset(a, LINEAR_V), head_dim * sizeof *own);
+        }
+}
+
+/* Runs the next n tokens (the prompt, or one) and leaves the logits after the last one in acts->logits. */
+static enum err_code feed(struct generation *g, const int32_t *tokens, size_t n, struct err *e)
+{
+    const struct acts *acts = g->acts;
+    const struct arch *arch = &g->m->arch;
+    for (size_t i = 0; i < n; i++)
+        g->positions[i] = (int32_t)(g->count + i);
+    const struct model_input in = {.tokens = tokens,
+                                   .positions = g->positions,
+                                   .offsets = (const uint32_t[]){0, (uint32_t)n},
+                                   .n = n,
+                                   .examples = 1};
+    struct step s;
+    if (step_begin(&s, g->m, acts, &in, false, e))
+        return e->code;
+    block_embed(&s);
+    for (size_t layer = 0; layer < arch->layers; layer++) {
+        const struct acts_layer *act = &acts->layers[layer];
+        block_forward_project(&s, layer);
+        cache_store(g, layer, act->qkv, n);
+        if (g->count == 0) /* the prompt sees itself only */
+            attention_forward(act->attention, act->lse, act->qkv, arch_group_rows(arch, GROUP_ATTN_IN),
+                              &s.attention, acts->attention_scratch);
+        else
+            attention_decode(act->attention, act->qkv, g->keys + cache_offset(g, layer),
+                             g->values + cache_offset(g, layer), g->count + 1, g->capacity, &s.attention);
+        block_forward_finish(&s, layer, acts->final);
+    }
+    const struct step_rows last = {1, acts->samples, g->positions};
+    head_logits(&s, &last, acts->logits, acts->final + (n - 1) * arch->width);
+    g->count += n;
+    size_t bad = kern_first_nonfinite(acts->logits, arch->vocab);
+    if (bad < arch->vocab)
+        return err_set(e, ERR_NUMERIC, "at position %zu the logit of token %zu is not finite", g->count - 1,
+                       bad);
+    return ERR_OK;
+}
+
+static int by_logit(const void *a, const void *b)
+{
+    const struct candidate *x = a, *y = b;
+    if (x->logit != y->logit)
+        return x->logit > y->logit ? -1 : 1;
+    return x->token < y->token ? -1 : 1;
+}
+
+static int32_t draw(struct generation *g, const struct generate_options *o, uint64_t number)
+{
+    size_t vocab = g->m->arch.vocab, count = 0;
+    for (size_t i = 0; i < vocab; i++)
+        g->candidates[i] = (struct candidate){g->acts->logits[i], (int32_t)i};
+    qsort(g->candidates, vocab, sizeof *g->candidates, by_logit);
+    double total = 0, kept = 0;
+    for (size_t i = 0; i < vocab; i++)
+        total += g->weights[i] =
+            exp(((double)g->candidates[i].logit - g->candidates[0].logit) / o->temperature);
+    while (count < vocab && (count == 0 || kept < o->top_p * total))
+        kept += g->weights[count++];
+    double left = rng_uniform(rng_key_make(o->seed, RNG_SAMPLE, 0), number) * kept;
+    size_t chosen = 0;
+    while (chosen + 1 < count && left >= g->weights[chosen])
+        left -= g->weights[chosen++];
+    return g->candidates[chosen].token;
+}
+
+static int32_t choose(struct generation *g, const struct generate_options *o, uint64_t number)
+{
+    if (o->temperature > 0)
+        return draw(g, o, number);
+    size_t best = 0;
+    for (size_t i = 1; i < g->m->arch.vocab; i++)
+        if (g->acts->logits[i] > g->acts->logits[best])
+            best = i;
+    return (int32_t)best;
+}
+
+static bool is_stop(const struct generate_options *o, int32_t token)
+{
+    for (size_t i = 0; i < o->stop_count; i++)
+        if (o->stop[i] == token)
+            return true;
+    return false;
+}
+
+enum err_code generate_run(struct model *m, const int32_t *prompt, size_t prompt_count,
+                           const struct generate_options *options, generate_callback *callback, void *context,
+                           struct err *e)
+{
+    if (prompt_count == 0)
+        return err_set(e, ERR_USAGE, "the prompt is empty: there is nothing to go on from");
+    if (!(options->temperature >= 0) || !isfinite(options->temperature))
+        return err_set(e, ERR_USAGE, "temperature %g is out of range: a finite number, at least 0",
+                       options->temperature);
+    if (!(options->top_p > 0 && options->top_p <= 1))
+        return err_set(e, ERR_USAGE, "top-p %g is out of range: above 0, at most 1", options->top_p);
+    struct generation g;
+    enum err_code code = open_generation(&g, m, prompt_count, options->max_new_tokens, e);
+    int32_t token;
+    for (size_t i = 0; i < options->max_new_tokens && !code; i++) {
+        code = i == 0 ? feed(&g, prompt, prompt_count, e) : feed(&g, &token, 1, e);
+        if (code)
+            break;
+        token = choose(&g, options, i);
+        if (is_stop(options, token) || !callback(token, context))
+            break;
+    }
+    close_generation(&g);
+    return code;
+}

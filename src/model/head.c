@@ -1,0 +1,105 @@
+#include <math.h>
+#include <string.h>
+
+#include "step.h"
+
+/* Lists the tokens that predict a supervised one, in order, with their targets. */
+static size_t list_rows(const struct step *s)
+{
+    size_t count = 0;
+    for (size_t i = 1; i < s->in->n; i++)
+        if (s->in->supervised[i]) {
+            s->acts->rows[count] = (uint32_t)(i - 1);
+            s->acts->targets[count++] = s->in->tokens[i];
+        }
+    return count;
+}
+
+static struct step_rows gather(const struct step *s, const uint32_t *rows, size_t count)
+{
+    const struct acts *acts = s->acts;
+    size_t width = s->m->arch.width;
+    for (size_t i = 0; i < count; i++) {
+        memcpy(acts->head_h + i * width, acts->final + rows[i] * width, width * sizeof(float));
+        acts->head_samples[i] = acts->samples[rows[i]];
+        acts->head_positions[i] = s->in->positions[rows[i]];
+    }
+    return (struct step_rows){count, acts->head_samples, acts->head_positions};
+}
+
+void head_logits(const struct step *s, const struct step_rows *rows, float *logits, const float *x)
+{
+    const struct arch *arch = &s->m->arch;
+    s->kern->rmsnorm_forward(s->acts->head_normed, s->acts->head_rstd, x, s->m->weights.norm, rows->n,
+                             arch->width, arch->norm_eps);
+    step_check(s, s->acts->head_normed, arch->width, rows->n, arch->width, "model.norm");
+    linear_forward(s, rows, 0, GROUP_HEAD, logits, s->acts->head_normed, 0);
+}
+
+/* From the gradient of a chunk's logits to the head's adapter and to dh. */
+static void backward_chunk(const struct step *s, const struct step_rows *rows, const uint32_t *numbers)
+{
+    const struct acts *acts = s->acts;
+    size_t width = s->m->arch.width;
+    bool below = s->lora->lowest_layer < s->m->arch.layers;
+    linear_backward(s, rows, 0, GROUP_HEAD, below ? acts->head_dnormed : NULL, acts->logits,
+                    acts->head_normed);
+    if (!below)
+        return;
+    memset(acts->head_dh, 0, rows->n * width * sizeof(float));
+    s->kern->rmsnorm_backward(acts->head_dh, acts->head_dnormed, acts->head_h, acts->head_rstd,
+                              s->m->weights.norm, rows->n, width);
+    for (size_t i = 0; i < rows->n; i++)
+        memcpy(acts->dh + numbers[i] * width, acts->head_dh + i * width, width * sizeof(float));
+}
+
+/* Adds a chunk to the result; *example moves on with the rows. */
+static void count_chunk(const struct step *s, struct model_result *result, const uint32_t *rows,
+                        const int32_t *targets, size_t count, size_t *example)
+{
+    const struct acts *acts = s->acts;
+    for (size_t i = 0; i < count; i++) {
+        while (rows[i] >= s->in->offsets[*example + 1])
+            ++*example;
+        bool correct = acts->best[i] == targets[i];
+        acts->wrong[*example] += (acts->wrong[*example] < 0) + !correct;
+        result->correct += correct;
+        result->loss_sum += acts->losses[i];
+        if (!isfinite(acts->losses[i]) && result->first_nonfinite == s->in->examples)
+            result->first_nonfinite = *example;
+    }
+}
+
+static void count_exact(const struct step *s, struct model_result *result, uint8_t *exact_of)
+{
+    for (size_t i = 0; i < s->in->examples; i++) {
+        bool exact = s->acts->wrong[i] == 0;
+        result->exact += exact;
+        if (exact_of)
+            exact_of[i] = exact;
+    }
+}
+
+void head_run(const struct step *s, double loss_scale, struct model_result *result, uint8_t *exact_of)
+{
+    const struct acts *acts = s->acts;
+    size_t supervised = list_rows(s), vocab = s->m->arch.vocab, example = 0;
+    *result = (struct model_result){.supervised = supervised, .first_nonfinite = s->in->examples};
+    memset(acts->wrong, 0xff, s->in->examples * sizeof *acts->wrong);
+    if (loss_scale != 0)
+        memset(acts->dh, 0, s->in->n * s->m->arch.width * sizeof *acts->dh);
+    for (size_t first = 0; first < supervised; first += acts->size.chunk) {
+        size_t count = supervised - first < acts->size.chunk ? supervised - first : acts->size.chunk;
+        const struct step_rows rows = gather(s, acts->rows + first, count);
+        bool found_before = s->trace && s->trace->found;
+        head_logits(s, &rows, acts->logits, acts->head_h);
+        if (s->trace && s->trace->found && !found_before)
+            s->trace->row = acts->rows[first + s->trace->row];
+        s->kern->cross_entropy(acts->losses, acts->best, acts->logits, vocab, acts->targets + first, count,
+                               vocab, (float)loss_scale);
+        count_chunk(s, result, acts->rows + first, acts->targets + first, count, &example);
+        if (loss_scale != 0)
+            backward_chunk(s, &rows, acts->rows + first);
+    }
+    count_exact(s, result, exact_of);
+}
