@@ -381,17 +381,19 @@ int64_t gguf_array_int(const struct gguf_key *key, uint64_t index)
 
 double gguf_array_real(const struct gguf_key *key, uint64_t index)
 {
+    uint64_t bits;
+    bool negative;
     assert(index < key->count);
     const unsigned char *value = key->value + index * types[key->element_type].bytes;
+    if (load_integer(&bits, &negative, key->element_type, value))
+        return negative ? (double)(int64_t)bits : (double)bits;
     if (key->element_type == GGUF_F32) {
         float x;
         memcpy(&x, value, sizeof x);
         return x;
     }
-    if (key->element_type == GGUF_F64) {
-        double x;
-        memcpy(&x, value, sizeof x);
-        return x;
-    }
-    return (double)gguf_array_int(key, index);
+    double x;
+    assert(key->element_type == GGUF_F64);
+    memcpy(&x, value, sizeof x);
+    return x;
 }

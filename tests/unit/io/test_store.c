@@ -1,0 +1,302 @@
+#include "io_files.h"
+
+#include <sys/stat.h>
+
+#include "gguf_build.h"
+#include "io/store.h"
+
+static void write_text(const char *name, const char *text)
+{
+    test_file_write(test_path(name), text, strlen(text));
+}
+
+/* Writes a safetensors file whose data are the bytes 0, 1, 2, ... */
+static void write_safetensors(const char *name, const char *header, size_t data_bytes)
+{
+    struct str s = {0};
+    put_u64(&s, strlen(header));
+    put(&s, header, strlen(header));
+    for (size_t i = 0; i < data_bytes; i++)
+        put(&s, &(unsigned char){(unsigned char)i}, 1);
+    test_file_write(test_path(name), s.data, s.length);
+    str_release(&s);
+}
+
+static void refuse(const char *name, enum err_code code, const char *message)
+{
+    struct store s;
+    struct err e;
+    assert_error(store_open(&s, test_path(name), &e), &e, code, message);
+    assert_non_null(strstr(e.message, test_path(name)));
+    store_close(&s);
+}
+
+static void make_folder(const char *name)
+{
+    struct err e;
+    char path[600];
+    assert_ok(file_make_folders(test_path(name), &e), &e);
+    snprintf(path, sizeof path, "%s/config.json", name);
+    write_text(path, "{\"model_type\": \"llama\"}");
+}
+
+#define F16_A "\"a\":{\"dtype\":\"F16\",\"shape\":[2,3],\"data_offsets\":[0,12]}"
+
+static void test_folder(void **state)
+{
+    (void)state;
+    struct store s;
+    struct err e;
+    const struct store_tensor *t;
+    make_folder("one");
+    write_text("one/generation_config.json", "{\"eos_token_id\": 2}");
+    write_safetensors("one/model.safetensors",
+                      "{\"pos\":{\"dtype\":\"I64\",\"shape\":[2],\"data_offsets\":[12,28]}," F16_A
+                      ",\"deep\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1],\"data_offsets\":[28,32]}}",
+                      32);
+    assert_ok(store_open(&s, test_path("one//"), &e), &e);
+    assert_true(s.kind == STORE_HF && s.tensor_count == 1 && s.unread_count == 2 && s.file_count == 1);
+    assert_string_equal(s.path, test_path("one"));
+    assert_non_null(s.config);
+    assert_int_equal(json_int(json_get(json_root(s.generation_config), "eos_token_id"), 0), 2);
+    assert_null(s.tokenizer_config);
+    assert_ok(store_require(&t, &s, "a", &e), &e);
+    assert_true(t->type == DTYPE_F16 && t->dims == 2 && t->shape[0] == 2 && t->shape[1] == 3 &&
+                t->bytes == 12);
+    assert_int_equal(((const unsigned char *)t->data)[11], 11);
+    assert_ptr_equal(store_find(&s, "a"), t);
+    assert_null(store_find(&s, "pos"));
+    assert_error(store_require(&t, &s, "pos", &e), &e, ERR_UNSUPPORTED, "type I64");
+    assert_error(store_require(&t, &s, "deep", &e), &e, ERR_UNSUPPORTED, "dimensions");
+    assert_error(store_require(&t, &s, "lm_head", &e), &e, ERR_FORMAT, "lm_head");
+    store_close(&s);
+    store_close(&s);
+}
+
+static void test_misaligned_data_are_moved(void **state)
+{
+    (void)state;
+    static const char *const headers[] = {
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}",
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}} ",
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}  ",
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}   ",
+    };
+    make_folder("odd");
+    for (int i = 0; i < 4; i++) {
+        struct store s;
+        struct err e;
+        write_safetensors("odd/model.safetensors", headers[i], 4);
+        assert_ok(store_open(&s, test_path("odd"), &e), &e);
+        assert_int_equal((uintptr_t)s.tensors[0].data % 4, 0);
+        assert_memory_equal(s.tensors[0].data, "\0\1\2\3", 4);
+        store_close(&s);
+    }
+}
+
+static void test_shards(void **state)
+{
+    (void)state;
+    static const char index[] = "{\"metadata\":{\"total_size\":14},\"weight_map\":{\"a\":\"m-1.safetensors\","
+                                "\"b\":\"m-2.safetensors\"}}";
+    struct store s;
+    struct err e;
+    make_folder("many");
+    write_text("many/model.safetensors.index.json", index);
+    write_safetensors("many/m-1.safetensors", "{" F16_A "}", 12);
+    refuse("many", ERR_FORMAT, "m-2.safetensors, which is missing");
+    write_safetensors("many/m-2.safetensors",
+                      "{\"b\":{\"dtype\":\"BF16\",\"shape\":[1],\"data_offsets\":[0,2]}}", 2);
+    assert_ok(store_open(&s, test_path("many"), &e), &e);
+    assert_true(s.tensor_count == 2 && s.file_count == 2);
+    assert_non_null(strstr(store_find(&s, "b")->file, "many/m-2.safetensors"));
+    store_close(&s);
+    write_safetensors("many/m-2.safetensors", "{" F16_A "}", 12);
+    refuse("many", ERR_FORMAT, "tensor a is there twice");
+    write_safetensors("many/m-2.safetensors",
+                      "{\"c\":{\"dtype\":\"BF16\",\"shape\":[1],\"data_offsets\":[0,2]}}", 2);
+    refuse("many", ERR_FORMAT, "names tensor b in m-2.safetensors");
+    write_text("many/model.safetensors.index.json", "{\"weight_map\":{\"a\":\"../m-1.safetensors\"}}");
+    refuse("many", ERR_FORMAT, "in the same folder");
+    write_text("many/model.safetensors.index.json", "{\"weight_map\":{\"a\":\"one/m-1.safetensors\"}}");
+    refuse("many", ERR_FORMAT, "in the same folder");
+    write_text("many/model.safetensors.index.json", "{\"weight_map\":{\"a\":7}}");
+    refuse("many", ERR_FORMAT, "tensor a");
+    write_text("many/model.safetensors.index.json", "{\"weight_map\":{}}");
+    refuse("many", ERR_FORMAT, "weight_map");
+    write_text("many/model.safetensors.index.json", "[1]");
+    refuse("many", ERR_FORMAT, "weight_map");
+}
+
+static void test_folders_that_are_no_model(void **state)
+{
+    (void)state;
+    struct err e;
+    assert_ok(file_make_folders(test_path("bare"), &e), &e);
+    refuse("bare", ERR_FORMAT, "config.json");
+    refuse("absent", ERR_IO, "absent");
+    make_folder("bare");
+    refuse("bare", ERR_FORMAT, "neither model.safetensors nor");
+    write_text("bare/pytorch_model.bin", "PK");
+    refuse("bare", ERR_UNSUPPORTED, "pickled");
+    write_text("bare/config.json", "[]");
+    refuse("bare", ERR_FORMAT, "JSON object");
+    write_text("bare/config.json", "{\"a\":1,}");
+    refuse("bare", ERR_FORMAT, "line 1");
+    write_text("x.safetensors", "12345678");
+    refuse("x.safetensors", ERR_USAGE, "folder");
+    write_text("x.txt", "hello");
+    refuse("x.txt", ERR_FORMAT, "neither");
+    write_text("empty", "");
+    refuse("empty", ERR_FORMAT, "neither");
+    make_folder("size");
+    write_safetensors("size/model.safetensors",
+                      "{\"a\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,12]}}", 12);
+    refuse("size", ERR_FORMAT, "tensor a has 12 bytes");
+}
+
+/* One tensor more than `second` says; its data begin on the next multiple of 32 behind the header. */
+static void write_gguf(uint32_t type, uint64_t columns, uint64_t second, size_t data_bytes, uint16_t splits)
+{
+    struct str s = {0};
+    put_head(&s, 3, 2, 1);
+    put_key(&s, "split.count", GGUF_U16, &splits, 2);
+    put_tensor(&s, "blk.0.attn_q.weight", 2, (const uint64_t[]){columns, 3}, type, 0);
+    put_tensor(&s, "a_norm.weight", 1, (const uint64_t[]){5}, 0, second);
+    put_padding(&s, 32);
+    for (size_t i = 0; i < data_bytes; i++)
+        put(&s, &(unsigned char){(unsigned char)i}, 1);
+    test_file_write(test_path("m.gguf"), s.data, s.length);
+    str_release(&s);
+}
+
+static void test_gguf(void **state)
+{
+    (void)state;
+    struct store s;
+    struct err e;
+    const struct store_tensor *t;
+    write_gguf(3, 64, 128, 148, 1);
+    assert_ok(store_open(&s, test_path("m.gguf"), &e), &e);
+    assert_true(s.kind == STORE_GGUF && s.tensor_count == 2 && s.gguf && !s.config);
+    assert_string_equal(s.tensors[0].name, "a_norm.weight");
+    assert_ok(store_require(&t, &s, "blk.0.attn_q.weight", &e), &e);
+    assert_true(t->type == DTYPE_Q4_1 && t->shape[0] == 3 && t->shape[1] == 64 && t->bytes == 120);
+    assert_int_equal(((const unsigned char *)t->data)[119], 119);
+    assert_int_equal(((const unsigned char *)store_find(&s, "a_norm.weight")->data)[0], 128);
+    store_close(&s);
+    write_gguf(16, 256, 256, 512, 1);
+    refuse("m.gguf", ERR_UNSUPPORTED, "blk.0.attn_q.weight has type iq2_xxs");
+    write_gguf(3, 48, 128, 148, 1);
+    refuse("m.gguf", ERR_FORMAT, "rows of 48");
+    write_gguf(3, 64, 96, 148, 1);
+    refuse("m.gguf", ERR_FORMAT, "overlaps");
+    write_gguf(3, 64, 120, 148, 1);
+    refuse("m.gguf", ERR_FORMAT, "alignment");
+    write_gguf(3, 64, 128, 147, 1);
+    refuse("m.gguf", ERR_FORMAT, "past the end");
+    write_gguf(3, 64, UINT64_MAX - 31, 148, 1);
+    refuse("m.gguf", ERR_FORMAT, "past the end");
+    write_gguf(3, (uint64_t)1 << 61, 128, 148, 1);
+    refuse("m.gguf", ERR_FORMAT, "past the end");
+    write_gguf(3, 64, 128, 148, 4);
+    refuse("m.gguf", ERR_UNSUPPORTED, "one of 4 parts");
+}
+
+static void test_every_damage_to_a_gguf(void **state)
+{
+    (void)state;
+    struct store s;
+    struct err e;
+    struct str bytes = {0};
+    write_gguf(3, 64, 128, 148, 1);
+    test_file_read(&bytes, test_path("m.gguf"));
+    for (size_t length = 0; length < bytes.length; length++) {
+        test_file_write(test_path("cut.gguf"), bytes.data, length);
+        assert_int_equal(store_open(&s, test_path("cut.gguf"), &e), ERR_FORMAT);
+    }
+    for (size_t i = 0; i < bytes.length - 148; i++) {
+        bytes.data[i] ^= (char)(1 << i % 8);
+        test_file_write(test_path("flip.gguf"), bytes.data, bytes.length);
+        bytes.data[i] ^= (char)(1 << i % 8);
+        if (store_open(&s, test_path("flip.gguf"), &e) != ERR_OK)
+            continue;
+        for (size_t t = 0; t < s.tensor_count; t++) { /* whatever passes can be read to its end */
+            float *x = malloc(s.tensors[t].elements * sizeof *x);
+            assert_non_null(x);
+            dtype_to_f32(x, s.tensors[t].type, s.tensors[t].data, s.tensors[t].elements);
+            free(x);
+        }
+        store_close(&s);
+    }
+    str_release(&bytes);
+}
+
+static void hash_of(char hash[FILE_HASH_SIZE], const char *name)
+{
+    struct store s;
+    struct err e;
+    assert_ok(store_open(&s, test_path(name), &e), &e);
+    assert_ok(store_hash(&s, &e), &e);
+    memcpy(hash, s.hash, FILE_HASH_SIZE);
+    store_close(&s);
+}
+
+static void test_hash_is_of_config_and_weights(void **state)
+{
+    (void)state;
+    char hash[4][FILE_HASH_SIZE];
+    make_folder("h1");
+    make_folder("h2");
+    write_safetensors("h1/model.safetensors", "{" F16_A "}", 12);
+    write_safetensors("h2/model.safetensors", "{" F16_A "}", 12);
+    write_text("h2/generation_config.json", "{}");
+    hash_of(hash[0], "h1");
+    hash_of(hash[1], "h2");
+    assert_string_equal(hash[0], hash[1]);
+    write_text("h2/config.json", "{\"model_type\": \"qwen\"}");
+    hash_of(hash[2], "h2");
+    assert_string_not_equal(hash[0], hash[2]);
+    write_safetensors("h1/model.safetensors", "{" F16_A "} ", 12);
+    hash_of(hash[3], "h1");
+    assert_string_not_equal(hash[0], hash[3]);
+}
+
+static void test_written_tensors_read_back(void **state)
+{
+    (void)state;
+    struct store s;
+    struct err e;
+    float x[6] = {1, 2, 3, 4, 5, 6}, y[2] = {-1, 0.5f};
+    const struct store_output outputs[] = {{"b.lora_A.weight", {2, 3}, x}, {"a \"quoted\"", {2, 1}, y}};
+    assert_ok(store_write_safetensors(test_path("out.safetensors"), outputs, 2, &e), &e);
+    assert_ok(store_open_safetensors(&s, test_path("out.safetensors"), &e), &e);
+    assert_int_equal(s.tensor_count, 2);
+    const struct store_tensor *t = store_find(&s, "b.lora_A.weight");
+    assert_true(t && t->type == DTYPE_F32 && t->dims == 2 && t->shape[0] == 2 && t->shape[1] == 3);
+    assert_memory_equal(t->data, x, sizeof x);
+    t = store_find(&s, "a \"quoted\"");
+    assert_non_null(t);
+    assert_memory_equal(t->data, y, sizeof y);
+    store_close(&s);
+    assert_error(store_write_safetensors(test_path("no/out.safetensors"), outputs, 2, &e), &e, ERR_IO, "no/");
+    const struct store_output huge = {"huge", {UINT64_MAX, 2}, x};
+    assert_error(store_write_safetensors(test_path("huge"), &huge, 1, &e), &e, ERR_MEMORY, "huge");
+    assert_false(file_exists(test_path("huge")));
+    assert_error(store_open_safetensors(&s, test_path("absent.safetensors"), &e), &e, ERR_IO, "absent");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_folder),
+        cmocka_unit_test(test_misaligned_data_are_moved),
+        cmocka_unit_test(test_shards),
+        cmocka_unit_test(test_folders_that_are_no_model),
+        cmocka_unit_test(test_gguf),
+        cmocka_unit_test(test_every_damage_to_a_gguf),
+        cmocka_unit_test(test_hash_is_of_config_and_weights),
+        cmocka_unit_test(test_written_tensors_read_back),
+    };
+    return cmocka_run_group_tests(tests, test_folder_make, test_folder_remove);
+}
