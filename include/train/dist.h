@@ -1,6 +1,7 @@
 /*
  * The ranks: the only module that knows MPI. One process-wide communicator (all ranks); MPI_THREAD_FUNNELED.
- * Functions marked Collective are called by all ranks in the same order.
+ * Functions marked Collective are called by all ranks in the same order. Lengths may exceed what an int
+ * counts.
  */
 #ifndef MPILORA_TRAIN_DIST_H
 #define MPILORA_TRAIN_DIST_H
@@ -25,8 +26,8 @@ void dist_stop(struct dist *d);
 /* Ends all ranks at once with this status (after a local failure outside a collective phase). */
 void dist_abort(struct dist *d, int status) __attribute__((noreturn));
 
-/* Collective. All ranks learn of one rank's error: returns the worst code; on every rank `e` then holds the message
- * of the lowest failing rank. The caller on rank 0 prints it once. ERR_OK when all ranks pass ERR_OK. */
+/* Collective. All ranks learn of one rank's error: on every rank `e` then holds code and message of the
+ * lowest failing rank, and the code is returned; rank 0 prints it once. ERR_OK when all ranks pass ERR_OK. */
 enum err_code dist_agree(struct dist *d, enum err_code code, struct err *e);
 
 /* Collective. In place, result on all ranks. */
@@ -35,11 +36,24 @@ enum err_code dist_sum_f64(struct dist *d, double *x, size_t count, struct err *
 enum err_code dist_sum_u64(struct dist *d, uint64_t *x, size_t count, struct err *e);
 enum err_code dist_max_u64(struct dist *d, uint64_t *x, size_t count, struct err *e);
 enum err_code dist_broadcast(struct dist *d, void *bytes, size_t length, int root, struct err *e);
-void dist_barrier(struct dist *d);
 
-/* Collective. Concatenates every rank's bytes in rank order; *all is malloc'ed (caller frees), sizes[world] may be NULL. */
+/* Collective. `root` gives *bytes and *length; the others get a malloc'ed copy (their caller frees it). */
+enum err_code dist_broadcast_block(struct dist *d, void **bytes, size_t *length, int root, struct err *e);
+
+/* Collective. Concatenates every rank's bytes in rank order; *all is malloc'ed (caller frees, NULL on error),
+ * sizes[world] may be NULL. */
 enum err_code dist_gather_all(struct dist *d, void **all, size_t *total, size_t *sizes, const void *mine,
                               size_t length, struct err *e);
+
+/* Collective. send[] holds a piece for each rank one after the other, sent[r] floats for rank r; what the
+ * ranks have for this one goes to received[], in rank order, got[r] floats from rank r. At most INT_MAX
+ * floats in all. */
+enum err_code dist_exchange_f32(struct dist *d, float *received, const int *got, const float *send,
+                                const int *sent, struct err *e);
+
+/* Collective. x is in pieces, counts[r] floats from rank r at its place in rank order; afterwards all are
+ * filled. At most INT_MAX floats in all. */
+enum err_code dist_share_f32(struct dist *d, float *x, const int *counts, struct err *e);
 
 /* "Open MPI 4.1.4" */
 void dist_version(char *text, size_t size);

@@ -1,6 +1,7 @@
 /*
- * What every command works with, opened in one order from the options: the ranks' threads, the base, the tokenizer, the
- * adapter. Errors are agreed on by all ranks.
+ * What every command works with, opened in one order from the options: the ranks' threads, the base, the
+ * tokenizer, the adapter. Errors are agreed on by all ranks: every function here returns the same code and
+ * message on each.
  */
 #ifndef MPILORA_TRAIN_SESSION_H
 #define MPILORA_TRAIN_SESSION_H
@@ -19,25 +20,32 @@
 struct session {
     const struct options *options;
     struct dist *dist;
-    struct store store;
+    struct store store; /* with its hash */
     struct tokenizer *tokenizer;
     struct model model;
-    struct lora lora;  /* model.lora == &lora when there is an adapter */
-    int threads;       /* of this rank */
+    struct lora lora; /* model.lora == &lora when there is an adapter */
+    int threads;      /* of this rank */
 };
 
-/* Collective. Opens base and tokenizer, checks that they belong together (vocabulary sizes), sets threads. No adapter yet. */
+/* Collective. Opens base and tokenizer, checks that they belong together (vocabulary sizes, EOS) and are the
+ * same on all ranks, sets threads. No adapter yet. */
 enum err_code session_open(struct session *s, const struct options *o, struct dist *d, struct err *e);
 
-/* Collective. The adapter that --adapter names: checkpoint .h5, run folder (its latest checkpoint), PEFT folder. */
+/* Collective. The adapter that --adapter names: checkpoint .h5, run folder (its latest checkpoint), PEFT
+ * folder. */
 enum err_code session_load_adapter(struct session *s, const char *path, struct err *e);
 
 /* Collective. A fresh adapter from the LoRA options. */
 enum err_code session_new_adapter(struct session *s, struct err *e);
 
-/* Collective. Opens a data set: every rank scans its part, the index is gathered. */
-enum err_code session_open_data(struct session *s, struct dataset *d, const char *const *paths, size_t count,
-                                struct err *e);
+/* Collective. Opens a data set: every rank scans its part, the index is gathered. `hash` (may be NULL) gets
+ * the hash of its content. */
+enum err_code session_open_data(struct session *s, struct dataset *d, const struct opt_list *paths,
+                                char hash[FILE_HASH_SIZE], struct err *e);
+
+/* Tokens of a pack: --micro-batch-tokens, whose `auto` is max(--max-length, 512): it depends on nothing else,
+ * the number of ranks least of all. ERR_USAGE when it is below --max-length. */
+enum err_code session_pack_tokens(const struct session *s, size_t *tokens, struct err *e);
 
 void session_close(struct session *s);
 

@@ -1,0 +1,41 @@
+/*
+ * How well a model does on a data set, over all ranks. The result is the same bits on any number of ranks.
+ */
+#ifndef MPILORA_TRAIN_EVALUATE_H
+#define MPILORA_TRAIN_EVALUATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "data/loader.h"
+#include "train/session.h"
+#include "train/tally.h"
+
+struct evaluation {
+    double loss;           /* mean over all supervised tokens */
+    double perplexity;     /* exp(loss) */
+    double token_accuracy; /* share of supervised tokens that are the argmax */
+    double exact_match;    /* share of examples all of whose supervised tokens are */
+    uint64_t supervised_tokens, examples;
+};
+
+struct evaluator {
+    struct session *session;
+    struct arena arena;
+    struct loader loader;
+    struct tally tally;
+};
+
+/* Collective. The data set must outlive it. After an error there is nothing to close. */
+enum err_code evaluate_open(struct evaluator *v, struct session *s, const struct dataset *d, struct err *e);
+void evaluate_close(struct evaluator *v); /* a zeroed one is fine */
+
+/* Raises the plan to what the evaluation's packs need; the caller hands it to model_plan_memory(). */
+void evaluate_plan(const struct evaluator *v, struct model_plan *plan);
+
+/* Collective. One pass over the data. ERR_STOPPED when some rank was asked to stop in between. */
+enum err_code evaluate_run(struct evaluator *v, struct evaluation *out, struct err *e);
+
+#endif

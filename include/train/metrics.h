@@ -1,0 +1,36 @@
+/*
+ * metrics.jsonl: one JSON object for each optimizer step, in order, flushed line by line. For one rank.
+ */
+#ifndef MPILORA_TRAIN_METRICS_H
+#define MPILORA_TRAIN_METRICS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/err.h"
+
+struct metrics_row {
+    uint64_t step; /* from 1 */
+    double epoch;  /* passes over the data so far, with the fraction */
+    double loss;   /* mean over the supervised tokens of the batch, on all ranks */
+    double learning_rate;
+    double grad_norm;                   /* before clipping */
+    uint64_t tokens, supervised_tokens; /* of this step, on all ranks */
+    double seconds;                     /* of this step, without evaluation and saving */
+    bool evaluated;
+    double eval_loss;
+};
+
+struct metrics {
+    FILE *file;
+    const char *path; /* the caller's */
+};
+
+/* Opens for appending behind the line of `step`: later lines, a torn last one and any that are not ours are
+ * dropped, so that a run that goes on from a checkpoint has no step twice. step 0 begins an empty file. */
+enum err_code metrics_open(struct metrics *m, const char *path, uint64_t step, struct err *e);
+enum err_code metrics_write(struct metrics *m, const struct metrics_row *row, struct err *e);
+void metrics_close(struct metrics *m); /* a zeroed one is fine */
+
+#endif

@@ -1,0 +1,26 @@
+/*
+ * The optimizer: clipping by the global norm and AdamW, over the adapter's flat arrays.
+ */
+#ifndef MPILORA_TRAIN_OPTIM_H
+#define MPILORA_TRAIN_OPTIM_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "model/lora.h"
+
+struct optim_options {
+    double beta1, beta2, epsilon, weight_decay;
+    double max_grad_norm; /* 0: never clipped */
+};
+
+/* 2-norm of the whole gradient, in double. ERR_NUMERIC when it is not finite: the message names the module's
+ * matrix that holds the first such value. */
+enum err_code optim_grad_norm(double *norm, const struct lora *l, struct err *e);
+
+/* Step `step` (from 1): the gradient, of this norm, is scaled by max / (norm + 1e-6) where that is below 1,
+ * as torch.nn.utils.clip_grad_norm_ does it; then AdamW (Loshchilov & Hutter 2019) as torch.optim.AdamW. */
+void optim_step(struct lora *l, const struct optim_options *options, double grad_norm, double learning_rate,
+                uint64_t step);
+
+#endif

@@ -1,0 +1,38 @@
+/*
+ * What a training run says while it runs: one block at the start, then a bar on a terminal or plain lines in
+ * a log.
+ */
+#ifndef MPILORA_TRAIN_PROGRESS_H
+#define MPILORA_TRAIN_PROGRESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "data/dataset.h"
+#include "train/metrics.h"
+#include "train/session.h"
+
+struct progress {
+    uint64_t first, total; /* steps done when this process began; of the whole run */
+    uint64_t every;        /* log lines */
+    uint64_t tokens;       /* by this process's steps */
+    double begun, busy;    /* clock at the start; seconds in steps */
+};
+
+/* What is known before the first step. */
+struct progress_facts {
+    const struct dataset *data, *eval_data; /* eval_data may be NULL */
+    size_t pack_tokens;
+    uint64_t steps_done, steps_total;
+    size_t gradient_buffers; /* of the size of the adapter */
+};
+
+/* Collective. Prints the block. */
+enum err_code progress_report(struct session *s, const struct progress_facts *facts, struct err *e);
+
+void progress_begin(struct progress *p, uint64_t done, uint64_t total, uint64_t every);
+void progress_step(struct progress *p, const struct metrics_row *row);
+
+#endif

@@ -1,0 +1,35 @@
+/*
+ * The output folder of a run: DIR/checkpoints/step-00000100.h5, the link DIR/checkpoints/latest to the
+ * newest. For one rank.
+ */
+#ifndef MPILORA_TRAIN_RUNDIR_H
+#define MPILORA_TRAIN_RUNDIR_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "train/ckpt.h"
+
+/* Path of the checkpoint of a step. */
+enum err_code rundir_checkpoint_path(char path[PATH_MAX], const char *folder, uint64_t step, struct err *e);
+
+/* Steps of the checkpoints in the folder, ascending; none if there is no such folder. Memory from `a`. */
+enum err_code rundir_list(uint64_t **steps, size_t *count, const char *folder, struct arena *a,
+                          struct err *e);
+
+/* Opens the newest checkpoint that verifies; warns of each that it skips, with the reason. *found is false
+ * when the folder has none at all; ERR_FORMAT when none verifies. */
+enum err_code rundir_open_newest(struct ckpt *c, bool *found, const char *folder, struct err *e);
+
+/* After the checkpoint of `step` was written: points `latest` to it and deletes checkpoints of earlier steps
+ * but for the newest `keep`, this one included (0: all are kept). */
+enum err_code rundir_settle(const char *folder, uint64_t step, uint64_t keep, struct err *e);
+
+/* Deletes the checkpoints of this step and later ones, and `latest`. */
+enum err_code rundir_delete_from(const char *folder, uint64_t step, struct err *e);
+
+#endif

@@ -1,0 +1,28 @@
+/*
+ * The learning rate of each step.
+ */
+#ifndef MPILORA_TRAIN_SCHEDULE_H
+#define MPILORA_TRAIN_SCHEDULE_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct schedule {
+    const char *shape; /* constant | linear | cosine */
+    double peak;
+    uint64_t warmup, total; /* steps */
+};
+
+/* ERR_USAGE when the shape is none of the known, or the warmup is longer than the run. */
+enum err_code schedule_check(const struct schedule *s, struct err *e);
+
+/* Learning rate of step `step`, counted from 0. With k = step:
+ *   k < warmup  peak * (k + 1) / warmup: the warmup ends at the peak, and no step is spent at rate 0
+ *   after it    with p = (k - warmup) / (total - warmup): peak (constant), peak * (1 - p) (linear),
+ *               peak * (1 + cos(pi p)) / 2 (cosine)
+ * The second part is what transformers' get_*_schedule_with_warmup give at step k; their warmup is one step
+ * behind (k / warmup), so that their first step changes nothing. */
+double schedule_rate(const struct schedule *s, uint64_t step);
+
+#endif

@@ -1,0 +1,35 @@
+/*
+ * What the packs of one batch add up to over all ranks, and whether all ranks may go on: one small sum.
+ *
+ * Losses are kept a slot a pack, each filled by the rank that owns the pack, and added in the order of the
+ * packs: the total is the same bits on any number of ranks.
+ */
+#ifndef MPILORA_TRAIN_TALLY_H
+#define MPILORA_TRAIN_TALLY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "model/model.h"
+#include "train/dist.h"
+
+struct tally {
+    double *slots; /* counts first, then a loss for each pack */
+    size_t packs, capacity;
+    struct model_result total; /* over all ranks, after tally_finish() */
+    bool stop;                 /* likewise: some rank was asked to stop */
+};
+
+/* Memory for batches of up to `packs` packs. */
+enum err_code tally_init(struct tally *t, size_t packs, struct arena *a, struct err *e);
+void tally_begin(struct tally *t, size_t packs);
+void tally_add(struct tally *t, size_t pack, const struct model_result *result);
+
+/* Collective. `code` and `e` are this rank's trouble with its packs, if any: then all ranks return it (see
+ * dist_agree). `stop` asks all ranks to stop. */
+enum err_code tally_finish(struct tally *t, struct dist *d, enum err_code code, bool stop, struct err *e);
+
+#endif

@@ -1,0 +1,38 @@
+/*
+ * How many threads each rank gets, from what the ranks of its node may use.
+ */
+#ifndef MPILORA_TRAIN_THREADS_H
+#define MPILORA_TRAIN_THREADS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "train/dist.h"
+
+#define THREADS_MAX_CPUS 1024 /* of a node; further ones are not counted */
+
+/* One rank's part of the table that all ranks see. */
+struct threads_rank {
+    char host[sizeof(((struct dist *)0)->host)];
+    uint64_t cpus[THREADS_MAX_CPUS / 64]; /* that it may run on */
+    int quota;                            /* cores' worth of time that its cgroup allows; 0: no limit */
+    int wanted;                           /* --threads; 0: to be chosen */
+};
+
+/* What this process would put into the table. */
+void threads_describe(struct threads_rank *r, const struct dist *d, int wanted);
+
+/* Threads of rank `rank`: what it wants, or its share of each of its cores (a core that n ranks of the host
+ * may use counts 1/n, so that it makes no difference whether the launcher binds ranks to cores of their own
+ * or to none), cut by its part of the quota; at least 1. */
+int threads_choose(const struct threads_rank *table, size_t count, size_t rank);
+
+/* Warns, once for each host, when several ranks are all bound to one core, and when the threads of a host's
+ * ranks are more than its cores. */
+void threads_warn(const struct threads_rank *table, size_t count);
+
+/* Collective. All of the above. */
+enum err_code threads_agree(int *threads, struct dist *d, int wanted, struct err *e);
+
+#endif

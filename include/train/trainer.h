@@ -1,0 +1,22 @@
+/*
+ * Training: the loop from a data set to an adapter, with checkpoints on the way.
+ *
+ *   loader_next -> model_step_grad for this rank's packs -> reduce_finish -> optim_step -> metrics, eval,
+ * save
+ *
+ * Everything that a step needs is planned before the first one; a step allocates nothing that grows.
+ */
+#ifndef MPILORA_TRAIN_TRAINER_H
+#define MPILORA_TRAIN_TRAINER_H
+
+#include "base/err.h"
+#include "data/dataset.h"
+#include "train/session.h"
+
+/* Collective. Trains the session's adapter as its options say, from the start or from a checkpoint, and
+ * leaves config.yaml, metrics.jsonl, checkpoints and the exported adapter in --output. `data_hash` is of
+ * `data`; `eval_data` may be NULL. ERR_STOPPED after a signal, with a checkpoint saved. */
+enum err_code trainer_run(struct session *s, const struct dataset *data, const char *data_hash,
+                          const struct dataset *eval_data, struct err *e);
+
+#endif

@@ -1,0 +1,42 @@
+#include "cli/commands.h"
+
+#include "base/file.h"
+#include "train/session.h"
+#include "train/stop.h"
+#include "train/trainer.h"
+
+static enum err_code train_on(struct session *s, const struct dataset *data, const char *hash, struct err *e)
+{
+    const struct options *o = s->options;
+    struct dataset eval_data;
+    if (session_new_adapter(s, e))
+        return e->code;
+    if (!o->eval_data.count)
+        return trainer_run(s, data, hash, NULL, e);
+    if (session_open_data(s, &eval_data, &o->eval_data, NULL, e))
+        return err_wrap(e, "--eval-data");
+    enum err_code code = trainer_run(s, data, hash, &eval_data, e);
+    dataset_close(&eval_data);
+    return code;
+}
+
+enum err_code cmd_train(const struct options *o, struct dist *d, struct err *e)
+{
+    struct session s;
+    struct dataset data;
+    char hash[FILE_HASH_SIZE];
+    stop_install();
+    /* A folder that cannot be made is better known before the model is loaded. */
+    enum err_code code = dist_agree(d, d->rank == 0 ? file_make_folders(o->output, e) : ERR_OK, e);
+    if (!code)
+        code = session_open(&s, o, d, e);
+    if (code)
+        return code;
+    code = session_open_data(&s, &data, &o->data, hash, e);
+    if (!code) {
+        code = train_on(&s, &data, hash, e);
+        dataset_close(&data);
+    }
+    session_close(&s);
+    return code;
+}

@@ -1,0 +1,67 @@
+#include "train/batch.h"
+
+#include <stdio.h>
+
+enum { PLACES = 4 }; /* examples that a message names at most */
+
+void batch_plan(const struct loader *l, struct model_plan *plan)
+{
+    size_t longest = 0;
+    for (size_t i = 0; i < l->data->count; i++)
+        if (l->data->entries[i].tokens > longest)
+            longest = l->data->entries[i].tokens;
+    if (plan->longest < longest)
+        plan->longest = longest;
+    if (plan->tokens < l->pack.token_capacity)
+        plan->tokens = l->pack.token_capacity;
+    if (plan->examples < l->pack.example_capacity)
+        plan->examples = l->pack.example_capacity;
+}
+
+static struct model_input input_of(const struct pack *p)
+{
+    return (struct model_input){.tokens = p->tokens,
+                                .positions = p->positions,
+                                .supervised = p->supervised,
+                                .offsets = p->offsets,
+                                .samples = p->samples,
+                                .n = p->token_count,
+                                .examples = p->example_count};
+}
+
+/* Puts the place of the culprit in front of the message, or of the pack's first examples. */
+static enum err_code name_examples(const struct loader *l, size_t pack, const struct model_result *result,
+                                   struct err *e)
+{
+    size_t first = l->plan.first[pack], end = l->plan.first[pack + 1];
+    size_t culprit = first + result->first_nonfinite;
+    char places[1200] = "";
+    if (culprit < end) {
+        first = culprit;
+        end = culprit + 1;
+    }
+    for (size_t i = first, used = 0; i < end; i++) {
+        char place[256];
+        if (i - first == PLACES) {
+            snprintf(places + used, sizeof places - used, " and %zu more", end - i);
+            break;
+        }
+        dataset_place(place, sizeof place, l->data, l->batch_index[l->plan.order[i]]);
+        used += (size_t)snprintf(places + used, sizeof places - used, "%s%s", i > first ? ", " : "", place);
+    }
+    return err_wrap(e, "%s", places);
+}
+
+enum err_code batch_run(struct loader *l, struct tally *t, batch_work *work, void *context, struct err *e)
+{
+    for (size_t pack = l->pack_begin; pack < l->pack_end; pack++) {
+        if (loader_pack(l, pack, e))
+            return e->code;
+        struct model_input in = input_of(&l->pack);
+        struct model_result result = {.first_nonfinite = in.examples};
+        if (work(context, pack, &in, &result, e))
+            return name_examples(l, pack, &result, e);
+        tally_add(t, pack, &result);
+    }
+    return ERR_OK;
+}

@@ -1,0 +1,280 @@
+#include "train/dist.h"
+
+#include <limits.h>
+#include <mpi.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A count of MPI is an int; longer arrays go in pieces of this many elements. */
+#define PIECE ((size_t)1 << 28)
+
+static enum err_code check(int result, const char *what, struct err *e)
+{
+    if (result == MPI_SUCCESS)
+        return ERR_OK;
+    char text[MPI_MAX_ERROR_STRING] = "unknown error";
+    int length = 0;
+    MPI_Error_string(result, text, &length);
+    return err_set(e, ERR_COMM, "%s between the ranks failed: %s", what, text);
+}
+
+/* How many processes the launcher of this one says it started; 0: it says nothing. SLURM_NTASKS alone is set
+ * in a batch script as well, whose own processes are single on purpose; a step has its own variable. */
+static long launched_processes(const char **variable)
+{
+    static const char *const variables[] = {"OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "PMI_SIZE"};
+    long most = 0;
+    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
+        const char *text = getenv(variables[i]);
+        long count = text ? strtol(text, NULL, 10) : 0;
+        if (count > most) {
+            most = count;
+            *variable = variables[i];
+        }
+    }
+    const char *tasks = getenv("SLURM_NTASKS");
+    long count = tasks && getenv("SLURM_STEP_ID") ? strtol(tasks, NULL, 10) : 0;
+    if (count > most) {
+        most = count;
+        *variable = "SLURM_NTASKS";
+    }
+    return most;
+}
+
+static enum err_code refuse_singletons(const struct dist *d, struct err *e)
+{
+    const char *variable = NULL;
+    long launched = d->world == 1 ? launched_processes(&variable) : 0;
+    if (launched <= 1)
+        return ERR_OK;
+    char version[128];
+    dist_version(version, sizeof version);
+    return err_set(
+        e, ERR_COMM,
+        "the launcher started %ld processes (%s), but each of them is alone: launcher and MPI library "
+        "do not match. This program is built with %s: start it with that library's own mpirun, or "
+        "under Slurm with srun --mpi=pmix (srun --mpi=list shows the choices)",
+        launched, variable, version);
+}
+
+static enum err_code find_neighbours(struct dist *d, struct err *e)
+{
+    MPI_Comm node;
+    enum err_code code =
+        check(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, d->rank, MPI_INFO_NULL, &node),
+              "grouping by node", e);
+    if (code)
+        return code;
+    MPI_Comm_rank(node, &d->node_rank);
+    MPI_Comm_size(node, &d->node_ranks);
+    MPI_Comm_free(&node);
+    int leader = d->node_rank == 0;
+    return check(MPI_Allreduce(&leader, &d->nodes, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD), "counting nodes", e);
+}
+
+enum err_code dist_start(struct dist *d, int *argc, char ***argv, struct err *e)
+{
+    *d = (struct dist){.world = 1};
+    int provided = MPI_THREAD_SINGLE;
+    enum err_code code =
+        check(MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided), "the start of communication", e);
+    if (code)
+        return code;
+    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+    MPI_Comm_rank(MPI_COMM_WORLD, &d->rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &d->world);
+    char host[MPI_MAX_PROCESSOR_NAME] = "";
+    int length = 0;
+    MPI_Get_processor_name(host, &length);
+    snprintf(d->host, sizeof d->host, "%.127s", host);
+    if (provided < MPI_THREAD_FUNNELED)
+        return err_set(e, ERR_COMM, "this MPI library does not allow threads (MPI_THREAD_FUNNELED)");
+    code = refuse_singletons(d, e);
+    return code ? code : find_neighbours(d, e);
+}
+
+void dist_stop(struct dist *d)
+{
+    (void)d;
+    int started = 0;
+    MPI_Initialized(&started);
+    if (started)
+        MPI_Finalize();
+}
+
+void dist_abort(struct dist *d, int status)
+{
+    (void)d;
+    MPI_Abort(MPI_COMM_WORLD, status);
+    _Exit(status);
+}
+
+enum err_code dist_agree(struct dist *d, enum err_code code, struct err *e)
+{
+    if (d->world == 1)
+        return code;
+    int failing = code ? d->rank : d->world, lowest = d->world;
+    struct err trouble;
+    if (check(MPI_Allreduce(&failing, &lowest, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD), "agreeing on errors",
+              &trouble)) {
+        *e = trouble;
+        return e->code;
+    }
+    if (lowest == d->world)
+        return ERR_OK;
+    return dist_broadcast(d, e, sizeof *e, lowest, &trouble) ? (*e = trouble, e->code) : e->code;
+}
+
+static enum err_code reduce(struct dist *d, void *x, size_t count, MPI_Datatype type, size_t size, MPI_Op op,
+                            struct err *e)
+{
+    if (d->world == 1)
+        return ERR_OK;
+    for (size_t done = 0; done < count;) {
+        size_t part = count - done < PIECE ? count - done : PIECE;
+        enum err_code code =
+            check(MPI_Allreduce(MPI_IN_PLACE, (char *)x + done * size, (int)part, type, op, MPI_COMM_WORLD),
+                  "a sum", e);
+        if (code)
+            return code;
+        done += part;
+    }
+    return ERR_OK;
+}
+
+enum err_code dist_sum_f32(struct dist *d, float *x, size_t count, struct err *e)
+{
+    return reduce(d, x, count, MPI_FLOAT, sizeof *x, MPI_SUM, e);
+}
+
+enum err_code dist_sum_f64(struct dist *d, double *x, size_t count, struct err *e)
+{
+    return reduce(d, x, count, MPI_DOUBLE, sizeof *x, MPI_SUM, e);
+}
+
+enum err_code dist_sum_u64(struct dist *d, uint64_t *x, size_t count, struct err *e)
+{
+    return reduce(d, x, count, MPI_UINT64_T, sizeof *x, MPI_SUM, e);
+}
+
+enum err_code dist_max_u64(struct dist *d, uint64_t *x, size_t count, struct err *e)
+{
+    return reduce(d, x, count, MPI_UINT64_T, sizeof *x, MPI_MAX, e);
+}
+
+enum err_code dist_broadcast(struct dist *d, void *bytes, size_t length, int root, struct err *e)
+{
+    if (d->world == 1)
+        return ERR_OK;
+    for (size_t done = 0; done < length;) {
+        size_t part = length - done < PIECE ? length - done : PIECE;
+        enum err_code code = check(MPI_Bcast((char *)bytes + done, (int)part, MPI_BYTE, root, MPI_COMM_WORLD),
+                                   "a broadcast", e);
+        if (code)
+            return code;
+        done += part;
+    }
+    return ERR_OK;
+}
+
+enum err_code dist_broadcast_block(struct dist *d, void **bytes, size_t *length, int root, struct err *e)
+{
+    uint64_t size = *length;
+    enum err_code code = dist_broadcast(d, &size, sizeof size, root, e);
+    if (code || d->rank == root) {
+        code = dist_agree(d, code, e);
+        return code ? code : dist_broadcast(d, *bytes, size, root, e);
+    }
+    *length = size;
+    *bytes = malloc(size ? size : 1);
+    if (!*bytes)
+        code = err_set(e, ERR_MEMORY, "no memory for %zu bytes from rank %d", *length, root);
+    code = dist_agree(d, code, e);
+    if (!code)
+        code = dist_broadcast(d, *bytes, size, root, e);
+    if (code) {
+        free(*bytes);
+        *bytes = NULL;
+    }
+    return code;
+}
+
+/* One broadcast a rank rather than an MPI_Allgatherv, whose counts and displacements are ints. */
+enum err_code dist_gather_all(struct dist *d, void **all, size_t *total, size_t *sizes, const void *mine,
+                              size_t length, struct err *e)
+{
+    *all = NULL;
+    *total = 0;
+    enum err_code code = ERR_OK;
+    uint64_t *lengths = calloc((size_t)d->world, sizeof *lengths);
+    if (!lengths)
+        code = err_set(e, ERR_MEMORY, "no memory for %d counts", d->world);
+    code = dist_agree(d, code, e);
+    if (code)
+        goto out;
+    lengths[d->rank] = length;
+    code = dist_sum_u64(d, lengths, (size_t)d->world, e);
+    if (code)
+        goto out;
+    for (int r = 0; r < d->world; r++)
+        *total += lengths[r];
+    *all = malloc(*total ? *total : 1);
+    if (!*all)
+        code = err_set(e, ERR_MEMORY, "no memory for %zu bytes gathered from all ranks", *total);
+    code = dist_agree(d, code, e);
+    char *place = *all;
+    for (int r = 0; r < d->world && !code; r++) {
+        if (r == d->rank && length)
+            memcpy(place, mine, length);
+        code = dist_broadcast(d, place, lengths[r], r, e);
+        place += lengths[r];
+        if (sizes)
+            sizes[r] = lengths[r];
+    }
+out:
+    if (code) {
+        free(*all);
+        *all = NULL;
+    }
+    free(lengths);
+    return code;
+}
+
+/* Where each rank's piece begins: at[world]. */
+static void find_places(int *at, const int *counts, int world)
+{
+    at[0] = 0;
+    for (int r = 1; r < world; r++)
+        at[r] = at[r - 1] + counts[r - 1];
+}
+
+enum err_code dist_exchange_f32(struct dist *d, float *received, const int *got, const float *send,
+                                const int *sent, struct err *e)
+{
+    int from[d->world], to[d->world];
+    find_places(from, got, d->world);
+    find_places(to, sent, d->world);
+    return check(MPI_Alltoallv(send, sent, to, MPI_FLOAT, received, got, from, MPI_FLOAT, MPI_COMM_WORLD),
+                 "an exchange", e);
+}
+
+enum err_code dist_share_f32(struct dist *d, float *x, const int *counts, struct err *e)
+{
+    int at[d->world];
+    find_places(at, counts, d->world);
+    return check(MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, x, counts, at, MPI_FLOAT, MPI_COMM_WORLD),
+                 "gathering", e);
+}
+
+void dist_version(char *text, size_t size)
+{
+    char version[MPI_MAX_LIBRARY_VERSION_STRING] = "";
+    int length = 0;
+    MPI_Get_library_version(version, &length);
+    char *v = strstr(version, "Open MPI v");
+    if (v)
+        snprintf(text, size, "Open MPI %.*s", (int)strcspn(v + 10, ", "), v + 10);
+    else
+        snprintf(text, size, "%.*s", (int)strcspn(version, "\n"), version);
+}

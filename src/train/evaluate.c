@@ -1,0 +1,91 @@
+#include "train/evaluate.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+
+#include "base/log.h"
+#include "train/batch.h"
+#include "train/stop.h"
+
+/* Examples between two agreements of the ranks: enough packs for many ranks to share them evenly. A constant,
+ * so that packs, and with them the order of the sums, never depend on the number of ranks. */
+enum { ROUND = 256 };
+
+enum err_code evaluate_open(struct evaluator *v, struct session *s, const struct dataset *d, struct err *e)
+{
+    *v = (struct evaluator){.session = s};
+    struct loader_options options = {
+        .batch_size = ROUND, .rank = (size_t)s->dist->rank, .world = (size_t)s->dist->world};
+    size_t tokens;
+    enum err_code code = session_pack_tokens(s, &tokens, e);
+    options.pack_tokens = tokens;
+    if (!code)
+        code = loader_open(&v->loader, d, &options, e);
+    if (!code)
+        code = tally_init(&v->tally, ROUND, &v->arena, e);
+    code = dist_agree(s->dist, code, e);
+    if (code)
+        evaluate_close(v);
+    return code;
+}
+
+void evaluate_close(struct evaluator *v)
+{
+    if (v->session)
+        loader_close(&v->loader);
+    arena_release(&v->arena);
+    *v = (struct evaluator){0};
+}
+
+void evaluate_plan(const struct evaluator *v, struct model_plan *plan)
+{
+    batch_plan(&v->loader, plan);
+}
+
+static enum err_code measure(void *context, size_t pack, const struct model_input *in,
+                             struct model_result *result, struct err *e)
+{
+    (void)pack;
+    struct evaluator *v = context;
+    return model_evaluate(&v->session->model, in, result, NULL, e);
+}
+
+static void show_progress(const struct evaluator *v)
+{
+    char line[80];
+    snprintf(line, sizeof line, "evaluating: %" PRIu64 " of %zu examples", v->loader.cursor,
+             v->loader.data->count);
+    log_progress(line);
+}
+
+enum err_code evaluate_run(struct evaluator *v, struct evaluation *out, struct err *e)
+{
+    struct dist *d = v->session->dist;
+    struct model_result sum = {0};
+    size_t count = v->loader.data->count;
+    v->loader.cursor = 0;
+    while (v->loader.cursor < count) {
+        enum err_code code = loader_next(&v->loader, e);
+        tally_begin(&v->tally, code ? 0 : v->loader.plan.pack_count);
+        if (!code)
+            code = batch_run(&v->loader, &v->tally, measure, v, e);
+        if (tally_finish(&v->tally, d, code, stop_wanted(), e))
+            return err_wrap(e, "evaluation");
+        sum.loss_sum += v->tally.total.loss_sum;
+        sum.supervised += v->tally.total.supervised;
+        sum.correct += v->tally.total.correct;
+        sum.exact += v->tally.total.exact;
+        show_progress(v);
+        if (v->tally.stop)
+            return err_set(e, ERR_STOPPED, "stopped by a signal while evaluating");
+    }
+    double tokens = (double)sum.supervised;
+    *out = (struct evaluation){.loss = sum.loss_sum / tokens,
+                               .perplexity = exp(sum.loss_sum / tokens),
+                               .token_accuracy = (double)sum.correct / tokens,
+                               .exact_match = (double)sum.exact / (double)count,
+                               .supervised_tokens = sum.supervised,
+                               .examples = count};
+    return ERR_OK;
+}

@@ -1,0 +1,93 @@
+#include "train/metrics.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "io/json.h"
+
+/* Is this line a whole one of ours, later than `after` and not beyond `step`? Then its step; else 0. */
+static uint64_t step_of_line(const char *line, size_t length, uint64_t after, uint64_t step)
+{
+    struct json *doc;
+    struct err ignored;
+    if (json_open_bytes(&doc, line, length, "line", &ignored))
+        return 0;
+    int64_t number = json_int(json_get(json_root(doc), "step"), 0);
+    json_close(doc);
+    return number > 0 && (uint64_t)number > after && (uint64_t)number <= step ? (uint64_t)number : 0;
+}
+
+/* What of the file stays. */
+static enum err_code cut_back(struct str *kept, const struct file_map *map, uint64_t step, struct err *e)
+{
+    const char *at = (const char *)map->data, *end = at + map->size;
+    uint64_t last = 0;
+    for (const char *newline; at < end && (newline = memchr(at, '\n', (size_t)(end - at)));
+         at = newline + 1) {
+        uint64_t number = step_of_line(at, (size_t)(newline - at), last, step);
+        if (!number)
+            continue;
+        last = number;
+        if (str_append(kept, at, (size_t)(newline + 1 - at), e))
+            return e->code;
+    }
+    return ERR_OK;
+}
+
+enum err_code metrics_open(struct metrics *m, const char *path, uint64_t step, struct err *e)
+{
+    *m = (struct metrics){.path = path};
+    struct str kept = {0};
+    struct file_map map;
+    enum err_code code = ERR_OK;
+    if (file_exists(path)) {
+        code = file_map_open(&map, path, e);
+        if (!code) {
+            code = cut_back(&kept, &map, step, e);
+            if (!code && kept.length != map.size)
+                code = file_write_atomic(path, kept.data, kept.length, e);
+            file_map_close(&map);
+        }
+    }
+    str_release(&kept);
+    if (code)
+        return code;
+    m->file = fopen(path, "ae");
+    return m->file ? ERR_OK : err_set_errno(e, errno, "cannot open %s", path);
+}
+
+static enum err_code append_real(struct str *line, const char *key, double value, struct err *e)
+{
+    return str_appendf(line, e, ", \"%s\": ", key) ? e->code : json_append_real(line, value, e);
+}
+
+enum err_code metrics_write(struct metrics *m, const struct metrics_row *row, struct err *e)
+{
+    struct str line = {0};
+    enum err_code code = ERR_OK;
+    double rate = row->seconds > 0 ? (double)row->tokens / row->seconds : 0;
+    if (str_appendf(&line, e, "{\"step\": %" PRIu64, row->step) ||
+        append_real(&line, "epoch", row->epoch, e) || append_real(&line, "loss", row->loss, e) ||
+        append_real(&line, "learning_rate", row->learning_rate, e) ||
+        append_real(&line, "grad_norm", row->grad_norm, e) ||
+        str_appendf(&line, e, ", \"tokens\": %" PRIu64 ", \"supervised_tokens\": %" PRIu64, row->tokens,
+                    row->supervised_tokens) ||
+        append_real(&line, "tokens_per_second", rate, e) || append_real(&line, "seconds", row->seconds, e) ||
+        (row->evaluated && append_real(&line, "eval_loss", row->eval_loss, e)) ||
+        str_appendf(&line, e, "}\n"))
+        code = e->code;
+    errno = 0;
+    if (!code && (fwrite(line.data, 1, line.length, m->file) != line.length || fflush(m->file)))
+        code = err_set_errno(e, errno ? errno : EIO, "cannot write %s", m->path);
+    str_release(&line);
+    return code;
+}
+
+void metrics_close(struct metrics *m)
+{
+    if (m->file)
+        fclose(m->file); /* each line was flushed and checked */
+    m->file = NULL;
+}

@@ -1,0 +1,39 @@
+#include "train/optim.h"
+
+#include <math.h>
+
+#include "math/kern.h"
+
+/* The matrix at index `i` of the flat arrays. */
+static enum err_code refuse_gradient(const struct lora *l, size_t i, struct err *e)
+{
+    for (size_t k = 0; k < l->count; k++) {
+        const struct lora_module *m = &l->modules[k];
+        bool in_a = i >= m->a && i < m->a + m->rank * m->in;
+        if (in_a || (i >= m->b && i < m->b + m->rank * m->out))
+            return err_set(e, ERR_NUMERIC, "the gradient of %s.lora_%c is not finite", m->path,
+                           in_a ? 'A' : 'B');
+    }
+    return err_set(e, ERR_NUMERIC, "the norm of the gradient is not finite");
+}
+
+enum err_code optim_grad_norm(double *norm, const struct lora *l, struct err *e)
+{
+    *norm = sqrt(kern_for(cpu_isa_best())->sum_squares(l->grads, l->size));
+    return isfinite(*norm) ? ERR_OK : refuse_gradient(l, kern_first_nonfinite(l->grads, l->size), e);
+}
+
+void optim_step(struct lora *l, const struct optim_options *options, double grad_norm, double learning_rate,
+                uint64_t step)
+{
+    double scale = options->max_grad_norm > 0 ? options->max_grad_norm / (grad_norm + 1e-6) : 1;
+    struct adamw_step s = {.learning_rate = (float)learning_rate,
+                           .beta1 = (float)options->beta1,
+                           .beta2 = (float)options->beta2,
+                           .epsilon = (float)options->epsilon,
+                           .weight_decay = (float)options->weight_decay,
+                           .correction1 = (float)-expm1((double)step * log(options->beta1)),
+                           .correction2 = (float)-expm1((double)step * log(options->beta2)),
+                           .grad_scale = scale < 1 ? (float)scale : 1};
+    kern_for(cpu_isa_best())->adamw(l->params, l->grads, l->m, l->v, l->size, &s);
+}

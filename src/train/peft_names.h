@@ -1,0 +1,22 @@
+/*
+ * Names inside a PEFT folder, shared by its reader and its writer.
+ */
+#ifndef MPILORA_TRAIN_PEFT_NAMES_H
+#define MPILORA_TRAIN_PEFT_NAMES_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "model/arch.h"
+
+#define PEFT_CONFIG  "adapter_config.json"
+#define PEFT_TENSORS "adapter_model.safetensors"
+
+#define PEFT_NAME_SIZE (ARCH_PATH_SIZE + 48)
+
+static inline void peft_tensor_name(char name[PEFT_NAME_SIZE], const char *module, bool b)
+{
+    snprintf(name, PEFT_NAME_SIZE, "base_model.model.%s.lora_%c.weight", module, b ? 'B' : 'A');
+}
+
+#endif

@@ -1,0 +1,117 @@
+#include "train/progress.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cpu.h"
+#include "base/log.h"
+#include "math/gemm.h"
+
+#define MIB (1024.0 * 1024.0)
+
+enum { BAR = 20 }; /* characters of the bar */
+
+/* "node1 (2 ranks), node2 (2 ranks)"; ranks of one host are neighbours as launchers place them. */
+static enum err_code list_hosts(struct str *text, struct dist *d, struct err *e)
+{
+    void *all;
+    size_t total;
+    if (dist_gather_all(d, &all, &total, NULL, d->host, sizeof d->host, e))
+        return e->code;
+    const char(*hosts)[sizeof d->host] = all;
+    enum err_code code = ERR_OK;
+    for (int first = 0, end; first < d->world && !code; first = end) {
+        for (end = first + 1; end < d->world && strcmp(hosts[end], hosts[first]) == 0;)
+            end++;
+        code = str_appendf(text, e, "%s%s (%d rank%s)", first ? ", " : "", hosts[first], end - first,
+                           end - first == 1 ? "" : "s");
+    }
+    free(all);
+    return code;
+}
+
+static void report_data(const char *name, const struct dataset *d)
+{
+    log_note("  %-12s %zu examples, %" PRIu64 " tokens, %" PRIu64 " of them supervised", name, d->count,
+             d->counts.tokens, d->counts.supervised);
+    if (d->counts.truncated)
+        log_note("  %-12s %" PRIu64 " examples were cut to --max-length %zu", "", d->counts.truncated,
+                 d->options.max_length);
+    if (d->counts.bad_lines)
+        log_warn("%" PRIu64 " unusable lines were skipped; the first: %s", d->counts.bad_lines, d->first_bad);
+}
+
+enum err_code progress_report(struct session *s, const struct progress_facts *facts, struct err *e)
+{
+    struct dist *d = s->dist;
+    const struct lora *l = &s->lora;
+    struct str hosts = {0};
+    if (list_hosts(&hosts, d, e)) {
+        str_release(&hosts);
+        return e->code;
+    }
+    double weights = (double)model_memory_weights(&s->model) / MIB;
+    double acts = (double)model_memory_acts(&s->model) / MIB;
+    double one = (double)(l->size * sizeof(float)) / MIB;
+    double adapter = one * (4 + (double)facts->gradient_buffers);
+    double base = (double)arch_parameters(&s->model.arch);
+    log_note("mpilora " MPILORA_VERSION " train");
+    log_note("  %-12s %s: %s, %.1f million parameters", "model", s->store.path, s->model.arch.family,
+             base / 1e6);
+    log_note("  %-12s %d, %s", "ranks", d->world, hosts.data);
+    log_note("  %-12s %d a rank; %s; kernels %s", "threads", s->threads, gemm_backend(),
+             cpu_isa_name(cpu_isa_best()));
+    report_data("data", facts->data);
+    if (facts->eval_data)
+        report_data("eval data", facts->eval_data);
+    log_note("  %-12s %zu linear layers, %zu trainable parameters (%.2f %% of the base)", "adapter", l->count,
+             l->size, 100 * (double)l->size / base);
+    log_note("  %-12s %.0f MiB a rank: base %.0f, activations %.0f (packs of up to %zu tokens), adapter and "
+             "optimizer up to %.0f",
+             "memory", weights + acts + adapter, weights, acts, facts->pack_tokens, adapter);
+    log_note("  %-12s %" PRIu64 " of %" PRIu64 ", batches of %" PRId64 " examples", "steps to do",
+             facts->steps_total - facts->steps_done, facts->steps_total, s->options->batch_size);
+    str_release(&hosts);
+    return ERR_OK;
+}
+
+void progress_begin(struct progress *p, uint64_t done, uint64_t total, uint64_t every)
+{
+    *p = (struct progress){.first = done, .total = total, .every = every, .begun = cpu_seconds()};
+}
+
+/* "1:02:03", "2:03" */
+static void format_time(char *text, size_t size, double seconds)
+{
+    uint64_t s = (uint64_t)(seconds + 0.5), hours = s / 3600, minutes = s / 60 % 60;
+    if (hours)
+        snprintf(text, size, "%" PRIu64 ":%02" PRIu64 ":%02" PRIu64, hours, minutes, s % 60);
+    else
+        snprintf(text, size, "%" PRIu64 ":%02" PRIu64, minutes, s % 60);
+}
+
+void progress_step(struct progress *p, const struct metrics_row *row)
+{
+    p->tokens += row->tokens;
+    p->busy += row->seconds;
+    uint64_t done = row->step - p->first;
+    double left = (cpu_seconds() - p->begun) / (double)done * (double)(p->total - row->step);
+    char bar[BAR + 1], time[32], eval[48] = "", line[256];
+    for (int i = 0; i < BAR; i++)
+        bar[i] = (double)i < (double)row->step / (double)p->total * BAR ? '#' : '.';
+    bar[BAR] = '\0';
+    format_time(time, sizeof time, left);
+    if (row->evaluated)
+        snprintf(eval, sizeof eval, "  eval loss %.4f", row->eval_loss);
+    bool terminal = log_is_terminal();
+    snprintf(line, sizeof line,
+             "%s%s%sstep %" PRIu64 "/%" PRIu64 "  loss %.4f%s  %.0f tokens/s  %s left  %.0f MiB",
+             terminal ? "[" : "", terminal ? bar : "", terminal ? "] " : "", row->step, p->total, row->loss,
+             eval, p->busy > 0 ? (double)p->tokens / p->busy : 0, time, (double)cpu_memory_resident() / MIB);
+    if (terminal)
+        log_progress(line);
+    if (terminal ? row->evaluated : row->step % p->every == 0 || row->step == p->total || row->evaluated)
+        log_note("%s", line + (terminal ? BAR + 3 : 0));
+}

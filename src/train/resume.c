@@ -1,0 +1,114 @@
+#include "train/resume.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "train/rundir.h"
+
+/* Checkpoints of --output from `step` on are not part of this run's past: they go, if the user says so. */
+static enum err_code clear_output(const struct options *o, uint64_t step, const char *why, struct err *e)
+{
+    struct arena arena = {0};
+    uint64_t *steps;
+    size_t count;
+    enum err_code code = rundir_list(&steps, &count, o->output, &arena, e);
+    if (!code && count && steps[count - 1] >= step) {
+        if (o->overwrite)
+            code = rundir_delete_from(o->output, step, e);
+        else
+            code = err_set(e, ERR_USAGE,
+                           "%s holds checkpoints up to step %" PRIu64
+                           ", %s: give another --output, or --overwrite to "
+                           "delete them",
+                           o->output, steps[count - 1], why);
+    }
+    arena_release(&arena);
+    return code;
+}
+
+/* Opens the checkpoint to go on from; c->file stays NULL when there is none. */
+static enum err_code choose(struct ckpt *c, const struct options *o, struct err *e)
+{
+    bool found;
+    *c = (struct ckpt){0};
+    if (strcmp(o->resume, "never") == 0)
+        return clear_output(o, 0, "and --resume is never", e);
+    if (strcmp(o->resume, "auto") == 0)
+        return rundir_open_newest(c, &found, o->output, e);
+    enum err_code code =
+        file_is_folder(o->resume) ? rundir_open_newest(c, &found, o->resume, e) : ckpt_open(c, o->resume, e);
+    if (!code && !c->file)
+        code = err_set(e, ERR_USAGE, "--resume %s: there are no checkpoints in this folder", o->resume);
+    return code ? err_wrap(e, "--resume") : ERR_OK;
+}
+
+static enum err_code check_hash(const struct ckpt *c, const char *what, const char *then, const char *now,
+                                struct err *e)
+{
+    if (strcmp(then, now) == 0)
+        return ERR_OK;
+    return err_set(
+        e, ERR_MISMATCH,
+        "%s belongs to another %s: its content hash is %s there, %s now; give the same %s, or another "
+        "--output to start anew",
+        c->path, what, then, now, what);
+}
+
+/* Does the checkpoint belong to this run? */
+static enum err_code check(const struct ckpt *c, const struct ckpt_identity *now, const struct options *o,
+                           struct err *e)
+{
+    if (check_hash(c, "base model", c->identity.base, now->base, e) ||
+        check_hash(c, "tokenizer", c->identity.tokenizer, now->tokenizer, e) ||
+        check_hash(c, "data set", c->identity.data, now->data, e))
+        return e->code;
+    if (options_compare_for_resume(o, c->config, e) == ERR_OK)
+        return ERR_OK;
+    err_wrap(e, "%s", c->path);
+    if (!o->allow_changed_options)
+        return e->code;
+    log_warn("%s", e->message);
+    return ERR_OK;
+}
+
+static enum err_code load(struct lora *l, struct ckpt_state *state, bool *resumed,
+                          const struct ckpt_identity *identity, const struct options *o, struct err *e)
+{
+    struct ckpt c;
+    enum err_code code = choose(&c, o, e);
+    if (code || !c.file)
+        return code;
+    code = check(&c, identity, o, e);
+    if (!code)
+        code = ckpt_read(&c, l, true, e);
+    if (!code && strcmp(o->resume, "auto") != 0)
+        code = clear_output(o, c.state.step + 1, "later than the one to go on from", e);
+    if (!code) {
+        log_note("going on from %s, step %" PRIu64, c.path, c.state.step);
+        *state = c.state;
+        *resumed = true;
+    }
+    ckpt_close(&c);
+    return code;
+}
+
+enum err_code resume_load(struct session *s, const struct ckpt_identity *identity, struct ckpt_state *state,
+                          bool *resumed, struct err *e)
+{
+    struct dist *d = s->dist;
+    struct lora *l = &s->lora;
+    *state = (struct ckpt_state){0};
+    *resumed = false;
+    enum err_code code = d->rank == 0 ? load(l, state, resumed, identity, s->options, e) : ERR_OK;
+    code = dist_agree(d, code, e);
+    if (!code)
+        code = dist_broadcast(d, resumed, sizeof *resumed, 0, e);
+    if (code || !*resumed)
+        return code;
+    size_t bytes = l->size * sizeof(float);
+    if (dist_broadcast(d, state, sizeof *state, 0, e) || dist_broadcast(d, l->params, bytes, 0, e) ||
+        dist_broadcast(d, l->m, bytes, 0, e) || dist_broadcast(d, l->v, bytes, 0, e))
+        return e->code;
+    return ERR_OK;
+}

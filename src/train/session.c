@@ -1,0 +1,213 @@
+#include "train/session.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "math/gemm.h"
+#include "train/adapter.h"
+#include "train/threads.h"
+
+/* Collective. `text` must be the same on all ranks. */
+static enum err_code agree_same(struct dist *d, const char *what, const char *text, struct err *e)
+{
+    struct card {
+        char host[sizeof d->host];
+        char hash[FILE_HASH_SIZE];
+    } mine, *cards = NULL;
+    memset(&mine, 0, sizeof mine);
+    memcpy(mine.host, d->host, sizeof mine.host);
+    file_hash_bytes(mine.hash, text, strlen(text));
+    size_t total;
+    void *all;
+    if (dist_gather_all(d, &all, &total, NULL, &mine, sizeof mine, e))
+        return e->code;
+    cards = all;
+    enum err_code code = ERR_OK;
+    for (int r = 1; r < d->world && !code; r++)
+        if (strcmp(cards[r].hash, cards[0].hash) != 0)
+            code = err_set(e, ERR_MISMATCH,
+                           "rank %d on %s has another %s than rank 0 on %s: all ranks must be given the same",
+                           r, cards[r].host, what, cards[0].host);
+    free(all);
+    return code;
+}
+
+static enum err_code agree_program(struct dist *d, const struct options *o, struct err *e)
+{
+    struct str text = {0};
+    enum err_code code = agree_same(d, "build of the program", MPILORA_VERSION, e);
+    if (!code)
+        code = dist_agree(d, options_write_yaml(o, &text, e), e);
+    if (!code)
+        code = agree_same(d, "set of options", text.data, e);
+    str_release(&text);
+    return code;
+}
+
+static enum err_code check_tokenizer(const struct session *s, struct err *e)
+{
+    const char *path = s->store.path;
+    int32_t tokens = tokenizer_vocab_size(s->tokenizer), eos = tokenizer_eos(s->tokenizer);
+    if (tokens < 1 || (size_t)tokens > s->model.arch.vocab)
+        return err_set(
+            e, ERR_MISMATCH,
+            "%s: the tokenizer has ids up to %d, but the model has embeddings for %zu tokens only: they "
+            "do not belong together",
+            path, tokens - 1, s->model.arch.vocab);
+    if (eos >= tokens)
+        return err_set(e, ERR_MISMATCH,
+                       "%s: the end-of-sequence token %d is beyond the %d tokens of the tokenizer", path, eos,
+                       tokens);
+    return ERR_OK;
+}
+
+/* Each step on all ranks, agreed on before the next one. */
+static enum err_code open_model(struct session *s, struct err *e)
+{
+    struct dist *d = s->dist;
+    enum err_code code = dist_agree(d, store_open(&s->store, s->options->model, e), e);
+    if (!code)
+        code = dist_agree(d, tokenizer_open(&s->tokenizer, &s->store, e), e);
+    if (!code)
+        code = dist_agree(d, model_load(&s->model, &s->store, e), e);
+    if (!code)
+        code = dist_agree(d, check_tokenizer(s, e), e);
+    if (!code)
+        code = dist_agree(d, store_hash(&s->store, e), e);
+    if (!code)
+        code = agree_same(d, "base model", s->store.hash, e);
+    return code ? code : agree_same(d, "tokenizer", tokenizer_hash(s->tokenizer), e);
+}
+
+enum err_code session_open(struct session *s, const struct options *o, struct dist *d, struct err *e)
+{
+    *s = (struct session){.options = o, .dist = d};
+    enum err_code code = agree_program(d, o, e);
+    if (!code)
+        code = threads_agree(&s->threads, d, (int)o->threads, e);
+    if (!code) {
+        gemm_set_threads(s->threads);
+        code = open_model(s, e);
+    }
+    if (code)
+        session_close(s);
+    return code;
+}
+
+enum err_code session_load_adapter(struct session *s, const char *path, struct err *e)
+{
+    struct dist *d = s->dist;
+    enum err_code code = ERR_OK;
+    if (d->rank == 0) {
+        struct adapter_check check = {.base_hash = s->store.hash,
+                                      .allow_base_mismatch = s->options->allow_base_mismatch};
+        code = adapter_load(&s->lora, &s->model.arch, path, &check, e);
+    }
+    code = dist_agree(d, code, e);
+    if (!code)
+        code = adapter_broadcast(&s->lora, &s->model.arch, d, e);
+    if (!code)
+        s->model.lora = &s->lora;
+    return code;
+}
+
+enum err_code session_new_adapter(struct session *s, struct err *e)
+{
+    const struct options *o = s->options;
+    struct lora_spec spec = {.targets = o->target_modules,
+                             .rank = (size_t)o->lora_rank,
+                             .alpha = o->lora_alpha,
+                             .dropout = o->lora_dropout,
+                             .init = o->lora_init,
+                             .init_std = o->init_std,
+                             .seed = (uint64_t)o->seed};
+    enum err_code code = dist_agree(s->dist, lora_create(&s->lora, &s->model.arch, &spec, e), e);
+    if (!code)
+        s->model.lora = &s->lora;
+    return code;
+}
+
+/* Collective. Every rank has scanned its part of the lines: afterwards each has the index of all. */
+static enum err_code gather_index(struct dist *d, struct dataset *data, struct err *e)
+{
+    uint64_t sums[] = {data->counts.tokens, data->counts.supervised, data->counts.truncated,
+                       data->counts.bad_lines};
+    if (dist_sum_u64(d, sums, sizeof sums / sizeof *sums, e))
+        return e->code;
+    struct dataset_counts counts = {sums[0], sums[1], sums[2], sums[3]};
+    void *entries, *bad;
+    size_t bytes;
+    if (dist_gather_all(d, &entries, &bytes, NULL, data->entries, data->count * sizeof *data->entries, e))
+        return e->code;
+    enum err_code code =
+        dist_gather_all(d, &bad, &(size_t){0}, NULL, data->first_bad, sizeof data->first_bad, e);
+    if (!code) {
+        const char(*lines)[sizeof data->first_bad] = bad;
+        for (int r = d->world; r-- > 0;)
+            if (lines[r][0])
+                memcpy(data->first_bad, lines[r], sizeof data->first_bad);
+        free(bad);
+        code = dist_agree(d, dataset_set_index(data, entries, bytes / sizeof *data->entries, &counts, e), e);
+    }
+    free(entries);
+    return code;
+}
+
+enum err_code session_open_data(struct session *s, struct dataset *data, const struct opt_list *paths,
+                                char hash[FILE_HASH_SIZE], struct err *e)
+{
+    struct dist *d = s->dist;
+    const struct options *o = s->options;
+    struct example_options options = {.max_length = (size_t)o->max_length,
+                                      .train_on_prompt = o->train_on_prompt};
+    enum err_code code = dist_agree(
+        d, dataset_init(data, paths->items, paths->count, s->tokenizer, &options, o->skip_bad_lines, e), e);
+    if (code)
+        goto fail;
+    char content[FILE_HASH_SIZE];
+    code = dist_agree(d, dataset_scan(data, (size_t)d->rank, (size_t)d->world, e), e);
+    if (!code)
+        code = gather_index(d, data, e);
+    if (!code)
+        code = dist_agree(d, dataset_hash(content, data, e), e);
+    if (!code)
+        code = agree_same(d, "data set", content, e);
+    if (!code) {
+        if (hash)
+            memcpy(hash, content, sizeof content);
+        return ERR_OK;
+    }
+fail:
+    dataset_close(data);
+    return code;
+}
+
+enum err_code session_pack_tokens(const struct session *s, size_t *tokens, struct err *e)
+{
+    const struct options *o = s->options;
+    size_t longest = (size_t)o->max_length;
+    if (strcmp(o->micro_batch_tokens, "auto") == 0) {
+        *tokens = longest > 512 ? longest : 512;
+        return ERR_OK;
+    }
+    *tokens = (size_t)strtoull(o->micro_batch_tokens, NULL, 10); /* the option table has checked it */
+    if (*tokens < longest)
+        return err_set(
+            e, ERR_USAGE,
+            "--micro-batch-tokens %zu is below --max-length %zu: the longest example would not fit into a "
+            "pack",
+            *tokens, longest);
+    return ERR_OK;
+}
+
+void session_close(struct session *s)
+{
+    lora_release(&s->lora);
+    model_release(&s->model);
+    tokenizer_close(s->tokenizer);
+    store_close(&s->store);
+    *s = (struct session){0};
+}

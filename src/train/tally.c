@@ -1,0 +1,49 @@
+#include "train/tally.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* Counts are exact in double below 2^53. */
+enum { SUPERVISED, CORRECT, EXACT, FAILED, STOP, COUNTS };
+
+enum err_code tally_init(struct tally *t, size_t packs, struct arena *a, struct err *e)
+{
+    *t = (struct tally){.capacity = packs};
+    t->slots = arena_alloc(a, packs + COUNTS, sizeof *t->slots, "sums of a batch", e);
+    return t->slots ? ERR_OK : e->code;
+}
+
+void tally_begin(struct tally *t, size_t packs)
+{
+    assert(packs <= t->capacity);
+    t->packs = packs;
+    memset(t->slots, 0, (packs + COUNTS) * sizeof *t->slots);
+}
+
+void tally_add(struct tally *t, size_t pack, const struct model_result *result)
+{
+    t->slots[COUNTS + pack] = result->loss_sum;
+    t->slots[SUPERVISED] += (double)result->supervised;
+    t->slots[CORRECT] += (double)result->correct;
+    t->slots[EXACT] += (double)result->exact;
+}
+
+enum err_code tally_finish(struct tally *t, struct dist *d, enum err_code code, bool stop, struct err *e)
+{
+    t->slots[FAILED] = code != ERR_OK;
+    t->slots[STOP] = stop;
+    struct err trouble;
+    if (dist_sum_f64(d, t->slots, t->packs + COUNTS, &trouble)) {
+        *e = trouble;
+        return e->code;
+    }
+    if (t->slots[FAILED] > 0)
+        return dist_agree(d, code, e);
+    t->total = (struct model_result){.supervised = (uint64_t)t->slots[SUPERVISED],
+                                     .correct = (uint64_t)t->slots[CORRECT],
+                                     .exact = (uint64_t)t->slots[EXACT]};
+    for (size_t p = 0; p < t->packs; p++)
+        t->total.loss_sum += t->slots[COUNTS + p];
+    t->stop = t->slots[STOP] > 0;
+    return ERR_OK;
+}

@@ -1,0 +1,396 @@
+#include "train/trainer.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cpu.h"
+#include "base/log.h"
+#include "train/batch.h"
+#include "train/evaluate.h"
+#include "train/metrics.h"
+#include "train/optim.h"
+#include "train/peft.h"
+#include "train/progress.h"
+#include "train/reduce.h"
+#include "train/resume.h"
+#include "train/rundir.h"
+#include "train/schedule.h"
+#include "train/stop.h"
+#include "train/tally.h"
+
+struct trainer {
+    struct session *session;
+    struct dist *dist;
+    const struct options *options;
+    const struct dataset *data, *eval_data;
+    struct arena arena;
+    struct loader loader;
+    struct evaluator evaluator;
+    struct tally tally;
+    struct reduce reduce;
+    struct schedule schedule;
+    struct optim_options optim;
+    struct ckpt_state state;
+    struct ckpt_identity identity;
+    struct str config; /* the resolved options */
+    char metrics_path[PATH_MAX];
+    struct metrics metrics; /* rank 0 */
+    struct progress progress;
+    double loss_scale;          /* of the current batch */
+    bool stop;                  /* some rank was asked to stop */
+    bool saved;                 /* state is that of a checkpoint on disk */
+    enum err_code trouble_code; /* rank 0's with metrics.jsonl, until the ranks next agree on errors */
+    struct err trouble;
+};
+
+static uint64_t count_steps(const struct options *o, uint64_t batches_per_epoch)
+{
+    double epochs = o->epochs > 0 ? o->epochs : o->max_steps > 0 ? INFINITY : 1;
+    /* Less than a millionth of a batch is rounding of the decimal fraction. */
+    double by_epochs = ceil(epochs * (double)batches_per_epoch - 1e-6);
+    uint64_t steps = by_epochs < 1 ? 1 : by_epochs > 1e15 ? (uint64_t)1e15 : (uint64_t)by_epochs;
+    return o->max_steps > 0 && (uint64_t)o->max_steps < steps ? (uint64_t)o->max_steps : steps;
+}
+
+static enum err_code open_loader(struct trainer *t, struct err *e)
+{
+    const struct options *o = t->options;
+    size_t pack_tokens;
+    if (session_pack_tokens(t->session, &pack_tokens, e))
+        return e->code;
+    struct loader_options options = {.batch_size = (size_t)o->batch_size,
+                                     .pack_tokens = pack_tokens,
+                                     .shuffle = o->shuffle,
+                                     .seed = (uint64_t)o->seed,
+                                     .rank = (size_t)t->dist->rank,
+                                     .world = (size_t)t->dist->world};
+    return loader_open(&t->loader, t->data, &options, e);
+}
+
+/* This rank's own part of the preparations: sizes, memory, settings. */
+static enum err_code prepare(struct trainer *t, struct err *e)
+{
+    const struct options *o = t->options;
+    struct lora *l = &t->session->lora;
+    t->optim = (struct optim_options){.beta1 = o->adam_beta1,
+                                      .beta2 = o->adam_beta2,
+                                      .epsilon = o->adam_epsilon,
+                                      .weight_decay = o->weight_decay,
+                                      .max_grad_norm = o->max_grad_norm};
+    if (open_loader(t, e))
+        return e->code;
+    t->schedule = (struct schedule){.shape = o->lr_schedule,
+                                    .peak = o->learning_rate,
+                                    .warmup = (uint64_t)o->warmup_steps,
+                                    .total = count_steps(o, loader_batches_per_epoch(&t->loader))};
+    struct model_plan plan = {.threads = t->session->threads, .train = true};
+    batch_plan(&t->loader, &plan);
+    if (t->eval_data)
+        evaluate_plan(&t->evaluator, &plan);
+    size_t packs = t->loader.plan.capacity;
+    if (schedule_check(&t->schedule, e) || lora_train_buffers(l, e) ||
+        reduce_init(&t->reduce, l, t->dist, packs, &t->arena, e) ||
+        tally_init(&t->tally, packs, &t->arena, e) || model_plan_memory(&t->session->model, &plan, e) ||
+        options_write_yaml(o, &t->config, e))
+        return e->code;
+    return file_join(t->metrics_path, sizeof t->metrics_path, o->output, "metrics.jsonl", e);
+}
+
+/* Rank 0's part: what is in the output folder when training begins. */
+static enum err_code open_output(struct trainer *t, struct err *e)
+{
+    char path[PATH_MAX];
+    if (file_join(path, sizeof path, t->options->output, "checkpoints", e) || file_make_folders(path, e) ||
+        file_join(path, sizeof path, t->options->output, "config.yaml", e) ||
+        file_write_atomic(path, t->config.data, t->config.length, e))
+        return e->code;
+    return metrics_open(&t->metrics, t->metrics_path, t->state.step, e);
+}
+
+/* Collective. */
+static enum err_code save(struct trainer *t, struct err *e)
+{
+    const struct options *o = t->options;
+    char path[PATH_MAX];
+    enum err_code code = t->trouble_code;
+    if (code)
+        *e = t->trouble;
+    if (!code && t->dist->rank == 0) {
+        code = rundir_checkpoint_path(path, o->output, t->state.step, e);
+        if (!code)
+            code =
+                ckpt_write(path, &t->session->lora, &t->state, &t->identity, t->config.data, o->lora_init, e);
+        if (!code)
+            code = rundir_settle(o->output, t->state.step, (uint64_t)o->keep_checkpoints, e);
+    }
+    code = dist_agree(t->dist, code, e);
+    t->saved = !code;
+    return code;
+}
+
+static enum err_code export_adapter(struct trainer *t, struct err *e)
+{
+    const struct options *o = t->options;
+    char path[PATH_MAX];
+    enum err_code code = ERR_OK;
+    if (t->dist->rank == 0) {
+        code = file_join(path, sizeof path, o->output, "adapter", e);
+        if (!code)
+            code = peft_write(path, &t->session->lora, &t->session->model.arch,
+                              *o->base_name ? o->base_name : o->model, o->lora_dropout, e);
+    }
+    return dist_agree(t->dist, code, e);
+}
+
+static enum err_code add_gradient(void *context, size_t pack, const struct model_input *in,
+                                  struct model_result *result, struct err *e)
+{
+    struct trainer *t = context;
+    reduce_pack_begin(&t->reduce, pack);
+    if (model_step_grad(&t->session->model, in, t->loss_scale, result, e))
+        return e->code;
+    reduce_pack_end(&t->reduce);
+    return ERR_OK;
+}
+
+/* Collective. Losses and gradient of the next batch, on all ranks. */
+static enum err_code run_batch(struct trainer *t, struct err *e)
+{
+    enum err_code code = loader_next(&t->loader, e);
+    size_t packs = code ? 0 : t->loader.plan.pack_count;
+    tally_begin(&t->tally, packs);
+    if (!code && t->trouble_code) {
+        code = t->trouble_code;
+        *e = t->trouble;
+    }
+    if (!code) {
+        t->loss_scale = 1.0 / (double)t->loader.batch_supervised;
+        reduce_begin(&t->reduce, packs);
+        code = batch_run(&t->loader, &t->tally, add_gradient, t, e);
+    }
+    code = tally_finish(&t->tally, t->dist, code, stop_wanted(), e);
+    t->stop = t->stop || (!code && t->tally.stop);
+    return code ? code : reduce_finish(&t->reduce, t->dist, e);
+}
+
+static void warn_idle_ranks(const struct trainer *t)
+{
+    size_t packs = t->loader.plan.pack_count, world = (size_t)t->dist->world;
+    if (packs < world)
+        log_warn("a batch has %zu pack%s for %zu ranks, so that %zu ranks have nothing to do: a smaller "
+                 "--micro-batch-tokens (now %" PRIu64 ") or a larger --batch-size (now %" PRId64
+                 ") gives them work",
+                 packs, packs == 1 ? "" : "s", world, world - packs, t->loader.options.pack_tokens,
+                 t->options->batch_size);
+}
+
+/* Collective. One optimizer step. */
+static enum err_code run_step(struct trainer *t, struct metrics_row *row, struct err *e)
+{
+    double begun = cpu_seconds();
+    uint64_t step = t->state.step + 1;
+    *row = (struct metrics_row){.step = step, .learning_rate = schedule_rate(&t->schedule, t->state.step)};
+    enum err_code code = run_batch(t, e);
+    if (!code) {
+        code = optim_grad_norm(&row->grad_norm, &t->session->lora, e);
+        if (code) {
+            char place[512];
+            dataset_place(place, sizeof place, t->data, t->loader.batch_index[0]);
+            err_wrap(e, "%s and the %zu examples behind it", place, t->loader.batch_examples - 1);
+        }
+    }
+    if (code)
+        return err_wrap(e, "step %" PRIu64, step);
+    optim_step(&t->session->lora, &t->optim, row->grad_norm, row->learning_rate, step);
+    t->state.step = step;
+    t->state.cursor = t->loader.cursor;
+    t->saved = false;
+    row->epoch = (double)t->state.cursor / (double)t->data->count;
+    row->loss = t->tally.total.loss_sum / (double)t->tally.total.supervised;
+    row->tokens = t->loader.batch_tokens;
+    row->supervised_tokens = t->loader.batch_supervised;
+    row->seconds = cpu_seconds() - begun;
+    return ERR_OK;
+}
+
+/* Collective. A signal in the middle leaves the step without an evaluation, and t->stop set. */
+static enum err_code evaluate_step(struct trainer *t, struct metrics_row *row, struct err *e)
+{
+    struct evaluation result;
+    enum err_code code = evaluate_run(&t->evaluator, &result, e);
+    if (code == ERR_STOPPED) {
+        t->stop = true;
+        return ERR_OK;
+    }
+    row->evaluated = !code;
+    row->eval_loss = code ? 0 : result.loss;
+    return code;
+}
+
+static bool is_due(int64_t every, uint64_t step)
+{
+    return every > 0 && step % (uint64_t)every == 0;
+}
+
+static void write_metrics(struct trainer *t, const struct metrics_row *row)
+{
+    if (t->dist->rank != 0)
+        return;
+    t->trouble_code = metrics_write(&t->metrics, row, &t->trouble);
+    progress_step(&t->progress, row);
+}
+
+/* Collective. */
+static enum err_code leave(struct trainer *t, struct err *e)
+{
+    if (!t->saved && save(t, e))
+        return e->code;
+    char path[PATH_MAX];
+    if (rundir_checkpoint_path(path, t->options->output, t->state.step, e))
+        return e->code;
+    return err_set(e, ERR_STOPPED,
+                   "stopped by a signal at step %" PRIu64 " of %" PRIu64 "; the same command goes on from %s",
+                   t->state.step, t->schedule.total, path);
+}
+
+/* Collective. Has a signal come before the first step? */
+static enum err_code ask_stop(struct trainer *t, struct err *e)
+{
+    uint64_t wanted = stop_wanted();
+    enum err_code code = dist_max_u64(t->dist, &wanted, 1, e);
+    t->stop = wanted != 0;
+    return code;
+}
+
+/* Collective. A run that was stopped between its last step and its end: what is left to do. */
+static enum err_code finish_late(struct trainer *t, struct err *e)
+{
+    struct metrics_row row = {0};
+    if (t->eval_data && evaluate_step(t, &row, e))
+        return e->code;
+    if (t->stop)
+        return ERR_OK;
+    if (row.evaluated)
+        log_note("eval loss %.4f", row.eval_loss);
+    t->state.finished = true;
+    return save(t, e);
+}
+
+/* Collective. Steps until the end or a signal. */
+static enum err_code run_steps(struct trainer *t, struct err *e)
+{
+    const struct options *o = t->options;
+    uint64_t total = t->schedule.total;
+    if (ask_stop(t, e))
+        return e->code;
+    bool first = true;
+    while (t->state.step < total && !t->stop) {
+        struct metrics_row row;
+        if (run_step(t, &row, e))
+            return e->code;
+        if (first)
+            warn_idle_ranks(t);
+        first = false;
+        bool last = t->state.step == total;
+        if (t->eval_data && !t->stop && (last || is_due(o->eval_every, row.step)) &&
+            evaluate_step(t, &row, e))
+            return e->code;
+        write_metrics(t, &row);
+        t->state.finished = last && !t->stop;
+        if ((t->state.finished || is_due(o->save_every, row.step)) && save(t, e))
+            return e->code;
+    }
+    if (!t->stop && !t->state.finished && finish_late(t, e))
+        return e->code;
+    return t->stop ? leave(t, e) : ERR_OK;
+}
+
+/* Collective. From the first step to the export. */
+static enum err_code train(struct trainer *t, struct err *e)
+{
+    struct dist *d = t->dist;
+    enum err_code code = dist_agree(d, d->rank == 0 ? open_output(t, e) : ERR_OK, e);
+    if (code)
+        return code;
+    struct progress_facts facts = {.data = t->data,
+                                   .eval_data = t->eval_data,
+                                   .pack_tokens = t->loader.pack.token_capacity,
+                                   .steps_done = t->state.step,
+                                   .steps_total = t->schedule.total,
+                                   .gradient_buffers = t->reduce.depth};
+    if (progress_report(t->session, &facts, e))
+        return e->code;
+    progress_begin(&t->progress, t->state.step, t->schedule.total, (uint64_t)t->options->log_every);
+    t->loader.cursor = t->state.cursor;
+    code = run_steps(t, e);
+    if (!code)
+        code = export_adapter(t, e);
+    if (!code)
+        log_note("done: %" PRIu64 " steps; the adapter is in %s/adapter", t->state.step, t->options->output);
+    return code;
+}
+
+/* Collective. A finished run: says so, and puts back the export if it is gone. */
+static enum err_code finish_again(struct trainer *t, struct err *e)
+{
+    char path[PATH_MAX];
+    uint64_t missing = 0;
+    if (file_join(path, sizeof path, t->options->output, "adapter/adapter_config.json", e))
+        return e->code;
+    if (t->dist->rank == 0)
+        missing = !file_exists(path);
+    if (dist_broadcast(t->dist, &missing, sizeof missing, 0, e))
+        return e->code;
+    log_note("this run is finished: %" PRIu64
+             " steps are done; --max-steps or --epochs would have to be higher to "
+             "go on",
+             t->state.step);
+    return missing ? export_adapter(t, e) : ERR_OK;
+}
+
+static enum err_code start(struct trainer *t, struct err *e)
+{
+    struct dist *d = t->dist;
+    enum err_code code = t->eval_data ? evaluate_open(&t->evaluator, t->session, t->eval_data, e) : ERR_OK;
+    if (!code)
+        code = dist_agree(d, prepare(t, e), e);
+    bool resumed;
+    if (!code)
+        code = resume_load(t->session, &t->identity, &t->state, &resumed, e);
+    if (code)
+        return code;
+    t->saved = resumed && strcmp(t->options->resume, "auto") == 0;
+    if (t->state.finished && t->state.step >= t->schedule.total)
+        return finish_again(t, e);
+    t->state.finished = false;
+    return train(t, e);
+}
+
+enum err_code trainer_run(struct session *s, const struct dataset *data, const char *data_hash,
+                          const struct dataset *eval_data, struct err *e)
+{
+    struct trainer *t = calloc(1, sizeof *t);
+    enum err_code code = t ? ERR_OK : err_set(e, ERR_MEMORY, "no memory for the trainer");
+    code = dist_agree(s->dist, code, e);
+    if (!code) {
+        t->session = s;
+        t->dist = s->dist;
+        t->options = s->options;
+        t->data = data;
+        t->eval_data = eval_data;
+        memcpy(t->identity.base, s->store.hash, sizeof t->identity.base);
+        memcpy(t->identity.tokenizer, tokenizer_hash(s->tokenizer), sizeof t->identity.tokenizer);
+        memcpy(t->identity.data, data_hash, sizeof t->identity.data);
+        code = start(t, e);
+        metrics_close(&t->metrics);
+        evaluate_close(&t->evaluator);
+        loader_close(&t->loader);
+        str_release(&t->config);
+        arena_release(&t->arena);
+    }
+    free(t);
+    return code;
+}
