@@ -1,0 +1,32 @@
+#include "base/log.h"
+#include "cli/commands.h"
+#include "io/store.h"
+#include "model/arch.h"
+#include "train/adapter.h"
+#include "train/peft.h"
+
+/* The base's shapes and hash are needed, its weights are not. */
+enum err_code cmd_export(const struct options *o, struct dist *d, struct err *e)
+{
+    (void)d;
+    struct store store = {0};
+    struct arch arch;
+    struct lora lora = {0};
+    enum err_code code = store_open(&store, o->model, e);
+    if (!code)
+        code = arch_read(&arch, &store, e);
+    if (!code)
+        code = store_hash(&store, e);
+    if (!code) {
+        const struct adapter_check check = {.base_hash = store.hash,
+                                            .allow_base_mismatch = o->allow_base_mismatch};
+        code = adapter_load(&lora, &arch, o->checkpoint, &check, e);
+    }
+    if (!code)
+        code = peft_write(o->output, &lora, &arch, *o->base_name ? o->base_name : o->model, lora.dropout, e);
+    if (!code)
+        log_note("%zu adapted modules written to %s", lora.count, o->output);
+    lora_release(&lora);
+    store_close(&store);
+    return code;
+}

@@ -1,0 +1,109 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "cli/commands.h"
+#include "data/chat.h"
+#include "model/generate.h"
+#include "train/session.h"
+
+/* The prompt's ids: the text as it stands, or as a user's message with the assistant's turn begun. */
+static enum err_code encode_prompt(struct ids *ids, const struct session *s, struct err *e)
+{
+    const char *prompt = s->options->prompt;
+    if (!s->options->chat)
+        return tokenizer_encode(ids, s->tokenizer, prompt, strlen(prompt), true, e);
+    const struct chat_format *format;
+    struct chat_message message = {.role = CHAT_USER, .content = prompt, .length = strlen(prompt)};
+    struct chat_span span;
+    size_t spans;
+    struct str text = {0};
+    enum err_code code = chat_find(&format, s->tokenizer, e);
+    if (!code)
+        code = chat_render(&text, &span, &spans, format, &message, 1, true, e);
+    if (!code)
+        code = tokenizer_encode(ids, s->tokenizer, text.data, text.length, false, e);
+    str_release(&text);
+    return code;
+}
+
+/* The answer on its way to stdout. A character may be spread over tokens: ids wait until they end in a whole
+ * one. */
+struct answer {
+    const struct tokenizer *tokenizer;
+    int32_t *waiting; /* [max_new_tokens] */
+    size_t count;
+    struct str text;
+    enum err_code code;
+    struct err *e;
+};
+
+static bool print_waiting(struct answer *a, bool last)
+{
+    static const char replacement[] = "\xEF\xBF\xBD"; /* U+FFFD: what an unfinished character decodes to */
+    str_clear(&a->text);
+    a->code = tokenizer_decode(&a->text, a->tokenizer, a->waiting, a->count, true, a->e);
+    if (a->code)
+        return false;
+    if (!a->text.length || (!last && str_ends_with(a->text.data, replacement)))
+        return true;
+    fwrite(a->text.data, 1, a->text.length, stdout);
+    a->count = 0;
+    return !fflush(stdout); /* main() reports it */
+}
+
+static bool take_token(int32_t token, void *context)
+{
+    struct answer *a = context;
+    a->waiting[a->count++] = token;
+    return print_waiting(a, false);
+}
+
+static enum err_code run(struct session *s, const struct ids *prompt, struct err *e)
+{
+    const struct options *o = s->options;
+    int32_t eos = tokenizer_eos(s->tokenizer);
+    struct generate_options options = {.max_new_tokens = (size_t)o->max_new_tokens,
+                                       .temperature = o->temperature,
+                                       .top_p = o->top_p,
+                                       .seed = (uint64_t)o->seed,
+                                       .stop = &eos,
+                                       .stop_count = eos >= 0};
+    size_t limit = s->model.arch.max_positions;
+    if (limit && prompt->count + options.max_new_tokens > limit)
+        log_warn("prompt (%zu tokens) and answer (up to %zu) may pass the %zu positions that this model was "
+                 "made for",
+                 prompt->count, options.max_new_tokens, limit);
+    struct answer answer = {.tokenizer = s->tokenizer, .e = e};
+    answer.waiting = calloc(options.max_new_tokens + 1, sizeof *answer.waiting);
+    if (!answer.waiting)
+        return err_set(e, ERR_MEMORY, "no memory for an answer of %zu tokens", options.max_new_tokens);
+    enum err_code code = generate_run(&s->model, prompt->id, prompt->count, &options, take_token, &answer, e);
+    if (!code && !answer.code) {
+        print_waiting(&answer, true);
+        putchar('\n');
+    }
+    free(answer.waiting);
+    str_release(&answer.text);
+    return code ? code : answer.code;
+}
+
+enum err_code cmd_generate(const struct options *o, struct dist *d, struct err *e)
+{
+    struct session s = {0};
+    struct ids prompt = {0};
+    enum err_code code = session_open(&s, o, d, e);
+    if (!code && *o->adapter)
+        code = session_load_adapter(&s, o->adapter, e);
+    if (!code)
+        code = encode_prompt(&prompt, &s, e);
+    if (!code && !prompt.count)
+        code = err_set(e, ERR_USAGE,
+                       "--prompt has no tokens, and this model begins a text with none of its own");
+    if (!code)
+        code = run(&s, &prompt, e);
+    ids_release(&prompt);
+    session_close(&s);
+    return code;
+}

@@ -1,0 +1,72 @@
+#include <limits.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "cli/commands.h"
+#include "cli/inspect.h"
+#include "train/peft.h"
+
+typedef enum err_code inspect_function(struct facts *f, const char *path, struct err *e);
+
+static bool holds(const char *folder, const char *name)
+{
+    char path[PATH_MAX];
+    struct err ignored;
+    return !file_join(path, sizeof path, folder, name, &ignored) && file_exists(path);
+}
+
+static enum err_code find_folder_kind(inspect_function **inspect, const char *path, struct err *e)
+{
+    if (peft_is_folder(path))
+        *inspect = inspect_adapter;
+    else if (holds(path, "config.json"))
+        *inspect = inspect_model;
+    else if (holds(path, "config.yaml") || holds(path, "checkpoints"))
+        *inspect = inspect_run;
+    else
+        return err_set(
+            e, ERR_FORMAT,
+            "%s: this folder is none of a model (config.json), an adapter (adapter_config.json) and the "
+            "output of a run (config.yaml)",
+            path);
+    return ERR_OK;
+}
+
+/* By the first bytes, since names lie. */
+static enum err_code find_file_kind(inspect_function **inspect, const char *path, struct err *e)
+{
+    static const char hdf5[] = "\x89HDF\r\n\x1a\n", gguf[] = "GGUF", brace_at_8 = '{';
+    struct file_map map;
+    enum err_code code = file_map_open(&map, path, e);
+    if (code)
+        return code;
+    if (map.size >= 8 && !memcmp(map.data, hdf5, 8))
+        *inspect = inspect_checkpoint;
+    else if (map.size >= 4 && !memcmp(map.data, gguf, 4))
+        *inspect = inspect_model;
+    else if (map.size > 8 && map.data[8] == brace_at_8 && !map.data[7])
+        code =
+            err_set(e, ERR_USAGE, "%s: this is a safetensors file; inspect the folder that holds it", path);
+    else
+        *inspect = inspect_data;
+    file_map_close(&map);
+    return code;
+}
+
+enum err_code cmd_inspect(const struct options *o, struct dist *d, struct err *e)
+{
+    (void)d;
+    const char *path = o->set.argument;
+    inspect_function *inspect = NULL;
+    enum err_code code =
+        file_is_folder(path) ? find_folder_kind(&inspect, path, e) : find_file_kind(&inspect, path, e);
+    if (code)
+        return code;
+    struct facts facts;
+    facts_begin(&facts, o->json);
+    code = inspect(&facts, path, e);
+    if (!code)
+        return facts_print(&facts, e);
+    str_release(&facts.out);
+    return code;
+}

@@ -1,0 +1,145 @@
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/log.h"
+#include "cli/commands.h"
+#include "data/loader.h"
+#include "io/h5.h"
+#include "train/batch.h"
+#include "train/session.h"
+
+/* Room for "/adapter/<module path>/lora_A" and "/examples/<number>/supervised". */
+#define NAME_SIZE (ARCH_PATH_SIZE + 32)
+
+static void write_matrix(struct h5_writer *w, const char *group, const struct lora_module *m, char which,
+                         const float *values)
+{
+    char name[NAME_SIZE];
+    const bool is_a = which == 'A';
+    const uint64_t shape[] = {is_a ? m->rank : m->out, is_a ? m->in : m->rank};
+    snprintf(name, sizeof name, "/%s/%s/lora_%c", group, m->path, which);
+    h5_write(w, name, H5_F32, 2, shape, values + (is_a ? m->a : m->b));
+}
+
+static void write_modules(struct h5_writer *w, const char *group, const struct lora *l, const float *values)
+{
+    for (size_t i = 0; i < l->count; i++) {
+        write_matrix(w, group, &l->modules[i], 'A', values);
+        write_matrix(w, group, &l->modules[i], 'B', values);
+    }
+}
+
+/* The examples of one pack, under their numbers in the data; logits[tokens of the pack, V]. */
+static void write_examples(struct h5_writer *w, const struct loader *l, size_t pack, const float *logits,
+                           size_t V)
+{
+    const struct pack *p = &l->pack;
+    const uint32_t *numbers = l->plan.order + l->plan.first[pack];
+    for (size_t i = 0; i < p->example_count; i++) {
+        char name[NAME_SIZE];
+        const size_t first = p->offsets[i];
+        const uint64_t shape[] = {p->offsets[i + 1] - first, V};
+        const uint64_t number = l->batch_index[numbers[i]];
+        snprintf(name, sizeof name, "/examples/%" PRIu64 "/tokens", number);
+        h5_write(w, name, H5_I32, 1, shape, p->tokens + first);
+        snprintf(name, sizeof name, "/examples/%" PRIu64 "/supervised", number);
+        h5_write(w, name, H5_I8, 1, shape, p->supervised + first);
+        snprintf(name, sizeof name, "/examples/%" PRIu64 "/logits", number);
+        h5_write(w, name, H5_F32, 2, shape, logits + first * V);
+    }
+}
+
+struct probe {
+    struct session *session;
+    struct loader loader;
+    struct tally tally;
+    struct arena arena;
+    struct h5_writer *file;
+    float *logits; /* [tokens of the largest pack, V] */
+    double loss_sum;
+};
+
+/* Forward and backward of one pack; the gradients add up. */
+static enum err_code probe_pack(void *context, size_t pack, const struct model_input *in,
+                                struct model_result *result, struct err *e)
+{
+    struct probe *p = context;
+    struct model *m = &p->session->model;
+    if (model_logits(m, in, p->logits, e))
+        return e->code;
+    write_examples(p->file, &p->loader, pack, p->logits, m->arch.vocab);
+    if (model_step_grad(m, in, 1 / (double)p->loader.batch_supervised, result, e))
+        return e->code;
+    p->loss_sum += result->loss_sum;
+    return ERR_OK;
+}
+
+/* All examples as one batch, and the memory for it. */
+static enum err_code probe_open(struct probe *p, struct session *s, const struct dataset *data,
+                                size_t pack_tokens, struct err *e)
+{
+    const struct loader_options options = {.batch_size = data->count, .pack_tokens = pack_tokens, .world = 1};
+    struct model_plan plan = {.threads = s->threads, .train = true};
+    s->lora.dropout = 0;
+    *p = (struct probe){.session = s};
+    if (lora_train_buffers(&s->lora, e) || loader_open(&p->loader, data, &options, e) ||
+        loader_next(&p->loader, e) || tally_init(&p->tally, data->count, &p->arena, e))
+        return e->code;
+    tally_begin(&p->tally, p->loader.plan.pack_count);
+    batch_plan(&p->loader, &plan);
+    if (model_plan_memory(&s->model, &plan, e))
+        return e->code;
+    p->logits = arena_alloc(&p->arena, p->loader.pack.token_capacity, s->model.arch.vocab * sizeof *p->logits,
+                            "logits of a pack", e);
+    return p->logits ? ERR_OK : e->code;
+}
+
+static void probe_close(struct probe *p)
+{
+    h5_discard(p->file);
+    loader_close(&p->loader);
+    arena_release(&p->arena);
+}
+
+static enum err_code write_probe(struct session *s, const struct dataset *data, size_t pack_tokens,
+                                 struct err *e)
+{
+    struct probe p;
+    enum err_code code = probe_open(&p, s, data, pack_tokens, e);
+    if (!code)
+        code = h5_create(&p.file, s->options->output, e);
+    if (!code)
+        code = batch_run(&p.loader, &p.tally, probe_pack, &p, e);
+    if (!code) {
+        write_modules(p.file, "adapter", &s->lora, s->lora.params);
+        write_modules(p.file, "grad", &s->lora, s->lora.grads);
+        h5_attribute_real(p.file, "/", "loss", p.loss_sum / (double)p.loader.batch_supervised);
+        h5_attribute_int(p.file, "/", "supervised_tokens", (int64_t)p.loader.batch_supervised);
+        code = h5_commit(p.file, e);
+        p.file = NULL;
+    }
+    probe_close(&p);
+    return code;
+}
+
+/* Rank 0 works alone: a probe is for a handful of examples, and its result must not depend on the ranks. */
+enum err_code cmd_probe(const struct options *o, struct dist *d, struct err *e)
+{
+    struct session s = {0};
+    struct dataset data = {0};
+    size_t pack_tokens = 0;
+    enum err_code code = session_open(&s, o, d, e);
+    if (!code)
+        code = *o->adapter ? session_load_adapter(&s, o->adapter, e) : session_new_adapter(&s, e);
+    if (!code)
+        code = session_pack_tokens(&s, &pack_tokens, e);
+    if (!code)
+        code = session_open_data(&s, &data, &o->data, NULL, e);
+    if (!code)
+        code = dist_agree(d, d->rank == 0 ? write_probe(&s, &data, pack_tokens, e) : ERR_OK, e);
+    if (!code)
+        log_note("%zu examples written to %s", data.count, o->output);
+    dataset_close(&data);
+    session_close(&s);
+    return code;
+}

@@ -1,0 +1,138 @@
+#include "cli/facts.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "io/json.h"
+
+static void append(struct facts *f, const char *text, size_t length)
+{
+    if (!f->code)
+        f->code = str_append(&f->out, text, length, &f->e);
+}
+
+static void append_text(struct facts *f, const char *text)
+{
+    append(f, text, strlen(text));
+}
+
+static void append_quoted(struct facts *f, const char *text)
+{
+    if (!f->code)
+        f->code = json_append_string(&f->out, text, strlen(text), &f->e);
+}
+
+static bool in_list(const struct facts *f)
+{
+    return f->lists >> f->depth & 1;
+}
+
+/* What stands before a value: its name and what separates it from the one before. */
+static void append_name(struct facts *f, const char *name)
+{
+    assert(!name == in_list(f));
+    if (f->json) {
+        append_text(f, f->fresh ? "" : ", ");
+        if (name) {
+            append_quoted(f, name);
+            append_text(f, ": ");
+        }
+    } else {
+        append_text(f, f->out.length ? "\n" : "");
+        for (int i = 0; i < f->depth; i++)
+            append_text(f, "  ");
+        append_text(f, name ? name : "-");
+        append_text(f, name ? ":" : "");
+    }
+    f->fresh = false;
+}
+
+/* A value that reads the same in both. */
+static void append_value(struct facts *f, const char *name, const char *value)
+{
+    append_name(f, name);
+    append_text(f, f->json ? "" : " ");
+    append_text(f, value);
+}
+
+void facts_begin(struct facts *f, bool json)
+{
+    *f = (struct facts){.json = json, .fresh = true};
+    append_text(f, json ? "{" : "");
+}
+
+enum err_code facts_print(struct facts *f, struct err *e)
+{
+    assert(f->depth == 0);
+    append_text(f, f->json ? "}\n" : "\n");
+    if (f->code)
+        *e = f->e;
+    else
+        fwrite(f->out.data, 1, f->out.length, stdout);
+    str_release(&f->out);
+    return f->code;
+}
+
+void facts_int(struct facts *f, const char *name, uint64_t value)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%" PRIu64, value);
+    append_value(f, name, text);
+}
+
+void facts_real(struct facts *f, const char *name, double value)
+{
+    struct str text = {0};
+    if (!f->code)
+        f->code = json_append_real(&text, value, &f->e);
+    if (!f->code)
+        append_value(f, name, text.data);
+    str_release(&text);
+}
+
+void facts_flag(struct facts *f, const char *name, bool value)
+{
+    append_value(f, name, f->json ? value ? "true" : "false" : value ? "yes" : "no");
+}
+
+void facts_text(struct facts *f, const char *name, const char *value)
+{
+    if (!value || !f->json) {
+        append_value(f, name, value ? value : f->json ? "null" : "none");
+        return;
+    }
+    append_name(f, name);
+    append_quoted(f, value);
+}
+
+static void open_level(struct facts *f, const char *name, bool list)
+{
+    append_name(f, name);
+    append_text(f, !f->json ? "" : list ? "[" : "{");
+    f->depth++;
+    assert(f->depth < 64);
+    f->lists = (f->lists & ~(UINT64_C(1) << f->depth)) | (uint64_t)list << f->depth;
+    f->fresh = true;
+}
+
+void facts_object(struct facts *f, const char *name)
+{
+    open_level(f, name, false);
+}
+
+void facts_list(struct facts *f, const char *name)
+{
+    open_level(f, name, true);
+}
+
+void facts_end(struct facts *f)
+{
+    if (f->json)
+        append_text(f, in_list(f) ? "]" : "}");
+    else
+        append_text(f, f->fresh ? " none" : "");
+    f->depth--;
+    f->fresh = false;
+}

@@ -1,0 +1,143 @@
+#include <stdlib.h>
+
+#include "cli/inspect.h"
+#include "data/chat.h"
+#include "data/dataset.h"
+#include "data/tokenizer.h"
+#include "io/store.h"
+#include "model/arch.h"
+
+static const char *rope_name(enum rope_type type)
+{
+    static const char *const names[] = {
+        [ROPE_DEFAULT] = "default", [ROPE_LINEAR] = "linear", [ROPE_LLAMA3] = "llama3"};
+    return names[type];
+}
+
+static void add_arch(struct facts *f, const struct arch *a)
+{
+    facts_text(f, "architecture", a->family);
+    facts_int(f, "parameters", arch_parameters(a));
+    facts_int(f, "layers", a->layers);
+    facts_int(f, "hidden_size", a->width);
+    facts_int(f, "intermediate_size", a->ffn);
+    facts_int(f, "attention_heads", a->heads);
+    facts_int(f, "key_value_heads", a->kv_heads);
+    facts_int(f, "head_dim", a->head_dim);
+    facts_int(f, "vocab_size", a->vocab);
+    facts_int(f, "max_positions", a->max_positions);
+    facts_text(f, "rope_type", rope_name(a->rope_type));
+    facts_real(f, "rope_theta", a->rope_theta);
+    facts_flag(f, "tied_embeddings", a->tied);
+    facts_flag(f, "attention_bias", a->attention_bias);
+    facts_flag(f, "mlp_bias", a->mlp_bias);
+}
+
+static void add_tensors(struct facts *f, const struct store *s)
+{
+    size_t counts[DTYPE_COUNT] = {0};
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < s->tensor_count; i++) {
+        counts[s->tensors[i].type]++;
+        bytes += s->tensors[i].bytes;
+    }
+    facts_int(f, "tensors", s->tensor_count);
+    facts_int(f, "tensor_bytes", bytes);
+    facts_object(f, "tensor_types");
+    for (size_t t = 0; t < DTYPE_COUNT; t++)
+        if (counts[t])
+            facts_int(f, dtype_info((enum dtype)t)->name, counts[t]);
+    facts_end(f);
+    facts_list(f, "files");
+    for (size_t i = 0; i < s->file_count; i++)
+        facts_text(f, NULL, s->files[i]);
+    facts_end(f);
+}
+
+static void add_special(struct facts *f, const char *name, const struct tokenizer *t, int32_t id)
+{
+    facts_text(f, name, id < 0 ? NULL : tokenizer_token(t, id));
+}
+
+/* A tokenizer that this program cannot use is a fact about the model, not a failure to inspect it. */
+static void add_tokenizer(struct facts *f, const struct store *s)
+{
+    struct err trouble;
+    struct tokenizer *t = NULL;
+    facts_object(f, "tokenizer");
+    if (tokenizer_open(&t, s, &trouble)) {
+        facts_text(f, "unusable", trouble.message);
+    } else {
+        const struct chat_format *format;
+        facts_int(f, "size", (uint64_t)tokenizer_vocab_size(t));
+        add_special(f, "bos", t, tokenizer_bos(t));
+        add_special(f, "eos", t, tokenizer_eos(t));
+        facts_text(f, "chat_template",
+                   !tokenizer_chat_template(t)       ? NULL
+                   : chat_find(&format, t, &trouble) ? "unknown"
+                                                     : "known");
+        facts_text(f, "hash", tokenizer_hash(t));
+    }
+    facts_end(f);
+    tokenizer_close(t);
+}
+
+enum err_code inspect_model(struct facts *f, const char *path, struct err *e)
+{
+    struct store s = {0};
+    struct arch a;
+    enum err_code code = store_open(&s, path, e);
+    if (!code)
+        code = arch_read(&a, &s, e);
+    if (!code)
+        code = store_hash(&s, e);
+    if (!code) {
+        facts_text(f, "kind", "model");
+        facts_text(f, "path", s.path);
+        facts_text(f, "format", s.kind == STORE_GGUF ? "gguf" : "huggingface");
+        add_arch(f, &a);
+        add_tensors(f, &s);
+        add_tokenizer(f, &s);
+        facts_text(f, "hash", s.hash);
+    }
+    store_close(&s);
+    return code;
+}
+
+static void add_forms(struct facts *f, const struct dataset *d)
+{
+    facts_object(f, "forms");
+    for (size_t i = 0; i < EXAMPLE_FORM_COUNT; i++)
+        facts_int(f, example_form_name((enum example_form)i), d->forms[i]);
+    facts_end(f);
+}
+
+enum err_code inspect_data(struct facts *f, const char *path, struct err *e)
+{
+    /* Without a tokenizer, lines are checked for their form alone. */
+    struct dataset d = {0};
+    const struct example_options options = {0};
+    enum err_code code = dataset_init(&d, &path, 1, NULL, &options, true, e);
+    if (code)
+        return code;
+    code = dataset_scan(&d, 0, 1, e);
+    if (!code && !d.count)
+        code = err_set(e, ERR_FORMAT, "%s: neither a model, a checkpoint nor data: %s", path,
+                       d.counts.bad_lines ? d.first_bad : "the file has no lines");
+    if (!code) {
+        uint32_t longest = 0;
+        for (size_t i = 0; i < d.count; i++)
+            longest = d.entries[i].bytes > longest ? d.entries[i].bytes : longest;
+        facts_text(f, "kind", "data");
+        facts_text(f, "path", path);
+        facts_int(f, "bytes", d.maps[0].size);
+        facts_int(f, "examples", d.count);
+        add_forms(f, &d);
+        facts_int(f, "longest_line_bytes", longest);
+        facts_int(f, "bad_lines", d.counts.bad_lines);
+        if (d.counts.bad_lines)
+            facts_text(f, "first_bad_line", d.first_bad);
+    }
+    dataset_close(&d);
+    return code;
+}

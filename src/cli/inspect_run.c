@@ -1,0 +1,212 @@
+#include <limits.h>
+#include <string.h>
+
+#include "cli/inspect.h"
+#include "io/json.h"
+#include "io/store.h"
+#include "train/ckpt.h"
+#include "train/options.h"
+#include "train/rundir.h"
+
+#define ADAPTER_CONFIG_LIMIT ((size_t)1 << 20)
+
+/* The options of a run as its checkpoint recorded them, each in its own type. */
+static enum err_code add_config(struct facts *f, const char *yaml, struct err *e)
+{
+    struct options o = {0};
+    enum err_code code = opt_init(&o.set, &options_table, &o, "train", e);
+    if (!code)
+        code = opt_read_config(&o.set, "options recorded in the checkpoint", yaml, strlen(yaml), e);
+    facts_object(f, "config");
+    for (size_t i = 0; !code && i < options_table.spec_count; i++) {
+        const struct opt_spec *spec = &options_table.specs[i];
+        if (!spec->name || !strcmp(spec->name, OPT_CONFIG) || !opt_takes(o.set.command, spec))
+            continue;
+        const void *value = (const char *)&o + spec->offset;
+        if (spec->type == OPT_FLAG) {
+            facts_flag(f, spec->name, *(const bool *)value);
+        } else if (spec->type == OPT_REAL) {
+            facts_real(f, spec->name, *(const double *)value);
+        } else if (spec->type == OPT_INT) {
+            facts_int(f, spec->name, *(const int64_t *)value);
+        } else if (spec->type == OPT_LIST) {
+            const struct opt_list *list = value;
+            facts_list(f, spec->name);
+            for (size_t k = 0; k < list->count; k++)
+                facts_text(f, NULL, list->items[k]);
+            facts_end(f);
+        } else {
+            facts_text(f, spec->name, *(const char *const *)value);
+        }
+    }
+    facts_end(f);
+    options_release(&o);
+    return code;
+}
+
+static void add_modules(struct facts *f, const struct ckpt *c)
+{
+    size_t smallest = SIZE_MAX, largest = 0;
+    for (size_t i = 0; i < c->module_count; i++) {
+        smallest = c->modules[i].rank < smallest ? c->modules[i].rank : smallest;
+        largest = c->modules[i].rank > largest ? c->modules[i].rank : largest;
+    }
+    facts_int(f, "modules", c->module_count);
+    facts_int(f, "lora_rank", largest);
+    if (smallest < largest)
+        facts_int(f, "smallest_lora_rank", smallest);
+    facts_text(f, "lora_init", c->lora_init);
+}
+
+enum err_code inspect_checkpoint(struct facts *f, const char *path, struct err *e)
+{
+    struct ckpt c;
+    enum err_code code = ckpt_open(&c, path, e);
+    if (code)
+        return code;
+    facts_text(f, "kind", "checkpoint");
+    facts_text(f, "path", path);
+    facts_int(f, "step", c.state.step);
+    facts_int(f, "cursor", c.state.cursor);
+    facts_flag(f, "finished", c.state.finished);
+    add_modules(f, &c);
+    facts_text(f, "base_hash", c.identity.base);
+    facts_text(f, "tokenizer_hash", c.identity.tokenizer);
+    facts_text(f, "data_hash", c.identity.data);
+    facts_text(f, "version", c.version);
+    code = add_config(f, c.config, e);
+    if (code)
+        err_wrap(e, "%s", path);
+    ckpt_close(&c);
+    return code;
+}
+
+static enum err_code add_tensors(struct facts *f, const char *folder, struct err *e)
+{
+    char path[PATH_MAX];
+    struct store s = {0};
+    enum err_code code = file_join(path, sizeof path, folder, "adapter_model.safetensors", e);
+    if (!code)
+        code = store_open_safetensors(&s, path, e);
+    if (code)
+        return code;
+    uint64_t parameters = 0;
+    size_t modules = 0;
+    for (size_t i = 0; i < s.tensor_count; i++) {
+        parameters += s.tensors[i].elements;
+        modules += str_ends_with(s.tensors[i].name, ".lora_A.weight");
+    }
+    facts_int(f, "modules", modules);
+    facts_int(f, "parameters", parameters);
+    store_close(&s);
+    return ERR_OK;
+}
+
+static void add_targets(struct facts *f, const struct json_value *targets)
+{
+    if (json_kind(targets) != JSON_KIND_ARRAY) {
+        facts_text(f, "target_modules", json_text(targets));
+        return;
+    }
+    facts_list(f, "target_modules");
+    for (size_t i = 0; i < json_count(targets); i++) {
+        const char *name = json_text(json_at(targets, i));
+        facts_text(f, NULL, name ? name : "?");
+    }
+    facts_end(f);
+}
+
+enum err_code inspect_adapter(struct facts *f, const char *path, struct err *e)
+{
+    char config[PATH_MAX];
+    struct json *doc;
+    enum err_code code = file_join(config, sizeof config, path, "adapter_config.json", e);
+    if (!code)
+        code = json_open_file(&doc, config, ADAPTER_CONFIG_LIMIT, e);
+    if (code)
+        return code;
+    const struct json_value *root = json_root(doc);
+    facts_text(f, "kind", "adapter");
+    facts_text(f, "path", path);
+    facts_text(f, "peft_type", json_text(json_get(root, "peft_type")));
+    facts_text(f, "base_model", json_text(json_get(root, "base_model_name_or_path")));
+    facts_int(f, "lora_rank", (uint64_t)json_int(json_get(root, "r"), 8));
+    facts_real(f, "lora_alpha", json_number(json_get(root, "lora_alpha"), 8));
+    facts_flag(f, "use_rslora", json_bool(json_get(root, "use_rslora"), false));
+    facts_flag(f, "use_dora", json_bool(json_get(root, "use_dora"), false));
+    add_targets(f, json_get(root, "target_modules"));
+    code = add_tensors(f, path, e);
+    json_close(doc);
+    return code;
+}
+
+/* The last whole line of metrics.jsonl, where a run has got to; none is no error. */
+static enum err_code add_metrics(struct facts *f, const char *folder, struct err *e)
+{
+    char path[PATH_MAX];
+    struct file_map map;
+    struct json *doc;
+    enum err_code code = file_join(path, sizeof path, folder, "metrics.jsonl", e);
+    if (code || !file_exists(path))
+        return code;
+    code = file_map_open(&map, path, e);
+    if (code)
+        return code;
+    const char *begin = (const char *)map.data, *end = map.size ? memrchr(begin, '\n', map.size) : NULL;
+    if (end) {
+        const char *before = memrchr(begin, '\n', (size_t)(end - begin));
+        const char *line = before ? before + 1 : begin;
+        code = json_open_bytes(&doc, line, (size_t)(end - line), path, e);
+        if (!code) {
+            facts_object(f, "last_metrics");
+            for (struct json_member m = json_first(json_root(doc)); m.key; m = json_next(m))
+                facts_real(f, m.key, json_number(m.value, 0));
+            facts_end(f);
+            json_close(doc);
+        }
+    }
+    file_map_close(&map);
+    return code;
+}
+
+static bool holds_folder(const char *folder, const char *name)
+{
+    char path[PATH_MAX];
+    struct err ignored;
+    return !file_join(path, sizeof path, folder, name, &ignored) && file_is_folder(path);
+}
+
+enum err_code inspect_run(struct facts *f, const char *path, struct err *e)
+{
+    struct arena arena = {0};
+    struct ckpt c;
+    uint64_t *steps;
+    size_t count;
+    bool found = false;
+    enum err_code code = rundir_list(&steps, &count, path, &arena, e);
+    if (code)
+        goto out;
+    facts_text(f, "kind", "run");
+    facts_text(f, "path", path);
+    facts_list(f, "checkpoints");
+    for (size_t i = 0; i < count; i++)
+        facts_int(f, NULL, steps[i]);
+    facts_end(f);
+    code = rundir_open_newest(&c, &found, path, e);
+    if (code)
+        goto out;
+    facts_flag(f, "finished", found && c.state.finished);
+    facts_flag(f, "exported_adapter", holds_folder(path, "adapter"));
+    code = add_metrics(f, path, e);
+    if (found && !code) {
+        facts_int(f, "step", c.state.step);
+        facts_int(f, "cursor", c.state.cursor);
+        add_modules(f, &c);
+        code = add_config(f, c.config, e);
+    }
+    if (found)
+        ckpt_close(&c);
+out:
+    arena_release(&arena);
+    return code;
+}

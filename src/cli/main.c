@@ -1,0 +1,171 @@
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cpu.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "cli/commands.h"
+#include "io/h5.h"
+#include "math/gemm.h"
+#include "train/launch.h"
+
+enum command_ranks { TOGETHER, ALONE };
+
+static const struct command {
+    const char *name;
+    enum command_ranks ranks;
+    command_function *run;
+} commands[] = {
+#define COMMAND(letter, name, ranks, argument, help) {#name, ranks, cmd_##name},
+#include "train/commands.def"
+#undef COMMAND
+};
+
+static const struct command *find_command(const char *name)
+{
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (!strcmp(commands[i].name, name))
+            return &commands[i];
+    return NULL;
+}
+
+/* OpenBLAS chooses its kernels before main() begins; a better choice takes a new start of the program. */
+static void restart_with_better_core(char **argv)
+{
+    static const char guard[] = "MPILORA_RESTARTED";
+    const char *core = gemm_better_core();
+    if (!core || getenv(guard))
+        return;
+    if (!setenv("OPENBLAS_CORETYPE", core, 1) && !setenv(guard, "1", 1))
+        execv("/proc/self/exe", argv);
+    log_warn("OpenBLAS does not know this processor and uses slow kernels; set OPENBLAS_CORETYPE=%s", core);
+}
+
+/* A result that did not reach its reader (a full disk, say) is a failure. */
+static enum err_code flush_output(struct err *e)
+{
+    errno = 0;
+    bool failed = ferror(stdout);
+    if (fflush(stdout) || failed)
+        return err_set_errno(e, errno ? errno : EIO, "cannot write to standard output");
+    return ERR_OK;
+}
+
+static int report(enum err_code code, const struct err *e, bool speaking)
+{
+    if (code && speaking)
+        log_error("%s", e->message);
+    return err_exit_status(code);
+}
+
+/* Prints text made by one of the help functions. */
+static int print_made(enum err_code code, struct str *text, FILE *stream, struct err *e)
+{
+    bool speaking = launch_rank() <= 0;
+    if (!code && speaking) {
+        fwrite(text->data, 1, text->length, stream);
+        code = flush_output(e);
+    }
+    str_release(text);
+    return report(code, e, speaking);
+}
+
+static int print_overview(FILE *stream)
+{
+    struct err e;
+    struct str text = {0};
+    return print_made(options_help_overview(&text, &e), &text, stream, &e);
+}
+
+static int print_help(const char *command)
+{
+    struct err e;
+    struct str text = {0};
+    return print_made(options_help(command, &text, &e), &text, stdout, &e);
+}
+
+static int print_markdown(void)
+{
+    struct err e;
+    struct str text = {0};
+    return print_made(options_markdown(&text, &e), &text, stdout, &e);
+}
+
+static int print_version(void)
+{
+    struct err e;
+    struct str text = {0};
+    char mpi[128];
+    dist_version(mpi, sizeof mpi);
+    enum err_code code =
+        str_appendf(&text, &e, "mpilora %s\nMPI: %s\nHDF5: %s\nBLAS: %s\nISA: %s (%s)\n", MPILORA_VERSION,
+                    mpi, h5_version(), gemm_backend(), cpu_isa_name(cpu_isa_best()), cpu_model_name());
+    return print_made(code, &text, stdout, &e);
+}
+
+/* Runs one command on the ranks that it is for. Options are read before MPI starts, so that help and mistakes
+ * need no launcher; under one, the ranks agree on a mistake, and one of them prints it. */
+static int run_command(const char *name, int *argc, char ***argv)
+{
+    struct err e;
+    struct dist d;
+    struct options o;
+    const struct command *command = find_command(name);
+    int rank = launch_rank();
+    enum err_code code = options_parse(&o, name, *argc - 2, *argv + 2, &e);
+    int status = 0;
+    if (!code && o.set.help_wanted) {
+        status = print_help(name);
+        goto out;
+    }
+    bool together = command ? command->ranks == TOGETHER && (!code || rank >= 0) : rank >= 0;
+    if (!together && rank > 0)
+        goto out;
+    launch_alone(&d);
+    enum err_code parsed = code;
+    if (together) {
+        struct err trouble;
+        code = dist_start(&d, argc, argv, &trouble);
+        if (code) {
+            e = trouble;
+            d.rank =
+                rank > 0 ? rank : 0; /* as the launcher has it: MPI may think that each process is alone */
+        } else {
+            code = dist_agree(&d, parsed, &e);
+        }
+    }
+    log_set_speaking(d.rank == 0);
+    if (!code)
+        code = command->run(&o, &d, &e);
+    if (!code)
+        code = flush_output(&e);
+    log_progress_end();
+    status = report(code, &e, d.rank == 0);
+    if (together)
+        dist_stop(&d);
+out:
+    options_release(&o);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    restart_with_better_core(argv);
+    const char *name = argc > 1 ? argv[1] : "";
+    log_set_speaking(launch_rank() <= 0);
+    if (!*name) {
+        print_overview(stderr);
+        return err_exit_status(ERR_USAGE);
+    }
+    if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help"))
+        return argc > 2 ? print_help(argv[2]) : print_overview(stdout);
+    if (!strcmp(name, "--version"))
+        return print_version();
+    if (!strcmp(name, "--help-markdown"))
+        return print_markdown();
+    return run_command(name, &argc, &argv);
+}
