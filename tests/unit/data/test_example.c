@@ -1,0 +1,272 @@
+/* Lines of data to tokens and masks, with a tokenizer of one token a byte. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <string.h>
+
+#include "data/example.h"
+#include "tiny_tokenizer.h"
+
+static struct tokenizer *plain, *with_bos;
+static struct example ex;
+static struct example_scratch scratch;
+static const struct example_options usual = {.max_length = 1000};
+
+static int open_tokenizers(void **state)
+{
+    (void)state;
+    plain = tiny_tokenizer_open(0);
+    with_bos = tiny_tokenizer_open(TINY_ADDS_BOS);
+    return 0;
+}
+
+static int close_tokenizers(void **state)
+{
+    (void)state;
+    tokenizer_close(plain);
+    tokenizer_close(with_bos);
+    example_release(&ex);
+    example_scratch_release(&scratch);
+    return 0;
+}
+
+static enum err_code parse(const char *line, const struct tokenizer *t, const struct example_options *options,
+                           struct err *e)
+{
+    return example_parse(&ex, &scratch, t, line, strlen(line), options, e);
+}
+
+/* One character a token: its byte, or one of these. */
+static char token_character(int32_t token)
+{
+    switch (token) {
+    case TINY_LINE_H:
+        return '~';
+    case TINY_BOS:
+        return '^';
+    case TINY_IM_START:
+        return '<';
+    case TINY_IM_END:
+        return '>';
+    case TINY_EOS:
+        return '$';
+    case '\n':
+        return '|';
+    default:
+        return (char)token;
+    }
+}
+
+static void check(const char *line, const struct tokenizer *t, const struct example_options *options,
+                  const char *tokens, const char *mask)
+{
+    struct err e;
+    char got_tokens[1000] = "", got_mask[1000] = "";
+    if (parse(line, t, options, &e))
+        fail_msg("%s: %s", line, e.message);
+    size_t supervised = 0;
+    for (size_t i = 0; i < ex.count; i++) {
+        got_tokens[i] = token_character(ex.tokens[i]);
+        got_mask[i] = (char)('0' + ex.supervised[i]);
+        supervised += ex.supervised[i];
+    }
+    assert_string_equal(got_tokens, tokens);
+    assert_string_equal(got_mask, mask);
+    assert_int_equal(ex.supervised_count, supervised);
+}
+
+static void check_bad(const char *line, const char *reason)
+{
+    struct err e;
+    assert_int_equal(parse(line, plain, &usual, &e), ERR_DATA);
+    if (!strstr(e.message, reason))
+        fail_msg("\"%s\" says \"%s\", not \"%s\"", line, e.message, reason);
+}
+
+static void test_text(void **state)
+{
+    (void)state;
+    check("{\"text\":\"abc\"}", plain, &usual, "abc$", "0111");
+    check("{\"text\":\"abc\"}", with_bos, &usual, "^abc$", "01111");
+    check(" {\"text\":\"a\", \"id\": 7, \"tags\": [\"x\"], \"big\": 123456789012345678901234567890} ", plain,
+          &usual, "a$", "01");
+    check("{\"text\":\"\"}", with_bos, &usual, "^$", "01");
+    check("{\"text\":\"\\u00e9\"}", plain, &usual, "\xC3\xA9$", "011");
+    check("{\"text\":\"a<|im_end|>b<|eos|>\"}", plain, &usual, "a>b$$", "01111");
+}
+
+static void test_no_doubled_bos(void **state)
+{
+    (void)state;
+    check("{\"text\":\"<|bos|>abc\"}", with_bos, &usual, "^abc$", "01111");
+    check("{\"text\":\"<|bos|>abc\"}", plain, &usual, "^abc$", "01111");
+    check("{\"text\":\"a<|bos|>\"}", with_bos, &usual, "^a^$", "0111");
+    check("{\"text\":\"<|bos|><|bos|>\"}", plain, &usual, "^^$", "011"); /* as it is written */
+    check(
+        "{\"messages\":[{\"role\":\"system\",\"content\":\"s\"},{\"role\":\"assistant\",\"content\":\"a\"}]}",
+        with_bos, &usual, "<system|s>|<assistant|a>|", "0000000000000000000000110");
+}
+
+static void test_completion(void **state)
+{
+    (void)state;
+    check("{\"prompt\":\"ab\",\"completion\":\"cd\"}", plain, &usual, "abcd$", "00111");
+    check("{\"completion\":\"cd\",\"prompt\":\"ab\"}", with_bos, &usual, "abcd$", "00111");
+    check("{\"prompt\":\"\",\"completion\":\"cd\"}", plain, &usual, "cd$", "011");
+    check("{\"prompt\":\"ab\",\"completion\":\"\"}", plain, &usual, "ab$", "001");
+    /* Each is tokenised by itself: no token reaches over the border. */
+    check("{\"prompt\":\"a\\n\",\"completion\":\"hi\\nh\"}", plain, &usual, "a|hi~$", "001111");
+}
+
+/* clang-format off */
+static void test_messages(void **state)
+{
+    (void)state;
+    check("{\"messages\":[{\"role\":\"system\",\"content\":\"s\"},{\"role\":\"user\",\"content\":\"u\"},"
+          "{\"role\":\"assistant\",\"content\":\"ab\",\"name\":\"x\"},{\"role\":\"user\",\"content\":\"v\"},"
+          "{\"role\":\"assistant\",\"content\":\"c\"}]}",
+          plain, &usual,
+          "<system|s>|" "<user|u>|" "<assistant|" "ab>" "|<user|v>|" "<assistant|" "c>" "|",
+          "00000000000" "000000000" "00000000000" "111" "0000000000" "00000000000" "11" "0");
+    /* Without a system message the template puts its own in front. */
+    struct err e;
+    assert_int_equal(parse("{\"messages\":[{\"role\":\"assistant\",\"content\":\"a\"}]}", plain, &usual, &e), ERR_OK);
+    assert_int_equal(ex.count, strlen("<system|" TINY_SYSTEM ">|<assistant|a>|"));
+    assert_int_equal(ex.tokens[8], TINY_SYSTEM[0]);
+    assert_int_equal(ex.supervised_count, 2);
+}
+/* clang-format on */
+
+/* The "h" that begins the content lies in one token with the line end before it, which is the template's. */
+static void test_straddling_token(void **state)
+{
+    (void)state;
+    check("{\"messages\":[{\"role\":\"system\",\"content\":\"\"},{\"role\":\"assistant\",\"content\":"
+          "\"hi\\nh\"}]}",
+          plain, &usual, "<system|>|<assistant~i~>|", "0000000000000000000001110");
+}
+
+static void test_train_on_prompt(void **state)
+{
+    (void)state;
+    const struct example_options all = {.max_length = 1000, .train_on_prompt = true};
+    check("{\"text\":\"abc\"}", plain, &all, "abc$", "0111");
+    check("{\"prompt\":\"ab\",\"completion\":\"cd\"}", plain, &all, "abcd$", "01111");
+    check("{\"messages\":[{\"role\":\"system\",\"content\":\"s\"}]}", plain, &all, "<system|s>|",
+          "01111111111");
+}
+
+static void test_truncation(void **state)
+{
+    (void)state;
+    struct err e;
+    const struct example_options three = {.max_length = 3}, four = {.max_length = 4}, two = {.max_length = 2};
+    check("{\"prompt\":\"ab\",\"completion\":\"c\"}", plain, &four, "abc$", "0011");
+    assert_false(ex.truncated);
+    check("{\"prompt\":\"ab\",\"completion\":\"c\"}", plain, &three, "abc", "001");
+    assert_true(ex.truncated);
+    assert_int_equal(parse("{\"prompt\":\"ab\",\"completion\":\"c\"}", plain, &two, &e), ERR_DATA);
+    assert_non_null(strstr(e.message, "--max-length 2"));
+    check("{\"text\":\"ab\"}", plain, &three, "ab$", "011"); /* nothing of the failure stays behind */
+    assert_false(ex.truncated);
+}
+
+static void test_bad_lines(void **state)
+{
+    (void)state;
+    check_bad("", "JSON");
+    check_bad("{\"text\":\"a\"", "JSON");
+    check_bad("{\"text\":\"a\"} x", "JSON");
+    check_bad("text", "column 4: not valid JSON");
+    check_bad("{\"text\":\"a\",\"text\":\"b\"}", "not valid JSON: duplicate object key");
+    check_bad("{\"text\":\"a\",\"x\":{\"y\":1,\"y\":2}}", "JSON");
+    check_bad("{\"text\":\"a\\u0000b\"}", "JSON");
+    check_bad("{\"text\":\"\\ud800\"}", "JSON");
+    check_bad("{\"text\":\"a\xFF\"}", "byte 11 of the line is not valid UTF-8");
+    check_bad("{\"text\":\"\xED\xA0\x80\"}", "not valid UTF-8");
+    check_bad("[\"text\"]", "one JSON object, this is array");
+    check_bad("\"text\"", "one JSON object");
+    check_bad("null", "one JSON object");
+    check_bad("{}", "wrong fields: has none of");
+    check_bad("{\"Text\":\"a\"}", "wrong fields: has none of");
+    check_bad("{\"text\":7}", "\"text\" must be a string, this is integer");
+    check_bad("{\"text\":null}", "\"text\" must be a string, this is null");
+    check_bad("{\"text\":\"\"}", "no supervised token");
+    check_bad("{\"prompt\":\"a\"}", "has \"prompt\" but no \"completion\"");
+    check_bad("{\"completion\":\"a\"}", "has \"completion\" but no \"prompt\"");
+    check_bad("{\"prompt\":[],\"completion\":\"a\"}", "\"prompt\" must be a string");
+    check_bad("{\"prompt\":\"a\",\"completion\":true}", "\"completion\" must be a string");
+    check_bad("{\"prompt\":\"\",\"completion\":\"\"}", "no supervised token");
+    check_bad("{\"text\":\"a\",\"messages\":[]}", "both \"text\" and \"messages\"");
+    check_bad("{\"text\":\"a\",\"prompt\":\"b\",\"completion\":\"c\"}", "both \"text\" and \"prompt\"");
+    check_bad("{\"prompt\":\"b\",\"completion\":\"c\",\"messages\":[]}", "and \"messages\"");
+}
+
+static void test_bad_messages(void **state)
+{
+    (void)state;
+    check_bad("{\"messages\":[]}", "at least one message");
+    check_bad("{\"messages\":\"a\"}", "must be an array");
+    check_bad("{\"messages\":[7]}", "\"messages\"[0]: must be an object");
+    check_bad("{\"messages\":[{\"content\":\"a\"}]}",
+              "\"messages\"[0]: \"role\" must be a string, this is nothing");
+    check_bad("{\"messages\":[{\"role\":\"user\"}]}", "\"content\" must be a string, this is nothing");
+    check_bad(
+        "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"content\":null}]}",
+        "\"messages\"[1]: \"content\" must be a string, this is null");
+    check_bad("{\"messages\":[{\"role\":\"tool\",\"content\":\"a\"}]}", "unknown role \"tool\"");
+    check_bad("{\"messages\":[{\"role\":\"User\",\"content\":\"a\"}]}", "unknown role \"User\"");
+    check_bad("{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}", "no supervised token");
+}
+
+static void test_what_the_model_lacks(void **state)
+{
+    (void)state;
+    struct err e;
+    struct tokenizer *no_eos = tiny_tokenizer_open(TINY_NO_EOS),
+                     *none = tiny_tokenizer_open(TINY_NO_TEMPLATE),
+                     *unknown = tiny_tokenizer_open(TINY_UNKNOWN_TEMPLATE);
+    const char *messages = "{\"messages\":[{\"role\":\"assistant\",\"content\":\"a\"}]}";
+    assert_int_equal(parse("{\"text\":\"a\"}", no_eos, &usual, &e), ERR_UNSUPPORTED);
+    assert_non_null(strstr(e.message, "eos_token"));
+    assert_int_equal(parse("{\"prompt\":\"a\",\"completion\":\"b\"}", no_eos, &usual, &e), ERR_UNSUPPORTED);
+    assert_int_equal(parse(messages, no_eos, &usual, &e), ERR_OK); /* the template ends the turn */
+    assert_int_equal(parse(messages, none, &usual, &e), ERR_UNSUPPORTED);
+    assert_int_equal(parse(messages, unknown, &usual, &e), ERR_UNSUPPORTED);
+    assert_int_equal(parse("{\"text\":\"a\"}", unknown, &usual, &e), ERR_OK);
+    tokenizer_close(no_eos);
+    tokenizer_close(none);
+    tokenizer_close(unknown);
+}
+
+/* Every proper beginning of a good line is a bad line. */
+static void test_cut_lines(void **state)
+{
+    (void)state;
+    const char *line = "{\"messages\":[{\"role\":\"user\",\"content\":\"\\u00e9\"},{\"role\":\"assistant\","
+                       "\"content\":\"b\"}]}";
+    struct err e;
+    for (size_t length = 0; length < strlen(line); length++)
+        assert_int_equal(example_parse(&ex, &scratch, plain, line, length, &usual, &e), ERR_DATA);
+    assert_int_equal(example_parse(&ex, &scratch, plain, line, strlen(line), &usual, &e), ERR_OK);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_no_doubled_bos),
+        cmocka_unit_test(test_completion),
+        cmocka_unit_test(test_messages),
+        cmocka_unit_test(test_straddling_token),
+        cmocka_unit_test(test_train_on_prompt),
+        cmocka_unit_test(test_truncation),
+        cmocka_unit_test(test_bad_lines),
+        cmocka_unit_test(test_bad_messages),
+        cmocka_unit_test(test_what_the_model_lacks),
+        cmocka_unit_test(test_cut_lines),
+    };
+    return cmocka_run_group_tests(tests, open_tokenizers, close_tokenizers);
+}

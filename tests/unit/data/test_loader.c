@@ -1,0 +1,305 @@
+/* The order of a run: batches, epochs, shuffling, ranks, and going on from a cursor. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <string.h>
+
+#include "data/loader.h"
+#include "temp_file.h"
+#include "tiny_tokenizer.h"
+
+enum { EXAMPLES = 53, BATCH = 8, LIMIT = 64 };
+
+static struct tokenizer *tokenizer;
+static struct temp_folder folder;
+static const char *path;
+static struct dataset data;
+
+/* Example i is i written with 2 to 40 digits, so that tokens tell which it is. */
+static int set_up(void **state)
+{
+    (void)state;
+    struct str text = {0};
+    struct err e;
+    for (int i = 0; i < EXAMPLES; i++)
+        str_appendf(&text, &e, "{\"prompt\":\"\",\"completion\":\"%0*d\"}\n", 2 + i * 17 % 39, i);
+    tokenizer = tiny_tokenizer_open(0);
+    temp_make(&folder);
+    path = temp_write(&folder, "data.jsonl", text.data, text.length);
+    str_release(&text);
+    const struct example_options options = {.max_length = 64};
+    return dataset_open(&data, &path, 1, tokenizer, &options, false, &e);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    dataset_close(&data);
+    tokenizer_close(tokenizer);
+    temp_remove(&folder);
+    return 0;
+}
+
+static struct loader_options usual(void)
+{
+    return (struct loader_options){.batch_size = BATCH, .pack_tokens = LIMIT, .world = 1, .seed = 5};
+}
+
+static void open_loader(struct loader *l, const struct loader_options *options)
+{
+    struct err e;
+    if (loader_open(l, &data, options, &e))
+        fail_msg("%s", e.message);
+}
+
+static void next(struct loader *l)
+{
+    struct err e;
+    assert_int_equal(loader_next(l, &e), ERR_OK);
+}
+
+/* Which example the pack's example `i` is, read from its tokens. */
+static uint64_t example_in_pack(const struct pack *p, size_t i)
+{
+    uint64_t number = 0;
+    for (uint32_t k = p->offsets[i]; k < p->offsets[i + 1] - 1; k++)
+        number = 10 * number + (uint64_t)(p->tokens[k] - '0');
+    assert_int_equal(p->tokens[p->offsets[i + 1] - 1], TINY_EOS);
+    return number;
+}
+
+static void test_epochs_in_file_order(void **state)
+{
+    (void)state;
+    struct loader l;
+    const struct loader_options options = usual();
+    open_loader(&l, &options);
+    assert_int_equal(loader_batches_per_epoch(&l), 7);
+    uint64_t sample = 0;
+    for (int epoch = 0; epoch < 3; epoch++)
+        for (size_t batch = 0; batch < 7; batch++) {
+            next(&l);
+            size_t expected = batch < 6 ? BATCH : EXAMPLES - 6 * BATCH; /* batches do not cross epochs */
+            assert_int_equal(l.batch_examples, expected);
+            assert_int_equal(l.batch_first, sample);
+            uint64_t tokens = 0;
+            for (size_t i = 0; i < l.batch_examples; i++, sample++) {
+                assert_int_equal(l.batch_index[i], sample % EXAMPLES);
+                assert_int_equal(l.lengths[i], data.entries[sample % EXAMPLES].tokens);
+                tokens += l.lengths[i];
+            }
+            assert_int_equal(l.batch_tokens, tokens);
+            assert_int_equal(l.batch_supervised, tokens - l.batch_examples); /* all but each first token */
+            assert_int_equal(l.cursor, sample);
+        }
+    loader_close(&l);
+}
+
+static void test_exact_epochs(void **state)
+{
+    (void)state;
+    struct loader l;
+    struct loader_options options = usual();
+    options.batch_size = EXAMPLES;
+    open_loader(&l, &options);
+    assert_int_equal(loader_batches_per_epoch(&l), 1);
+    for (int epoch = 0; epoch < 2; epoch++) {
+        next(&l);
+        assert_int_equal(l.batch_examples, EXAMPLES);
+    }
+    loader_close(&l);
+
+    options.batch_size = 1000 * EXAMPLES; /* more than there are: an epoch is one batch */
+    open_loader(&l, &options);
+    next(&l);
+    assert_int_equal(l.batch_examples, EXAMPLES);
+    loader_close(&l);
+}
+
+/* Packs hold what the plan says, in the order that it says, with the number of each sample. */
+static void test_packs(void **state)
+{
+    (void)state;
+    struct loader l;
+    struct err e;
+    struct loader_options options = usual();
+    options.shuffle = true;
+    open_loader(&l, &options);
+    assert_true(l.pack.token_capacity <= LIMIT);
+    for (int batch = 0; batch < 20; batch++) {
+        next(&l);
+        unsigned char seen[BATCH] = {0};
+        uint64_t tokens = 0, supervised = 0;
+        for (size_t number = 0; number < l.plan.pack_count; number++) {
+            assert_int_equal(loader_pack(&l, number, &e), ERR_OK);
+            const struct pack *p = &l.pack;
+            assert_true(p->token_count <= LIMIT);
+            for (size_t i = 0; i < p->example_count; i++) {
+                uint64_t at = p->samples[i] - l.batch_first;
+                assert_true(at < l.batch_examples && !seen[at]++);
+                assert_int_equal(example_in_pack(p, i), l.batch_index[at]);
+                assert_int_equal(p->positions[p->offsets[i]], 0);
+                assert_int_equal(p->supervised[p->offsets[i]], 0);
+            }
+            tokens += p->token_count;
+            supervised += p->supervised_count;
+        }
+        for (size_t i = 0; i < l.batch_examples; i++)
+            assert_true(seen[i]);
+        assert_int_equal(tokens, l.batch_tokens);
+        assert_int_equal(supervised, l.batch_supervised);
+    }
+    loader_close(&l);
+}
+
+static void run_epoch(uint64_t order[EXAMPLES], struct loader *l)
+{
+    unsigned char seen[EXAMPLES] = {0};
+    size_t done = 0;
+    while (done < EXAMPLES) {
+        next(l);
+        for (size_t i = 0; i < l->batch_examples; i++) {
+            assert_true(l->batch_index[i] < EXAMPLES && !seen[l->batch_index[i]]++);
+            order[done++] = l->batch_index[i];
+        }
+    }
+}
+
+static void test_shuffle(void **state)
+{
+    (void)state;
+    uint64_t first[EXAMPLES], second[EXAMPLES], again[EXAMPLES], other[EXAMPLES], in_order[EXAMPLES];
+    struct loader l;
+    struct loader_options options = usual();
+    open_loader(&l, &options);
+    run_epoch(in_order, &l);
+    loader_close(&l);
+
+    options.shuffle = true;
+    open_loader(&l, &options);
+    run_epoch(first, &l);
+    run_epoch(second, &l);
+    loader_close(&l);
+    assert_memory_not_equal(first, in_order, sizeof first);
+    assert_memory_not_equal(first, second, sizeof first);
+
+    options.batch_size = 5; /* the order is the epoch's, not the batches' */
+    open_loader(&l, &options);
+    run_epoch(again, &l);
+    loader_close(&l);
+    assert_memory_equal(first, again, sizeof first);
+
+    options.seed++;
+    open_loader(&l, &options);
+    run_epoch(other, &l);
+    loader_close(&l);
+    assert_memory_not_equal(first, other, sizeof first);
+}
+
+/* Every rank plans the same packs; their shares make up the whole. */
+static void test_ranks(void **state)
+{
+    (void)state;
+    for (size_t world = 2; world <= 5; world++) {
+        struct loader one, ranks[5];
+        struct loader_options options = usual();
+        options.shuffle = true;
+        open_loader(&one, &options);
+        options.world = world;
+        for (options.rank = 0; options.rank < world; options.rank++)
+            open_loader(&ranks[options.rank], &options);
+        for (int batch = 0; batch < 15; batch++) {
+            next(&one);
+            size_t at = 0;
+            for (size_t rank = 0; rank < world; rank++) {
+                struct loader *l = &ranks[rank];
+                next(l);
+                assert_int_equal(l->plan.pack_count, one.plan.pack_count);
+                assert_int_equal(l->batch_examples, one.batch_examples);
+                assert_memory_equal(l->batch_index, one.batch_index, one.batch_examples * sizeof(uint64_t));
+                assert_memory_equal(l->plan.order, one.plan.order, one.batch_examples * sizeof(uint32_t));
+                assert_memory_equal(l->plan.first, one.plan.first,
+                                    (one.plan.pack_count + 1) * sizeof(uint32_t));
+                assert_int_equal(l->pack_begin, at);
+                at = l->pack_end;
+            }
+            assert_int_equal(at, one.plan.pack_count);
+            assert_true(one.pack_begin == 0 && one.pack_end == at);
+        }
+        loader_close(&one);
+        for (size_t rank = 0; rank < world; rank++)
+            loader_close(&ranks[rank]);
+    }
+}
+
+/* A loader whose cursor is set goes on as the one that never stopped, on any number of ranks. */
+static void test_resume(void **state)
+{
+    (void)state;
+    struct loader_options options = usual();
+    options.shuffle = true;
+    for (int stop = 0; stop <= 15; stop++) {
+        struct loader whole, resumed;
+        struct err e;
+        open_loader(&whole, &options);
+        for (int i = 0; i < stop; i++)
+            next(&whole);
+        struct loader_options others = options;
+        others.world = 3;
+        others.rank = 1;
+        open_loader(&resumed, &others);
+        resumed.cursor = whole.cursor;
+        for (int i = 0; i < 10; i++) {
+            next(&whole);
+            next(&resumed);
+            assert_int_equal(whole.cursor, resumed.cursor);
+            assert_int_equal(whole.batch_first, resumed.batch_first);
+            assert_int_equal(whole.batch_examples, resumed.batch_examples);
+            assert_memory_equal(whole.batch_index, resumed.batch_index,
+                                whole.batch_examples * sizeof(uint64_t));
+            assert_int_equal(loader_pack(&whole, 0, &e), ERR_OK);
+            assert_int_equal(loader_pack(&resumed, 0, &e), ERR_OK);
+            assert_int_equal(whole.pack.token_count, resumed.pack.token_count);
+            assert_memory_equal(whole.pack.tokens, resumed.pack.tokens,
+                                whole.pack.token_count * sizeof(int32_t));
+            assert_memory_equal(whole.pack.samples, resumed.pack.samples,
+                                whole.pack.example_count * sizeof(uint64_t));
+        }
+        loader_close(&whole);
+        loader_close(&resumed);
+    }
+}
+
+static void test_refused(void **state)
+{
+    (void)state;
+    struct loader l;
+    struct err e;
+    struct loader_options options = usual();
+    options.pack_tokens = 40; /* the longest example has 40 digits and EOS */
+    assert_int_equal(loader_open(&l, &data, &options, &e), ERR_USAGE);
+    assert_non_null(strstr(e.message, "data.jsonl:17: "));
+    assert_non_null(strstr(e.message, "--micro-batch-tokens"));
+    options.pack_tokens = 41;
+    open_loader(&l, &options);
+    loader_close(&l);
+    options.batch_size = 0;
+    assert_int_equal(loader_open(&l, &data, &options, &e), ERR_USAGE);
+    assert_non_null(strstr(e.message, "--batch-size"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_epochs_in_file_order),
+        cmocka_unit_test(test_exact_epochs),
+        cmocka_unit_test(test_packs),
+        cmocka_unit_test(test_shuffle),
+        cmocka_unit_test(test_ranks),
+        cmocka_unit_test(test_resume),
+        cmocka_unit_test(test_refused),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
