@@ -1,0 +1,90 @@
+# Help, versions, mistakes and exit statuses: what a user meets before any work is done.
+. "$SOURCE/tests/support/e2e.sh"
+: "${MPILORA:?is the program}"
+commands="train eval generate export inspect tokenize probe"
+python3 "$SOURCE/tests/support/make_tiny_model.py" "$work/model"
+ranks() { mpirun -n "$1" --bind-to none "${@:2}"; }
+
+# Help, without a launcher and under one: once, on stdout, with status 0.
+check 0 "$MPILORA" --help
+silent err
+for command in $commands; do says out "^ +$command +[A-Z]"; done
+check 0 "$MPILORA" help train
+for command in $commands; do
+    check 0 "$MPILORA" "$command" --help
+    silent err
+    says out "usage: mpilora $command"
+done
+check 0 "$MPILORA" train --model x --help --nonsense
+says out '\-\-learning-rate X'
+check 0 ranks 3 "$MPILORA" eval --help
+[ "$(grep -c usage: "$work/out")" = 1 ] || fail "help was printed once a rank"
+
+check 0 "$MPILORA" --version
+silent err
+says out '^mpilora [0-9]+\.[0-9]+\.[0-9]+$'
+for line in '^MPI: .*[0-9]' '^HDF5: 1\.' '^BLAS: OpenBLAS .* OpenMP ' '^ISA: (portable|avx2|avx512) \('; do says out "$line"; done
+
+# Mistakes: status 2, one line on stderr that names the mistake, and the nearest name.
+mistake() { # mistake REGEX ARGUMENT...
+    local pattern=$1
+    shift
+    check 2 "$MPILORA" "$@"
+    silent out
+    says err "^mpilora: .*$pattern"
+    [ "$(wc -l <"$work/err")" = 1 ] || fail "more than one line on stderr"
+}
+check 2 "$MPILORA"
+says err 'usage:'
+mistake 'did you mean train' trian
+mistake "unknown command 'frobnicate'" frobnicate
+mistake '--learning-rate' train --learning-rat 1
+mistake 'did you mean --model' eval --modle x
+mistake 'lora-rank' train --model m --data d --output o --lora-rank 0
+mistake 'lora-rank' train --model m --data d --output o --lora-rank many
+mistake 'lr-schedule' train --model m --data d --output o --lr-schedule cosin
+mistake 'learning-rate' train --model m --data d --output o --learning-rate -1
+mistake '--model' eval --data d
+mistake 'PATH' inspect
+mistake 'only one' tokenize --model "$work/model" --text a --decode 1
+mistake 'only one' tokenize --model "$work/model"
+mistake 'token id' tokenize --model "$work/model" --decode '1 two'
+mistake '' train --model m --data d --output o extra
+
+# Configuration files: unknown keys with file, line and nearest name; the command line wins.
+printf 'model: m\nlearning-rat: 1e-3\n' >"$work/bad.yaml"
+mistake "$work/bad.yaml:2.*learning-rate" train --config "$work/bad.yaml" --data d --output o
+mistake 'absent.yaml' train --config "$work/absent.yaml" --data d --output o
+printf 'model: %s\nmax_new_tokens: 3\n' "$work/nowhere" >"$work/good.yaml"
+check 0 "$MPILORA" generate --config "$work/good.yaml" --model "$work/model" --prompt on
+
+# Failures: status 1, with the name of the very file.
+check 1 "$MPILORA" eval --model "$work/nowhere" --data d
+says err "^mpilora: .*$work/nowhere"
+check 1 "$MPILORA" inspect "$work/nowhere"
+says err "$work/nowhere"
+check 1 "$MPILORA" generate --model "$SOURCE" --prompt a
+says err "^mpilora: .*$SOURCE"
+check 1 "$MPILORA" tokenize --model "$work/model" --file "$work/nowhere"
+says err "$work/nowhere"
+check 1 "$MPILORA" tokenize --model "$work/model" --decode 100000
+check 1 bash -c '"$0" --help >/dev/full' "$MPILORA"
+says err 'No space left'
+check 1 bash -c '"$0" tokenize --model "$1" --text on >/dev/full' "$MPILORA" "$work/model"
+says err 'No space left'
+
+# Under mpirun an error is printed once, whatever the number of ranks, and its status comes through.
+once() { # once STATUS REGEX ARGUMENT...
+    local expected=$1 pattern=$2
+    shift 2
+    check "$expected" ranks 3 "$MPILORA" "$@"
+    says err "^mpilora: .*$pattern"
+    [ "$(grep -c '^mpilora: ' "$work/err")" = 1 ] || fail "an error was printed once a rank"
+}
+once 1 "$work/nowhere" eval --model "$work/nowhere" --data d
+once 2 'did you mean --model' eval --modle x
+once 2 'did you mean train' trian
+once 1 "$work/nowhere" inspect "$work/nowhere"
+check 0 ranks 3 "$MPILORA" tokenize --model "$work/model" --text on
+[ "$(wc -l <"$work/out")" = 1 ] || fail "a result was printed once a rank"
+passed

@@ -1,0 +1,142 @@
+# Every command on a tiny model: what it prints, what it writes, and that the parts fit each other.
+. "$SOURCE/tests/support/e2e.sh"
+: "${MPILORA:?is the program}"
+ranks() { mpirun -n "$1" --bind-to none "${@:2}"; }
+model=$work/model
+python3 "$SOURCE/tests/support/make_tiny_model.py" "$model"
+python3 - "$work" <<'PYTHON'
+import json, sys
+with open(sys.argv[1] + "/train.jsonl", "w") as f:
+    for i in range(24):
+        print(json.dumps({"prompt": f"on {i % 6}", "completion": f" the {i % 6}"}), file=f)
+with open(sys.argv[1] + "/mixed.jsonl", "w") as f:
+    print(json.dumps({"text": "in the én"}), file=f)
+    print(json.dumps({"prompt": "an", "completion": " the"}), file=f)
+    print(file=f)
+    print(json.dumps({"messages": [{"role": "user", "content": "on"}, {"role": "assistant", "content": "the"}]}), file=f)
+    print('{"text": 1}', file=f)
+PYTHON
+
+# tokenize: a line ends at LF alone, an empty line has no ids, and ids turn back into the same text.
+check 0 "$MPILORA" tokenize --model "$model" --text 'on the énd<|im_end|>'
+[ "$(cat "$work/out")" = "263 264 223 130 105 80 70 2" ] || fail "ids: $(cat "$work/out")"
+check 0 "$MPILORA" tokenize --model "$model" --text 'on the én' --json
+ids=$(cat "$work/out")
+check 0 "$MPILORA" tokenize --model "$model" --decode "$ids" --json
+holds 'v == "on the én"'
+check 0 "$MPILORA" tokenize --model "$model" --decode '263, 264'
+[ "$(cat "$work/out")" = "on the" ] || fail "decoded: $(cat "$work/out")"
+printf 'on\r\n\nthe' >"$work/lines"
+check 0 "$MPILORA" tokenize --model "$model" --file "$work/lines" --json
+[ "$(wc -l <"$work/out")" = 3 ] || fail "three texts gave $(wc -l <"$work/out") lines"
+sed -n 2p "$work/out" | grep -qx '\[\]' || fail "an empty line has ids"
+check 0 "$MPILORA" tokenize --model "$model" --decode "$(sed -n 1p "$work/out")" --json
+holds 'v == "on\r"'
+printf 'on\n\377\n' >"$work/lines"
+check 1 "$MPILORA" tokenize --model "$model" --file "$work/lines"
+says err "$work/lines:2"
+
+# inspect: a model and data, before anything is trained.
+check 0 "$MPILORA" inspect "$model" --json
+holds 'v["kind"] == "model" and v["format"] == "huggingface" and v["architecture"] == "llama"'
+holds 'v["layers"] == 2 and v["hidden_size"] == 32 and v["tied_embeddings"] is True'
+holds 'v["tokenizer"]["eos"] == "<|im_end|>" and v["tokenizer"]["chat_template"] == "known"'
+check 0 "$MPILORA" inspect "$model"
+says out '^layers: 2$'
+check 0 "$MPILORA" inspect "$work/mixed.jsonl" --json
+holds 'v["kind"] == "data" and v["examples"] == 3 and v["bad_lines"] == 1'
+holds 'v["forms"] == {"text": 1, "completion": 1, "messages": 1}'
+holds '"mixed.jsonl:5" in v["first_bad_line"]'
+check 1 "$MPILORA" inspect "$MPILORA"
+check 1 "$MPILORA" inspect "$work"
+
+# train, and what it leaves behind.
+train="--model $model --data $work/train.jsonl --max-steps 12 --batch-size 6 --learning-rate 0.02 --lora-rank 4 --save-every 5"
+# shellcheck disable=SC2086
+check 0 ranks 2 "$MPILORA" train $train --output "$work/run"
+for file in config.yaml metrics.jsonl adapter/adapter_config.json adapter/adapter_model.safetensors checkpoints/latest \
+    checkpoints/step-00000012.h5; do
+    [ -e "$work/run/$file" ] || fail "the run has no $file"
+done
+python3 - "$work/run/metrics.jsonl" <<'PYTHON' || fail "metrics.jsonl"
+import json, sys
+rows = [json.loads(line) for line in open(sys.argv[1])]
+keys = {"step", "epoch", "loss", "learning_rate", "grad_norm", "tokens", "supervised_tokens", "tokens_per_second", "seconds"}
+assert [r["step"] for r in rows] == list(range(1, 13)), rows
+assert all(keys <= r.keys() for r in rows), keys - rows[0].keys()
+assert rows[-1]["loss"] < rows[0]["loss"], "nothing was learnt"
+PYTHON
+check 0 h5dump -n "$work/run/checkpoints/step-00000012.h5"
+says out '/adapter/model.layers.1.mlp.down_proj/lora_B$'
+says out '/optimizer/model.layers.0.self_attn.q_proj/lora_A_m$'
+
+# inspect: what was trained.
+check 0 "$MPILORA" inspect "$work/run" --json
+holds 'v["kind"] == "run" and v["checkpoints"] == [5, 10, 12] and v["finished"] and v["step"] == 12'
+holds 'v["last_metrics"]["step"] == 12 and v["exported_adapter"]'
+check 0 "$MPILORA" inspect "$work/run/checkpoints/step-00000010.h5" --json
+holds 'v["kind"] == "checkpoint" and v["step"] == 10 and v["cursor"] == 60 and not v["finished"]'
+holds 'v["modules"] == 14 and v["lora_rank"] == 4 and v["config"]["learning-rate"] == 0.02'
+check 0 "$MPILORA" inspect "$work/run/adapter" --json
+holds 'v["kind"] == "adapter" and v["modules"] == 14 and v["lora_rank"] == 4'
+
+# export of the last checkpoint is the adapter that training wrote.
+check 0 "$MPILORA" export --model "$model" --checkpoint "$work/run/checkpoints/step-00000012.h5" --format peft --output "$work/adapter"
+cmp "$work/adapter/adapter_model.safetensors" "$work/run/adapter/adapter_model.safetensors" || fail "the export differs"
+check 0 "$MPILORA" export --model "$model" --checkpoint "$work/run" --output "$work/named" --base-name owner/name
+holds 'v["base_model_name_or_path"] == "owner/name"' "$work/named/adapter_config.json"
+
+# eval: the base, and the adapter from each of its three forms; the same on 1 and on 3 ranks.
+check 0 "$MPILORA" eval --model "$model" --data "$work/train.jsonl" --json
+holds 'set(v) == {"loss", "perplexity", "token_accuracy", "exact_match", "supervised_tokens", "examples"}'
+holds 'v["examples"] == 24 and v["exact_match"] < 0.5'
+cp "$work/out" "$work/base.json"
+for adapter in "$work/run" "$work/run/checkpoints/latest" "$work/adapter"; do
+    check 0 "$MPILORA" eval --model "$model" --adapter "$adapter" --data "$work/train.jsonl" --json
+    holds "v['loss'] < json.load(open('$work/base.json'))['loss']"
+    [ ! -e "$work/eval.json" ] || cmp "$work/out" "$work/eval.json" || fail "$adapter: another result"
+    cp "$work/out" "$work/eval.json"
+done
+check 0 ranks 3 "$MPILORA" eval --model "$model" --adapter "$work/run" --data "$work/train.jsonl" --json --threads 1
+holds "abs(v['loss'] - json.load(open('$work/eval.json'))['loss']) < 1e-6 and v['examples'] == 24"
+check 1 "$MPILORA" eval --model "$model" --data "$work/mixed.jsonl"
+says err 'mixed.jsonl:5'
+check 0 "$MPILORA" eval --model "$model" --data "$work/mixed.jsonl" --skip-bad-lines
+says out '^examples: 3$'
+
+# generate: greedy is repeatable, a seed is too, every output is UTF-8; the prompt does not come back.
+for way in "" "--chat" "--temperature 1 --seed 3" "--adapter $work/run"; do
+    # shellcheck disable=SC2086
+    check 0 "$MPILORA" generate --model "$model" --prompt "on the" --max-new-tokens 12 $way
+    cp "$work/out" "$work/first"
+    # shellcheck disable=SC2086
+    check 0 "$MPILORA" generate --model "$model" --prompt "on the" --max-new-tokens 12 $way
+    cmp "$work/out" "$work/first" || fail "generate $way: not the same twice"
+    iconv -f utf-8 -t utf-8 "$work/out" >/dev/null || fail "generate $way: not UTF-8"
+done
+check 0 "$MPILORA" generate --model "$model" --prompt "on 1" --adapter "$work/run" --max-new-tokens 8
+! grep -q 'on 1' "$work/out" || fail "the prompt was printed"
+
+# probe: names, shapes and sums; the adapter is the one given; a base of another content is refused.
+check 0 "$MPILORA" probe --model "$model" --data "$work/mixed.jsonl" --skip-bad-lines --adapter "$work/run" --output "$work/p.h5"
+check 0 h5dump -H "$work/p.h5"
+says out 'ATTRIBUTE "loss"'
+says out 'ATTRIBUTE "supervised_tokens"'
+check 0 h5dump -n "$work/p.h5"
+for i in 0 1 2; do for name in tokens supervised logits; do says out "/examples/$i/$name\$"; done; done
+for part in adapter grad; do says out "/$part/model.layers.0.self_attn.q_proj/lora_A\$"; done
+check 0 h5dump -d /adapter/model.layers.0.self_attn.q_proj/lora_B -y -w 1 "$work/p.h5"
+grep -v 'DATASET\|HDF5' "$work/out" >"$work/probe"
+check 0 h5dump -d /adapter/model.layers.0.self_attn.q_proj/lora_B -y -w 1 "$work/run/checkpoints/step-00000012.h5"
+sed -n '/DATA {/,/}/p' "$work/probe" >"$work/values"
+sed -n '/DATA {/,/}/p' "$work/out" | cmp - "$work/values" || fail "the probe's adapter is not the checkpoint's"
+check 0 h5dump -d /examples/1/tokens -y -w 400 "$work/p.h5"
+says out '^ +[0-9].*, 2$'
+check 0 ranks 2 "$MPILORA" probe --model "$model" --data "$work/train.jsonl" --lora-rank 2 --target-modules q_proj --seed 5 --output "$work/two.h5" --threads 1
+check 0 "$MPILORA" probe --model "$model" --data "$work/train.jsonl" --lora-rank 2 --target-modules q_proj --seed 5 --output "$work/one.h5" --threads 1
+check 0 h5diff "$work/one.h5" "$work/two.h5"
+python3 "$SOURCE/tests/support/make_tiny_model.py" "$work/other" 2
+check 1 "$MPILORA" eval --model "$work/other" --adapter "$work/run" --data "$work/train.jsonl"
+says err 'allow-base-mismatch'
+check 0 "$MPILORA" eval --model "$work/other" --adapter "$work/run" --data "$work/train.jsonl" --allow-base-mismatch
+passed
