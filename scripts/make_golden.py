@@ -1,0 +1,291 @@
+#!/usr/bin/env python3
+"""Makes the golden models of tests/golden/tiny_*: what torch, transformers and PEFT compute, for the unit tests of the model.
+
+Each folder holds a tiny random model as it lies on disk (a Hugging Face folder, or a GGUF file) and golden.safetensors:
+
+    tokens.<i>, supervised.<i>      the examples (f32, so that one element type serves the file)
+    logits.<i>                      [T, V] with the adapter, each example run by itself
+    loss                            sum of the cross-entropy over supervised tokens / their number
+    alpha                           scaling of a module is alpha / rank
+    adapter.<path>.lora_A, .lora_B  values, B not zero
+    grad.<path>.lora_A, .lora_B     gradient of loss
+    curve                           losses of 20 steps: torch AdamW, lr 1e-3, gradient norm clipped to 1
+
+With --smollm2 FILE.gguf it makes tests/golden/smollm2.safetensors instead: transformers' load of that file, dequantised
+to f32: prompt.<i> (ids), ids.<i>, positions.<i>, logits.<i> [positions, ids] and greedy.<i> (32 tokens).
+
+Run in an environment with torch, transformers, peft, safetensors and gguf; the files in the repository come from
+torch 2.13.0, transformers 5.23.0, peft 0.21.2, safetensors 0.8.0, gguf 0.19.0. Everything is drawn from fixed seeds.
+"""
+import argparse
+import json
+import pathlib
+
+import gguf
+import numpy as np
+import torch
+from gguf import GGMLQuantizationType as Type
+from peft import LoraConfig, get_peft_model
+from safetensors.torch import save_file
+from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig
+
+STEPS = 20
+SHAPE = dict(hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+             vocab_size=64, max_position_embeddings=64, rms_norm_eps=1e-5, bos_token_id=0, eos_token_id=1)
+LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+              original_max_position_embeddings=16)
+ALL = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+
+def draw_weights(model, seed):
+    """Weights large enough that every part of the model matters."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, p in sorted(model.named_parameters()):
+            noise = torch.randn(p.shape, generator=generator)
+            if "norm" in name:
+                p.copy_(1 + 0.2 * noise)
+            elif p.dim() == 1:
+                p.copy_(0.3 * noise)
+            else:
+                p.copy_(noise * (1.0 if "embed" in name else 0.8 / p.shape[1] ** 0.5))
+
+
+def make_examples(vocab, seed):
+    """Two examples of different length; the second half of each is supervised, and a few tokens more."""
+    generator = torch.Generator().manual_seed(seed)
+    examples = []
+    for length in (13, 7):
+        tokens = torch.randint(0, vocab, (length,), generator=generator)
+        supervised = torch.zeros(length, dtype=torch.bool)
+        supervised[length // 2:] = True
+        supervised[2] = True
+        examples.append((tokens, supervised))
+    return examples
+
+
+def loss_of(model, examples):
+    total, count = 0.0, 0
+    for tokens, supervised in examples:
+        logits = model(input_ids=tokens[None]).logits[0].float()
+        predicted, wanted = logits[:-1][supervised[1:]], tokens[1:][supervised[1:]]
+        total = total + torch.nn.functional.cross_entropy(predicted, wanted, reduction="sum")
+        count += len(wanted)
+    return total / count
+
+
+def adapter_parameters(model):
+    """(path, "lora_A" or "lora_B", parameter) of every adapted module."""
+    for name, p in model.named_parameters():
+        for matrix in ("lora_A", "lora_B"):
+            if f".{matrix}." in name:
+                yield name.removeprefix("base_model.model.").split(f".{matrix}.")[0], matrix, p
+
+
+def write_golden(folder, base, seed, lora):
+    """`base` is the f32 model as transformers has it."""
+    model = get_peft_model(base, LoraConfig(task_type="CAUSAL_LM", **lora)).train()
+    generator = torch.Generator().manual_seed(seed + 1)
+    out = {"alpha": torch.tensor([float(lora["lora_alpha"])])}
+    parameters = list(adapter_parameters(model))
+    with torch.no_grad():
+        for path, matrix, p in parameters:
+            p.copy_(torch.randn(p.shape, generator=generator) * (1 if matrix == "lora_A" else 0.3) / p.shape[1] ** 0.5)
+            out[f"adapter.{path}.{matrix}"] = p.detach().clone()
+    examples = make_examples(base.config.vocab_size, seed + 2)
+    for i, (tokens, supervised) in enumerate(examples):
+        out[f"tokens.{i}"] = tokens.float()
+        out[f"supervised.{i}"] = supervised.float()
+        with torch.no_grad():
+            out[f"logits.{i}"] = model(input_ids=tokens[None]).logits[0].float().clone()
+    loss = loss_of(model, examples)
+    loss.backward()
+    out["loss"] = loss.detach().reshape(1)
+    for path, matrix, p in parameters:
+        out[f"grad.{path}.{matrix}"] = p.grad.clone()
+
+    optimizer = torch.optim.AdamW([p for _, _, p in parameters], lr=1e-3)
+    curve = []
+    for _ in range(STEPS):
+        optimizer.zero_grad()
+        loss = loss_of(model, examples)
+        curve.append(loss.item())
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_([p for _, _, p in parameters], 1.0)
+        optimizer.step()
+    out["curve"] = torch.tensor(curve)
+    save_file({name: value.contiguous() for name, value in out.items()}, folder / "golden.safetensors")
+    print(f"{folder.name}: loss {curve[0]:.6f} to {curve[-1]:.6f}")
+
+
+def edit_config(folder, change):
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    change(config)
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+
+
+def make_folder(root, name, seed, config, dtype, lora, shard_size="1GB", change=None):
+    folder = root / f"tiny_{name}"
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.iterdir():
+        old.unlink()
+    model = AutoModelForCausalLM.from_config(config).to(torch.float32)
+    draw_weights(model, seed)
+    model.to(dtype).save_pretrained(folder, max_shard_size=shard_size)
+    (folder / "generation_config.json").unlink(missing_ok=True)
+    if change:
+        edit_config(folder, change)
+    write_golden(folder, AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32), seed, lora)
+
+
+def to_v4(config):
+    """The key names of transformers 4."""
+    rope = config.pop("rope_parameters")
+    config["rope_theta"] = rope.pop("rope_theta")
+    config["rope_scaling"] = rope
+    config["torch_dtype"] = config.pop("dtype")
+
+
+def permute(weight, heads):
+    """The row order of q and k in GGUF: the two halves of each head interleaved."""
+    half = weight.shape[0] // heads // 2
+    return weight.reshape(heads, 2, half, *weight.shape[1:]).swapaxes(1, 2).reshape(weight.shape)
+
+
+def unpermute(weight, heads):
+    half = weight.shape[0] // heads // 2
+    return weight.reshape(heads, half, 2, *weight.shape[1:]).swapaxes(1, 2).reshape(weight.shape)
+
+
+GGUF_NAMES = {"self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
+              "self_attn.o_proj": "attn_output", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
+              "mlp.down_proj": "ffn_down", "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm"}
+GGUF_TYPES = {"attn_q.weight": Type.Q8_0, "attn_k.weight": Type.Q5_1, "attn_v.weight": Type.F16,
+              "attn_output.weight": Type.Q4_0, "ffn_gate.weight": Type.Q4_1, "ffn_up.weight": Type.Q5_0,
+              "ffn_down.weight": Type.BF16, "token_embd.weight": Type.Q8_0}
+
+
+def gguf_name(name):
+    outside = {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight",
+               "lm_head.weight": "output.weight"}
+    if name in outside:
+        return outside[name]
+    layer, rest = name.removeprefix("model.layers.").split(".", 1)
+    module, kind = rest.rsplit(".", 1)
+    return f"blk.{layer}.{GGUF_NAMES[module]}.{kind}"
+
+
+def make_gguf(root, name, seed, config, lora):
+    folder = root / f"tiny_{name}"
+    folder.mkdir(parents=True, exist_ok=True)
+    model = AutoModelForCausalLM.from_config(config).to(torch.float32)
+    draw_weights(model, seed)
+    writer = gguf.GGUFWriter(folder / "model.gguf", "llama")
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    writer.add_rope_dimension_count(config.head_dim)
+    writer.add_vocab_size(config.vocab_size)
+    # GGUF has llama3's scaling as a divisor of each frequency.
+    rotary = model.model.rotary_emb
+    plain = rotary.compute_default_rope_parameters(config)[0]
+    writer.add_tensor("rope_freqs.weight", (plain / rotary.inv_freq).numpy())
+    state = model.state_dict()
+    for key, value in state.items():
+        if config.tie_word_embeddings and key == "lm_head.weight":
+            continue
+        heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}.get(key.split(".")[-2])
+        data = permute(value.numpy(), heads) if heads else value.numpy()
+        target = gguf_name(key)
+        kind = GGUF_TYPES.get(target.split(".", 2)[-1] if target.startswith("blk.") else target, Type.F32)
+        packed = gguf.quants.quantize(np.ascontiguousarray(data), kind)
+        writer.add_tensor(target, packed, raw_dtype=kind)
+        exact = gguf.quants.dequantize(packed, kind).reshape(data.shape)
+        state[key] = torch.from_numpy(np.ascontiguousarray(unpermute(exact, heads) if heads else exact)).float()
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    model.load_state_dict(state)
+    model.tie_weights()
+    write_golden(folder, model, seed, lora)
+
+
+def make_tiny(root):
+    everything = dict(r=3, lora_alpha=6, target_modules=ALL)
+    make_folder(root, "gqa", 10, LlamaConfig(**SHAPE), torch.float32,
+                dict(r=4, lora_alpha=8, target_modules=ALL + ["lm_head"]))
+    make_folder(root, "tied", 20, LlamaConfig(**SHAPE | dict(tie_word_embeddings=True, num_key_value_heads=4)),
+                torch.bfloat16, everything)
+    make_folder(root, "bias", 30, LlamaConfig(**SHAPE | dict(attention_bias=True, mlp_bias=True)), torch.float16,
+                everything)
+    make_folder(root, "llama3", 40, LlamaConfig(**SHAPE, rope_parameters=dict(LLAMA3, rope_theta=1000.0)),
+                torch.bfloat16, dict(r=3, lora_alpha=6, target_modules=["q_proj", "v_proj", "down_proj"]), change=to_v4)
+    make_folder(root, "sharded", 50,
+                LlamaConfig(**SHAPE | dict(head_dim=8, num_hidden_layers=3),
+                            rope_parameters=dict(rope_type="linear", factor=4.0, rope_theta=500.0)),
+                torch.bfloat16, dict(everything, rank_pattern={"q_proj": 5, "down_proj": 1}, layers_to_transform=[1, 2]),
+                shard_size="9KB")
+    make_folder(root, "mistral", 60, MistralConfig(**SHAPE, sliding_window=None), torch.bfloat16,
+                dict(r=3, lora_alpha=6, target_modules=["k_proj", "o_proj", "gate_proj", "up_proj"]))
+    make_gguf(root, "gguf", 70,
+              LlamaConfig(**SHAPE | dict(hidden_size=32, intermediate_size=32, attention_bias=True,
+                                         tie_word_embeddings=True),
+                          rope_parameters=dict(LLAMA3, rope_theta=1000.0)), everything)
+
+
+PROMPTS = [
+    "The capital of France is",
+    "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
+    "<|im_start|>user\nName three colours.<|im_end|>\n<|im_start|>assistant\n",
+    "def fibonacci(n):\n    ",
+    "Once upon a time there was a small cluster of computers that",
+    "La gravitation est",
+]
+
+
+def make_smollm2(root, path):
+    from transformers import AutoTokenizer
+
+    path = pathlib.Path(path)
+    tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+    model = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32).eval()
+    out = {}
+    for i, prompt in enumerate(PROMPTS):
+        ids = tokenizer(prompt, return_tensors="pt", add_special_tokens=False).input_ids
+        with torch.no_grad():
+            logits = model(input_ids=ids).logits[0].float()
+            tokens = ids
+            for _ in range(32):
+                tokens = torch.cat([tokens, model(input_ids=tokens).logits[:, -1].argmax(-1, keepdim=True)], 1)
+        positions = torch.unique(torch.linspace(0, ids.shape[1] - 1, 5).long())
+        shown = torch.unique(torch.cat([torch.arange(0, logits.shape[1], 1009), logits[-1].topk(16).indices]))
+        out |= {f"prompt.{i}": ids[0].float(), f"positions.{i}": positions.float(), f"ids.{i}": shown.float(),
+                f"logits.{i}": logits[positions][:, shown].contiguous(),
+                f"greedy.{i}": tokens[0, ids.shape[1]:].float()}
+        print(repr(tokenizer.decode(tokens[0])))
+    save_file(out, root / "smollm2.safetensors")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=pathlib.Path, help="folder to write to",
+                        default=pathlib.Path(__file__).resolve().parent.parent / "tests" / "golden")
+    parser.add_argument("--smollm2", metavar="FILE.gguf", help="make the golden numbers of this model instead")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    if options.smollm2:
+        make_smollm2(options.output, options.smollm2)
+    else:
+        make_tiny(options.output)
+
+
+if __name__ == "__main__":
+    main()

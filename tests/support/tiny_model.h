@@ -1,0 +1,216 @@
+/*
+ * The tiny models of tests/golden with what torch, transformers and PEFT compute for them
+ * (scripts/make_golden.py).
+ */
+#ifndef MPILORA_TESTS_TINY_MODEL_H
+#define MPILORA_TESTS_TINY_MODEL_H
+
+#include <stdlib.h>
+
+#include "math/gemm.h"
+#include "model/model.h"
+#include "numbers.h"
+#include "unit.h"
+
+#define TINY_TOKENS 400
+
+struct tiny {
+    struct store base, golden;
+    struct model model;
+    struct lora lora;
+    /* The examples of the golden file, or what a test puts there */
+    int32_t tokens[TINY_TOKENS], positions[TINY_TOKENS];
+    uint8_t supervised[TINY_TOKENS];
+    uint32_t offsets[TINY_TOKENS + 1];
+    uint64_t samples[TINY_TOKENS];
+    struct model_input in;
+};
+
+static const char *const tiny_names[] = {"tiny_gqa",     "tiny_tied",    "tiny_bias", "tiny_llama3",
+                                         "tiny_sharded", "tiny_mistral", "tiny_gguf"};
+#define TINY_COUNT (sizeof tiny_names / sizeof tiny_names[0])
+
+static inline const char *tiny_path(const char *name, const char *file)
+{
+    static char paths[2][512];
+    static unsigned next;
+    char *path = paths[next++ % 2];
+    const char *golden = getenv("GOLDEN");
+    if (!golden)
+        fail_msg("the environment variable GOLDEN names the folder tests/golden");
+    snprintf(path, sizeof paths[0], "%s/%s%s%s", golden, name, file[0] ? "/" : "", file);
+    return path;
+}
+
+/* What store_open() takes for a model of tests/golden. */
+static inline const char *tiny_base(const char *name)
+{
+    return tiny_path(name, strcmp(name, "tiny_gguf") == 0 ? "model.gguf" : "");
+}
+
+/* A tensor of the golden file (all are f32), aligned; the caller frees it. */
+static inline float *tiny_golden(const struct tiny *t, const char *name, size_t *count)
+{
+    const struct store_tensor *tensor = store_find(&t->golden, name);
+    if (!tensor)
+        fail_msg("no golden tensor %s", name);
+    float *x = malloc(tensor->bytes + 1);
+    assert_non_null(x);
+    memcpy(x, tensor->data, tensor->bytes);
+    if (count)
+        *count = tensor->elements;
+    return x;
+}
+
+/* Lays an example behind the others. */
+static inline void tiny_add(struct tiny *t, const int32_t *tokens, const uint8_t *supervised, size_t count,
+                            uint64_t sample)
+{
+    size_t first = t->in.n;
+    assert_true(first + count <= TINY_TOKENS);
+    for (size_t i = 0; i < count; i++) {
+        t->tokens[first + i] = tokens[i];
+        t->positions[first + i] = (int32_t)i;
+        t->supervised[first + i] = supervised[i];
+    }
+    t->samples[t->in.examples++] = sample;
+    t->in.n += count;
+    t->offsets[t->in.examples] = (uint32_t)t->in.n;
+}
+
+static inline void tiny_clear(struct tiny *t)
+{
+    t->in = (struct model_input){t->tokens, t->positions, t->supervised, t->offsets, t->samples, 0, 0};
+}
+
+/* Example i of the golden file. */
+static inline void tiny_add_golden(struct tiny *t, int i)
+{
+    char name[32];
+    size_t count;
+    int32_t ids[TINY_TOKENS];
+    uint8_t marks[TINY_TOKENS];
+    snprintf(name, sizeof name, "tokens.%d", i);
+    float *tokens = tiny_golden(t, name, &count);
+    snprintf(name, sizeof name, "supervised.%d", i);
+    float *supervised = tiny_golden(t, name, NULL);
+    for (size_t k = 0; k < count; k++) {
+        ids[k] = (int32_t)tokens[k];
+        marks[k] = supervised[k] != 0;
+    }
+    tiny_add(t, ids, marks, count, (uint64_t)i);
+    free(tokens);
+    free(supervised);
+}
+
+/* A pseudo-random example with every token but the first supervised. */
+static inline void tiny_add_random(struct tiny *t, size_t count, uint64_t sample)
+{
+    int32_t ids[TINY_TOKENS];
+    uint8_t marks[TINY_TOKENS];
+    struct rng_key key = rng_key_make(99, RNG_SAMPLE, sample);
+    for (size_t i = 0; i < count; i++) {
+        ids[i] = (int32_t)(rng_word(key, i) % t->model.arch.vocab);
+        marks[i] = i > 0;
+    }
+    tiny_add(t, ids, marks, count, sample);
+}
+
+static inline void tiny_plan(struct tiny *t)
+{
+    struct err e;
+    const struct model_plan plan = {
+        .tokens = TINY_TOKENS, .examples = 16, .longest = TINY_TOKENS, .threads = 2, .train = true};
+    assert_ok(model_plan_memory(&t->model, &plan, &e), &e);
+}
+
+/* The adapter of the golden file. */
+static inline void tiny_make_lora(struct tiny *t)
+{
+    struct err e;
+    struct lora_given given[64];
+    char paths[64][ARCH_PATH_SIZE];
+    size_t count = 0;
+    float *alpha = tiny_golden(t, "alpha", NULL);
+    for (size_t i = 0; i < t->golden.tensor_count; i++) {
+        const struct store_tensor *tensor = &t->golden.tensors[i];
+        size_t length = strlen(tensor->name);
+        if (strncmp(tensor->name, "adapter.", 8) != 0 || strcmp(tensor->name + length - 7, ".lora_A") != 0)
+            continue;
+        snprintf(paths[count], sizeof paths[count], "%.*s", (int)(length - 15), tensor->name + 8);
+        given[count] = (struct lora_given){paths[count], tensor->shape[0], *alpha / (double)tensor->shape[0]};
+        count++;
+    }
+    free(alpha);
+    assert_ok(lora_create_given(&t->lora, &t->model.arch, given, count, &e), &e);
+    assert_ok(lora_train_buffers(&t->lora, &e), &e);
+    for (size_t i = 0; i < t->lora.count; i++) {
+        const struct lora_module *m = &t->lora.modules[i];
+        for (int matrix = 0; matrix < 2; matrix++) {
+            char name[128];
+            size_t elements;
+            snprintf(name, sizeof name, "adapter.%s.lora_%c", m->path, "AB"[matrix]);
+            float *values = tiny_golden(t, name, &elements);
+            assert_int_equal(elements, m->rank * (matrix ? m->out : m->in));
+            memcpy(t->lora.params + (matrix ? m->b : m->a), values, elements * sizeof *values);
+            free(values);
+        }
+    }
+    t->model.lora = &t->lora;
+}
+
+/* Opens a model of tests/golden with its adapter, room for TINY_TOKENS tokens, and both examples packed. */
+static inline void tiny_open(struct tiny *t, const char *name)
+{
+    struct err e;
+    memset(t, 0, sizeof *t);
+    assert_ok(store_open(&t->base, tiny_base(name), &e), &e);
+    assert_ok(store_open_safetensors(&t->golden, tiny_path(name, "golden.safetensors"), &e), &e);
+    assert_ok(model_load(&t->model, &t->base, &e), &e);
+    gemm_set_threads(2);
+    tiny_make_lora(t);
+    tiny_plan(t);
+    tiny_clear(t);
+    tiny_add_golden(t, 0);
+    tiny_add_golden(t, 1);
+}
+
+static inline void tiny_close(struct tiny *t)
+{
+    model_release(&t->model);
+    lora_release(&t->lora);
+    store_close(&t->golden);
+    store_close(&t->base);
+}
+
+static inline double tiny_supervised(const struct tiny *t)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < t->in.n; i++)
+        count += t->supervised[i];
+    return (double)count;
+}
+
+/* Mean loss, and its gradient in lora.grads. */
+static inline double tiny_grad(struct tiny *t)
+{
+    struct err e;
+    struct model_result result;
+    memset(t->lora.grads, 0, t->lora.size * sizeof *t->lora.grads);
+    assert_ok(model_step_grad(&t->model, &t->in, 1.0 / tiny_supervised(t), &result, &e), &e);
+    return result.loss_sum / (double)result.supervised;
+}
+
+/* sum (x - y)^2 / sum y^2 */
+static inline double tiny_nmse(const float *x, const float *y, size_t count)
+{
+    double difference = 0, size = 1e-300;
+    for (size_t i = 0; i < count; i++) {
+        double d = (double)x[i] - (double)y[i];
+        difference += d * d;
+        size += (double)y[i] * (double)y[i];
+    }
+    return difference / size;
+}
+
+#endif
