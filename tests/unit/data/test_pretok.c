@@ -1,0 +1,247 @@
+/* Splitting text and NFC. Each split was checked against the `tokenizers` library. */
+#include "data/bytelevel.h"
+#include "data/pattern.h"
+#include "data/pretok.h"
+#include "unit.h"
+
+#include <stdlib.h>
+
+#define LAST                                                                                                 \
+    {                                                                                                        \
+        .kind = PRETOK_BYTE_LEVEL                                                                            \
+    }
+
+static struct pretok_step split(const char *pattern, enum pretok_behaviour behaviour, bool invert,
+                                bool literal)
+{
+    return (struct pretok_step){.kind = PRETOK_SPLIT,
+                                .pattern = pattern,
+                                .pattern_length = strlen(pattern),
+                                .behaviour = behaviour,
+                                .invert = invert,
+                                .literal = literal};
+}
+
+/* Splits and compares with the pieces, which are written with | between them. */
+static void check(const struct pretok_step *steps, size_t count, const char *text, const char *expected)
+{
+    struct pretok_work work = {0};
+    struct pretok *p;
+    struct str joined = {0};
+    struct err e;
+    assert_ok(pretok_open(&p, steps, count, &e), &e);
+    for (int pass = 0; pass < 2; pass++) { /* the second time with used working memory */
+        assert_ok(pretok_split(&work, p, text, strlen(text), &e), &e);
+        str_clear(&joined);
+        for (size_t i = 0; i < work.count; i++) {
+            assert_true(work.pieces[i].start < work.pieces[i].end);
+            assert_ok(str_appendf(&joined, &e, "%s%.*s", i > 0 ? "|" : "",
+                                  (int)(work.pieces[i].end - work.pieces[i].start),
+                                  work.text + work.pieces[i].start),
+                      &e);
+        }
+        assert_string_equal(joined.data ? joined.data : "", expected);
+    }
+    str_release(&joined);
+    pretok_work_release(&work);
+    pretok_close(p);
+}
+
+static void check_split(const char *pattern, enum pretok_behaviour behaviour, bool invert, const char *text,
+                        const char *expected)
+{
+    struct pretok_step steps[] = {split(pattern, behaviour, invert, false), LAST};
+    check(steps, 2, text, expected);
+}
+
+static void behaviours(void **state)
+{
+    (void)state;
+    const char *text = "the-final--countdown-";
+    check_split("-", PRETOK_ISOLATED, false, text, "the|-|final|-|-|countdown|-");
+    check_split("-", PRETOK_REMOVED, false, text, "the|final|countdown");
+    check_split("-", PRETOK_REMOVED, true, text, "-|-|-|-");
+    check_split("-", PRETOK_MERGED_WITH_PREVIOUS, false, text, "the-|final-|-|countdown-");
+    check_split("-", PRETOK_MERGED_WITH_NEXT, false, text, "the|-final|-|-countdown|-");
+    check_split("-", PRETOK_CONTIGUOUS, false, text, "the|-|final|--|countdown|-");
+    check_split("-", PRETOK_MERGED_WITH_NEXT, true, text, "the-|final-|-|countdown-");
+    check_split("(?=o)", PRETOK_ISOLATED, false, "foo bar", "f|o|o bar");
+    check_split("x*", PRETOK_ISOLATED, false, "axxb", "a|xx|b");
+    check_split("^a|b$", PRETOK_ISOLATED, false, "ab\nab", "a|b|\n|a|b"); /* lines, as in Ruby */
+    check_split("-", PRETOK_ISOLATED, false, "", "");
+}
+
+static void literal_patterns(void **state)
+{
+    (void)state;
+    struct pretok_step steps[] = {split(".*", PRETOK_ISOLATED, false, true), LAST};
+    check(steps, 2, "a.*b.c", "a|.*|b.c");
+}
+
+static void digits(void **state)
+{
+    (void)state;
+    struct pretok_step each[] = {{.kind = PRETOK_DIGITS, .individual_digits = true}, LAST};
+    struct pretok_step runs[] = {{.kind = PRETOK_DIGITS}, LAST};
+    check(each, 2, "a12\u0663\u00bd\u2167x", "a|1|2|\u0663|\u00bd|\u2167|x");
+    check(runs, 2, "a12\u0663\u00bd\u2167x9", "a|12\u0663\u00bd\u2167|x|9");
+}
+
+static void byte_level(void **state)
+{
+    (void)state;
+    struct pretok_step gpt2[] = {{.kind = PRETOK_BYTE_LEVEL, .use_regex = true}};
+    struct pretok_step prefix[] = {split(",", PRETOK_ISOLATED, false, false),
+                                   {.kind = PRETOK_BYTE_LEVEL, .add_prefix_space = true}};
+    struct pretok_step behind[] = {LAST, split("\u0120", PRETOK_MERGED_WITH_NEXT, false, false)};
+    check(gpt2, 1, "Hello  world's 12 \u2028", "Hello| | world|'s| 12| \u2028");
+    check(gpt2, 1, "a\u180eb", "a|\u180e|b"); /* no space to Unicode */
+    check(gpt2, 1, "a\u180e\u180e b", "a|\u180e\u180e| b");
+    check(prefix, 2, "a, b\u00e9", " a| ,| b\u00e9");
+    check(behind, 2, "a b c", "a| b| c"); /* U+0120 is the space, behind ByteLevel */
+}
+
+static void case_is_folded(void **state)
+{
+    (void)state;
+    check_split("(?i:'s|'ve)|'(?i:[sk]x)", PRETOK_ISOLATED, false, "a'Sb'\u017fc'VEd'\u212ax",
+                "a|'S|b|'\u017f|c|'VE|d|'\u212ax");
+}
+
+static void inserted_spaces_stand_for_the_first_character(void **state)
+{
+    (void)state;
+    struct pretok_step steps[] = {split(",", PRETOK_REMOVED, false, false),
+                                  {.kind = PRETOK_BYTE_LEVEL, .add_prefix_space = true}};
+    struct pretok_work work = {0};
+    struct pretok *p;
+    struct err e;
+    assert_ok(pretok_open(&p, steps, 2, &e), &e);
+    assert_ok(pretok_split(&work, p, "\u00e9,b", 4, &e), &e);
+    assert_true(work.is_made);
+    assert_int_equal(work.made.length, 5);
+    const uint32_t start[] = {0, 0, 1, 3, 3}, end[] = {2, 1, 2, 4, 4};
+    assert_memory_equal(work.made.start, start, sizeof start);
+    assert_memory_equal(work.made.end, end, sizeof end);
+    pretok_work_release(&work);
+    pretok_close(p);
+}
+
+static void sequences_that_are_refused(void **state)
+{
+    (void)state;
+    struct pretok_step none[] = {{.kind = PRETOK_DIGITS}}, twice[] = {LAST, LAST},
+                       many[PRETOK_MAX_STEPS + 1] = {LAST};
+    struct pretok_step broken[] = {split("a(b", PRETOK_ISOLATED, false, false), LAST};
+    struct pretok *p;
+    struct err e;
+    assert_error(pretok_open(&p, none, 1, &e), &e, ERR_UNSUPPORTED, "0 ByteLevel");
+    assert_error(pretok_open(&p, twice, 2, &e), &e, ERR_UNSUPPORTED, "2 ByteLevel");
+    assert_error(pretok_open(&p, many, PRETOK_MAX_STEPS + 1, &e), &e, ERR_UNSUPPORTED, "in a row");
+    assert_error(pretok_open(&p, broken, 2, &e), &e, ERR_UNSUPPORTED, "a(b");
+    pretok_close(NULL);
+}
+
+static void patterns_that_are_refused(void **state)
+{
+    (void)state;
+    static const char *const patterns[] = {
+        "\\w",      "\\b",          "\\h",        "\\R",         "\\X",         "\\1",         "\\k<a>",
+        "\\p{Han}", "\\p{Greek}",   "\\pL",       "\\",          "\\x41",       "\\u12",       "\\x{",
+        "[a",       "[]",           "[^]",        "[a[bc]]",     "[a&&b]",      "[\\s-z]",     "(?i)",
+        "(?m:a)",   "(?<n>a)",      "(*FAIL)",    "a)",          "a{1,3}+",     "a{2}?",       "{,3}",
+        "a{x}",     "(?i:\\p{Lu})", "(?i:first)", "(?i:\u00e9)", "[[:alpha:]]", "(?#comment)", "(?x: a)",
+        "\\A",      "\\z",          "\\G",        "[\\w]"};
+    for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++) {
+        struct str out = {0};
+        struct err e;
+        assert_error(pattern_translate(&out, patterns[i], strlen(patterns[i]), &e), &e, ERR_UNSUPPORTED,
+                     "byte ");
+        str_release(&out);
+    }
+}
+
+static void check_nfc(const char *text, const char *expected)
+{
+    struct pretok_text out = {0};
+    struct err e;
+    bool changed;
+    assert_ok(pretok_nfc(&changed, &out, text, strlen(text), &e), &e);
+    assert_int_equal(changed, strcmp(text, expected) != 0);
+    if (changed) {
+        assert_int_equal(out.length, strlen(expected));
+        assert_memory_equal(out.bytes, expected, out.length);
+        uint32_t last = 0;
+        for (size_t i = 0; i < out.length; i++) {
+            assert_true(out.start[i] >= last && out.start[i] < out.end[i] && out.end[i] <= strlen(text));
+            last = out.start[i];
+        }
+    }
+    pretok_text_release(&out);
+}
+
+static void canonical_composition(void **state)
+{
+    (void)state;
+    check_nfc("", "");
+    check_nfc("plain, \u00e9 and \u6f22\uac01", "plain, \u00e9 and \u6f22\uac01");
+    check_nfc("e\u0301e", "\u00e9e");
+    check_nfc("\u212b\u2126", "\u00c5\u03a9");                             /* singletons */
+    check_nfc("\u1100\u1161\u11a8 \uac00\u11a8", "\uac01 \uac01");         /* Hangul */
+    check_nfc("a\u0323\u0307 a\u0307\u0323", "\u1ea1\u0307 \u1ea1\u0307"); /* order of marks */
+    check_nfc("\u0915\u093c", "\u0915\u093c");                             /* excluded from composition */
+    check_nfc("\u0958", "\u0915\u093c");
+    check_nfc("\u0b47\u0b3e", "\u0b4b"); /* a vowel sign of class 0 */
+    check_nfc("\u0301x", "\u0301x");
+}
+
+static void classes(void **state)
+{
+    (void)state;
+    static const int32_t words[] = {'a', '_', '7', 0xE9, 0x24B6, 0x200D, 0x301, 0x6F22, 0x2160};
+    static const int32_t others[] = {' ', '-', 0xBD, 0x2026, 0x1F600, 0x3000, 0x200B};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        assert_true(pretok_is_word(words[i]));
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        assert_false(pretok_is_word(others[i]));
+    assert_true(pretok_is_space(0x85) && pretok_is_space(0x2009) && pretok_is_space('\v'));
+    assert_false(pretok_is_space(0x180E) || pretok_is_space(0x200B) || pretok_is_space(0x1C));
+}
+
+static void alphabet_is_a_bijection(void **state)
+{
+    (void)state;
+    bool seen[0x200] = {false};
+    for (int byte = 0; byte < 256; byte++) {
+        char text[2], back[2];
+        size_t at = 0, count, size = bytelevel_encode(text, (unsigned char)byte);
+        assert_true(bytelevel_decode(back, &count, text, size) && count == 1 &&
+                    (unsigned char)back[0] == byte);
+        int32_t c = bytelevel_next(text, &at);
+        assert_true(at == size && c > ' ' && c < 0x144 && !seen[c]);
+        seen[c] = true;
+    }
+    char out[8];
+    size_t count;
+    assert_false(bytelevel_decode(out, &count, " ", 1));
+    assert_false(bytelevel_decode(out, &count, "\u0144", 2));
+    assert_false(bytelevel_decode(out, &count, "\u6f22", 3));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(behaviours),
+        cmocka_unit_test(literal_patterns),
+        cmocka_unit_test(digits),
+        cmocka_unit_test(byte_level),
+        cmocka_unit_test(case_is_folded),
+        cmocka_unit_test(inserted_spaces_stand_for_the_first_character),
+        cmocka_unit_test(sequences_that_are_refused),
+        cmocka_unit_test(patterns_that_are_refused),
+        cmocka_unit_test(canonical_composition),
+        cmocka_unit_test(classes),
+        cmocka_unit_test(alphabet_is_a_bijection),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

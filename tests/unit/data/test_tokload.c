@@ -1,0 +1,332 @@
+/* Tokenizers from tokenizer.json and the files beside it, and from GGUF: what is read, what is refused. */
+#include "gguf_build.h"
+#include "golden_tokenizer.h"
+
+/* ---- damaged and unsupported tokenizer.json ---- */
+
+static const char small[] =
+    "{\"added_tokens\":[{\"id\":4,\"content\":\"<e>\",\"special\":true}],\"normalizer\":null,"
+    "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false},"
+    "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<e>\"}},"
+    "{\"Sequence\":{\"id\":\"A\"}}],\"special_tokens\":{\"<e>\":{\"ids\":[4]}}},\"decoder\":{\"type\":"
+    "\"ByteLevel\"},"
+    "\"model\":{\"type\":\"BPE\",\"unk_token\":null,\"vocab\":{\"a\":0,\"b\":1,\"ab\":2,\"aab\":3},"
+    "\"merges\":[\"a b\",[\"a\",\"ab\"]]}}";
+
+/* `small` with the first `from` in it replaced by `to`. */
+static enum err_code open_changed(struct tokenizer **t, const char *from, const char *to, struct err *e)
+{
+    struct str text = {0};
+    const char *at = strstr(small, from);
+    if (at == NULL)
+        fail_msg("'%s' is not in the text", from);
+    assert_ok(str_append(&text, small, (size_t)(at - small), e), e);
+    assert_ok(str_appendf(&text, e, "%s%s", to, at + strlen(from)), e);
+    enum err_code code = golden_open_texts(t, text.data, text.length, NULL, e);
+    str_release(&text);
+    return code;
+}
+
+static void wrong_files_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *from, *to;
+        enum err_code code;
+        const char *message;
+    } cases[] = {
+        {"\"type\":\"BPE\"", "\"type\":\"WordPiece\"", ERR_UNSUPPORTED, "'WordPiece'"},
+        {"\"type\":\"BPE\"", "\"type\":\"Unigram\"", ERR_UNSUPPORTED, "'Unigram'"},
+        {"\"type\":\"BPE\"", "\"byte_fallback\":true", ERR_UNSUPPORTED, "byte_fallback"},
+        {"\"type\":\"BPE\"", "\"byte_fallback\":1", ERR_FORMAT, "byte_fallback"},
+        {"\"type\":\"BPE\"", "\"dropout\":0.1", ERR_UNSUPPORTED, "dropout"},
+        {"\"type\":\"BPE\"", "\"end_of_word_suffix\":\"</w>\"", ERR_UNSUPPORTED, "'</w>'"},
+        {"\"unk_token\":null", "\"unk_token\":\"?\"", ERR_FORMAT, "'?'"},
+        {"\"vocab\":{\"a\":0,\"b\":1,\"ab\":2,\"aab\":3},", "", ERR_FORMAT, "model.vocab"},
+        {"\"vocab\":{\"a\":0", "\"vocab\":{\"a\":\"0\"", ERR_FORMAT, "'a'"},
+        {"\"vocab\":{\"a\":0", "\"vocab\":{\"a\":-1", ERR_FORMAT, "'a'"},
+        {"\"vocab\":{\"a\":0", "\"vocab\":{\"a\":1", ERR_FORMAT, "both have the id 1"},
+        {"\"vocab\":{\"a\":0", "\"vocab\":{\"a\":4194303", ERR_FORMAT, "4194303"},
+        {"\"vocab\":{\"a\":0", "\"vocab\":{\"a\":99999999999999", ERR_FORMAT, "'a'"},
+        {"\"b\":1", "\"a\":1", ERR_FORMAT, "a"},
+        {"\"merges\":[\"a b\"", "\"merges\":[\"a c\"", ERR_FORMAT, "merge 0 names 'c'"},
+        {"\"merges\":[\"a b\"", "\"merges\":[\"b a\"", ERR_FORMAT, "merge 0 names 'ba'"},
+        {"\"merges\":[\"a b\"", "\"merges\":[\"ab\"", ERR_FORMAT, "merge 0"},
+        {"\"merges\":[\"a b\"", "\"merges\":[\"a b \"", ERR_FORMAT, "merge 0"},
+        {"\"merges\":[\"a b\"", "\"merges\":[17", ERR_FORMAT, "merge 0"},
+        {"[\"a\",\"ab\"]", "[\"a\"]", ERR_FORMAT, "merge 1"},
+        {"\"merges\":[\"a b\",[\"a\",\"ab\"]]", "\"merges\":{}", ERR_FORMAT, "model.merges"},
+        {"\"id\":4,", "\"id\":3,", ERR_FORMAT, "'<e>' has the id 3"},
+        {"\"id\":4,", "\"id\":4000000,", ERR_FORMAT, "4000000"},
+        {"\"id\":4,", "", ERR_FORMAT, "'<e>'"},
+        {"\"content\":\"<e>\"", "\"content\":\"a\"", ERR_FORMAT, "both the token 'a'"},
+        {"\"content\":\"<e>\"", "\"content\":null", ERR_FORMAT, "added token 0"},
+        {"\"special\":true", "\"special\":\"yes\"", ERR_FORMAT, "special"},
+        {"\"normalizer\":null", "\"normalizer\":{\"type\":\"NFKC\"}", ERR_UNSUPPORTED, "'NFKC'"},
+        {"\"normalizer\":null", "\"normalizer\":{\"type\":\"Prepend\"}", ERR_UNSUPPORTED, "SentencePiece"},
+        {"{\"type\":\"ByteLevel\",\"add_prefix_space\":false}", "{\"type\":\"Metaspace\"}", ERR_UNSUPPORTED,
+         "'Metaspace'"},
+        {"{\"type\":\"ByteLevel\",\"add_prefix_space\":false}", "null", ERR_UNSUPPORTED, "'nothing'"},
+        {"{\"type\":\"ByteLevel\",\"add_prefix_space\":false}", "{\"type\":\"Digits\"}", ERR_UNSUPPORTED,
+         "ByteLevel"},
+        {"{\"type\":\"ByteLevel\",\"add_prefix_space\":false}",
+         "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"\\\\w+\"},\"behavior\":\"Isolated\"}", ERR_UNSUPPORTED,
+         "ByteLevel"},
+        {"{\"type\":\"ByteLevel\",\"add_prefix_space\":false}",
+         "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"ByteLevel\"},{\"type\":\"Split\",\"pattern\":"
+         "{\"Regex\":"
+         "\"\\\\w+\"},\"behavior\":\"Isolated\"}]}",
+         ERR_UNSUPPORTED, "\\w+"},
+        {"{\"type\":\"ByteLevel\",\"add_prefix_space\":false}",
+         "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"x\"},\"behavior\":\"Odd\"}", ERR_FORMAT, "'Odd'"},
+        {"{\"type\":\"ByteLevel\",\"add_prefix_space\":false}",
+         "{\"type\":\"Split\",\"behavior\":\"Isolated\"}", ERR_FORMAT, "pattern"},
+        {"\"type\":\"TemplateProcessing\"", "\"type\":\"BertProcessing\"", ERR_UNSUPPORTED,
+         "'BertProcessing'"},
+        {"\"ids\":[4]", "\"ids\":[5]", ERR_FORMAT, "id 5"},
+        {"\"ids\":[4]", "\"ids\":4", ERR_FORMAT, "'<e>'"},
+        {"{\"Sequence\":{\"id\":\"A\"}}", "{\"Sequence\":{\"id\":\"B\"}}", ERR_UNSUPPORTED,
+         "sequence A once"},
+        {",{\"Sequence\":{\"id\":\"A\"}}", "", ERR_UNSUPPORTED, "sequence A once"},
+        {"\"decoder\":{\"type\":\"ByteLevel\"}", "\"decoder\":{\"type\":\"Fuse\"}", ERR_UNSUPPORTED,
+         "'Fuse'"},
+    };
+    struct tokenizer *t;
+    struct err e;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_error(open_changed(&t, cases[i].from, cases[i].to, &e), &e, cases[i].code, cases[i].message);
+        assert_non_null(strstr(e.message, "tokenizer.json"));
+    }
+    for (size_t length = 0; length < sizeof small - 1; length++)
+        assert_true(golden_open_texts(&t, small, length, NULL, &e) != ERR_OK);
+    assert_error(golden_open_texts(&t, "[]", 2, NULL, &e), &e, ERR_FORMAT, "object");
+    struct store nowhere = {.kind = STORE_HF, .path = "/nonexistent"};
+    assert_error(tokenizer_open(&t, &nowhere, &e), &e, ERR_UNSUPPORTED, "/nonexistent/tokenizer.json");
+}
+
+/* ---- what lies beside tokenizer.json ---- */
+
+static struct json *parse(const char *text)
+{
+    struct json *doc = NULL;
+    struct err e;
+    if (text != NULL)
+        assert_ok(json_open_bytes(&doc, text, strlen(text), "test", &e), &e);
+    return doc;
+}
+
+static void end_of_text_is_found(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *tokenizer_config, *generation_config, *config;
+        int32_t eos, bos;
+    } cases[] = {
+        {"{\"eos_token\":\"<e>\",\"bos_token\":{\"content\":\"ab\"}}", "{\"eos_token_id\":1}",
+         "{\"eos_token_id\":0}", 4, 2},
+        {"{\"eos_token\":null}", "{\"eos_token_id\":[3,1],\"bos_token_id\":0}", "{\"eos_token_id\":0}", 3, 0},
+        {NULL, "{}", "{\"eos_token_id\":2,\"bos_token_id\":null}", 2, -1},
+        {NULL, NULL, NULL, -1, -1},
+    };
+    struct tokenizer *t;
+    struct err e;
+    test_file_write(test_path("tokenizer.json"), small, sizeof small - 1);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct store store = {.kind = STORE_HF,
+                              .path = test_scratch.folder,
+                              .tokenizer_config = parse(cases[i].tokenizer_config),
+                              .generation_config = parse(cases[i].generation_config),
+                              .config = parse(cases[i].config)};
+        assert_ok(tokenizer_open(&t, &store, &e), &e);
+        assert_int_equal(tokenizer_eos(t), cases[i].eos);
+        assert_int_equal(tokenizer_bos(t), cases[i].bos);
+        tokenizer_close(t);
+        json_close(store.tokenizer_config);
+        json_close(store.generation_config);
+        json_close(store.config);
+    }
+    assert_error(golden_open_texts(&t, small, sizeof small - 1, "{\"eos_token\":\"zz\"}", &e), &e, ERR_FORMAT,
+                 "'zz'");
+    struct store beyond = {
+        .kind = STORE_HF, .path = test_scratch.folder, .config = parse("{\"eos_token_id\":5}")};
+    assert_error(tokenizer_open(&t, &beyond, &e), &e, ERR_FORMAT, "beyond the vocabulary");
+    json_close(beyond.config);
+}
+
+static void chat_template_is_found(void **state)
+{
+    (void)state;
+    static const char named[] = "{\"chat_template\":[{\"name\":\"tools\",\"template\":\"T\"},"
+                                "{\"name\":\"default\",\"template\":\"D\"}]}";
+    struct tokenizer *t;
+    struct err e;
+    char hash[FILE_HASH_SIZE];
+    assert_ok(golden_open_texts(&t, small, sizeof small - 1, "{\"chat_template\":\"C\"}", &e), &e);
+    assert_string_equal(tokenizer_chat_template(t), "C");
+    memcpy(hash, tokenizer_hash(t), sizeof hash);
+    tokenizer_close(t);
+    assert_ok(golden_open_texts(&t, small, sizeof small - 1, "{\"chat_template\":\"C\"}", &e), &e);
+    assert_string_equal(tokenizer_hash(t), hash);
+    tokenizer_close(t);
+    assert_ok(golden_open_texts(&t, small, sizeof small - 1, named, &e), &e);
+    assert_string_equal(tokenizer_chat_template(t), "D");
+    assert_string_not_equal(tokenizer_hash(t), hash);
+    tokenizer_close(t);
+    test_file_write(test_path("chat_template.jinja"), "J\n", 2);
+    assert_ok(golden_open_texts(&t, small, sizeof small - 1, named, &e), &e);
+    assert_string_equal(tokenizer_chat_template(t), "J\n");
+    tokenizer_close(t);
+    assert_int_equal(remove(test_path("chat_template.jinja")), 0);
+    assert_ok(golden_open_texts(&t, small, sizeof small - 1, NULL, &e), &e);
+    assert_null(tokenizer_chat_template(t));
+    tokenizer_close(t);
+}
+
+/* ---- GGUF ---- */
+
+struct gguf_case {
+    const char *model, *pre; /* NULL: the key is missing */
+    const char *merge;
+    uint32_t eos;
+    int add_bos; /* -1: the key is missing */
+    size_t types;
+};
+
+static void put_texts(struct str *s, const char *name, const char *const *texts, size_t count)
+{
+    put_text(s, name);
+    put_u32(s, GGUF_ARRAY);
+    put_u32(s, GGUF_STRING);
+    put_u64(s, count);
+    for (size_t i = 0; i < count; i++)
+        put_text(s, texts[i]);
+}
+
+static void put_string_key(struct str *s, const char *name, const char *value)
+{
+    put_text(s, name);
+    put_u32(s, GGUF_STRING);
+    put_text(s, value);
+}
+
+static enum err_code open_gguf(struct tokenizer **t, const struct gguf_case *c, struct err *e)
+{
+    static const char *const tokens[] = {"<s>", "</s>", "a", "1", "aa", "11", "<u>", "\u0120"};
+    static const int32_t types[] = {3, 3, 1, 1, 1, 1, 4, 1};
+    const char *const merges[] = {c->merge, "1 1"};
+    unsigned char yes = (unsigned char)c->add_bos;
+    struct str s = {0};
+    uint32_t bos = 0;
+    put_head(&s, 3, 0, (uint64_t)(5 + (c->model != NULL) + (c->pre != NULL) + (c->add_bos >= 0)));
+    put_texts(&s, "tokenizer.ggml.tokens", tokens, 8);
+    put_texts(&s, "tokenizer.ggml.merges", merges, 2);
+    put_text(&s, "tokenizer.ggml.token_type");
+    put_u32(&s, GGUF_ARRAY);
+    put_u32(&s, GGUF_I32);
+    put_u64(&s, c->types);
+    put(&s, types, c->types * sizeof *types);
+    put_key(&s, "tokenizer.ggml.bos_token_id", GGUF_U32, &bos, sizeof bos);
+    put_key(&s, "tokenizer.ggml.eos_token_id", GGUF_U32, &c->eos, sizeof c->eos);
+    if (c->model != NULL)
+        put_string_key(&s, "tokenizer.ggml.model", c->model);
+    if (c->pre != NULL)
+        put_string_key(&s, "tokenizer.ggml.pre", c->pre);
+    if (c->add_bos >= 0)
+        put_key(&s, "tokenizer.ggml.add_bos_token", GGUF_BOOL, &yes, 1);
+    struct file_map map = {.data = (const unsigned char *)s.data, .size = s.length};
+    struct store store = {.kind = STORE_GGUF, .path = "small.gguf"};
+    assert_ok(gguf_parse(&store.gguf, &map, "small.gguf", &store.arena, e), e);
+    *t = NULL;
+    enum err_code code = tokenizer_open(t, &store, e);
+    arena_release(&store.arena);
+    str_release(&s);
+    return code;
+}
+
+static void check_ids(const struct tokenizer *t, const char *text, bool special, size_t count,
+                      const int32_t *expected)
+{
+    struct ids ids = {0};
+    struct err e;
+    assert_ok(tokenizer_encode(&ids, t, text, strlen(text), special, &e), &e);
+    assert_int_equal(ids.count, count);
+    assert_memory_equal(ids.id, expected, count * sizeof *expected);
+    ids_release(&ids);
+}
+
+static void gguf_vocabulary(void **state)
+{
+    (void)state;
+    struct gguf_case c = {
+        .model = "gpt2", .pre = "smollm", .merge = "a a", .eos = 1, .add_bos = -1, .types = 8};
+    const char *text = "aa11</s><u> ";
+    struct tokenizer *t;
+    struct str decoded = {0};
+    struct err e;
+    assert_ok(open_gguf(&t, &c, &e), &e);
+    assert_int_equal(tokenizer_eos(t), 1);
+    check_ids(t, text, true, 6, (int32_t[]){4, 3, 3, 1, 6, 7}); /* each digit by itself */
+    assert_ok(tokenizer_decode(&decoded, t, (int32_t[]){4, 1, 6, 7}, 4, true, &e), &e);
+    assert_string_equal(decoded.data, "aa<u> "); /* a user's token is not special */
+    tokenizer_close(t);
+    c.pre = "gpt-2";
+    assert_ok(open_gguf(&t, &c, &e), &e);
+    check_ids(t, text, true, 5, (int32_t[]){4, 5, 1, 6, 7});
+    tokenizer_close(t);
+    c.pre = "llama-bpe"; /* BOS unless the file says no */
+    assert_ok(open_gguf(&t, &c, &e), &e);
+    check_ids(t, "aa", true, 2, (int32_t[]){0, 4});
+    check_ids(t, "aa", false, 1, (int32_t[]){4});
+    tokenizer_close(t);
+    c.add_bos = 0;
+    assert_ok(open_gguf(&t, &c, &e), &e);
+    check_ids(t, "aa", true, 1, (int32_t[]){4});
+    tokenizer_close(t);
+    c = (struct gguf_case){
+        .model = "gpt2", .pre = "qwen2", .merge = "a a", .eos = 1, .add_bos = 1, .types = 8};
+    assert_ok(open_gguf(&t, &c, &e), &e);
+    check_ids(t, "11", true, 3, (int32_t[]){0, 3, 3});
+    tokenizer_close(t);
+    str_release(&decoded);
+}
+
+static void wrong_gguf_is_refused(void **state)
+{
+    (void)state;
+    const struct gguf_case good = {
+        .model = "gpt2", .pre = "gpt-2", .merge = "a a", .eos = 1, .add_bos = -1, .types = 8};
+    struct gguf_case c = good;
+    struct tokenizer *t;
+    struct err e;
+    c.pre = "mystery";
+    assert_error(open_gguf(&t, &c, &e), &e, ERR_UNSUPPORTED, "'mystery'");
+    assert_non_null(strstr(e.message, "smollm"));
+    c.pre = NULL;
+    assert_error(open_gguf(&t, &c, &e), &e, ERR_UNSUPPORTED, "tokenizer.ggml.pre");
+    c = good;
+    c.model = "llama";
+    assert_error(open_gguf(&t, &c, &e), &e, ERR_UNSUPPORTED, "'llama'");
+    c.model = NULL;
+    assert_error(open_gguf(&t, &c, &e), &e, ERR_UNSUPPORTED, "tokenizer.ggml.model");
+    c = good;
+    c.merge = "a b";
+    assert_error(open_gguf(&t, &c, &e), &e, ERR_FORMAT, "'b'");
+    c.merge = "aa";
+    assert_error(open_gguf(&t, &c, &e), &e, ERR_FORMAT, "merge 0");
+    c = good;
+    c.eos = 8;
+    assert_error(open_gguf(&t, &c, &e), &e, ERR_FORMAT, "eos_token_id");
+    c = good;
+    c.types = 7;
+    assert_error(open_gguf(&t, &c, &e), &e, ERR_FORMAT, "7 token types");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(wrong_files_are_refused), cmocka_unit_test(end_of_text_is_found),
+        cmocka_unit_test(chat_template_is_found),  cmocka_unit_test(gguf_vocabulary),
+        cmocka_unit_test(wrong_gguf_is_refused),
+    };
+    return cmocka_run_group_tests(tests, test_folder_make, test_folder_remove);
+}
