@@ -1,0 +1,75 @@
+# Going on from a checkpoint is never having stopped; what does not belong together is refused.
+. "$SOURCE/tests/support/e2e.sh"
+. "$SOURCE/tests/support/train.sh"
+
+more="--max-steps 200 --save-every 7 --eval-data $work/held.jsonl --eval-every 50"
+check 0 train "$work/whole" $more
+
+# Killed at some step, several times, then on another number of ranks: the same bytes, no step twice.
+for step in 14 70; do
+    "$MPILORA" train $options $more --output "$work/killed" >"$work/out" 2>"$work/err" </dev/null &
+    pid=$!
+    background="$background $pid"
+    until_true $pid grep -q "^step $step/" "$work/err"
+    kill -KILL $pid
+    wait $pid 2>/dev/null
+done
+[ ! -e "$work/killed/adapter" ] || fail "the run was over before it was killed"
+printf '{"step": 199, "los' >>"$work/killed/metrics.jsonl"
+check 0 ranks 2 "$MPILORA" train $options $more --output "$work/killed"
+says err '^going on from .*step-000'
+same_run "$work/whole" "$work/killed"
+
+# A finished run says so and changes nothing; with more steps it goes on.
+check 0 train "$work/short" --max-steps 20
+find "$work/short" -type f -exec md5sum {} + | sort >"$work/before"
+check 0 train "$work/short" --max-steps 20
+says err 'finished: 20 steps'
+find "$work/short" -type f -exec md5sum {} + | sort | cmp - "$work/before" || fail "a finished run was changed"
+rm -r "$work/short/adapter"
+check 0 train "$work/short" --max-steps 20
+find "$work/short" -type f -exec md5sum {} + | sort | cmp - "$work/before" || fail "the export was not put back"
+check 0 train "$work/short" --max-steps 31
+check 0 train "$work/straight" --max-steps 31
+same_run "$work/straight" "$work/short"
+
+# What must be the same, and is not.
+check 1 train "$work/short" --max-steps 40 --lora-alpha 8
+says err 'lora-alpha 8 \(checkpoint: 32'
+check 1 train "$work/short" --max-steps 40 --learning-rate 1e-3
+says err 'learning-rate 0.001 \(checkpoint: 0.01'
+check 0 train "$work/short" --max-steps 32 --learning-rate 1e-3 --allow-changed-options
+says err '^warning: .*learning-rate'
+check 1 train "$work/short" --max-steps 40 --learning-rate 1e-3 --lora-rank 2 --allow-changed-options
+says err 'the rank of .* is 4, in this run it is 2'
+head -n 30 "$work/data.jsonl" >"$work/less.jsonl"
+check 1 train "$work/short" --max-steps 40 --learning-rate 1e-3 --allow-changed-options --data "$work/less.jsonl"
+says err 'another data set: its content hash is [0-9a-f]{32} there, [0-9a-f]{32} now'
+python3 "$SOURCE/tests/support/make_tiny_model.py" "$work/other" 2
+check 1 "$MPILORA" train $options --model "$work/other" --output "$work/short" --max-steps 40
+says err 'given twice|another base model'
+
+# Old checkpoints in the way of a new start.
+check 2 train "$work/straight" --max-steps 31 --resume never
+says err 'holds checkpoints up to step 31.*--overwrite'
+check 0 train "$work/straight" --max-steps 5 --resume never --overwrite
+[ "$(steps "$work/straight")" = "1 2 3 4 5" ] || fail "steps: $(steps "$work/straight")"
+
+# A damaged newest checkpoint is named and passed over; when all are damaged the run does not begin anew.
+check 0 train "$work/damaged" --max-steps 21 --save-every 5
+truncate -s -1 "$work/damaged/checkpoints/step-00000021.h5"
+printf 'x' | dd of="$work/damaged/checkpoints/step-00000020.h5" bs=1 seek=9000 conv=notrunc status=none
+check 0 train "$work/damaged" --max-steps 22 --save-every 0
+says err '^warning: checkpoint skipped: .*step-00000021.h5'
+says err '^warning: checkpoint skipped: .*step-00000020.h5'
+says err '^going on from .*step-00000015.h5'
+for f in "$work"/damaged/checkpoints/step-*; do : >"$f"; done
+check 1 train "$work/damaged" --max-steps 30
+says err 'none of the [0-9]+ checkpoints'
+
+# From a given checkpoint, into another folder.
+check 0 train "$work/from" --max-steps 22 --resume "$work/whole/checkpoints/latest"
+says err 'finished'
+check 1 train "$work/from2" --max-steps 400 --resume "$work/nothing.h5"
+says err 'nothing.h5'
+passed

@@ -1,0 +1,59 @@
+# Asked to stop, at any moment: a checkpoint, status 75, and a run that goes on as if nothing had been.
+. "$SOURCE/tests/support/e2e.sh"
+. "$SOURCE/tests/support/train.sh"
+
+more="--max-steps 400 --save-every 0 --eval-data $work/held.jsonl --eval-every 3"
+check 0 train "$work/whole" $more
+
+# stop SIGNAL FOLDER: starts or goes on, and stops after a few steps.
+stop() {
+    "$MPILORA" train $options --output "$2" $more >"$work/out" 2>"$work/err" </dev/null &
+    pid=$!
+    background="$background $pid"
+    until_true $pid grep -q '^step .*[5-9]/400 ' "$work/err"
+    kill "-$1" $pid
+    status=0
+    wait $pid || status=$?
+    checks=$((checks + 1))
+    [ $status = 75 ] || fail "status $status after $1: $(cat "$work/err")"
+    says err 'stopped by a signal at step [0-9]+ of 400'
+}
+stop USR1 "$work/run"
+stop TERM "$work/run"
+stop INT "$work/run"
+[ ! -e "$work/run/adapter" ] || fail "the run was over before it was stopped"
+check 0 train "$work/run" $more
+diff <(losses "$work/whole" | cut -d' ' -f1-6) <(losses "$work/run" | cut -d' ' -f1-6) || fail "the metrics differ"
+cmp "$work/whole/adapter/adapter_model.safetensors" "$work/run/adapter/adapter_model.safetensors" ||
+    fail "the adapters differ"
+
+# To mpirun, which hands it to all ranks; and to one rank alone.
+for target in all one; do
+    mpirun -n 3 --bind-to none "$MPILORA" train $options $more \
+        --output "$work/$target" >"$work/out" 2>"$work/err" </dev/null &
+    pid=$!
+    background="$background $pid"
+    until_true $pid grep -q '^step 5/400 ' "$work/err"
+    if [ $target = all ]; then kill -USR1 $pid; else kill -USR1 "$(pgrep -P $pid mpilora | tail -n 1)"; fi
+    status=0
+    wait $pid || status=$?
+    checks=$((checks + 1))
+    [ $status = 75 ] || fail "status $status of 3 ranks ($target): $(cat "$work/err")"
+    [ "$(grep -c 'stopped by a signal' "$work/err")" = 1 ] || fail "said more than once: $(cat "$work/err")"
+    [ -e "$work/$target/checkpoints/latest" ] || fail "no checkpoint"
+done
+
+# Before the first step: while the model is being loaded.
+"$MPILORA" train $options --output "$work/early" $more >"$work/out" 2>"$work/err" </dev/null &
+pid=$!
+background="$background $pid"
+until_true $pid test -e "$work/early"
+kill -USR1 $pid
+status=0
+wait $pid || status=$?
+[ $status = 75 ] || fail "status $status when stopped early: $(cat "$work/err")"
+says err 'stopped by a signal at step [0-9]+ of 400'
+check 0 train "$work/early" $more
+cmp "$work/whole/adapter/adapter_model.safetensors" "$work/early/adapter/adapter_model.safetensors" ||
+    fail "the adapters differ"
+passed

@@ -1,0 +1,53 @@
+# Training: what it leaves behind, on any number of ranks the same.
+. "$SOURCE/tests/support/e2e.sh"
+. "$SOURCE/tests/support/train.sh"
+
+check 0 train "$work/one" --max-steps 9 --eval-data "$work/held.jsonl" --eval-every 4 --save-every 2 --keep-checkpoints 2
+says err '^ *ranks +1'
+says err '^ *data +37 examples'
+says err '^step 9/9 +loss '
+[ "$(steps "$work/one")" = "1 2 3 4 5 6 7 8 9" ] || fail "steps: $(steps "$work/one")"
+[ "$(cd "$work/one/checkpoints" && echo *)" = "latest step-00000008.h5 step-00000009.h5" ] ||
+    fail "checkpoints: $(ls "$work/one/checkpoints")"
+[ "$(readlink "$work/one/checkpoints/latest")" = step-00000009.h5 ] || fail "latest: $(readlink "$work/one/checkpoints/latest")"
+holds 'v["peft_type"] == "LORA" and v["r"] == 4 and v["lora_alpha"] == 32 and v["target_modules"] == ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]' \
+    "$work/one/adapter/adapter_config.json"
+sed -n 's/.*"step": \([0-9]*\),.*eval_loss.*/\1/p' "$work/one/metrics.jsonl" >"$work/evaluated"
+[ "$(tr '\n' ' ' <"$work/evaluated")" = "4 8 9 " ] || fail "evaluated at: $(cat "$work/evaluated")"
+
+# The loss went down, and the last one is what eval says.
+python3 - "$work/one/metrics.jsonl" <<'PY' || fail "the loss did not go down"
+import json, sys
+rows = [json.loads(l) for l in open(sys.argv[1])]
+sys.exit(not rows[-1]["loss"] < 0.8 * rows[0]["loss"])
+PY
+last=$(python3 -c 'import json, sys; print(json.loads(open(sys.argv[1]).readlines()[-1])["eval_loss"])' "$work/one/metrics.jsonl")
+check 0 "$MPILORA" eval --model "$model" --data "$work/held.jsonl" --adapter "$work/one" --max-length 64 \
+    --micro-batch-tokens 128 --threads 1 --json
+holds "abs(v['loss'] - $last) < 1e-9 * v['loss'] and v['examples'] == 9"
+check 0 "$MPILORA" eval --model "$model" --data "$work/held.jsonl" --adapter "$work/one/adapter" --max-length 64 \
+    --micro-batch-tokens 128 --threads 1 --json
+holds "abs(v['loss'] - $last) < 1e-9 * v['loss']"
+
+# The same run on more ranks: the same bits.
+for n in 2 3 4; do
+    check 0 ranks $n "$MPILORA" train $options --output "$work/ranks$n" --max-steps 9 --eval-data "$work/held.jsonl" \
+        --eval-every 4
+    says err "^ *ranks +$n"
+    same_run "$work/one" "$work/ranks$n"
+done
+
+# Fewer packs than ranks: allowed, and warned about with the option that helps.
+check 0 ranks 3 "$MPILORA" train $options --micro-batch-tokens 512 --batch-size 4 --output "$work/idle" --max-steps 2
+says err '^warning: a batch has 1 pack for 3 ranks.*--micro-batch-tokens'
+
+# The written configuration is one to start from.
+check 0 "$MPILORA" train --config "$work/one/config.yaml" --output "$work/again"
+same_run "$work/one" "$work/again"
+
+# A bar on a terminal, not a line a step.
+script -qec "TERM=xterm $MPILORA train $options --output $work/bar --max-steps 5" "$work/typescript" >/dev/null </dev/null ||
+    fail "training in a terminal failed: $(cat "$work/typescript")"
+grep -q $'\r.*\[####\.*\] step 1/5  loss .* tokens/s .* left .* MiB' "$work/typescript" || fail "no bar: $(cat -v "$work/typescript")"
+[ "$(grep -c '^step' "$work/typescript")" = 0 ] || fail "plain lines on a terminal"
+passed
