@@ -26,6 +26,10 @@ enum pretok_behaviour {
     PRETOK_CONTIGUOUS
 };
 
+/* What ByteLevel splits by. */
+#define PRETOK_GPT2_PATTERN                                                                                  \
+    "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
+
 struct pretok_step {
     enum pretok_kind kind;
     /* SPLIT */

@@ -10,8 +10,6 @@
 #include "data/bytelevel.h"
 #include "data/pattern.h"
 
-#define GPT2_PATTERN "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
-
 struct step {
     struct pretok_step setting;
     pcre2_code *code; /* NULL: no pattern */
@@ -108,7 +106,7 @@ enum err_code pretok_open(struct pretok **out, const struct pretok_step *steps, 
         if (steps[i].kind == PRETOK_SPLIT)
             code = compile(&s->code, steps[i].pattern, steps[i].pattern_length, steps[i].literal, e);
         else if (steps[i].kind == PRETOK_BYTE_LEVEL && steps[i].use_regex)
-            code = compile(&s->code, GPT2_PATTERN, strlen(GPT2_PATTERN), false, e);
+            code = compile(&s->code, PRETOK_GPT2_PATTERN, strlen(PRETOK_GPT2_PATTERN), false, e);
         if (code) {
             pretok_close(p);
             return code;

@@ -19,7 +19,6 @@ enum { TYPE_NORMAL = 1, TYPE_UNKNOWN = 2, TYPE_CONTROL = 3, TYPE_USER_DEFINED = 
         .kind = PRETOK_SPLIT, .pattern = (text), .pattern_length = sizeof(text) - 1                          \
     }
 #define CONTRACTIONS "(?i:'s|'t|'re|'ve|'m|'ll|'d)|"
-#define GPT2         "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
 #define LLAMA3_LIKE(digits)                                                                                  \
     CONTRACTIONS "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" digits                                                     \
                  "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
@@ -48,8 +47,8 @@ static const struct known_pre {
     {"qwen2", {SPLIT(LLAMA3_LIKE("\\p{N}")), BYTE_LEVEL(false)}, 2, true, false, false},
     {"tekken", {SPLIT(TEKKEN), BYTE_LEVEL(false)}, 2, false, true, true},
     {"default",
-     {SPLIT("[\\p{P}\\$\\+<=>\\^~\\|]+"), SPLIT(GPT2), SPLIT("\\p{N}+"), SPLIT("[0-9][0-9][0-9]"),
-      BYTE_LEVEL(false)},
+     {SPLIT("[\\p{P}\\$\\+<=>\\^~\\|]+"), SPLIT(PRETOK_GPT2_PATTERN), SPLIT("\\p{N}+"),
+      SPLIT("[0-9][0-9][0-9]"), BYTE_LEVEL(false)},
      5,
      false,
      false,
