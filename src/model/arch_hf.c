@@ -149,7 +149,7 @@ static enum err_code read_rope(struct arch *a, const struct reader *r)
 {
     const struct json_value *rope = json_get(r->root, "rope_scaling");
     const char *key = "rope_scaling";
-    if (is_absent(rope) || json_count(rope) == 0) {
+    if (is_absent(rope) || (json_kind(rope) == JSON_KIND_OBJECT && json_count(rope) == 0)) {
         rope = json_get(r->root, "rope_parameters");
         key = "rope_parameters";
     }

@@ -41,41 +41,63 @@ static enum err_code misshapen(const struct store_tensor *t, size_t rows, size_t
                    t->name, shape, wanted);
 }
 
-/* Expands a tensor to out[rows, columns] (a vector is one row). */
-static enum err_code take(const struct loading *l, float *out, const char *name, size_t rows, size_t columns,
-                          bool vector, size_t interleaved_head)
+/* Finds a tensor of this shape, before memory is taken for it; NULL with the error set. */
+static const struct store_tensor *expect(const struct loading *l, const char *name, size_t rows,
+                                         size_t columns, bool vector)
 {
     const struct store_tensor *t = store_find(l->store, name);
     if (!t)
-        return err_set(l->e, ERR_FORMAT, "%s: tensor %s is missing", l->store->path, name);
-    if (!has_shape(t, rows, columns, vector))
-        return misshapen(t, rows, columns, vector, l->e);
-    l->taken[t - l->store->tensors] = 1;
-    /* A vector's elements are its rows when they are to be permuted. */
-    bool column = vector && interleaved_head;
+        err_set(l->e, ERR_FORMAT, "%s: tensor %s is missing", l->store->path, name);
+    else if (!has_shape(t, rows, columns, vector))
+        misshapen(t, rows, columns, vector, l->e);
+    else
+        return t;
+    return NULL;
+}
+
+/* Expands a tensor that was found to out[rows, columns]; interleaved_head as in struct convert_matrix. */
+static enum err_code expand(const struct loading *l, float *out, const struct store_tensor *t,
+                            size_t interleaved_head)
+{
+    bool vector = t->dims == 1;
+    /* A vector is one row, unless its elements are to be permuted as rows. */
+    bool column = vector && interleaved_head > 0;
     struct convert_matrix in = {
         .type = t->type,
         .data = t->data,
-        .rows = column   ? columns
-                : vector ? 1
-                         : rows,
-        .columns = column ? 1 : columns,
+        .rows = vector && !column ? 1 : t->shape[0],
+        .columns = column   ? 1
+                   : vector ? t->shape[0]
+                            : t->shape[1],
         .interleaved_head = interleaved_head,
     };
     if (in.columns % dtype_info(t->type)->block_elements != 0)
         return err_set(l->e, ERR_FORMAT,
-                       "%s: tensor %s: rows of %zu elements are not whole blocks of type %s", t->file, name,
-                       in.columns, dtype_info(t->type)->name);
+                       "%s: tensor %s: rows of %zu elements are not whole blocks of type %s", t->file,
+                       t->name, in.columns, dtype_info(t->type)->name);
+    l->taken[t - l->store->tensors] = 1;
     size_t bad = convert_to_f32(out, &in);
     if (bad < in.rows)
         return err_set(l->e, ERR_NUMERIC, "%s: tensor %s holds a NaN or an infinity, in row %zu", t->file,
-                       name, bad);
+                       t->name, bad);
     return ERR_OK;
 }
 
 static float *room(const struct loading *l, size_t rows, size_t columns, const char *what)
 {
     return arena_alloc(&l->w->arena, rows * columns, sizeof(float), what, l->e);
+}
+
+/* A whole tensor in memory of its own. */
+static enum err_code load(const struct loading *l, const float **out, const char *name, size_t rows,
+                          size_t columns, bool vector)
+{
+    const struct store_tensor *t = expect(l, name, rows, columns, vector);
+    float *values = t ? room(l, rows, columns, name) : NULL;
+    if (!values || expand(l, values, t, 0))
+        return l->e->code;
+    *out = values;
+    return ERR_OK;
 }
 
 static bool is_gguf(const struct loading *l)
@@ -92,12 +114,42 @@ static void linear_name(char name[NAME_SIZE], const struct loading *l, size_t la
         snprintf(name, NAME_SIZE, "model.layers.%zu.%s.%s", layer, arch_path(linear), kind);
 }
 
+/* The tensors of a group's linears, NULL for those of other groups; `biases` too if there are any. */
+struct group_tensors {
+    const struct store_tensor *weights[LINEAR_COUNT], *biases[LINEAR_COUNT];
+};
+
+static enum err_code find_group(const struct loading *l, struct group_tensors *found, size_t layer,
+                                enum linear_group g, bool has_bias)
+{
+    *found = (struct group_tensors){0};
+    for (int i = 0; i < LINEAR_COUNT; i++) {
+        enum linear linear = (enum linear)i;
+        char name[NAME_SIZE];
+        if (arch_group(linear) != g)
+            continue;
+        size_t rows = arch_rows(l->a, linear);
+        linear_name(name, l, layer, linear, "weight");
+        found->weights[i] = expect(l, name, rows, arch_columns(l->a, linear), false);
+        if (!found->weights[i])
+            return l->e->code;
+        linear_name(name, l, layer, linear, "bias");
+        found->biases[i] = has_bias ? expect(l, name, 1, rows, true) : NULL;
+        if (has_bias && !found->biases[i])
+            return l->e->code;
+    }
+    return ERR_OK;
+}
+
 static enum err_code load_group(const struct loading *l, size_t layer, enum linear_group g)
 {
     const struct arch *a = l->a;
     size_t rows = arch_group_rows(a, g), columns = arch_group_columns(a, g);
     bool attention = g == GROUP_ATTN_IN || g == GROUP_ATTN_OUT;
     bool has_bias = attention ? a->attention_bias : a->mlp_bias;
+    struct group_tensors found;
+    if (find_group(l, &found, layer, g, has_bias))
+        return l->e->code;
     float *weight = room(l, rows, columns, "base weights");
     float *bias = has_bias ? room(l, 1, rows, "base biases") : NULL;
     if (!weight || (has_bias && !bias))
@@ -105,18 +157,12 @@ static enum err_code load_group(const struct loading *l, size_t layer, enum line
     l->w->layers[layer].weight[g] = weight;
     l->w->layers[layer].bias[g] = bias;
     for (int i = 0; i < LINEAR_COUNT; i++) {
-        enum linear linear = (enum linear)i;
-        if (arch_group(linear) != g)
+        if (!found.weights[i])
             continue;
-        bool permuted = a->permuted_qk && (linear == LINEAR_Q || linear == LINEAR_K);
-        size_t head = permuted ? a->head_dim : 0, first = arch_row_offset(a, linear);
-        size_t own_rows = arch_rows(a, linear);
-        char name[NAME_SIZE];
-        linear_name(name, l, layer, linear, "weight");
-        if (take(l, weight + first * columns, name, own_rows, columns, false, head))
-            return l->e->code;
-        linear_name(name, l, layer, linear, "bias");
-        if (has_bias && take(l, bias + first, name, 1, own_rows, true, head))
+        bool permuted = a->permuted_qk && (i == LINEAR_Q || i == LINEAR_K);
+        size_t head = permuted ? a->head_dim : 0, first = arch_row_offset(a, (enum linear)i);
+        if (expand(l, weight + first * columns, found.weights[i], head) ||
+            (has_bias && expand(l, bias + first, found.biases[i], head)))
             return l->e->code;
     }
     return ERR_OK;
@@ -126,17 +172,14 @@ static enum err_code load_layer(const struct loading *l, size_t layer)
 {
     static const char *const hf_norms[] = {"input_layernorm", "post_attention_layernorm"};
     static const char *const gguf_norms[] = {"attn_norm", "ffn_norm"};
-    size_t width = l->a->width;
     for (int i = 0; i < NORM_COUNT; i++) {
         char name[NAME_SIZE];
         if (is_gguf(l))
             snprintf(name, sizeof name, "blk.%zu.%s.weight", layer, gguf_norms[i]);
         else
             snprintf(name, sizeof name, "model.layers.%zu.%s.weight", layer, hf_norms[i]);
-        float *norm = room(l, 1, width, "norm weights");
-        if (!norm || take(l, norm, name, 1, width, true, 0))
+        if (load(l, &l->w->layers[layer].norm[i], name, 1, l->a->width, true))
             return l->e->code;
-        l->w->layers[layer].norm[i] = norm;
     }
     for (int g = 0; g < GROUP_COUNT; g++)
         if (load_group(l, layer, (enum linear_group)g))
@@ -147,23 +190,15 @@ static enum err_code load_layer(const struct loading *l, size_t layer)
 static enum err_code load_outside_blocks(const struct loading *l)
 {
     const struct arch *a = l->a;
-    float *embedding = room(l, a->vocab, a->width, "embedding");
-    float *norm = room(l, 1, a->width, "norm weights");
-    if (!embedding || !norm)
+    struct weights *w = l->w;
+    if (load(l, &w->embedding, is_gguf(l) ? "token_embd.weight" : "model.embed_tokens.weight", a->vocab,
+             a->width, false) ||
+        load(l, &w->norm, is_gguf(l) ? "output_norm.weight" : "model.norm.weight", 1, a->width, true))
         return l->e->code;
-    if (take(l, embedding, is_gguf(l) ? "token_embd.weight" : "model.embed_tokens.weight", a->vocab, a->width,
-             false, 0) ||
-        take(l, norm, is_gguf(l) ? "output_norm.weight" : "model.norm.weight", 1, a->width, true, 0))
-        return l->e->code;
-    l->w->embedding = l->w->head = embedding;
-    l->w->norm = norm;
+    w->head = w->embedding;
     if (a->tied)
         return ERR_OK;
-    float *head = room(l, a->vocab, a->width, "head");
-    if (!head || take(l, head, is_gguf(l) ? "output.weight" : "lm_head.weight", a->vocab, a->width, false, 0))
-        return l->e->code;
-    l->w->head = head;
-    return ERR_OK;
+    return load(l, &w->head, is_gguf(l) ? "output.weight" : "lm_head.weight", a->vocab, a->width, false);
 }
 
 /* Tensors that some writers add and that carry nothing: tables of the rotation, and a copy of a tied head. */

@@ -1,0 +1,200 @@
+/* Loading the base: layout, conversion, and stores that are wrong in one tensor. */
+#include "model/weights.h"
+
+#include <stdlib.h>
+
+#include "tiny_model.h"
+
+struct doctored {
+    struct store store; /* as opened; only these copies are changed */
+    struct store_tensor *own, *original;
+    struct arch arch;
+    struct weights weights;
+};
+
+static void doctor_open(struct doctored *d, const char *name)
+{
+    struct err e;
+    assert_ok(store_open(&d->store, tiny_base(name), &e), &e);
+    assert_ok(arch_read(&d->arch, &d->store, &e), &e);
+    d->original = d->store.tensors;
+    d->own = malloc((d->store.tensor_count + 1) * sizeof *d->own);
+    memcpy(d->own, d->original, d->store.tensor_count * sizeof *d->own);
+    d->store.tensors = d->own;
+}
+
+static void doctor_close(struct doctored *d)
+{
+    free(d->own);
+    d->store.tensors = d->original;
+    store_close(&d->store);
+}
+
+static struct store_tensor *tensor_of(struct doctored *d, const char *name)
+{
+    const struct store_tensor *t = store_find(&d->store, name);
+    assert_non_null(t);
+    return &d->own[t - d->own];
+}
+
+static enum err_code load(struct doctored *d, struct err *e)
+{
+    enum err_code code = weights_load(&d->weights, &d->arch, &d->store, e);
+    if (code)
+        assert_int_equal(d->weights.arena.total, 0); /* nothing is left behind */
+    else
+        weights_release(&d->weights);
+    return code;
+}
+
+static void groups_lie_together(void **state)
+{
+    (void)state;
+    struct doctored d;
+    struct err e;
+    doctor_open(&d, "tiny_gqa");
+    assert_ok(weights_load(&d.weights, &d.arch, &d.store, &e), &e);
+    const struct layer_weights *layer = &d.weights.layers[1];
+    for (int l = 0; l < LINEAR_COUNT; l++) {
+        char name[ARCH_PATH_SIZE + 8];
+        enum linear_group g = arch_group((enum linear)l);
+        arch_module_path(name, 1, (enum linear)l);
+        strcat(name, ".weight");
+        const struct store_tensor *t = tensor_of(&d, name);
+        const float *rows = layer->weight[g] + arch_row_offset(&d.arch, (enum linear)l) * t->shape[1];
+        assert_memory_equal(rows, t->data, t->bytes); /* the file is f32 */
+        assert_null(layer->bias[g]);
+    }
+    assert_memory_equal(d.weights.head, tensor_of(&d, "lm_head.weight")->data,
+                        d.arch.vocab * d.arch.width * 4);
+    assert_ptr_not_equal(d.weights.head, d.weights.embedding);
+    weights_release(&d.weights);
+    doctor_close(&d);
+    doctor_open(&d, "tiny_tied");
+    assert_ok(weights_load(&d.weights, &d.arch, &d.store, &e), &e);
+    assert_ptr_equal(d.weights.head, d.weights.embedding);
+    weights_release(&d.weights);
+    doctor_close(&d);
+}
+
+/* GGUF interleaves the halves of q's and k's heads; v stays. */
+static void gguf_rows_are_put_back(void **state)
+{
+    (void)state;
+    struct doctored d;
+    struct err e;
+    doctor_open(&d, "tiny_gguf");
+    const struct store_tensor *bias = tensor_of(&d, "blk.0.attn_k.bias");
+    assert_int_equal(bias->type, DTYPE_F32);
+    assert_ok(weights_load(&d.weights, &d.arch, &d.store, &e), &e);
+    const float *loaded = d.weights.layers[0].bias[GROUP_ATTN_IN] + arch_row_offset(&d.arch, LINEAR_K);
+    size_t half = d.arch.head_dim / 2;
+    for (size_t row = 0; row < bias->elements; row++) {
+        size_t head = row / d.arch.head_dim, place = row % d.arch.head_dim;
+        float stored;
+        size_t from = head * d.arch.head_dim + (place < half ? 2 * place : 2 * (place - half) + 1);
+        memcpy(&stored, (const char *)bias->data + from * sizeof stored, sizeof stored);
+        assert_true(loaded[row] == stored);
+    }
+    const struct store_tensor *value = tensor_of(&d, "blk.0.attn_v.bias");
+    assert_memory_equal(d.weights.layers[0].bias[GROUP_ATTN_IN] + arch_row_offset(&d.arch, LINEAR_V),
+                        value->data, value->bytes);
+    weights_release(&d.weights);
+    doctor_close(&d);
+}
+
+static void wrong_tensors_are_named(void **state)
+{
+    (void)state;
+    struct doctored d;
+    struct err e;
+    char other[ARCH_PATH_SIZE + 16];
+    doctor_open(&d, "tiny_bias");
+    for (size_t i = 0; i < d.store.tensor_count; i++) {
+        struct store_tensor *t = &d.own[i];
+        const struct store_tensor was = *t;
+        t->shape[t->dims - 1]++;
+        assert_error(load(&d, &e), &e, ERR_MISMATCH, was.name);
+        *t = was;
+        t->dims = 3 - t->dims;
+        assert_error(load(&d, &e), &e, ERR_MISMATCH, was.name);
+        *t = was;
+        float *broken = calloc(was.elements, sizeof *broken);
+        broken[was.elements - 1] = i % 2 ? INFINITY : NAN;
+        t->type = DTYPE_F32;
+        t->data = broken;
+        assert_error(load(&d, &e), &e, ERR_NUMERIC, was.name);
+        free(broken);
+        *t = was;
+        snprintf(other, sizeof other, "%s2", was.name); /* sorts at the same place */
+        t->name = other;
+        assert_error(load(&d, &e), &e, ERR_FORMAT, was.name);
+        *t = was;
+    }
+    assert_ok(load(&d, &e), &e);
+    doctor_close(&d);
+}
+
+static void surplus_tensors_are_refused_unless_harmless(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *model, *name;
+        bool fine;
+    } cases[] = {
+        {"tiny_tied", "zzz", false},
+        {"tiny_tied", "model.layers.2.mlp.up_proj.weight", false},
+        {"tiny_tied", "model.layers.0.self_attn.q_proj.bias", false},
+        {"tiny_tied", "lm_head.weight", true},
+        {"tiny_gqa", "model.layers.0.self_attn.rotary_emb.inv_freq", true},
+        {"tiny_gqa", "lm_head.bias", false},
+        {"tiny_gguf", "blk.0.attn_q_norm.weight", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct doctored d;
+        struct err e;
+        doctor_open(&d, cases[i].model);
+        size_t place = 0;
+        while (place < d.store.tensor_count && strcmp(d.own[place].name, cases[i].name) < 0)
+            place++;
+        memmove(d.own + place + 1, d.own + place, (d.store.tensor_count - place) * sizeof *d.own);
+        d.own[place].name = cases[i].name;
+        d.store.tensor_count++;
+        if (cases[i].fine)
+            assert_ok(load(&d, &e), &e);
+        else
+            assert_error(load(&d, &e), &e, ERR_UNSUPPORTED, cases[i].name);
+        d.store.tensor_count--;
+        doctor_close(&d);
+    }
+}
+
+/* A configuration that promises more than the file has takes no memory for it. */
+static void promised_sizes_are_checked_first(void **state)
+{
+    (void)state;
+    struct doctored d;
+    struct err e;
+    doctor_open(&d, "tiny_gqa");
+    d.arch.vocab = INT32_MAX;
+    assert_error(load(&d, &e), &e, ERR_MISMATCH, "tensor model.embed_tokens.weight is [64, 16]");
+    d.arch.vocab = 64;
+    d.arch.ffn = (size_t)1 << 30;
+    assert_error(load(&d, &e), &e, ERR_MISMATCH, "mlp.gate_proj.weight is [24, 16]");
+    d.arch.ffn = 24;
+    d.arch.layers = 3;
+    assert_error(load(&d, &e), &e, ERR_FORMAT, "tensor model.layers.2.input_layernorm.weight is missing");
+    doctor_close(&d);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(groups_lie_together),
+        cmocka_unit_test(gguf_rows_are_put_back),
+        cmocka_unit_test(wrong_tensors_are_named),
+        cmocka_unit_test(surplus_tensors_are_refused_unless_harmless),
+        cmocka_unit_test(promised_sizes_are_checked_first),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
