@@ -1,5 +1,4 @@
 #include <limits.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -60,13 +59,6 @@ static enum err_code list_targets(struct str *out, const struct lora *l, const s
     return ERR_OK;
 }
 
-static enum err_code append_number(struct str *out, double x, struct err *e)
-{
-    if (x == floor(x) && fabs(x) < 1e15)
-        return str_appendf(out, e, "%.0f", x);
-    return json_append_real(out, x, e);
-}
-
 /* `"path": value` for each module whose rank (or alpha) is not the first module's. */
 static enum err_code list_pattern(struct str *out, const struct lora *l, bool ranks, struct err *e)
 {
@@ -76,7 +68,7 @@ static enum err_code list_pattern(struct str *out, const struct lora *l, bool ra
         double value = ranks ? (double)m->rank : alpha_of(m);
         if (value == (ranks ? (double)first->rank : alpha_of(first)))
             continue;
-        if (append_item(out, m->path, e) || str_appendf(out, e, ": ") || append_number(out, value, e))
+        if (append_item(out, m->path, e) || str_appendf(out, e, ": ") || json_append_real(out, value, e))
             return e->code;
     }
     return ERR_OK;
@@ -106,9 +98,9 @@ static enum err_code append_config(struct str *out, const struct lora *l, const 
             ",\n  \"bias\": \"none\",\n  \"fan_in_fan_out\": false,\n  \"inference_mode\": true,\n"
             "  \"init_lora_weights\": true,\n  \"layers_pattern\": null,\n  \"layers_to_transform\": null,\n"
             "  \"lora_alpha\": ") ||
-        append_number(out, alpha_of(l->modules), e) ||
+        json_append_real(out, alpha_of(l->modules), e) ||
         str_appendf(out, e, ",\n  \"lora_bias\": false,\n  \"lora_dropout\": ") ||
-        append_number(out, dropout, e) ||
+        json_append_real(out, dropout, e) ||
         str_appendf(out, e, ",\n  \"modules_to_save\": null,\n  \"peft_type\": \"LORA\",\n  \"r\": %zu,\n",
                     l->modules->rank) ||
         append_group(out, "rank_pattern", "{}", &ranks, e) ||

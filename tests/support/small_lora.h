@@ -1,0 +1,45 @@
+/*
+ * An adapter without a model: the modules of a small architecture, with values that tell every place apart.
+ */
+#ifndef MPILORA_TESTS_SMALL_LORA_H
+#define MPILORA_TESTS_SMALL_LORA_H
+
+#include "base/rng.h"
+#include "model/lora.h"
+#include "unit.h"
+
+static const struct arch small_arch = {.family = "llama",
+                                       .layers = 12,
+                                       .width = 8,
+                                       .ffn = 12,
+                                       .heads = 2,
+                                       .kv_heads = 1,
+                                       .head_dim = 4,
+                                       .vocab = 20,
+                                       .norm_eps = 1e-5F};
+
+static inline void small_fill(float *x, size_t count, uint64_t item)
+{
+    rng_fill_normal(x, rng_key_make(7, RNG_SAMPLE, item), 0, count);
+}
+
+/* With train buffers, all four arrays filled; lora_release() it. */
+static inline void small_make(struct lora *l, const char *targets, size_t rank, double alpha)
+{
+    struct err e;
+    struct lora_spec spec = {.targets = targets, .rank = rank, .alpha = alpha, .init = "normal"};
+    assert_ok(lora_create(l, &small_arch, &spec, &e), &e);
+    assert_ok(lora_train_buffers(l, &e), &e);
+    small_fill(l->params, l->size, 1);
+    small_fill(l->grads, l->size, 2);
+    small_fill(l->m, l->size, 3);
+    for (size_t i = 0; i < l->size; i++)
+        l->v[i] = (float)(i + 1) / (float)l->size;
+}
+
+static inline void small_equal(const float *a, const float *b, size_t count)
+{
+    assert_memory_equal(a, b, count * sizeof *a);
+}
+
+#endif

@@ -1,0 +1,141 @@
+/* metrics.jsonl: lines as promised, cut back without a trace of what is undone. */
+#include "unit.h"
+
+#include "base/file.h"
+#include "io/json.h"
+#include "scratch.h"
+#include "train/metrics.h"
+
+static struct scratch folder;
+static const char *path;
+
+static int open_folder(void **state)
+{
+    (void)state;
+    if (!scratch_open(&folder))
+        return -1;
+    static char place[PATH_MAX];
+    snprintf(place, sizeof place, "%s/metrics.jsonl", folder.folder);
+    path = place;
+    return 0;
+}
+
+static int close_folder(void **state)
+{
+    (void)state;
+    scratch_close(&folder);
+    return 0;
+}
+
+static void write_steps(uint64_t from, uint64_t first, uint64_t last)
+{
+    struct metrics m;
+    struct err e;
+    assert_ok(metrics_open(&m, path, from, &e), &e);
+    for (uint64_t step = first; step <= last; step++) {
+        struct metrics_row row = {.step = step,
+                                  .epoch = 0.5,
+                                  .loss = 1.25,
+                                  .learning_rate = 2e-4,
+                                  .grad_norm = 3,
+                                  .tokens = 100,
+                                  .supervised_tokens = 40,
+                                  .seconds = 0.5,
+                                  .evaluated = step % 2 == 0,
+                                  .eval_loss = 7};
+        assert_ok(metrics_write(&m, &row, &e), &e);
+    }
+    metrics_close(&m);
+}
+
+static void expect_steps(const char *expected)
+{
+    struct str bytes = {0}, steps = {0};
+    struct err e;
+    assert_ok(file_read_all(&bytes, path, 1 << 20, &e), &e);
+    char *rest = bytes.data;
+    for (char *line; rest && (line = strsep(&rest, "\n")) && *line;) {
+        struct json *doc;
+        assert_ok(json_open_bytes(&doc, line, strlen(line), "line", &e), &e);
+        assert_ok(str_appendf(&steps, &e, "%d ", (int)json_int(json_get(json_root(doc), "step"), -1)), &e);
+        json_close(doc);
+    }
+    assert_string_equal(steps.data ? steps.data : "", expected);
+    str_release(&steps);
+    str_release(&bytes);
+}
+
+static void append(const char *text)
+{
+    FILE *f = fopen(path, "a");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+static void line_has_every_key(void **state)
+{
+    (void)state;
+    struct str bytes = {0};
+    struct err e;
+    write_steps(0, 1, 2);
+    assert_ok(file_read_all(&bytes, path, 1 << 20, &e), &e);
+    assert_string_equal(
+        bytes.data,
+        "{\"step\": 1, \"epoch\": 0.5, \"loss\": 1.25, \"learning_rate\": 0.0002, \"grad_norm\": 3, "
+        "\"tokens\": 100, \"supervised_tokens\": 40, \"tokens_per_second\": 200, \"seconds\": 0.5}\n"
+        "{\"step\": 2, \"epoch\": 0.5, \"loss\": 1.25, \"learning_rate\": 0.0002, \"grad_norm\": 3, "
+        "\"tokens\": 100, \"supervised_tokens\": 40, \"tokens_per_second\": 200, \"seconds\": 0.5, "
+        "\"eval_loss\": 7}\n");
+    str_release(&bytes);
+}
+
+static void no_step_stands_twice(void **state)
+{
+    (void)state;
+    write_steps(0, 1, 5);
+    write_steps(3, 4, 6);
+    expect_steps("1 2 3 4 5 6 ");
+    write_steps(6, 7, 7);
+    expect_steps("1 2 3 4 5 6 7 ");
+    write_steps(0, 1, 1);
+    expect_steps("1 ");
+}
+
+static void torn_and_strange_lines_go(void **state)
+{
+    (void)state;
+    write_steps(0, 1, 2);
+    append("{\"step\": 3, \"lo");
+    write_steps(2, 3, 3);
+    expect_steps("1 2 3 ");
+    append("\nnot json\n{\"step\": 2}\n{\"step\": -1}\n[]\n{\"step\": 4}\n{\"step\": 5}"); /* no line end:
+                                                                                              torn */
+    write_steps(9, 10, 10);
+    expect_steps("1 2 3 4 10 ");
+}
+
+static void unwritable_place_is_named(void **state)
+{
+    (void)state;
+    struct metrics m;
+    struct err e;
+    assert_error(metrics_open(&m, "/nonexistent/metrics.jsonl", 0, &e), &e, ERR_IO,
+                 "/nonexistent/metrics.jsonl");
+    metrics_close(&m);
+    m = (struct metrics){.file = fopen("/dev/full", "a"), .path = "/dev/full"};
+    assert_non_null(m.file);
+    assert_error(metrics_write(&m, &(struct metrics_row){.step = 1}, &e), &e, ERR_IO, "/dev/full");
+    metrics_close(&m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(line_has_every_key),
+        cmocka_unit_test(no_step_stands_twice),
+        cmocka_unit_test(torn_and_strange_lines_go),
+        cmocka_unit_test(unwritable_place_is_named),
+    };
+    return cmocka_run_group_tests(tests, open_folder, close_folder);
+}

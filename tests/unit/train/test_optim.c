@@ -1,0 +1,100 @@
+/* The optimizer against AdamW and clipping written down once more, in double. */
+#include "small_lora.h"
+
+#include <math.h>
+
+#include "train/optim.h"
+
+static void norm_is_that_of_all_gradients(void **state)
+{
+    (void)state;
+    struct lora l;
+    struct err e;
+    double norm, sum = 0;
+    small_make(&l, "q_proj,down_proj", 3, 6);
+    for (size_t i = 0; i < l.size; i++)
+        sum += (double)l.grads[i] * l.grads[i];
+    assert_ok(optim_grad_norm(&norm, &l, &e), &e);
+    assert_true(fabs(norm - sqrt(sum)) < 1e-12 * norm);
+    lora_release(&l);
+}
+
+static void nonfinite_gradient_is_named(void **state)
+{
+    (void)state;
+    struct lora l;
+    struct err e;
+    double norm;
+    small_make(&l, "q_proj,down_proj", 3, 6);
+    const struct lora_module *m = lora_find(&l, "model.layers.5.mlp.down_proj");
+    l.grads[m->b + 4] = NAN;
+    assert_error(optim_grad_norm(&norm, &l, &e), &e, ERR_NUMERIC, "model.layers.5.mlp.down_proj.lora_B");
+    l.grads[m->b + 4] = 0;
+    l.grads[m->a] = INFINITY;
+    assert_error(optim_grad_norm(&norm, &l, &e), &e, ERR_NUMERIC, "model.layers.5.mlp.down_proj.lora_A");
+    lora_release(&l);
+}
+
+/* `steps` steps with the same gradient, in double beside it. */
+static void follow(const struct optim_options *o, double rate, int steps)
+{
+    struct lora l;
+    struct err e;
+    small_make(&l, "v_proj", 2, 4);
+    memset(l.m, 0, l.size * sizeof *l.m);
+    memset(l.v, 0, l.size * sizeof *l.v);
+    double norm, p[1024], m[1024] = {0}, v[1024] = {0};
+    assert_true(l.size <= 1024);
+    for (size_t i = 0; i < l.size; i++)
+        p[i] = l.params[i];
+    assert_ok(optim_grad_norm(&norm, &l, &e), &e);
+    double scale = o->max_grad_norm > 0 ? fmin(1, o->max_grad_norm / (norm + 1e-6)) : 1;
+    for (int t = 1; t <= steps; t++) {
+        optim_step(&l, o, norm, rate, (uint64_t)t);
+        for (size_t i = 0; i < l.size; i++) {
+            double g = scale * l.grads[i];
+            p[i] -= rate * o->weight_decay * p[i];
+            m[i] = o->beta1 * m[i] + (1 - o->beta1) * g;
+            v[i] = o->beta2 * v[i] + (1 - o->beta2) * g * g;
+            p[i] -=
+                rate * (m[i] / (1 - pow(o->beta1, t))) / (sqrt(v[i] / (1 - pow(o->beta2, t))) + o->epsilon);
+            if (!(fabs(p[i] - l.params[i]) < 1e-5))
+                fail_msg("step %d, parameter %zu: %.9g, expected %.9g", t, i, (double)l.params[i], p[i]);
+        }
+    }
+    lora_release(&l);
+}
+
+static void adamw_agrees(void **state)
+{
+    (void)state;
+    follow(&(struct optim_options){0.9, 0.999, 1e-8, 0, 0}, 1e-2, 20);
+    follow(&(struct optim_options){0.9, 0.999, 1e-8, 0.1, 1}, 1e-2, 20);
+    follow(&(struct optim_options){0.8, 0.95, 1e-2, 0.01, 1e6}, 1e-2, 20); /* never clipped */
+    follow(&(struct optim_options){0, 0, 1e-8, 0, 0}, 1e-3, 5);
+}
+
+/* Clipping only shows where epsilon counts, AdamW being blind to the scale of the gradient. */
+static void clipping_shrinks_the_gradient(void **state)
+{
+    (void)state;
+    struct lora l;
+    small_make(&l, "v_proj", 2, 4);
+    memset(l.m, 0, l.size * sizeof *l.m);
+    float g = l.grads[3];
+    struct optim_options o = {.beta1 = 0.5, .beta2 = 0.999, .epsilon = 1e-8, .max_grad_norm = 2};
+    optim_step(&l, &o, 8, 0, 1);
+    assert_true(fabs(l.m[3] - 0.5 * 0.25 * g) < 1e-6);
+    lora_release(&l);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(norm_is_that_of_all_gradients),
+        cmocka_unit_test(nonfinite_gradient_is_named),
+        cmocka_unit_test(adamw_agrees),
+        cmocka_unit_test(clipping_shrinks_the_gradient),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
