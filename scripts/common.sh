@@ -15,7 +15,8 @@ build() {
     local folder=$1
     shift
     if [ -f "$folder/CMakeCache.txt" ] && [ ! -f "$folder/build.ninja" ]; then rm -rf "$folder"; fi
-    cmake -S . -B "$folder" -G Ninja "$@" >"$folder.log" 2>&1 || { cat "$folder.log"; return 1; }
+    mkdir -p "$folder"
+    cmake -S . -B "$folder" -G Ninja "$@" >"$folder/configure.log" 2>&1 || { cat "$folder/configure.log"; return 1; }
     ninja -C "$folder" -j "$cores" --quiet
 }
 

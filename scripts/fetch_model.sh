@@ -113,7 +113,9 @@ hub_fetch() {
     200 | 30[1278]) ;;
     404) [ "$2" = optional ] && return 1
         fail $status_unavailable "$repository has no file $file (revision $revision)" ;;
-    401 | 403) fail $status_unavailable "$endpoint refuses $repository (status $status): check the name; for a gated or private model set HF_TOKEN" ;;
+    401 | 403)
+        fail $status_unavailable "$endpoint refuses $repository (status $status): check the name; for a gated or \
+private model set HF_TOKEN" ;;
     *) fail $status_unavailable "$url answers with status $status" ;;
     esac
     # A file whose hash is known is continued where an earlier run was interrupted.
@@ -155,8 +157,9 @@ fetch_hub() {
         hub_fetch $file optional || true
     done
     if hub_fetch model.safetensors.index.json optional; then
-        shards=$(python3 -c 'import json, sys; print("\n".join(sorted(set(json.load(open(sys.argv[1]))["weight_map"].values()))))' \
-            "$folder/model.safetensors.index.json") || fail 1 "$folder/model.safetensors.index.json: not an index of shards"
+        shards=$(python3 -c 'import json, sys
+print("\n".join(sorted(set(json.load(open(sys.argv[1]))["weight_map"].values()))))' "$folder/model.safetensors.index.json") ||
+            fail 1 "$folder/model.safetensors.index.json: not an index of shards"
     else
         shards=model.safetensors
     fi

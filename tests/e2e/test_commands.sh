@@ -132,8 +132,11 @@ sed -n '/DATA {/,/}/p' "$work/probe" >"$work/values"
 sed -n '/DATA {/,/}/p' "$work/out" | cmp - "$work/values" || fail "the probe's adapter is not the checkpoint's"
 check 0 h5dump -d /examples/1/tokens -y -w 400 "$work/p.h5"
 says out '^ +[0-9].*, 2$'
-check 0 ranks 2 "$MPILORA" probe --model "$model" --data "$work/train.jsonl" --lora-rank 2 --target-modules q_proj --seed 5 --output "$work/two.h5" --threads 1
-check 0 "$MPILORA" probe --model "$model" --data "$work/train.jsonl" --lora-rank 2 --target-modules q_proj --seed 5 --output "$work/one.h5" --threads 1
+fresh="--model $model --data $work/train.jsonl --lora-rank 2 --target-modules q_proj --seed 5 --threads 1"
+# shellcheck disable=SC2086
+check 0 "$MPILORA" probe $fresh --output "$work/one.h5"
+# shellcheck disable=SC2086
+check 0 ranks 2 "$MPILORA" probe $fresh --output "$work/two.h5"
 check 0 h5diff "$work/one.h5" "$work/two.h5"
 python3 "$SOURCE/tests/support/make_tiny_model.py" "$work/other" 2
 check 1 "$MPILORA" eval --model "$work/other" --adapter "$work/run" --data "$work/train.jsonl"

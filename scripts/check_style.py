@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+"""Checks the conventions of src/README.md that a compiler does not: run by CTest as `style`.
+
+    check_style.py [--mpilora PROGRAM]     with the program, README's table of options is checked too
+
+Prints one line for each breach, "file:line: what", and exits with 1 if there is any.
+"""
+
+import argparse
+import pathlib
+import re
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+FILE_LINES, FUNCTION_LINES = 600, 80
+COLUMNS = {".c": 120, ".h": 120, ".py": 140, ".sh": 140, ".sbatch": 140}
+
+# A layer may include itself and what stands behind it here.
+LAYERS = {
+    "base": [],
+    "math": ["base"],
+    "io": ["base", "math"],
+    "data": ["base", "math", "io"],
+    "model": ["base", "math", "io"],
+    "train": ["base", "math", "io", "data", "model"],
+    "cli": ["base", "math", "io", "data", "model", "train"],
+}
+# Each foreign library has one file that knows it; PCRE2 has two, one for options and one for pre-tokenisers.
+FOREIGN = {
+    "mpi.h": ["src/train/dist.c"],
+    "hdf5.h": ["src/io/h5*"],
+    "cblas.h": ["src/math/gemm_openblas.c"],
+    "jansson.h": ["src/io/json.c"],
+    "pcre2.h": ["src/base/regex.c", "src/data/pretok.c"],
+    "utf8proc.h": ["src/data/pretok.c"],
+    "yaml.h": ["src/base/yaml.c"],
+    "xxhash.h": ["src/base/file.c"],
+}
+# Words of a place of work, and things left undone; spelt in parts so that this file passes its own check.
+FORBIDDEN = re.compile("|".join(["TO" + "DO", "FIX" + "ME", r"\bX" + r"XX\b", r"/wo" + r"rk/", r"\.\./sha" + "red", "/ro" + r"ot/\w",
+                                 "/tm" + r"p/w\b"]))
+TEXT = {".c", ".h", ".def", ".py", ".sh", ".md", ".txt", ".yaml", ".sbatch", ".supp", ".cmake", ""}
+
+breaches = []
+
+
+def breach(path, line, what):
+    breaches.append(f"{path.relative_to(ROOT)}:{line}: {what}")
+
+
+def tracked_files():
+    """What git knows or would take; the whole tree where there is no git (a source archive)."""
+    try:
+        out = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z", "-co", "--exclude-standard"],
+                             check=True, capture_output=True).stdout
+        files = [ROOT / name for name in out.decode().split("\0") if name]
+    except (OSError, subprocess.CalledProcessError):
+        files = [p for p in ROOT.rglob("*") if not any(part.startswith("build") for part in p.relative_to(ROOT).parts)]
+    return sorted(p for p in files if p.is_file() and p.suffix in TEXT and "golden" not in p.parts)
+
+
+def check_text(path, lines):
+    for number, line in enumerate(lines, 1):
+        if "\t" in line:
+            breach(path, number, "a tab")
+        if line != line.rstrip():
+            breach(path, number, "space at the end of the line")
+        if found := FORBIDDEN.search(line):
+            breach(path, number, f"'{found.group()}' has no place in the repository")
+        limit = COLUMNS.get(path.suffix, len(line))
+        if len(line) > limit:
+            breach(path, number, f"{len(line)} columns, more than {limit}")
+
+
+def check_c(path, lines):
+    if len(lines) > FILE_LINES:
+        breach(path, len(lines), f"{len(lines)} lines, more than {FILE_LINES}: split it by operation")
+    start = None
+    for number, line in enumerate(lines, 1):
+        if line == "{":
+            start = number
+        elif line == "}" and start:
+            if number - start - 1 > FUNCTION_LINES:
+                breach(path, start, f"a function of {number - start - 1} lines, more than {FUNCTION_LINES}")
+            start = None
+    relative = path.relative_to(ROOT)
+    layer = relative.parts[1] if relative.parts[0] in ("src", "include") and len(relative.parts) > 2 else None
+    for number, line in enumerate(lines, 1):
+        include = re.match(r'\s*#\s*include\s+(["<])([^">]+)[">]', line)
+        if not include:
+            continue
+        quoted, name = include.group(1) == '"', include.group(2)
+        target = name.split("/")[0]
+        if layer and quoted and target in LAYERS and target != layer and target not in LAYERS[layer]:
+            breach(path, number, f"layer {layer} must not include {name}")
+        if layer and not quoted and not any(relative.match(p) for p in FOREIGN.get(name, ["*"])):
+            breach(path, number, f"<{name}> belongs in {' and '.join(FOREIGN[name])} alone")
+    if path.suffix == ".h" and path.parts[-3] == "include":
+        guard = f"MPILORA_{layer.upper()}_{path.stem.upper()}_H"
+        if f"#ifndef {guard}" not in lines:
+            breach(path, 1, f"the include guard is not {guard}")
+
+
+def check_options(program):
+    """README's table is the program's own."""
+    readme = ROOT / "README.md"
+    made = subprocess.run([program, "--help-markdown"], check=True, capture_output=True, text=True).stdout.strip()
+    text = readme.read_text(encoding="utf-8")
+    begin, end = "<!-- options: made by `mpilora --help-markdown` -->\n", "<!-- end of options -->"
+    if begin not in text or end not in text:
+        return breach(readme, 1, "the marks around the table of options are missing")
+    before, rest = text.split(begin, 1)
+    if rest.split(end, 1)[0].strip() != made:
+        breach(readme, before.count("\n") + 1, "the table of options is not what `mpilora --help-markdown` prints")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--mpilora")
+    program = parser.parse_args().mpilora
+    for path in tracked_files():
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            breach(path, 1, "not UTF-8")
+            continue
+        lines = text.split("\n")
+        if text and lines.pop():
+            breach(path, len(lines) + 1, "no newline at the end of the file")
+        check_text(path, lines)
+        if path.suffix in (".c", ".h"):
+            check_c(path, lines)
+    if program:
+        check_options(program)
+    print("\n".join(breaches) if breaches else "style: nothing to complain about")
+    return 1 if breaches else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
