@@ -111,6 +111,19 @@ static enum err_code check_init(const struct json_value *init, const char *path,
         path, json_text(init));
 }
 
+/* The layers of the models here are called "layers", whatever pattern says so; another name matches none of
+ * them. */
+static enum err_code check_layers_pattern(const struct json_value *config, const char *path, struct err *e)
+{
+    const struct json_value *pattern = json_get(config, "layers_pattern");
+    enum json_kind layers = json_kind(json_get(config, "layers_to_transform"));
+    if (layers == JSON_KIND_NONE || layers == JSON_KIND_NULL || is_neutral(pattern) ||
+        text_is(pattern, "layers") || (json_count(pattern) == 1 && text_is(json_at(pattern, 0), "layers")))
+        return ERR_OK;
+    return err_set(e, ERR_UNSUPPORTED, "%s: layers_pattern must be \"layers\", others are not supported",
+                   path);
+}
+
 static enum err_code check_fields(const struct json_value *config, const char *path, struct err *e)
 {
     if (json_kind(config) != JSON_KIND_OBJECT)
@@ -125,6 +138,8 @@ static enum err_code check_fields(const struct json_value *config, const char *p
     for (struct json_member m = json_first(config); m.key; m = json_next(m))
         if (rule_of(m.key) == NEUTRAL && !is_neutral(m.value))
             return err_set(e, ERR_UNSUPPORTED, "%s: %s is set, which is not supported here", path, m.key);
+    if (check_layers_pattern(config, path, e))
+        return e->code;
     return check_init(json_get(config, "init_lora_weights"), path, e);
 }
 

@@ -163,8 +163,8 @@ static void targets_follow_peft_s_rules(void **state)
     const char *const same[] = {
         "\"target_modules\": \".*\\\\.1\\\\..*k_proj\"",
         "\"target_modules\": [\"k_proj\"], \"layers_to_transform\": [1]",
-        "\"target_modules\": [\"self_attn.k_proj\"], \"layers_to_transform\": 1, \"layers_pattern\": "
-        "\"layers\"",
+        "\"target_modules\": [\"attn.k_proj\", \"k_proj\"], \"layers_to_transform\": 1",
+        "\"target_modules\": [\"k_proj\"], \"layers_to_transform\": 1, \"layers_pattern\": \"layers\"",
         "\"target_modules\": [\"model.layers.1.self_attn.k_proj\"], \"layers_to_transform\": [7]",
         "\"target_modules\": [\"k_proj\"], \"exclude_modules\": \".*layers\\\\.([02-9]|1.)\\\\..*\"",
     };
@@ -195,6 +195,7 @@ static void unsupported_fields_are_named(void **state)
                                          "\"alora_invocation_tokens\": [3]",
                                          "\"field_of_tomorrow\": 1",
                                          "\"bias\": \"all\"",
+                                         "\"layers_pattern\": \"h\", \"layers_to_transform\": 1",
                                          "\"init_lora_weights\": \"pissa\""};
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         char extra[128], name[64];
