@@ -158,7 +158,7 @@ static void surplus_tensors_are_refused_unless_harmless(void **state)
         while (place < d.store.tensor_count && strcmp(d.own[place].name, cases[i].name) < 0)
             place++;
         memmove(d.own + place + 1, d.own + place, (d.store.tensor_count - place) * sizeof *d.own);
-        d.own[place].name = cases[i].name;
+        d.own[place] = (struct store_tensor){.name = cases[i].name, .file = "extra"};
         d.store.tensor_count++;
         if (cases[i].fine)
             assert_ok(load(&d, &e), &e);
