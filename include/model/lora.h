@@ -75,10 +75,9 @@ const struct lora_module *lora_find(const struct lora *l, const char *path);
 /* NULL if it is not adapted, or `l` is. */
 const struct lora_module *lora_at(const struct lora *l, size_t layer, enum linear linear);
 
-/* The A of a group's adapted modules are one matrix [ranks, in] at flat offset `a`; ranks is 0 when there are
- * none. A module's columns in x A^T start at lora_rank_offset(). */
+/* The A of a group's adapted modules are one matrix [ranks, in] at flat offset *a, in linear.def's order; 0
+ * (and *a untouched) when there are none. */
 size_t lora_group_ranks(const struct lora *l, size_t layer, enum linear_group g, size_t *a);
-size_t lora_rank_offset(const struct lora *l, const struct lora_module *m);
 
 void lora_release(struct lora *l);
 

@@ -209,17 +209,6 @@ size_t lora_group_ranks(const struct lora *l, size_t layer, enum linear_group g,
     return ranks;
 }
 
-size_t lora_rank_offset(const struct lora *l, const struct lora_module *m)
-{
-    size_t ranks = 0;
-    for (const struct lora_module *before = m; before-- > l->modules;) {
-        if (before->layer != m->layer || arch_group(before->linear) != arch_group(m->linear))
-            break;
-        ranks += before->rank;
-    }
-    return ranks;
-}
-
 void lora_release(struct lora *l)
 {
     arena_release(&l->arena);
