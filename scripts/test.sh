@@ -46,5 +46,4 @@ run_tests build-clang --label-regex unit
 headline "build with AddressSanitizer and UndefinedBehaviorSanitizer, unit and MPI tests"
 build build-sanitize -DCMAKE_C_COMPILER=gcc -DMPILORA_SANITIZE=ON -DCMAKE_C_FLAGS_RELEASE="-O1 -g"
 export LSAN_OPTIONS=suppressions=$PWD/tests/support/lsan.supp:print_suppressions=0
-export ASAN_OPTIONS=detect_stack_use_after_return=1:allocator_may_return_null=1
 run_tests build-sanitize --label-regex '^(unit|mpi)$'
