@@ -2,7 +2,6 @@
 
 #include "base/file.h"
 #include "train/session.h"
-#include "train/stop.h"
 #include "train/trainer.h"
 
 static enum err_code train_on(struct session *s, const struct dataset *data, const char *hash, struct err *e)
@@ -25,7 +24,6 @@ enum err_code cmd_train(const struct options *o, struct dist *d, struct err *e)
     struct session s;
     struct dataset data;
     char hash[FILE_HASH_SIZE];
-    stop_install();
     /* A folder that cannot be made is better known before the model is loaded. */
     enum err_code code = dist_agree(d, d->rank == 0 ? file_make_folders(o->output, e) : ERR_OK, e);
     if (!code)

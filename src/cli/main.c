@@ -12,15 +12,18 @@
 #include "io/h5.h"
 #include "math/gemm.h"
 #include "train/launch.h"
+#include "train/stop.h"
 
 enum command_ranks { TOGETHER, ALONE };
+enum command_signals { STOPS, ENDS };
 
 static const struct command {
     const char *name;
     enum command_ranks ranks;
+    enum command_signals signals;
     command_function *run;
 } commands[] = {
-#define COMMAND(letter, name, ranks, argument, help) {#name, ranks, cmd_##name},
+#define COMMAND(letter, name, ranks, signals, argument, help) {#name, ranks, signals, cmd_##name},
 #include "train/commands.def"
 #undef COMMAND
 };
@@ -126,6 +129,8 @@ static int run_command(const char *name, int *argc, char ***argv)
     if (!together && rank > 0)
         goto out;
     launch_alone(&d);
+    if (command && command->signals == STOPS)
+        stop_install();
     enum err_code parsed = code;
     if (together) {
         struct err trouble;

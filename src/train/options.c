@@ -21,7 +21,7 @@ static const struct opt_spec specs[] = {
 };
 
 static const struct opt_command commands[] = {
-#define COMMAND(letter_, name_, ranks_, argument_, help_)                                                    \
+#define COMMAND(letter_, name_, ranks_, signals_, argument_, help_)                                          \
     {.letter = letter_, .name = #name_, .argument = argument_, .help = help_},
 #include "train/commands.def"
 #undef COMMAND
