@@ -12,6 +12,7 @@
 
 struct adapter_check {
     const char *base_hash; /* of the model that the adapter is for */
+    const float *head;     /* its lm_head [V, D], or NULL where weights are not loaded */
     bool allow_base_mismatch;
 };
 

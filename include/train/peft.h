@@ -21,7 +21,9 @@ enum err_code peft_write(const char *folder, const struct lora *l, const struct 
 
 /* Makes `l` from a folder. Fields that change the result and that this program does not implement (DoRA,
  * biases, modules_to_save, ...) are ERR_UNSUPPORTED by name, unless they have the value that changes nothing;
- * tensors are checked for name, shape, type and finite values, and none may be missing or left over. */
-enum err_code peft_read(struct lora *l, const struct arch *a, const char *folder, struct err *e);
+ * tensors are checked for name, shape, type and finite values, and none may be missing or left over. An adapter
+ * of lm_head may bring PEFT's copy of the base's head, which must equal `head` [V, D] (NULL: not at hand). */
+enum err_code peft_read(struct lora *l, const struct arch *a, const float *head, const char *folder,
+                        struct err *e);
 
 #endif

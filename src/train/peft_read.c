@@ -350,7 +350,31 @@ static bool is_expected(const struct lora *l, const char *tensor)
     return false;
 }
 
-static enum err_code read_tensors(struct lora *l, const char *path, struct err *e)
+/* An adapter of lm_head makes PEFT save the base's head beside it. A copy changes nothing; a trained or
+ * resized head would. */
+static enum err_code check_head(const struct store_tensor *t, const struct arch *a, const float *head,
+                                const char *path, struct err *e)
+{
+    bool same = head && t->data && t->dims == 2 && t->shape[0] == a->vocab && t->shape[1] == a->width;
+    size_t row_bytes = same ? t->bytes / a->vocab : 0;
+    struct arena arena = {0};
+    float *row = arena_alloc(&arena, a->width, sizeof *row, "a row of lm_head", e);
+    if (!row)
+        return e->code;
+    for (size_t i = 0; same && i < a->vocab; i++) {
+        dtype_to_f32(row, t->type, (const char *)t->data + i * row_bytes, a->width);
+        same = memcmp(row, head + i * a->width, a->width * sizeof *row) == 0;
+    }
+    arena_release(&arena);
+    if (same)
+        return ERR_OK;
+    return err_set(e, ERR_UNSUPPORTED,
+                   "%s: %s is not the head of this base: a head that was trained or resized cannot be used",
+                   path, t->name);
+}
+
+static enum err_code read_tensors(struct lora *l, const struct arch *a, const float *head, const char *path,
+                                  struct err *e)
 {
     struct store store;
     if (store_open_safetensors(&store, path, e))
@@ -361,7 +385,9 @@ static enum err_code read_tensors(struct lora *l, const char *path, struct err *
     for (size_t i = 0; !code && i < store.tensor_count + store.unread_count; i++) {
         const struct store_tensor *t =
             i < store.tensor_count ? &store.tensors[i] : &store.unread[i - store.tensor_count];
-        if (!is_expected(l, t->name))
+        if (strcmp(t->name, PEFT_HEAD_COPY) == 0 && lora_find(l, "lm_head"))
+            code = check_head(t, a, head, path, e);
+        else if (!is_expected(l, t->name))
             code = err_set(e, ERR_MISMATCH,
                            "%s: the tensor %s belongs to nothing that adapter_config.json adapts", path,
                            t->name);
@@ -377,7 +403,8 @@ bool peft_is_folder(const char *path)
     return file_join(config, sizeof config, path, PEFT_CONFIG, &e) == ERR_OK && file_exists(config);
 }
 
-enum err_code peft_read(struct lora *l, const struct arch *a, const char *folder, struct err *e)
+enum err_code peft_read(struct lora *l, const struct arch *a, const float *head, const char *folder,
+                        struct err *e)
 {
     char config[PATH_MAX], tensors[PATH_MAX], pickled[PATH_MAX];
     if (file_join(config, sizeof config, folder, PEFT_CONFIG, e) ||
@@ -391,7 +418,7 @@ enum err_code peft_read(struct lora *l, const struct arch *a, const char *folder
                        pickled);
     if (create_from_config(l, a, config, e))
         return e->code;
-    enum err_code code = read_tensors(l, tensors, e);
+    enum err_code code = read_tensors(l, a, head, tensors, e);
     if (code)
         lora_release(l);
     return code;

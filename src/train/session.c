@@ -103,6 +103,7 @@ enum err_code session_load_adapter(struct session *s, const char *path, struct e
     enum err_code code = ERR_OK;
     if (d->rank == 0) {
         struct adapter_check check = {.base_hash = s->store.hash,
+                                      .head = s->model.weights.head,
                                       .allow_base_mismatch = s->options->allow_base_mismatch};
         code = adapter_load(&s->lora, &s->model.arch, path, &check, e);
     }

@@ -61,7 +61,7 @@ static void expect_refused(enum err_code code, const char *text)
 {
     struct lora l;
     struct err e;
-    assert_error(peft_read(&l, &small_arch, folder.folder, &e), &e, code, text);
+    assert_error(peft_read(&l, &small_arch, NULL, folder.folder, &e), &e, code, text);
 }
 
 static void round_trip(const char *targets, size_t listed)
@@ -87,7 +87,7 @@ static void round_trip(const char *targets, size_t listed)
         last = m.key;
     }
     json_close(doc);
-    assert_ok(peft_read(&again, &small_arch, folder.folder, &e), &e);
+    assert_ok(peft_read(&again, &small_arch, NULL, folder.folder, &e), &e);
     assert_int_equal(again.count, l.count);
     assert_int_equal(again.size, l.size);
     small_equal(again.params, l.params, l.size);
@@ -117,7 +117,7 @@ static void patterns_are_written(void **state)
     assert_ok(lora_create_given(&l, &small_arch, given, 3, &e), &e);
     small_fill(l.params, l.size, 1);
     assert_ok(peft_write(folder.folder, &l, &small_arch, "b", 0, &e), &e);
-    assert_ok(peft_read(&again, &small_arch, folder.folder, &e), &e);
+    assert_ok(peft_read(&again, &small_arch, NULL, folder.folder, &e), &e);
     assert_int_equal(again.count, 3);
     for (size_t i = 0; i < 3; i++) {
         const struct lora_module *m = lora_find(&again, given[i].path);
@@ -135,7 +135,7 @@ static void expect_scaling(const char *extra, double scaling)
     struct lora l;
     struct err e;
     write_plain(extra);
-    assert_ok(peft_read(&l, &small_arch, folder.folder, &e), &e);
+    assert_ok(peft_read(&l, &small_arch, NULL, folder.folder, &e), &e);
     assert_int_equal(l.count, 1);
     assert_true(l.modules[0].scaling == (float)scaling);
     assert_true(l.params[l.modules[0].a + 3] == 3 && l.params[l.modules[0].b + 7] == 7);
@@ -172,7 +172,7 @@ static void targets_follow_peft_s_rules(void **state)
         char text[512];
         snprintf(text, sizeof text, "{\"peft_type\": \"LORA\", \"r\": 2, \"lora_alpha\": 6, %s}", same[i]);
         write_config(text);
-        assert_ok(peft_read(&l, &small_arch, folder.folder, &e), &e);
+        assert_ok(peft_read(&l, &small_arch, NULL, folder.folder, &e), &e);
         assert_int_equal(l.count, 1);
         assert_string_equal(l.modules[0].path, "model.layers.1.self_attn.k_proj");
         lora_release(&l);
@@ -263,7 +263,7 @@ static void halves_are_read(void **state)
     assert_ok(
         file_write_atomic(scratch_path(&folder, "adapter_model.safetensors"), file.data, file.length, &e),
         &e);
-    assert_ok(peft_read(&l, &small_arch, folder.folder, &e), &e);
+    assert_ok(peft_read(&l, &small_arch, NULL, folder.folder, &e), &e);
     assert_true(l.params[l.modules[0].a + 15] == 1.5F && l.params[l.modules[0].b] == -3);
     lora_release(&l);
     for (size_t cut = 0; cut < file.length; cut += 7) {
@@ -272,6 +272,29 @@ static void halves_are_read(void **state)
         expect_refused(ERR_FORMAT, "adapter_model.safetensors");
     }
     str_release(&file);
+}
+
+/* PEFT saves the base's head beside an adapter of lm_head. */
+static void copy_of_head_must_be_the_head(void **state)
+{
+    (void)state;
+    static float head[20 * 8], a[2 * 8], b[20 * 2];
+    struct lora l;
+    struct err e;
+    small_fill(head, 20 * 8, 9);
+    const struct store_output tensors[] = {{"base_model.model.lm_head.lora_A.weight", {2, 8}, a},
+                                           {"base_model.model.lm_head.lora_B.weight", {20, 2}, b},
+                                           {"base_model.model.lm_head.base_layer.weight", {20, 8}, head}};
+    write_config("{\"peft_type\": \"LORA\", \"r\": 2, \"lora_alpha\": 6, \"target_modules\": [\"lm_head\"]}");
+    assert_ok(store_write_safetensors(scratch_path(&folder, "adapter_model.safetensors"), tensors, 3, &e),
+              &e);
+    assert_ok(peft_read(&l, &small_arch, head, folder.folder, &e), &e);
+    assert_int_equal(l.count, 1);
+    lora_release(&l);
+    expect_refused(ERR_UNSUPPORTED, "lm_head.base_layer.weight is not the head of this base");
+    head[159] += 1;
+    assert_error(peft_read(&l, &small_arch, head, folder.folder, &e), &e, ERR_UNSUPPORTED,
+                 "trained or resized");
 }
 
 int main(void)
@@ -285,6 +308,7 @@ int main(void)
         cmocka_unit_test(bad_configurations_are_refused),
         cmocka_unit_test(tensors_are_checked),
         cmocka_unit_test(halves_are_read),
+        cmocka_unit_test(copy_of_head_must_be_the_head),
     };
     return cmocka_run_group_tests(tests, open_folder, close_folder);
 }
