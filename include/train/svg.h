@@ -1,0 +1,67 @@
+/*
+ * Plots as inline SVG: lines with markers and bands over linear or logarithmic axes, with ticks, titles and a
+ * legend. Text stays text; colours, fonts and line styles come from svg_style(), through which a plot follows
+ * the reader's light or dark scheme. No script, no reference to anything outside.
+ *
+ * A series is drawn with a colour, a dash pattern and a marker of its own, so that none of them has to be
+ * told apart by colour alone. Each is a group with the attributes data-series (its name) and data-points (how
+ * many of its points are drawn), and each marker carries its numbers as a tooltip.
+ *
+ * On a logarithmic axis, values that are exactly 0 are drawn on a line of their own at its lower end, marked
+ * "0": a gradient that is 0 is a finding, not a missing value. Negative values there, and values that are not
+ * finite, are left out, and break the line.
+ */
+#ifndef MPILORA_TRAIN_SVG_H
+#define MPILORA_TRAIN_SVG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+#include "base/str.h"
+
+#define SVG_STYLES 12 /* styles that differ; higher numbers begin again */
+
+enum svg_scale { SVG_LINEAR, SVG_LOG };
+
+struct svg_axis {
+    const char *title; /* with the unit: "step", "loss (nats per token)" */
+    enum svg_scale scale;
+    bool whole; /* values are whole numbers: so are the ticks */
+    bool zero;  /* a linear axis begins at 0 */
+};
+
+struct svg_series {
+    const char *name;
+    unsigned style;           /* colour, dashes and marker; below SVG_STYLES */
+    const double *x, *y;      /* [count] */
+    const double *low, *high; /* [count] the band around y, or both NULL */
+    size_t count;
+    bool no_line; /* markers alone */
+};
+
+struct svg_plot {
+    const char *id;                  /* unique in the document; a name of letters, digits and "-" */
+    const char *title, *description; /* for readers who do not see it */
+    struct svg_axis x, y;
+    const struct svg_series *series;
+    size_t count;
+    const char *level_name; /* a horizontal line at `level`; NULL: none */
+    double level;
+};
+
+/* Appends one <svg> element. A plot without any point to draw says so in its place. */
+enum err_code svg_append_plot(struct str *out, const struct svg_plot *plot, struct err *e);
+
+/* The rules that all plots of a page share, for its <style> element. */
+const char *svg_style(void);
+
+/* Text as the content of an element or attribute of HTML and XML; bytes that are not UTF-8 and control
+ * characters become U+FFFD. */
+enum err_code svg_append_text(struct str *out, const char *text, struct err *e);
+
+/* A number for people: four significant digits, "1.2e-5" where that is shorter. */
+#define SVG_NUMBER_SIZE 32
+const char *svg_number(char text[SVG_NUMBER_SIZE], double x);
+
+#endif

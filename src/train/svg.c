@@ -1,0 +1,372 @@
+#include "train/svg.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "svg_scale.h"
+
+#define WIDTH         640
+#define PLOT_HEIGHT   300 /* of the area inside the axes */
+#define CHARACTER     6.7 /* widest average advance of the 12 px font, by which text is set out */
+#define LEGEND_ROW    19
+#define LEGEND_SAMPLE 34 /* the piece of line and marker in front of a name */
+#define MARKERS_MAX   40 /* a longer series is a line without markers */
+
+/* What one plot is drawn with; the first error stays. */
+struct drawing {
+    struct str *out;
+    struct err *e;
+    const struct svg_plot *plot;
+    struct svg_range x, y;
+    double left, top, right, bottom; /* of the area inside the axes */
+    double height;
+    bool any; /* some series has a point */
+};
+
+static void put(struct drawing *d, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void put(struct drawing *d, const char *format, ...)
+{
+    char text[1024];
+    if (d->e->code)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    str_append(d->out, text, (size_t)length < sizeof text ? (size_t)length : sizeof text - 1, d->e);
+}
+
+static void put_text(struct drawing *d, const char *text)
+{
+    if (!d->e->code)
+        svg_append_text(d->out, text, d->e);
+}
+
+enum err_code svg_append_text(struct str *out, const char *text, struct err *e)
+{
+    static const char replacement[] = "\xef\xbf\xbd";
+    size_t length = strlen(text), valid = str_utf8_valid_prefix(text, length);
+    for (size_t i = 0; i < length; i++) {
+        const char *piece = NULL;
+        unsigned char c = (unsigned char)text[i];
+        if (i == valid) {
+            piece = replacement;
+            valid = i + 1 + str_utf8_valid_prefix(text + i + 1, length - i - 1);
+        } else if (c == '<') {
+            piece = "&lt;";
+        } else if (c == '>') {
+            piece = "&gt;";
+        } else if (c == '&') {
+            piece = "&amp;";
+        } else if (c == '"') {
+            piece = "&quot;";
+        } else if (c == '\'') {
+            piece = "&#39;";
+        } else if (c < 0x20 && c != '\n' && c != '\t') {
+            piece = replacement;
+        }
+        if (str_append(out, piece ? piece : text + i, piece ? strlen(piece) : 1, e))
+            return e->code;
+    }
+    return ERR_OK;
+}
+
+const char *svg_number(char text[SVG_NUMBER_SIZE], double x)
+{
+    snprintf(text, SVG_NUMBER_SIZE, "%.4g", x);
+    char *exponent = strchr(text, 'e');
+    if (exponent) { /* 1.2e-05 -> 1.2e-5 */
+        char *digits = exponent + 2, *kept = digits;
+        while (*kept == '0' && kept[1])
+            kept++;
+        if (exponent[1] == '+')
+            digits--;
+        memmove(digits, kept, strlen(kept) + 1);
+    }
+    return text;
+}
+
+/* Characters, not bytes. */
+static double text_width(const char *text)
+{
+    size_t count = 0;
+    for (; *text; text++)
+        count += ((unsigned char)*text & 0xc0) != 0x80;
+    return CHARACTER * (double)count;
+}
+
+static bool is_drawn(const struct drawing *d, const struct svg_series *s, size_t i)
+{
+    return svg_range_holds(&d->x, s->x[i]) && svg_range_holds(&d->y, s->y[i]);
+}
+
+static size_t count_drawn(const struct drawing *d, const struct svg_series *s)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < s->count; i++)
+        count += is_drawn(d, s, i);
+    return count;
+}
+
+/* The marker of a style, around a point. */
+static void put_marker(struct drawing *d, unsigned style, double x, double y)
+{
+    static const char *const shapes[] = {
+        "m-3.5 0a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0-7 0z",              /* disc */
+        "m-3.2-3.2h6.4v6.4h-6.4z",                                   /* square */
+        "m0-4.2l4.2 7.2h-8.4z",                                      /* triangle */
+        "m0-4.6l4.6 4.6l-4.6 4.6l-4.6-4.6z",                         /* diamond */
+        "m0 4.2l4.2-7.2h-8.4z",                                      /* triangle, point down */
+        "m-1.3-4h2.6v2.7h2.7v2.6h-2.7v2.7h-2.6v-2.7h-2.7v-2.6h2.7z", /* cross */
+    };
+    put(d, "<path class=\"mark\" d=\"M%.1f %.1f%s\"", x, y, shapes[style % (sizeof shapes / sizeof *shapes)]);
+}
+
+static void put_band(struct drawing *d, const struct svg_series *s)
+{
+    size_t i = 0;
+    while (s->low && i < s->count) { /* one closed shape for each unbroken stretch */
+        size_t first = i;
+        while (i < s->count && is_drawn(d, s, i) && svg_range_holds(&d->y, s->low[i]) &&
+               svg_range_holds(&d->y, s->high[i]))
+            i++;
+        if (i > first + 1) {
+            put(d, "<path class=\"band\" d=\"");
+            for (size_t k = first; k < i; k++)
+                put(d, "%c%.1f %.1f", k == first ? 'M' : 'L', svg_range_pixel(&d->x, s->x[k]),
+                    svg_range_pixel(&d->y, s->high[k]));
+            for (size_t k = i; k-- > first;)
+                put(d, "L%.1f %.1f", svg_range_pixel(&d->x, s->x[k]), svg_range_pixel(&d->y, s->low[k]));
+            put(d, "z\"/>");
+        }
+        i = i == first ? i + 1 : i;
+    }
+}
+
+static void put_line(struct drawing *d, const struct svg_series *s)
+{
+    bool pen_down = false;
+    put(d, "<path class=\"line\" d=\"");
+    for (size_t i = 0; i < s->count; i++) {
+        bool drawn = is_drawn(d, s, i);
+        if (drawn)
+            put(d, "%c%.1f %.1f", pen_down ? 'L' : 'M', svg_range_pixel(&d->x, s->x[i]),
+                svg_range_pixel(&d->y, s->y[i]));
+        pen_down = drawn;
+    }
+    put(d, "\"/>");
+}
+
+/* Error bars where points are few and stand apart. */
+static void put_bars(struct drawing *d, const struct svg_series *s, size_t i, double x)
+{
+    if (!s->low || !(s->high[i] > s->low[i]) || !svg_range_holds(&d->y, s->low[i]) ||
+        !svg_range_holds(&d->y, s->high[i]))
+        return;
+    double low = svg_range_pixel(&d->y, s->low[i]), high = svg_range_pixel(&d->y, s->high[i]);
+    put(d, "<path class=\"bar\" d=\"M%.1f %.1fV%.1fm-3 0h6M%.1f %.1fh6\"/>", x, low, high, x - 3, low);
+}
+
+static void put_markers(struct drawing *d, const struct svg_series *s)
+{
+    char x_text[SVG_NUMBER_SIZE], y_text[SVG_NUMBER_SIZE];
+    for (size_t i = 0; i < s->count; i++) {
+        if (!is_drawn(d, s, i))
+            continue;
+        double x = svg_range_pixel(&d->x, s->x[i]);
+        put_bars(d, s, i, x);
+        put_marker(d, s->style, x, svg_range_pixel(&d->y, s->y[i]));
+        put(d, "><title>");
+        put_text(d, s->name);
+        put(d, ": %s at %s</title></path>", svg_number(y_text, s->y[i]), svg_number(x_text, s->x[i]));
+    }
+}
+
+static void put_series(struct drawing *d, const struct svg_series *s)
+{
+    size_t drawn = count_drawn(d, s);
+    put(d, "<g class=\"series s%u\" data-series=\"", s->style % SVG_STYLES);
+    put_text(d, s->name);
+    put(d, "\" data-points=\"%zu\">", drawn);
+    bool marked = s->no_line || drawn <= MARKERS_MAX;
+    if (!marked || drawn > 12)
+        put_band(d, s);
+    if (!s->no_line)
+        put_line(d, s);
+    if (marked)
+        put_markers(d, s);
+    put(d, "</g>\n");
+}
+
+/* Sets the legend out in rows, and draws it; the height of all rows. */
+static double put_legend(struct drawing *d, bool draw)
+{
+    double x = 8, y = 14;
+    for (size_t i = 0; i < d->plot->count; i++) {
+        const struct svg_series *s = &d->plot->series[i];
+        double width = LEGEND_SAMPLE + text_width(s->name) + 14;
+        if (x > 8 && x + width > WIDTH) {
+            x = 8;
+            y += LEGEND_ROW;
+        }
+        if (draw) {
+            put(d, "<g class=\"s%u\">", s->style % SVG_STYLES);
+            if (!s->no_line)
+                put(d, "<path class=\"line\" d=\"M%.1f %.1fh27\"/>", x, y - 4);
+            put_marker(d, s->style, x + 13.5, y - 4);
+            put(d, "/><text class=\"name\" x=\"%.1f\" y=\"%.1f\">", x + LEGEND_SAMPLE, y);
+            put_text(d, s->name);
+            put(d, "</text></g>\n");
+        }
+        x += width;
+    }
+    return d->plot->count ? y + 12 : 8;
+}
+
+static void put_x_axis(struct drawing *d)
+{
+    double last_end = -1;
+    put(d, "<g class=\"axis\">");
+    for (size_t pass = 0; pass < 2; pass++) /* 0 of a logarithmic axis stands apart, and first */
+        for (size_t i = 0; i < d->x.tick_count; i++) {
+            const struct svg_tick *t = &d->x.ticks[i];
+            bool apart = d->x.axis->scale == SVG_LOG && t->value == 0;
+            if (apart != (pass == 0))
+                continue;
+            double x = svg_range_pixel(&d->x, t->value), half = text_width(t->label) / 2;
+            put(d, "<path class=\"%s\" d=\"M%.1f %.1fV%.1f\"/>", *t->label ? "grid" : "minor", x, d->bottom,
+                *t->label ? d->top : d->bottom - 4);
+            if (*t->label && x - half > last_end + 4) {
+                put(d, "<text class=\"tick\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%s</text>", x,
+                    d->bottom + 18, t->label);
+                last_end = x + half;
+            }
+        }
+    put(d, "<path class=\"frame\" d=\"M%.1f %.1fH%.1f\"/>", d->left, d->bottom, d->right);
+    put(d, "<text class=\"title\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">", (d->left + d->right) / 2,
+        d->bottom + 40);
+    put_text(d, d->plot->x.title);
+    put(d, "</text></g>\n");
+}
+
+static void put_y_axis(struct drawing *d)
+{
+    put(d, "<g class=\"axis\">");
+    for (size_t i = 0; i < d->y.tick_count; i++) {
+        const struct svg_tick *t = &d->y.ticks[i];
+        double y = svg_range_pixel(&d->y, t->value);
+        put(d, "<path class=\"%s\" d=\"M%.1f %.1fH%.1f\"/>", *t->label ? "grid" : "minor", d->left, y,
+            *t->label ? d->right : d->left + 4);
+        if (*t->label)
+            put(d, "<text class=\"tick\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%s</text>", d->left - 7,
+                y + 4, t->label);
+    }
+    double middle = (d->top + d->bottom) / 2;
+    put(d, "<text class=\"title\" text-anchor=\"middle\" transform=\"translate(15 %.1f) rotate(-90)\">",
+        middle);
+    put_text(d, d->plot->y.title);
+    put(d, "</text></g>\n");
+}
+
+static void put_level(struct drawing *d)
+{
+    double y = svg_range_pixel(&d->y, d->plot->level);
+    put(d, "<g class=\"level\"><path d=\"M%.1f %.1fH%.1f\"/>", d->left, y, d->right);
+    put(d, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">", d->right - 4, y - 5);
+    put_text(d, d->plot->level_name);
+    put(d, "</text></g>\n");
+}
+
+/* Ranges, ticks, and the area that labels and legend leave. */
+static void set_out(struct drawing *d)
+{
+    svg_range_begin(&d->x, &d->plot->x);
+    svg_range_begin(&d->y, &d->plot->y);
+    for (size_t k = 0; k < d->plot->count; k++) {
+        const struct svg_series *s = &d->plot->series[k];
+        for (size_t i = 0; i < s->count; i++) {
+            if (!is_drawn(d, s, i))
+                continue;
+            svg_range_add(&d->x, s->x[i]);
+            svg_range_add(&d->y, s->y[i]);
+            if (s->low) {
+                svg_range_add(&d->y, s->low[i]);
+                svg_range_add(&d->y, s->high[i]);
+            }
+        }
+    }
+    d->any = d->y.any;
+    if (d->plot->level_name)
+        svg_range_add(&d->y, d->plot->level);
+    svg_range_finish(&d->x);
+    svg_range_finish(&d->y);
+    double widest = 0;
+    for (size_t i = 0; i < d->y.tick_count; i++)
+        widest = fmax(widest, text_width(d->y.ticks[i].label));
+    d->left = 34 + widest;
+    d->right = WIDTH - 18;
+    d->top = put_legend(d, false);
+    d->bottom = d->top + PLOT_HEIGHT;
+    d->height = d->bottom + 50;
+    svg_range_place(&d->x, d->left, d->right);
+    svg_range_place(&d->y, d->bottom, d->top);
+}
+
+enum err_code svg_append_plot(struct str *out, const struct svg_plot *plot, struct err *e)
+{
+    struct drawing d = {.out = out, .e = e, .plot = plot};
+    e->code = ERR_OK;
+    set_out(&d);
+    put(&d,
+        "<svg class=\"plot\" xmlns=\"http://www.w3.org/2000/svg\" id=\"%s\" viewBox=\"0 0 %d %.0f\" "
+        "role=\"img\" "
+        "aria-labelledby=\"%s-title %s-text\">\n<title id=\"%s-title\">",
+        plot->id, WIDTH, d.height, plot->id, plot->id, plot->id);
+    put_text(&d, plot->title);
+    put(&d, "</title>\n<desc id=\"%s-text\">", plot->id);
+    put_text(&d, plot->description);
+    put(&d, "</desc>\n");
+    put_legend(&d, true);
+    put_x_axis(&d);
+    put_y_axis(&d);
+    if (plot->level_name && svg_range_holds(&d.y, plot->level))
+        put_level(&d);
+    for (size_t i = 0; i < plot->count; i++)
+        put_series(&d, &plot->series[i]);
+    if (!d.any)
+        put(&d,
+            "<text class=\"empty\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">nothing was "
+            "measured</text>\n",
+            (d.left + d.right) / 2, (d.top + d.bottom) / 2);
+    put(&d, "</svg>\n");
+    return e->code;
+}
+
+/* Hues of Okabe and Ito and of Tol, which remain apart under the common kinds of colour blindness, darkened
+ * on white and lightened on black to keep their contrast; the dashes of the second half tell the rest apart.
+ */
+const char *svg_style(void)
+{
+    return ".s0{--c:#0067b0}.s1{--c:#c84c00}.s2{--c:#00876a}.s3{--c:#b8408c}.s4{--c:#b07d00}.s5{--c:#2a9fd8}"
+           "\n"
+           ".s6{--c:#6b6b70;--d:6 3}.s7{--c:#7b3fb5;--d:6 3}.s8{--c:#8a2232;--d:6 3}.s9{--c:#4d6b12;--d:6 "
+           "3}\n"
+           ".s10{--c:#0067b0;--d:2 3}.s11{--c:#c84c00;--d:2 3}\n"
+           "@media screen and (prefers-color-scheme:dark){.s0{--c:#58a8f5}.s1{--c:#ff8a4c}.s2{--c:#2cc79f}\n"
+           ".s3{--c:#ee86c3}.s4{--c:#e8b93a}.s5{--c:#8ad4fa}.s6{--c:#a5a5ab}.s7{--c:#bd93f9}.s8{--c:#f2788a}"
+           "\n"
+           ".s9{--c:#a9c95c}.s10{--c:#58a8f5}.s11{--c:#ff8a4c}}\n"
+           ".plot{display:block;width:100%;height:auto;font:12px system-ui,-apple-system,\"Segoe "
+           "UI\",Roboto,\n"
+           "\"Helvetica Neue\",\"Noto Sans\",\"DejaVu Sans\",sans-serif;font-variant-numeric:tabular-nums}\n"
+           ".plot text{fill:var(--ink)}.plot .tick,.plot .title,.plot .empty{fill:var(--soft)}\n"
+           ".plot .line{fill:none;stroke:var(--c);stroke-width:1.8;stroke-dasharray:var(--d,none);\n"
+           "stroke-linejoin:round;stroke-linecap:round}\n"
+           ".plot .mark{fill:var(--c);stroke:var(--paper);stroke-width:1}\n"
+           ".plot .bar{fill:none;stroke:var(--c);stroke-width:1.2;opacity:.7}\n"
+           ".plot .band{fill:var(--c);opacity:.16}\n"
+           ".plot .grid{stroke:var(--rule);stroke-width:1}.plot .minor,.plot .frame{stroke:var(--faint)}\n"
+           ".plot .level path{stroke:var(--soft);stroke-dasharray:4 3}.plot .level text{fill:var(--soft)}\n";
+}
