@@ -45,5 +45,4 @@ run_tests build-clang --label-regex unit
 
 headline "build with AddressSanitizer and UndefinedBehaviorSanitizer, unit and MPI tests"
 build build-sanitize -DCMAKE_C_COMPILER=gcc -DMPILORA_SANITIZE=ON -DCMAKE_C_FLAGS_RELEASE="-O1 -g"
-export LSAN_OPTIONS=suppressions=$PWD/tests/support/lsan.supp:print_suppressions=0
 run_tests build-sanitize --label-regex '^(unit|mpi)$'

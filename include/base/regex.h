@@ -10,21 +10,30 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
 
 struct regex;
 struct regex_scratch;
 
+enum regex_syntax {
+    REGEX_TEXT,   /* ^ and $ stand for the ends of the text */
+    REGEX_LINES,  /* and of its lines, which LF ends */
+    REGEX_LITERAL /* no character has a meaning of its own */
+};
+
 /* ERR_USAGE with the place in the pattern and the reason. */
-enum err_code regex_open(struct regex **out, const char *pattern, size_t length, struct err *e);
+enum err_code regex_open(struct regex **out, const char *pattern, size_t length, enum regex_syntax syntax,
+                         struct err *e);
 void regex_close(struct regex *r); /* NULL is fine */
 
-enum err_code regex_scratch_open(struct regex_scratch **out, const struct regex *r, struct err *e);
+/* For any expression. `match_limit` bounds the backtracking of one match; 0: PCRE2's own limit. */
+enum err_code regex_scratch_open(struct regex_scratch **out, uint32_t match_limit, struct err *e);
 void regex_scratch_close(struct regex_scratch *s); /* NULL is fine */
 
 /* Whether some match spans the whole text (Python's re.fullmatch). ERR_USAGE when the expression backtracks
- * beyond PCRE2's limit, ERR_DATA when the text is not UTF-8. */
+ * beyond the scratch's limit, ERR_DATA when the text is not UTF-8. */
 enum err_code regex_full_match(bool *matches, const struct regex *r, struct regex_scratch *s,
                                const char *text, size_t length, struct err *e);
 

@@ -12,28 +12,38 @@ struct regex {
 
 struct regex_scratch {
     pcre2_match_data *match;
+    pcre2_match_context *context;
+    pcre2_jit_stack *stack;
 };
 
-enum err_code regex_open(struct regex **out, const char *pattern, size_t length, struct err *e)
+enum err_code regex_open(struct regex **out, const char *pattern, size_t length, enum regex_syntax syntax,
+                         struct err *e)
 {
+    static const uint32_t options[] = {[REGEX_TEXT] = PCRE2_UTF | PCRE2_UCP,
+                                       [REGEX_LINES] = PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE,
+                                       [REGEX_LITERAL] = PCRE2_UTF | PCRE2_LITERAL};
     *out = NULL;
     int number;
     PCRE2_SIZE offset;
-    pcre2_code *code =
-        pcre2_compile((PCRE2_SPTR)pattern, length, PCRE2_UTF | PCRE2_UCP, &number, &offset, NULL);
-    if (!code) {
+    struct regex *r = calloc(1, sizeof *r);
+    pcre2_compile_context *context = pcre2_compile_context_create(NULL);
+    if (!r || !context) {
+        free(r);
+        pcre2_compile_context_free(context);
+        return err_set(e, ERR_MEMORY, "regular expression: no memory");
+    }
+    pcre2_set_newline(context, PCRE2_NEWLINE_LF);
+    r->code = pcre2_compile((PCRE2_SPTR)(length ? pattern : ""), length, options[syntax], &number, &offset,
+                            context);
+    pcre2_compile_context_free(context);
+    if (!r->code) {
         PCRE2_UCHAR reason[256];
         pcre2_get_error_message(number, reason, sizeof reason);
+        free(r);
         return err_set(e, ERR_USAGE, "regular expression '%.*s': at byte %zu: %s",
                        length > 500 ? 500 : (int)length, pattern, (size_t)offset, (const char *)reason);
     }
-    pcre2_jit_compile(code, PCRE2_JIT_COMPLETE); /* where it fails, matching interprets */
-    struct regex *r = malloc(sizeof *r);
-    if (!r) {
-        pcre2_code_free(code);
-        return err_set(e, ERR_MEMORY, "regular expression: no memory");
-    }
-    r->code = code;
+    pcre2_jit_compile(r->code, PCRE2_JIT_COMPLETE); /* where it fails, matching interprets */
     *out = r;
     return ERR_OK;
 }
@@ -45,32 +55,40 @@ void regex_close(struct regex *r)
     free(r);
 }
 
-enum err_code regex_scratch_open(struct regex_scratch **out, const struct regex *r, struct err *e)
+enum err_code regex_scratch_open(struct regex_scratch **out, uint32_t match_limit, struct err *e)
 {
-    *out = NULL;
-    struct regex_scratch *s = malloc(sizeof *s);
-    pcre2_match_data *match = pcre2_match_data_create_from_pattern(r->code, NULL);
-    if (!s || !match) {
-        free(s);
-        pcre2_match_data_free(match);
+    struct regex_scratch *s = *out = calloc(1, sizeof *s);
+    if (s) {
+        s->match = pcre2_match_data_create(1, NULL);
+        s->context = pcre2_match_context_create(NULL);
+        s->stack = pcre2_jit_stack_create(32 * 1024, 8 * 1024 * 1024, NULL);
+    }
+    if (!s || !s->match || !s->context || !s->stack) {
+        regex_scratch_close(s);
+        *out = NULL;
         return err_set(e, ERR_MEMORY, "regular expression: no memory for matching");
     }
-    s->match = match;
-    *out = s;
+    pcre2_jit_stack_assign(s->context, NULL, s->stack);
+    if (match_limit)
+        pcre2_set_match_limit(s->context, match_limit);
     return ERR_OK;
 }
 
 void regex_scratch_close(struct regex_scratch *s)
 {
-    if (s)
-        pcre2_match_data_free(s->match);
+    if (!s)
+        return;
+    pcre2_match_data_free(s->match);
+    pcre2_match_context_free(s->context);
+    pcre2_jit_stack_free(s->stack);
     free(s);
 }
 
 static enum err_code match(bool *found, const struct regex *r, struct regex_scratch *s, const char *text,
                            size_t length, size_t from, uint32_t options, struct err *e)
 {
-    int count = pcre2_match(r->code, (PCRE2_SPTR)(length ? text : ""), length, from, options, s->match, NULL);
+    int count =
+        pcre2_match(r->code, (PCRE2_SPTR)(length ? text : ""), length, from, options, s->match, s->context);
     *found = count >= 0;
     if (count >= 0 || count == PCRE2_ERROR_NOMATCH)
         return ERR_OK;

@@ -1,19 +1,18 @@
 #include "data/pretok.h"
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
 
+#include "base/regex.h"
 #include "base/str.h"
 #include "data/bytelevel.h"
 #include "data/pattern.h"
 
 struct step {
     struct pretok_step setting;
-    pcre2_code *code; /* NULL: no pattern */
-    bool on_alphabet; /* runs behind ByteLevel, so on the printable alphabet instead of the text */
+    struct regex *regex; /* NULL: no pattern */
+    bool on_alphabet;    /* runs behind ByteLevel, so on the printable alphabet instead of the text */
 };
 
 struct pretok {
@@ -27,9 +26,7 @@ struct cut {
 };
 
 struct pretok_buffers {
-    pcre2_match_data *match;
-    pcre2_match_context *context;
-    pcre2_jit_stack *stack;
+    struct regex_scratch *regex;
     struct cut *cuts; /* of the piece at hand */
     size_t cut_count, cut_capacity;
     struct pretok_piece *next; /* the pieces behind the step at hand */
@@ -41,37 +38,16 @@ struct pretok_buffers {
 
 /* ---- opening ---- */
 
-static enum err_code compile(pcre2_code **code, const char *pattern, size_t length, bool literal,
+static enum err_code compile(struct regex **regex, const char *pattern, size_t length, bool literal,
                              struct err *e)
 {
     struct str translated = {0};
-    uint32_t options = PCRE2_UTF | PCRE2_UCP | (literal ? PCRE2_LITERAL : PCRE2_MULTILINE);
-    if (literal ? str_append(&translated, pattern, length, e)
-                : pattern_translate(&translated, pattern, length, e)) {
-        str_release(&translated);
-        return e->code;
-    }
-    pcre2_compile_context *context = pcre2_compile_context_create(NULL);
-    if (context == NULL) {
-        str_release(&translated);
-        return err_set(e, ERR_MEMORY, "no memory to compile a pattern");
-    }
-    pcre2_set_newline(context, PCRE2_NEWLINE_LF);
-    if (literal)
-        options &= ~(uint32_t)PCRE2_UCP;
-    int number = 0;
-    PCRE2_SIZE place = 0;
-    *code = pcre2_compile((PCRE2_SPTR)(translated.data ? translated.data : ""), translated.length, options,
-                          &number, &place, context);
-    pcre2_compile_context_free(context);
+    enum err_code code = literal ? ERR_OK : pattern_translate(&translated, pattern, length, e);
+    if (!code && regex_open(regex, literal ? pattern : translated.data, literal ? length : translated.length,
+                            literal ? REGEX_LITERAL : REGEX_LINES, e))
+        code = e->code == ERR_USAGE ? e->code = ERR_UNSUPPORTED : e->code;
     str_release(&translated);
-    if (*code == NULL) {
-        PCRE2_UCHAR text[256];
-        pcre2_get_error_message(number, text, sizeof text);
-        return err_set(e, ERR_UNSUPPORTED, "pattern '%.*s': %s", (int)length, pattern, (char *)text);
-    }
-    pcre2_jit_compile(*code, PCRE2_JIT_COMPLETE); /* without it the same matches, only slower */
-    return ERR_OK;
+    return code;
 }
 
 static enum err_code check_sequence(const struct pretok_step *steps, size_t count, struct err *e)
@@ -104,9 +80,9 @@ enum err_code pretok_open(struct pretok **out, const struct pretok_step *steps, 
         s->setting = steps[i];
         s->on_alphabet = behind;
         if (steps[i].kind == PRETOK_SPLIT)
-            code = compile(&s->code, steps[i].pattern, steps[i].pattern_length, steps[i].literal, e);
+            code = compile(&s->regex, steps[i].pattern, steps[i].pattern_length, steps[i].literal, e);
         else if (steps[i].kind == PRETOK_BYTE_LEVEL && steps[i].use_regex)
-            code = compile(&s->code, PRETOK_GPT2_PATTERN, strlen(PRETOK_GPT2_PATTERN), false, e);
+            code = compile(&s->regex, PRETOK_GPT2_PATTERN, strlen(PRETOK_GPT2_PATTERN), false, e);
         if (code) {
             pretok_close(p);
             return code;
@@ -123,7 +99,7 @@ void pretok_close(struct pretok *p)
     if (p == NULL)
         return;
     for (size_t i = 0; i < p->count; i++)
-        pcre2_code_free(p->steps[i].code);
+        regex_close(p->steps[i].regex);
     free(p);
 }
 
@@ -195,20 +171,12 @@ static enum err_code buffers_open(struct pretok_work *w, struct err *e)
 {
     if (w->buffers != NULL)
         return ERR_OK;
-    struct pretok_buffers *b = calloc(1, sizeof *b);
-    if (b != NULL) {
-        w->buffers = b;
-        b->match = pcre2_match_data_create(1, NULL);
-        b->context = pcre2_match_context_create(NULL);
-        b->stack = pcre2_jit_stack_create(32 * 1024, 8 * 1024 * 1024, NULL);
-    }
-    if (b == NULL || b->match == NULL || b->context == NULL) {
+    struct pretok_buffers *b = w->buffers = calloc(1, sizeof *b);
+    /* A pattern of a tokenizer may backtrack as far as its text is long. */
+    if (b == NULL || regex_scratch_open(&b->regex, UINT32_MAX, e)) {
         pretok_work_release(w);
         return err_set(e, ERR_MEMORY, "no memory to run the pre-tokenizer");
     }
-    pcre2_set_match_limit(b->context, UINT32_MAX);
-    if (b->stack != NULL)
-        pcre2_jit_stack_assign(b->context, NULL, b->stack);
     return ERR_OK;
 }
 
@@ -216,9 +184,7 @@ void pretok_work_release(struct pretok_work *w)
 {
     struct pretok_buffers *b = w->buffers;
     if (b != NULL) {
-        pcre2_match_data_free(b->match);
-        pcre2_match_context_free(b->context);
-        pcre2_jit_stack_free(b->stack);
+        regex_scratch_close(b->regex);
         free(b->cuts);
         free(b->next);
         free(b->mapped);
@@ -245,20 +211,17 @@ static enum err_code add_cut(struct pretok_buffers *b, size_t start, size_t end,
 static enum err_code cut_by_pattern(struct pretok_buffers *b, const struct step *s, const char *subject,
                                     size_t length, struct err *e)
 {
-    const PCRE2_SIZE *ovector = pcre2_get_ovector_pointer(b->match);
     size_t from = 0, prev = 0;
     bool any = false;
     while (from <= length) {
-        int rc =
-            pcre2_match(s->code, (PCRE2_SPTR)subject, length, from, PCRE2_NO_UTF_CHECK, b->match, b->context);
-        if (rc == PCRE2_ERROR_NOMATCH)
-            break;
-        if (rc < 0) {
-            PCRE2_UCHAR text[256];
-            pcre2_get_error_message(rc, text, sizeof text);
-            return err_set(e, ERR_DATA, "the tokenizer's pattern fails on this text: %s", (char *)text);
+        size_t start, end;
+        bool found;
+        if (regex_find(&found, &start, &end, s->regex, b->regex, subject, length, from, e)) {
+            e->code = ERR_DATA;
+            return err_wrap(e, "the tokenizer's pattern fails on this text");
         }
-        size_t start = ovector[0], end = ovector[1];
+        if (!found)
+            break;
         if (start == end && any && end == prev) {
             from++;
             while (from < length && ((unsigned char)subject[from] & 0xC0) == 0x80)
@@ -412,7 +375,7 @@ enum err_code pretok_split(struct pretok_work *w, const struct pretok *p, const 
         const struct step *s = &p->steps[i];
         if (s->setting.kind == PRETOK_BYTE_LEVEL && s->setting.add_prefix_space && add_prefix_spaces(w, e))
             return e->code;
-        if (s->code == NULL && s->setting.kind != PRETOK_DIGITS)
+        if (s->regex == NULL && s->setting.kind != PRETOK_DIGITS)
             continue;
         b->next_count = 0;
         for (size_t k = 0; k < w->count; k++) {

@@ -152,9 +152,9 @@ static enum err_code matches_pattern(bool *matches, const char *prefix, const ch
     struct regex_scratch *scratch = NULL;
     enum err_code code = str_appendf(&text, e, "%s(%s)", prefix, pattern);
     if (!code)
-        code = regex_open(&regex, text.data, text.length, e);
+        code = regex_open(&regex, text.data, text.length, REGEX_TEXT, e);
     if (!code)
-        code = regex_scratch_open(&scratch, regex, e);
+        code = regex_scratch_open(&scratch, 0, e);
     if (!code)
         code = regex_full_match(matches, regex, scratch, module, strlen(module), e);
     regex_scratch_close(scratch);

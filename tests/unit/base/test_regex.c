@@ -13,8 +13,8 @@ static bool full(const char *pattern, const char *text)
     struct regex *r;
     struct regex_scratch *s;
     bool matches = false;
-    assert_int_equal(regex_open(&r, pattern, strlen(pattern), &e), ERR_OK);
-    assert_int_equal(regex_scratch_open(&s, r, &e), ERR_OK);
+    assert_int_equal(regex_open(&r, pattern, strlen(pattern), REGEX_TEXT, &e), ERR_OK);
+    assert_int_equal(regex_scratch_open(&s, 0, &e), ERR_OK);
     assert_int_equal(regex_full_match(&matches, r, s, text, strlen(text), &e), ERR_OK);
     regex_scratch_close(s);
     regex_close(r);
@@ -37,6 +37,34 @@ static void full_match_spans_the_whole_text(void **state)
     assert_true(full("(?P<layer>\\d+)", "12"));
 }
 
+static void syntaxes_differ(void **state)
+{
+    (void)state;
+    const struct {
+        enum regex_syntax syntax;
+        const char *pattern;
+        bool found;
+    } cases[] = {
+        {REGEX_TEXT, "^b$", false},   {REGEX_LINES, "^b$", true}, {REGEX_LITERAL, "^b$", false},
+        {REGEX_TEXT, "a.b", false},   {REGEX_TEXT, "x.y", true},  {REGEX_LITERAL, "x.y", false},
+        {REGEX_LITERAL, "x+y", true},
+    };
+    const char *text = "a\nb\nx+y";
+    struct regex_scratch *s;
+    struct err e;
+    assert_int_equal(regex_scratch_open(&s, 0, &e), ERR_OK);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct regex *r;
+        size_t start, end;
+        bool found;
+        assert_int_equal(regex_open(&r, cases[i].pattern, 3, cases[i].syntax, &e), ERR_OK);
+        assert_int_equal(regex_find(&found, &start, &end, r, s, text, strlen(text), 0, &e), ERR_OK);
+        assert_int_equal(found, cases[i].found);
+        regex_close(r);
+    }
+    regex_scratch_close(s);
+}
+
 static void find_walks_over_a_text(void **state)
 {
     (void)state;
@@ -46,8 +74,8 @@ static void find_walks_over_a_text(void **state)
     const char *text = "caf\xc3\xa9 12 x";
     const char *pattern = "\\p{L}+|\\p{N}+";
     const size_t expected[][2] = {{0, 5}, {6, 8}, {9, 10}};
-    assert_int_equal(regex_open(&r, pattern, strlen(pattern), &e), ERR_OK);
-    assert_int_equal(regex_scratch_open(&s, r, &e), ERR_OK);
+    assert_int_equal(regex_open(&r, pattern, strlen(pattern), REGEX_TEXT, &e), ERR_OK);
+    assert_int_equal(regex_scratch_open(&s, 0, &e), ERR_OK);
     bool found;
     size_t start, end = 0;
     for (size_t i = 0; i < 3; i++) {
@@ -67,10 +95,10 @@ static void bad_patterns_are_named(void **state)
     (void)state;
     struct err e;
     struct regex *r;
-    assert_int_equal(regex_open(&r, "(q_proj", 7, &e), ERR_USAGE);
+    assert_int_equal(regex_open(&r, "(q_proj", 7, REGEX_TEXT, &e), ERR_USAGE);
     assert_null(r);
     assert_non_null(strstr(e.message, "'(q_proj': at byte 7"));
-    assert_int_equal(regex_open(&r, "\xff", 1, &e), ERR_USAGE);
+    assert_int_equal(regex_open(&r, "\xff", 1, REGEX_TEXT, &e), ERR_USAGE);
 }
 
 static void bad_text_and_runaway_matches_are_errors(void **state)
@@ -80,8 +108,8 @@ static void bad_text_and_runaway_matches_are_errors(void **state)
     struct regex *r;
     struct regex_scratch *s;
     bool matches;
-    assert_int_equal(regex_open(&r, "(x+x+)+y", 8, &e), ERR_OK);
-    assert_int_equal(regex_scratch_open(&s, r, &e), ERR_OK);
+    assert_int_equal(regex_open(&r, "(x+x+)+y", 8, REGEX_TEXT, &e), ERR_OK);
+    assert_int_equal(regex_scratch_open(&s, 0, &e), ERR_OK);
     assert_int_equal(regex_full_match(&matches, r, s, "\xc3", 1, &e), ERR_DATA);
     char text[64];
     memset(text, 'x', sizeof text);
@@ -97,6 +125,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(full_match_spans_the_whole_text),
+        cmocka_unit_test(syntaxes_differ),
         cmocka_unit_test(find_walks_over_a_text),
         cmocka_unit_test(bad_patterns_are_named),
         cmocka_unit_test(bad_text_and_runaway_matches_are_errors),
