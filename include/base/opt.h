@@ -46,6 +46,7 @@ struct opt_command {
     char letter;
     const char *name;
     const char *argument; /* name of its one positional argument, "" if it takes none */
+    bool own_config; /* the file that --config names is the command's to read: opt_read_all() leaves it */
     const char *help;
 };
 
@@ -92,6 +93,18 @@ enum err_code opt_read_arguments(struct opt_set *set, int argc, char *const *arg
  * stays, but the file's values are checked all the same. `name` is the file in messages. */
 enum err_code opt_read_config(struct opt_set *set, const char *name, const void *bytes, size_t length,
                               struct err *e);
+
+/* One value from a configuration that the caller reads; a list grows by it. The message has no place in it.
+ */
+enum err_code opt_set_value(struct opt_set *set, const struct opt_spec *spec, const char *text,
+                            struct err *e);
+
+/* Takes over what `from`, a set over the same table, was given on the command line and `set` takes as well.
+ * The texts stay those of `from`. */
+void opt_copy_arguments(struct opt_set *set, const struct opt_set *from);
+
+/* Is all there that the command requires? */
+enum err_code opt_check_required(const struct opt_set *set, struct err *e);
 
 /* Arguments, then the file that --config names, then: is all there that the command requires? With
  * help_wanted only the arguments up to --help are looked at. */

@@ -1,7 +1,7 @@
 /*
- * The ranks: the only module that knows MPI. One process-wide communicator (all ranks); MPI_THREAD_FUNNELED.
- * Functions marked Collective are called by all ranks in the same order. Lengths may exceed what an int
- * counts.
+ * The ranks: the only module that knows MPI. All of them, or a group that dist_split() made;
+ * MPI_THREAD_FUNNELED. Functions marked Collective are called by all ranks of their struct dist in the same
+ * order. Lengths may exceed what an int counts.
  */
 #ifndef MPILORA_TRAIN_DIST_H
 #define MPILORA_TRAIN_DIST_H
@@ -12,7 +12,10 @@
 
 #include "base/err.h"
 
+struct dist_comm;
+
 struct dist {
+    struct dist_comm *comm; /* NULL: one process by itself */
     int rank, world;
     int node_rank, node_ranks; /* among the ranks of this host */
     int nodes;
@@ -23,6 +26,12 @@ struct dist {
 enum err_code dist_start(struct dist *d, int *argc, char ***argv, struct err *e);
 /* Collective. */
 void dist_stop(struct dist *d);
+/* Collective. Makes groups: ranks that give the same number are a world of their own, in their present order.
+ * A failure reaches all ranks. */
+enum err_code dist_split(struct dist *group, struct dist *d, int number, struct err *e);
+/* Collective over the group. */
+void dist_split_release(struct dist *group);
+
 /* Ends all ranks at once with this status (after a local failure outside a collective phase). */
 void dist_abort(struct dist *d, int status) __attribute__((noreturn));
 
@@ -54,6 +63,15 @@ enum err_code dist_exchange_f32(struct dist *d, float *received, const int *got,
 /* Collective. x is in pieces, counts[r] floats from rank r at its place in rank order; afterwards all are
  * filled. At most INT_MAX floats in all. */
 enum err_code dist_share_f32(struct dist *d, float *x, const int *counts, struct err *e);
+
+/* Counters that any rank adds to at any time. Opening and closing are Collective; the counters begin at 0. */
+struct dist_board;
+enum err_code dist_board_open(struct dist_board **board, struct dist *d, size_t count, struct err *e);
+/* Adds to a counter (0 reads it) and gives its value from before. Rank 0 must call this or be in another
+ * function of this module now and then, or the others may wait for it. */
+enum err_code dist_board_add(struct dist_board *b, size_t slot, uint64_t amount, uint64_t *before,
+                             struct err *e);
+void dist_board_close(struct dist_board *b); /* NULL is fine */
 
 /* "Open MPI 4.1.4" */
 void dist_version(char *text, size_t size);

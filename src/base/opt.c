@@ -304,6 +304,27 @@ enum err_code opt_read_config(struct opt_set *set, const char *name, const void 
     return ERR_OK;
 }
 
+enum err_code opt_set_value(struct opt_set *set, const struct opt_spec *spec, const char *text, struct err *e)
+{
+    return assign(set, spec, text, OPT_FILE, e);
+}
+
+void opt_copy_arguments(struct opt_set *set, const struct opt_set *from)
+{
+    static const size_t sizes[] = {[OPT_STRING] = sizeof(const char *),
+                                   [OPT_LIST] = sizeof(struct opt_list),
+                                   [OPT_INT] = sizeof(int64_t),
+                                   [OPT_REAL] = sizeof(double),
+                                   [OPT_FLAG] = sizeof(bool)};
+    for (size_t i = 0; i < set->table->spec_count; i++) {
+        const struct opt_spec *spec = &set->table->specs[i];
+        if (!opt_takes(set->command, spec) || from->origins[i] != OPT_COMMAND_LINE)
+            continue;
+        memcpy(value_of(set, spec), value_of(from, spec), sizes[spec->type]);
+        set->origins[i] = OPT_COMMAND_LINE;
+    }
+}
+
 static bool is_set(const struct opt_set *set, const struct opt_spec *spec)
 {
     if (spec->type == OPT_LIST)
@@ -311,7 +332,7 @@ static bool is_set(const struct opt_set *set, const struct opt_spec *spec)
     return spec->type != OPT_STRING || (*(const char *const *)value_of(set, spec))[0];
 }
 
-static enum err_code check_required(const struct opt_set *set, struct err *e)
+enum err_code opt_check_required(const struct opt_set *set, struct err *e)
 {
     const struct opt_command *command = set->command;
     if (command->argument[0] && !set->argument[0])
@@ -348,10 +369,10 @@ enum err_code opt_read_all(struct opt_set *set, int argc, char *const *argv, str
     if (set->help_wanted)
         return ERR_OK;
     const struct opt_spec *config = opt_find(set->table, OPT_CONFIG);
-    if (config && opt_takes(set->command, config) && is_set(set, config) &&
+    if (config && !set->command->own_config && opt_takes(set->command, config) && is_set(set, config) &&
         read_config_file(set, *(const char *const *)value_of(set, config), e))
         return e->code;
-    return check_required(set, e);
+    return opt_check_required(set, e);
 }
 
 enum err_code opt_check_table(const struct opt_table *table, struct err *e)

@@ -23,7 +23,7 @@ static const struct command {
     enum command_signals signals;
     command_function *run;
 } commands[] = {
-#define COMMAND(letter, name, ranks, signals, argument, help) {#name, ranks, signals, cmd_##name},
+#define COMMAND(letter, name, ranks, signals, config, argument, help) {#name, ranks, signals, cmd_##name},
 #include "train/commands.def"
 #undef COMMAND
 };

@@ -9,6 +9,12 @@
 /* A count of MPI is an int; longer arrays go in pieces of this many elements. */
 #define PIECE ((size_t)1 << 28)
 
+struct dist_comm {
+    MPI_Comm comm;
+};
+
+static struct dist_comm all_ranks; /* filled by dist_start() */
+
 static enum err_code check(int result, const char *what, struct err *e)
 {
     if (result == MPI_SUCCESS)
@@ -62,7 +68,7 @@ static enum err_code find_neighbours(struct dist *d, struct err *e)
 {
     MPI_Comm node;
     enum err_code code =
-        check(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, d->rank, MPI_INFO_NULL, &node),
+        check(MPI_Comm_split_type(d->comm->comm, MPI_COMM_TYPE_SHARED, d->rank, MPI_INFO_NULL, &node),
               "grouping by node", e);
     if (code)
         return code;
@@ -70,7 +76,7 @@ static enum err_code find_neighbours(struct dist *d, struct err *e)
     MPI_Comm_size(node, &d->node_ranks);
     MPI_Comm_free(&node);
     int leader = d->node_rank == 0;
-    return check(MPI_Allreduce(&leader, &d->nodes, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD), "counting nodes", e);
+    return check(MPI_Allreduce(&leader, &d->nodes, 1, MPI_INT, MPI_SUM, d->comm->comm), "counting nodes", e);
 }
 
 enum err_code dist_start(struct dist *d, int *argc, char ***argv, struct err *e)
@@ -81,6 +87,8 @@ enum err_code dist_start(struct dist *d, int *argc, char ***argv, struct err *e)
         check(MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided), "the start of communication", e);
     if (code)
         return code;
+    all_ranks.comm = MPI_COMM_WORLD;
+    d->comm = &all_ranks;
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     MPI_Comm_rank(MPI_COMM_WORLD, &d->rank);
     MPI_Comm_size(MPI_COMM_WORLD, &d->world);
@@ -92,6 +100,37 @@ enum err_code dist_start(struct dist *d, int *argc, char ***argv, struct err *e)
         return err_set(e, ERR_COMM, "this MPI library does not allow threads (MPI_THREAD_FUNNELED)");
     code = refuse_singletons(d, e);
     return code ? code : find_neighbours(d, e);
+}
+
+enum err_code dist_split(struct dist *group, struct dist *d, int number, struct err *e)
+{
+    *group = *d;
+    group->comm = NULL;
+    if (d->world == 1)
+        return ERR_OK;
+    enum err_code code = ERR_OK;
+    struct dist_comm *comm = malloc(sizeof *comm);
+    if (!comm)
+        code = err_set(e, ERR_MEMORY, "no memory for a group of ranks");
+    code = dist_agree(d, code, e);
+    if (!code)
+        code = check(MPI_Comm_split(d->comm->comm, number, d->rank, &comm->comm), "making groups", e);
+    if (code) {
+        free(comm);
+        return code;
+    }
+    group->comm = comm;
+    MPI_Comm_rank(comm->comm, &group->rank);
+    MPI_Comm_size(comm->comm, &group->world);
+    return dist_agree(d, find_neighbours(group, e), e);
+}
+
+void dist_split_release(struct dist *group)
+{
+    if (group->comm)
+        MPI_Comm_free(&group->comm->comm);
+    free(group->comm);
+    group->comm = NULL;
 }
 
 void dist_stop(struct dist *d)
@@ -116,7 +155,7 @@ enum err_code dist_agree(struct dist *d, enum err_code code, struct err *e)
         return code;
     int failing = code ? d->rank : d->world, lowest = d->world;
     struct err trouble;
-    if (check(MPI_Allreduce(&failing, &lowest, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD), "agreeing on errors",
+    if (check(MPI_Allreduce(&failing, &lowest, 1, MPI_INT, MPI_MIN, d->comm->comm), "agreeing on errors",
               &trouble)) {
         *e = trouble;
         return e->code;
@@ -134,7 +173,7 @@ static enum err_code reduce(struct dist *d, void *x, size_t count, MPI_Datatype 
     for (size_t done = 0; done < count;) {
         size_t part = count - done < PIECE ? count - done : PIECE;
         enum err_code code =
-            check(MPI_Allreduce(MPI_IN_PLACE, (char *)x + done * size, (int)part, type, op, MPI_COMM_WORLD),
+            check(MPI_Allreduce(MPI_IN_PLACE, (char *)x + done * size, (int)part, type, op, d->comm->comm),
                   "a sum", e);
         if (code)
             return code;
@@ -169,7 +208,7 @@ enum err_code dist_broadcast(struct dist *d, void *bytes, size_t length, int roo
         return ERR_OK;
     for (size_t done = 0; done < length;) {
         size_t part = length - done < PIECE ? length - done : PIECE;
-        enum err_code code = check(MPI_Bcast((char *)bytes + done, (int)part, MPI_BYTE, root, MPI_COMM_WORLD),
+        enum err_code code = check(MPI_Bcast((char *)bytes + done, (int)part, MPI_BYTE, root, d->comm->comm),
                                    "a broadcast", e);
         if (code)
             return code;
@@ -252,19 +291,94 @@ static void find_places(int *at, const int *counts, int world)
 enum err_code dist_exchange_f32(struct dist *d, float *received, const int *got, const float *send,
                                 const int *sent, struct err *e)
 {
+    if (d->world == 1) {
+        memcpy(received, send, (size_t)sent[0] * sizeof *send);
+        return ERR_OK;
+    }
     int from[d->world], to[d->world];
     find_places(from, got, d->world);
     find_places(to, sent, d->world);
-    return check(MPI_Alltoallv(send, sent, to, MPI_FLOAT, received, got, from, MPI_FLOAT, MPI_COMM_WORLD),
+    return check(MPI_Alltoallv(send, sent, to, MPI_FLOAT, received, got, from, MPI_FLOAT, d->comm->comm),
                  "an exchange", e);
 }
 
 enum err_code dist_share_f32(struct dist *d, float *x, const int *counts, struct err *e)
 {
+    if (d->world == 1)
+        return ERR_OK;
     int at[d->world];
     find_places(at, counts, d->world);
-    return check(MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, x, counts, at, MPI_FLOAT, MPI_COMM_WORLD),
+    return check(MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, x, counts, at, MPI_FLOAT, d->comm->comm),
                  "gathering", e);
+}
+
+/* In memory of rank 0 that the others reach without its doing; alone, plain memory. */
+struct dist_board {
+    struct dist *ranks;
+    MPI_Win window;
+    uint64_t *slots; /* [count]; elsewhere than on rank 0 not to be touched */
+};
+
+enum err_code dist_board_open(struct dist_board **board, struct dist *d, size_t count, struct err *e)
+{
+    enum err_code code = ERR_OK;
+    struct dist_board *b = calloc(1, sizeof *b);
+    if (!b || (d->world == 1 && !(b->slots = calloc(count, sizeof *b->slots))))
+        code = err_set(e, ERR_MEMORY, "no memory for %zu shared counters", count);
+    code = dist_agree(d, code, e);
+    if (code) {
+        free(b);
+        return code;
+    }
+    b->ranks = d;
+    if (d->world > 1) {
+        MPI_Aint bytes = d->rank == 0 ? (MPI_Aint)(count * sizeof *b->slots) : 0;
+        code = check(
+            MPI_Win_allocate(bytes, sizeof *b->slots, MPI_INFO_NULL, d->comm->comm, &b->slots, &b->window),
+            "sharing counters", e);
+        if (code) {
+            free(b);
+            return code;
+        }
+        MPI_Win_set_errhandler(b->window, MPI_ERRORS_RETURN);
+        if (d->rank == 0)
+            memset(b->slots, 0, count * sizeof *b->slots);
+        MPI_Barrier(d->comm->comm);
+        MPI_Win_lock_all(0, b->window);
+    }
+    *board = b;
+    return ERR_OK;
+}
+
+enum err_code dist_board_add(struct dist_board *b, size_t slot, uint64_t amount, uint64_t *before,
+                             struct err *e)
+{
+    if (b->ranks->world == 1) {
+        *before = b->slots[slot];
+        b->slots[slot] += amount;
+        return ERR_OK;
+    }
+    if (b->ranks->rank == 0) { /* over some networks the others are only served while rank 0 is in MPI */
+        int waiting;
+        MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, b->ranks->comm->comm, &waiting, MPI_STATUS_IGNORE);
+    }
+    int result = MPI_Fetch_and_op(&amount, before, MPI_UINT64_T, 0, (MPI_Aint)slot, MPI_SUM, b->window);
+    if (result == MPI_SUCCESS)
+        result = MPI_Win_flush(0, b->window);
+    return check(result, "counting", e);
+}
+
+void dist_board_close(struct dist_board *b)
+{
+    if (!b)
+        return;
+    if (b->ranks->world > 1) {
+        MPI_Win_unlock_all(b->window);
+        MPI_Win_free(&b->window);
+    } else {
+        free(b->slots);
+    }
+    free(b);
 }
 
 void dist_version(char *text, size_t size)

@@ -21,10 +21,14 @@ static const struct opt_spec specs[] = {
 };
 
 static const struct opt_command commands[] = {
-#define COMMAND(letter_, name_, ranks_, signals_, argument_, help_)                                          \
-    {.letter = letter_, .name = #name_, .argument = argument_, .help = help_},
+#define OWN  true
+#define FLAT false
+#define COMMAND(letter_, name_, ranks_, signals_, config_, argument_, help_)                                 \
+    {.letter = letter_, .name = #name_, .argument = argument_, .own_config = config_, .help = help_},
 #include "train/commands.def"
 #undef COMMAND
+#undef OWN
+#undef FLAT
 };
 
 /* What a resumed run may change, beside each of the specs. */

@@ -38,8 +38,8 @@ static const struct opt_spec specs[] = {
     SPEC(loud, "loud", OPT_FLAG, "false", "", "", "A", ""),
 };
 
-static const struct opt_command commands[] = {{'A', "alpha", "", "Does alpha."},
-                                              {'B', "beta", "PATH", "Does beta."}};
+static const struct opt_command commands[] = {{'A', "alpha", "", false, "Does alpha."},
+                                              {'B', "beta", "PATH", false, "Does beta."}};
 
 static const struct opt_table table = {"prog", specs, sizeof specs / sizeof *specs, commands, 2};
 
