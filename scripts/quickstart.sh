@@ -36,22 +36,26 @@ headline "7. The model with its adapter, on the same requests"
 ranks 2 "$mpilora" eval --model "$model" --adapter "$run/adapter" --data "$heldout" --json | tee "$run/after.json"
 
 headline "8. Held-out requests, and the answers"
-prompts() { # the prompts of the first lines of the held-out file, one a line
-    python3 -c 'import json, sys
-for line in list(open(sys.argv[1], encoding="utf-8"))[:3]:
-    print(json.loads(line)["prompt"])' "$heldout"
-}
 answer() { # answer PROMPT [OPTION...]
     local prompt=$1
     shift
-    "$mpilora" generate --model "$model" --prompt "$prompt" --max-new-tokens 64 "$@" | sed 's/^/    /'
+    "$mpilora" generate --model "$model" --prompt "$prompt" --max-new-tokens 64 "$@"
 }
-while IFS= read -r prompt <&3; do
-    printf '\nRequest: %s\n  base model:\n' "$prompt"
-    answer "$prompt"
-    echo "  with the adapter:"
-    answer "$prompt" --adapter "$run/adapter"
-done 3< <(prompts)
+head -n 3 "$heldout" | python3 -c 'import json, sys
+for line in sys.stdin:
+    print(json.loads(line)["prompt"])' | while IFS= read -r prompt; do
+    answer "$prompt" >"$run/base.txt" </dev/null
+    answer "$prompt" --adapter "$run/adapter" >"$run/tuned.txt" </dev/null
+    python3 - "$prompt" "$run/base.txt" "$run/tuned.txt" <<'PYTHON'
+import itertools, sys, textwrap
+prompt, *answers = sys.argv[1], *(open(path, encoding="utf-8", errors="replace").read().strip() for path in sys.argv[2:])
+wrapped = [[piece for line in answer.splitlines() for piece in textwrap.wrap(line, 54) or [""]] for answer in answers]
+print(f"\nRequest: {prompt}\n  {'base model':54}  with the adapter\n  {'-' * 54}  {'-' * 40}")
+for left, right in itertools.zip_longest(*wrapped, fillvalue=""):
+    print(f"  {left:54}  {right}".rstrip())
+PYTHON
+done
+rm -f "$run/base.txt" "$run/tuned.txt"
 
 headline "Result"
 python3 - "$run/before.json" "$run/after.json" <<'PYTHON'
