@@ -10,7 +10,14 @@
 #include <stdint.h>
 
 /* What a number is for: part of the key, so that two uses never share numbers. */
-enum rng_stream { RNG_LORA_A = 1, RNG_LORA_B = 2, RNG_DROPOUT = 3, RNG_SHUFFLE = 4, RNG_SAMPLE = 5 };
+enum rng_stream {
+    RNG_LORA_A = 1,
+    RNG_LORA_B = 2,
+    RNG_DROPOUT = 3,
+    RNG_SHUFFLE = 4,
+    RNG_SAMPLE = 5,
+    RNG_LORA_BASIS = 6
+};
 
 struct rng_key {
     uint32_t word[2];

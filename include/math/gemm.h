@@ -1,5 +1,5 @@
 /*
- * Matrix products: row-major f32, over a BLAS. All threads of the process; called from inside a parallel
+ * Matrix products: row-major, over a BLAS. All threads of the process; called from inside a parallel
  * region it runs on the calling thread alone. Every dimension and stride must fit an int.
  */
 #ifndef MPILORA_MATH_GEMM_H
@@ -15,6 +15,10 @@ enum gemm_op { GEMM_N, GEMM_T };
  * stored. beta == 0 never reads C. Any of m, n, k may be 0. */
 void gemm_f32(enum gemm_op op_a, enum gemm_op op_b, size_t m, size_t n, size_t k, float alpha, const float *a,
               size_t lda, const float *b, size_t ldb, float beta, float *c, size_t ldc);
+
+/* The same in double precision, for factorisations; k is above 0. */
+void gemm_f64(enum gemm_op op_a, enum gemm_op op_b, size_t m, size_t n, size_t k, double alpha,
+              const double *a, size_t lda, const double *b, size_t ldb, double beta, double *c, size_t ldc);
 
 /* The oracle: plain loops, sums in double. */
 void gemm_f32_reference(enum gemm_op op_a, enum gemm_op op_b, size_t m, size_t n, size_t k, float alpha,

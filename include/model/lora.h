@@ -34,6 +34,8 @@ struct lora {
     int32_t *index; /* [layers * LINEAR_COUNT + 1] module number of (layer, linear), or -1; last: lm_head */
     size_t layers;  /* of the model */
     size_t lowest_layer; /* no gradient is needed below; == layers when only lm_head is adapted */
+    float *start; /* what was taken out of the base when the run began, like params; NULL: nothing was */
+    bool rslora;  /* scalings are alpha / sqrt(rank), not alpha / rank */
     float dropout;
     uint64_t seed; /* of dropout */
 };
@@ -45,12 +47,15 @@ struct lora_spec {
         *targets; /* all-linear | names with commas (path suffixes) | regular expression (full match) */
     size_t rank;
     double alpha, dropout;
-    const char *init; /* "normal"; NULL: all values stay zero */
-    double init_std;  /* 0: the scheme's own */
+    bool rslora;       /* scaling is alpha / sqrt(rank) (rsLoRA, arXiv 2312.03732) */
+    const char *init;  /* a row of the table of schemes; NULL: all values stay zero */
+    double init_std;   /* of A; 0: the scheme's own */
+    double init_std_b; /* of B; likewise */
     uint64_t seed;
 };
 
-/* Chooses the modules, lays out params and draws their initial values. A name or pattern that matches nothing
+/* Chooses the modules, lays out params and draws their initial values; those of a scheme that takes them out
+ * of the base stay zero, with room for `start` (see lora_init.h). A name or pattern that matches nothing
  * is ERR_USAGE naming it and the nearest module name, and so is lm_head of a tied model. */
 enum err_code lora_create(struct lora *l, const struct arch *a, const struct lora_spec *spec, struct err *e);
 
@@ -65,10 +70,8 @@ struct lora_given {
 enum err_code lora_create_given(struct lora *l, const struct arch *a, const struct lora_given *given,
                                 size_t count, struct err *e);
 
-/* Draws the initial values: functions of (seed, module path, index) alone. `init` is a row of the table of
- * schemes; ERR_USAGE names the nearest. */
-enum err_code lora_init_values(struct lora *l, const char *init, double std, uint64_t seed, struct err *e);
-
+/* Room for `start`, zero. */
+enum err_code lora_start_buffer(struct lora *l, struct err *e);
 /* grads, m and v, zero. */
 enum err_code lora_train_buffers(struct lora *l, struct err *e);
 const struct lora_module *lora_find(const struct lora *l, const char *path);

@@ -1,7 +1,7 @@
 /*
  * The base's weights in memory, f32, laid out for the step: q, k, v rows together and gate, up rows together,
  * so that one matrix product serves each. Everything is expanded once, by all threads; the store may be
- * closed afterwards. The base is never written to.
+ * closed afterwards. What was loaded is never written to: a matrix that is to change is copied first.
  */
 #ifndef MPILORA_MODEL_WEIGHTS_H
 #define MPILORA_MODEL_WEIGHTS_H
@@ -21,15 +21,31 @@ struct layer_weights {
 
 struct weights {
     struct arena arena;
-    const float *embedding; /* [V, D] */
-    const float *head;      /* [V, D]; == embedding when tied */
-    const float *norm;      /* [D] final */
-    struct layer_weights *layers;
+    const float *embedding;       /* [V, D] */
+    const float *head;            /* [V, D]; == embedding when tied */
+    const float *norm;            /* [D] final */
+    struct layer_weights *layers; /* [layer_count] */
+    size_t layer_count;
+    /* The base of the file beside matrices that were changed in memory; NULL before the first change. */
+    struct arena changed;
+    struct layer_weights *file_layers;
+    const float *file_head;
 };
 
 /* Finds, checks and converts every tensor. Missing, surplus (unknown names) or misshapen tensors and
  * non-finite values are errors that name file and tensor. */
 enum err_code weights_load(struct weights *w, const struct arch *a, const struct store *store, struct err *e);
 void weights_release(struct weights *w);
+
+/* W [out, in] of a linear layer as it is used, and as the file has it. */
+const float *weights_matrix(const struct weights *w, const struct arch *a, size_t layer, enum linear linear);
+const float *weights_file_matrix(const struct weights *w, const struct arch *a, size_t layer,
+                                 enum linear linear);
+
+/* The same to be written to: from now on a copy is used in the place of what was loaded. */
+enum err_code weights_change(float **matrix, struct weights *w, const struct arch *a, size_t layer,
+                             enum linear linear, struct err *e);
+/* Back to what was loaded. */
+void weights_restore(struct weights *w);
 
 #endif

@@ -26,6 +26,18 @@ void gemm_f32(enum gemm_op op_a, enum gemm_op op_b, size_t m, size_t n, size_t k
                 (blasint)lda, b, (blasint)ldb, beta, c, (blasint)ldc);
 }
 
+void gemm_f64(enum gemm_op op_a, enum gemm_op op_b, size_t m, size_t n, size_t k, double alpha,
+              const double *a, size_t lda, const double *b, size_t ldb, double beta, double *c, size_t ldc)
+{
+    assert(m <= INT_MAX && n <= INT_MAX && k <= INT_MAX && k > 0);
+    assert(lda <= INT_MAX && ldb <= INT_MAX && ldc <= INT_MAX);
+    if (m == 0 || n == 0)
+        return;
+    cblas_dgemm(CblasRowMajor, op_a == GEMM_T ? CblasTrans : CblasNoTrans,
+                op_b == GEMM_T ? CblasTrans : CblasNoTrans, (blasint)m, (blasint)n, (blasint)k, alpha, a,
+                (blasint)lda, b, (blasint)ldb, beta, c, (blasint)ldc);
+}
+
 void gemm_set_threads(int threads)
 {
     assert(threads > 0);

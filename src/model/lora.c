@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lora_choose.h"
+#include "model/lora_init.h"
 
 /* What is wanted of one linear layer; rank 0: it is not adapted. */
 struct wanted {
@@ -96,6 +97,20 @@ static enum err_code check_rank(size_t rank, struct err *e)
     return ERR_OK;
 }
 
+static double scaling_of(const struct lora_spec *spec)
+{
+    double rank = (double)spec->rank;
+    return spec->alpha / (spec->rslora ? sqrt(rank) : rank);
+}
+
+static enum err_code start_values(struct lora *l, const struct lora_spec *spec, struct err *e)
+{
+    const struct lora_scheme *scheme;
+    if (lora_scheme_find(&scheme, spec->init, e) || lora_init_values(l, spec, e))
+        return e->code;
+    return scheme->changes_base ? lora_start_buffer(l, e) : ERR_OK;
+}
+
 enum err_code lora_create(struct lora *l, const struct arch *a, const struct lora_spec *spec, struct err *e)
 {
     *l = (struct lora){0};
@@ -113,14 +128,15 @@ enum err_code lora_create(struct lora *l, const struct arch *a, const struct lor
     if (!code) {
         for (size_t i = 0; i < slots; i++)
             if (chosen[i])
-                wanted[i] = (struct wanted){spec->rank, spec->alpha / (double)spec->rank};
+                wanted[i] = (struct wanted){spec->rank, scaling_of(spec)};
         code = build(l, a, wanted, e);
     }
     arena_release(&scratch);
     l->dropout = (float)spec->dropout;
     l->seed = spec->seed;
+    l->rslora = spec->rslora;
     if (!code && spec->init)
-        code = lora_init_values(l, spec->init, spec->init_std, spec->seed, e);
+        code = start_values(l, spec, e);
     if (code)
         lora_release(l);
     return code;
@@ -164,6 +180,12 @@ enum err_code lora_create_given(struct lora *l, const struct arch *a, const stru
     if (code)
         lora_release(l);
     return code;
+}
+
+enum err_code lora_start_buffer(struct lora *l, struct err *e)
+{
+    l->start = arena_alloc(&l->arena, l->size, sizeof(float), "start of the adapter", e);
+    return l->start ? ERR_OK : e->code;
 }
 
 enum err_code lora_train_buffers(struct lora *l, struct err *e)

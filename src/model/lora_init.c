@@ -1,53 +1,149 @@
+#include "model/lora_init.h"
+
 #include <math.h>
 #include <string.h>
 
 #include "base/rng.h"
 #include "base/str.h"
-#include "model/lora.h"
+#include "lora_schemes.h"
+#include "math/parallel.h"
 
-/* Fills A [rank, in] and B [out, rank] of one module; `std` is the user's, or 0 for the scheme's own. */
-struct scheme {
-    const char *name;
-    void (*fill)(float *A, float *B, const struct lora_module *m, double std, uint64_t seed);
+/* The table: what is public of a scheme, and how it fills A [rank, in] and B [out, rank]. */
+static const struct row {
+    struct lora_scheme scheme;
+    lora_draw *draw;
+    lora_derive *derive;
+} rows[] = {
+    {{.name = "normal", .takes_std_a = true}, lora_draw_normal, NULL},
+    {{.name = "kaiming-uniform", .takes_std_a = true}, lora_draw_kaiming_uniform, NULL},
+    {{.name = "gaussian", .takes_std_a = true}, lora_draw_gaussian, NULL},
+    {{.name = "zero",
+      .warning =
+          "with A and B both zero nothing trains: the gradient of A is a multiple of B and that of B a "
+          "multiple of A, so both stay zero for ever"},
+     lora_draw_zero,
+     NULL},
+    {{.name = "both-normal", .takes_std_a = true, .takes_std_b = true}, lora_draw_both_normal, NULL},
+    {{.name = "b-normal", .takes_std_b = true}, lora_draw_b_normal, NULL},
+    {{.name = "constant", .takes_std_a = true}, lora_draw_constant, NULL},
+    {{.name = "orthogonal", .needs_even_rank = true}, lora_draw_orthogonal, NULL},
+    {{.name = "pissa", .changes_base = true}, NULL, lora_derive_pissa},
+    {{.name = "olora", .changes_base = true}, NULL, lora_derive_olora},
 };
+#define ROW_COUNT (sizeof rows / sizeof rows[0])
 
-static void fill_normal(float *out, size_t count, const struct lora_module *m, enum rng_stream stream,
-                        double std, uint64_t seed)
+const struct lora_scheme *lora_scheme_at(size_t i)
 {
-    rng_fill_normal(out, rng_key_make(seed, stream, rng_hash(m->path)), 0, count);
-    for (size_t i = 0; i < count; i++)
-        out[i] *= (float)std;
+    return i < ROW_COUNT ? &rows[i].scheme : NULL;
 }
 
-/* A from N(0, 1 / (3 in)), the variance of PEFT's default; B = 0, so training starts at the base model
- * exactly. */
-static void scheme_normal(float *A, float *B, const struct lora_module *m, double std, uint64_t seed)
+/* NULL with the error set when there is none. */
+static const struct row *find_row(const char *name, struct err *e)
 {
-    fill_normal(A, m->rank * m->in, m, RNG_LORA_A, std > 0 ? std : sqrt(1.0 / (3.0 * (double)m->in)), seed);
-    memset(B, 0, m->out * m->rank * sizeof *B);
-}
-
-static const struct scheme schemes[] = {
-    {"normal", scheme_normal},
-};
-#define SCHEME_COUNT (sizeof schemes / sizeof schemes[0])
-
-enum err_code lora_init_values(struct lora *l, const char *init, double std, uint64_t seed, struct err *e)
-{
-    const char *names[SCHEME_COUNT];
-    if (!(std >= 0) || !isfinite(std))
-        return err_set(e, ERR_USAGE, "init-std %g is out of range: a finite number, at least 0", std);
-    for (size_t i = 0; i < SCHEME_COUNT; i++) {
-        names[i] = schemes[i].name;
-        if (strcmp(init, names[i]) != 0)
-            continue;
-        for (size_t j = 0; j < l->count; j++) {
-            const struct lora_module *m = &l->modules[j];
-            schemes[i].fill(l->params + m->a, l->params + m->b, m, std, seed);
-        }
-        return ERR_OK;
+    const char *names[ROW_COUNT];
+    for (size_t i = 0; i < ROW_COUNT; i++) {
+        names[i] = rows[i].scheme.name;
+        if (strcmp(name, names[i]) == 0)
+            return &rows[i];
     }
-    const char *nearest = str_nearest(init, names, SCHEME_COUNT);
-    return err_set(e, ERR_USAGE, "lora-init: there is no scheme '%s'%s%s%s", init,
-                   nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
+    const char *nearest = str_nearest(name, names, ROW_COUNT);
+    err_set(e, ERR_USAGE, "lora-init: there is no scheme '%s'%s%s%s", name, nearest ? "; did you mean " : "",
+            nearest ? nearest : "", nearest ? "?" : "");
+    return NULL;
+}
+
+enum err_code lora_scheme_find(const struct lora_scheme **scheme, const char *name, struct err *e)
+{
+    const struct row *row = find_row(name, e);
+    if (!row)
+        return e->code;
+    *scheme = &row->scheme;
+    return ERR_OK;
+}
+
+static enum err_code check_std(const char *option, double std, bool taken, const char *scheme, struct err *e)
+{
+    if (!(std >= 0) || !isfinite(std))
+        return err_set(e, ERR_USAGE, "%s %g is out of range: a finite number, at least 0", option, std);
+    if (std > 0 && !taken)
+        return err_set(e, ERR_USAGE, "%s %g: the scheme %s of lora-init has no use for it", option, std,
+                       scheme);
+    return ERR_OK;
+}
+
+static enum err_code check_spec(const struct lora_scheme *s, const struct lora *l,
+                                const struct lora_spec *spec, struct err *e)
+{
+    if (check_std("init-std", spec->init_std, s->takes_std_a, s->name, e) ||
+        check_std("init-std-b", spec->init_std_b, s->takes_std_b, s->name, e))
+        return e->code;
+    for (size_t i = 0; i < l->count; i++)
+        if (s->needs_even_rank && l->modules[i].rank % 2 != 0)
+            return err_set(e, ERR_USAGE,
+                           "lora-init: %s needs an even rank, for half of it goes to A and half to B; it is "
+                           "%zu",
+                           s->name, l->modules[i].rank);
+    return ERR_OK;
+}
+
+enum err_code lora_init_values(struct lora *l, const struct lora_spec *spec, struct err *e)
+{
+    const struct row *row = find_row(spec->init, e);
+    if (!row || check_spec(&row->scheme, l, spec, e))
+        return e->code;
+    memset(l->params, 0, l->size * sizeof *l->params);
+    for (size_t i = 0; i < l->count && row->draw; i++) {
+        const struct lora_module *m = &l->modules[i];
+        if (row->draw(l->params + m->a, l->params + m->b, m, spec, e))
+            return e->code;
+    }
+    return ERR_OK;
+}
+
+/* One rank's share of the modules, each on a thread of its own. */
+struct deriving {
+    struct lora *l;
+    lora_derive *derive;
+    const struct arch *a;
+    const struct weights *w;
+    size_t first, step;
+    struct err *errors; /* [number of modules of the share] */
+};
+
+static void derive_one(void *context, size_t i)
+{
+    struct deriving *d = context;
+    const struct lora_module *m = &d->l->modules[d->first + i * d->step];
+    struct err *e = &d->errors[i];
+    if (d->derive(d->l->params + m->a, d->l->params + m->b, m,
+                  weights_matrix(d->w, d->a, m->layer, m->linear), e))
+        err_wrap(e, "lora-init: %s", m->path);
+}
+
+enum err_code lora_init_from_base(struct lora *l, const char *init, const struct arch *a,
+                                  const struct weights *w, size_t first, size_t step, struct err *e)
+{
+    const struct row *row = find_row(init, e);
+    struct arena arena = {0};
+    if (!row)
+        return e->code;
+    for (size_t i = 0; i < l->count; i++) {
+        const struct lora_module *m = &l->modules[i];
+        size_t most = m->in < m->out ? m->in : m->out;
+        if (m->rank > most)
+            return err_set(e, ERR_USAGE,
+                           "lora-init: the rank %zu is above that of %s, %zu x %zu, out of which %s takes it",
+                           m->rank, m->path, m->out, m->in, init);
+    }
+    size_t count = first < l->count ? (l->count - first + step - 1) / step : 0;
+    struct deriving d = {l, row->derive, a, w, first, step, NULL};
+    d.errors = arena_alloc(&arena, count, sizeof *d.errors, "modules of the adapter", e);
+    enum err_code code = d.errors ? ERR_OK : e->code;
+    if (!code)
+        parallel_each(count, derive_one, &d);
+    for (size_t i = 0; i < count && !code; i++)
+        if ((code = d.errors[i].code))
+            *e = d.errors[i];
+    arena_release(&arena);
+    return code;
 }

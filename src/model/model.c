@@ -39,7 +39,7 @@ enum err_code model_plan_memory(struct model *m, const struct model_plan *plan, 
 
 size_t model_memory_weights(const struct model *m)
 {
-    return m->weights.arena.total;
+    return m->weights.arena.total + m->weights.changed.total;
 }
 
 size_t model_memory_acts(const struct model *m)

@@ -225,6 +225,7 @@ enum err_code weights_load(struct weights *w, const struct arch *a, const struct
 {
     *w = (struct weights){0};
     struct loading l = {w, a, store, calloc(store->tensor_count + 1, 1), e};
+    w->layer_count = a->layers;
     w->layers = arena_alloc(&w->arena, a->layers, sizeof *w->layers, "base weights", e);
     enum err_code code = ERR_OK;
     if (!l.taken)
@@ -243,8 +244,75 @@ enum err_code weights_load(struct weights *w, const struct arch *a, const struct
     return code;
 }
 
+static const float *matrix_of(const struct layer_weights *layers, const float *head, const struct arch *a,
+                              size_t layer, enum linear linear)
+{
+    enum linear_group g = arch_group(linear);
+    if (linear == LINEAR_HEAD)
+        return head;
+    return layers[layer].weight[g] + arch_row_offset(a, linear) * arch_group_columns(a, g);
+}
+
+const float *weights_matrix(const struct weights *w, const struct arch *a, size_t layer, enum linear linear)
+{
+    return matrix_of(w->layers, w->head, a, layer, linear);
+}
+
+const float *weights_file_matrix(const struct weights *w, const struct arch *a, size_t layer,
+                                 enum linear linear)
+{
+    return matrix_of(w->file_layers ? w->file_layers : w->layers, w->file_layers ? w->file_head : w->head, a,
+                     layer, linear);
+}
+
+static enum err_code keep_file_weights(struct weights *w, const struct arch *a, struct err *e)
+{
+    if (w->file_layers)
+        return ERR_OK;
+    w->file_layers = arena_alloc(&w->changed, a->layers, sizeof *w->file_layers, "changed base weights", e);
+    if (!w->file_layers)
+        return e->code;
+    memcpy(w->file_layers, w->layers, a->layers * sizeof *w->layers);
+    w->file_head = w->head;
+    return ERR_OK;
+}
+
+enum err_code weights_change(float **matrix, struct weights *w, const struct arch *a, size_t layer,
+                             enum linear linear, struct err *e)
+{
+    enum linear_group g = arch_group(linear);
+    if (keep_file_weights(w, a, e))
+        return e->code;
+    bool head = linear == LINEAR_HEAD;
+    const float **used = head ? &w->head : &w->layers[layer].weight[g];
+    const float *file = head ? w->file_head : w->file_layers[layer].weight[g];
+    size_t count = arch_group_rows(a, g) * arch_group_columns(a, g);
+    if (*used == file) {
+        float *copy = arena_alloc(&w->changed, count, sizeof *copy, "changed base weights", e);
+        if (!copy)
+            return e->code;
+        memcpy(copy, file, count * sizeof *copy);
+        *used = copy;
+    }
+    /* The copy is this module's own memory. */
+    *matrix = (float *)(uintptr_t)weights_matrix(w, a, layer, linear);
+    return ERR_OK;
+}
+
+void weights_restore(struct weights *w)
+{
+    if (!w->file_layers)
+        return;
+    memcpy(w->layers, w->file_layers, w->layer_count * sizeof *w->layers);
+    w->head = w->file_head;
+    w->file_layers = NULL;
+    w->file_head = NULL;
+    arena_release(&w->changed);
+}
+
 void weights_release(struct weights *w)
 {
+    arena_release(&w->changed);
     arena_release(&w->arena);
     *w = (struct weights){0};
 }

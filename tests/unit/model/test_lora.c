@@ -1,5 +1,5 @@
 /* Which modules are adapted, how the flat arrays are laid out, and their first values. */
-#include "model/lora.h"
+#include "model/lora_init.h"
 
 #include <stdlib.h>
 
@@ -223,7 +223,9 @@ static void normal_has_its_variance_and_b_is_zero(void **state)
     }
     assert_memory_not_equal(l.params + l.modules[0].a, l.params + l.modules[1].a, 64);
     float first = l.params[l.modules[0].a];
-    assert_ok(lora_init_values(&l, "normal", 2 / sqrt(3.0 * 4096), 9, &e), &e); /* twice its own */
+    struct lora_spec twice = spec;
+    twice.init_std = 2 / sqrt(3.0 * 4096);
+    assert_ok(lora_init_values(&l, &twice, &e), &e);
     assert_true(fabsf(l.params[l.modules[0].a] / first - 2) < 1e-5F);
     lora_release(&l);
 }

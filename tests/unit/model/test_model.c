@@ -1,4 +1,5 @@
 /* Forward and backward: gradients by finite differences, packing, dropout, parts left out, errors. */
+#include "model/lora_init.h"
 #include "tiny_model.h"
 
 static double loss_of(struct tiny *t)
@@ -276,7 +277,8 @@ static void a_fresh_adapter_changes_nothing(void **state)
     tiny_open(&t, "tiny_gqa");
     size_t count = t.in.n * t.model.arch.vocab;
     float *with = malloc(count * sizeof *with), *without = malloc(count * sizeof *without);
-    assert_ok(lora_init_values(&t.lora, "normal", 0, 3, &e), &e);
+    const struct lora_spec spec = {.init = "normal", .seed = 3};
+    assert_ok(lora_init_values(&t.lora, &spec, &e), &e);
     assert_ok(model_logits(&t.model, &t.in, with, &e), &e);
     tiny_grad(&t);
     for (size_t i = 0; i < t.lora.count; i++) { /* dA is exactly zero, dB is not */

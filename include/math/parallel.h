@@ -1,0 +1,13 @@
+/*
+ * Independent pieces of work over the threads of the process.
+ */
+#ifndef MPILORA_MATH_PARALLEL_H
+#define MPILORA_MATH_PARALLEL_H
+
+#include <stddef.h>
+
+/* Calls work(context, i) for each i below count, on all threads, each piece on one of them: BLAS and LAPACK
+ * inside run on that thread alone, so a piece's result does not depend on how many threads there are. */
+void parallel_each(size_t count, void (*work)(void *context, size_t i), void *context);
+
+#endif
