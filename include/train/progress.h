@@ -32,6 +32,9 @@ struct progress_facts {
 /* Collective. Prints the block. */
 enum err_code progress_report(struct session *s, const struct progress_facts *facts, struct err *e);
 
+/* "1:02:03", "2:03" */
+void progress_format_time(char *text, size_t size, double seconds);
+
 void progress_begin(struct progress *p, uint64_t done, uint64_t total, uint64_t every);
 void progress_step(struct progress *p, const struct metrics_row *row);
 

@@ -23,8 +23,10 @@ struct session {
     struct store store; /* with its hash */
     struct tokenizer *tokenizer;
     struct model model;
-    struct lora lora; /* model.lora == &lora when there is an adapter */
-    int threads;      /* of this rank */
+    struct lora lora;               /* model.lora == &lora when there is an adapter */
+    int threads;                    /* of this rank */
+    void (*on_step)(void *context); /* called after each training step, on every rank; NULL: nothing */
+    void *on_step_context;
 };
 
 /* Collective. Opens base and tokenizer, checks that they belong together (vocabulary sizes, EOS) and are the
@@ -35,8 +37,20 @@ enum err_code session_open(struct session *s, const struct options *o, struct di
  * folder. */
 enum err_code session_load_adapter(struct session *s, const char *path, struct err *e);
 
-/* Collective. A fresh adapter from the LoRA options. */
+/* Collective. A fresh adapter from the LoRA options. One that takes its start out of the base is zero as yet,
+ * and the base untouched, until session_start_adapter(): a run that goes on from a checkpoint has its start
+ * there. */
 enum err_code session_new_adapter(struct session *s, struct err *e);
+
+/* Collective. Makes the start of an adapter that takes it out of the base, the ranks sharing the work, and
+ * changes the base in memory. Nothing for any other. */
+enum err_code session_start_adapter(struct session *s, struct err *e);
+
+/* Collective. The same with the start that the adapter brought along, from a checkpoint. */
+enum err_code session_change_base(struct session *s, struct err *e);
+
+/* Without an adapter again: the session as session_open() left it, for another one. Fine without one. */
+void session_drop_adapter(struct session *s);
 
 /* Collective. Opens a data set: every rank scans its part, the index is gathered. `hash` (may be NULL) gets
  * the hash of its content. */

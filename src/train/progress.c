@@ -82,8 +82,7 @@ void progress_begin(struct progress *p, uint64_t done, uint64_t total, uint64_t 
     *p = (struct progress){.first = done, .total = total, .every = every, .begun = cpu_seconds()};
 }
 
-/* "1:02:03", "2:03" */
-static void format_time(char *text, size_t size, double seconds)
+void progress_format_time(char *text, size_t size, double seconds)
 {
     uint64_t s = (uint64_t)(seconds + 0.5), hours = s / 3600, minutes = s / 60 % 60;
     if (hours)
@@ -102,7 +101,7 @@ void progress_step(struct progress *p, const struct metrics_row *row)
     for (int i = 0; i < BAR; i++)
         bar[i] = (double)i < (double)row->step / (double)p->total * BAR ? '#' : '.';
     bar[BAR] = '\0';
-    format_time(time, sizeof time, left);
+    progress_format_time(time, sizeof time, left);
     if (row->evaluated)
         snprintf(eval, sizeof eval, "  eval loss %.4f", row->eval_loss);
     bool terminal = log_is_terminal();

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "math/gemm.h"
+#include "model/lora_init.h"
 #include "train/adapter.h"
 #include "train/threads.h"
 
@@ -111,6 +112,8 @@ enum err_code session_load_adapter(struct session *s, const char *path, struct e
     if (!code)
         code = adapter_broadcast(&s->lora, &s->model.arch, d, e);
     if (!code)
+        code = session_change_base(s, e);
+    if (!code)
         s->model.lora = &s->lora;
     return code;
 }
@@ -121,14 +124,69 @@ enum err_code session_new_adapter(struct session *s, struct err *e)
     struct lora_spec spec = {.targets = o->target_modules,
                              .rank = (size_t)o->lora_rank,
                              .alpha = o->lora_alpha,
+                             .rslora = o->rslora,
                              .dropout = o->lora_dropout,
                              .init = o->lora_init,
                              .init_std = o->init_std,
+                             .init_std_b = o->init_std_b,
                              .seed = (uint64_t)o->seed};
-    enum err_code code = dist_agree(s->dist, lora_create(&s->lora, &s->model.arch, &spec, e), e);
+    const struct lora_scheme *scheme = NULL;
+    enum err_code code = lora_scheme_find(&scheme, o->lora_init, e);
     if (!code)
-        s->model.lora = &s->lora;
-    return code;
+        code = lora_create(&s->lora, &s->model.arch, &spec, e);
+    code = dist_agree(s->dist, code, e);
+    if (code)
+        return code;
+    if (scheme->warning)
+        log_warn("--lora-init %s: %s", scheme->name, scheme->warning);
+    s->model.lora = &s->lora;
+    return ERR_OK;
+}
+
+/* Collective. Each module's values come from the rank that made them. */
+static enum err_code share_modules(struct session *s, struct err *e)
+{
+    struct lora *l = &s->lora;
+    for (size_t i = 0; i < l->count; i++) {
+        const struct lora_module *m = &l->modules[i];
+        int root = (int)(i % (size_t)s->dist->world);
+        if (dist_broadcast(s->dist, l->params + m->a, m->rank * m->in * sizeof(float), root, e) ||
+            dist_broadcast(s->dist, l->params + m->b, m->rank * m->out * sizeof(float), root, e))
+            return e->code;
+    }
+    return ERR_OK;
+}
+
+enum err_code session_start_adapter(struct session *s, struct err *e)
+{
+    struct lora *l = &s->lora;
+    if (!l->start)
+        return ERR_OK;
+    enum err_code code =
+        dist_agree(s->dist,
+                   lora_init_from_base(l, s->options->lora_init, &s->model.arch, &s->model.weights,
+                                       (size_t)s->dist->rank, (size_t)s->dist->world, e),
+                   e);
+    if (!code)
+        code = share_modules(s, e);
+    if (code)
+        return code;
+    memcpy(l->start, l->params, l->size * sizeof *l->start);
+    return session_change_base(s, e);
+}
+
+enum err_code session_change_base(struct session *s, struct err *e)
+{
+    enum err_code code =
+        s->lora.start ? lora_change_base(&s->lora, &s->model.arch, &s->model.weights, e) : ERR_OK;
+    return dist_agree(s->dist, code, e);
+}
+
+void session_drop_adapter(struct session *s)
+{
+    s->model.lora = NULL;
+    weights_restore(&s->model.weights);
+    lora_release(&s->lora);
 }
 
 /* Collective. Every rank has scanned its part of the lines: afterwards each has the index of all. */
@@ -206,7 +264,7 @@ enum err_code session_pack_tokens(const struct session *s, size_t *tokens, struc
 
 void session_close(struct session *s)
 {
-    lora_release(&s->lora);
+    session_drop_adapter(s);
     model_release(&s->model);
     tokenizer_close(s->tokenizer);
     store_close(&s->store);

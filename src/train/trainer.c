@@ -79,7 +79,8 @@ static enum err_code prepare(struct trainer *t, struct err *e)
                                       .beta2 = o->adam_beta2,
                                       .epsilon = o->adam_epsilon,
                                       .weight_decay = o->weight_decay,
-                                      .max_grad_norm = o->max_grad_norm};
+                                      .max_grad_norm = o->max_grad_norm,
+                                      .ratio_b = o->lora_plus_ratio};
     if (open_loader(t, e))
         return e->code;
     t->schedule = (struct schedule){.shape = o->lr_schedule,
@@ -299,6 +300,8 @@ static enum err_code run_steps(struct trainer *t, struct err *e)
             evaluate_step(t, &row, e))
             return e->code;
         write_metrics(t, &row);
+        if (t->session->on_step)
+            t->session->on_step(t->session->on_step_context);
         t->state.finished = last && !t->stop;
         if ((t->state.finished || is_due(o->save_every, row.step)) && save(t, e))
             return e->code;
@@ -362,6 +365,8 @@ static enum err_code start(struct trainer *t, struct err *e)
         code = resume_load(t->session, &t->identity, &t->state, &resumed, e);
     if (code)
         return code;
+    if (!resumed && session_start_adapter(t->session, e))
+        return e->code;
     t->saved = resumed && strcmp(t->options->resume, "auto") == 0;
     if (t->state.finished && t->state.step >= t->schedule.total)
         return finish_again(t, e);

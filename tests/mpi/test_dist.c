@@ -113,9 +113,62 @@ static void pieces_are_exchanged(void **state)
     agree();
 }
 
+/* Even and odd ranks: each group is a world of its own, where sums and errors stay. */
+static void groups_are_worlds(void **state)
+{
+    (void)state;
+    struct err e;
+    struct dist group;
+    int number = ranks.rank % 2, members = (ranks.world + 1 - number) / 2;
+    expect(dist_split(&group, &ranks, number, &e) == ERR_OK);
+    expect(group.world == members && group.rank == ranks.rank / 2);
+    expect(group.node_ranks == group.world && group.nodes == 1);
+    uint64_t sum = (uint64_t)ranks.rank;
+    expect(dist_sum_u64(&group, &sum, 1, &e) == ERR_OK);
+    uint64_t wanted = 0;
+    for (int r = number; r < ranks.world; r += 2)
+        wanted += (uint64_t)r;
+    expect(sum == wanted);
+    enum err_code mine = number ? err_set(&e, ERR_DATA, "odd ones") : ERR_OK;
+    expect(dist_agree(&group, mine, &e) == (number ? ERR_DATA : ERR_OK));
+    char text[8] = "";
+    if (group.rank == group.world - 1)
+        snprintf(text, sizeof text, "g%d", number);
+    expect(dist_broadcast(&group, text, sizeof text, group.world - 1, &e) == ERR_OK);
+    expect(text[1] == '0' + number);
+    dist_split_release(&group);
+    agree();
+}
+
+/* All ranks draw numbers until there are no more: each number is drawn once. */
+static void board_gives_each_number_once(void **state)
+{
+    (void)state;
+    enum { NUMBERS = 500 };
+    struct err e;
+    struct dist_board *board = NULL;
+    uint64_t drawn[NUMBERS] = {0}, next, total;
+    expect(dist_board_open(&board, &ranks, 2, &e) == ERR_OK);
+    for (;;) {
+        expect(dist_board_add(board, 0, 1, &next, &e) == ERR_OK);
+        if (next >= NUMBERS)
+            break;
+        drawn[next]++;
+        expect(dist_board_add(board, 1, next, &total, &e) == ERR_OK);
+    }
+    expect(dist_sum_u64(&ranks, drawn, NUMBERS, &e) == ERR_OK);
+    for (size_t i = 0; i < NUMBERS; i++)
+        expect(drawn[i] == 1);
+    expect(dist_board_add(board, 1, 0, &total, &e) == ERR_OK);
+    expect(total == NUMBERS * (NUMBERS - 1) / 2);
+    dist_board_close(board);
+    agree();
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(sums_and_maxima),       cmocka_unit_test(node_is_known),
     cmocka_unit_test(errors_reach_all),      cmocka_unit_test(broadcasts),
     cmocka_unit_test(gathers_in_rank_order), cmocka_unit_test(pieces_are_exchanged),
+    cmocka_unit_test(groups_are_worlds),     cmocka_unit_test(board_gives_each_number_once),
 };
 MPI_UNIT_MAIN(tests)

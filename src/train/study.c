@@ -1,0 +1,434 @@
+#include "train/study.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cpu.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/yaml.h"
+#include "train/progress.h"
+#include "train/rundir.h"
+#include "train/session.h"
+#include "train/stop.h"
+#include "train/study_grid.h"
+#include "train/trainer.h"
+
+/* What all groups count together. */
+enum slot { SLOT_TAKEN, SLOT_DONE, SLOT_FAILED, SLOT_STOPPED, SLOT_LEFT, SLOT_COUNT };
+
+struct study {
+    struct dist *ranks, group; /* all; those that share a cell with this one */
+    size_t groups;
+    struct study_grid grid;
+    struct session session;
+    struct dataset data, eval_data;
+    bool has_data, has_eval_data;
+    char data_hash[FILE_HASH_SIZE];
+    struct dist_board *board;
+    size_t *todo; /* numbers of the cells that this job is to do */
+    size_t todo_count, done_before, share;
+    uint64_t shown; /* what the last line said, in one number */
+    double begun;
+};
+
+static bool leads(const struct study *s)
+{
+    return s->group.rank == 0;
+}
+
+/* ---- What there is to do ---- */
+
+/* Collective. Rank 0 reads the configuration for all. */
+static enum err_code read_grid(struct study *s, const struct options *o, struct err *e)
+{
+    struct str text = {0};
+    enum err_code code = ERR_OK;
+    if (s->ranks->rank == 0) {
+        code = file_read_all(&text, o->config, YAML_FILE_LIMIT, e);
+        if (code)
+            code = err_wrap(e, "--config");
+    }
+    code = dist_agree(s->ranks, code, e);
+    void *bytes = text.data;
+    size_t length = text.length;
+    if (!code)
+        code = dist_broadcast_block(s->ranks, &bytes, &length, 0, e);
+    if (!code)
+        code = dist_agree(s->ranks, study_grid_read(&s->grid, o, o->config, bytes, length, e), e);
+    if (s->ranks->rank > 0)
+        free(bytes);
+    str_release(&text);
+    return code;
+}
+
+/* Rank 0: the folder of the study, with what it is. */
+static enum err_code open_folder(const struct study *s, struct err *e)
+{
+    char path[PATH_MAX];
+    struct str text = {0};
+    const char *folder = s->grid.base.output;
+    enum err_code code = file_join(path, sizeof path, folder, "cells", e);
+    if (!code)
+        code = file_make_folders(path, e);
+    if (!code)
+        code = file_join(path, sizeof path, folder, "study.yaml", e);
+    if (!code)
+        code = study_grid_write_yaml(&s->grid, &text, e);
+    if (!code)
+        code = file_write_atomic(path, text.data, text.length, e);
+    str_release(&text);
+    return code;
+}
+
+/* Is this checkpoint the end of the very run that `o` asks for? If not, the trainer goes on from it or says
+ * why it cannot. */
+static bool is_end_of(const struct ckpt *c, const struct study *s, const struct options *o)
+{
+    struct options then = {0};
+    struct err e;
+    bool same = c->state.finished && !strcmp(c->identity.base, s->session.store.hash) &&
+                !strcmp(c->identity.tokenizer, tokenizer_hash(s->session.tokenizer)) &&
+                !strcmp(c->identity.data, s->data_hash) && !options_compare_for_resume(o, c->config, &e);
+    if (same && !opt_init(&then.set, &options_table, &then, "train", &e) &&
+        !opt_read_config(&then.set, c->path, c->config, strlen(c->config), &e))
+        same = then.max_steps == o->max_steps && then.epochs == o->epochs;
+    else
+        same = false;
+    options_release(&then);
+    return same;
+}
+
+static enum err_code find_done(bool *done, const struct study *s, const struct study_cell *cell,
+                               struct err *e)
+{
+    struct options o;
+    struct ckpt c;
+    struct err damaged;
+    *done = false;
+    enum err_code code = study_grid_options(&s->grid, cell, &o, e);
+    if (!code && file_exists(o.output)) {
+        bool found;
+        if (!rundir_open_newest(&c, &found, o.output, &damaged) && found) {
+            *done = is_end_of(&c, s, &o);
+            ckpt_close(&c);
+        }
+    }
+    options_release(&o);
+    return code;
+}
+
+/* Collective. Numbers of this job's cells that are not done yet, on all ranks. */
+static enum err_code list_todo(struct study *s, const struct options *o, struct err *e)
+{
+    size_t part, parts;
+    enum err_code code = dist_agree(s->ranks, study_parse_share(&part, &parts, o->cells, e), e);
+    if (code)
+        return code;
+    s->todo = calloc(s->grid.count + 1, sizeof *s->todo);
+    if (!s->todo)
+        code = err_set(e, ERR_MEMORY, "no memory for a list of %zu cells", s->grid.count);
+    code = dist_agree(s->ranks, code, e);
+    if (!code && s->ranks->rank == 0)
+        for (size_t i = part - 1; i < s->grid.count && !code; i += parts) {
+            bool done;
+            code = find_done(&done, s, &s->grid.cells[i], e);
+            if (!done)
+                s->todo[s->todo_count++] = i;
+            s->share++;
+        }
+    code = dist_agree(s->ranks, code, e);
+    if (code || dist_broadcast(s->ranks, &s->todo_count, sizeof s->todo_count, 0, e) ||
+        dist_broadcast(s->ranks, &s->share, sizeof s->share, 0, e))
+        return e->code;
+    s->done_before = s->share - s->todo_count;
+    return dist_broadcast(s->ranks, s->todo, s->todo_count * sizeof *s->todo, 0, e);
+}
+
+/* ---- What it says ---- */
+
+/* Rank 0: a line when the counts have changed since the last one. */
+static enum err_code report_progress(struct study *s, struct err *e)
+{
+    uint64_t taken, done, failed;
+    if (dist_board_add(s->board, SLOT_TAKEN, 0, &taken, e) ||
+        dist_board_add(s->board, SLOT_DONE, 0, &done, e) ||
+        dist_board_add(s->board, SLOT_FAILED, 0, &failed, e))
+        return e->code;
+    taken = taken < s->todo_count ? taken : s->todo_count; /* groups ask once more than there are cells */
+    uint64_t ended = done + failed, now = taken + ended + 1, left = s->todo_count - taken;
+    uint64_t running = taken > ended ? taken - ended : 0;
+    if (now == s->shown)
+        return ERR_OK;
+    s->shown = now;
+    char line[160], time[32] = "";
+    if (ended) {
+        double each = (cpu_seconds() - s->begun) / (double)ended;
+        progress_format_time(time, sizeof time, each * ((double)left + (double)running / 2));
+    }
+    snprintf(line, sizeof line,
+             "cells: %" PRIu64 " done, %" PRIu64 " running, %" PRIu64 " failed, %" PRIu64 " left%s%s%s",
+             s->done_before + done, running, failed, left, ended ? ", " : "", time, ended ? " to go" : "");
+    log_set_speaking(true);
+    if (log_is_terminal())
+        log_progress(line);
+    else
+        log_note("%s", line);
+    log_set_speaking(false);
+    return ERR_OK;
+}
+
+/* On every rank after each step of its cell. What goes wrong with counting shows at the next cell. */
+static void on_step(void *context)
+{
+    struct study *s = context;
+    struct err e;
+    if (s->ranks->rank == 0)
+        report_progress(s, &e);
+}
+
+static void announce(const struct study *s)
+{
+    const struct options *o = &s->grid.base;
+    log_note("mpilora " MPILORA_VERSION " study");
+    log_note("  %-12s %s: %s, %.1f million parameters", "model", s->session.store.path,
+             s->session.model.arch.family, (double)arch_parameters(&s->session.model.arch) / 1e6);
+    log_note("  %-12s %zu examples%s", "data", s->data.count, s->has_eval_data ? "" : "; no eval data");
+    log_note("  %-12s %zu, %zu of them for this job, %zu done before; in %s/cells", "cells", s->grid.count,
+             s->share, s->done_before, o->output);
+    log_note("  %-12s %zu group%s of %d rank%s, %d threads a rank", "ranks", s->groups,
+             s->groups == 1 ? "" : "s", s->group.world, s->group.world == 1 ? "" : "s", s->session.threads);
+}
+
+/* ---- The cells ---- */
+
+static enum err_code failed_path(char path[PATH_MAX], const char *folder, struct err *e)
+{
+    return file_join(path, PATH_MAX, folder, "failed.txt", e);
+}
+
+/* The group's leader: the cell's folder, without an earlier failure. */
+static enum err_code open_cell(const char *folder, struct err *e)
+{
+    char path[PATH_MAX];
+    if (file_make_folders(folder, e) || failed_path(path, folder, e))
+        return e->code;
+    if (file_exists(path) && unlink(path))
+        return err_set(e, ERR_IO, "cannot delete %s", path);
+    return ERR_OK;
+}
+
+/* The group's leader: leaves the reason where the report looks for it. */
+static void record_failure(const char *folder, const char *name, const struct err *trouble)
+{
+    char path[PATH_MAX];
+    struct err e;
+    struct str text = {0};
+    log_error("cell %s failed: %s", name, trouble->message);
+    if (failed_path(path, folder, &e) || str_appendf(&text, &e, "%s\n", trouble->message) ||
+        file_write_atomic(path, text.data, text.length, &e))
+        log_error("%s", e.message);
+    str_release(&text);
+}
+
+/* Collective over the group. */
+static enum err_code train_cell(struct study *s, const struct options *o, struct err *e)
+{
+    enum err_code code = dist_agree(&s->group, leads(s) ? open_cell(o->output, e) : ERR_OK, e);
+    s->session.options = o;
+    if (!code)
+        code = session_new_adapter(&s->session, e);
+    if (!code)
+        code = trainer_run(&s->session, &s->data, s->data_hash, s->has_eval_data ? &s->eval_data : NULL, e);
+    session_drop_adapter(&s->session);
+    s->session.options = &s->grid.base;
+    return code;
+}
+
+/* Collective over the group. One cell; its failure is no error of the study. *stopped: a signal has ended it.
+ */
+static enum err_code run_cell(struct study *s, const struct study_cell *cell, bool *stopped, struct err *e)
+{
+    struct options o;
+    struct err trouble;
+    enum err_code code = dist_agree(&s->group, study_grid_options(&s->grid, cell, &o, e), e);
+    if (!code) {
+        code = train_cell(s, &o, &trouble);
+        if (code == ERR_COMM)
+            *e = trouble;
+        else if (code && code != ERR_STOPPED && leads(s))
+            record_failure(o.output, cell->name, &trouble);
+    }
+    options_release(&o);
+    if (code == ERR_COMM)
+        return code;
+    *stopped = code == ERR_STOPPED;
+    uint64_t before;
+    enum slot slot = *stopped ? SLOT_STOPPED : code ? SLOT_FAILED : SLOT_DONE;
+    return leads(s) ? dist_board_add(s->board, slot, 1, &before, e) : ERR_OK;
+}
+
+/* Collective over the group. The next cell for it; todo_count when there is none, or the study is to stop. */
+static enum err_code take_cell(struct study *s, uint64_t *next, struct err *e)
+{
+    enum err_code code = ERR_OK;
+    if (leads(s)) {
+        uint64_t stopped = 0;
+        *next = s->todo_count;
+        code = dist_board_add(s->board, SLOT_STOPPED, stop_wanted(), &stopped, e);
+        if (!code && !stopped && !stop_wanted())
+            code = dist_board_add(s->board, SLOT_TAKEN, 1, next, e);
+        if (*next > s->todo_count)
+            *next = s->todo_count;
+    }
+    code = dist_agree(&s->group, code, e);
+    return code ? code : dist_broadcast(&s->group, next, sizeof *next, 0, e);
+}
+
+/* Collective over the group. Cells until there are no more. */
+static enum err_code run_cells(struct study *s, struct err *e)
+{
+    bool stopped = false;
+    while (!stopped) {
+        uint64_t next;
+        if (take_cell(s, &next, e))
+            return e->code;
+        if (next == s->todo_count)
+            break;
+        if ((s->ranks->rank == 0 && report_progress(s, e)) ||
+            run_cell(s, &s->grid.cells[s->todo[next]], &stopped, e))
+            return e->code;
+    }
+    return ERR_OK;
+}
+
+/* Rank 0, whose own cells are done: serves and reports until all groups are. */
+static enum err_code wait_for_groups(struct study *s, struct err *e)
+{
+    for (;;) {
+        uint64_t left;
+        if (report_progress(s, e) || dist_board_add(s->board, SLOT_LEFT, 0, &left, e))
+            return e->code;
+        if (left == s->groups)
+            return ERR_OK;
+        nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+    }
+}
+
+/* Collective. How it ended, from rank 0. */
+static enum err_code conclude(struct study *s, struct err *e)
+{
+    uint64_t done, failed;
+    enum err_code code = ERR_OK;
+    if (s->ranks->rank == 0) {
+        if (dist_board_add(s->board, SLOT_DONE, 0, &done, e) ||
+            dist_board_add(s->board, SLOT_FAILED, 0, &failed, e))
+            code = e->code;
+        else if (done + failed < s->todo_count)
+            code = err_set(e, ERR_STOPPED,
+                           "stopped by a signal: %" PRIu64
+                           " of %zu cells are done, the others saved; the same command "
+                           "goes on",
+                           s->done_before + done, s->share);
+        else if (failed)
+            code = err_set(e, ERR_PARTIAL,
+                           "%" PRIu64 " of %zu cells failed: each has a failed.txt in %s/cells; the same "
+                           "command tries them again",
+                           failed, s->share, s->grid.base.output);
+        else
+            log_note("done: %zu cells, in %s/cells", s->share, s->grid.base.output);
+    }
+    return dist_agree(s->ranks, code, e);
+}
+
+/* Collective. */
+static enum err_code run_all(struct study *s, struct err *e)
+{
+    uint64_t before;
+    s->begun = cpu_seconds();
+    s->session.dist = &s->group;
+    s->session.on_step = on_step;
+    s->session.on_step_context = s;
+    log_set_speaking(false); /* the cells' own notes */
+    enum err_code code = run_cells(s, e);
+    if (!code && leads(s))
+        code = dist_board_add(s->board, SLOT_LEFT, 1, &before, e);
+    if (!code && s->ranks->rank == 0)
+        code = wait_for_groups(s, e);
+    log_set_speaking(s->ranks->rank == 0);
+    s->session.dist = s->ranks;
+    code = dist_agree(s->ranks, code, e);
+    return code ? code : conclude(s, e);
+}
+
+/* Collective. Base, tokenizer and data, for all cells. */
+static enum err_code open_inputs(struct study *s, struct err *e)
+{
+    const struct options *o = &s->grid.base;
+    enum err_code code = session_open(&s->session, o, s->ranks, e);
+    if (!code) {
+        code = session_open_data(&s->session, &s->data, &o->data, s->data_hash, e);
+        s->has_data = !code;
+    }
+    if (!code && o->eval_data.count) {
+        code = session_open_data(&s->session, &s->eval_data, &o->eval_data, NULL, e);
+        s->has_eval_data = !code;
+        if (code)
+            err_wrap(e, "--eval-data");
+    }
+    return code;
+}
+
+/* Collective. */
+static enum err_code make_groups(struct study *s, const struct options *o, struct err *e)
+{
+    int each = (int)o->ranks_per_cell;
+    if (s->ranks->world % each != 0)
+        return err_set(e, ERR_USAGE, "--ranks-per-cell %d: %d ranks do not make whole groups of that size",
+                       each, s->ranks->world);
+    s->groups = (size_t)(s->ranks->world / each);
+    return dist_split(&s->group, s->ranks, s->ranks->rank / each, e);
+}
+
+enum err_code study_run(const struct options *o, struct dist *d, struct err *e)
+{
+    struct study *s = calloc(1, sizeof *s);
+    enum err_code code = s ? ERR_OK : err_set(e, ERR_MEMORY, "no memory for a study");
+    code = dist_agree(d, code, e);
+    if (code) {
+        free(s);
+        return code;
+    }
+    s->ranks = d;
+    code = read_grid(s, o, e);
+    if (!code)
+        code = make_groups(s, o, e);
+    if (!code)
+        code = dist_agree(d, d->rank == 0 ? open_folder(s, e) : ERR_OK, e);
+    if (!code)
+        code = open_inputs(s, e);
+    if (!code)
+        code = list_todo(s, o, e);
+    if (!code)
+        code = dist_board_open(&s->board, d, SLOT_COUNT, e);
+    if (!code) {
+        announce(s);
+        code = run_all(s, e);
+        dist_board_close(s->board);
+    }
+    if (s->has_eval_data)
+        dataset_close(&s->eval_data);
+    if (s->has_data)
+        dataset_close(&s->data);
+    session_close(&s->session);
+    dist_split_release(&s->group);
+    study_grid_release(&s->grid);
+    free(s->todo);
+    free(s);
+    return code;
+}
