@@ -3,7 +3,9 @@
  *
  *   /adapter/<module path>/lora_A, lora_B            f32 [rank, in], [out, rank]; the group has the
  * attributes rank and scaling /optimizer/<module path>/lora_A_m, lora_A_v, lora_B_m, lora_B_v      AdamW's
- * moments, same shapes root attributes: format, step, cursor, finished, config, lora_init, base_hash,
+ * moments, same shapes
+ *   /adapter_start/<module path>/lora_A, lora_B      what was taken out of the base, if anything was
+ * (--lora-init pissa) root attributes: format, step, cursor, finished, config, lora_init, rslora, base_hash,
  * tokenizer_hash, data_hash, version, hdf5_version
  *
  * Nothing in it depends on the number of ranks. No MPI here: one rank writes, one reads.
@@ -43,6 +45,7 @@ struct ckpt {
     struct ckpt_state state;
     struct ckpt_identity identity;
     const char *config, *version, *lora_init;
+    bool rslora, has_start;
     struct lora_given *modules; /* sorted by path */
     size_t module_count;
 };
@@ -51,9 +54,9 @@ struct ckpt {
 enum err_code ckpt_open(struct ckpt *c, const char *path, struct err *e);
 void ckpt_close(struct ckpt *c);
 
-/* Reads the values into an adapter of the same modules, with or without the moments. ERR_MISMATCH names the
- * first module that is missing on either side or has another rank, scaling or shape, with both values;
- * ERR_NUMERIC one with a value that is not finite. */
+/* Reads the values into an adapter of the same modules, with or without the moments, with `start` if the
+ * checkpoint has it. ERR_MISMATCH names the first module that is missing on either side or has another rank,
+ * scaling or shape, with both values; ERR_NUMERIC one with a value that is not finite. */
 enum err_code ckpt_read(struct ckpt *c, struct lora *l, bool moments, struct err *e);
 
 #endif

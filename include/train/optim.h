@@ -12,6 +12,7 @@
 struct optim_options {
     double beta1, beta2, epsilon, weight_decay;
     double max_grad_norm; /* 0: never clipped */
+    double ratio_b;       /* learning rate of B over that of A (LoRA+, arXiv 2402.12354); 1: the same */
 };
 
 /* 2-norm of the whole gradient, in double. ERR_NUMERIC when it is not finite: the message names the module's

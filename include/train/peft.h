@@ -15,14 +15,16 @@ bool peft_is_folder(const char *path);
 
 /* Writes the folder (made if need be; each file replaced atomically). `base_name` is what
  * base_model_name_or_path says. target_modules is made so that PEFT adapts exactly these modules of `a`;
- * ranks and scalings that differ become rank_pattern and alpha_pattern. */
+ * ranks and scalings that differ become rank_pattern and alpha_pattern. An adapter that took its start out of
+ * the base is written as one of twice the rank that does the same to the untouched base. */
 enum err_code peft_write(const char *folder, const struct lora *l, const struct arch *a,
                          const char *base_name, double dropout, struct err *e);
 
 /* Makes `l` from a folder. Fields that change the result and that this program does not implement (DoRA,
  * biases, modules_to_save, ...) are ERR_UNSUPPORTED by name, unless they have the value that changes nothing;
- * tensors are checked for name, shape, type and finite values, and none may be missing or left over. An adapter
- * of lm_head may bring PEFT's copy of the base's head, which must equal `head` [V, D] (NULL: not at hand). */
+ * tensors are checked for name, shape, type and finite values, and none may be missing or left over. An
+ * adapter of lm_head may bring PEFT's copy of the base's head, which must equal `head` [V, D] (NULL: not at
+ * hand). */
 enum err_code peft_read(struct lora *l, const struct arch *a, const float *head, const char *folder,
                         struct err *e);
 

@@ -131,6 +131,8 @@ enum err_code cmd_probe(const struct options *o, struct dist *d, struct err *e)
     enum err_code code = session_open(&s, o, d, e);
     if (!code)
         code = *o->adapter ? session_load_adapter(&s, o->adapter, e) : session_new_adapter(&s, e);
+    if (!code && !*o->adapter)
+        code = session_start_adapter(&s, e);
     if (!code)
         code = session_pack_tokens(&s, &pack_tokens, e);
     if (!code)

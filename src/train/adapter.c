@@ -30,7 +30,12 @@ static enum err_code make_from_checkpoint(struct lora *l, const struct arch *a, 
     enum err_code code = check_base(c, check, e);
     if (!code && lora_create_given(l, a, c->modules, c->module_count, e))
         code = err_wrap(e, "%s", c->path);
-    if (!code && (code = ckpt_read(c, l, false, e)))
+    if (!code && c->has_start)
+        code = lora_start_buffer(l, e);
+    if (!code)
+        code = ckpt_read(c, l, false, e);
+    l->rslora = c->rslora;
+    if (code)
         lora_release(l);
     ckpt_close(c);
     return code;
@@ -57,9 +62,13 @@ enum err_code adapter_load(struct lora *l, const struct arch *a, const char *pat
     return make_from_checkpoint(l, a, &c, check, e);
 }
 
-/* The modules in one block: for each its rank, its scaling and its path with the zero. */
+/* The modules in one block, behind a byte that says whether the adapter has a start: for each its rank, its
+ * scaling and its path with the zero. */
 static enum err_code append_modules(struct str *out, const struct lora *l, struct err *e)
 {
+    const char has_start = l->start != NULL;
+    if (str_append(out, &has_start, 1, e))
+        return e->code;
     for (size_t i = 0; i < l->count; i++) {
         const struct lora_module *m = &l->modules[i];
         double scaling = m->scaling;
@@ -77,7 +86,7 @@ static enum err_code create_from_block(struct lora *l, const struct arch *a, con
     struct arena arena = {0};
     size_t most = length / (sizeof l->modules->rank + sizeof(double) + 1), count = 0;
     struct lora_given *given = arena_alloc(&arena, most, sizeof *given, "modules of the adapter", e);
-    for (const char *at = block; given && at < block + length; count++) {
+    for (const char *at = block + 1; given && at < block + length; count++) {
         memcpy(&given[count].rank, at, sizeof given->rank);
         at += sizeof given->rank;
         memcpy(&given[count].scaling, at, sizeof given->scaling);
@@ -86,6 +95,8 @@ static enum err_code create_from_block(struct lora *l, const struct arch *a, con
         at += strlen(at) + 1;
     }
     enum err_code code = given ? lora_create_given(l, a, given, count, e) : e->code;
+    if (!code && block[0])
+        code = lora_start_buffer(l, e);
     arena_release(&arena);
     return code;
 }
@@ -106,6 +117,8 @@ enum err_code adapter_broadcast(struct lora *l, const struct arch *a, struct dis
     }
     if (!code)
         code = dist_broadcast(d, l->params, l->size * sizeof *l->params, 0, e);
+    if (!code && l->start)
+        code = dist_broadcast(d, l->start, l->size * sizeof *l->start, 0, e);
     if (d->rank == 0)
         str_release(&text);
     else

@@ -8,21 +8,24 @@
 #include "math/kern.h"
 
 /* Raised when the layout changes so that older programs must not read it. */
-#define FORMAT 1
+#define FORMAT 2
 
 #define PATH_SIZE (ARCH_PATH_SIZE + 64)
 
 /* The arrays of a checkpoint: where each lies, what is behind its name. */
 static const struct array {
     const char *group, *suffix;
-    bool moment;
-} arrays[] = {{"/adapter", "", false}, {"/optimizer", "_m", true}, {"/optimizer", "_v", true}};
+    bool moment, start;
+} arrays[] = {{.group = "/adapter", .suffix = ""},
+              {.group = "/optimizer", .suffix = "_m", .moment = true},
+              {.group = "/optimizer", .suffix = "_v", .moment = true},
+              {.group = "/adapter_start", .suffix = "", .start = true}};
 #define ARRAY_COUNT (sizeof arrays / sizeof *arrays)
 
 /* The flat array of `l` that arrays[i] is kept from. */
 static float *flat_array(const struct lora *l, size_t i)
 {
-    return (float *const[ARRAY_COUNT]){l->params, l->m, l->v}[i];
+    return (float *const[ARRAY_COUNT]){l->params, l->m, l->v, l->start}[i];
 }
 
 /* The two matrices of a module: name, shape and place. */
@@ -50,7 +53,7 @@ static void write_module(struct h5_writer *w, const struct lora *l, const struct
     struct matrix matrices[2];
     list_matrices(matrices, m);
     for (size_t i = 0; i < ARRAY_COUNT; i++)
-        for (int k = 0; k < 2; k++) {
+        for (int k = 0; k < 2 && flat_array(l, i); k++) {
             matrix_path(path, &arrays[i], m, &matrices[k]);
             h5_write(w, path, H5_F32, 2, matrices[k].shape, flat_array(l, i) + matrices[k].offset);
         }
@@ -72,6 +75,7 @@ enum err_code ckpt_write(const char *path, const struct lora *l, const struct ck
     h5_attribute_int(w, "/", "finished", state->finished);
     h5_attribute_text(w, "/", "config", config);
     h5_attribute_text(w, "/", "lora_init", lora_init);
+    h5_attribute_int(w, "/", "rslora", l->rslora);
     h5_attribute_text(w, "/", "base_hash", identity->base);
     h5_attribute_text(w, "/", "tokenizer_hash", identity->tokenizer);
     h5_attribute_text(w, "/", "data_hash", identity->data);
@@ -131,14 +135,14 @@ static enum err_code read_modules(struct ckpt *c, struct err *e)
 
 static enum err_code read_facts(struct ckpt *c, struct err *e)
 {
-    uint64_t format = 0, finished = 0;
+    uint64_t format = 0, finished = 0, rslora = 0;
     if (get_count(&format, c, "format", e))
         return err_wrap(e, "%s is not a checkpoint of this program", c->path);
     if (format != FORMAT)
         return err_set(e, ERR_UNSUPPORTED, "%s has the checkpoint format %" PRIu64 ", this program reads %d",
                        c->path, format, FORMAT);
     if (get_count(&c->state.step, c, "step", e) || get_count(&c->state.cursor, c, "cursor", e) ||
-        get_count(&finished, c, "finished", e) ||
+        get_count(&finished, c, "finished", e) || get_count(&rslora, c, "rslora", e) ||
         h5_get_text(&c->config, c->file, "/", "config", &c->arena, e) ||
         h5_get_text(&c->lora_init, c->file, "/", "lora_init", &c->arena, e) ||
         h5_get_text(&c->version, c->file, "/", "version", &c->arena, e) ||
@@ -147,6 +151,8 @@ static enum err_code read_facts(struct ckpt *c, struct err *e)
         get_hash(c->identity.data, c, "data_hash", e))
         return e->code;
     c->state.finished = finished != 0;
+    c->rslora = rslora != 0;
+    c->has_start = h5_exists(c->file, "/adapter_start");
     return read_modules(c, e);
 }
 
@@ -199,8 +205,12 @@ enum err_code ckpt_read(struct ckpt *c, struct lora *l, bool moments, struct err
 {
     if (compare_modules(c, l, e))
         return e->code;
+    if (c->has_start != (l->start != NULL))
+        return err_set(e, ERR_MISMATCH, "%s %s a part of the base as its start (lora-init %s), this run %s",
+                       c->path, c->has_start ? "took" : "did not take", c->lora_init,
+                       l->start ? "does" : "does not");
     for (size_t i = 0; i < ARRAY_COUNT; i++) {
-        if (arrays[i].moment && !moments)
+        if ((arrays[i].moment && !moments) || (arrays[i].start && !c->has_start))
             continue;
         for (size_t j = 0; j < l->count; j++) {
             struct matrix matrices[2];

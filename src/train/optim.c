@@ -23,6 +23,12 @@ enum err_code optim_grad_norm(double *norm, const struct lora *l, struct err *e)
     return isfinite(*norm) ? ERR_OK : refuse_gradient(l, kern_first_nonfinite(l->grads, l->size), e);
 }
 
+static void step_range(struct lora *l, size_t first, size_t count, const struct adamw_step *s)
+{
+    kern_for(cpu_isa_best())
+        ->adamw(l->params + first, l->grads + first, l->m + first, l->v + first, count, s);
+}
+
 void optim_step(struct lora *l, const struct optim_options *options, double grad_norm, double learning_rate,
                 uint64_t step)
 {
@@ -35,5 +41,15 @@ void optim_step(struct lora *l, const struct optim_options *options, double grad
                            .correction1 = (float)-expm1((double)step * log(options->beta1)),
                            .correction2 = (float)-expm1((double)step * log(options->beta2)),
                            .grad_scale = scale < 1 ? (float)scale : 1};
-    kern_for(cpu_isa_best())->adamw(l->params, l->grads, l->m, l->v, l->size, &s);
+    if (options->ratio_b == 1) {
+        step_range(l, 0, l->size, &s);
+        return;
+    }
+    struct adamw_step s_b = s;
+    s_b.learning_rate = (float)(learning_rate * options->ratio_b);
+    for (size_t i = 0; i < l->count; i++) {
+        const struct lora_module *m = &l->modules[i];
+        step_range(l, m->a, m->rank * m->in, &s);
+        step_range(l, m->b, m->rank * m->out, &s_b);
+    }
 }

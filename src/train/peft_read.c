@@ -302,6 +302,8 @@ static enum err_code create_from_config(struct lora *l, const struct arch *a, co
         code = given ? list_modules(given, &count, json_root(doc), a, &arena, e) : e->code;
         if (!code)
             code = lora_create_given(l, a, given, count, e);
+        if (!code)
+            l->rslora = json_bool(json_get(json_root(doc), "use_rslora"), false);
         if (code)
             err_wrap(e, "%s", path);
     }

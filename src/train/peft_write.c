@@ -1,4 +1,5 @@
 #include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -7,18 +8,20 @@
 #include "base/str.h"
 #include "io/json.h"
 #include "io/store.h"
+#include "model/lora_init.h"
 #include "peft_names.h"
 #include "train/peft.h"
 
 /* The alpha that gives the module its scaling: the rounder number where that gives the same float, since a
  * scaling of 32 / 3 was cut to one. */
-static double alpha_of(const struct lora_module *m)
+static double alpha_of(const struct lora_module *m, bool rslora)
 {
     char text[32];
-    double exact = (double)m->scaling * (double)m->rank, round;
+    double divisor = rslora ? sqrt((double)m->rank) : (double)m->rank;
+    double exact = (double)m->scaling * divisor, round;
     snprintf(text, sizeof text, "%.6g", exact);
     sscanf(text, "%lf", &round);
-    return (float)(round / (double)m->rank) == m->scaling ? round : exact;
+    return (float)(round / divisor) == m->scaling ? round : exact;
 }
 
 /* How many layers have this linear adapted. */
@@ -65,8 +68,8 @@ static enum err_code list_pattern(struct str *out, const struct lora *l, bool ra
     const struct lora_module *first = l->modules;
     for (size_t i = 1; i < l->count; i++) {
         const struct lora_module *m = &l->modules[i];
-        double value = ranks ? (double)m->rank : alpha_of(m);
-        if (value == (ranks ? (double)first->rank : alpha_of(first)))
+        double value = ranks ? (double)m->rank : alpha_of(m, l->rslora);
+        if (value == (ranks ? (double)first->rank : alpha_of(first, l->rslora)))
             continue;
         if (append_item(out, m->path, e) || str_appendf(out, e, ": ") || json_append_real(out, value, e))
             return e->code;
@@ -98,7 +101,7 @@ static enum err_code append_config(struct str *out, const struct lora *l, const 
             ",\n  \"bias\": \"none\",\n  \"fan_in_fan_out\": false,\n  \"inference_mode\": true,\n"
             "  \"init_lora_weights\": true,\n  \"layers_pattern\": null,\n  \"layers_to_transform\": null,\n"
             "  \"lora_alpha\": ") ||
-        json_append_real(out, alpha_of(l->modules), e) ||
+        json_append_real(out, alpha_of(l->modules, l->rslora), e) ||
         str_appendf(out, e, ",\n  \"lora_bias\": false,\n  \"lora_dropout\": ") ||
         json_append_real(out, dropout, e) ||
         str_appendf(out, e, ",\n  \"modules_to_save\": null,\n  \"peft_type\": \"LORA\",\n  \"r\": %zu,\n",
@@ -106,7 +109,8 @@ static enum err_code append_config(struct str *out, const struct lora *l, const 
         append_group(out, "rank_pattern", "{}", &ranks, e) ||
         append_group(out, "target_modules", "[]", &targets, e) ||
         str_appendf(out, e,
-                    "  \"task_type\": \"CAUSAL_LM\",\n  \"use_dora\": false,\n  \"use_rslora\": false\n}\n"))
+                    "  \"task_type\": \"CAUSAL_LM\",\n  \"use_dora\": false,\n  \"use_rslora\": %s\n}\n",
+                    l->rslora ? "true" : "false"))
         code = e->code;
     str_release(&targets);
     str_release(&ranks);
@@ -136,8 +140,8 @@ static enum err_code write_tensors(const char *path, const struct lora *l, struc
     return code;
 }
 
-enum err_code peft_write(const char *folder, const struct lora *l, const struct arch *a,
-                         const char *base_name, double dropout, struct err *e)
+static enum err_code write_folder(const char *folder, const struct lora *l, const struct arch *a,
+                                  const char *base_name, double dropout, struct err *e)
 {
     char path[PATH_MAX];
     struct str config = {0};
@@ -153,5 +157,18 @@ enum err_code peft_write(const char *folder, const struct lora *l, const struct 
     if (!code)
         code = file_write_atomic(path, config.data, config.length, e);
     str_release(&config);
+    return code;
+}
+
+enum err_code peft_write(const char *folder, const struct lora *l, const struct arch *a,
+                         const char *base_name, double dropout, struct err *e)
+{
+    struct lora wide;
+    if (!l->start)
+        return write_folder(folder, l, a, base_name, dropout, e);
+    if (lora_widen(&wide, l, a, e))
+        return e->code;
+    enum err_code code = write_folder(folder, &wide, a, base_name, dropout, e);
+    lora_release(&wide);
     return code;
 }

@@ -35,8 +35,16 @@ static void nonfinite_gradient_is_named(void **state)
     lora_release(&l);
 }
 
+static bool lies_in_b(const struct lora *l, size_t i)
+{
+    for (size_t k = 0; k < l->count; k++)
+        if (i >= l->modules[k].b && i < l->modules[k].b + l->modules[k].rank * l->modules[k].out)
+            return true;
+    return false;
+}
+
 /* `steps` steps with the same gradient, in double beside it. */
-static void follow(const struct optim_options *o, double rate, int steps)
+static void follow(const struct optim_options *o, double rate_a, int steps)
 {
     struct lora l;
     struct err e;
@@ -50,9 +58,10 @@ static void follow(const struct optim_options *o, double rate, int steps)
     assert_ok(optim_grad_norm(&norm, &l, &e), &e);
     double scale = o->max_grad_norm > 0 ? fmin(1, o->max_grad_norm / (norm + 1e-6)) : 1;
     for (int t = 1; t <= steps; t++) {
-        optim_step(&l, o, norm, rate, (uint64_t)t);
+        optim_step(&l, o, norm, rate_a, (uint64_t)t);
         for (size_t i = 0; i < l.size; i++) {
             double g = scale * l.grads[i];
+            double rate = lies_in_b(&l, i) ? rate_a * o->ratio_b : rate_a;
             p[i] -= rate * o->weight_decay * p[i];
             m[i] = o->beta1 * m[i] + (1 - o->beta1) * g;
             v[i] = o->beta2 * v[i] + (1 - o->beta2) * g * g;
@@ -68,10 +77,11 @@ static void follow(const struct optim_options *o, double rate, int steps)
 static void adamw_agrees(void **state)
 {
     (void)state;
-    follow(&(struct optim_options){0.9, 0.999, 1e-8, 0, 0}, 1e-2, 20);
-    follow(&(struct optim_options){0.9, 0.999, 1e-8, 0.1, 1}, 1e-2, 20);
-    follow(&(struct optim_options){0.8, 0.95, 1e-2, 0.01, 1e6}, 1e-2, 20); /* never clipped */
-    follow(&(struct optim_options){0, 0, 1e-8, 0, 0}, 1e-3, 5);
+    follow(&(struct optim_options){0.9, 0.999, 1e-8, 0, 0, 1}, 1e-2, 20);
+    follow(&(struct optim_options){0.9, 0.999, 1e-8, 0.1, 1, 1}, 1e-2, 20);
+    follow(&(struct optim_options){0.9, 0.999, 1e-8, 0.1, 1, 16}, 1e-3, 20);  /* LoRA+ */
+    follow(&(struct optim_options){0.8, 0.95, 1e-2, 0.01, 1e6, 1}, 1e-2, 20); /* never clipped */
+    follow(&(struct optim_options){0, 0, 1e-8, 0, 0, 1}, 1e-3, 5);
 }
 
 /* Clipping only shows where epsilon counts, AdamW being blind to the scale of the gradient. */
@@ -82,7 +92,8 @@ static void clipping_shrinks_the_gradient(void **state)
     small_make(&l, "v_proj", 2, 4);
     memset(l.m, 0, l.size * sizeof *l.m);
     float g = l.grads[3];
-    struct optim_options o = {.beta1 = 0.5, .beta2 = 0.999, .epsilon = 1e-8, .max_grad_norm = 2};
+    struct optim_options o = {
+        .beta1 = 0.5, .beta2 = 0.999, .epsilon = 1e-8, .max_grad_norm = 2, .ratio_b = 1};
     optim_step(&l, &o, 8, 0, 1);
     assert_true(fabs(l.m[3] - 0.5 * 0.25 * g) < 1e-6);
     lora_release(&l);
