@@ -67,6 +67,9 @@ enum err_code dataset_open(struct dataset *d, const char *const *paths, size_t p
                            bool skip_bad_lines, struct err *e);
 void dataset_close(struct dataset *d);
 
+/* Keeps the first `count` examples only, if there are more. */
+void dataset_limit(struct dataset *d, size_t count);
+
 /* Parses example `index` again from its line. ERR_MISMATCH "FILE:LINE: ..." if the line is no longer what the
  * scan saw (as far as the numbers of its tokens show it). */
 enum err_code dataset_read(struct example *ex, struct example_scratch *scratch, const struct dataset *d,

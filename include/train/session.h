@@ -57,6 +57,9 @@ void session_drop_adapter(struct session *s);
 enum err_code session_open_data(struct session *s, struct dataset *d, const struct opt_list *paths,
                                 char hash[FILE_HASH_SIZE], struct err *e);
 
+/* Collective. Likewise what --eval-data names, cut to --max-eval-examples. */
+enum err_code session_open_eval_data(struct session *s, struct dataset *d, struct err *e);
+
 /* Tokens of a pack: --micro-batch-tokens, whose `auto` is max(--max-length, 512): it depends on nothing else,
  * the number of ranks least of all. ERR_USAGE when it is below --max-length. */
 enum err_code session_pack_tokens(const struct session *s, size_t *tokens, struct err *e);

@@ -12,8 +12,8 @@ static enum err_code train_on(struct session *s, const struct dataset *data, con
         return e->code;
     if (!o->eval_data.count)
         return trainer_run(s, data, hash, NULL, e);
-    if (session_open_data(s, &eval_data, &o->eval_data, NULL, e))
-        return err_wrap(e, "--eval-data");
+    if (session_open_eval_data(s, &eval_data, e))
+        return e->code;
     enum err_code code = trainer_run(s, data, hash, &eval_data, e);
     dataset_close(&eval_data);
     return code;

@@ -40,6 +40,18 @@ enum err_code dataset_init(struct dataset *d, const char *const *paths, size_t p
     return ERR_OK;
 }
 
+void dataset_limit(struct dataset *d, size_t count)
+{
+    if (count >= d->count)
+        return;
+    d->count = count;
+    d->counts.tokens = d->counts.supervised = 0;
+    for (size_t i = 0; i < count; i++) {
+        d->counts.tokens += d->entries[i].tokens;
+        d->counts.supervised += d->entries[i].supervised;
+    }
+}
+
 void dataset_close(struct dataset *d)
 {
     for (size_t f = 0; d->maps && f < d->path_count; f++)

@@ -244,6 +244,15 @@ fail:
     return code;
 }
 
+enum err_code session_open_eval_data(struct session *s, struct dataset *data, struct err *e)
+{
+    if (session_open_data(s, data, &s->options->eval_data, NULL, e))
+        return err_wrap(e, "--eval-data");
+    if (s->options->max_eval_examples > 0)
+        dataset_limit(data, (size_t)s->options->max_eval_examples);
+    return ERR_OK;
+}
+
 enum err_code session_pack_tokens(const struct session *s, size_t *tokens, struct err *e)
 {
     const struct options *o = s->options;

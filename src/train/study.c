@@ -376,10 +376,8 @@ static enum err_code open_inputs(struct study *s, struct err *e)
         s->has_data = !code;
     }
     if (!code && o->eval_data.count) {
-        code = session_open_data(&s->session, &s->eval_data, &o->eval_data, NULL, e);
+        code = session_open_eval_data(&s->session, &s->eval_data, e);
         s->has_eval_data = !code;
-        if (code)
-            err_wrap(e, "--eval-data");
     }
     return code;
 }

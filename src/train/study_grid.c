@@ -35,6 +35,7 @@ static const char *const shared[] = {
     "overwrite",
     "train-on-prompt",
     "skip-bad-lines",
+    "max-eval-examples",
     "allow-changed-options",
 };
 #define SHARED_COUNT (sizeof shared / sizeof *shared)

@@ -42,6 +42,13 @@ same_run "$work/alone" "$work/one/cells/normal-lr0.01-r2-s0"
 check 0 study --output "$work/one"
 says err "5 done before"
 
+# Of the evaluation data, the first examples only.
+head -n 3 "$work/held.jsonl" >"$work/three.jsonl"
+few="--batch-size 8 --max-steps 2 --lora-rank 2"
+check 0 train "$work/three" $few --eval-data "$work/three.jsonl"
+check 0 train "$work/limited" $few --eval-data "$work/held.jsonl" --max-eval-examples 3
+same_run "$work/three" "$work/limited"
+
 # Two ranks take turns; a group of two trains one cell. The result is the same.
 check 0 study_on 2 --output "$work/two"
 same_cells "$work/one" "$work/two"
