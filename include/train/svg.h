@@ -29,6 +29,7 @@ struct svg_axis {
     enum svg_scale scale;
     bool whole; /* values are whole numbers: so are the ticks */
     bool zero;  /* a linear axis begins at 0 */
+    bool exact; /* ticks at the values of the points, which are few, not at round numbers */
 };
 
 struct svg_series {

@@ -1,77 +1,28 @@
 #include "train/svg.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "markup.h"
 #include "svg_scale.h"
 
-#define WIDTH         640
-#define PLOT_HEIGHT   300 /* of the area inside the axes */
-#define CHARACTER     6.7 /* widest average advance of the 12 px font, by which text is set out */
+#define WIDTH         540
+#define PLOT_HEIGHT   270 /* of the area inside the axes */
+#define CHARACTER     6.6 /* widest average advance of the 12 px font, by which text is set out */
 #define LEGEND_ROW    19
 #define LEGEND_SAMPLE 34 /* the piece of line and marker in front of a name */
 #define MARKERS_MAX   40 /* a longer series is a line without markers */
 
-/* What one plot is drawn with; the first error stays. */
+/* What one plot is drawn with. */
 struct drawing {
-    struct str *out;
-    struct err *e;
+    struct markup m;
     const struct svg_plot *plot;
     struct svg_range x, y;
     double left, top, right, bottom; /* of the area inside the axes */
     double height;
     bool any; /* some series has a point */
 };
-
-static void put(struct drawing *d, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void put(struct drawing *d, const char *format, ...)
-{
-    char text[1024];
-    if (d->e->code)
-        return;
-    va_list arguments;
-    va_start(arguments, format);
-    int length = vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    str_append(d->out, text, (size_t)length < sizeof text ? (size_t)length : sizeof text - 1, d->e);
-}
-
-static void put_text(struct drawing *d, const char *text)
-{
-    if (!d->e->code)
-        svg_append_text(d->out, text, d->e);
-}
-
-enum err_code svg_append_text(struct str *out, const char *text, struct err *e)
-{
-    static const char replacement[] = "\xef\xbf\xbd";
-    size_t length = strlen(text), valid = str_utf8_valid_prefix(text, length);
-    for (size_t i = 0; i < length; i++) {
-        const char *piece = NULL;
-        unsigned char c = (unsigned char)text[i];
-        if (i == valid) {
-            piece = replacement;
-            valid = i + 1 + str_utf8_valid_prefix(text + i + 1, length - i - 1);
-        } else if (c == '<') {
-            piece = "&lt;";
-        } else if (c == '>') {
-            piece = "&gt;";
-        } else if (c == '&') {
-            piece = "&amp;";
-        } else if (c == '"') {
-            piece = "&quot;";
-        } else if (c == '\'') {
-            piece = "&#39;";
-        } else if (c < 0x20 && c != '\n' && c != '\t') {
-            piece = replacement;
-        }
-        if (str_append(out, piece ? piece : text + i, piece ? strlen(piece) : 1, e))
-            return e->code;
-    }
-    return ERR_OK;
-}
 
 const char *svg_number(char text[SVG_NUMBER_SIZE], double x)
 {
@@ -121,7 +72,8 @@ static void put_marker(struct drawing *d, unsigned style, double x, double y)
         "m0 4.2l4.2-7.2h-8.4z",                                      /* triangle, point down */
         "m-1.3-4h2.6v2.7h2.7v2.6h-2.7v2.7h-2.6v-2.7h-2.7v-2.6h2.7z", /* cross */
     };
-    put(d, "<path class=\"mark\" d=\"M%.1f %.1f%s\"", x, y, shapes[style % (sizeof shapes / sizeof *shapes)]);
+    markup_put(&d->m, "<path class=\"mark\" d=\"M%.1f %.1f%s\"", x, y,
+               shapes[style % (sizeof shapes / sizeof *shapes)]);
 }
 
 static void put_band(struct drawing *d, const struct svg_series *s)
@@ -133,13 +85,14 @@ static void put_band(struct drawing *d, const struct svg_series *s)
                svg_range_holds(&d->y, s->high[i]))
             i++;
         if (i > first + 1) {
-            put(d, "<path class=\"band\" d=\"");
+            markup_put(&d->m, "<path class=\"band\" d=\"");
             for (size_t k = first; k < i; k++)
-                put(d, "%c%.1f %.1f", k == first ? 'M' : 'L', svg_range_pixel(&d->x, s->x[k]),
-                    svg_range_pixel(&d->y, s->high[k]));
+                markup_put(&d->m, "%c%.1f %.1f", k == first ? 'M' : 'L', svg_range_pixel(&d->x, s->x[k]),
+                           svg_range_pixel(&d->y, s->high[k]));
             for (size_t k = i; k-- > first;)
-                put(d, "L%.1f %.1f", svg_range_pixel(&d->x, s->x[k]), svg_range_pixel(&d->y, s->low[k]));
-            put(d, "z\"/>");
+                markup_put(&d->m, "L%.1f %.1f", svg_range_pixel(&d->x, s->x[k]),
+                           svg_range_pixel(&d->y, s->low[k]));
+            markup_put(&d->m, "z\"/>");
         }
         i = i == first ? i + 1 : i;
     }
@@ -148,15 +101,15 @@ static void put_band(struct drawing *d, const struct svg_series *s)
 static void put_line(struct drawing *d, const struct svg_series *s)
 {
     bool pen_down = false;
-    put(d, "<path class=\"line\" d=\"");
+    markup_put(&d->m, "<path class=\"line\" d=\"");
     for (size_t i = 0; i < s->count; i++) {
         bool drawn = is_drawn(d, s, i);
         if (drawn)
-            put(d, "%c%.1f %.1f", pen_down ? 'L' : 'M', svg_range_pixel(&d->x, s->x[i]),
-                svg_range_pixel(&d->y, s->y[i]));
+            markup_put(&d->m, "%c%.1f %.1f", pen_down ? 'L' : 'M', svg_range_pixel(&d->x, s->x[i]),
+                       svg_range_pixel(&d->y, s->y[i]));
         pen_down = drawn;
     }
-    put(d, "\"/>");
+    markup_put(&d->m, "\"/>");
 }
 
 /* Error bars where points are few and stand apart. */
@@ -166,7 +119,8 @@ static void put_bars(struct drawing *d, const struct svg_series *s, size_t i, do
         !svg_range_holds(&d->y, s->high[i]))
         return;
     double low = svg_range_pixel(&d->y, s->low[i]), high = svg_range_pixel(&d->y, s->high[i]);
-    put(d, "<path class=\"bar\" d=\"M%.1f %.1fV%.1fm-3 0h6M%.1f %.1fh6\"/>", x, low, high, x - 3, low);
+    markup_put(&d->m, "<path class=\"bar\" d=\"M%.1f %.1fV%.1fm-3 0h6M%.1f %.1fh6\"/>", x, low, high, x - 3,
+               low);
 }
 
 static void put_markers(struct drawing *d, const struct svg_series *s)
@@ -178,18 +132,19 @@ static void put_markers(struct drawing *d, const struct svg_series *s)
         double x = svg_range_pixel(&d->x, s->x[i]);
         put_bars(d, s, i, x);
         put_marker(d, s->style, x, svg_range_pixel(&d->y, s->y[i]));
-        put(d, "><title>");
-        put_text(d, s->name);
-        put(d, ": %s at %s</title></path>", svg_number(y_text, s->y[i]), svg_number(x_text, s->x[i]));
+        markup_put(&d->m, "><title>");
+        markup_text(&d->m, s->name);
+        markup_put(&d->m, ": %s at %s</title></path>", svg_number(y_text, s->y[i]),
+                   svg_number(x_text, s->x[i]));
     }
 }
 
 static void put_series(struct drawing *d, const struct svg_series *s)
 {
     size_t drawn = count_drawn(d, s);
-    put(d, "<g class=\"series s%u\" data-series=\"", s->style % SVG_STYLES);
-    put_text(d, s->name);
-    put(d, "\" data-points=\"%zu\">", drawn);
+    markup_put(&d->m, "<g class=\"series s%u\" data-series=\"", s->style % SVG_STYLES);
+    markup_text(&d->m, s->name);
+    markup_put(&d->m, "\" data-points=\"%zu\">", drawn);
     bool marked = s->no_line || drawn <= MARKERS_MAX;
     if (!marked || drawn > 12)
         put_band(d, s);
@@ -197,7 +152,7 @@ static void put_series(struct drawing *d, const struct svg_series *s)
         put_line(d, s);
     if (marked)
         put_markers(d, s);
-    put(d, "</g>\n");
+    markup_put(&d->m, "</g>\n");
 }
 
 /* Sets the legend out in rows, and draws it; the height of all rows. */
@@ -212,13 +167,13 @@ static double put_legend(struct drawing *d, bool draw)
             y += LEGEND_ROW;
         }
         if (draw) {
-            put(d, "<g class=\"s%u\">", s->style % SVG_STYLES);
+            markup_put(&d->m, "<g class=\"s%u\">", s->style % SVG_STYLES);
             if (!s->no_line)
-                put(d, "<path class=\"line\" d=\"M%.1f %.1fh27\"/>", x, y - 4);
+                markup_put(&d->m, "<path class=\"line\" d=\"M%.1f %.1fh27\"/>", x, y - 4);
             put_marker(d, s->style, x + 13.5, y - 4);
-            put(d, "/><text class=\"name\" x=\"%.1f\" y=\"%.1f\">", x + LEGEND_SAMPLE, y);
-            put_text(d, s->name);
-            put(d, "</text></g>\n");
+            markup_put(&d->m, "/><text class=\"name\" x=\"%.1f\" y=\"%.1f\">", x + LEGEND_SAMPLE, y);
+            markup_text(&d->m, s->name);
+            markup_put(&d->m, "</text></g>\n");
         }
         x += width;
     }
@@ -228,7 +183,7 @@ static double put_legend(struct drawing *d, bool draw)
 static void put_x_axis(struct drawing *d)
 {
     double last_end = -1;
-    put(d, "<g class=\"axis\">");
+    markup_put(&d->m, "<g class=\"axis\">");
     for (size_t pass = 0; pass < 2; pass++) /* 0 of a logarithmic axis stands apart, and first */
         for (size_t i = 0; i < d->x.tick_count; i++) {
             const struct svg_tick *t = &d->x.ticks[i];
@@ -236,47 +191,49 @@ static void put_x_axis(struct drawing *d)
             if (apart != (pass == 0))
                 continue;
             double x = svg_range_pixel(&d->x, t->value), half = text_width(t->label) / 2;
-            put(d, "<path class=\"%s\" d=\"M%.1f %.1fV%.1f\"/>", *t->label ? "grid" : "minor", x, d->bottom,
-                *t->label ? d->top : d->bottom - 4);
+            markup_put(&d->m, "<path class=\"%s\" d=\"M%.1f %.1fV%.1f\"/>", *t->label ? "grid" : "minor", x,
+                       d->bottom, *t->label ? d->top : d->bottom - 4);
             if (*t->label && x - half > last_end + 4) {
-                put(d, "<text class=\"tick\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%s</text>", x,
-                    d->bottom + 18, t->label);
+                markup_put(&d->m,
+                           "<text class=\"tick\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%s</text>", x,
+                           d->bottom + 18, t->label);
                 last_end = x + half;
             }
         }
-    put(d, "<path class=\"frame\" d=\"M%.1f %.1fH%.1f\"/>", d->left, d->bottom, d->right);
-    put(d, "<text class=\"title\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">", (d->left + d->right) / 2,
-        d->bottom + 40);
-    put_text(d, d->plot->x.title);
-    put(d, "</text></g>\n");
+    markup_put(&d->m, "<path class=\"frame\" d=\"M%.1f %.1fH%.1f\"/>", d->left, d->bottom, d->right);
+    markup_put(&d->m, "<text class=\"title\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">",
+               (d->left + d->right) / 2, d->bottom + 40);
+    markup_text(&d->m, d->plot->x.title);
+    markup_put(&d->m, "</text></g>\n");
 }
 
 static void put_y_axis(struct drawing *d)
 {
-    put(d, "<g class=\"axis\">");
+    markup_put(&d->m, "<g class=\"axis\">");
     for (size_t i = 0; i < d->y.tick_count; i++) {
         const struct svg_tick *t = &d->y.ticks[i];
         double y = svg_range_pixel(&d->y, t->value);
-        put(d, "<path class=\"%s\" d=\"M%.1f %.1fH%.1f\"/>", *t->label ? "grid" : "minor", d->left, y,
-            *t->label ? d->right : d->left + 4);
+        markup_put(&d->m, "<path class=\"%s\" d=\"M%.1f %.1fH%.1f\"/>", *t->label ? "grid" : "minor", d->left,
+                   y, *t->label ? d->right : d->left + 4);
         if (*t->label)
-            put(d, "<text class=\"tick\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%s</text>", d->left - 7,
-                y + 4, t->label);
+            markup_put(&d->m, "<text class=\"tick\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%s</text>",
+                       d->left - 7, y + 4, t->label);
     }
     double middle = (d->top + d->bottom) / 2;
-    put(d, "<text class=\"title\" text-anchor=\"middle\" transform=\"translate(15 %.1f) rotate(-90)\">",
-        middle);
-    put_text(d, d->plot->y.title);
-    put(d, "</text></g>\n");
+    markup_put(&d->m,
+               "<text class=\"title\" text-anchor=\"middle\" transform=\"translate(15 %.1f) rotate(-90)\">",
+               middle);
+    markup_text(&d->m, d->plot->y.title);
+    markup_put(&d->m, "</text></g>\n");
 }
 
 static void put_level(struct drawing *d)
 {
     double y = svg_range_pixel(&d->y, d->plot->level);
-    put(d, "<g class=\"level\"><path d=\"M%.1f %.1fH%.1f\"/>", d->left, y, d->right);
-    put(d, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">", d->right - 4, y - 5);
-    put_text(d, d->plot->level_name);
-    put(d, "</text></g>\n");
+    markup_put(&d->m, "<g class=\"level\"><path d=\"M%.1f %.1fH%.1f\"/>", d->left, y, d->right);
+    markup_put(&d->m, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">", d->right - 4, y - 5);
+    markup_text(&d->m, d->plot->level_name);
+    markup_put(&d->m, "</text></g>\n");
 }
 
 /* Ranges, ticks, and the area that labels and legend leave. */
@@ -316,18 +273,18 @@ static void set_out(struct drawing *d)
 
 enum err_code svg_append_plot(struct str *out, const struct svg_plot *plot, struct err *e)
 {
-    struct drawing d = {.out = out, .e = e, .plot = plot};
+    struct drawing d = {.m = {.out = out, .e = e}, .plot = plot};
     e->code = ERR_OK;
     set_out(&d);
-    put(&d,
-        "<svg class=\"plot\" xmlns=\"http://www.w3.org/2000/svg\" id=\"%s\" viewBox=\"0 0 %d %.0f\" "
-        "role=\"img\" "
-        "aria-labelledby=\"%s-title %s-text\">\n<title id=\"%s-title\">",
-        plot->id, WIDTH, d.height, plot->id, plot->id, plot->id);
-    put_text(&d, plot->title);
-    put(&d, "</title>\n<desc id=\"%s-text\">", plot->id);
-    put_text(&d, plot->description);
-    put(&d, "</desc>\n");
+    markup_put(&d.m,
+               "<svg class=\"plot\" xmlns=\"http://www.w3.org/2000/svg\" id=\"%s\" viewBox=\"0 0 %d %.0f\" "
+               "role=\"img\" "
+               "aria-labelledby=\"%s-title %s-text\">\n<title id=\"%s-title\">",
+               plot->id, WIDTH, d.height, plot->id, plot->id, plot->id);
+    markup_text(&d.m, plot->title);
+    markup_put(&d.m, "</title>\n<desc id=\"%s-text\">", plot->id);
+    markup_text(&d.m, plot->description);
+    markup_put(&d.m, "</desc>\n");
     put_legend(&d, true);
     put_x_axis(&d);
     put_y_axis(&d);
@@ -336,11 +293,11 @@ enum err_code svg_append_plot(struct str *out, const struct svg_plot *plot, stru
     for (size_t i = 0; i < plot->count; i++)
         put_series(&d, &plot->series[i]);
     if (!d.any)
-        put(&d,
-            "<text class=\"empty\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">nothing was "
-            "measured</text>\n",
-            (d.left + d.right) / 2, (d.top + d.bottom) / 2);
-    put(&d, "</svg>\n");
+        markup_put(&d.m,
+                   "<text class=\"empty\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">nothing was "
+                   "measured</text>\n",
+                   (d.left + d.right) / 2, (d.top + d.bottom) / 2);
+    markup_put(&d.m, "</svg>\n");
     return e->code;
 }
 

@@ -18,10 +18,20 @@ bool svg_range_holds(const struct svg_range *r, double value)
     return isfinite(value) && (r->axis->scale == SVG_LINEAR || value >= 0);
 }
 
+static void meet(struct svg_range *r, double value)
+{
+    for (size_t i = 0; i < r->met_count; i++)
+        if (r->met[i] == value)
+            return;
+    if (r->met_count <= SVG_EXACT_MAX)
+        r->met[r->met_count++] = value;
+}
+
 void svg_range_add(struct svg_range *r, double value)
 {
     if (!svg_range_holds(r, value))
         return;
+    meet(r, value);
     r->any = true;
     if (r->axis->scale == SVG_LOG) {
         if (value == 0) {
@@ -71,7 +81,7 @@ static struct svg_tick *add_tick(struct svg_range *r, double value)
 static void tick_evenly(struct svg_range *r, double low, double high)
 {
     double step = nice_step((high - low) / TICKS_WANTED);
-    if (r->axis->whole && step < 1)
+    if (r->axis->whole && (step < 1 || high - low <= 10))
         step = 1;
     int power = (int)floor(log10(step) + 1e-9);
     bool plain = power >= -5 && fmax(fabs(low), fabs(high)) < 1e7;
@@ -113,6 +123,22 @@ static void tick_powers(struct svg_range *r)
         }
 }
 
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static bool tick_exactly(struct svg_range *r)
+{
+    if (!r->axis->exact || r->met_count > SVG_EXACT_MAX)
+        return false;
+    qsort(r->met, r->met_count, sizeof *r->met, by_value);
+    for (size_t i = 0; i < r->met_count; i++)
+        svg_number(add_tick(r, r->met[i])->label, r->met[i]);
+    return true;
+}
+
 static void finish_log(struct svg_range *r)
 {
     if (r->low > r->high) /* nothing but zeros */
@@ -120,6 +146,8 @@ static void finish_log(struct svg_range *r)
     double margin = fmax(0.04 * (r->high - r->low), 0.05);
     r->low -= margin;
     r->high += margin;
+    if (tick_exactly(r))
+        return;
     if (r->high - r->low < 0.7)
         tick_evenly(r, pow(10, r->low), pow(10, r->high));
     else
@@ -148,7 +176,8 @@ void svg_range_finish(struct svg_range *r)
         if (!r->axis->zero || r->low < 0)
             r->low -= 0.04 * span;
     }
-    tick_evenly(r, r->low, r->high);
+    if (!tick_exactly(r))
+        tick_evenly(r, r->low, r->high);
 }
 
 void svg_range_place(struct svg_range *r, double from, double to)

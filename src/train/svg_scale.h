@@ -7,6 +7,7 @@
 #include "train/svg.h"
 
 #define SVG_TICKS_MAX 64
+#define SVG_EXACT_MAX 12 /* with more values than that, an exact axis has round ticks after all */
 
 struct svg_tick {
     double value;
@@ -15,11 +16,13 @@ struct svg_tick {
 
 struct svg_range {
     const struct svg_axis *axis;
-    double low, high; /* of a logarithmic axis: decimal logarithms */
-    bool any;         /* a value was met that has a place on the axis */
-    bool has_zero;    /* logarithmic: some value is 0 */
-    double from, to;  /* pixels of low and high */
-    double zero_at;   /* pixel of 0 on a logarithmic axis */
+    double low, high;              /* of a logarithmic axis: decimal logarithms */
+    bool any;                      /* a value was met that has a place on the axis */
+    bool has_zero;                 /* logarithmic: some value is 0 */
+    double met[SVG_EXACT_MAX + 1]; /* different values, for an exact axis */
+    size_t met_count;
+    double from, to; /* pixels of low and high */
+    double zero_at;  /* pixel of 0 on a logarithmic axis */
     struct svg_tick ticks[SVG_TICKS_MAX];
     size_t tick_count;
 };

@@ -115,6 +115,13 @@ static void ticks_are_round(void **state)
     expect_tick(svg, "10⁻³");
     expect_tick(svg, "2·10⁻⁴");
     free(svg);
+    const double ranks[] = {2, 8, 64};
+    svg = draw_one((struct svg_axis){.title = "rank", .scale = SVG_LOG, .exact = true},
+                   (struct svg_axis){.title = "y"}, ranks, ranks, 3);
+    expect_tick(svg, "64");
+    assert_null(strstr(svg, ">5</text>"));
+    expect_tick(svg, "8");
+    free(svg);
     const double sides[] = {-1e-300, 1e300}; /* an extreme span ends, and stays finite */
     svg = draw_one((struct svg_axis){.title = "x"}, (struct svg_axis){.title = "y"}, sides, sides, 2);
     assert_non_null(strstr(svg, "data-points=\"2\""));
