@@ -46,6 +46,10 @@ struct model_result {
 };
 
 enum err_code model_load(struct model *m, const struct store *store, struct err *e);
+/* The same with the weights in memory of the caller's (model/weights.h), which must be there until the
+ * release. */
+enum err_code model_load_at(struct model *m, const struct store *store, const struct weights_place *place,
+                            struct err *e);
 void model_release(struct model *m); /* a zeroed model is fine */
 
 /* Sizes and allocates all memory for packs of up to `tokens` tokens and `examples` examples of up to

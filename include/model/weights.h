@@ -6,6 +6,8 @@
 #ifndef MPILORA_MODEL_WEIGHTS_H
 #define MPILORA_MODEL_WEIGHTS_H
 
+#include <stdbool.h>
+
 #include "base/arena.h"
 #include "base/err.h"
 #include "io/store.h"
@@ -19,8 +21,16 @@ struct layer_weights {
     const float *bias[GROUP_COUNT];   /* [rows of the group] or NULL */
 };
 
+/* Memory for the weights that the caller owns: several processes that map the same have one base between
+ * them. */
+struct weights_place {
+    void *memory; /* weights_size() bytes, aligned to ARENA_ALIGN */
+    bool filled;  /* by another process, from the same store: nothing is converted or written here */
+};
+
 struct weights {
     struct arena arena;
+    size_t placed;                /* bytes that lie in the caller's memory */
     const float *embedding;       /* [V, D] */
     const float *head;            /* [V, D]; == embedding when tied */
     const float *norm;            /* [D] final */
@@ -35,6 +45,11 @@ struct weights {
 /* Finds, checks and converts every tensor. Missing, surplus (unknown names) or misshapen tensors and
  * non-finite values are errors that name file and tensor. */
 enum err_code weights_load(struct weights *w, const struct arch *a, const struct store *store, struct err *e);
+/* The same in memory of the caller's, which must stay until the release; NULL: in memory of its own. */
+enum err_code weights_load_at(struct weights *w, const struct arch *a, const struct store *store,
+                              const struct weights_place *place, struct err *e);
+/* Bytes of all weights; ERR_MEMORY when that is more than can be addressed. */
+enum err_code weights_size(size_t *bytes, const struct arch *a, struct err *e);
 void weights_release(struct weights *w);
 
 /* W [out, in] of a linear layer as it is used, and as the file has it. */

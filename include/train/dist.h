@@ -29,6 +29,8 @@ void dist_stop(struct dist *d);
 /* Collective. Makes groups: ranks that give the same number are a world of their own, in their present order.
  * A failure reaches all ranks. */
 enum err_code dist_split(struct dist *group, struct dist *d, int number, struct err *e);
+/* Collective. Likewise a group for each node. */
+enum err_code dist_split_node(struct dist *group, struct dist *d, struct err *e);
 /* Collective over the group. */
 void dist_split_release(struct dist *group);
 

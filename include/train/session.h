@@ -15,6 +15,7 @@
 #include "model/lora.h"
 #include "model/model.h"
 #include "train/dist.h"
+#include "train/node_memory.h"
 #include "train/options.h"
 
 struct session {
@@ -22,6 +23,7 @@ struct session {
     struct dist *dist;
     struct store store; /* with its hash */
     struct tokenizer *tokenizer;
+    struct node_memory base_memory; /* of the model's weights, when ranks share it */
     struct model model;
     struct lora lora;               /* model.lora == &lora when there is an adapter */
     int threads;                    /* of this rank */

@@ -11,12 +11,18 @@
 
 enum err_code model_load(struct model *m, const struct store *store, struct err *e)
 {
+    return model_load_at(m, store, NULL, e);
+}
+
+enum err_code model_load_at(struct model *m, const struct store *store, const struct weights_place *place,
+                            struct err *e)
+{
     *m = (struct model){0};
     if (arch_read(&m->arch, store, e))
         return e->code;
     m->inv_freq = arena_alloc(&m->arena, m->arch.head_dim / 2, sizeof *m->inv_freq, "rotary frequencies", e);
     if (!m->inv_freq || arch_rope_frequencies(m->inv_freq, &m->arch, store, e) ||
-        weights_load(&m->weights, &m->arch, store, e)) {
+        weights_load_at(&m->weights, &m->arch, store, place, e)) {
         model_release(m);
         return e->code;
     }
@@ -39,7 +45,7 @@ enum err_code model_plan_memory(struct model *m, const struct model_plan *plan, 
 
 size_t model_memory_weights(const struct model *m)
 {
-    return m->weights.arena.total + m->weights.changed.total;
+    return m->weights.arena.total + m->weights.placed + m->weights.changed.total;
 }
 
 size_t model_memory_acts(const struct model *m)

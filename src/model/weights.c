@@ -1,5 +1,6 @@
 #include "model/weights.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,9 @@ struct loading {
     struct weights *w;
     const struct arch *a;
     const struct store *store;
-    unsigned char *taken; /* [tensor_count] 1 for each tensor that was used */
+    const struct weights_place *place; /* NULL: the arena */
+    size_t size, used;                 /* bytes of the place */
+    unsigned char *taken;              /* [tensor_count] 1 for each tensor that was used */
     struct err *e;
 };
 
@@ -76,6 +79,8 @@ static enum err_code expand(const struct loading *l, float *out, const struct st
                        "%s: tensor %s: rows of %zu elements are not whole blocks of type %s", t->file,
                        t->name, in.columns, dtype_info(t->type)->name);
     l->taken[t - l->store->tensors] = 1;
+    if (l->place && l->place->filled)
+        return ERR_OK;
     size_t bad = convert_to_f32(out, &in);
     if (bad < in.rows)
         return err_set(l->e, ERR_NUMERIC, "%s: tensor %s holds a NaN or an infinity, in row %zu", t->file,
@@ -83,14 +88,31 @@ static enum err_code expand(const struct loading *l, float *out, const struct st
     return ERR_OK;
 }
 
-static float *room(const struct loading *l, size_t rows, size_t columns, const char *what)
+/* Bytes of a matrix in a place; SIZE_MAX when it cannot be. */
+static size_t padded_size(size_t rows, size_t columns)
 {
-    return arena_alloc(&l->w->arena, rows * columns, sizeof(float), what, l->e);
+    size_t bytes;
+    if (__builtin_mul_overflow(rows, columns, &bytes) ||
+        __builtin_mul_overflow(bytes, sizeof(float), &bytes) ||
+        __builtin_add_overflow(bytes, (size_t)ARENA_ALIGN - 1, &bytes))
+        return SIZE_MAX;
+    return bytes - bytes % ARENA_ALIGN;
+}
+
+static float *room(struct loading *l, size_t rows, size_t columns, const char *what)
+{
+    if (!l->place)
+        return arena_alloc(&l->w->arena, rows * columns, sizeof(float), what, l->e);
+    size_t bytes = padded_size(rows, columns);
+    assert(bytes <= l->size - l->used); /* weights_size() counts what is loaded */
+    float *values = (float *)((char *)l->place->memory + l->used);
+    l->used += bytes;
+    return values;
 }
 
 /* A whole tensor in memory of its own. */
-static enum err_code load(const struct loading *l, const float **out, const char *name, size_t rows,
-                          size_t columns, bool vector)
+static enum err_code load(struct loading *l, const float **out, const char *name, size_t rows, size_t columns,
+                          bool vector)
 {
     const struct store_tensor *t = expect(l, name, rows, columns, vector);
     float *values = t ? room(l, rows, columns, name) : NULL;
@@ -141,12 +163,16 @@ static enum err_code find_group(const struct loading *l, struct group_tensors *f
     return ERR_OK;
 }
 
-static enum err_code load_group(const struct loading *l, size_t layer, enum linear_group g)
+static bool group_has_bias(const struct arch *a, enum linear_group g)
+{
+    return g == GROUP_ATTN_IN || g == GROUP_ATTN_OUT ? a->attention_bias : a->mlp_bias;
+}
+
+static enum err_code load_group(struct loading *l, size_t layer, enum linear_group g)
 {
     const struct arch *a = l->a;
     size_t rows = arch_group_rows(a, g), columns = arch_group_columns(a, g);
-    bool attention = g == GROUP_ATTN_IN || g == GROUP_ATTN_OUT;
-    bool has_bias = attention ? a->attention_bias : a->mlp_bias;
+    bool has_bias = group_has_bias(a, g);
     struct group_tensors found;
     if (find_group(l, &found, layer, g, has_bias))
         return l->e->code;
@@ -168,7 +194,7 @@ static enum err_code load_group(const struct loading *l, size_t layer, enum line
     return ERR_OK;
 }
 
-static enum err_code load_layer(const struct loading *l, size_t layer)
+static enum err_code load_layer(struct loading *l, size_t layer)
 {
     static const char *const hf_norms[] = {"input_layernorm", "post_attention_layernorm"};
     static const char *const gguf_norms[] = {"attn_norm", "ffn_norm"};
@@ -187,7 +213,7 @@ static enum err_code load_layer(const struct loading *l, size_t layer)
     return ERR_OK;
 }
 
-static enum err_code load_outside_blocks(const struct loading *l)
+static enum err_code load_outside_blocks(struct loading *l)
 {
     const struct arch *a = l->a;
     struct weights *w = l->w;
@@ -221,10 +247,38 @@ static enum err_code refuse_surplus(const struct loading *l)
     return ERR_OK;
 }
 
+enum err_code weights_size(size_t *bytes, const struct arch *a, struct err *e)
+{
+    size_t vocabulary = padded_size(a->vocab, a->width), norm = padded_size(1, a->width), layer, layers;
+    bool fits = !__builtin_mul_overflow((size_t)NORM_COUNT, norm, &layer);
+    for (int i = 0; i < GROUP_COUNT; i++) {
+        enum linear_group g = (enum linear_group)i;
+        size_t rows = arch_group_rows(a, g);
+        fits = fits && !__builtin_add_overflow(layer, padded_size(rows, arch_group_columns(a, g)), &layer);
+        if (group_has_bias(a, g))
+            fits = fits && !__builtin_add_overflow(layer, padded_size(1, rows), &layer);
+    }
+    fits = fits && !__builtin_mul_overflow(layer, a->layers, &layers) &&
+           !__builtin_add_overflow(layers, norm, bytes) &&
+           !__builtin_add_overflow(*bytes, vocabulary, bytes) &&
+           (a->tied || !__builtin_add_overflow(*bytes, vocabulary, bytes));
+    return fits ? ERR_OK : err_set(e, ERR_MEMORY, "the base weights are more bytes than can be addressed");
+}
+
 enum err_code weights_load(struct weights *w, const struct arch *a, const struct store *store, struct err *e)
 {
+    return weights_load_at(w, a, store, NULL, e);
+}
+
+enum err_code weights_load_at(struct weights *w, const struct arch *a, const struct store *store,
+                              const struct weights_place *place, struct err *e)
+{
     *w = (struct weights){0};
-    struct loading l = {w, a, store, calloc(store->tensor_count + 1, 1), e};
+    struct loading l = {.w = w, .a = a, .store = store, .place = place, .e = e};
+    if (place && weights_size(&l.size, a, e))
+        return e->code;
+    w->placed = l.size;
+    l.taken = calloc(store->tensor_count + 1, 1);
     w->layer_count = a->layers;
     w->layers = arena_alloc(&w->arena, a->layers, sizeof *w->layers, "base weights", e);
     enum err_code code = ERR_OK;

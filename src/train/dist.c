@@ -102,7 +102,8 @@ enum err_code dist_start(struct dist *d, int *argc, char ***argv, struct err *e)
     return code ? code : find_neighbours(d, e);
 }
 
-enum err_code dist_split(struct dist *group, struct dist *d, int number, struct err *e)
+/* Collective. `type` as MPI_Comm_split_type() takes it; MPI_UNDEFINED: groups by number. */
+static enum err_code split(struct dist *group, struct dist *d, int type, int number, struct err *e)
 {
     *group = *d;
     group->comm = NULL;
@@ -114,7 +115,10 @@ enum err_code dist_split(struct dist *group, struct dist *d, int number, struct 
         code = err_set(e, ERR_MEMORY, "no memory for a group of ranks");
     code = dist_agree(d, code, e);
     if (!code)
-        code = check(MPI_Comm_split(d->comm->comm, number, d->rank, &comm->comm), "making groups", e);
+        code = check(type == MPI_UNDEFINED
+                         ? MPI_Comm_split(d->comm->comm, number, d->rank, &comm->comm)
+                         : MPI_Comm_split_type(d->comm->comm, type, d->rank, MPI_INFO_NULL, &comm->comm),
+                     "making groups", e);
     if (code) {
         free(comm);
         return code;
@@ -123,6 +127,16 @@ enum err_code dist_split(struct dist *group, struct dist *d, int number, struct 
     MPI_Comm_rank(comm->comm, &group->rank);
     MPI_Comm_size(comm->comm, &group->world);
     return dist_agree(d, find_neighbours(group, e), e);
+}
+
+enum err_code dist_split(struct dist *group, struct dist *d, int number, struct err *e)
+{
+    return split(group, d, MPI_UNDEFINED, number, e);
+}
+
+enum err_code dist_split_node(struct dist *group, struct dist *d, struct err *e)
+{
+    return split(group, d, MPI_COMM_TYPE_SHARED, 0, e);
 }
 
 void dist_split_release(struct dist *group)

@@ -65,6 +65,31 @@ static enum err_code check_tokenizer(const struct session *s, struct err *e)
     return ERR_OK;
 }
 
+/* Collective. One copy of the weights a node, filled by one of its ranks. */
+static enum err_code load_base(struct session *s, struct err *e)
+{
+    struct dist *d = s->dist;
+    struct arch arch;
+    size_t size = 0;
+    enum err_code code = arch_read(&arch, &s->store, e);
+    if (!code)
+        code = weights_size(&size, &arch, e);
+    code = dist_agree(d, code, e);
+    if (!code)
+        code = node_memory_open(&s->base_memory, d, size, e);
+    if (code || !s->base_memory.memory)
+        return code ? code : dist_agree(d, model_load(&s->model, &s->store, e), e);
+    struct weights_place place = {.memory = s->base_memory.memory};
+    if (s->base_memory.mine)
+        code = model_load_at(&s->model, &s->store, &place, e);
+    code = dist_agree(d, code, e);
+    node_memory_seal(&s->base_memory);
+    place.filled = true;
+    if (!code && !s->base_memory.mine)
+        code = model_load_at(&s->model, &s->store, &place, e);
+    return dist_agree(d, code, e);
+}
+
 /* Each step on all ranks, agreed on before the next one. */
 static enum err_code open_model(struct session *s, struct err *e)
 {
@@ -73,7 +98,7 @@ static enum err_code open_model(struct session *s, struct err *e)
     if (!code)
         code = dist_agree(d, tokenizer_open(&s->tokenizer, &s->store, e), e);
     if (!code)
-        code = dist_agree(d, model_load(&s->model, &s->store, e), e);
+        code = load_base(s, e);
     if (!code)
         code = dist_agree(d, check_tokenizer(s, e), e);
     if (!code)
@@ -275,6 +300,7 @@ void session_close(struct session *s)
 {
     session_drop_adapter(s);
     model_release(&s->model);
+    node_memory_close(&s->base_memory);
     tokenizer_close(s->tokenizer);
     store_close(&s->store);
     *s = (struct session){0};

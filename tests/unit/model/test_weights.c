@@ -187,10 +187,49 @@ static void promised_sizes_are_checked_first(void **state)
     doctor_close(&d);
 }
 
+/* In memory of the caller's: the same values; filled before, they are taken as they are. */
+static void weights_lie_where_the_caller_wants(void **state)
+{
+    (void)state;
+    static const char *const models[] = {"tiny_gqa", "tiny_bias", "tiny_tied", "tiny_gguf"};
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
+        struct doctored d;
+        struct weights placed, again;
+        struct err e;
+        size_t size;
+        doctor_open(&d, models[i]);
+        assert_ok(weights_load(&d.weights, &d.arch, &d.store, &e), &e);
+        assert_ok(weights_size(&size, &d.arch, &e), &e);
+        assert_in_range(size, d.weights.arena.total - d.arch.layers * sizeof *d.weights.layers, SIZE_MAX);
+        struct weights_place place = {.memory = aligned_alloc(ARENA_ALIGN, size)};
+        assert_ok(weights_load_at(&placed, &d.arch, &d.store, &place, &e), &e);
+        assert_memory_equal(placed.embedding, d.weights.embedding,
+                            d.arch.vocab * d.arch.width * sizeof(float));
+        size_t last = d.arch.layers - 1;
+        const float *down = weights_matrix(&placed, &d.arch, last, LINEAR_DOWN);
+        assert_memory_equal(down, weights_matrix(&d.weights, &d.arch, last, LINEAR_DOWN),
+                            arch_rows(&d.arch, LINEAR_DOWN) * arch_columns(&d.arch, LINEAR_DOWN) *
+                                sizeof(float));
+        assert_true((const char *)down >= (char *)place.memory &&
+                    (const char *)down < (char *)place.memory + size);
+        place.filled = true;
+        memset(place.memory, 0, size);
+        assert_ok(weights_load_at(&again, &d.arch, &d.store, &place, &e), &e);
+        assert_ptr_equal(weights_matrix(&again, &d.arch, last, LINEAR_DOWN), down);
+        assert_true(down[0] == 0);
+        weights_release(&again);
+        weights_release(&placed);
+        weights_release(&d.weights);
+        free(place.memory);
+        doctor_close(&d);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(groups_lie_together),
+        cmocka_unit_test(weights_lie_where_the_caller_wants),
         cmocka_unit_test(gguf_rows_are_put_back),
         cmocka_unit_test(wrong_tensors_are_named),
         cmocka_unit_test(surplus_tensors_are_refused_unless_harmless),
