@@ -16,13 +16,15 @@
 #include "model/weights.h"
 
 struct acts; /* planned memory of a step; internal to the model */
+struct model_tap;
 
 struct model {
     struct arch arch;
     struct weights weights;
-    struct lora *lora; /* NULL: the base alone. Owned by the caller, may be swapped between calls */
-    float *inv_freq;   /* [head_dim / 2] */
-    struct acts *acts; /* NULL before model_plan_memory() */
+    struct lora *lora;     /* NULL: the base alone. Owned by the caller, may be swapped between calls */
+    float *inv_freq;       /* [head_dim / 2] */
+    struct acts *acts;     /* NULL before model_plan_memory() */
+    struct model_tap *tap; /* NULL: nothing is looked at (model/tap.h) */
     struct arena arena;
 };
 

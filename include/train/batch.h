@@ -12,6 +12,9 @@
 /* Raises a plan of the model's memory to what the loader's packs can need. */
 void batch_plan(const struct loader *l, struct model_plan *plan);
 
+/* A pack as the model sees it; its arrays are borrowed. */
+struct model_input batch_input(const struct pack *p);
+
 /* What is done with one pack: model_step_grad() or model_evaluate(), with what belongs around it. */
 typedef enum err_code batch_work(void *context, size_t pack, const struct model_input *in,
                                  struct model_result *result, struct err *e);

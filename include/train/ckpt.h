@@ -1,12 +1,12 @@
 /*
  * A checkpoint: one HDF5 file with all that a run needs to go on.
  *
- *   /adapter/<module path>/lora_A, lora_B            f32 [rank, in], [out, rank]; the group has the
- * attributes rank and scaling /optimizer/<module path>/lora_A_m, lora_A_v, lora_B_m, lora_B_v      AdamW's
- * moments, same shapes
- *   /adapter_start/<module path>/lora_A, lora_B      what was taken out of the base, if anything was
- * (--lora-init pissa) root attributes: format, step, cursor, finished, config, lora_init, rslora, base_hash,
- * tokenizer_hash, data_hash, version, hdf5_version
+ * - /adapter/<module path>/lora_A, lora_B: f32 [rank, in], [out, rank]; the group has the attributes rank and scaling
+ * - /optimizer/<module path>/lora_A_m, lora_A_v, lora_B_m, lora_B_v: AdamW's moments, same shapes
+ * - /adapter_start/<module path>/lora_A, lora_B: what was taken out of the base, if anything was (lora-init pissa)
+ * - /trace: see train/trace.h
+ * - root attributes: format, step, cursor, finished, config, lora_init, rslora, base_hash, tokenizer_hash, data_hash,
+ *   version, hdf5_version
  *
  * Nothing in it depends on the number of ranks. No MPI here: one rank writes, one reads.
  */
@@ -20,6 +20,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "model/lora.h"
+#include "train/trace.h"
 
 struct ckpt_state {
     uint64_t step;   /* optimizer steps done */
@@ -31,11 +32,11 @@ struct ckpt_identity {
     char base[FILE_HASH_SIZE], tokenizer[FILE_HASH_SIZE], data[FILE_HASH_SIZE];
 };
 
-/* Writes adapter and moments (`l` has its train buffers) atomically; `config` is the resolved configuration.
- */
+/* Writes adapter and moments (`l` has its train buffers) atomically; `config` is the resolved configuration;
+ * `trace` may be NULL. */
 enum err_code ckpt_write(const char *path, const struct lora *l, const struct ckpt_state *state,
                          const struct ckpt_identity *identity, const char *config, const char *lora_init,
-                         struct err *e);
+                         const struct trace_record *trace, struct err *e);
 
 /* A checkpoint that was opened and verified as a whole. */
 struct ckpt {

@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "base/err.h"
+#include "train/trace.h"
 
 struct metrics_row {
     uint64_t step; /* from 1 */
@@ -20,6 +21,8 @@ struct metrics_row {
     double seconds;                     /* of this step, without evaluation and saving */
     bool evaluated;
     double eval_loss;
+    bool traced;
+    struct trace_summary trace; /* of the state that the step began with */
 };
 
 struct metrics {

@@ -1,4 +1,5 @@
 #include "math/gemm.h"
+#include "model/tap.h"
 #include "step.h"
 
 /* The adapted modules of a group, with what they share. */
@@ -60,6 +61,8 @@ void linear_forward(const struct step *s, const struct step_rows *rows, size_t l
     const float *bias = g == GROUP_HEAD ? NULL : w->bias[g];
     size_t n = rows->n, out = arch_group_rows(arch, g), in = arch_group_columns(arch, g);
     gemm_f32(GEMM_N, GEMM_T, n, out, in, 1, x, in, weight, in, beta, y, out);
+    if (s->m->tap)
+        model_tap_add(s->m->tap, layer, g, x, n);
     if (bias)
         s->kern->add_bias(y, out, bias, n, out);
     struct adapted ad = find_adapted(s, layer, g);

@@ -18,7 +18,7 @@ void batch_plan(const struct loader *l, struct model_plan *plan)
         plan->examples = l->pack.example_capacity;
 }
 
-static struct model_input input_of(const struct pack *p)
+struct model_input batch_input(const struct pack *p)
 {
     return (struct model_input){.tokens = p->tokens,
                                 .positions = p->positions,
@@ -57,7 +57,7 @@ enum err_code batch_run(struct loader *l, struct tally *t, batch_work *work, voi
     for (size_t pack = l->pack_begin; pack < l->pack_end; pack++) {
         if (loader_pack(l, pack, e))
             return e->code;
-        struct model_input in = input_of(&l->pack);
+        struct model_input in = batch_input(&l->pack);
         struct model_result result = {.first_nonfinite = in.examples};
         if (work(context, pack, &in, &result, e))
             return name_examples(l, pack, &result, e);

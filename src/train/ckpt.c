@@ -6,6 +6,7 @@
 
 #include "io/h5.h"
 #include "math/kern.h"
+#include "trace_file.h"
 
 /* Raised when the layout changes so that older programs must not read it. */
 #define FORMAT 2
@@ -64,7 +65,7 @@ static void write_module(struct h5_writer *w, const struct lora *l, const struct
 
 enum err_code ckpt_write(const char *path, const struct lora *l, const struct ckpt_state *state,
                          const struct ckpt_identity *identity, const char *config, const char *lora_init,
-                         struct err *e)
+                         const struct trace_record *trace, struct err *e)
 {
     struct h5_writer *w;
     if (h5_create(&w, path, e))
@@ -83,6 +84,8 @@ enum err_code ckpt_write(const char *path, const struct lora *l, const struct ck
     h5_attribute_text(w, "/", "hdf5_version", h5_version());
     for (size_t i = 0; i < l->count; i++)
         write_module(w, l, &l->modules[i]);
+    if (trace)
+        trace_write(w, trace);
     return h5_commit(w, e);
 }
 

@@ -63,6 +63,17 @@ static enum err_code append_real(struct str *line, const char *key, double value
     return str_appendf(line, e, ", \"%s\": ", key) ? e->code : json_append_real(line, value, e);
 }
 
+static enum err_code append_trace(struct str *line, const struct trace_summary *s, struct err *e)
+{
+    if (str_appendf(line, e, ", \"trace\": {\"step\": %" PRIu64, s->step) ||
+        append_real(line, "norm_a", s->norm_a, e) || append_real(line, "norm_b", s->norm_b, e) ||
+        append_real(line, "norm_ba", s->norm_ba, e) || append_real(line, "grad_a", s->grad_a, e) ||
+        append_real(line, "grad_b", s->grad_b, e) || append_real(line, "update", s->update, e) ||
+        append_real(line, "change", s->change, e) || append_real(line, "output_ratio", s->output_ratio, e))
+        return e->code;
+    return str_append(line, "}", 1, e);
+}
+
 enum err_code metrics_write(struct metrics *m, const struct metrics_row *row, struct err *e)
 {
     struct str line = {0};
@@ -76,7 +87,7 @@ enum err_code metrics_write(struct metrics *m, const struct metrics_row *row, st
                     row->supervised_tokens) ||
         append_real(&line, "tokens_per_second", rate, e) || append_real(&line, "seconds", row->seconds, e) ||
         (row->evaluated && append_real(&line, "eval_loss", row->eval_loss, e)) ||
-        str_appendf(&line, e, "}\n"))
+        (row->traced && append_trace(&line, &row->trace, e)) || str_appendf(&line, e, "}\n"))
         code = e->code;
     errno = 0;
     if (!code && (fwrite(line.data, 1, line.length, m->file) != line.length || fflush(m->file)))

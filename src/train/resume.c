@@ -72,7 +72,7 @@ static enum err_code check(const struct ckpt *c, const struct ckpt_identity *now
     return ERR_OK;
 }
 
-static enum err_code load(struct lora *l, struct ckpt_state *state, bool *resumed,
+static enum err_code load(struct lora *l, struct ckpt_state *state, bool *resumed, struct trace_record *trace,
                           const struct ckpt_identity *identity, const struct options *o, struct err *e)
 {
     struct ckpt c;
@@ -84,6 +84,8 @@ static enum err_code load(struct lora *l, struct ckpt_state *state, bool *resume
         code = ckpt_read(&c, l, true, e);
     if (!code && strcmp(o->resume, "auto") != 0)
         code = clear_output(o, c.state.step + 1, "later than the one to go on from", e);
+    if (!code)
+        code = trace_read_from(trace, c.file, e);
     if (!code) {
         log_note("going on from %s, step %" PRIu64, c.path, c.state.step);
         *state = c.state;
@@ -94,13 +96,14 @@ static enum err_code load(struct lora *l, struct ckpt_state *state, bool *resume
 }
 
 enum err_code resume_load(struct session *s, const struct ckpt_identity *identity, struct ckpt_state *state,
-                          bool *resumed, struct err *e)
+                          bool *resumed, struct trace_record *trace, struct err *e)
 {
     struct dist *d = s->dist;
     struct lora *l = &s->lora;
     *state = (struct ckpt_state){0};
     *resumed = false;
-    enum err_code code = d->rank == 0 ? load(l, state, resumed, identity, s->options, e) : ERR_OK;
+    *trace = (struct trace_record){0};
+    enum err_code code = d->rank == 0 ? load(l, state, resumed, trace, identity, s->options, e) : ERR_OK;
     code = dist_agree(d, code, e);
     if (!code)
         code = dist_broadcast(d, resumed, sizeof *resumed, 0, e);

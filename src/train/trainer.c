@@ -20,6 +20,7 @@
 #include "train/schedule.h"
 #include "train/stop.h"
 #include "train/tally.h"
+#include "train/tracer.h"
 
 struct trainer {
     struct session *session;
@@ -39,6 +40,7 @@ struct trainer {
     char metrics_path[PATH_MAX];
     struct metrics metrics; /* rank 0 */
     struct progress progress;
+    struct tracer tracer;
     double loss_scale;          /* of the current batch */
     bool stop;                  /* some rank was asked to stop */
     bool saved;                 /* state is that of a checkpoint on disk */
@@ -122,8 +124,8 @@ static enum err_code save(struct trainer *t, struct err *e)
     if (!code && t->dist->rank == 0) {
         code = rundir_checkpoint_path(path, o->output, t->state.step, e);
         if (!code)
-            code =
-                ckpt_write(path, &t->session->lora, &t->state, &t->identity, t->config.data, o->lora_init, e);
+            code = ckpt_write(path, &t->session->lora, &t->state, &t->identity, t->config.data, o->lora_init,
+                              &t->tracer.record, e);
         if (!code)
             code = rundir_settle(o->output, t->state.step, (uint64_t)o->keep_checkpoints, e);
     }
@@ -150,9 +152,15 @@ static enum err_code add_gradient(void *context, size_t pack, const struct model
                                   struct model_result *result, struct err *e)
 {
     struct trainer *t = context;
+    bool watch = pack == 0 && tracer_is_due(&t->tracer, t->state.step);
     reduce_pack_begin(&t->reduce, pack);
-    if (model_step_grad(&t->session->model, in, t->loss_scale, result, e))
-        return e->code;
+    if (watch)
+        tracer_watch_pack(&t->tracer, true);
+    enum err_code code = model_step_grad(&t->session->model, in, t->loss_scale, result, e);
+    if (watch)
+        tracer_watch_pack(&t->tracer, false);
+    if (code)
+        return code;
     reduce_pack_end(&t->reduce);
     return ERR_OK;
 }
@@ -188,6 +196,15 @@ static void warn_idle_ranks(const struct trainer *t)
                  t->options->batch_size);
 }
 
+/* Rank 0's trouble, until the ranks next agree on errors; the first one counts. */
+static void note_trouble(struct trainer *t, enum err_code code, const struct err *e)
+{
+    if (!code || t->trouble_code)
+        return;
+    t->trouble_code = code;
+    t->trouble = *e;
+}
+
 /* Collective. One optimizer step. */
 static enum err_code run_step(struct trainer *t, struct metrics_row *row, struct err *e)
 {
@@ -205,7 +222,12 @@ static enum err_code run_step(struct trainer *t, struct metrics_row *row, struct
     }
     if (code)
         return err_wrap(e, "step %" PRIu64, step);
+    row->traced = tracer_is_due(&t->tracer, t->state.step);
+    if (row->traced)
+        note_trouble(t, tracer_before_step(&t->tracer, t->state.step, e), e);
     optim_step(&t->session->lora, &t->optim, row->grad_norm, row->learning_rate, step);
+    if (row->traced)
+        note_trouble(t, tracer_after_step(&t->tracer, &row->trace, e), e);
     t->state.step = step;
     t->state.cursor = t->loader.cursor;
     t->saved = false;
@@ -240,7 +262,8 @@ static void write_metrics(struct trainer *t, const struct metrics_row *row)
 {
     if (t->dist->rank != 0)
         return;
-    t->trouble_code = metrics_write(&t->metrics, row, &t->trouble);
+    struct err e;
+    note_trouble(t, metrics_write(&t->metrics, row, &e), &e);
     progress_step(&t->progress, row);
 }
 
@@ -266,6 +289,13 @@ static enum err_code ask_stop(struct trainer *t, struct err *e)
     return code;
 }
 
+/* The run has done all its steps. */
+static void finish_state(struct trainer *t, struct err *e)
+{
+    t->state.finished = true;
+    note_trouble(t, tracer_finish(&t->tracer, t->state.step, e), e);
+}
+
 /* Collective. A run that was stopped between its last step and its end: what is left to do. */
 static enum err_code finish_late(struct trainer *t, struct err *e)
 {
@@ -276,7 +306,7 @@ static enum err_code finish_late(struct trainer *t, struct err *e)
         return ERR_OK;
     if (row.evaluated)
         log_note("eval loss %.4f", row.eval_loss);
-    t->state.finished = true;
+    finish_state(t, e);
     return save(t, e);
 }
 
@@ -302,7 +332,8 @@ static enum err_code run_steps(struct trainer *t, struct err *e)
         write_metrics(t, &row);
         if (t->session->on_step)
             t->session->on_step(t->session->on_step_context);
-        t->state.finished = last && !t->stop;
+        if (last && !t->stop)
+            finish_state(t, e);
         if ((t->state.finished || is_due(o->save_every, row.step)) && save(t, e))
             return e->code;
     }
@@ -354,19 +385,37 @@ static enum err_code finish_again(struct trainer *t, struct err *e)
     return missing ? export_adapter(t, e) : ERR_OK;
 }
 
+/* Collective. A fresh adapter: the trace compares it with the base before anything is taken out of that. */
+static enum err_code start_adapter(struct trainer *t, struct err *e)
+{
+    struct evaluator *v = t->eval_data ? &t->evaluator : NULL;
+    if ((t->tracer.every && tracer_measure_base(&t->tracer, v, &t->loader, e)) ||
+        session_start_adapter(t->session, e) ||
+        (t->tracer.every && tracer_measure_start(&t->tracer, v, &t->loader, e)))
+        return e->code;
+    return ERR_OK;
+}
+
 static enum err_code start(struct trainer *t, struct err *e)
 {
     struct dist *d = t->dist;
     enum err_code code = t->eval_data ? evaluate_open(&t->evaluator, t->session, t->eval_data, e) : ERR_OK;
     if (!code)
         code = dist_agree(d, prepare(t, e), e);
-    bool resumed;
+    bool resumed = false;
+    struct trace_record earlier = {0};
     if (!code)
-        code = resume_load(t->session, &t->identity, &t->state, &resumed, e);
+        code = tracer_begin(&t->tracer, t->session, (uint64_t)t->options->trace_every, e);
+    if (!code)
+        code = resume_load(t->session, &t->identity, &t->state, &resumed, &earlier, e);
+    if (!code && !resumed)
+        code = start_adapter(t, e);
+    if (!code && d->rank == 0)
+        code = tracer_plan(&t->tracer, &earlier, t->state.step, t->schedule.total, e);
+    trace_release(&earlier);
+    code = dist_agree(d, code, e);
     if (code)
         return code;
-    if (!resumed && session_start_adapter(t->session, e))
-        return e->code;
     t->saved = resumed && strcmp(t->options->resume, "auto") == 0;
     if (t->state.finished && t->state.step >= t->schedule.total)
         return finish_again(t, e);
@@ -391,6 +440,7 @@ enum err_code trainer_run(struct session *s, const struct dataset *data, const c
         memcpy(t->identity.data, data_hash, sizeof t->identity.data);
         code = start(t, e);
         metrics_close(&t->metrics);
+        tracer_end(&t->tracer);
         evaluate_close(&t->evaluator);
         loader_close(&t->loader);
         str_release(&t->config);

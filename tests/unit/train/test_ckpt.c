@@ -34,7 +34,7 @@ static const char *write_one(const char *name, const struct lora *l)
 {
     struct err e;
     const char *path = scratch_path(&folder, name);
-    assert_ok(ckpt_write(path, l, &saved, &identity, config, "normal", &e), &e);
+    assert_ok(ckpt_write(path, l, &saved, &identity, config, "normal", NULL, &e), &e);
     return path;
 }
 
@@ -185,7 +185,7 @@ static void save_step(const struct lora *l, uint64_t step, uint64_t keep)
     struct err e;
     struct ckpt_state now = {.step = step};
     assert_ok(rundir_checkpoint_path(path, folder.folder, step, &e), &e);
-    assert_ok(ckpt_write(path, l, &now, &identity, config, "normal", &e), &e);
+    assert_ok(ckpt_write(path, l, &now, &identity, config, "normal", NULL, &e), &e);
     assert_ok(rundir_settle(folder.folder, step, keep, &e), &e);
 }
 

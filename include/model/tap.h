@@ -1,0 +1,37 @@
+/*
+ * A tap on the forward pass: how large A x, s B A x and W x are, for every adapted module, on some rows of a
+ * pack. While a model has one, each pass adds to it; it changes no result.
+ */
+#ifndef MPILORA_MODEL_TAP_H
+#define MPILORA_MODEL_TAP_H
+
+#include <stddef.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "model/model.h"
+
+/* Rows that are looked at of each product, evenly spread: enough for a mean, few enough to cost little. */
+#define MODEL_TAP_ROWS 32
+
+struct model_tap_sums {
+    double ax, bax, wx; /* sums of squares */
+    size_t rows;
+};
+
+struct model_tap {
+    const struct model *model;
+    struct model_tap_sums *sums; /* [modules of the adapter] */
+    float *x, *low, *y;          /* room for MODEL_TAP_ROWS rows */
+    struct arena arena;
+};
+
+/* For the model's adapter. */
+enum err_code model_tap_open(struct model_tap *t, const struct model *m, struct err *e);
+void model_tap_close(struct model_tap *t);
+void model_tap_clear(struct model_tap *t);
+
+/* Called by the forward pass with the input x[n, in] of a group of linear layers, before dropout. */
+void model_tap_add(struct model_tap *t, size_t layer, enum linear_group g, const float *x, size_t n);
+
+#endif

@@ -1,0 +1,69 @@
+#include "model/tap.h"
+
+#include <string.h>
+
+#include "math/gemm.h"
+#include "math/kern.h"
+
+enum err_code model_tap_open(struct model_tap *t, const struct model *m, struct err *e)
+{
+    const struct lora *l = m->lora;
+    size_t in = 0, out = 0, rank = 0;
+    *t = (struct model_tap){.model = m};
+    for (size_t i = 0; i < l->count; i++) {
+        in = l->modules[i].in > in ? l->modules[i].in : in;
+        out = l->modules[i].out > out ? l->modules[i].out : out;
+        rank = l->modules[i].rank > rank ? l->modules[i].rank : rank;
+    }
+    t->sums = arena_alloc(&t->arena, l->count, sizeof *t->sums, "the trace", e);
+    t->x = arena_alloc(&t->arena, in, MODEL_TAP_ROWS * sizeof *t->x, "the trace", e);
+    t->low = arena_alloc(&t->arena, rank, MODEL_TAP_ROWS * sizeof *t->low, "the trace", e);
+    t->y = arena_alloc(&t->arena, out, MODEL_TAP_ROWS * sizeof *t->y, "the trace", e);
+    if (t->sums && t->x && t->low && t->y)
+        return ERR_OK;
+    model_tap_close(t);
+    return e->code;
+}
+
+void model_tap_close(struct model_tap *t)
+{
+    arena_release(&t->arena);
+    *t = (struct model_tap){0};
+}
+
+void model_tap_clear(struct model_tap *t)
+{
+    memset(t->sums, 0, t->model->lora->count * sizeof *t->sums);
+}
+
+static void add_module(struct model_tap *t, const struct lora_module *m, size_t n)
+{
+    const struct lora *l = t->model->lora;
+    const struct kern *kern = kern_for(cpu_isa_best());
+    struct model_tap_sums *sums = &t->sums[m - l->modules];
+    const float *W = weights_matrix(&t->model->weights, &t->model->arch, m->layer, m->linear);
+    gemm_f32(GEMM_N, GEMM_T, n, m->rank, m->in, 1, t->x, m->in, l->params + m->a, m->in, 0, t->low, m->rank);
+    sums->ax += kern->sum_squares(t->low, n * m->rank);
+    gemm_f32(GEMM_N, GEMM_T, n, m->out, m->rank, m->scaling, t->low, m->rank, l->params + m->b, m->rank, 0,
+             t->y, m->out);
+    sums->bax += kern->sum_squares(t->y, n * m->out);
+    gemm_f32(GEMM_N, GEMM_T, n, m->out, m->in, 1, t->x, m->in, W, m->in, 0, t->y, m->out);
+    sums->wx += kern->sum_squares(t->y, n * m->out);
+    sums->rows += n;
+}
+
+void model_tap_add(struct model_tap *t, size_t layer, enum linear_group g, const float *x, size_t n)
+{
+    size_t taken = n < MODEL_TAP_ROWS ? n : MODEL_TAP_ROWS, in = arch_group_columns(&t->model->arch, g);
+    bool gathered = false;
+    for (int i = 0; i <= LINEAR_HEAD; i++) {
+        const struct lora_module *m =
+            arch_group((enum linear)i) == g ? lora_at(t->model->lora, layer, (enum linear)i) : NULL;
+        if (!m)
+            continue;
+        for (size_t row = 0; row < taken && !gathered; row++)
+            memcpy(t->x + row * in, x + row * n / taken * in, in * sizeof *x);
+        gathered = true;
+        add_module(t, m, taken);
+    }
+}
