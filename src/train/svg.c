@@ -13,6 +13,7 @@
 #define LEGEND_ROW    19
 #define LEGEND_SAMPLE 34 /* the piece of line and marker in front of a name */
 #define MARKERS_MAX   40 /* a longer series is a line without markers */
+#define BARS_MAX      12 /* a longer one has a band instead of error bars */
 
 /* What one plot is drawn with. */
 struct drawing {
@@ -123,14 +124,15 @@ static void put_bars(struct drawing *d, const struct svg_series *s, size_t i, do
                low);
 }
 
-static void put_markers(struct drawing *d, const struct svg_series *s)
+static void put_markers(struct drawing *d, const struct svg_series *s, bool bars)
 {
     char x_text[SVG_NUMBER_SIZE], y_text[SVG_NUMBER_SIZE];
     for (size_t i = 0; i < s->count; i++) {
         if (!is_drawn(d, s, i))
             continue;
         double x = svg_range_pixel(&d->x, s->x[i]);
-        put_bars(d, s, i, x);
+        if (bars)
+            put_bars(d, s, i, x);
         put_marker(d, s->style, x, svg_range_pixel(&d->y, s->y[i]));
         markup_put(&d->m, "><title>");
         markup_text(&d->m, s->name);
@@ -146,12 +148,13 @@ static void put_series(struct drawing *d, const struct svg_series *s)
     markup_text(&d->m, s->name);
     markup_put(&d->m, "\" data-points=\"%zu\">", drawn);
     bool marked = s->no_line || drawn <= MARKERS_MAX;
-    if (!marked || drawn > 12)
+    bool bars = marked && drawn <= BARS_MAX;
+    if (!bars)
         put_band(d, s);
     if (!s->no_line)
         put_line(d, s);
     if (marked)
-        put_markers(d, s);
+        put_markers(d, s, bars);
     markup_put(&d->m, "</g>\n");
 }
 

@@ -1,0 +1,385 @@
+#include "report_data.h"
+
+#include <string.h>
+
+#include "markup.h"
+
+#define CELLS_NAMED 6 /* behind a claim; all of them are in report.json */
+
+static const char style[] =
+    ":root{color-scheme:light dark;--paper:#fdfdfc;--card:#fff;--ink:#1b1e23;--soft:#59606b;--rule:#e7e7e3;\n"
+    "--faint:#b9bcc2;--good:#0b6b3a;--good-back:#e2f4e9;--bad:#a31818;--bad-back:#fce8e6;--mute-back:#eeeeec}"
+    "\n"
+    "@media screen and "
+    "(prefers-color-scheme:dark){:root{--paper:#15171b;--card:#1b1e23;--ink:#e8e9ec;--soft:#a3a9b4;\n"
+    "--rule:#2c3037;--faint:#555b66;--good:#7ddba3;--good-back:#16352a;--bad:#ff9d94;--bad-back:#42201f;\n"
+    "--mute-back:#2a2e35}}\n"
+    "*{box-sizing:border-box}\n"
+    "body{margin:0 auto;max-width:1180px;padding:44px 28px 72px;background:var(--paper);color:var(--ink);\n"
+    "font:16px/1.55 system-ui,-apple-system,\"Segoe UI\",Roboto,\"Helvetica Neue\",\"Noto Sans\",\"DejaVu "
+    "Sans\",\n"
+    "sans-serif}\n"
+    "h1{font-size:31px;line-height:1.2;letter-spacing:-.015em;margin:0 0 6px}\n"
+    "h2{font-size:21px;letter-spacing:-.01em;margin:52px 0 6px}\n"
+    "h2+p{margin-top:0;color:var(--soft);max-width:76ch}\n"
+    ".place{color:var(--soft);margin:0 0 26px;overflow-wrap:anywhere}\n"
+    ".intro{max-width:76ch}.intro p{margin:0 0 12px}\n"
+    ".formula{font-size:19px;font-family:ui-serif,Georgia,\"DejaVu "
+    "Serif\",serif;font-style:italic;margin:14px 0 14px 22px!important}\n"
+    ".formula span{font-style:normal}\n"
+    ".facts{display:flex;flex-wrap:wrap;margin:28px 0 0;background:var(--card);border:1px solid "
+    "var(--rule);\n"
+    "border-radius:8px;overflow:hidden}\n"
+    ".facts div{flex:1 1 auto;padding:12px 18px;box-shadow:0 0 0 .5px var(--rule)}\n"
+    ".facts dt{font-size:13px;color:var(--soft)}\n"
+    ".facts "
+    "dd{margin:0;font-size:18px;font-weight:600;overflow-wrap:anywhere;font-variant-numeric:tabular-nums}\n"
+    ".wide{overflow-x:auto}\n"
+    "table{border-collapse:collapse;width:100%;font-size:14.5px;font-variant-numeric:tabular-nums}\n"
+    "th{text-align:left;font-weight:600;font-size:13px;color:var(--soft);padding:8px 14px 8px 0;\n"
+    "border-bottom:1.5px solid var(--faint);vertical-align:bottom}\n"
+    "td{padding:10px 14px 10px 0;border-bottom:1px solid var(--rule);vertical-align:top}\n"
+    "td:last-child,th:last-child{padding-right:0}\n"
+    "th.number,td.number{text-align:right;white-space:nowrap}\n"
+    ".claims td{padding-top:16px;padding-bottom:16px}\n"
+    ".claims .which{width:33%;font-weight:600;font-size:16px;line-height:1.4}\n"
+    ".which b{color:var(--soft);font-weight:600;margin-right:7px}\n"
+    ".claims .verdict{width:132px;text-align:right}\n"
+    ".badge{display:inline-block;font-size:13px;font-weight:600;line-height:1;padding:6px "
+    "10px;border-radius:20px;\n"
+    "white-space:nowrap;background:var(--mute-back);color:var(--soft)}\n"
+    ".held{background:var(--good-back);color:var(--good)}.not-held{background:var(--bad-back);color:var(--"
+    "bad)}\n"
+    ".checks{list-style:none;margin:0;padding:0}\n"
+    ".checks li{display:grid;grid-template-columns:20px 1fr;padding-bottom:7px;line-height:1.45}\n"
+    ".checks i{font-style:normal;font-weight:700;color:var(--soft)}\n"
+    ".checks .yes i{color:var(--good)}.checks .no i{color:var(--bad)}\n"
+    ".checks em{display:block;font-style:normal;color:var(--soft)}.checks .yes em,.checks .no "
+    "em{color:inherit;font-weight:600}\n"
+    ".source{font-size:12.5px;color:var(--soft);overflow-wrap:anywhere;padding-left:20px}\n"
+    ".figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,500px),1fr));gap:28px "
+    "32px;margin-top:22px}\n"
+    "figure{margin:0;background:var(--card);border:1px solid var(--rule);border-radius:10px;padding:18px "
+    "18px 10px;\n"
+    "display:flex;flex-direction:column;break-inside:avoid}\n"
+    "figcaption{margin-bottom:10px;font-size:14px;line-height:1.45;color:var(--soft)}\n"
+    "figcaption b{display:block;font-size:16.5px;color:var(--ink)}\n"
+    "figure svg{margin-top:auto}\n"
+    ".failed-text{color:var(--bad);overflow-wrap:anywhere}\n"
+    "footer{margin-top:52px;color:var(--soft);font-size:13px;max-width:90ch}\n"
+    "@media(max-width:720px){body{padding:26px 16px}.claims tr{display:grid;padding:12px 0;\n"
+    "border-bottom:1px solid var(--rule)}.claims thead{display:none}.claims td{border:0;padding:4px "
+    "0!important;width:auto!important;\n"
+    "text-align:left!important}}\n"
+    "@media print{body{max-width:none;padding:0;font-size:10.5pt;background:#fff}@page{margin:16mm}\n"
+    ".figures{grid-template-columns:1fr "
+    "1fr;gap:14px}figure{padding:10px}table{font-size:9pt}h2,h2+p{break-after:avoid}\n"
+    "tr{break-inside:avoid}.badge{border:1px solid currentColor}.claims "
+    ".verdict{width:105px}.wide{overflow:visible}}\n";
+
+static void put_head(struct markup *m, const char *title)
+{
+    markup_put(m, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+                  "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>");
+    markup_text(m, title);
+    markup_put(m, "</title>\n<style>\n");
+    if (!m->e->code && !str_append(m->out, style, sizeof style - 1, m->e))
+        str_append(m->out, svg_style(), strlen(svg_style()), m->e);
+    markup_put(m, "</style>\n</head>\n<body>\n");
+}
+
+static void put_fact(struct markup *m, const char *name, const char *value)
+{
+    markup_put(m, "<div><dt>%s</dt><dd>", name);
+    markup_text(m, *value ? value : "–");
+    markup_put(m, "</dd></div>\n");
+}
+
+static void put_count(struct markup *m, const char *name, double value)
+{
+    char text[SVG_NUMBER_SIZE];
+    put_fact(m, name, svg_number(text, value));
+}
+
+static const char *last_part(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash && slash[1] ? slash + 1 : path;
+}
+
+static size_t count_status(const struct report *r, enum report_status status)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < r->count; i++)
+        count += r->cells[i].status == status;
+    return count;
+}
+
+static double longest_run(const struct report *r)
+{
+    double steps = 0;
+    for (size_t i = 0; i < r->count; i++)
+        if (r->cells[i].row_count)
+            steps = fmax(steps, (double)r->cells[i].rows[r->cells[i].row_count - 1].step);
+    return steps;
+}
+
+static double minutes(const struct report *r)
+{
+    double sum = 0;
+    for (size_t i = 0; i < r->count; i++)
+        for (size_t k = 0; k < r->cells[i].row_count; k++)
+            sum += isfinite(r->cells[i].rows[k].seconds) ? r->cells[i].rows[k].seconds : 0;
+    return sum / 60;
+}
+
+static size_t most_modules(const struct report *r)
+{
+    size_t modules = 0;
+    for (size_t i = 0; i < r->count; i++)
+        modules = r->cells[i].trace.modules > modules ? r->cells[i].trace.modules : modules;
+    return modules;
+}
+
+static void put_facts(struct markup *m, const struct report *r)
+{
+    const struct report_cell *any = NULL;
+    for (size_t i = 0; i < r->count && !any; i++)
+        any = r->cells[i].config.count ? &r->cells[i] : NULL;
+    markup_put(m, "<dl class=\"facts\">\n");
+    if (any) {
+        put_fact(m, "Base model", last_part(report_option(any, "model")));
+        put_fact(m, "Data", last_part(report_option(any, "data")));
+    }
+    put_count(m, "Steps", longest_run(r));
+    if (r->is_study) {
+        markup_put(m, "<div><dt>Cells finished</dt><dd>%zu of %zu</dd></div>\n", count_status(r, REPORT_DONE),
+                   r->count);
+    } else if (any) {
+        put_fact(m, "Scheme", report_option(any, "lora-init"));
+        put_fact(m, "Rank", report_option(any, "lora-rank"));
+        put_fact(m, "Learning rate", report_option(any, "learning-rate"));
+    }
+    if (most_modules(r))
+        put_count(m, "Adapted modules", (double)most_modules(r));
+    put_count(m, "Minutes in steps", minutes(r));
+    markup_put(m, "</dl>\n");
+}
+
+static void put_intro(struct markup *m)
+{
+    markup_put(
+        m, "<div class=\"intro\">\n<p>LoRA fine-tunes a large model without changing its weights. Beside a "
+           "weight matrix "
+           "W it puts two thin ones, A and B, and trains only these:</p>\n"
+           "<p class=\"formula\">y <span>=</span> W x <span>+</span> s B A x</p>\n"
+           "<p>A takes the input x down to r numbers, B takes these up again, and s is a fixed scale; r, the "
+           "rank, is "
+           "small, so that there is little to train. Before the first step someone has to choose A and B. "
+           "The usual "
+           "choice is odd at first sight: <b>A is random, and B is zero.</b></p>\n"
+           "<p>This page asks why, by training the same model on the same data from that start and from "
+           "others. Each "
+           "claim below has a test that was fixed beforehand, and is shown as not held when the numbers say "
+           "so. All "
+           "numbers come from the runs in this folder; a <i>cell</i> is one of these runs.</p>\n</div>\n");
+}
+
+static void put_sources(struct markup *m, const struct report_claim *c)
+{
+    if (!c->cell_count)
+        return;
+    markup_put(m, "<div class=\"source\">From %zu cell%s: ", c->cell_count, c->cell_count == 1 ? "" : "s");
+    for (size_t i = 0; i < c->cell_count && i < CELLS_NAMED; i++) {
+        markup_put(m, "%s", i ? ", " : "");
+        markup_text(m, c->cells[i]->name);
+    }
+    if (c->cell_count > CELLS_NAMED)
+        markup_put(m, " and %zu more", c->cell_count - CELLS_NAMED);
+    markup_put(m, "</div>\n");
+}
+
+static void put_claim(struct markup *m, const struct report_claim *c, size_t number)
+{
+    static const char *const classes[] = {[REPORT_NOT_MEASURED] = "unknown",
+                                          [REPORT_HELD] = "held",
+                                          [REPORT_NOT_HELD] = "not-held",
+                                          [REPORT_PARTLY_MEASURED] = "unknown"};
+    markup_put(m, "<tr data-claim=\"%zu\"><td class=\"which\"><b>%zu</b>", number, number);
+    markup_text(m, c->statement);
+    markup_put(m, "</td><td><ul class=\"checks\">\n");
+    for (size_t i = 0; i < c->check_count; i++) {
+        enum report_verdict v = c->checks[i].verdict;
+        markup_put(m, "<li%s><i>%s</i><span>",
+                   v == REPORT_HELD       ? " class=\"yes\""
+                   : v == REPORT_NOT_HELD ? " class=\"no\""
+                                          : "",
+                   v == REPORT_HELD       ? "✓"
+                   : v == REPORT_NOT_HELD ? "✗"
+                                          : "–");
+        markup_text(m, c->checks[i].criterion);
+        markup_put(m, "<em>");
+        markup_text(m, c->checks[i].measured);
+        markup_put(m, "</em></span></li>\n");
+    }
+    markup_put(m, "</ul>");
+    put_sources(m, c);
+    markup_put(m, "</td><td class=\"verdict\"><span class=\"badge %s\">%s</span></td></tr>\n",
+               classes[c->verdict], report_verdict_name(c->verdict));
+}
+
+static void put_claims(struct markup *m, const struct report *r)
+{
+    markup_put(
+        m,
+        "<h2>Six claims, and what came out</h2>\n<p>A claim has held when all of its tests did. ✓ held, ✗ "
+        "did "
+        "not hold, – was not measured.</p>\n<table class=\"claims\">\n<thead><tr><th>Claim</th><th>Test, and "
+        "what was measured</th><th class=\"number\">In this run</th></tr></thead>\n<tbody>\n");
+    for (size_t i = 0; i < REPORT_CLAIMS; i++)
+        put_claim(m, &r->claims[i], i + 1);
+    markup_put(m, "</tbody>\n</table>\n");
+}
+
+/* Each scheme at its best, the best first where it matters to a reader: in the order of the table of schemes.
+ */
+static void put_schemes(struct markup *m, struct report *r)
+{
+    markup_put(
+        m, "<h2>The schemes, each at its best learning rate</h2>\n<p>Differences smaller than the spread "
+           "over seeds "
+           "mean nothing.</p>\n<div class=\"wide\"><table>\n<thead><tr><th>Scheme</th><th>A starts as</th>"
+           "<th>B starts as</th><th class=\"number\">Learning rate</th><th class=\"number\">Seeds</th>"
+           "<th class=\"number\">Loss before<br>the first step</th><th class=\"number\">Final eval loss</th>"
+           "<th class=\"number\">Lowest to highest seed</th></tr></thead>\n<tbody>\n");
+    for (size_t i = 0; i < report_scheme_count && !m->e->code; i++) {
+        struct report_group best;
+        if (report_best(&best, r, report_schemes[i].name, m->e) || !best.count)
+            continue;
+        struct report_spread final = report_spread(&best, report_final_loss);
+        struct report_spread first = report_spread(&best, report_first_loss);
+        markup_put(m, "<tr><td><b>%s</b></td><td>%s</td><td>%s</td><td class=\"number\">",
+                   report_schemes[i].name, report_schemes[i].a, report_schemes[i].b);
+        markup_text(m, report_option(best.cells[0], "learning-rate"));
+        markup_put(m, "</td><td class=\"number\">%zu</td>", best.count);
+        if (first.count)
+            markup_put(m, "<td class=\"number\">%.4f</td>", first.mean);
+        else
+            markup_put(m, "<td class=\"number\">–</td>");
+        if (final.count)
+            markup_put(m,
+                       "<td class=\"number\"><b>%.4f</b></td><td class=\"number\">%.4f to %.4f</td></tr>\n",
+                       final.mean, final.low, final.high);
+        else
+            markup_put(m, "<td class=\"number\">–</td><td class=\"number\">–</td></tr>\n");
+    }
+    markup_put(m, "</tbody>\n</table></div>\n");
+}
+
+static void put_figures(struct markup *m, const struct report *r)
+{
+    markup_put(m, "<h2>%s</h2>\n", r->is_study ? "The measurements" : "Curves");
+    if (!r->figure_count)
+        markup_put(m, "<p>Nothing has been measured yet.</p>\n");
+    markup_put(m, "<div class=\"figures\">\n");
+    for (size_t i = 0; i < r->figure_count && !m->e->code; i++) {
+        markup_put(m, "<figure>\n<figcaption><b>");
+        markup_text(m, r->figures[i].plot.title);
+        markup_put(m, "</b>");
+        markup_text(m, r->figures[i].caption);
+        markup_put(m, "</figcaption>\n");
+        if (!m->e->code)
+            svg_append_plot(m->out, &r->figures[i].plot, m->e);
+        markup_put(m, "</figure>\n");
+    }
+    markup_put(m, "</div>\n");
+}
+
+static void put_missing(struct markup *m, const struct report *r)
+{
+    size_t failed = count_status(r, REPORT_FAILED), waiting = count_status(r, REPORT_NOT_DONE);
+    if (!failed && !waiting && r->count)
+        return;
+    markup_put(m,
+               "<h2>What is missing</h2>\n<p>%zu cell%s failed, %zu %s not finished; nothing above counts "
+               "them.</p>\n",
+               failed, failed == 1 ? "" : "s", waiting, waiting == 1 ? "is" : "are");
+    markup_put(
+        m,
+        "<div "
+        "class=\"wide\"><table>\n<thead><tr><th>Cell</th><th>State</th><th>Why</th></tr></thead>\n<tbody>\n");
+    for (size_t i = 0; i < r->count; i++) {
+        const struct report_cell *c = &r->cells[i];
+        if (c->status == REPORT_DONE)
+            continue;
+        markup_put(m, "<tr><td>");
+        markup_text(m, c->name);
+        markup_put(m, "</td><td>%s</td><td class=\"failed-text\">", report_status_name(c->status));
+        markup_text(m, c->failure ? c->failure : "");
+        markup_put(m, "</td></tr>\n");
+    }
+    markup_put(m, "</tbody>\n</table></div>\n");
+}
+
+static void put_cells(struct markup *m, const struct report *r)
+{
+    markup_put(
+        m, "<h2>All finished cells</h2>\n<p>report.csv has the same and more, a row for each cell.</p>\n"
+           "<div class=\"wide\"><table>\n<thead><tr><th>Cell</th><th>Scheme</th><th "
+           "class=\"number\">Learning rate</th>"
+           "<th class=\"number\">Rank</th><th class=\"number\">Seed</th><th class=\"number\">First loss</th>"
+           "<th class=\"number\">Final eval loss</th></tr></thead>\n<tbody>\n");
+    for (size_t i = 0; i < r->count; i++) {
+        static const char *const numbers[] = {"learning-rate", "lora-rank", "seed"};
+        const struct report_cell *c = &r->cells[i];
+        if (c->status != REPORT_DONE)
+            continue;
+        markup_put(m, "<tr><td>");
+        markup_text(m, c->name);
+        markup_put(m, "</td><td>");
+        markup_text(m, report_option(c, "lora-init"));
+        markup_put(m, "</td>");
+        for (size_t k = 0; k < 3; k++) {
+            markup_put(m, "<td class=\"number\">");
+            markup_text(m, report_option(c, numbers[k]));
+            markup_put(m, "</td>");
+        }
+        const double losses[] = {report_first_loss(c), report_final_loss(c)};
+        for (size_t k = 0; k < 2; k++)
+            if (isfinite(losses[k]))
+                markup_put(m, "<td class=\"number\">%.4f</td>", losses[k]);
+            else
+                markup_put(m, "<td class=\"number\">–</td>");
+        markup_put(m, "</tr>\n");
+    }
+    markup_put(m, "</tbody>\n</table></div>\n");
+}
+
+enum err_code report_make_html(struct str *out, struct report *r, struct err *e)
+{
+    e->code = ERR_OK;
+    struct markup m = {.out = out, .e = e};
+    const char *title = r->is_study ? "Why is A random and B zero?" : "Training run";
+    put_head(&m, title);
+    markup_put(&m, "<header>\n<h1>%s</h1>\n<p class=\"place\">%s ", title,
+               r->is_study ? "A study of how LoRA’s matrices should start:" : "What was measured in");
+    markup_text(&m, r->folder);
+    markup_put(&m, "</p>\n</header>\n");
+    if (r->is_study)
+        put_intro(&m);
+    put_facts(&m, r);
+    if (r->is_study) {
+        put_claims(&m, r);
+        put_schemes(&m, r);
+    }
+    put_figures(&m, r);
+    if (r->is_study) {
+        put_missing(&m, r);
+        put_cells(&m, r);
+    }
+    markup_put(&m,
+               "<footer>Made by mpilora %s. The numbers behind every figure are in report.json.</footer>\n"
+               "</body>\n</html>\n",
+               MPILORA_VERSION);
+    return e->code;
+}
