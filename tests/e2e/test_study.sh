@@ -8,6 +8,7 @@ eval-data: [$work/held.jsonl]
 batch-size: 8
 max-steps: 6
 save-every: 2
+trace-every: 2
 rate.learning-rate: [1e-3, 1e-2]
 rate.seed: [0, 1]
 rank.lora-rank: [2, 4]
@@ -22,22 +23,28 @@ study_on() {
     shift
     timeout 300 mpirun -n "$count" --bind-to none "$MPILORA" study --config "$work/study.yaml" "$@"
 }
-# same_cells A B: the same cells, each the same run.
+# same_cells A B: the same cells, each the same run, and the same report but for the time it took.
 same_cells() {
     diff <(ls "$1/cells") <(ls "$2/cells") >&2 || fail "$1 and $2 have other cells"
     for cell in "$1"/cells/*; do
         same_run "$cell" "$2/cells/${cell##*/}"
     done
-    "$MPILORA" report "$1" >/dev/null 2>&1 && "$MPILORA" report "$2" >/dev/null 2>&1 || return 0
-    checks=$((checks + 1))
-    cmp "$1/report.json" "$2/report.json" >&2 || fail "the reports of $1 and $2 differ"
+    for study in "$1" "$2"; do
+        check 0 "$MPILORA" report "$study"
+    done
+    python3 - "$1/report.json" "$2/report.json" <<'PY' || fail "the reports of $1 and $2 differ"
+import json, sys
+first, second = ([(k, v) for k, v in json.load(open(path), object_pairs_hook=lambda p: [x for x in p if x[0] != "seconds"])]
+                 for path in sys.argv[1:])
+sys.exit(first != second)
+PY
 }
 
 # One process; a cell is the very run that train makes of its options.
 check 0 study --output "$work/one"
 says err "^cells: 5 done, 0 running, 0 failed, 0 left"
 [ "$(ls "$work/one/cells" | wc -l)" = $cells ] || fail "$(ls "$work/one/cells")"
-check 0 train "$work/alone" --batch-size 8 --max-steps 6 --save-every 2 --lora-rank 2 --eval-data "$work/held.jsonl"
+check 0 train "$work/alone" --batch-size 8 --max-steps 6 --save-every 2 --trace-every 2 --lora-rank 2 --eval-data "$work/held.jsonl"
 same_run "$work/alone" "$work/one/cells/normal-lr0.01-r2-s0"
 check 0 study --output "$work/one"
 says err "5 done before"
@@ -90,14 +97,15 @@ same_cells "$work/whole" "$work/killed"
 
 # A cell that cannot be trained is reported, and stops no other; it is tried again when it can be.
 cp "$work/study.yaml" "$work/good.yaml"
-printf 'bad.warmup-steps: 99\nbad.lora-rank: 3\n' >>"$work/study.yaml"
+printf 'bad.warmup-steps: 99\nbad.lora-rank: 3\nnan.learning-rate: 1e30\n' >>"$work/study.yaml"
 check 1 study_on 2 --output "$work/failed"
+says err "cell normal-lr1.0e.30-r4-s0 failed: step [0-9]+: .*(NaN|finite)"
 says err "cell normal-lr0.0002-r3-s0-warmup-steps99 failed: .*warmup"
-says err "1 of 6 cells failed"
+says err "2 of 7 cells failed"
 grep -q warmup "$work/failed/cells/normal-lr0.0002-r3-s0-warmup-steps99/failed.txt" || fail "no reason in failed.txt"
 [ "$(ls -d "$work"/failed/cells/*/adapter | wc -l)" = $cells ] || fail "other cells are not done"
 mv "$work/good.yaml" "$work/study.yaml"
-rm -r "$work/failed/cells/normal-lr0.0002-r3-s0-warmup-steps99"
+rm -r "$work"/failed/cells/normal-lr{0.0002-r3-s0-warmup-steps99,1.0e+30-r4-s0}
 check 0 study --output "$work/failed"
 same_cells "$work/one" "$work/failed"
 
