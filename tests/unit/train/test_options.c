@@ -1,5 +1,6 @@
 #include "unit.h"
 
+#include "model/lora_init.h"
 #include "train/options.h"
 
 /* Parses an argument list that ends with NULL; the caller releases. */
@@ -188,6 +189,17 @@ static void help_fits_the_page(void **state)
     str_release(&text);
 }
 
+/* The values of --lora-init are the table of schemes. */
+static void every_scheme_can_be_chosen(void **state)
+{
+    (void)state;
+    char names[512] = "";
+    for (size_t i = 0; lora_scheme_at(i); i++)
+        snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", i ? "|" : "",
+                 lora_scheme_at(i)->name);
+    assert_string_equal(opt_find(&options_table, "lora-init")->value_name, names);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -198,6 +210,7 @@ int main(void)
         cmocka_unit_test(resolved_options_feed_back),
         cmocka_unit_test(resume_compares_what_is_fixed),
         cmocka_unit_test(help_fits_the_page),
+        cmocka_unit_test(every_scheme_can_be_chosen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
