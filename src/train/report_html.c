@@ -65,6 +65,7 @@ static const char style[] =
     "figcaption{margin-bottom:10px;font-size:14px;line-height:1.45;color:var(--soft)}\n"
     "figcaption b{display:block;font-size:16.5px;color:var(--ink)}\n"
     "figure svg{margin-top:auto}\n"
+    ".dense{font-size:13px}.dense td{padding-top:4px;padding-bottom:4px}\n"
     ".failed-text{color:var(--bad);overflow-wrap:anywhere}\n"
     "footer{margin-top:52px;color:var(--soft);font-size:13px;max-width:90ch}\n"
     "@media(max-width:720px){body{padding:26px 16px}.claims tr{display:grid;padding:12px 0;\n"
@@ -325,7 +326,7 @@ static void put_cells(struct markup *m, const struct report *r)
 {
     markup_put(
         m, "<h2>All finished cells</h2>\n<p>report.csv has the same and more, a row for each cell.</p>\n"
-           "<div class=\"wide\"><table>\n<thead><tr><th>Cell</th><th>Scheme</th><th "
+           "<div class=\"wide\"><table class=\"dense\">\n<thead><tr><th>Cell</th><th>Scheme</th><th "
            "class=\"number\">Learning rate</th>"
            "<th class=\"number\">Rank</th><th class=\"number\">Seed</th><th class=\"number\">First loss</th>"
            "<th class=\"number\">Final eval loss</th></tr></thead>\n<tbody>\n");

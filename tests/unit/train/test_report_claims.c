@@ -3,6 +3,7 @@
 #include "unit.h"
 
 #include "../../../src/train/report_data.h"
+#include "model/lora_init.h"
 
 #define STEPS   4
 #define MODULES 3
@@ -259,6 +260,20 @@ static void nothing_at_all(void **state)
         assert_int_equal(study.claims[i].verdict, REPORT_NOT_MEASURED);
 }
 
+static void every_scheme_has_words(void **state)
+{
+    (void)state;
+    size_t count = 0;
+    for (const struct lora_scheme *s; (s = lora_scheme_at(count)); count++) {
+        size_t i = 0;
+        while (i < report_scheme_count && strcmp(report_schemes[i].name, s->name))
+            i++;
+        if (i == report_scheme_count)
+            fail_msg("the report does not know the scheme %s", s->name);
+    }
+    assert_int_equal(count, report_scheme_count);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, make_study, release_study)
@@ -278,6 +293,7 @@ int main(void)
         CASE(an_offset_that_does_not_grow),
         CASE(a_start_that_does_not_hurt),
         CASE(nothing_at_all),
+        cmocka_unit_test(every_scheme_has_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
