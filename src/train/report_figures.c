@@ -196,6 +196,32 @@ static void draw_against_std(struct sketch *s, const char *scheme, unsigned styl
     }
 }
 
+/* A level at random A with B = 0, over the cells that differ from those of both-normal in nothing else:
+ * another seed or learning rate would be another batch or another end. */
+static void draw_twin_level(struct sketch *s, double (*value)(const struct report_cell *))
+{
+    static const char *const start[] = {"lora-init", "init-std", "init-std-b", NULL};
+    double sum = 0;
+    size_t count = 0;
+    for (size_t i = 0; i < s->report->count; i++) {
+        const struct report_cell *c = &s->report->cells[i];
+        struct report_group twins;
+        if (!report_has(c, "lora-init", "both-normal") || !report_is_measured(s->report, c))
+            continue;
+        if (s->e->code || report_select(&twins, s->report, c, start, s->e))
+            return;
+        for (size_t k = 0; k < twins.count; k++)
+            if (report_has(twins.cells[k], "lora-init", "normal") && isfinite(value(twins.cells[k]))) {
+                sum += value(twins.cells[k]);
+                count++;
+            }
+    }
+    if (s->figure && count) {
+        s->figure->plot.level_name = "B = 0";
+        s->figure->plot.level = sum / (double)count;
+    }
+}
+
 static void draw_offsets(struct sketch *s)
 {
     static const struct svg_axis std = {
@@ -205,16 +231,15 @@ static void draw_offsets(struct sketch *s)
                   std, (struct svg_axis){.title = "loss of the first batch, nats per token"});
     draw_against_std(s, "both-normal", 1, report_first_loss);
     draw_against_std(s, "b-normal", 4, report_first_loss);
-    draw_level(s, "B = 0", report_first_loss);
+    draw_twin_level(s, report_first_loss);
     sketch_end_figure(s);
-    sketch_figure(s, "offset-final", "Final eval loss against the std of B",
-                  "Whether training makes up for the start. The dashed line is random A with B = 0 at its "
-                  "best learning "
-                  "rate.",
-                  std, (struct svg_axis){.title = "final eval loss, nats per token"});
+    sketch_figure(
+        s, "offset-final", "Final eval loss against the std of B",
+        "Whether training makes up for the start. The dashed line is random A with B = 0 and all else equal.",
+        std, (struct svg_axis){.title = "final eval loss, nats per token"});
     draw_against_std(s, "both-normal", 1, report_final_loss);
     draw_against_std(s, "b-normal", 4, report_final_loss);
-    draw_level(s, "B = 0", report_final_loss);
+    draw_twin_level(s, report_final_loss);
     sketch_end_figure(s);
 }
 
