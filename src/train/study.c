@@ -25,6 +25,7 @@ enum slot { SLOT_TAKEN, SLOT_DONE, SLOT_FAILED, SLOT_STOPPED, SLOT_LEFT, SLOT_CO
 struct study {
     struct dist *ranks, group; /* all; those that share a cell with this one */
     size_t groups;
+    size_t part, parts; /* of the cells, for this job */
     struct study_grid grid;
     struct session session;
     struct dataset data, eval_data;
@@ -124,18 +125,15 @@ static enum err_code find_done(bool *done, const struct study *s, const struct s
 }
 
 /* Collective. Numbers of this job's cells that are not done yet, on all ranks. */
-static enum err_code list_todo(struct study *s, const struct options *o, struct err *e)
+static enum err_code list_todo(struct study *s, struct err *e)
 {
-    size_t part, parts;
-    enum err_code code = dist_agree(s->ranks, study_parse_share(&part, &parts, o->cells, e), e);
-    if (code)
-        return code;
+    enum err_code code = ERR_OK;
     s->todo = calloc(s->grid.count + 1, sizeof *s->todo);
     if (!s->todo)
         code = err_set(e, ERR_MEMORY, "no memory for a list of %zu cells", s->grid.count);
     code = dist_agree(s->ranks, code, e);
     if (!code && s->ranks->rank == 0)
-        for (size_t i = part - 1; i < s->grid.count && !code; i += parts) {
+        for (size_t i = s->part - 1; i < s->grid.count && !code; i += s->parts) {
             bool done;
             code = find_done(&done, s, &s->grid.cells[i], e);
             if (!done)
@@ -382,10 +380,12 @@ static enum err_code open_inputs(struct study *s, struct err *e)
     return code;
 }
 
-/* Collective. */
+/* Collective. Who does what: groups of ranks, and this job's part of the cells. */
 static enum err_code make_groups(struct study *s, const struct options *o, struct err *e)
 {
     int each = (int)o->ranks_per_cell;
+    if (study_parse_share(&s->part, &s->parts, o->cells, e)) /* the same on all ranks */
+        return e->code;
     if (s->ranks->world % each != 0)
         return err_set(e, ERR_USAGE, "--ranks-per-cell %d: %d ranks do not make whole groups of that size",
                        each, s->ranks->world);
@@ -411,7 +411,7 @@ enum err_code study_run(const struct options *o, struct dist *d, struct err *e)
     if (!code)
         code = open_inputs(s, e);
     if (!code)
-        code = list_todo(s, o, e);
+        code = list_todo(s, e);
     if (!code)
         code = dist_board_open(&s->board, d, SLOT_COUNT, e);
     if (!code) {
