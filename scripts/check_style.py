@@ -31,6 +31,7 @@ FOREIGN = {
     "mpi.h": ["src/train/dist.c"],
     "hdf5.h": ["src/io/h5*"],
     "cblas.h": ["src/math/gemm_openblas.c"],
+    "dnnl.h": ["src/math/gemm_onednn.c"],
     "jansson.h": ["src/io/json.c"],
     "pcre2.h": ["src/base/regex.c"],
     "utf8proc.h": ["src/data/pretok.c"],

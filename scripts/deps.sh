@@ -8,7 +8,8 @@
 #   scripts/deps.sh --names debian|fedora|spack|conda     prints the names of the packages there
 set -euo pipefail
 
-# A dependency is there when its probe succeeds, wherever it came from: a package, a module, conda, Spack.
+# A dependency is there when its probe succeeds, wherever it came from: a package, a module, conda, Spack. What is of
+# the group `extra` makes mpilora faster: it is installed where that can be done, and never missed.
 #
 #   group  what            probe                    Debian               Fedora             Spack            conda-forge
 table='
@@ -27,6 +28,7 @@ build  xxHash          pc:libxxhash             libxxhash-dev        xxhash-deve
 build  Python          have:python3             python3              python3            python           python
 build  pip             pip                      python3-pip          python3-pip        py-pip           pip
 build  curl            have:curl                curl,ca-certificates curl               curl             curl
+extra  oneDNN          onednn                   libdnnl-dev          onednn-devel       onednn           onednn
 test   CMocka          pc:cmocka                libcmocka-dev        libcmocka-devel    cmocka           cmocka
 test   HDF5_tools      have:h5dump              hdf5-tools           hdf5               hdf5~mpi         hdf5
 test   clang           clang                    clang,libomp-dev     clang,libomp-devel llvm+clang+openmp clang,llvm-openmp
@@ -51,6 +53,7 @@ probe() {
     openblas) # Debian keeps the OpenMP build beside the others; elsewhere it has a name of its own, or is the only one
         compgen -G '/usr/lib/*/openblas-openmp/libopenblas.so' >/dev/null || links cc -lopenblaso ||
             { [ ! -e /etc/debian_version ] && links cc -lopenblas; } ;;
+    onednn) links cc -include dnnl.h -ldnnl ;;
     pip) python3 -m pip --version >/dev/null 2>&1 || /usr/bin/python3 -m pip --version >/dev/null 2>&1 ;;
     clang) have clang && links clang -fopenmp ;;
     esac
@@ -76,8 +79,8 @@ while [ $# -gt 0 ]; do
     --check) mode=check ;;
     --names)
         case ${2:-} in
-        debian) names 4 build test ;; fedora) names 5 build test ;;
-        spack) names 6 build test ;; conda) names 7 build test ;;
+        debian) names 4 build extra test ;; fedora) names 5 build extra test ;;
+        spack) names 6 build extra test ;; conda) names 7 build extra test ;;
         *) echo "deps.sh: --names takes debian, fedora, spack or conda" >&2; exit 2 ;;
         esac
         exit 0 ;;
@@ -87,13 +90,13 @@ while [ $# -gt 0 ]; do
     shift
 done
 
-missing_names() { # sets `missing` (what) and `packages` (Debian's names) from the probes
+missing_names() { # sets `missing` (what cannot be done without) and `packages` (Debian's names) from the probes
     local group what test debian
     missing='' packages=''
     while read -r group what test debian _; do
-        case " $groups " in *" $group "*) ;; *) continue ;; esac
+        case " $groups extra " in *" $group "*) ;; *) continue ;; esac
         probe "$test" && continue
-        missing="$missing ${what//_/ },"
+        [ "$group" = extra ] || missing="$missing ${what//_/ },"
         packages="$packages ${debian//,/ }"
     done <<<"${table#?}"
     missing=${missing%,}
@@ -106,34 +109,33 @@ deps.sh: missing:$missing
 On a cluster these usually come as modules; look for them and load them before building, for instance
     module avail openmpi ; module load gcc cmake openmpi openblas hdf5
 What the modules lack, conda or Spack installs in your home folder, without an administrator:
-    conda create -n mpilora -c conda-forge $(names 7 $groups)
-    spack install $(names 6 $groups)
+    conda create -n mpilora -c conda-forge $(names 7 $groups extra)
+    spack install $(names 6 $groups extra)
 An administrator installs them with
-    Debian, Ubuntu:  apt-get install $(names 4 $groups)
-    Fedora:          dnf install $(names 5 $groups)
+    Debian, Ubuntu:  apt-get install $(names 4 $groups extra)
+    Fedora:          dnf install $(names 5 $groups extra)
 TEXT
 }
 
-missing_names
-[ -n "$missing" ] || exit 0
-if [ $mode = check ]; then
+give_up() { # give_up [REASON]: what is missing stays so
+    [ -n "$missing" ] || exit 0
     explain
+    [ $# = 0 ] || echo "deps.sh: $1" >&2
     exit 1
-fi
+}
+
+missing_names
+[ -n "$packages" ] || exit 0
+[ $mode != check ] || give_up
 
 if [ "$(id -u)" = 0 ]; then
     as_root=
 elif have sudo && { sudo -n true 2>/dev/null || [ -t 0 ]; }; then
     as_root=sudo
 else
-    explain
-    echo "deps.sh: not root, and sudo cannot be used here" >&2
-    exit 1
+    give_up "not root, and sudo cannot be used here"
 fi
-if ! have apt-get; then
-    explain
-    exit 1
-fi
+have apt-get || give_up
 
 echo "deps.sh: installing$packages" >&2
 log=$(mktemp)
@@ -141,6 +143,7 @@ trap 'rm -f "$log"' EXIT
 apt() { $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@" >>"$log" 2>&1; }
 # shellcheck disable=SC2086
 if ! { apt update && apt install -y --no-install-recommends $packages; }; then
+    [ -n "$missing" ] || exit 0
     cat "$log" >&2
     echo "deps.sh: apt-get failed; its messages are above" >&2
     exit 1

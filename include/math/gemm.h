@@ -1,6 +1,7 @@
 /*
- * Matrix products: row-major, over a BLAS. All threads of the process; called from inside a parallel
- * region it runs on the calling thread alone. Every dimension and stride must fit an int.
+ * Matrix products: row-major, over a library. All threads of the process; called from inside a parallel
+ * region it runs on the calling thread alone. The same product on the same number of threads has the same
+ * bits each time. Every dimension and stride must fit an int.
  */
 #ifndef MPILORA_MATH_GEMM_H
 #define MPILORA_MATH_GEMM_H
@@ -8,6 +9,7 @@
 #include <stddef.h>
 
 #include "base/cpu.h"
+#include "base/err.h"
 
 enum gemm_op { GEMM_N, GEMM_T };
 
@@ -29,7 +31,12 @@ void gemm_f32_reference(enum gemm_op op_a, enum gemm_op op_b, size_t m, size_t n
 void gemm_set_threads(int threads);
 int gemm_threads(void);
 
-/* "OpenBLAS 0.3.21 OpenMP SkylakeX" */
+/* Which library does gemm_f32(), for the whole process: "auto" (also when nothing was chosen), "openblas" or
+ * "onednn". ERR_UNSUPPORTED for one that is not built in. `auto` is a rule on the build and the processor, so
+ * that a run can be repeated; see gemm.c. */
+enum err_code gemm_choose(const char *name, struct err *e);
+
+/* "OpenBLAS 0.3.21 OpenMP SkylakeX", "oneDNN 2.6.3 for f32, OpenBLAS ..." */
 const char *gemm_backend(void);
 
 /*

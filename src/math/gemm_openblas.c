@@ -6,21 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "math/gemm.h"
+#include "gemm_backend.h"
 
-void gemm_f32(enum gemm_op op_a, enum gemm_op op_b, size_t m, size_t n, size_t k, float alpha, const float *a,
-              size_t lda, const float *b, size_t ldb, float beta, float *c, size_t ldc)
+static void openblas_f32(enum gemm_op op_a, enum gemm_op op_b, size_t m, size_t n, size_t k, float alpha,
+                         const float *a, size_t lda, const float *b, size_t ldb, float beta, float *c,
+                         size_t ldc)
 {
-    assert(m <= INT_MAX && n <= INT_MAX && k <= INT_MAX && lda <= INT_MAX && ldb <= INT_MAX &&
-           ldc <= INT_MAX);
-    if (m == 0 || n == 0)
-        return;
-    if (k == 0) { /* CBLAS refuses the zero strides that such operands tend to have */
-        for (size_t i = 0; i < m; i++)
-            for (size_t j = 0; j < n; j++)
-                c[i * ldc + j] = beta != 0 ? beta * c[i * ldc + j] : 0;
-        return;
-    }
     cblas_sgemm(CblasRowMajor, op_a == GEMM_T ? CblasTrans : CblasNoTrans,
                 op_b == GEMM_T ? CblasTrans : CblasNoTrans, (blasint)m, (blasint)n, (blasint)k, alpha, a,
                 (blasint)lda, b, (blasint)ldb, beta, c, (blasint)ldc);
@@ -50,19 +41,20 @@ int gemm_threads(void)
     return omp_get_max_threads();
 }
 
-const char *gemm_backend(void)
+static void openblas_describe(char *text, size_t size)
 {
-    static char text[128];
     char version[32] = "?";
     /* "OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH ... MAX_THREADS=128" */
     if (sscanf(openblas_get_config(), "OpenBLAS %31s", version) != 1)
         snprintf(version, sizeof version, "?");
     static const char *const parallel[] = {
         [OPENBLAS_SEQUENTIAL] = "sequential", [OPENBLAS_THREAD] = "pthreads", [OPENBLAS_OPENMP] = "OpenMP"};
-    snprintf(text, sizeof text, "OpenBLAS %s %s %s", version, parallel[openblas_get_parallel()],
+    snprintf(text, size, "OpenBLAS %s %s %s", version, parallel[openblas_get_parallel()],
              openblas_get_corename());
-    return text;
 }
+
+const struct gemm_backend gemm_openblas = {
+    .name = "openblas", .describe = openblas_describe, .f32 = openblas_f32};
 
 const char *gemm_better_core(void)
 {

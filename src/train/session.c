@@ -114,6 +114,8 @@ enum err_code session_open(struct session *s, const struct options *o, struct di
     enum err_code code = agree_program(d, o, e);
     if (!code)
         code = threads_agree(&s->threads, d, (int)o->threads, e);
+    if (!code)
+        code = dist_agree(d, gemm_choose(o->gemm, e), e);
     if (!code) {
         gemm_set_threads(s->threads);
         code = open_model(s, e);

@@ -112,6 +112,74 @@ static void test_inside_parallel_region(void **state)
     free(together);
 }
 
+/* The same bits from every call, also on several threads and where C is added to. */
+static void test_calls_repeat(void **state)
+{
+    (void)state;
+    static const size_t shapes[][3] = {{300, 200, 576}, {512, 16, 1536}, {1536, 16, 512}, {128, 3000, 64}};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        size_t m = shapes[i][0], n = shapes[i][1], k = shapes[i][2];
+        float *a = numbers_new(m * k, 1, 1), *b = numbers_new(n * k, 1, 2), *start = numbers_new(m * n, 1, 3);
+        for (int threads = 1; threads <= 3; threads++) {
+            gemm_set_threads(threads);
+            for (int form = 0; form < 4; form++) {
+                enum gemm_op op_a = form & 1 ? GEMM_T : GEMM_N, op_b = form & 2 ? GEMM_T : GEMM_N;
+                size_t lda = op_a == GEMM_N ? k : m, ldb = op_b == GEMM_N ? n : k;
+                float *first = numbers_copy(start, m * n);
+                gemm_f32(op_a, op_b, m, n, k, 1, a, lda, b, ldb, 1, first, n);
+                for (int call = 0; call < 5; call++) {
+                    float *again = numbers_copy(start, m * n);
+                    gemm_f32(op_a, op_b, m, n, k, 1, a, lda, b, ldb, 1, again, n);
+                    assert_memory_equal(again, first, m * n * sizeof *again);
+                    free(again);
+                }
+                free(first);
+            }
+        }
+        free(a);
+        free(b);
+        free(start);
+    }
+}
+
+/* Infinity times zero is NaN, and an infinity alone stays one: no product is left out. */
+static void test_infinity_is_kept(void **state)
+{
+    (void)state;
+    for (size_t size = 1; size <= 129; size += 64) {
+        float *a = numbers_new(size * size, 1, 1), *b = numbers_new(size * size, 1, 2);
+        float *c = numbers_new(size * size, 1, 3);
+        for (size_t i = 0; i < size * size; i++)
+            b[i] = i % 2 ? 0 : 1;
+        a[0] = INFINITY;
+        gemm_f32(GEMM_N, GEMM_N, size, size, size, 1, a, size, b, size, 0, c, size);
+        for (size_t j = 0; j < size; j++)
+            assert_true(j % 2 ? isnan(c[j]) : isinf(c[j]));
+        free(a);
+        free(b);
+        free(c);
+    }
+}
+
+static void test_choice(void **state)
+{
+    (void)state;
+    struct err e;
+    assert_int_equal(gemm_choose("openblas", &e), ERR_OK);
+    assert_null(strstr(gemm_backend(), "oneDNN"));
+#ifdef MPILORA_HAVE_ONEDNN
+    assert_int_equal(gemm_choose("onednn", &e), ERR_OK);
+    assert_non_null(strstr(gemm_backend(), "oneDNN "));
+    assert_int_equal(gemm_choose("auto", &e), ERR_OK);
+    assert_true((strstr(gemm_backend(), "oneDNN ") != NULL) == (cpu_isa_best() >= CPU_AVX2));
+#else
+    assert_int_equal(gemm_choose("onednn", &e), ERR_UNSUPPORTED);
+    assert_non_null(strstr(e.message, "--gemm onednn"));
+    assert_int_equal(gemm_choose("auto", &e), ERR_OK);
+    assert_null(strstr(gemm_backend(), "oneDNN"));
+#endif
+}
+
 static void test_backend_is_the_openmp_build(void **state)
 {
     (void)state;
@@ -148,16 +216,38 @@ static void test_users_core_is_left(void **state)
     assert_true(!core || strcmp(core, "SkylakeX") == 0 || strcmp(core, "Haswell") == 0);
 }
 
+static int choose_openblas(void **state)
+{
+    (void)state;
+    struct err e;
+    return gemm_choose("openblas", &e) != ERR_OK;
+}
+
+#ifdef MPILORA_HAVE_ONEDNN
+static int choose_onednn(void **state)
+{
+    (void)state;
+    struct err e;
+    return gemm_choose("onednn", &e) != ERR_OK;
+}
+#endif
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_products),
-        cmocka_unit_test(test_empty_dimensions),
-        cmocka_unit_test(test_nan_is_kept),
-        cmocka_unit_test(test_inside_parallel_region),
+    const struct CMUnitTest of_a_backend[] = {
+        cmocka_unit_test(test_products),     cmocka_unit_test(test_empty_dimensions),
+        cmocka_unit_test(test_nan_is_kept),  cmocka_unit_test(test_infinity_is_kept),
+        cmocka_unit_test(test_calls_repeat), cmocka_unit_test(test_inside_parallel_region),
+    };
+    const struct CMUnitTest of_all[] = {
+        cmocka_unit_test(test_choice),
         cmocka_unit_test(test_backend_is_the_openmp_build),
         cmocka_unit_test(test_core_rules),
         cmocka_unit_test(test_users_core_is_left),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("openblas", of_a_backend, choose_openblas, NULL);
+#ifdef MPILORA_HAVE_ONEDNN
+    failed += cmocka_run_group_tests_name("onednn", of_a_backend, choose_onednn, NULL);
+#endif
+    return failed + cmocka_run_group_tests(of_all, NULL, NULL);
 }

@@ -1,0 +1,22 @@
+/*
+ * The libraries behind gemm_f32(). Internal to gemm*.c.
+ */
+#ifndef GEMM_BACKEND_H
+#define GEMM_BACKEND_H
+
+#include "math/gemm.h"
+
+struct gemm_backend {
+    const char *name; /* the value of --gemm */
+    void (*describe)(char *text, size_t size);
+    /* m, n and k are above 0, all dimensions fit an int */
+    void (*f32)(enum gemm_op op_a, enum gemm_op op_b, size_t m, size_t n, size_t k, float alpha,
+                const float *a, size_t lda, const float *b, size_t ldb, float beta, float *c, size_t ldc);
+};
+
+extern const struct gemm_backend gemm_openblas;
+#ifdef MPILORA_HAVE_ONEDNN
+extern const struct gemm_backend gemm_onednn;
+#endif
+
+#endif
