@@ -1,3 +1,4 @@
+#include "base/prof.h"
 #include "step.h"
 
 static bool is_adapted(const struct step *s, size_t layer, enum linear_group g)
@@ -24,20 +25,27 @@ static bool backward_mlp(const struct step *s, size_t layer, bool lowest, enum l
     const struct layer_weights *w = &s->m->weights.layers[layer];
     const struct step_rows rows = step_rows(s);
     bool ends = lowest && last == GROUP_MLP_OUT;
+    enum prof_phase before = prof_enter(PROF_ACTIVATION);
     if (is_adapted(s, layer, GROUP_MLP_OUT))
         s->kern->swiglu_forward(acts->product, act->gate_up, rows.n, arch->ffn);
+    prof_enter(before);
     linear_backward(s, &rows, layer, GROUP_MLP_OUT, ends ? NULL : acts->dwide, acts->dh, acts->product);
     if (ends)
         return false;
+    prof_enter(PROF_ACTIVATION);
     s->kern->swiglu_backward(act->gate_up, NULL, acts->dwide, act->gate_up, rows.n, arch->ffn);
+    prof_enter(PROF_NORMS);
     ends = lowest && last == GROUP_MLP_IN;
     if (is_adapted(s, layer, GROUP_MLP_IN))
         s->kern->rmsnorm_apply(acts->normed, act->mid, act->mlp_rstd, w->norm[NORM_MLP], rows.n, arch->width);
+    prof_enter(before);
     linear_backward(s, &rows, layer, GROUP_MLP_IN, ends ? NULL : acts->dnormed, act->gate_up, acts->normed);
     if (ends)
         return false;
+    prof_enter(PROF_NORMS);
     s->kern->rmsnorm_backward(acts->dh, acts->dnormed, act->mid, act->mlp_rstd, w->norm[NORM_MLP], rows.n,
                               arch->width);
+    prof_enter(before);
     return true;
 }
 
@@ -54,17 +62,22 @@ static void backward_attention(const struct step *s, size_t layer, bool lowest, 
     linear_backward(s, &rows, layer, GROUP_ATTN_OUT, ends ? NULL : acts->dwide, acts->dh, act->attention);
     if (ends)
         return;
+    enum prof_phase before = prof_enter(PROF_ATTENTION);
     attention_backward(acts->dqkv, acts->dwide, act->attention, act->lse, act->qkv, ld, &s->attention,
                        acts->attention_scratch);
     s->kern->rope(acts->dqkv, ld, s->in->positions, acts->cos, acts->sin, rows.n,
                   arch->heads + arch->kv_heads, arch->head_dim, -1);
+    prof_enter(PROF_NORMS);
     if (is_adapted(s, layer, GROUP_ATTN_IN))
         s->kern->rmsnorm_apply(acts->normed, act->h, act->attention_rstd, w->norm[NORM_ATTENTION], rows.n,
                                arch->width);
+    prof_enter(before);
     linear_backward(s, &rows, layer, GROUP_ATTN_IN, lowest ? NULL : acts->dnormed, acts->dqkv, acts->normed);
+    prof_enter(PROF_NORMS);
     if (!lowest)
         s->kern->rmsnorm_backward(acts->dh, acts->dnormed, act->h, act->attention_rstd,
                                   w->norm[NORM_ATTENTION], rows.n, arch->width);
+    prof_enter(before);
 }
 
 void block_backward_all(const struct step *s)

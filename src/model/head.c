@@ -1,6 +1,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/prof.h"
 #include "step.h"
 
 /* Lists the tokens that predict a supervised one, in order, with their targets. */
@@ -83,6 +84,7 @@ static void count_exact(const struct step *s, struct model_result *result, uint8
 void head_run(const struct step *s, double loss_scale, struct model_result *result, uint8_t *exact_of)
 {
     const struct acts *acts = s->acts;
+    enum prof_phase before = prof_enter(PROF_HEAD);
     size_t supervised = list_rows(s), vocab = s->m->arch.vocab, example = 0;
     *result = (struct model_result){.supervised = supervised, .first_nonfinite = s->in->examples};
     memset(acts->wrong, 0xff, s->in->examples * sizeof *acts->wrong);
@@ -102,4 +104,5 @@ void head_run(const struct step *s, double loss_scale, struct model_result *resu
             backward_chunk(s, &rows, acts->rows + first);
     }
     count_exact(s, result, exact_of);
+    prof_enter(before);
 }

@@ -1,3 +1,4 @@
+#include "base/prof.h"
 #include "math/gemm.h"
 #include "model/tap.h"
 #include "step.h"
@@ -52,6 +53,16 @@ static void check_outputs(const struct step *s, size_t n, size_t layer, enum lin
     }
 }
 
+static enum prof_phase base_phase(enum linear_group g)
+{
+    return g == GROUP_HEAD ? PROF_HEAD : PROF_BASE_GEMM;
+}
+
+static enum prof_phase lora_phase(enum linear_group g)
+{
+    return g == GROUP_HEAD ? PROF_HEAD : PROF_LORA_GEMM;
+}
+
 void linear_forward(const struct step *s, const struct step_rows *rows, size_t layer, enum linear_group g,
                     float *y, const float *x, float beta)
 {
@@ -60,12 +71,14 @@ void linear_forward(const struct step *s, const struct step_rows *rows, size_t l
     const float *weight = g == GROUP_HEAD ? s->m->weights.head : w->weight[g];
     const float *bias = g == GROUP_HEAD ? NULL : w->bias[g];
     size_t n = rows->n, out = arch_group_rows(arch, g), in = arch_group_columns(arch, g);
+    enum prof_phase before = prof_enter(base_phase(g));
     gemm_f32(GEMM_N, GEMM_T, n, out, in, 1, x, in, weight, in, beta, y, out);
     if (s->m->tap)
         model_tap_add(s->m->tap, layer, g, x, n);
     if (bias)
         s->kern->add_bias(y, out, bias, n, out);
     struct adapted ad = find_adapted(s, layer, g);
+    prof_enter(lora_phase(g));
     if (ad.count && !s->dropout) /* one product for all A */
         gemm_f32(GEMM_N, GEMM_T, n, ad.ranks, in, 1, x, in, s->lora->params + ad.a, in, 0, ad.low, ad.ranks);
     for (size_t i = 0, first = 0; i < ad.count; first += ad.modules[i++]->rank) {
@@ -79,6 +92,7 @@ void linear_forward(const struct step *s, const struct step_rows *rows, size_t l
         gemm_f32(GEMM_N, GEMM_T, n, m->out, m->rank, m->scaling, low, ad.ranks, s->lora->params + m->b,
                  m->rank, 1, y + arch_row_offset(arch, m->linear), out);
     }
+    prof_enter(before);
     if (s->trace)
         check_outputs(s, n, layer, g, y, out);
 }
@@ -134,14 +148,16 @@ void linear_backward(const struct step *s, const struct step_rows *rows, size_t 
     const struct arch *arch = &s->m->arch;
     const float *weight = g == GROUP_HEAD ? s->m->weights.head : s->m->weights.layers[layer].weight[g];
     size_t n = rows->n, out = arch_group_rows(arch, g), in = arch_group_columns(arch, g);
+    enum prof_phase before = prof_enter(base_phase(g));
     if (dx)
         gemm_f32(GEMM_N, GEMM_N, n, in, out, 1, dy, out, weight, in, 0, dx, in);
+    prof_enter(lora_phase(g));
     struct adapted ad = find_adapted(s, layer, g);
-    if (ad.count == 0)
-        return;
-    backward_b(s, &ad, n, dy, out);
-    if (s->dropout)
+    if (ad.count)
+        backward_b(s, &ad, n, dy, out);
+    if (ad.count && s->dropout)
         backward_a_dropout(s, &ad, rows, dx, x, in);
-    else
+    else if (ad.count)
         backward_a(s, &ad, n, dx, x, in);
+    prof_enter(before);
 }

@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "base/prof.h"
 #include "math/kern.h"
 
 /* The matrix at index `i` of the flat arrays. */
@@ -19,7 +20,9 @@ static enum err_code refuse_gradient(const struct lora *l, size_t i, struct err 
 
 enum err_code optim_grad_norm(double *norm, const struct lora *l, struct err *e)
 {
+    enum prof_phase before = prof_enter(PROF_OPTIMIZER);
     *norm = sqrt(kern_for(cpu_isa_best())->sum_squares(l->grads, l->size));
+    prof_enter(before);
     return isfinite(*norm) ? ERR_OK : refuse_gradient(l, kern_first_nonfinite(l->grads, l->size), e);
 }
 
@@ -41,15 +44,16 @@ void optim_step(struct lora *l, const struct optim_options *options, double grad
                            .correction1 = (float)-expm1((double)step * log(options->beta1)),
                            .correction2 = (float)-expm1((double)step * log(options->beta2)),
                            .grad_scale = scale < 1 ? (float)scale : 1};
-    if (options->ratio_b == 1) {
-        step_range(l, 0, l->size, &s);
-        return;
-    }
     struct adamw_step s_b = s;
     s_b.learning_rate = (float)(learning_rate * options->ratio_b);
-    for (size_t i = 0; i < l->count; i++) {
-        const struct lora_module *m = &l->modules[i];
-        step_range(l, m->a, m->rank * m->in, &s);
-        step_range(l, m->b, m->rank * m->out, &s_b);
-    }
+    enum prof_phase before = prof_enter(PROF_OPTIMIZER);
+    if (options->ratio_b == 1)
+        step_range(l, 0, l->size, &s);
+    else
+        for (size_t i = 0; i < l->count; i++) {
+            const struct lora_module *m = &l->modules[i];
+            step_range(l, m->a, m->rank * m->in, &s);
+            step_range(l, m->b, m->rank * m->out, &s_b);
+        }
+    prof_enter(before);
 }

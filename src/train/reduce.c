@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/prof.h"
 #include "data/pack.h"
 #include "math/kern.h"
 
@@ -74,14 +75,17 @@ void reduce_begin(struct reduce *r, size_t pack_count)
 void reduce_pack_begin(struct reduce *r, size_t pack)
 {
     assert(r->count < r->depth);
+    enum prof_phase before = prof_enter(PROF_COMMUNICATION);
     r->nodes[r->count] = (struct reduce_node){.first = pack, .level = 0};
     memset(r->sums[r->count], 0, r->lora->size * sizeof(float));
     r->lora->grads = r->sums[r->count];
+    prof_enter(before);
 }
 
 void reduce_pack_end(struct reduce *r)
 {
     const struct kern *kern = kern_for(cpu_isa_best());
+    enum prof_phase before = prof_enter(PROF_COMMUNICATION);
     r->count++;
     while (r->count >= 2) {
         struct reduce_node *left = &r->nodes[r->count - 2], *right = &r->nodes[r->count - 1];
@@ -93,6 +97,7 @@ void reduce_pack_end(struct reduce *r)
         left->level++;
         r->count--;
     }
+    prof_enter(before);
 }
 
 /* A walk down the tree over one slice: the sums of subtrees that are there, in pack order. */
@@ -149,7 +154,7 @@ static enum err_code reduce_window(struct reduce *r, struct dist *d, size_t begi
     return dist_share_f32(d, r->total + begin, r->slices, e);
 }
 
-enum err_code reduce_finish(struct reduce *r, struct dist *d, struct err *e)
+static enum err_code add_up_ranks(struct reduce *r, struct dist *d, struct err *e)
 {
     if (d->world == 1) {
         struct walk w = {.nodes = r->nodes,
@@ -179,4 +184,12 @@ enum err_code reduce_finish(struct reduce *r, struct dist *d, struct err *e)
     }
     r->lora->grads = r->total;
     return ERR_OK;
+}
+
+enum err_code reduce_finish(struct reduce *r, struct dist *d, struct err *e)
+{
+    enum prof_phase before = prof_enter(PROF_COMMUNICATION);
+    enum err_code code = add_up_ranks(r, d, e);
+    prof_enter(before);
+    return code;
 }
