@@ -50,7 +50,13 @@ static enum cpu_isa isa_of_hardware(void)
 
 enum cpu_isa cpu_isa_best(void)
 {
-    enum cpu_isa best = isa_of_hardware();
+    static int hardware = -1; /* asked once: under a hypervisor each question takes many microseconds */
+    int known = __atomic_load_n(&hardware, __ATOMIC_RELAXED);
+    if (known < 0) {
+        known = (int)isa_of_hardware();
+        __atomic_store_n(&hardware, known, __ATOMIC_RELAXED);
+    }
+    enum cpu_isa best = (enum cpu_isa)known;
     const char *wanted = getenv("MPILORA_ISA");
     if (!wanted || !*wanted)
         return best;

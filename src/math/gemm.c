@@ -45,7 +45,11 @@ static const struct gemm_backend *auto_backend(void)
 static const struct gemm_backend *current(void)
 {
     const struct gemm_backend *backend = __atomic_load_n(&chosen, __ATOMIC_RELAXED);
-    return backend ? backend : auto_backend();
+    if (!backend) {
+        backend = auto_backend();
+        __atomic_store_n(&chosen, backend, __ATOMIC_RELAXED);
+    }
+    return backend;
 }
 
 enum err_code gemm_choose(const char *name, struct err *e)

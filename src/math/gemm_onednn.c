@@ -1,19 +1,31 @@
 #ifdef MPILORA_HAVE_ONEDNN
 
 #include <dnnl.h>
+#include <omp.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "gemm_backend.h"
+
+/* Multiplications below which a second thread costs more than it does, above all where cores are shared.
+ * OpenBLAS draws its line there too. */
+#define SMALL ((double)(1 << 18))
 
 /* It takes its threads from OpenMP, one when called from inside a parallel region. */
 static void onednn_f32(enum gemm_op op_a, enum gemm_op op_b, size_t m, size_t n, size_t k, float alpha,
                        const float *a, size_t lda, const float *b, size_t ldb, float beta, float *c,
                        size_t ldc)
 {
+    int threads = omp_get_max_threads();
+    bool alone = threads > 1 && (double)m * (double)n * (double)k <= SMALL;
+    if (alone)
+        omp_set_num_threads(1);
     dnnl_status_t status =
         dnnl_sgemm(op_a == GEMM_T ? 'T' : 'N', op_b == GEMM_T ? 'T' : 'N', (dnnl_dim_t)m, (dnnl_dim_t)n,
                    (dnnl_dim_t)k, alpha, a, (dnnl_dim_t)lda, b, (dnnl_dim_t)ldb, beta, c, (dnnl_dim_t)ldc);
+    if (alone)
+        omp_set_num_threads(threads);
     if (status == dnnl_success)
         return;
     /* Arguments were checked: what is left is no memory for its buffers, where OpenBLAS ends the process too.
