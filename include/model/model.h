@@ -66,6 +66,8 @@ struct model_plan {
 enum err_code model_plan_memory(struct model *m, const struct model_plan *plan, struct err *e);
 size_t model_memory_weights(const struct model *m);
 size_t model_memory_acts(const struct model *m);
+/* Rows of logits that are made at a time; memory is planned. */
+size_t model_head_rows(const struct model *m);
 
 /* For all calls below: ERR_MISMATCH when tokens are outside of the vocabulary, or the pack or adapter is
  * larger than planned. ERR_NUMERIC when the loss is not finite: the message names the first tensor that was

@@ -53,6 +53,12 @@ size_t model_memory_acts(const struct model *m)
     return m->acts ? m->acts->arena.total : 0;
 }
 
+size_t model_head_rows(const struct model *m)
+{
+    assert(m->acts);
+    return m->acts->size.chunk;
+}
+
 struct step_rows step_rows(const struct step *s)
 {
     return (struct step_rows){s->in->n, s->acts->samples, s->in->positions};

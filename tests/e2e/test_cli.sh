@@ -23,7 +23,7 @@ check 0 ranks 3 "$MPILORA" eval --help
 check 0 "$MPILORA" --version
 silent err
 says out '^mpilora [0-9]+\.[0-9]+\.[0-9]+$'
-for line in '^MPI: .*[0-9]' '^HDF5: 1\.' '^BLAS: OpenBLAS .* OpenMP ' '^ISA: (portable|avx2|avx512) \('; do says out "$line"; done
+for line in '^MPI: .*[0-9]' '^HDF5: 1\.' '^BLAS: .*OpenBLAS .* OpenMP ' '^ISA: (portable|avx2|avx512) \('; do says out "$line"; done
 
 # Mistakes: status 2, one line on stderr that names the mistake, and the nearest name.
 mistake() { # mistake REGEX ARGUMENT...
