@@ -262,6 +262,8 @@ static void draw_traced(struct sketch *s, enum report_column column, bool larges
                 if (step >= one->steps || one->step[step] != t->step[step])
                     continue;
                 struct report_spread modules = report_modules(one, column, step);
+                if (!modules.count) /* behind the last step nothing passes through the model */
+                    continue;
                 double x = largest ? modules.high : modules.mean;
                 if (column == REPORT_OUTPUT_RATIO && x < RATIO_FLOOR)
                     x = 0;
@@ -270,6 +272,8 @@ static void draw_traced(struct sketch *s, enum report_column column, bool larges
                 over.high = fmax(over.high, x);
                 over.count++;
             }
+            if (!over.count)
+                continue;
             over.mean /= (double)over.count;
             sketch_point_spread(s, t->step[step], over);
         }

@@ -84,6 +84,9 @@ holds '[c["verdict"] for c in v["claims"]][:2] == ["held", "held"] and v["claims
     "$work/study/report.json"
 holds 'v["claims"][2]["checks"][0]["verdict"] == "held" and v["claims"][3]["checks"][0]["verdict"] == "held"' \
     "$work/study/report.json"
+# Behind the last of the 6 steps nothing has passed through the model: no influence is drawn there.
+holds 'all(max(s["x"]) < 6 for f in v["figures"] if f["plot"].startswith("output-ratio") for s in f["series"])' \
+    "$work/study/report.json"
 holds 'len(v["cells"]) == 24 and all(c["status"] == "done" for c in v["cells"])' "$work/study/report.json"
 python3 -c '
 import csv, sys
