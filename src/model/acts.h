@@ -8,7 +8,7 @@
 
 /* Rows of the head that are worked on at once: enough for a fast matrix product, few enough that [chunk, V]
  * stays small beside the activations. */
-#define ACTS_HEAD_CHUNK 128
+#define ACTS_HEAD_CHUNK 256
 
 struct acts_size {
     size_t n, examples, longest, chunk;
