@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "base/err.h"
+#include "base/prof.h"
 #include "train/trace.h"
 
 struct metrics_row {
@@ -19,6 +20,7 @@ struct metrics_row {
     double grad_norm;                   /* before clipping */
     uint64_t tokens, supervised_tokens; /* of this step, on all ranks */
     double seconds;                     /* of this step, without evaluation and saving */
+    double phases[PROF_COUNT];          /* what they went into, on the rank that writes */
     bool evaluated;
     double eval_loss;
     bool traced;

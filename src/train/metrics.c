@@ -63,6 +63,17 @@ static enum err_code append_real(struct str *line, const char *key, double value
     return str_appendf(line, e, ", \"%s\": ", key) ? e->code : json_append_real(line, value, e);
 }
 
+static enum err_code append_phases(struct str *line, const double phases[PROF_COUNT], struct err *e)
+{
+    if (str_appendf(line, e, ", \"phases\": "))
+        return e->code;
+    for (int i = 0; i < PROF_COUNT; i++)
+        if (str_appendf(line, e, "%s\"%s\": ", i ? ", " : "{", prof_name((enum prof_phase)i)) ||
+            json_append_real(line, phases[i], e))
+            return e->code;
+    return str_append(line, "}", 1, e);
+}
+
 static enum err_code append_trace(struct str *line, const struct trace_summary *s, struct err *e)
 {
     if (str_appendf(line, e, ", \"trace\": {\"step\": %" PRIu64, s->step) ||
@@ -86,6 +97,7 @@ enum err_code metrics_write(struct metrics *m, const struct metrics_row *row, st
         str_appendf(&line, e, ", \"tokens\": %" PRIu64 ", \"supervised_tokens\": %" PRIu64, row->tokens,
                     row->supervised_tokens) ||
         append_real(&line, "tokens_per_second", rate, e) || append_real(&line, "seconds", row->seconds, e) ||
+        append_phases(&line, row->phases, e) ||
         (row->evaluated && append_real(&line, "eval_loss", row->eval_loss, e)) ||
         (row->traced && append_trace(&line, &row->trace, e)) || str_appendf(&line, e, "}\n"))
         code = e->code;

@@ -35,6 +35,14 @@ static double row_speed(const struct metrics_row *row)
     return row->seconds > 0 ? (double)row->tokens / row->seconds : NAN;
 }
 
+#define PHASE(code, name)                                                                                    \
+    static double row_##code(const struct metrics_row *row)                                                  \
+    {                                                                                                        \
+        return row->phases[PROF_##code];                                                                     \
+    }
+#include "base/prof.def"
+#undef PHASE
+
 static bool sketch_best(struct sketch *s, struct report_group *best, size_t scheme)
 {
     return !s->e->code && !report_best(best, s->report, report_schemes[scheme].name, s->e) && best->count;
@@ -457,6 +465,13 @@ static void draw_run_rows(struct sketch *s)
     sketch_figure(s, "speed", "Speed", "Tokens of the step over its time, all ranks together.", steps,
                   (struct svg_axis){.title = "tokens per second", .zero = true});
     sketch_rows(s, "tokens per second", 2, &run, row_speed);
+    sketch_end_figure(s);
+    sketch_figure(s, "phases", "Time per phase", "What the time of a step goes into, on the first rank.",
+                  steps, (struct svg_axis){.title = "seconds", .scale = SVG_LOG});
+    unsigned style = 0;
+#define PHASE(code, name) sketch_rows(s, name, style++, &run, row_##code);
+#include "base/prof.def"
+#undef PHASE
     sketch_end_figure(s);
 }
 

@@ -69,6 +69,17 @@ static enum err_code take_number(double *x, const struct json_value *object, con
     return err_set(e, ERR_FORMAT, "'%s' is %s and should be a number", key, json_kind_name(v));
 }
 
+/* Time per phase: rows of an older program have none. */
+static enum err_code read_phases(struct metrics_row *row, const struct json_value *phases, struct err *e)
+{
+    for (int i = 0; i < PROF_COUNT; i++) {
+        row->phases[i] = NAN;
+        if (phases && take_number(&row->phases[i], phases, prof_name((enum prof_phase)i), false, e))
+            return e->code;
+    }
+    return ERR_OK;
+}
+
 static enum err_code read_row(struct metrics_row *row, uint64_t before, const struct json_value *object,
                               struct err *e)
 {
@@ -80,7 +91,8 @@ static enum err_code read_row(struct metrics_row *row, uint64_t before, const st
         take_number(&row->grad_norm, object, "grad_norm", false, e) ||
         take_number(&row->seconds, object, "seconds", false, e) ||
         take_number(&tokens, object, "tokens", false, e) ||
-        take_number(&row->eval_loss, object, "eval_loss", false, e))
+        take_number(&row->eval_loss, object, "eval_loss", false, e) ||
+        read_phases(row, json_get(object, "phases"), e))
         return e->code;
     if (!(step > (double)before && step < 1e15))
         return err_set(e, ERR_FORMAT, "step %g does not follow step %llu", step, (unsigned long long)before);

@@ -208,8 +208,9 @@ static void note_trouble(struct trainer *t, enum err_code code, const struct err
 /* Collective. One optimizer step. */
 static enum err_code run_step(struct trainer *t, struct metrics_row *row, struct err *e)
 {
-    double begun = cpu_seconds();
+    double begun = cpu_seconds(), earlier[PROF_COUNT];
     uint64_t step = t->state.step + 1;
+    prof_take(earlier);
     *row = (struct metrics_row){.step = step, .learning_rate = schedule_rate(&t->schedule, t->state.step)};
     enum err_code code = run_batch(t, e);
     if (!code) {
@@ -236,6 +237,7 @@ static enum err_code run_step(struct trainer *t, struct metrics_row *row, struct
     row->tokens = t->loader.batch_tokens;
     row->supervised_tokens = t->loader.batch_supervised;
     row->seconds = cpu_seconds() - begun;
+    prof_take(row->phases);
     return ERR_OK;
 }
 

@@ -106,7 +106,13 @@ grep -q '23 of 24' "$work/study/report.html" || fail "the page does not say what
 check 0 "$MPILORA" report "$(find "$work/study/cells" -mindepth 1 -maxdepth 1 -name 'normal-*' | head -n 1)"
 check 0 "$MPILORA" train --model "$work/model" --data "$work/train <1>.jsonl" --output "$work/run" --max-steps 4 --batch-size 6
 check 0 "$MPILORA" report "$work/run"
-page "$work/run" loss learning-rate gradient-norm speed
+page "$work/run" loss learning-rate gradient-norm speed phases
+python3 -c '
+import json, sys
+for row in map(json.loads, open(sys.argv[1])):
+    assert abs(sum(row["phases"].values()) - row["seconds"]) < 0.01 * row["seconds"] + 1e-4, row
+    assert row["phases"]["base_gemm"] > 0 and row["phases"]["attention"] > 0, row
+' "$work/run/metrics.jsonl" || fail "the phases of a step do not add up to its time"
 
 printf '{"step": 9, "loss"\n' >>"$work/run/metrics.jsonl"
 check 1 "$MPILORA" report "$work/run"

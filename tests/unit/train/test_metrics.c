@@ -41,6 +41,7 @@ static void write_steps(uint64_t from, uint64_t first, uint64_t last)
                                   .tokens = 100,
                                   .supervised_tokens = 40,
                                   .seconds = 0.5,
+                                  .phases = {[PROF_HEAD] = 0.125},
                                   .evaluated = step % 2 == 0,
                                   .eval_loss = 7};
         assert_ok(metrics_write(&m, &row, &e), &e);
@@ -80,13 +81,17 @@ static void line_has_every_key(void **state)
     struct err e;
     write_steps(0, 1, 2);
     assert_ok(file_read_all(&bytes, path, 1 << 20, &e), &e);
+#define PHASES                                                                                               \
+    "\"phases\": {\"other\": 0, \"embedding\": 0, \"norms\": 0, \"attention\": 0, \"activation\": 0, "       \
+    "\"base_gemm\": 0, \"lora_gemm\": 0, \"head\": 0.125, \"optimizer\": 0, \"communication\": 0}"
     assert_string_equal(
         bytes.data,
         "{\"step\": 1, \"epoch\": 0.5, \"loss\": 1.25, \"learning_rate\": 0.0002, \"grad_norm\": 3, "
-        "\"tokens\": 100, \"supervised_tokens\": 40, \"tokens_per_second\": 200, \"seconds\": 0.5}\n"
+        "\"tokens\": 100, \"supervised_tokens\": 40, \"tokens_per_second\": 200, \"seconds\": 0.5, " PHASES
+        "}\n"
         "{\"step\": 2, \"epoch\": 0.5, \"loss\": 1.25, \"learning_rate\": 0.0002, \"grad_norm\": 3, "
-        "\"tokens\": 100, \"supervised_tokens\": 40, \"tokens_per_second\": 200, \"seconds\": 0.5, "
-        "\"eval_loss\": 7}\n");
+        "\"tokens\": 100, \"supervised_tokens\": 40, \"tokens_per_second\": 200, \"seconds\": 0.5, " PHASES
+        ", \"eval_loss\": 7}\n");
     str_release(&bytes);
 }
 

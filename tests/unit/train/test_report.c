@@ -169,6 +169,7 @@ static void damaged_metrics_are_named(void **state)
         {"{\"loss\": 1}\n", "metrics.jsonl:1: 'step' is nothing"},
         {"{\"step\": 2, \"loss\": 1}\n{\"step\": 2, \"loss\": 1}\n",
          "metrics.jsonl:2: step 2 does not follow step 2"},
+        {"{\"step\": 1, \"loss\": 2, \"phases\": {\"head\": \"x\"}}\n", "metrics.jsonl:1: 'head' is string"},
         {"[]\n", "metrics.jsonl:1: "},
         {"\n", "metrics.jsonl:1: "},
         {"{\"step\": -1, \"loss\": 1}\n", "metrics.jsonl:1: step -1"},
