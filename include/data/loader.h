@@ -29,6 +29,7 @@ struct loader {
     const struct dataset *data;
     struct loader_options options;
     struct arena arena;
+    uint32_t longest;         /* tokens of the longest example of the data set */
     uint64_t cursor;                         /* samples consumed by the batches given out so far */
     struct pack_plan plan;                   /* of the current batch */
     size_t batch_examples;                   /* of the current batch, over all ranks */

@@ -38,6 +38,10 @@ enum err_code ckpt_write(const char *path, const struct lora *l, const struct ck
                          const struct ckpt_identity *identity, const char *config, const char *lora_init,
                          const struct trace_record *trace, struct err *e);
 
+/* One module's matrices out of a flat array, as <group>/<module path>/lora_A<suffix> and lora_B<suffix>. */
+void ckpt_write_matrices(struct h5_writer *w, const char *group, const char *suffix,
+                         const struct lora_module *m, const float *values);
+
 /* A checkpoint that was opened and verified as a whole. */
 struct ckpt {
     struct arena arena;

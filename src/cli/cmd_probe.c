@@ -6,27 +6,15 @@
 #include "data/loader.h"
 #include "io/h5.h"
 #include "train/batch.h"
+#include "train/ckpt.h"
 #include "train/session.h"
 
-/* Room for "/adapter/<module path>/lora_A" and "/examples/<number>/supervised". */
-#define NAME_SIZE (ARCH_PATH_SIZE + 32)
-
-static void write_matrix(struct h5_writer *w, const char *group, const struct lora_module *m, char which,
-                         const float *values)
-{
-    char name[NAME_SIZE];
-    const bool is_a = which == 'A';
-    const uint64_t shape[] = {is_a ? m->rank : m->out, is_a ? m->in : m->rank};
-    snprintf(name, sizeof name, "/%s/%s/lora_%c", group, m->path, which);
-    h5_write(w, name, H5_F32, 2, shape, values + (is_a ? m->a : m->b));
-}
+#define NAME_SIZE 64 /* "/examples/<number>/supervised" */
 
 static void write_modules(struct h5_writer *w, const char *group, const struct lora *l, const float *values)
 {
-    for (size_t i = 0; i < l->count; i++) {
-        write_matrix(w, group, &l->modules[i], 'A', values);
-        write_matrix(w, group, &l->modules[i], 'B', values);
-    }
+    for (size_t i = 0; i < l->count; i++)
+        ckpt_write_matrices(w, group, "", &l->modules[i], values);
 }
 
 /* The examples of one pack, under their numbers in the data; logits[tokens of the pack, V]. */
@@ -111,8 +99,8 @@ static enum err_code write_probe(struct session *s, const struct dataset *data, 
     if (!code)
         code = batch_run(&p.loader, &p.tally, probe_pack, &p, e);
     if (!code) {
-        write_modules(p.file, "adapter", &s->lora, s->lora.params);
-        write_modules(p.file, "grad", &s->lora, s->lora.grads);
+        write_modules(p.file, "/adapter", &s->lora, s->lora.params);
+        write_modules(p.file, "/grad", &s->lora, s->lora.grads);
         h5_attribute_real(p.file, "/", "loss", p.loss_sum / (double)p.loader.batch_supervised);
         h5_attribute_int(p.file, "/", "supervised_tokens", (int64_t)p.loader.batch_supervised);
         code = h5_commit(p.file, e);

@@ -14,10 +14,10 @@ static size_t find_longest(const struct dataset *d)
     return longest;
 }
 
-static enum err_code take_memory(struct loader *l, uint32_t longest, struct err *e)
+static enum err_code take_memory(struct loader *l, struct err *e)
 {
     size_t batch = l->options.batch_size < l->data->count ? l->options.batch_size : l->data->count;
-    uint64_t most = (uint64_t)batch * longest; /* tokens that a whole batch can have */
+    uint64_t most = (uint64_t)batch * l->longest; /* tokens that a whole batch can have */
     size_t tokens = (size_t)(most < l->options.pack_tokens ? most : l->options.pack_tokens);
     l->lengths = arena_alloc(&l->arena, batch, sizeof *l->lengths, "batch", e);
     l->batch_index = arena_alloc(&l->arena, batch, sizeof *l->batch_index, "batch", e);
@@ -36,17 +36,17 @@ enum err_code loader_open(struct loader *l, const struct dataset *d, const struc
     if (!options->batch_size)
         return err_set(e, ERR_USAGE, "--batch-size must be at least 1");
     size_t longest = find_longest(d);
-    uint32_t tokens = d->entries[longest].tokens;
-    if (options->pack_tokens < tokens) {
+    l->longest = d->entries[longest].tokens;
+    if (options->pack_tokens < l->longest) {
         char place[512];
         dataset_place(place, sizeof place, d, longest);
         return err_set(
             e, ERR_USAGE,
             "%s: an example of %u tokens does not fit a pack of %llu: raise --micro-batch-tokens or lower "
             "--max-length",
-            place, tokens, (unsigned long long)options->pack_tokens);
+            place, l->longest, (unsigned long long)options->pack_tokens);
     }
-    if (take_memory(l, tokens, e)) {
+    if (take_memory(l, e)) {
         loader_close(l);
         return e->code;
     }

@@ -6,12 +6,8 @@ enum { PLACES = 4 }; /* examples that a message names at most */
 
 void batch_plan(const struct loader *l, struct model_plan *plan)
 {
-    size_t longest = 0;
-    for (size_t i = 0; i < l->data->count; i++)
-        if (l->data->entries[i].tokens > longest)
-            longest = l->data->entries[i].tokens;
-    if (plan->longest < longest)
-        plan->longest = longest;
+    if (plan->longest < l->longest)
+        plan->longest = l->longest;
     if (plan->tokens < l->pack.token_capacity)
         plan->tokens = l->pack.token_capacity;
     if (plan->examples < l->pack.example_capacity)

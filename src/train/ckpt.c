@@ -42,22 +42,30 @@ static void list_matrices(struct matrix matrices[2], const struct lora_module *m
     matrices[1] = (struct matrix){"lora_B", {m->out, m->rank}, m->b};
 }
 
-static void matrix_path(char path[PATH_SIZE], const struct array *array, const struct lora_module *m,
-                        const struct matrix *matrix)
+static void matrix_path(char path[PATH_SIZE], const char *group, const char *suffix,
+                        const struct lora_module *m, const struct matrix *matrix)
 {
-    snprintf(path, PATH_SIZE, "%s/%s/%s%s", array->group, m->path, matrix->name, array->suffix);
+    snprintf(path, PATH_SIZE, "%s/%s/%s%s", group, m->path, matrix->name, suffix);
+}
+
+void ckpt_write_matrices(struct h5_writer *w, const char *group, const char *suffix,
+                         const struct lora_module *m, const float *values)
+{
+    char path[PATH_SIZE];
+    struct matrix matrices[2];
+    list_matrices(matrices, m);
+    for (int k = 0; k < 2; k++) {
+        matrix_path(path, group, suffix, m, &matrices[k]);
+        h5_write(w, path, H5_F32, 2, matrices[k].shape, values + matrices[k].offset);
+    }
 }
 
 static void write_module(struct h5_writer *w, const struct lora *l, const struct lora_module *m)
 {
     char path[PATH_SIZE];
-    struct matrix matrices[2];
-    list_matrices(matrices, m);
     for (size_t i = 0; i < ARRAY_COUNT; i++)
-        for (int k = 0; k < 2 && flat_array(l, i); k++) {
-            matrix_path(path, &arrays[i], m, &matrices[k]);
-            h5_write(w, path, H5_F32, 2, matrices[k].shape, flat_array(l, i) + matrices[k].offset);
-        }
+        if (flat_array(l, i))
+            ckpt_write_matrices(w, arrays[i].group, arrays[i].suffix, m, flat_array(l, i));
     snprintf(path, sizeof path, "/adapter/%s", m->path);
     h5_attribute_int(w, path, "rank", (int64_t)m->rank);
     h5_attribute_real(w, path, "scaling", m->scaling);
@@ -222,7 +230,7 @@ enum err_code ckpt_read(struct ckpt *c, struct lora *l, bool moments, struct err
                 char path[PATH_SIZE];
                 float *values = flat_array(l, i) + matrices[k].offset;
                 size_t count = matrices[k].shape[0] * matrices[k].shape[1];
-                matrix_path(path, &arrays[i], &l->modules[j], &matrices[k]);
+                matrix_path(path, arrays[i].group, arrays[i].suffix, &l->modules[j], &matrices[k]);
                 if (h5_read(c->file, path, H5_F32, 2, matrices[k].shape, values, e))
                     return e->code;
                 if (kern_first_nonfinite(values, count) < count)
