@@ -6,10 +6,12 @@
 #ifndef MPILORA_MATH_GEMM_H
 #define MPILORA_MATH_GEMM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/cpu.h"
 #include "base/err.h"
+#include "math/dtype.h"
 
 enum gemm_op { GEMM_N, GEMM_T };
 
@@ -17,6 +19,18 @@ enum gemm_op { GEMM_N, GEMM_T };
  * stored. beta == 0 never reads C. Any of m, n, k may be 0. */
 void gemm_f32(enum gemm_op op_a, enum gemm_op op_b, size_t m, size_t n, size_t k, float alpha, const float *a,
               size_t lda, const float *b, size_t ldb, float beta, float *c, size_t ldc);
+
+/* The same with A and B of type `in` and C of type `out`: DTYPE_F32 both (gemm_f32), or DTYPE_BF16 with C of
+ * bf16 or f32. Sums are f32; C of bf16 is rounded to nearest even, once a call. bf16 only where
+ * gemm_has_bf16().
+ */
+void gemm(enum dtype in, enum dtype out, enum gemm_op op_a, enum gemm_op op_b, size_t m, size_t n, size_t k,
+          float alpha, const void *a, size_t lda, const void *b, size_t ldb, float beta, void *c, size_t ldc);
+
+/* Whether this build multiplies bf16 (oneDNN), and whether this processor does so faster than f32
+ * (AVX512_BF16 or AMX). */
+bool gemm_has_bf16(void);
+bool gemm_bf16_is_fast(void);
 
 /* The same in double precision, for factorisations; k is above 0. */
 void gemm_f64(enum gemm_op op_a, enum gemm_op op_b, size_t m, size_t n, size_t k, double alpha,
@@ -26,6 +40,11 @@ void gemm_f64(enum gemm_op op_a, enum gemm_op op_b, size_t m, size_t n, size_t k
 void gemm_f32_reference(enum gemm_op op_a, enum gemm_op op_b, size_t m, size_t n, size_t k, float alpha,
                         const float *a, size_t lda, const float *b, size_t ldb, float beta, float *c,
                         size_t ldc);
+
+/* The oracle of gemm(): the same sums, rounded once at the end. */
+void gemm_reference(enum dtype in, enum dtype out, enum gemm_op op_a, enum gemm_op op_b, size_t m, size_t n,
+                    size_t k, float alpha, const void *a, size_t lda, const void *b, size_t ldb, float beta,
+                    void *c, size_t ldc);
 
 /* Sets the number of threads of BLAS and OpenMP, for the whole process. */
 void gemm_set_threads(int threads);

@@ -18,6 +18,7 @@
 
 #include "base/cpu.h"
 #include "base/rng.h"
+#include "math/dtype.h"
 
 struct adamw_step {
     float learning_rate, beta1, beta2, epsilon, weight_decay;
@@ -25,8 +26,48 @@ struct adamw_step {
     float grad_scale;               /* the gradient is multiplied by this first (clipping) */
 };
 
+/*
+ * Kernels on activations, whose element type `real` is f32 or bf16 (DTYPE_F32, DTYPE_BF16): arithmetic and
+ * sums are f32 in both, a bf16 is rounded to nearest even when it is stored. Pointers to void are arrays of
+ * `real`; the residual stream and all gradients with respect to a layer's input are float in both.
+ */
+struct kern_typed {
+    size_t size; /* bytes of a real */
+
+    /* y = x * rstd * w, rstd[n] = (mean(x^2) + eps)^-1/2 kept for backward; copy = x (NULL: not wanted). y
+     * may be NULL (rstd and copy only). Llama's RMSNorm (Zhang & Sennrich 2019). */
+    void (*rmsnorm_forward)(void *y, void *copy, float *rstd, const float *x, const float *w, size_t n,
+                            size_t D, float eps);
+    /* y = x * rstd * w with rstd known, x as rmsnorm_forward's copy. */
+    void (*rmsnorm_apply)(void *y, const void *x, const float *rstd, const float *w, size_t n, size_t D);
+    /* dx += rstd * (w*dy - x * rstd^2 * mean(w*dy*x)), x as rmsnorm_forward's copy; copy = dx (NULL: not
+     * wanted). */
+    void (*rmsnorm_backward)(float *dx, void *copy, const float *dy, const void *x, const float *rstd,
+                             const float *w, size_t n, size_t D);
+    /* As in struct kern. */
+    void (*rope)(void *x, size_t ld, const int32_t *positions, const float *cos, const float *sin, size_t n,
+                 size_t heads, size_t head_dim, float sign);
+    /* y[n,F] = silu(gu[:, :F]) * gu[:, F:], gu[n, 2F] */
+    void (*swiglu_forward)(void *y, const void *gu, size_t n, size_t F);
+    /* dgu[n, 2F] from dy[n,F] and gu; dgu may be gu itself. */
+    void (*swiglu_backward)(void *dgu, const float *dy, const void *gu, size_t n, size_t F);
+    /* As in struct kern, but that the logits stay and dlogits[n, V] (row stride ldd in reals) gets
+     * dscale * (softmax - onehot) with dscale != 0. dlogits may lie on the logits, row on row (for bf16 with
+     * ldd = 2 ld). */
+    void (*cross_entropy)(double *loss, int32_t *best, void *dlogits, size_t ldd, float *logits, size_t ld,
+                          const int32_t *targets, size_t n, size_t V, float dscale);
+    /* As in struct kern; y may be x. */
+    void (*dropout)(void *y, const void *x, struct rng_key key, const uint64_t *samples,
+                    const int32_t *positions, size_t n, size_t D, float p);
+    void (*add_bias)(void *y, size_t ld, const float *bias, size_t n, size_t D); /* y[n, ld] += bias[D] */
+    void (*add)(float *y, const void *x, size_t count);                          /* y += x */
+    void (*to_f32)(float *y, const void *x, size_t count);
+    void (*from_f32)(void *y, const float *x, size_t count);
+};
+
 struct kern {
     const char *name;
+    struct kern_typed f32, bf16;
 
     /* y = x * rstd * w, rstd[n] = (mean(x^2) + eps)^-1/2 kept for backward. y may be NULL (rstd only).
      * Llama's RMSNorm (Zhang & Sennrich 2019). */
@@ -94,6 +135,9 @@ extern const struct kern kern_reference;
 
 /* The table for an instruction set that this processor has. */
 const struct kern *kern_for(enum cpu_isa isa);
+
+/* The table's part for DTYPE_F32 or DTYPE_BF16. */
+const struct kern_typed *kern_typed(const struct kern *k, enum dtype type);
 
 /* Index of the first element that is NaN or infinite, or `count`. */
 size_t kern_first_nonfinite(const float *x, size_t count);
