@@ -6,8 +6,10 @@
 
 #include <stdbool.h>
 
-/* Installs the handlers, for the rest of the process. */
-void stop_install(void);
+#include "base/err.h"
+
+/* From here on, for the rest of the process. To be called before any thread that computes is started. */
+enum err_code stop_install(struct err *e);
 
 /* Has this rank been asked to stop? */
 bool stop_wanted(void);

@@ -129,8 +129,8 @@ static int run_command(const char *name, int *argc, char ***argv)
     if (!together && rank > 0)
         goto out;
     launch_alone(&d);
-    if (command && command->signals == STOPS)
-        stop_install();
+    if (!code && command->signals == STOPS)
+        code = stop_install(&e);
     enum err_code parsed = code;
     if (together) {
         struct err trouble;

@@ -12,7 +12,8 @@
  * OpenBLAS draws its line there too. */
 #define SMALL ((double)(1 << 18))
 
-/* It takes its threads from OpenMP, one when called from inside a parallel region. */
+/* It takes its threads from OpenMP, one when called from inside a parallel region. Up to 3.11.1 its kernels
+ * use a buffer of the heap as their stack: no thread that comes here may run the handler of a signal. */
 static void onednn_f32(enum gemm_op op_a, enum gemm_op op_b, size_t m, size_t n, size_t k, float alpha,
                        const float *a, size_t lda, const float *b, size_t ldb, float beta, float *c,
                        size_t ldc)

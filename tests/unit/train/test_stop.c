@@ -1,0 +1,164 @@
+#include <omp.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/cpu.h"
+#include "math/gemm.h"
+#include "numbers.h"
+#include "train/stop.h"
+
+static void rest(long nanoseconds)
+{
+    nanosleep(&(struct timespec){.tv_nsec = nanoseconds}, NULL);
+}
+
+/* A process that has been told to stop by a signal ends with 0; it is killed when that takes too long. */
+static pid_t start_waiting(void)
+{
+    pid_t process = fork();
+    if (process != 0)
+        return process;
+    struct err e;
+    alarm(30);
+    if (stop_wanted() || stop_install(&e))
+        _exit(1);
+    raise(SIGSTOP);
+    while (!stop_wanted())
+        rest(1000000);
+    _exit(0);
+}
+
+static int end_of(pid_t process)
+{
+    int status;
+    assert_int_equal(waitpid(process, &status, 0), process);
+    return status;
+}
+
+static void each_signal_asks_to_stop(void **state)
+{
+    (void)state;
+    static const int signals[] = {SIGUSR1, SIGTERM, SIGINT};
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
+        int status;
+        pid_t process = start_waiting();
+        assert_int_equal(waitpid(process, &status, WUNTRACED), process);
+        assert_true(WIFSTOPPED(status));
+        assert_int_equal(kill(process, signals[i]), 0);
+        assert_int_equal(kill(process, SIGCONT), 0);
+        assert_int_equal(end_of(process), 0);
+    }
+}
+
+static void a_second_interrupt_leaves_at_once(void **state)
+{
+    (void)state;
+    pid_t process = fork();
+    if (process == 0) {
+        struct err e;
+        alarm(30);
+        if (stop_install(&e))
+            _exit(1);
+        kill(getpid(), SIGINT);
+        while (!stop_wanted())
+            rest(1000000);
+        kill(getpid(), SIGINT);
+        for (;;)
+            pause();
+    }
+    int status = end_of(process);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 128 + SIGINT);
+}
+
+static bool takes(int signal)
+{
+    sigset_t blocked;
+    pthread_sigmask(SIG_BLOCK, NULL, &blocked);
+    return !sigismember(&blocked, signal);
+}
+
+static void threads_that_compute_take_no_signals(void **state)
+{
+    (void)state;
+    struct err e;
+    int taking = 0, threads = 0;
+    assert_int_equal(stop_install(&e), ERR_OK);
+#pragma omp parallel num_threads(3) reduction(+ : taking, threads)
+    {
+        threads++;
+        taking += takes(SIGUSR1) || takes(SIGTERM) || takes(SIGINT);
+    }
+    assert_int_equal(threads, 3);
+    assert_int_equal(taking, 0);
+}
+
+static void *send_signals(void *ended)
+{
+    while (!__atomic_load_n((bool *)ended, __ATOMIC_RELAXED)) {
+        kill(getpid(), SIGUSR1);
+        rest(20000);
+    }
+    return NULL;
+}
+
+/* Products as of an adapter's gradient, on all threads, among blocks of the heap that come and go. Counts the
+ * products that are not what they were without signals. */
+static size_t count_wrong(const float *a, const float *b, const float *expected, double seconds)
+{
+    size_t m = 48, n = 4, k = 123, wrong = 0;
+    double end = cpu_seconds() + seconds;
+#pragma omp parallel num_threads(2) reduction(+ : wrong)
+    for (size_t i = 0; cpu_seconds() < end; i++) {
+        void *block = malloc(8 + i * 1237 % 9000);
+        float *c = malloc(m * n * sizeof *c);
+        gemm_f32(GEMM_T, GEMM_N, m, n, k, 1, a, m, b, n, 0, c, n);
+        wrong += memcmp(c, expected, m * n * sizeof *c) != 0;
+        free(block);
+        free(c);
+    }
+    return wrong;
+}
+
+static void signals_do_no_harm_to_products(void **state)
+{
+    (void)state;
+    pthread_t sender;
+    bool ended = false;
+    struct err e;
+    assert_int_equal(stop_install(&e), ERR_OK);
+    float *a = numbers_new(48 * 123, 1, 1), *b = numbers_new(4 * 123, 1, 2), *c = numbers_new(48 * 4, 1, 3);
+    gemm_f32(GEMM_T, GEMM_N, 48, 4, 123, 1, a, 48, b, 4, 0, c, 4);
+    assert_int_equal(pthread_create(&sender, NULL, send_signals, &ended), 0);
+    size_t wrong = count_wrong(a, b, c, 0.5);
+    __atomic_store_n(&ended, true, __ATOMIC_RELAXED);
+    assert_int_equal(pthread_join(sender, NULL), 0);
+    assert_int_equal(wrong, 0);
+    assert_true(stop_wanted());
+    free(a);
+    free(b);
+    free(c);
+}
+
+int main(void)
+{
+    /* Processes are forked before there are threads. */
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_signal_asks_to_stop),
+        cmocka_unit_test(a_second_interrupt_leaves_at_once),
+        cmocka_unit_test(threads_that_compute_take_no_signals),
+        cmocka_unit_test(signals_do_no_harm_to_products),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
