@@ -1,8 +1,8 @@
 /*
  * Element types of tensors on disk and in memory: one table.
  *
- * Plain types have 1 element per block. Quantised types are GGUF's: `block_elements` numbers share one block of
- * `block_bytes` bytes; a row's length must be a multiple of block_elements.
+ * Plain types have 1 element per block. Quantised types are GGUF's: `block_elements` numbers share one block
+ * of `block_bytes` bytes; a row's length must be a multiple of block_elements.
  */
 #ifndef MPILORA_MATH_DTYPE_H
 #define MPILORA_MATH_DTYPE_H
@@ -33,7 +33,8 @@ const struct dtype_info *dtype_info(enum dtype type);
 enum dtype dtype_from_safetensors(const char *name);
 enum dtype dtype_from_ggml(uint32_t number);
 
-/* Name that GGUF knows a type number by, also of types that are not read here (for the refusal); "?" if unknown. */
+/* Name that GGUF knows a type number by, also of types that are not read here (for the refusal); "?" if
+ * unknown. */
 const char *dtype_ggml_name(uint32_t number);
 
 /* Bytes of `elements` numbers; ERR_FORMAT if they do not fill whole blocks or the product overflows. */
@@ -45,8 +46,9 @@ void dtype_to_f32(float *out, enum dtype type, const void *in, size_t count);
 /* Inline, so that loops over them become vector code. */
 static inline float dtype_f16_to_f32(uint16_t bits)
 {
-    /* Shift exponent and fraction into place and multiply by 2^112, the difference of the biases: subnormal halves
-     * come out right because the product normalises them. Infinity and NaN get the largest exponent. */
+    /* Shift exponent and fraction into place and multiply by 2^112, the difference of the biases: subnormal
+     * halves come out right because the product normalises them. Infinity and NaN get the largest exponent.
+     */
     const uint32_t rebias_bits = 0x77800000, special = (bits & 0x7c00) == 0x7c00 ? 0x7f800000 : 0;
     uint32_t wide = (uint32_t)(bits & 0x7fff) << 13;
     float rebias, x;
@@ -67,7 +69,15 @@ static inline float dtype_bf16_to_f32(uint16_t bits)
     return x;
 }
 
-uint16_t dtype_f32_to_f16(float x);  /* round to nearest even */
-uint16_t dtype_f32_to_bf16(float x); /* round to nearest even, NaN stays NaN */
+/* Rounds to nearest even; NaN stays NaN. */
+static inline uint16_t dtype_f32_to_bf16(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    uint32_t rounded = bits + 0x7fff + (bits >> 16 & 1), quiet = bits | 0x400000;
+    return (uint16_t)((x != x ? quiet : rounded) >> 16);
+}
+
+uint16_t dtype_f32_to_f16(float x); /* round to nearest even */
 
 #endif

@@ -81,12 +81,3 @@ uint16_t dtype_f32_to_f16(float x)
     memcpy(&rounded, &sum, sizeof rounded);
     return (uint16_t)(sign | (rounded - 0x3f000000));
 }
-
-uint16_t dtype_f32_to_bf16(float x)
-{
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    if ((bits & 0x7fffffff) > 0x7f800000)
-        return (uint16_t)(bits >> 16 | 0x40);
-    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}

@@ -1,5 +1,6 @@
 #include "math/kern.h"
 
+#include <assert.h>
 #include <math.h>
 
 extern const struct kern kern_isa_portable;
@@ -17,6 +18,12 @@ const struct kern *kern_for(enum cpu_isa isa)
 #endif
     (void)isa;
     return &kern_isa_portable;
+}
+
+const struct kern_typed *kern_typed(const struct kern *k, enum dtype type)
+{
+    assert(type == DTYPE_F32 || type == DTYPE_BF16);
+    return type == DTYPE_BF16 ? &k->bf16 : &k->f32;
 }
 
 size_t kern_first_nonfinite(const float *x, size_t count)

@@ -13,127 +13,38 @@ static double dot(const float *a, const float *b, size_t count)
     return sum;
 }
 
-static void rmsnorm_apply(float *y, const float *x, const float *rstd, const float *w, size_t n, size_t D)
-{
-    for (size_t row = 0; row < n; row++)
-        for (size_t i = 0; i < D; i++)
-            y[row * D + i] = (float)((double)x[row * D + i] * (double)rstd[row] * (double)w[i]);
-}
-
-static void rmsnorm_forward(float *y, float *rstd, const float *x, const float *w, size_t n, size_t D,
-                            float eps)
-{
-    for (size_t row = 0; row < n; row++)
-        rstd[row] = (float)(1 / sqrt(dot(x + row * D, x + row * D, D) / (double)D + (double)eps));
-    if (y)
-        rmsnorm_apply(y, x, rstd, w, n, D);
-}
-
-static void rmsnorm_backward(float *dx, const float *dy, const float *x, const float *rstd, const float *w,
-                             size_t n, size_t D)
-{
-    for (size_t row = 0; row < n; row++) {
-        const float *in = x + row * D, *g = dy + row * D;
-        double mean = 0, r = (double)rstd[row];
-        for (size_t i = 0; i < D; i++)
-            mean += (double)w[i] * (double)g[i] * (double)in[i] / (double)D;
-        for (size_t i = 0; i < D; i++) {
-            double slope = (double)w[i] * (double)g[i] - (double)in[i] * r * r * mean;
-            dx[row * D + i] = (float)((double)dx[row * D + i] + r * slope);
-        }
-    }
-}
-
-static void rope(float *x, size_t ld, const int32_t *positions, const float *cos, const float *sin, size_t n,
-                 size_t heads, size_t head_dim, float sign)
-{
-    size_t half = head_dim / 2;
-    for (size_t row = 0; row < n; row++) {
-        for (size_t head = 0; head < heads; head++) {
-            for (size_t i = 0; i < half; i++) {
-                float *low = x + row * ld + head * head_dim + i, *high = low + half;
-                double c = (double)cos[(size_t)positions[row] * half + i];
-                double s = (double)sign * (double)sin[(size_t)positions[row] * half + i];
-                double a = (double)*low, b = (double)*high;
-                *low = (float)(a * c - b * s);
-                *high = (float)(b * c + a * s);
-            }
-        }
-    }
-}
-
 static double sigmoid(double x)
 {
     return 1 / (1 + exp(-x));
 }
 
-static void swiglu_forward(float *y, const float *gu, size_t n, size_t F)
+/* The bf16 nearest to x, which is rounded once. */
+static uint16_t bf16_of(double x)
 {
-    for (size_t row = 0; row < n; row++) {
-        for (size_t i = 0; i < F; i++) {
-            double gate = (double)gu[row * 2 * F + i], up = (double)gu[row * 2 * F + F + i];
-            y[row * F + i] = (float)(gate * sigmoid(gate) * up);
-        }
+    int exponent;
+    if (isfinite(x) && x != 0) {
+        frexp(x, &exponent); /* bf16 has 8 bits down to 2^-126, and the same spacing below */
+        double spacing = ldexp(1, (exponent > -125 ? exponent : -125) - 8);
+        x = rint(x / spacing) * spacing;
     }
+    union {
+        float number;
+        uint32_t bits;
+    } exact = {.number = (float)x};
+    return (uint16_t)(exact.bits >> 16);
 }
 
-static void swiglu_backward(float *dgu, float *y, const float *dy, const float *gu, size_t n, size_t F)
-{
-    if (y)
-        swiglu_forward(y, gu, n, F);
-    for (size_t row = 0; row < n; row++) {
-        for (size_t i = 0; i < F; i++) {
-            size_t g = row * 2 * F + i, u = g + F;
-            double gate = (double)gu[g], up = (double)gu[u], d = (double)dy[row * F + i], s = sigmoid(gate);
-            dgu[g] = (float)(d * up * (s + gate * s * (1 - s)));
-            dgu[u] = (float)(d * gate * s);
-        }
-    }
-}
+#define REAL        float
+#define LOAD(x)     ((double)(x))
+#define STORE(x)    ((float)(x))
+#define TYPED(name) name##_f32
+#include "kern_ref_typed.h"
 
-static void cross_entropy(double *loss, int32_t *best, float *logits, size_t ld, const int32_t *targets,
-                          size_t n, size_t V, float dscale)
-{
-    for (size_t row = 0; row < n; row++) {
-        float *x = logits + row * ld;
-        double max = -INFINITY, sum = 0;
-        int32_t argmax = 0;
-        for (size_t i = 0; i < V; i++) {
-            if ((double)x[i] > max) {
-                max = (double)x[i];
-                argmax = (int32_t)i;
-            }
-        }
-        for (size_t i = 0; i < V; i++)
-            sum += exp((double)x[i] - max);
-        loss[row] = log(sum) + max - (double)x[targets[row]];
-        if (best)
-            best[row] = argmax;
-        for (size_t i = 0; i < V && dscale != 0; i++)
-            x[i] = (float)((double)dscale * (exp((double)x[i] - max) / sum - (i == (size_t)targets[row])));
-    }
-}
-
-static void dropout(float *y, const float *x, struct rng_key key, const uint64_t *samples,
-                    const int32_t *positions, size_t n, size_t D, float p)
-{
-    for (size_t row = 0; row < n; row++) {
-        for (size_t col = 0; col < D; col++) {
-            uint32_t words[4], counter[4] = {(uint32_t)samples[row], (uint32_t)(samples[row] >> 32),
-                                             (uint32_t)positions[row], (uint32_t)(col / 4)};
-            rng_block(words, key, counter);
-            float number = (float)(words[col % 4] >> 8) * 0x1p-24F;
-            y[row * D + col] = x[row * D + col] * (number < p ? 0 : 1 / (1 - p));
-        }
-    }
-}
-
-static void add_bias(float *y, size_t ld, const float *bias, size_t n, size_t D)
-{
-    for (size_t row = 0; row < n; row++)
-        for (size_t i = 0; i < D; i++)
-            y[row * ld + i] += bias[i];
-}
+#define REAL        uint16_t
+#define LOAD(x)     ((double)dtype_bf16_to_f32(x))
+#define STORE(x)    bf16_of(x)
+#define TYPED(name) name##_bf16
+#include "kern_ref_typed.h"
 
 static void axpy(float *y, float a, const float *x, size_t count)
 {
@@ -215,17 +126,12 @@ static void adamw(float *params, const float *grads, float *m, float *v, size_t 
     }
 }
 
+#include "kern_table.h"
+
 const struct kern kern_reference = {
     .name = "reference",
-    .rmsnorm_forward = rmsnorm_forward,
-    .rmsnorm_apply = rmsnorm_apply,
-    .rmsnorm_backward = rmsnorm_backward,
-    .rope = rope,
-    .swiglu_forward = swiglu_forward,
-    .swiglu_backward = swiglu_backward,
-    .cross_entropy = cross_entropy,
-    .dropout = dropout,
-    .add_bias = add_bias,
+    KERN_BOTH_TYPES,
+    KERN_F32_ALONE,
     .axpy = axpy,
     .sum_squares = sum_squares,
     .softmax_causal = softmax_causal,

@@ -26,8 +26,6 @@ static inline size_t min_size(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* ---- Norm ---- */
-
 static float dot_row(const float *a, const float *b, size_t count)
 {
     float sum = 0;
@@ -35,113 +33,6 @@ static float dot_row(const float *a, const float *b, size_t count)
     for (size_t i = 0; i < count; i++)
         sum += a[i] * b[i];
     return sum;
-}
-
-static void apply_norm_row(float *y, const float *x, float rstd, const float *w, size_t D)
-{
-#pragma omp simd
-    for (size_t i = 0; i < D; i++)
-        y[i] = x[i] * rstd * w[i];
-}
-
-static void rmsnorm_forward(float *y, float *rstd, const float *x, const float *w, size_t n, size_t D,
-                            float eps)
-{
-#pragma omp parallel for schedule(static) if (n * D >= PARALLEL_MIN)
-    for (size_t row = 0; row < n; row++) {
-        const float *in = x + row * D;
-        rstd[row] = 1.0F / sqrtf(dot_row(in, in, D) / (float)D + eps);
-        if (y)
-            apply_norm_row(y + row * D, in, rstd[row], w, D);
-    }
-}
-
-static void rmsnorm_apply(float *y, const float *x, const float *rstd, const float *w, size_t n, size_t D)
-{
-#pragma omp parallel for schedule(static) if (n * D >= PARALLEL_MIN)
-    for (size_t row = 0; row < n; row++)
-        apply_norm_row(y + row * D, x + row * D, rstd[row], w, D);
-}
-
-static void rmsnorm_backward(float *dx, const float *dy, const float *x, const float *rstd, const float *w,
-                             size_t n, size_t D)
-{
-#pragma omp parallel for schedule(static) if (n * D >= PARALLEL_MIN)
-    for (size_t row = 0; row < n; row++) {
-        const float *in = x + row * D, *g = dy + row * D;
-        float *out = dx + row * D;
-        float sum = 0, r = rstd[row];
-#pragma omp simd reduction(+ : sum)
-        for (size_t i = 0; i < D; i++)
-            sum += w[i] * g[i] * in[i];
-        float slope = sum / (float)D * r * r;
-#pragma omp simd
-        for (size_t i = 0; i < D; i++)
-            out[i] += r * (w[i] * g[i] - in[i] * slope);
-    }
-}
-
-/* ---- Rotary positions ---- */
-
-static void rope(float *x, size_t ld, const int32_t *positions, const float *cos, const float *sin, size_t n,
-                 size_t heads, size_t head_dim, float sign)
-{
-    size_t half = head_dim / 2;
-#pragma omp parallel for schedule(static) if (n * heads * head_dim >= PARALLEL_MIN)
-    for (size_t row = 0; row < n; row++) {
-        const float *c = cos + (size_t)positions[row] * half, *s = sin + (size_t)positions[row] * half;
-        for (size_t head = 0; head < heads; head++) {
-            float *low = x + row * ld + head * head_dim, *high = low + half;
-#pragma omp simd
-            for (size_t i = 0; i < half; i++) {
-                float a = low[i], b = high[i];
-                low[i] = a * c[i] - b * (sign * s[i]);
-                high[i] = b * c[i] + a * (sign * s[i]);
-            }
-        }
-    }
-}
-
-/* ---- SwiGLU ---- */
-
-static void swiglu_forward(float *y, const float *gu, size_t n, size_t F)
-{
-#pragma omp parallel for schedule(static) if (n * F >= PARALLEL_MIN)
-    for (size_t row = 0; row < n; row++) {
-        const float *gate = gu + row * 2 * F, *up = gate + F;
-        float *out = y + row * F;
-#pragma omp simd
-        for (size_t i = 0; i < F; i++)
-            out[i] = gate[i] / (1.0F + vec_exp(-gate[i])) * up[i];
-    }
-}
-
-static void swiglu_backward_row(float *dgate, float *dup, float *y, const float *dy, const float *gate,
-                                const float *up, size_t F)
-{
-#pragma omp simd
-    for (size_t i = 0; i < F; i++) {
-        float g = gate[i], u = up[i], d = dy[i];
-        float sigmoid = 1.0F / (1.0F + vec_exp(-g)), silu = g * sigmoid;
-        dgate[i] = d * u * (sigmoid + silu * (1.0F - sigmoid));
-        dup[i] = d * silu;
-        y[i] = silu * u;
-    }
-}
-
-static void swiglu_backward(float *dgu, float *y, const float *dy, const float *gu, size_t n, size_t F)
-{
-    enum { PIECE = 512 };
-#pragma omp parallel for schedule(static) if (n * F >= PARALLEL_MIN)
-    for (size_t row = 0; row < n; row++) {
-        const float *gate = gu + row * 2 * F, *d = dy + row * F;
-        float *dgate = dgu + row * 2 * F;
-        for (size_t i = 0; i < F; i += PIECE) {
-            float unwanted[PIECE], *out = y ? y + row * F + i : unwanted;
-            swiglu_backward_row(dgate + i, dgate + F + i, out, d + i, gate + i, gate + F + i,
-                                min_size(PIECE, F - i));
-        }
-    }
 }
 
 /* ---- Softmax and cross-entropy ---- */
@@ -185,42 +76,6 @@ static double exp_row(float *x, size_t count, float scale, float shift)
     return total;
 }
 
-/* The sum of exp(x - shift), x kept. */
-static double exp_row_sum(const float *x, size_t count, float shift)
-{
-    double total = 0;
-    for (size_t begin = 0; begin < count; begin += SUM_BLOCK) {
-        size_t end = min_size(count, begin + SUM_BLOCK);
-        float sum = 0;
-#pragma omp simd reduction(+ : sum)
-        for (size_t i = begin; i < end; i++)
-            sum += vec_exp(x[i] - shift);
-        total += (double)sum;
-    }
-    return total;
-}
-
-/* The largest element of a row and the first index that has it (0 when nothing is above -inf). */
-static float max_row(const float *x, size_t count, int32_t *best)
-{
-    float max = -INFINITY;
-    size_t block = 0;
-    for (size_t begin = 0; begin < count; begin += SUM_BLOCK) {
-        float here = max_block(x + begin, min_size(SUM_BLOCK, count - begin));
-        if (here > max) {
-            max = here;
-            block = begin;
-        }
-    }
-    *best = 0;
-    if (max > -INFINITY) {
-        while (x[block] != max)
-            block++;
-        *best = (int32_t)block;
-    }
-    return max;
-}
-
 static void scale_row(float *x, float factor, size_t count)
 {
 #pragma omp simd
@@ -228,24 +83,42 @@ static void scale_row(float *x, float factor, size_t count)
         x[i] *= factor;
 }
 
-static void cross_entropy(double *loss, int32_t *best, float *logits, size_t ld, const int32_t *targets,
-                          size_t n, size_t V, float dscale)
+/* The largest number of a row, the first index that has it (0 when nothing is above -inf), and the sum of
+ * exp(x - max). */
+struct exp_sum {
+    float max;
+    int32_t best;
+    double sum;
+};
+
+static float exp_sum_block(const float *x, size_t count, float shift)
 {
-#pragma omp parallel for schedule(static) if (n * V >= PARALLEL_MIN)
-    for (size_t row = 0; row < n; row++) {
-        float *x = logits + row * ld;
-        int32_t argmax;
-        float max = max_row(x, V, &argmax);
-        double margin = (double)max - (double)x[targets[row]];
-        double sum = dscale != 0 ? exp_row(x, V, 1, max) : exp_row_sum(x, V, max);
-        loss[row] = log(sum) + margin;
-        if (best)
-            best[row] = argmax;
-        if (dscale != 0) {
-            scale_row(x, (float)((double)dscale / sum), V);
-            x[targets[row]] -= dscale;
+    float sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (size_t i = 0; i < count; i++)
+        sum += vec_exp(x[i] - shift);
+    return sum;
+}
+
+/* In one pass: what was summed so far is rescaled when a block has a new maximum. */
+static struct exp_sum exp_sum_row(const float *x, size_t count)
+{
+    struct exp_sum s = {.max = -INFINITY};
+    size_t best = 0;
+    for (size_t begin = 0; begin < count; begin += SUM_BLOCK) {
+        size_t length = min_size(SUM_BLOCK, count - begin);
+        float max = max_block(x + begin, length);
+        if (max > s.max) {
+            s.sum *= exp((double)s.max - (double)max);
+            s.max = max;
+            best = begin;
         }
+        s.sum += (double)exp_sum_block(x + begin, length, s.max > -INFINITY ? s.max : 0);
     }
+    while (s.max > -INFINITY && x[best] != s.max)
+        best++;
+    s.best = (int32_t)best;
+    return s;
 }
 
 /* ---- Dropout ---- */
@@ -277,40 +150,21 @@ static void philox_words(uint32_t words[4 * PHILOX_LANES], struct rng_key key, u
     }
 }
 
-static void dropout(float *y, const float *x, struct rng_key key, const uint64_t *samples,
-                    const int32_t *positions, size_t n, size_t D, float p)
-{
-    /* number < p for a number of 24 bits, in integers */
-    uint32_t threshold = (uint32_t)ceilf(p * 0x1p24F);
-    float kept = 1.0F / (1.0F - p);
-#pragma omp parallel for schedule(static) if (n * D >= PARALLEL_MIN)
-    for (size_t row = 0; row < n; row++) {
-        const float *in = x + row * D;
-        float *out = y + row * D;
-        uint32_t low = (uint32_t)samples[row], high = (uint32_t)(samples[row] >> 32);
-        for (size_t begin = 0; begin < D; begin += 4 * PHILOX_LANES) {
-            uint32_t words[4 * PHILOX_LANES];
-            philox_words(words, key, low, high, (uint32_t)positions[row], (uint32_t)(begin / 4));
-            size_t count = min_size(4 * PHILOX_LANES, D - begin);
-#pragma omp simd
-            for (size_t i = 0; i < count; i++) /* a product, so that a dropped NaN stays NaN */
-                out[begin + i] = in[begin + i] * ((words[i] >> 8) < threshold ? 0.0F : kept);
-        }
-    }
-}
+/* ---- Activations, for each element type ---- */
+
+#define REAL        float
+#define LOAD(x)     (x)
+#define STORE(x)    (x)
+#define TYPED(name) name##_f32
+#include "kern_typed.h"
+
+#define REAL        uint16_t
+#define LOAD(x)     dtype_bf16_to_f32(x)
+#define STORE(x)    dtype_f32_to_bf16(x)
+#define TYPED(name) name##_bf16
+#include "kern_typed.h"
 
 /* ---- Element-wise ---- */
-
-static void add_bias(float *y, size_t ld, const float *bias, size_t n, size_t D)
-{
-#pragma omp parallel for schedule(static) if (n * D >= PARALLEL_MIN)
-    for (size_t row = 0; row < n; row++) {
-        float *out = y + row * ld;
-#pragma omp simd
-        for (size_t i = 0; i < D; i++)
-            out[i] += bias[i];
-    }
-}
 
 static void axpy(float *y, float a, const float *x, size_t count)
 {
@@ -363,20 +217,14 @@ static void adamw(float *params, const float *grads, float *m, float *v, size_t 
     }
 }
 
+#include "../kern_table.h"
 #include "kern_attend.h"
 
 extern const struct kern JOIN(kern_isa_, KERN_ISA);
 const struct kern JOIN(kern_isa_, KERN_ISA) = {
     .name = TEXT(KERN_ISA),
-    .rmsnorm_forward = rmsnorm_forward,
-    .rmsnorm_apply = rmsnorm_apply,
-    .rmsnorm_backward = rmsnorm_backward,
-    .rope = rope,
-    .swiglu_forward = swiglu_forward,
-    .swiglu_backward = swiglu_backward,
-    .cross_entropy = cross_entropy,
-    .dropout = dropout,
-    .add_bias = add_bias,
+    KERN_BOTH_TYPES,
+    KERN_F32_ALONE,
     .axpy = axpy,
     .sum_squares = sum_squares,
     .softmax_causal = softmax_causal,

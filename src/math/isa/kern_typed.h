@@ -1,0 +1,231 @@
+/*
+ * struct kern_typed for one element type: a part of kern_isa.c, whose helpers it uses, included once for each
+ * type. REAL is the type in memory, LOAD and STORE go from it to float and back, TYPED(name) is the name that
+ * a function gets.
+ */
+
+/* ---- Element-wise ---- */
+
+static void TYPED(from_row)(REAL *y, const float *x, size_t count)
+{
+#pragma omp simd
+    for (size_t i = 0; i < count; i++)
+        y[i] = STORE(x[i]);
+}
+
+static void TYPED(from_f32)(void *y, const float *x, size_t count)
+{
+    REAL *out = y;
+#pragma omp parallel for schedule(static) if (count >= PARALLEL_MIN)
+    for (size_t begin = 0; begin < count; begin += CHUNK)
+        TYPED(from_row)(out + begin, x + begin, min_size(CHUNK, count - begin));
+}
+
+static void TYPED(to_f32)(float *y, const void *x, size_t count)
+{
+    const REAL *in = x;
+#pragma omp parallel for schedule(static) if (count >= PARALLEL_MIN)
+    for (size_t begin = 0; begin < count; begin += CHUNK) {
+        size_t end = min_size(count, begin + CHUNK);
+#pragma omp simd
+        for (size_t i = begin; i < end; i++)
+            y[i] = LOAD(in[i]);
+    }
+}
+
+static void TYPED(add)(float *y, const void *x, size_t count)
+{
+    const REAL *in = x;
+#pragma omp parallel for schedule(static) if (count >= PARALLEL_MIN)
+    for (size_t begin = 0; begin < count; begin += CHUNK) {
+        size_t end = min_size(count, begin + CHUNK);
+#pragma omp simd
+        for (size_t i = begin; i < end; i++)
+            y[i] += LOAD(in[i]);
+    }
+}
+
+static void TYPED(add_bias)(void *y, size_t ld, const float *bias, size_t n, size_t D)
+{
+#pragma omp parallel for schedule(static) if (n * D >= PARALLEL_MIN)
+    for (size_t row = 0; row < n; row++) {
+        REAL *out = (REAL *)y + row * ld;
+#pragma omp simd
+        for (size_t i = 0; i < D; i++)
+            out[i] = STORE(LOAD(out[i]) + bias[i]);
+    }
+}
+
+/* ---- Norm ---- */
+
+static void TYPED(rmsnorm_forward)(void *y, void *copy, float *rstd, const float *x, const float *w, size_t n,
+                                   size_t D, float eps)
+{
+#pragma omp parallel for schedule(static) if (n * D >= PARALLEL_MIN)
+    for (size_t row = 0; row < n; row++) {
+        const float *in = x + row * D;
+        float r = rstd[row] = 1.0F / sqrtf(dot_row(in, in, D) / (float)D + eps);
+        if (y) {
+            REAL *out = (REAL *)y + row * D;
+#pragma omp simd
+            for (size_t i = 0; i < D; i++)
+                out[i] = STORE(in[i] * r * w[i]);
+        }
+        if (copy)
+            TYPED(from_row)((REAL *)copy + row * D, in, D);
+    }
+}
+
+static void TYPED(rmsnorm_apply)(void *y, const void *x, const float *rstd, const float *w, size_t n,
+                                 size_t D)
+{
+#pragma omp parallel for schedule(static) if (n * D >= PARALLEL_MIN)
+    for (size_t row = 0; row < n; row++) {
+        const REAL *in = (const REAL *)x + row * D;
+        REAL *out = (REAL *)y + row * D;
+        float r = rstd[row];
+#pragma omp simd
+        for (size_t i = 0; i < D; i++)
+            out[i] = STORE(LOAD(in[i]) * r * w[i]);
+    }
+}
+
+static void TYPED(rmsnorm_backward)(float *dx, void *copy, const float *dy, const void *x, const float *rstd,
+                                    const float *w, size_t n, size_t D)
+{
+#pragma omp parallel for schedule(static) if (n * D >= PARALLEL_MIN)
+    for (size_t row = 0; row < n; row++) {
+        const REAL *in = (const REAL *)x + row * D;
+        const float *g = dy + row * D;
+        float *out = dx + row * D;
+        float sum = 0, r = rstd[row];
+#pragma omp simd reduction(+ : sum)
+        for (size_t i = 0; i < D; i++)
+            sum += w[i] * g[i] * LOAD(in[i]);
+        float slope = sum / (float)D * r * r;
+#pragma omp simd
+        for (size_t i = 0; i < D; i++)
+            out[i] += r * (w[i] * g[i] - LOAD(in[i]) * slope);
+        if (copy)
+            TYPED(from_row)((REAL *)copy + row * D, out, D);
+    }
+}
+
+/* ---- Rotary positions ---- */
+
+static void TYPED(rope)(void *x, size_t ld, const int32_t *positions, const float *cos, const float *sin,
+                        size_t n, size_t heads, size_t head_dim, float sign)
+{
+    size_t half = head_dim / 2;
+#pragma omp parallel for schedule(static) if (n * heads * head_dim >= PARALLEL_MIN)
+    for (size_t row = 0; row < n; row++) {
+        const float *c = cos + (size_t)positions[row] * half, *s = sin + (size_t)positions[row] * half;
+        for (size_t head = 0; head < heads; head++) {
+            REAL *low = (REAL *)x + row * ld + head * head_dim, *high = low + half;
+#pragma omp simd
+            for (size_t i = 0; i < half; i++) {
+                float a = LOAD(low[i]), b = LOAD(high[i]);
+                low[i] = STORE(a * c[i] - b * (sign * s[i]));
+                high[i] = STORE(b * c[i] + a * (sign * s[i]));
+            }
+        }
+    }
+}
+
+/* ---- SwiGLU ---- */
+
+static void TYPED(swiglu_forward)(void *y, const void *gu, size_t n, size_t F)
+{
+#pragma omp parallel for schedule(static) if (n * F >= PARALLEL_MIN)
+    for (size_t row = 0; row < n; row++) {
+        const REAL *gate = (const REAL *)gu + row * 2 * F, *up = gate + F;
+        REAL *out = (REAL *)y + row * F;
+#pragma omp simd
+        for (size_t i = 0; i < F; i++) {
+            float g = LOAD(gate[i]);
+            out[i] = STORE(g / (1.0F + vec_exp(-g)) * LOAD(up[i]));
+        }
+    }
+}
+
+static void TYPED(swiglu_backward)(void *dgu, const float *dy, const void *gu, size_t n, size_t F)
+{
+#pragma omp parallel for schedule(static) if (n * F >= PARALLEL_MIN)
+    for (size_t row = 0; row < n; row++) {
+        const REAL *gate = (const REAL *)gu + row * 2 * F, *up = gate + F;
+        REAL *dgate = (REAL *)dgu + row * 2 * F, *dup = dgate + F;
+        const float *d = dy + row * F;
+#pragma omp simd
+        for (size_t i = 0; i < F; i++) {
+            float g = LOAD(gate[i]), u = LOAD(up[i]);
+            float sigmoid = 1.0F / (1.0F + vec_exp(-g)), silu = g * sigmoid;
+            dgate[i] = STORE(d[i] * u * (sigmoid + silu * (1.0F - sigmoid)));
+            dup[i] = STORE(d[i] * silu);
+        }
+    }
+}
+
+/* ---- Cross-entropy ---- */
+
+/* out = factor * exp(x - shift), less `dscale` at the target. A block is read before its gradient is written,
+ * front to back, so that `out` may begin where x begins. */
+static void TYPED(cross_entropy_gradient)(REAL *out, const float *x, size_t count, size_t target, float shift,
+                                          float factor, float dscale)
+{
+    for (size_t begin = 0; begin < count; begin += SUM_BLOCK) {
+        size_t length = min_size(SUM_BLOCK, count - begin);
+        float block[SUM_BLOCK];
+#pragma omp simd
+        for (size_t i = 0; i < length; i++)
+            block[i] = factor * vec_exp(x[begin + i] - shift);
+        if (target - begin < length)
+            block[target - begin] -= dscale;
+        TYPED(from_row)(out + begin, block, length);
+    }
+}
+
+static void TYPED(cross_entropy)(double *loss, int32_t *best, void *dlogits, size_t ldd, float *logits,
+                                 size_t ld, const int32_t *targets, size_t n, size_t V, float dscale)
+{
+#pragma omp parallel for schedule(static) if (n * V >= PARALLEL_MIN)
+    for (size_t row = 0; row < n; row++) {
+        const float *x = logits + row * ld;
+        size_t target = (size_t)targets[row];
+        struct exp_sum s = exp_sum_row(x, V);
+        loss[row] = log(s.sum) + ((double)s.max - (double)x[target]);
+        if (best)
+            best[row] = s.best;
+        if (dscale != 0)
+            TYPED(cross_entropy_gradient)
+            ((REAL *)dlogits + row * ldd, x, V, target, s.max, (float)((double)dscale / s.sum), dscale);
+    }
+}
+
+/* ---- Dropout ---- */
+
+static void TYPED(dropout)(void *y, const void *x, struct rng_key key, const uint64_t *samples,
+                           const int32_t *positions, size_t n, size_t D, float p)
+{
+    /* number < p for a number of 24 bits, in integers */
+    uint32_t threshold = (uint32_t)ceilf(p * 0x1p24F);
+    float kept = 1.0F / (1.0F - p);
+#pragma omp parallel for schedule(static) if (n * D >= PARALLEL_MIN)
+    for (size_t row = 0; row < n; row++) {
+        uint32_t low = (uint32_t)samples[row], high = (uint32_t)(samples[row] >> 32);
+        for (size_t begin = 0; begin < D; begin += 4 * PHILOX_LANES) {
+            const REAL *in = (const REAL *)x + row * D + begin;
+            REAL *out = (REAL *)y + row * D + begin;
+            size_t count = min_size(4 * PHILOX_LANES, D - begin);
+            uint32_t words[4 * PHILOX_LANES];
+            philox_words(words, key, low, high, (uint32_t)positions[row], (uint32_t)(begin / 4));
+#pragma omp simd
+            for (size_t i = 0; i < count; i++) /* a product, so that a dropped NaN stays NaN */
+                out[i] = STORE(LOAD(in[i]) * ((words[i] >> 8) < threshold ? 0.0F : kept));
+        }
+    }
+}
+
+#undef REAL
+#undef LOAD
+#undef STORE
+#undef TYPED

@@ -1,0 +1,154 @@
+/*
+ * The oracle of struct kern_typed for one element type: a part of kern_ref.c, included once for each type.
+ * REAL is the type in memory, LOAD and STORE go from it to double and back, TYPED(name) is the name that a
+ * function gets.
+ */
+
+static void TYPED(from_f32)(void *y, const float *x, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        ((REAL *)y)[i] = STORE((double)x[i]);
+}
+
+static void TYPED(to_f32)(float *y, const void *x, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        y[i] = (float)LOAD(((const REAL *)x)[i]);
+}
+
+static void TYPED(add)(float *y, const void *x, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        y[i] = (float)((double)y[i] + LOAD(((const REAL *)x)[i]));
+}
+
+static void TYPED(add_bias)(void *y, size_t ld, const float *bias, size_t n, size_t D)
+{
+    for (size_t row = 0; row < n; row++) {
+        for (size_t i = 0; i < D; i++) {
+            REAL *out = (REAL *)y + row * ld + i;
+            *out = STORE(LOAD(*out) + (double)bias[i]);
+        }
+    }
+}
+
+static void TYPED(rmsnorm_apply)(void *y, const void *x, const float *rstd, const float *w, size_t n,
+                                 size_t D)
+{
+    for (size_t i = 0; i < n * D; i++)
+        ((REAL *)y)[i] = STORE(LOAD(((const REAL *)x)[i]) * (double)rstd[i / D] * (double)w[i % D]);
+}
+
+static void TYPED(rmsnorm_forward)(void *y, void *copy, float *rstd, const float *x, const float *w, size_t n,
+                                   size_t D, float eps)
+{
+    for (size_t row = 0; row < n; row++)
+        rstd[row] = (float)(1 / sqrt(dot(x + row * D, x + row * D, D) / (double)D + (double)eps));
+    for (size_t i = 0; i < n * D && y; i++)
+        ((REAL *)y)[i] = STORE((double)x[i] * (double)rstd[i / D] * (double)w[i % D]);
+    if (copy)
+        TYPED(from_f32)(copy, x, n * D);
+}
+
+static void TYPED(rmsnorm_backward)(float *dx, void *copy, const float *dy, const void *x, const float *rstd,
+                                    const float *w, size_t n, size_t D)
+{
+    for (size_t row = 0; row < n; row++) {
+        const REAL *in = (const REAL *)x + row * D;
+        const float *g = dy + row * D;
+        double mean = 0, r = (double)rstd[row];
+        for (size_t i = 0; i < D; i++)
+            mean += (double)w[i] * (double)g[i] * LOAD(in[i]) / (double)D;
+        for (size_t i = 0; i < D; i++) {
+            double slope = (double)w[i] * (double)g[i] - LOAD(in[i]) * r * r * mean;
+            dx[row * D + i] = (float)((double)dx[row * D + i] + r * slope);
+        }
+    }
+    if (copy)
+        TYPED(from_f32)(copy, dx, n * D);
+}
+
+static void TYPED(rope)(void *x, size_t ld, const int32_t *positions, const float *cos, const float *sin,
+                        size_t n, size_t heads, size_t head_dim, float sign)
+{
+    size_t half = head_dim / 2;
+    for (size_t row = 0; row < n; row++) {
+        for (size_t head = 0; head < heads; head++) {
+            for (size_t i = 0; i < half; i++) {
+                REAL *low = (REAL *)x + row * ld + head * head_dim + i, *high = low + half;
+                double c = (double)cos[(size_t)positions[row] * half + i];
+                double s = (double)sign * (double)sin[(size_t)positions[row] * half + i];
+                double a = LOAD(*low), b = LOAD(*high);
+                *low = STORE(a * c - b * s);
+                *high = STORE(b * c + a * s);
+            }
+        }
+    }
+}
+
+static void TYPED(swiglu_forward)(void *y, const void *gu, size_t n, size_t F)
+{
+    for (size_t row = 0; row < n; row++) {
+        const REAL *in = (const REAL *)gu + row * 2 * F;
+        for (size_t i = 0; i < F; i++)
+            ((REAL *)y)[row * F + i] = STORE(LOAD(in[i]) * sigmoid(LOAD(in[i])) * LOAD(in[F + i]));
+    }
+}
+
+static void TYPED(swiglu_backward)(void *dgu, const float *dy, const void *gu, size_t n, size_t F)
+{
+    for (size_t row = 0; row < n; row++) {
+        const REAL *in = (const REAL *)gu + row * 2 * F;
+        REAL *out = (REAL *)dgu + row * 2 * F;
+        for (size_t i = 0; i < F; i++) {
+            double gate = LOAD(in[i]), up = LOAD(in[F + i]), d = (double)dy[row * F + i], s = sigmoid(gate);
+            out[i] = STORE(d * up * (s + gate * s * (1 - s)));
+            out[F + i] = STORE(d * gate * s);
+        }
+    }
+}
+
+static void TYPED(cross_entropy)(double *loss, int32_t *best, void *dlogits, size_t ldd, float *logits,
+                                 size_t ld, const int32_t *targets, size_t n, size_t V, float dscale)
+{
+    for (size_t row = 0; row < n; row++) {
+        const float *x = logits + row * ld;
+        double max = -INFINITY, sum = 0;
+        int32_t argmax = 0;
+        for (size_t i = 0; i < V; i++) {
+            if ((double)x[i] > max) {
+                max = (double)x[i];
+                argmax = (int32_t)i;
+            }
+        }
+        for (size_t i = 0; i < V; i++)
+            sum += exp((double)x[i] - max);
+        loss[row] = log(sum) + max - (double)x[targets[row]];
+        if (best)
+            best[row] = argmax;
+        for (size_t i = 0; i < V && dscale != 0; i++) {
+            double p = exp((double)x[i] - max) / sum;
+            ((REAL *)dlogits)[row * ldd + i] = STORE((double)dscale * (p - (i == (size_t)targets[row])));
+        }
+    }
+}
+
+static void TYPED(dropout)(void *y, const void *x, struct rng_key key, const uint64_t *samples,
+                           const int32_t *positions, size_t n, size_t D, float p)
+{
+    for (size_t row = 0; row < n; row++) {
+        for (size_t col = 0; col < D; col++) {
+            uint32_t words[4], counter[4] = {(uint32_t)samples[row], (uint32_t)(samples[row] >> 32),
+                                             (uint32_t)positions[row], (uint32_t)(col / 4)};
+            rng_block(words, key, counter);
+            float number = (float)(words[col % 4] >> 8) * 0x1p-24F;
+            double x_here = LOAD(((const REAL *)x)[row * D + col]);
+            ((REAL *)y)[row * D + col] = STORE(x_here * (double)(number < p ? 0 : 1 / (1 - p)));
+        }
+    }
+}
+
+#undef REAL
+#undef LOAD
+#undef STORE
+#undef TYPED
