@@ -12,6 +12,8 @@
 
 #include "base/err.h"
 
+#define DIST_HOST_SIZE 128
+
 struct dist_comm;
 
 struct dist {
@@ -19,7 +21,7 @@ struct dist {
     int rank, world;
     int node_rank, node_ranks; /* among the ranks of this host */
     int nodes;
-    char host[128];
+    char host[DIST_HOST_SIZE];
 };
 
 /* Collective. Starts MPI; also detects N silent singletons (world size 1 where the launcher started more). */

@@ -21,6 +21,10 @@ struct metrics_row {
     uint64_t tokens, supervised_tokens; /* of this step, on all ranks */
     double seconds;                     /* of this step, without evaluation and saving */
     double phases[PROF_COUNT];          /* what they went into, on the rank that writes */
+    double comm_seconds;                /* in communication that nothing else hid, on the rank that writes */
+    double wait_seconds;                /* that a rank waited for the slowest one, on average */
+    size_t slowest_rank;
+    const char *slowest_host; /* its host; NULL: not known, and not written */
     bool evaluated;
     double eval_loss;
     bool traced;

@@ -2,7 +2,8 @@
  * What the packs of one batch add up to over all ranks, and whether all ranks may go on: one small sum.
  *
  * Losses are kept a slot a pack, each filled by the rank that owns the pack, and added in the order of the
- * packs: the total is the same bits on any number of ranks.
+ * packs: the total is the same bits on any number of ranks. Each rank's seconds of work come along in a slot
+ * of its own.
  */
 #ifndef MPILORA_TRAIN_TALLY_H
 #define MPILORA_TRAIN_TALLY_H
@@ -17,14 +18,18 @@
 #include "train/dist.h"
 
 struct tally {
-    double *slots; /* counts first, then a loss for each pack */
-    size_t packs, capacity;
-    struct model_result total; /* over all ranks, after tally_finish() */
-    bool stop;                 /* likewise: some rank was asked to stop */
+    double *slots; /* counts first, then the seconds of each rank, then a loss for each pack */
+    size_t packs, capacity, world;
+    double seconds; /* the caller's: that this rank has worked since the ranks last met */
+    /* Over all ranks, after tally_finish(): */
+    struct model_result total;
+    bool stop; /* some rank was asked to stop */
+    size_t slowest;
+    double slowest_seconds, mean_seconds;
 };
 
-/* Memory for batches of up to `packs` packs. */
-enum err_code tally_init(struct tally *t, size_t packs, struct arena *a, struct err *e);
+/* Memory for batches of up to `packs` packs on `world` ranks. */
+enum err_code tally_init(struct tally *t, size_t packs, size_t world, struct arena *a, struct err *e);
 void tally_begin(struct tally *t, size_t packs);
 void tally_add(struct tally *t, size_t pack, const struct model_result *result);
 

@@ -71,7 +71,8 @@ static enum err_code probe_open(struct probe *p, struct session *s, const struct
     s->lora.dropout = 0;
     *p = (struct probe){.session = s};
     if (lora_train_buffers(&s->lora, e) || loader_open(&p->loader, data, &options, e) ||
-        loader_next(&p->loader, e) || tally_init(&p->tally, data->count, &p->arena, e))
+        loader_next(&p->loader, e) ||
+        tally_init(&p->tally, data->count, (size_t)p->session->dist->world, &p->arena, e))
         return e->code;
     tally_begin(&p->tally, p->loader.plan.pack_count);
     batch_plan(&p->loader, &plan);

@@ -23,7 +23,7 @@ enum err_code evaluate_open(struct evaluator *v, struct session *s, const struct
     if (!code)
         code = loader_open(&v->loader, d, &options, e);
     if (!code)
-        code = tally_init(&v->tally, ROUND, &v->arena, e);
+        code = tally_init(&v->tally, ROUND, (size_t)s->dist->world, &v->arena, e);
     code = dist_agree(s->dist, code, e);
     if (code)
         evaluate_close(v);

@@ -63,6 +63,15 @@ static enum err_code append_real(struct str *line, const char *key, double value
     return str_appendf(line, e, ", \"%s\": ", key) ? e->code : json_append_real(line, value, e);
 }
 
+static enum err_code append_slowest(struct str *line, const struct metrics_row *row, struct err *e)
+{
+    if (!row->slowest_host)
+        return ERR_OK;
+    if (str_appendf(line, e, ", \"slowest_rank\": %zu, \"slowest_host\": ", row->slowest_rank))
+        return e->code;
+    return json_append_string(line, row->slowest_host, strlen(row->slowest_host), e);
+}
+
 static enum err_code append_phases(struct str *line, const double phases[PROF_COUNT], struct err *e)
 {
     if (str_appendf(line, e, ", \"phases\": "))
@@ -97,6 +106,8 @@ enum err_code metrics_write(struct metrics *m, const struct metrics_row *row, st
         str_appendf(&line, e, ", \"tokens\": %" PRIu64 ", \"supervised_tokens\": %" PRIu64, row->tokens,
                     row->supervised_tokens) ||
         append_real(&line, "tokens_per_second", rate, e) || append_real(&line, "seconds", row->seconds, e) ||
+        append_real(&line, "comm_seconds", row->comm_seconds, e) ||
+        append_real(&line, "wait_seconds", row->wait_seconds, e) || append_slowest(&line, row, e) ||
         append_phases(&line, row->phases, e) ||
         (row->evaluated && append_real(&line, "eval_loss", row->eval_loss, e)) ||
         (row->traced && append_trace(&line, &row->trace, e)) || str_appendf(&line, e, "}\n"))

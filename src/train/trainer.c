@@ -12,6 +12,7 @@
 #include "train/evaluate.h"
 #include "train/metrics.h"
 #include "train/optim.h"
+#include "train/pace.h"
 #include "train/peft.h"
 #include "train/progress.h"
 #include "train/reduce.h"
@@ -40,6 +41,7 @@ struct trainer {
     char metrics_path[PATH_MAX];
     struct metrics metrics; /* rank 0 */
     struct progress progress;
+    struct pace pace;
     struct tracer tracer;
     double loss_scale;          /* of the current batch */
     bool stop;                  /* some rank was asked to stop */
@@ -96,8 +98,8 @@ static enum err_code prepare(struct trainer *t, struct err *e)
     size_t packs = t->loader.plan.capacity;
     if (schedule_check(&t->schedule, e) || lora_train_buffers(l, e) ||
         reduce_init(&t->reduce, l, t->dist, packs, &t->arena, e) ||
-        tally_init(&t->tally, packs, &t->arena, e) || model_plan_memory(&t->session->model, &plan, e) ||
-        options_write_yaml(o, &t->config, e))
+        tally_init(&t->tally, packs, (size_t)t->dist->world, &t->arena, e) ||
+        model_plan_memory(&t->session->model, &plan, e) || options_write_yaml(o, &t->config, e))
         return e->code;
     return file_join(t->metrics_path, sizeof t->metrics_path, o->output, "metrics.jsonl", e);
 }
@@ -130,6 +132,7 @@ static enum err_code save(struct trainer *t, struct err *e)
             code = rundir_settle(o->output, t->state.step, (uint64_t)o->keep_checkpoints, e);
     }
     code = dist_agree(t->dist, code, e);
+    pace_meet(&t->pace);
     t->saved = !code;
     return code;
 }
@@ -166,7 +169,7 @@ static enum err_code add_gradient(void *context, size_t pack, const struct model
 }
 
 /* Collective. Losses and gradient of the next batch, on all ranks. */
-static enum err_code run_batch(struct trainer *t, struct err *e)
+static enum err_code run_batch(struct trainer *t, struct metrics_row *row, struct err *e)
 {
     enum err_code code = loader_next(&t->loader, e);
     size_t packs = code ? 0 : t->loader.plan.pack_count;
@@ -180,9 +183,14 @@ static enum err_code run_batch(struct trainer *t, struct err *e)
         reduce_begin(&t->reduce, packs);
         code = batch_run(&t->loader, &t->tally, add_gradient, t, e);
     }
+    t->tally.seconds = pace_arrive(&t->pace);
     code = tally_finish(&t->tally, t->dist, code, stop_wanted(), e);
     t->stop = t->stop || (!code && t->tally.stop);
-    return code ? code : reduce_finish(&t->reduce, t->dist, e);
+    if (!code)
+        code = reduce_finish(&t->reduce, t->dist, e);
+    if (!code)
+        pace_finish(&t->pace, &t->tally, row);
+    return code;
 }
 
 static void warn_idle_ranks(const struct trainer *t)
@@ -212,7 +220,7 @@ static enum err_code run_step(struct trainer *t, struct metrics_row *row, struct
     uint64_t step = t->state.step + 1;
     prof_take(earlier);
     *row = (struct metrics_row){.step = step, .learning_rate = schedule_rate(&t->schedule, t->state.step)};
-    enum err_code code = run_batch(t, e);
+    enum err_code code = run_batch(t, row, e);
     if (!code) {
         code = optim_grad_norm(&row->grad_norm, &t->session->lora, e);
         if (code) {
@@ -246,6 +254,7 @@ static enum err_code evaluate_step(struct trainer *t, struct metrics_row *row, s
 {
     struct evaluation result;
     enum err_code code = evaluate_run(&t->evaluator, &result, e);
+    pace_meet(&t->pace);
     if (code == ERR_STOPPED) {
         t->stop = true;
         return ERR_OK;
@@ -288,6 +297,7 @@ static enum err_code ask_stop(struct trainer *t, struct err *e)
     uint64_t wanted = stop_wanted();
     enum err_code code = dist_max_u64(t->dist, &wanted, 1, e);
     t->stop = wanted != 0;
+    pace_meet(&t->pace);
     return code;
 }
 
@@ -341,6 +351,7 @@ static enum err_code run_steps(struct trainer *t, struct err *e)
     }
     if (!t->stop && !t->state.finished && finish_late(t, e))
         return e->code;
+    pace_report(&t->pace);
     return t->stop ? leave(t, e) : ERR_OK;
 }
 
@@ -357,7 +368,7 @@ static enum err_code train(struct trainer *t, struct err *e)
                                    .steps_done = t->state.step,
                                    .steps_total = t->schedule.total,
                                    .gradient_buffers = t->reduce.depth};
-    if (progress_report(t->session, &facts, e))
+    if (pace_open(&t->pace, d, e) || progress_report(t->session, &facts, e))
         return e->code;
     progress_begin(&t->progress, t->state.step, t->schedule.total, (uint64_t)t->options->log_every);
     t->loader.cursor = t->state.cursor;
@@ -442,6 +453,7 @@ enum err_code trainer_run(struct session *s, const struct dataset *data, const c
         memcpy(t->identity.data, data_hash, sizeof t->identity.data);
         code = start(t, e);
         metrics_close(&t->metrics);
+        pace_close(&t->pace);
         tracer_end(&t->tracer);
         evaluate_close(&t->evaluator);
         loader_close(&t->loader);

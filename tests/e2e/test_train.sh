@@ -38,6 +38,18 @@ for n in 2 3 4; do
     same_run "$work/one" "$work/ranks$n"
 done
 
+# Every step says what it lost to communication and to waiting, and for whom it waited.
+says err '^of the steps. time [0-9.]+ % went into communication, [0-9.]+ % into waiting .* rank [0-3] on '
+python3 - "$work/one/metrics.jsonl" "$work/ranks4/metrics.jsonl" <<'PY' || fail "times of communication"
+import json, os, sys
+for path, ranks in zip(sys.argv[1:], (1, 4)):
+    for v in map(json.loads, open(path)):
+        lost = v["comm_seconds"], v["wait_seconds"]
+        good = lost == (0, 0) if ranks == 1 else min(lost) >= 0 and sum(lost) > 0
+        if not (good and v["slowest_rank"] in range(ranks) and v["slowest_host"] == os.uname().nodename):
+            sys.exit(f"{ranks} ranks: {v}")
+PY
+
 # Fewer packs than ranks: allowed, and warned about with the option that helps.
 check 0 ranks 3 "$MPILORA" train $options --micro-batch-tokens 512 --batch-size 4 --output "$work/idle" --max-steps 2
 says err '^warning: a batch has 1 pack for 3 ranks.*--micro-batch-tokens'

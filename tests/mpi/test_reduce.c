@@ -1,7 +1,7 @@
 /* The gradient sum: over the very tree that the header draws, to the bit, whatever the number of ranks. */
 #include "mpi_unit.h"
 
-#include <stdlib.h>
+#include <math.h>
 
 #include "data/pack.h"
 #include "small_lora.h"
@@ -100,7 +100,7 @@ static void losses_add_up_in_pack_order(void **state)
     struct err e;
     size_t begin, end, packs = 11;
     double expected = 0;
-    assert_ok(tally_init(&t, packs, &arena, &e), &e);
+    assert_ok(tally_init(&t, packs, (size_t)ranks.world, &arena, &e), &e);
     for (int round = 0; round < 2; round++) {
         tally_begin(&t, packs);
         pack_share(&begin, &end, packs, (size_t)ranks.rank, (size_t)ranks.world);
@@ -108,6 +108,7 @@ static void losses_add_up_in_pack_order(void **state)
             tally_add(&t, p,
                       &(struct model_result){
                           .loss_sum = value_of(p, 0), .supervised = p, .correct = 2, .exact = 1});
+        t.seconds = ranks.rank == ranks.world / 2 ? 2.5 : 0.5;
         expect(tally_finish(&t, &ranks, ERR_OK, round == 1 && ranks.rank == ranks.world - 1, &e) == ERR_OK);
         expected = 0;
         for (size_t p = 0; p < packs; p++)
@@ -115,6 +116,8 @@ static void losses_add_up_in_pack_order(void **state)
         expect(t.total.loss_sum == expected && t.total.supervised == 55);
         expect(t.total.correct == 22 && t.total.exact == 11);
         expect(t.stop == (round == 1));
+        expect(t.slowest == (size_t)ranks.world / 2 && t.slowest_seconds == 2.5);
+        expect(fabs(t.mean_seconds - (0.5 + 2.0 / ranks.world)) < 1e-12);
     }
     tally_begin(&t, 3);
     enum err_code code = ranks.rank == ranks.world - 1 ? err_set(&e, ERR_NUMERIC, "the last rank's") : ERR_OK;
