@@ -26,12 +26,12 @@ LAYERS = {
     "train": ["base", "math", "io", "data", "model"],
     "cli": ["base", "math", "io", "data", "model", "train"],
 }
-# Each foreign library has one file that knows it; HDF5, with its reader and writer, a few.
+# Each foreign library has one file that knows it; HDF5 and oneDNN, a few.
 FOREIGN = {
     "mpi.h": ["src/train/dist.c"],
     "hdf5.h": ["src/io/h5*"],
     "cblas.h": ["src/math/gemm_openblas.c"],
-    "dnnl.h": ["src/math/gemm_onednn.c"],
+    "dnnl.h": ["src/math/gemm_onednn*.c"],
     "jansson.h": ["src/io/json.c"],
     "pcre2.h": ["src/base/regex.c"],
     "utf8proc.h": ["src/data/pretok.c"],

@@ -4,6 +4,7 @@
 #ifndef MPILORA_BASE_CPU_H
 #define MPILORA_BASE_CPU_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Instruction set paths that kernels are compiled for, best last. */
@@ -11,6 +12,7 @@ enum cpu_isa { CPU_PORTABLE, CPU_AVX2, CPU_AVX512 };
 
 enum cpu_isa cpu_isa_best(void); /* MPILORA_ISA=portable|avx2|avx512 lowers it, for tests */
 const char *cpu_isa_name(enum cpu_isa isa);
+bool cpu_has_bf16(void); /* multiplies bf16 on the avx512 path: AVX512_BF16, which all with AMX_BF16 have */
 const char *cpu_model_name(void); /* as /proc/cpuinfo has it */
 
 /* Cores that this process may run on: its affinity mask cut by the cgroup CPU quota; at least 1. */

@@ -4,7 +4,6 @@
 #include <limits.h>
 #include <math.h>
 #include <sched.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,10 +40,21 @@ static enum cpu_isa isa_of_hardware(void)
               __builtin_cpu_supports("avx512vl");
     return v4 ? CPU_AVX512 : CPU_AVX2;
 }
+
+static bool has_avx512_bf16(void)
+{
+    unsigned a, b, c, d;
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1U << 5);
+}
 #else
 static enum cpu_isa isa_of_hardware(void)
 {
     return CPU_PORTABLE;
+}
+
+static bool has_avx512_bf16(void)
+{
+    return false;
 }
 #endif
 
@@ -65,6 +75,11 @@ enum cpu_isa cpu_isa_best(void)
             return isa < (int)best ? (enum cpu_isa)isa : best;
     log_warn("MPILORA_ISA=%s is ignored: it may be portable, avx2 or avx512", wanted);
     return best;
+}
+
+bool cpu_has_bf16(void)
+{
+    return cpu_isa_best() == CPU_AVX512 && has_avx512_bf16();
 }
 
 const char *cpu_isa_name(enum cpu_isa isa)

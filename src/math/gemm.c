@@ -78,40 +78,89 @@ const char *gemm_backend(void)
     return text;
 }
 
-static void scale_only(size_t m, size_t n, float beta, float *c, size_t ldc)
+static bool fits(size_t m, size_t n, size_t k, size_t lda, size_t ldb, size_t ldc)
 {
-    for (size_t i = 0; i < m; i++)
-        for (size_t j = 0; j < n; j++)
-            c[i * ldc + j] = beta != 0 ? beta * c[i * ldc + j] : 0;
+    return m <= INT_MAX && n <= INT_MAX && k <= INT_MAX && lda <= INT_MAX && ldb <= INT_MAX && ldc <= INT_MAX;
 }
 
 void gemm_f32(enum gemm_op op_a, enum gemm_op op_b, size_t m, size_t n, size_t k, float alpha, const float *a,
               size_t lda, const float *b, size_t ldb, float beta, float *c, size_t ldc)
 {
-    assert(m <= INT_MAX && n <= INT_MAX && k <= INT_MAX && lda <= INT_MAX && ldb <= INT_MAX &&
-           ldc <= INT_MAX);
+    assert(fits(m, n, k, lda, ldb, ldc));
     if (k == 0) /* libraries refuse the zero strides that such operands tend to have */
-        scale_only(m, n, beta, c, ldc);
+        gemm_f32_reference(op_a, op_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
     else if (m > 0 && n > 0)
         current()->f32(op_a, op_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+}
+
+void gemm(enum dtype in, enum dtype out, enum gemm_op op_a, enum gemm_op op_b, size_t m, size_t n, size_t k,
+          float alpha, const void *a, size_t lda, const void *b, size_t ldb, float beta, void *c, size_t ldc)
+{
+    if (in == DTYPE_F32 && out == DTYPE_F32) {
+        gemm_f32(op_a, op_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+        return;
+    }
+    assert(in == DTYPE_BF16 && (out == DTYPE_BF16 || out == DTYPE_F32));
+    assert(fits(m, n, k, lda, ldb, ldc));
+#ifdef MPILORA_HAVE_ONEDNN
+    if (m > 0 && n > 0 && k > 0) {
+        gemm_onednn_matmul(in, out, op_a, op_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+        return;
+    }
+#endif
+    gemm_reference(in, out, op_a, op_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+}
+
+bool gemm_has_bf16(void)
+{
+#ifdef MPILORA_HAVE_ONEDNN
+    return true;
+#else
+    return false;
+#endif
+}
+
+bool gemm_bf16_is_fast(void)
+{
+#ifdef MPILORA_HAVE_ONEDNN
+    return cpu_has_bf16() && gemm_onednn_allows_bf16();
+#else
+    return false;
+#endif
+}
+
+static double load(enum dtype type, const void *x, size_t i)
+{
+    return type == DTYPE_F32 ? ((const float *)x)[i] : dtype_bf16_to_f32(((const uint16_t *)x)[i]);
+}
+
+void gemm_reference(enum dtype in, enum dtype out, enum gemm_op op_a, enum gemm_op op_b, size_t m, size_t n,
+                    size_t k, float alpha, const void *a, size_t lda, const void *b, size_t ldb, float beta,
+                    void *c, size_t ldc)
+{
+    for (size_t i = 0; i < m; i++) {
+        for (size_t j = 0; j < n; j++) {
+            double sum = 0;
+            for (size_t l = 0; l < k; l++) {
+                double x = load(in, a, op_a == GEMM_N ? i * lda + l : l * lda + i);
+                double y = load(in, b, op_b == GEMM_N ? l * ldb + j : j * ldb + l);
+                sum += x * y;
+            }
+            double kept = beta != 0 ? beta * load(out, c, i * ldc + j) : 0;
+            float result = (float)(alpha * sum + kept);
+            if (out == DTYPE_F32)
+                ((float *)c)[i * ldc + j] = result;
+            else
+                ((uint16_t *)c)[i * ldc + j] = dtype_f32_to_bf16(result);
+        }
+    }
 }
 
 void gemm_f32_reference(enum gemm_op op_a, enum gemm_op op_b, size_t m, size_t n, size_t k, float alpha,
                         const float *a, size_t lda, const float *b, size_t ldb, float beta, float *c,
                         size_t ldc)
 {
-    for (size_t i = 0; i < m; i++) {
-        for (size_t j = 0; j < n; j++) {
-            double sum = 0;
-            for (size_t l = 0; l < k; l++) {
-                float x = op_a == GEMM_N ? a[i * lda + l] : a[l * lda + i];
-                float y = op_b == GEMM_N ? b[l * ldb + j] : b[j * ldb + l];
-                sum += (double)x * y;
-            }
-            double kept = beta != 0 ? (double)beta * c[i * ldc + j] : 0;
-            c[i * ldc + j] = (float)(alpha * sum + kept);
-        }
-    }
+    gemm_reference(DTYPE_F32, DTYPE_F32, op_a, op_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
 }
 
 /*

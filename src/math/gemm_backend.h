@@ -17,6 +17,20 @@ struct gemm_backend {
 extern const struct gemm_backend gemm_openblas;
 #ifdef MPILORA_HAVE_ONEDNN
 extern const struct gemm_backend gemm_onednn;
+
+/* gemm() for m, n and k above 0, and whether the library may use a processor's bf16 instructions (its
+ * ONEDNN_MAX_CPU_ISA can forbid them). */
+void gemm_onednn_matmul(enum dtype in, enum dtype out, enum gemm_op op_a, enum gemm_op op_b, size_t m,
+                        size_t n, size_t k, float alpha, const void *a, size_t lda, const void *b, size_t ldb,
+                        float beta, void *c, size_t ldc);
+bool gemm_onednn_allows_bf16(void);
+
+/* Few enough multiplications that a second thread costs more than it does, above all where cores are shared.
+ * OpenBLAS draws its line there too. */
+static inline bool gemm_is_small(size_t m, size_t n, size_t k)
+{
+    return (double)m * (double)n * (double)k <= (double)(1 << 18);
+}
 #endif
 
 #endif

@@ -2,15 +2,10 @@
 
 #include <dnnl.h>
 #include <omp.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "gemm_backend.h"
-
-/* Multiplications below which a second thread costs more than it does, above all where cores are shared.
- * OpenBLAS draws its line there too. */
-#define SMALL ((double)(1 << 18))
 
 /* It takes its threads from OpenMP, one when called from inside a parallel region. Up to 3.11.1 its kernels
  * use a buffer of the heap as their stack: no thread that comes here may run the handler of a signal. */
@@ -19,7 +14,7 @@ static void onednn_f32(enum gemm_op op_a, enum gemm_op op_b, size_t m, size_t n,
                        size_t ldc)
 {
     int threads = omp_get_max_threads();
-    bool alone = threads > 1 && (double)m * (double)n * (double)k <= SMALL;
+    bool alone = threads > 1 && gemm_is_small(m, n, k);
     if (alone)
         omp_set_num_threads(1);
     dnnl_status_t status =

@@ -99,10 +99,16 @@ static void environment_lowers_the_isa(void **state)
     (void)state;
     unsetenv("MPILORA_ISA");
     enum cpu_isa best = cpu_isa_best();
+    bool bf16 = cpu_has_bf16();
+    assert_true(!bf16 || best == CPU_AVX512);
     setenv("MPILORA_ISA", "portable", 1);
     assert_int_equal(cpu_isa_best(), CPU_PORTABLE);
+    assert_false(cpu_has_bf16());
+    setenv("MPILORA_ISA", "avx2", 1);
+    assert_false(cpu_has_bf16());
     setenv("MPILORA_ISA", "avx512", 1);
     assert_int_equal(cpu_isa_best(), best); /* never above what there is */
+    assert_int_equal(cpu_has_bf16(), bf16);
     setenv("MPILORA_ISA", "sse9", 1);
     assert_int_equal(cpu_isa_best(), best);
     unsetenv("MPILORA_ISA");
