@@ -47,11 +47,13 @@ struct model_result {
         first_nonfinite; /* first example of the pack whose loss is NaN or infinite; == in->examples: none */
 };
 
-enum err_code model_load(struct model *m, const struct store *store, struct err *e);
+/* The store must stay open until the release. */
+enum err_code model_load(struct model *m, const struct store *store, const struct weights_options *o,
+                         struct err *e);
 /* The same with the weights in memory of the caller's (model/weights.h), which must be there until the
  * release. */
-enum err_code model_load_at(struct model *m, const struct store *store, const struct weights_place *place,
-                            struct err *e);
+enum err_code model_load_at(struct model *m, const struct store *store, const struct weights_options *o,
+                            const struct weights_place *place, struct err *e);
 void model_release(struct model *m); /* a zeroed model is fine */
 
 /* Sizes and allocates all memory for packs of up to `tokens` tokens and `examples` examples of up to

@@ -23,6 +23,7 @@ struct model_tap {
     const struct model *model;
     struct model_tap_sums *sums; /* [modules of the adapter] */
     float *x, *low, *y;          /* room for MODEL_TAP_ROWS rows */
+    float *weight;               /* and for as many of a matrix */
     struct arena arena;
 };
 

@@ -1,7 +1,9 @@
 /*
- * The base's weights in memory, f32, laid out for the step: q, k, v rows together and gate, up rows together,
- * so that one matrix product serves each. Everything is expanded once, by all threads; the store may be
- * closed afterwards. What was loaded is never written to: a matrix that is to change is copied first.
+ * The base's weights for the step, f32 or bf16: q, k, v rows together and gate, up rows together, so that one
+ * matrix product serves each. Matrices of the file that need no change lie where they are, in the store's
+ * mapping of it; all others are expanded once, by all threads, or stay in the file and are expanded each time
+ * that they are used (keep_file). The store must stay open until the release. What was loaded is never
+ * written to: a matrix that is to change is copied first.
  */
 #ifndef MPILORA_MODEL_WEIGHTS_H
 #define MPILORA_MODEL_WEIGHTS_H
@@ -11,55 +13,77 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "io/store.h"
+#include "math/convert.h"
 #include "model/arch.h"
 
 enum block_norm { NORM_ATTENTION, NORM_MLP, NORM_COUNT };
 
+struct weights_options {
+    enum dtype type; /* of matrices in memory: DTYPE_F32 or DTYPE_BF16 */
+    bool keep_file;  /* the layers' matrices stay in the file, as it has them */
+};
+
 struct layer_weights {
-    const float *norm[NORM_COUNT];    /* [D] before attention, before the MLP */
-    const float *weight[GROUP_COUNT]; /* [rows of the group, columns], row-major */
-    const float *bias[GROUP_COUNT];   /* [rows of the group] or NULL */
+    const float *norm[NORM_COUNT];   /* [D] before attention, before the MLP */
+    const void *weight[GROUP_COUNT]; /* [rows of the group, columns], row-major; NULL: in the file only */
+    const float *bias[GROUP_COUNT];  /* [rows of the group] or NULL */
 };
 
 /* Memory for the weights that the caller owns: several processes that map the same have one base between
  * them. */
 struct weights_place {
-    void *memory; /* weights_size() bytes, aligned to ARENA_ALIGN */
+    void *memory; /* weights_size() bytes, aligned to ARENA_ALIGN; may be NULL if that is 0 */
     bool filled;  /* by another process, from the same store: nothing is converted or written here */
 };
 
 struct weights {
     struct arena arena;
     size_t placed;                /* bytes that lie in the caller's memory */
-    const float *embedding;       /* [V, D] */
-    const float *head;            /* [V, D]; == embedding when tied */
+    size_t mapped;                /* bytes of the file that are used where they lie */
+    enum dtype type;              /* of matrices */
+    const void *embedding;        /* [V, D] */
+    const void *head;             /* [V, D]; == embedding when tied */
     const float *norm;            /* [D] final */
     struct layer_weights *layers; /* [layer_count] */
     size_t layer_count;
+    struct convert_matrix *sources; /* [layer_count, LINEAR_COUNT] as the file has them */
+    void *scratch;                  /* for one group that is in the file only */
     /* The base of the file beside matrices that were changed in memory; NULL before the first change. */
     struct arena changed;
     struct layer_weights *file_layers;
-    const float *file_head;
+    const void *file_head;
 };
 
 /* Finds, checks and converts every tensor. Missing, surplus (unknown names) or misshapen tensors and
  * non-finite values are errors that name file and tensor. */
-enum err_code weights_load(struct weights *w, const struct arch *a, const struct store *store, struct err *e);
+enum err_code weights_load(struct weights *w, const struct arch *a, const struct store *store,
+                           const struct weights_options *o, struct err *e);
 /* The same in memory of the caller's, which must stay until the release; NULL: in memory of its own. */
 enum err_code weights_load_at(struct weights *w, const struct arch *a, const struct store *store,
-                              const struct weights_place *place, struct err *e);
-/* Bytes of all weights; ERR_MEMORY when that is more than can be addressed. */
-enum err_code weights_size(size_t *bytes, const struct arch *a, struct err *e);
+                              const struct weights_options *o, const struct weights_place *place,
+                              struct err *e);
+/* Bytes of all that does not lie in the file; the errors are weights_load()'s but for non-finite values. */
+enum err_code weights_size(size_t *bytes, const struct arch *a, const struct store *store,
+                           const struct weights_options *o, struct err *e);
 void weights_release(struct weights *w);
 
-/* W [out, in] of a linear layer as it is used, and as the file has it. */
-const float *weights_matrix(const struct weights *w, const struct arch *a, size_t layer, enum linear linear);
-const float *weights_file_matrix(const struct weights *w, const struct arch *a, size_t layer,
-                                 enum linear linear);
+/* W of a group [rows of the group, columns] in w->type, of GROUP_HEAD the head. What is in the file only is
+ * expanded by all threads and valid until the next call. */
+const void *weights_group(const struct weights *w, size_t layer, enum linear_group g);
 
-/* The same to be written to: from now on a copy is used in the place of what was loaded. */
-enum err_code weights_change(float **matrix, struct weights *w, const struct arch *a, size_t layer,
-                             enum linear linear, struct err *e);
+/* Rows first .. first + count - 1 of W [out, in] of a linear layer, in f32, on the calling thread: as they
+ * are used (of values in w->type), and as they were loaded, before any change. */
+void weights_read(float *out, const struct weights *w, const struct arch *a, size_t layer, enum linear linear,
+                  size_t first, size_t count);
+void weights_read_file(float *out, const struct weights *w, const struct arch *a, size_t layer,
+                       enum linear linear, size_t first, size_t count);
+
+/* From now on a copy of a linear layer's matrix is used, which weights_write() may change: rows [count, in]
+ * of f32, rounded to w->type, on the calling thread. */
+enum err_code weights_change(struct weights *w, const struct arch *a, size_t layer, enum linear linear,
+                             struct err *e);
+void weights_write(struct weights *w, const struct arch *a, size_t layer, enum linear linear, size_t first,
+                   size_t count, const float *rows);
 /* Back to what was loaded. */
 void weights_restore(struct weights *w);
 

@@ -11,8 +11,8 @@
 #include "train/dist.h"
 
 struct adapter_check {
-    const char *base_hash; /* of the model that the adapter is for */
-    const float *head;     /* its lm_head [V, D], or NULL where weights are not loaded */
+    const char *base_hash;      /* of the model that the adapter is for */
+    const struct weights *base; /* its weights, or NULL where they are not loaded */
     bool allow_base_mismatch;
 };
 

@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "model/lora.h"
+#include "model/weights.h"
 
 /* Is this folder a PEFT adapter? */
 bool peft_is_folder(const char *path);
@@ -23,9 +24,9 @@ enum err_code peft_write(const char *folder, const struct lora *l, const struct 
 /* Makes `l` from a folder. Fields that change the result and that this program does not implement (DoRA,
  * biases, modules_to_save, ...) are ERR_UNSUPPORTED by name, unless they have the value that changes nothing;
  * tensors are checked for name, shape, type and finite values, and none may be missing or left over. An
- * adapter of lm_head may bring PEFT's copy of the base's head, which must equal `head` [V, D] (NULL: not at
- * hand). */
-enum err_code peft_read(struct lora *l, const struct arch *a, const float *head, const char *folder,
+ * adapter of lm_head may bring PEFT's copy of the base's head, which must equal that of `base` (NULL: not
+ * at hand) in the element type that this has. */
+enum err_code peft_read(struct lora *l, const struct arch *a, const struct weights *base, const char *folder,
                         struct err *e);
 
 #endif

@@ -10,7 +10,8 @@ void block_embed(const struct step *s)
     float *h = s->acts->layers[0].h;
     enum prof_phase before = prof_enter(PROF_EMBEDDING);
     for (size_t i = 0; i < s->in->n; i++)
-        memcpy(h + i * width, s->m->weights.embedding + (size_t)s->in->tokens[i] * width, width * sizeof *h);
+        memcpy(h + i * width, (const float *)s->m->weights.embedding + (size_t)s->in->tokens[i] * width,
+               width * sizeof *h);
     prof_enter(before);
     step_check(s, h, width, s->in->n, width, "model.embed_tokens");
 }

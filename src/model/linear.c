@@ -68,7 +68,7 @@ void linear_forward(const struct step *s, const struct step_rows *rows, size_t l
 {
     const struct arch *arch = &s->m->arch;
     const struct layer_weights *w = &s->m->weights.layers[layer];
-    const float *weight = g == GROUP_HEAD ? s->m->weights.head : w->weight[g];
+    const float *weight = weights_group(&s->m->weights, layer, g);
     const float *bias = g == GROUP_HEAD ? NULL : w->bias[g];
     size_t n = rows->n, out = arch_group_rows(arch, g), in = arch_group_columns(arch, g);
     enum prof_phase before = prof_enter(base_phase(g));
@@ -146,7 +146,7 @@ void linear_backward(const struct step *s, const struct step_rows *rows, size_t 
                      float *dx, const float *dy, const float *x)
 {
     const struct arch *arch = &s->m->arch;
-    const float *weight = g == GROUP_HEAD ? s->m->weights.head : s->m->weights.layers[layer].weight[g];
+    const float *weight = weights_group(&s->m->weights, layer, g);
     size_t n = rows->n, out = arch_group_rows(arch, g), in = arch_group_columns(arch, g);
     enum prof_phase before = prof_enter(base_phase(g));
     if (dx)

@@ -4,29 +4,46 @@
 #include "math/parallel.h"
 #include "model/lora_init.h"
 
+/* Rows that a thread changes at a time: a fixed number, so that no bit depends on how many threads there are.
+ */
+enum { ROWS = 64 };
+
 struct change {
     const struct lora *l;
-    float **matrices; /* [number of modules] W [out, in], to be written to */
+    const struct lora_module *m;
+    const struct arch *a;
+    struct weights *w;
+    float *rows; /* [out, in] of the largest module */
 };
 
-static void change_one(void *context, size_t i)
+static void change_rows(void *context, size_t i)
 {
     struct change *c = context;
-    const struct lora_module *m = &c->l->modules[i];
-    gemm_f32(GEMM_N, GEMM_N, m->out, m->in, m->rank, -m->scaling, c->l->start + m->b, m->rank,
-             c->l->start + m->a, m->in, 1, c->matrices[i], m->in);
+    const struct lora_module *m = c->m;
+    size_t first = i * ROWS, count = m->out - first < ROWS ? m->out - first : ROWS;
+    float *rows = c->rows + first * m->in;
+    weights_read_file(rows, c->w, c->a, m->layer, m->linear, first, count);
+    gemm_f32(GEMM_N, GEMM_N, count, m->in, m->rank, -m->scaling, c->l->start + m->b + first * m->rank,
+             m->rank, c->l->start + m->a, m->in, 1, rows, m->in);
+    weights_write(c->w, c->a, m->layer, m->linear, first, count, rows);
 }
 
 enum err_code lora_change_base(const struct lora *l, const struct arch *a, struct weights *w, struct err *e)
 {
     struct arena arena = {0};
-    struct change c = {.l = l};
-    c.matrices = arena_alloc(&arena, l->count, sizeof *c.matrices, "modules of the adapter", e);
-    enum err_code code = c.matrices ? ERR_OK : e->code;
-    for (size_t i = 0; i < l->count && !code; i++)
-        code = weights_change(&c.matrices[i], w, a, l->modules[i].layer, l->modules[i].linear, e);
-    if (!code)
-        parallel_each(l->count, change_one, &c);
+    struct change c = {.l = l, .a = a, .w = w};
+    size_t largest = 0;
+    for (size_t i = 0; i < l->count; i++)
+        if (l->modules[i].out * l->modules[i].in > largest)
+            largest = l->modules[i].out * l->modules[i].in;
+    c.rows = arena_alloc(&arena, largest, sizeof *c.rows, "a matrix of the base", e);
+    enum err_code code = c.rows ? ERR_OK : e->code;
+    for (size_t i = 0; i < l->count && !code; i++) {
+        c.m = &l->modules[i];
+        code = weights_change(w, a, c.m->layer, c.m->linear, e);
+        if (!code)
+            parallel_each((c.m->out + ROWS - 1) / ROWS, change_rows, &c);
+    }
     arena_release(&arena);
     return code;
 }

@@ -1,6 +1,7 @@
 #include "model/lora_init.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/rng.h"
@@ -115,9 +116,17 @@ static void derive_one(void *context, size_t i)
     struct deriving *d = context;
     const struct lora_module *m = &d->l->modules[d->first + i * d->step];
     struct err *e = &d->errors[i];
-    if (d->derive(d->l->params + m->a, d->l->params + m->b, m,
-                  weights_matrix(d->w, d->a, m->layer, m->linear), e))
+    float *W = malloc(m->out * m->in * sizeof *W);
+    enum err_code code = ERR_OK;
+    if (!W)
+        code = err_set(e, ERR_MEMORY, "no memory for a matrix of %zu x %zu numbers", m->out, m->in);
+    else
+        weights_read(W, d->w, d->a, m->layer, m->linear, 0, m->out);
+    if (!code)
+        code = d->derive(d->l->params + m->a, d->l->params + m->b, m, W, e);
+    if (code)
         err_wrap(e, "lora-init: %s", m->path);
+    free(W);
 }
 
 enum err_code lora_init_from_base(struct lora *l, const char *init, const struct arch *a,

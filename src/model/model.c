@@ -9,20 +9,21 @@
 #include "base/cpu.h"
 #include "step.h"
 
-enum err_code model_load(struct model *m, const struct store *store, struct err *e)
+enum err_code model_load(struct model *m, const struct store *store, const struct weights_options *o,
+                         struct err *e)
 {
-    return model_load_at(m, store, NULL, e);
+    return model_load_at(m, store, o, NULL, e);
 }
 
-enum err_code model_load_at(struct model *m, const struct store *store, const struct weights_place *place,
-                            struct err *e)
+enum err_code model_load_at(struct model *m, const struct store *store, const struct weights_options *o,
+                            const struct weights_place *place, struct err *e)
 {
     *m = (struct model){0};
     if (arch_read(&m->arch, store, e))
         return e->code;
     m->inv_freq = arena_alloc(&m->arena, m->arch.head_dim / 2, sizeof *m->inv_freq, "rotary frequencies", e);
     if (!m->inv_freq || arch_rope_frequencies(m->inv_freq, &m->arch, store, e) ||
-        weights_load_at(&m->weights, &m->arch, store, place, e)) {
+        weights_load_at(&m->weights, &m->arch, store, o, place, e)) {
         model_release(m);
         return e->code;
     }

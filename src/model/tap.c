@@ -19,7 +19,8 @@ enum err_code model_tap_open(struct model_tap *t, const struct model *m, struct 
     t->x = arena_alloc(&t->arena, in, MODEL_TAP_ROWS * sizeof *t->x, "the trace", e);
     t->low = arena_alloc(&t->arena, rank, MODEL_TAP_ROWS * sizeof *t->low, "the trace", e);
     t->y = arena_alloc(&t->arena, out, MODEL_TAP_ROWS * sizeof *t->y, "the trace", e);
-    if (t->sums && t->x && t->low && t->y)
+    t->weight = arena_alloc(&t->arena, in, MODEL_TAP_ROWS * sizeof *t->weight, "the trace", e);
+    if (t->sums && t->x && t->low && t->y && t->weight)
         return ERR_OK;
     model_tap_close(t);
     return e->code;
@@ -41,13 +42,16 @@ static void add_module(struct model_tap *t, const struct lora_module *m, size_t 
     const struct lora *l = t->model->lora;
     const struct kern *kern = kern_for(cpu_isa_best());
     struct model_tap_sums *sums = &t->sums[m - l->modules];
-    const float *W = weights_matrix(&t->model->weights, &t->model->arch, m->layer, m->linear);
     gemm_f32(GEMM_N, GEMM_T, n, m->rank, m->in, 1, t->x, m->in, l->params + m->a, m->in, 0, t->low, m->rank);
     sums->ax += kern->sum_squares(t->low, n * m->rank);
     gemm_f32(GEMM_N, GEMM_T, n, m->out, m->rank, m->scaling, t->low, m->rank, l->params + m->b, m->rank, 0,
              t->y, m->out);
     sums->bax += kern->sum_squares(t->y, n * m->out);
-    gemm_f32(GEMM_N, GEMM_T, n, m->out, m->in, 1, t->x, m->in, W, m->in, 0, t->y, m->out);
+    for (size_t first = 0, count; first < m->out; first += count) {
+        count = m->out - first < MODEL_TAP_ROWS ? m->out - first : MODEL_TAP_ROWS;
+        weights_read(t->weight, &t->model->weights, &t->model->arch, m->layer, m->linear, first, count);
+        gemm_f32(GEMM_N, GEMM_T, n, count, m->in, 1, t->x, m->in, t->weight, m->in, 0, t->y + first, m->out);
+    }
     sums->wx += kern->sum_squares(t->y, n * m->out);
     sums->rows += n;
 }

@@ -51,7 +51,7 @@ enum err_code adapter_load(struct lora *l, const struct arch *a, const char *pat
         return ckpt_open(&c, path, e) ? e->code : make_from_checkpoint(l, a, &c, check, e);
     }
     if (peft_is_folder(path))
-        return peft_read(l, a, check->head, path, e);
+        return peft_read(l, a, check->base, path, e);
     bool found;
     if (rundir_open_newest(&c, &found, path, e))
         return e->code;

@@ -354,18 +354,22 @@ static bool is_expected(const struct lora *l, const char *tensor)
 
 /* An adapter of lm_head makes PEFT save the base's head beside it. A copy changes nothing; a trained or
  * resized head would. */
-static enum err_code check_head(const struct store_tensor *t, const struct arch *a, const float *head,
-                                const char *path, struct err *e)
+static enum err_code check_head(const struct store_tensor *t, const struct arch *a,
+                                const struct weights *base, const char *path, struct err *e)
 {
-    bool same = head && t->data && t->dims == 2 && t->shape[0] == a->vocab && t->shape[1] == a->width;
+    bool same = base && t->data && t->dims == 2 && t->shape[0] == a->vocab && t->shape[1] == a->width;
     size_t row_bytes = same ? t->bytes / a->vocab : 0;
     struct arena arena = {0};
-    float *row = arena_alloc(&arena, a->width, sizeof *row, "a row of lm_head", e);
-    if (!row)
+    float *rows = arena_alloc(&arena, a->width, 2 * sizeof *rows, "rows of lm_head", e),
+          *own = rows + a->width;
+    if (!rows)
         return e->code;
     for (size_t i = 0; same && i < a->vocab; i++) {
-        dtype_to_f32(row, t->type, (const char *)t->data + i * row_bytes, a->width);
-        same = memcmp(row, head + i * a->width, a->width * sizeof *row) == 0;
+        weights_read(own, base, a, 0, LINEAR_HEAD, i, 1);
+        dtype_to_f32(rows, t->type, (const char *)t->data + i * row_bytes, a->width);
+        for (size_t k = 0; same && k < a->width; k++)
+            same = own[k] ==
+                   (base->type == DTYPE_BF16 ? dtype_bf16_to_f32(dtype_f32_to_bf16(rows[k])) : rows[k]);
     }
     arena_release(&arena);
     if (same)
@@ -375,8 +379,8 @@ static enum err_code check_head(const struct store_tensor *t, const struct arch 
                    path, t->name);
 }
 
-static enum err_code read_tensors(struct lora *l, const struct arch *a, const float *head, const char *path,
-                                  struct err *e)
+static enum err_code read_tensors(struct lora *l, const struct arch *a, const struct weights *base,
+                                  const char *path, struct err *e)
 {
     struct store store;
     if (store_open_safetensors(&store, path, e))
@@ -388,7 +392,7 @@ static enum err_code read_tensors(struct lora *l, const struct arch *a, const fl
         const struct store_tensor *t =
             i < store.tensor_count ? &store.tensors[i] : &store.unread[i - store.tensor_count];
         if (strcmp(t->name, PEFT_HEAD_COPY) == 0 && lora_find(l, "lm_head"))
-            code = check_head(t, a, head, path, e);
+            code = check_head(t, a, base, path, e);
         else if (!is_expected(l, t->name))
             code = err_set(e, ERR_MISMATCH,
                            "%s: the tensor %s belongs to nothing that adapter_config.json adapts", path,
@@ -405,7 +409,7 @@ bool peft_is_folder(const char *path)
     return file_join(config, sizeof config, path, PEFT_CONFIG, &e) == ERR_OK && file_exists(config);
 }
 
-enum err_code peft_read(struct lora *l, const struct arch *a, const float *head, const char *folder,
+enum err_code peft_read(struct lora *l, const struct arch *a, const struct weights *base, const char *folder,
                         struct err *e)
 {
     char config[PATH_MAX], tensors[PATH_MAX], pickled[PATH_MAX];
@@ -420,7 +424,7 @@ enum err_code peft_read(struct lora *l, const struct arch *a, const float *head,
                        pickled);
     if (create_from_config(l, a, config, e))
         return e->code;
-    enum err_code code = read_tensors(l, a, head, tensors, e);
+    enum err_code code = read_tensors(l, a, base, tensors, e);
     if (code)
         lora_release(l);
     return code;

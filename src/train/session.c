@@ -70,23 +70,24 @@ static enum err_code load_base(struct session *s, struct err *e)
 {
     struct dist *d = s->dist;
     struct arch arch;
+    const struct weights_options options = {.type = DTYPE_F32};
     size_t size = 0;
     enum err_code code = arch_read(&arch, &s->store, e);
     if (!code)
-        code = weights_size(&size, &arch, e);
+        code = weights_size(&size, &arch, &s->store, &options, e);
     code = dist_agree(d, code, e);
     if (!code)
         code = node_memory_open(&s->base_memory, d, size, e);
     if (code || !s->base_memory.memory)
-        return code ? code : dist_agree(d, model_load(&s->model, &s->store, e), e);
+        return code ? code : dist_agree(d, model_load(&s->model, &s->store, &options, e), e);
     struct weights_place place = {.memory = s->base_memory.memory};
     if (s->base_memory.mine)
-        code = model_load_at(&s->model, &s->store, &place, e);
+        code = model_load_at(&s->model, &s->store, &options, &place, e);
     code = dist_agree(d, code, e);
     node_memory_seal(&s->base_memory);
     place.filled = true;
     if (!code && !s->base_memory.mine)
-        code = model_load_at(&s->model, &s->store, &place, e);
+        code = model_load_at(&s->model, &s->store, &options, &place, e);
     return dist_agree(d, code, e);
 }
 
@@ -131,7 +132,7 @@ enum err_code session_load_adapter(struct session *s, const char *path, struct e
     enum err_code code = ERR_OK;
     if (d->rank == 0) {
         struct adapter_check check = {.base_hash = s->store.hash,
-                                      .head = s->model.weights.head,
+                                      .base = &s->model.weights,
                                       .allow_base_mismatch = s->options->allow_base_mismatch};
         code = adapter_load(&s->lora, &s->model.arch, path, &check, e);
     }

@@ -40,8 +40,18 @@ static void weigh_module(void *context, size_t i)
     const struct measuring *w = context;
     const struct session *s = w->t->session;
     const struct lora_module *m = &s->lora.modules[i];
-    w->t->weight_norm[i] = sqrt(sum_squares(
-        weights_file_matrix(&s->model.weights, &s->model.arch, m->layer, m->linear), m->out * m->in));
+    float *row = malloc(m->in * sizeof *row);
+    double sum = 0;
+    if (!row) {
+        err_set(&w->t->errors[i], ERR_MEMORY, "no memory for a row of the base");
+        return;
+    }
+    for (size_t k = 0; k < m->out; k++) {
+        weights_read_file(row, &s->model.weights, &s->model.arch, m->layer, m->linear, k, 1);
+        sum += sum_squares(row, m->in);
+    }
+    free(row);
+    w->t->weight_norm[i] = sqrt(sum);
 }
 
 /* What the state alone tells of a module. */

@@ -166,7 +166,7 @@ static inline void tiny_open(struct tiny *t, const char *name)
     memset(t, 0, sizeof *t);
     assert_ok(store_open(&t->base, tiny_base(name), &e), &e);
     assert_ok(store_open_safetensors(&t->golden, tiny_path(name, "golden.safetensors"), &e), &e);
-    assert_ok(model_load(&t->model, &t->base, &e), &e);
+    assert_ok(model_load(&t->model, &t->base, &(struct weights_options){.type = DTYPE_F32}, &e), &e);
     gemm_set_threads(2);
     tiny_make_lora(t);
     tiny_plan(t);

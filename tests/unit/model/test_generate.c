@@ -222,7 +222,7 @@ static void smollm2_speaks_as_transformers_does(void **state)
     }
     assert_ok(store_open(&t.base, path, &e), &e);
     assert_ok(store_open_safetensors(&t.golden, tiny_path("smollm2.safetensors", ""), &e), &e);
-    assert_ok(model_load(&t.model, &t.base, &e), &e);
+    assert_ok(model_load(&t.model, &t.base, &(struct weights_options){.type = DTYPE_F32}, &e), &e);
     const struct model_plan plan = {.tokens = 128, .examples = 1, .longest = 128, .threads = 2};
     assert_ok(model_plan_memory(&t.model, &plan, &e), &e);
     for (int i = 0; i < 5; i++) {

@@ -5,6 +5,8 @@
 
 #include "tiny_model.h"
 
+static const struct weights_options plain = {.type = DTYPE_F32};
+
 struct doctored {
     struct store store; /* as opened; only these copies are changed */
     struct store_tensor *own, *original;
@@ -39,7 +41,7 @@ static struct store_tensor *tensor_of(struct doctored *d, const char *name)
 
 static enum err_code load(struct doctored *d, struct err *e)
 {
-    enum err_code code = weights_load(&d->weights, &d->arch, &d->store, e);
+    enum err_code code = weights_load(&d->weights, &d->arch, &d->store, &plain, e);
     if (code)
         assert_int_equal(d->weights.arena.total, 0); /* nothing is left behind */
     else
@@ -53,7 +55,7 @@ static void groups_lie_together(void **state)
     struct doctored d;
     struct err e;
     doctor_open(&d, "tiny_gqa");
-    assert_ok(weights_load(&d.weights, &d.arch, &d.store, &e), &e);
+    assert_ok(weights_load(&d.weights, &d.arch, &d.store, &plain, &e), &e);
     const struct layer_weights *layer = &d.weights.layers[1];
     for (int l = 0; l < LINEAR_COUNT; l++) {
         char name[ARCH_PATH_SIZE + 8];
@@ -61,7 +63,8 @@ static void groups_lie_together(void **state)
         arch_module_path(name, 1, (enum linear)l);
         strcat(name, ".weight");
         const struct store_tensor *t = tensor_of(&d, name);
-        const float *rows = layer->weight[g] + arch_row_offset(&d.arch, (enum linear)l) * t->shape[1];
+        const float *rows =
+            (const float *)layer->weight[g] + arch_row_offset(&d.arch, (enum linear)l) * t->shape[1];
         assert_memory_equal(rows, t->data, t->bytes); /* the file is f32 */
         assert_null(layer->bias[g]);
     }
@@ -71,7 +74,7 @@ static void groups_lie_together(void **state)
     weights_release(&d.weights);
     doctor_close(&d);
     doctor_open(&d, "tiny_tied");
-    assert_ok(weights_load(&d.weights, &d.arch, &d.store, &e), &e);
+    assert_ok(weights_load(&d.weights, &d.arch, &d.store, &plain, &e), &e);
     assert_ptr_equal(d.weights.head, d.weights.embedding);
     weights_release(&d.weights);
     doctor_close(&d);
@@ -86,7 +89,7 @@ static void gguf_rows_are_put_back(void **state)
     doctor_open(&d, "tiny_gguf");
     const struct store_tensor *bias = tensor_of(&d, "blk.0.attn_k.bias");
     assert_int_equal(bias->type, DTYPE_F32);
-    assert_ok(weights_load(&d.weights, &d.arch, &d.store, &e), &e);
+    assert_ok(weights_load(&d.weights, &d.arch, &d.store, &plain, &e), &e);
     const float *loaded = d.weights.layers[0].bias[GROUP_ATTN_IN] + arch_row_offset(&d.arch, LINEAR_K);
     size_t half = d.arch.head_dim / 2;
     for (size_t row = 0; row < bias->elements; row++) {
@@ -192,35 +195,135 @@ static void weights_lie_where_the_caller_wants(void **state)
 {
     (void)state;
     static const char *const models[] = {"tiny_gqa", "tiny_bias", "tiny_tied", "tiny_gguf"};
-    for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
+    for (size_t i = 0; i < 2 * sizeof models / sizeof *models; i++) {
+        const struct weights_options options = {.type = i % 2 ? DTYPE_BF16 : DTYPE_F32};
         struct doctored d;
         struct weights placed, again;
         struct err e;
         size_t size;
-        doctor_open(&d, models[i]);
-        assert_ok(weights_load(&d.weights, &d.arch, &d.store, &e), &e);
-        assert_ok(weights_size(&size, &d.arch, &e), &e);
-        assert_in_range(size, d.weights.arena.total - d.arch.layers * sizeof *d.weights.layers, SIZE_MAX);
+        doctor_open(&d, models[i / 2]);
+        assert_ok(weights_load(&d.weights, &d.arch, &d.store, &options, &e), &e);
+        assert_ok(weights_size(&size, &d.arch, &d.store, &options, &e), &e);
         struct weights_place place = {.memory = aligned_alloc(ARENA_ALIGN, size)};
-        assert_ok(weights_load_at(&placed, &d.arch, &d.store, &place, &e), &e);
-        assert_memory_equal(placed.embedding, d.weights.embedding,
-                            d.arch.vocab * d.arch.width * sizeof(float));
+        assert_ok(weights_load_at(&placed, &d.arch, &d.store, &options, &place, &e), &e);
+        assert_int_equal(placed.placed, size);
         size_t last = d.arch.layers - 1;
-        const float *down = weights_matrix(&placed, &d.arch, last, LINEAR_DOWN);
-        assert_memory_equal(down, weights_matrix(&d.weights, &d.arch, last, LINEAR_DOWN),
-                            arch_rows(&d.arch, LINEAR_DOWN) * arch_columns(&d.arch, LINEAR_DOWN) *
-                                sizeof(float));
-        assert_true((const char *)down >= (char *)place.memory &&
-                    (const char *)down < (char *)place.memory + size);
+        const char *in = weights_group(&placed, last, GROUP_ATTN_IN);
+        assert_memory_equal(in, weights_group(&d.weights, last, GROUP_ATTN_IN),
+                            arch_group_rows(&d.arch, GROUP_ATTN_IN) * d.arch.width *
+                                dtype_info(options.type)->block_bytes);
+        assert_true(in >= (char *)place.memory && in < (char *)place.memory + size);
         place.filled = true;
         memset(place.memory, 0, size);
-        assert_ok(weights_load_at(&again, &d.arch, &d.store, &place, &e), &e);
-        assert_ptr_equal(weights_matrix(&again, &d.arch, last, LINEAR_DOWN), down);
-        assert_true(down[0] == 0);
+        assert_ok(weights_load_at(&again, &d.arch, &d.store, &options, &place, &e), &e);
+        assert_ptr_equal(weights_group(&again, last, GROUP_ATTN_IN), in);
+        assert_int_equal(in[0], 0);
         weights_release(&again);
         weights_release(&placed);
         weights_release(&d.weights);
         free(place.memory);
+        doctor_close(&d);
+    }
+}
+
+static bool lies_in_file(const struct doctored *d, const void *p)
+{
+    const struct file_map *map = d->store.maps;
+    return (const unsigned char *)p >= map->data && (const unsigned char *)p < map->data + map->size;
+}
+
+/* What needs no change is used in the mapping of the file; what is to lie together does not lie so there. */
+static void matrices_that_fit_stay_where_they_are(void **state)
+{
+    (void)state;
+    struct doctored d;
+    struct err e;
+    doctor_open(&d, "tiny_gqa");
+    assert_ok(weights_load(&d.weights, &d.arch, &d.store, &plain, &e), &e);
+    const struct layer_weights *layer = &d.weights.layers[1];
+    assert_true(lies_in_file(&d, d.weights.embedding) && lies_in_file(&d, d.weights.head));
+    assert_true(lies_in_file(&d, layer->weight[GROUP_ATTN_OUT]));
+    assert_true(lies_in_file(&d, layer->weight[GROUP_MLP_OUT]));
+    assert_false(lies_in_file(&d, layer->weight[GROUP_ATTN_IN]));
+    assert_false(lies_in_file(&d, layer->norm[NORM_MLP]));
+    size_t bytes = 4 * d.arch.width * (2 * d.arch.vocab + d.arch.layers * (d.arch.width + d.arch.ffn));
+    assert_in_range(d.weights.mapped, bytes, bytes + 4 * d.arch.layers * 2 * d.arch.ffn * d.arch.width);
+    weights_release(&d.weights);
+    const struct weights_options half = {.type = DTYPE_BF16};
+    assert_ok(weights_load(&d.weights, &d.arch, &d.store, &half, &e), &e);
+    assert_false(lies_in_file(&d, d.weights.embedding));
+    assert_int_equal(d.weights.mapped, 0);
+    weights_release(&d.weights);
+    doctor_close(&d);
+}
+
+static void bf16_is_f32_rounded_to_nearest_even(void **state)
+{
+    (void)state;
+    static const char *const models[] = {"tiny_gqa", "tiny_gguf"};
+    const struct weights_options half = {.type = DTYPE_BF16};
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
+        struct doctored d;
+        struct weights w;
+        struct err e;
+        doctor_open(&d, models[i]);
+        assert_ok(weights_load(&d.weights, &d.arch, &d.store, &plain, &e), &e);
+        assert_ok(weights_load(&w, &d.arch, &d.store, &half, &e), &e);
+        for (int g = 0; g <= GROUP_COUNT; g++) {
+            const float *wide = weights_group(&d.weights, 1, (enum linear_group)g);
+            const uint16_t *bits = weights_group(&w, 1, (enum linear_group)g);
+            size_t count = arch_group_rows(&d.arch, (enum linear_group)g) *
+                           arch_group_columns(&d.arch, (enum linear_group)g);
+            for (size_t k = 0; k < count; k++)
+                assert_int_equal(bits[k], dtype_f32_to_bf16(wide[k]));
+        }
+        assert_memory_equal(w.norm, d.weights.norm, d.arch.width * sizeof *w.norm);
+        weights_release(&w);
+        weights_release(&d.weights);
+        doctor_close(&d);
+    }
+}
+
+/* Kept in the file, every group comes out with the bits that it has when all is expanded, changed or not. */
+static void groups_kept_in_the_file_have_the_same_bits(void **state)
+{
+    (void)state;
+    static const char *const models[] = {"tiny_gqa", "tiny_tied", "tiny_bias", "tiny_gguf"};
+    for (size_t i = 0; i < 2 * sizeof models / sizeof *models; i++) {
+        const struct weights_options expanded = {.type = i % 2 ? DTYPE_BF16 : DTYPE_F32};
+        const struct weights_options kept = {.type = expanded.type, .keep_file = true};
+        struct doctored d;
+        struct weights w;
+        struct err e;
+        size_t most, least, size = dtype_info(kept.type)->block_bytes;
+        doctor_open(&d, models[i / 2]);
+        assert_ok(weights_load(&d.weights, &d.arch, &d.store, &expanded, &e), &e);
+        assert_ok(weights_load(&w, &d.arch, &d.store, &kept, &e), &e);
+        assert_ok(weights_size(&most, &d.arch, &d.store, &expanded, &e), &e);
+        assert_ok(weights_size(&least, &d.arch, &d.store, &kept, &e), &e);
+        assert_true(least < most && w.mapped > d.weights.mapped);
+        float row[3][64];
+        for (int step = 0; step < 3; step++) {
+            for (size_t layer = 0; layer < d.arch.layers; layer++)
+                for (int g = 0; g <= GROUP_COUNT; g++)
+                    assert_memory_equal(weights_group(&w, layer, (enum linear_group)g),
+                                        weights_group(&d.weights, layer, (enum linear_group)g),
+                                        arch_group_rows(&d.arch, (enum linear_group)g) *
+                                            arch_group_columns(&d.arch, (enum linear_group)g) * size);
+            weights_read(row[step], &w, &d.arch, 1, LINEAR_K, 2, 1);
+            struct weights *both[] = {&w, &d.weights};
+            for (int k = 0; k < 2 && step == 0; k++) {
+                const float other[64] = {1, 2, 3};
+                assert_ok(weights_change(both[k], &d.arch, 1, LINEAR_K, &e), &e);
+                weights_write(both[k], &d.arch, 1, LINEAR_K, 2, 1, other);
+            }
+            for (int k = 0; k < 2 && step == 1; k++)
+                weights_restore(both[k]);
+        }
+        assert_true(row[1][0] == 1 && row[1][1] == 2 && row[1][2] == 3 && row[1][3] == 0);
+        assert_memory_equal(row[0], row[2], d.arch.width * sizeof(float));
+        weights_release(&w);
+        weights_release(&d.weights);
         doctor_close(&d);
     }
 }
@@ -230,6 +333,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(groups_lie_together),
         cmocka_unit_test(weights_lie_where_the_caller_wants),
+        cmocka_unit_test(matrices_that_fit_stay_where_they_are),
+        cmocka_unit_test(bf16_is_f32_rounded_to_nearest_even),
+        cmocka_unit_test(groups_kept_in_the_file_have_the_same_bits),
         cmocka_unit_test(gguf_rows_are_put_back),
         cmocka_unit_test(wrong_tensors_are_named),
         cmocka_unit_test(surplus_tensors_are_refused_unless_harmless),

@@ -282,18 +282,19 @@ static void copy_of_head_must_be_the_head(void **state)
     struct lora l;
     struct err e;
     small_fill(head, 20 * 8, 9);
+    const struct weights base = {.type = DTYPE_F32, .head = head};
     const struct store_output tensors[] = {{"base_model.model.lm_head.lora_A.weight", {2, 8}, a},
                                            {"base_model.model.lm_head.lora_B.weight", {20, 2}, b},
                                            {"base_model.model.lm_head.base_layer.weight", {20, 8}, head}};
     write_config("{\"peft_type\": \"LORA\", \"r\": 2, \"lora_alpha\": 6, \"target_modules\": [\"lm_head\"]}");
     assert_ok(store_write_safetensors(scratch_path(&folder, "adapter_model.safetensors"), tensors, 3, &e),
               &e);
-    assert_ok(peft_read(&l, &small_arch, head, folder.folder, &e), &e);
+    assert_ok(peft_read(&l, &small_arch, &base, folder.folder, &e), &e);
     assert_int_equal(l.count, 1);
     lora_release(&l);
     expect_refused(ERR_UNSUPPORTED, "lm_head.base_layer.weight is not the head of this base");
     head[159] += 1;
-    assert_error(peft_read(&l, &small_arch, head, folder.folder, &e), &e, ERR_UNSUPPORTED,
+    assert_error(peft_read(&l, &small_arch, &base, folder.folder, &e), &e, ERR_UNSUPPORTED,
                  "trained or resized");
 }
 

@@ -1,0 +1,424 @@
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "model/weights.h"
+
+#define NAME_SIZE 128
+
+/* Numbers that a thread converts at a time: 256 KiB of f32. */
+#define PIECE ((size_t)1 << 16)
+
+/* What becomes of one tensor. */
+struct task {
+    const struct store_tensor *t;
+    struct convert_matrix in;
+    enum dtype type; /* to be converted to */
+    void *out;       /* NULL: it is looked at only */
+    size_t rows_before, pieces_before;
+};
+
+/* All tensors are gone through twice: once to check and to count, before memory is taken, and once to lay
+ * them out. */
+struct loading {
+    struct weights *w;
+    const struct arch *a;
+    const struct store *store;
+    const struct weights_options *o;
+    unsigned char *memory; /* NULL: the first time */
+    size_t used;           /* bytes of it */
+    size_t scratch;        /* bytes of the largest group that stays in the file */
+    unsigned char *taken;  /* [tensor_count] 1 for each tensor that was used */
+    struct task *tasks;    /* [tensor_count] */
+    size_t task_count;
+    struct err *e;
+};
+
+static bool has_shape(const struct store_tensor *t, size_t rows, size_t columns, bool vector)
+{
+    if (vector)
+        return t->dims == 1 && t->shape[0] == columns;
+    return t->dims == 2 && t->shape[0] == rows && t->shape[1] == columns;
+}
+
+static enum err_code misshapen(const struct store_tensor *t, size_t rows, size_t columns, bool vector,
+                               struct err *e)
+{
+    char shape[STORE_MAX_DIMS * 24] = "", wanted[64];
+    for (int i = 0; i < t->dims; i++) {
+        size_t used = strlen(shape);
+        snprintf(shape + used, sizeof shape - used, i ? ", %" PRIu64 : "%" PRIu64, t->shape[i]);
+    }
+    if (vector)
+        snprintf(wanted, sizeof wanted, "%zu", columns);
+    else
+        snprintf(wanted, sizeof wanted, "%zu, %zu", rows, columns);
+    return err_set(e, ERR_MISMATCH, "%s: tensor %s is [%s]; the model's configuration makes it [%s]", t->file,
+                   t->name, shape, wanted);
+}
+
+/* Finds a tensor of this shape; interleaved_head as in struct convert_matrix. NULL with the error set. */
+static struct task *expect(struct loading *l, const char *name, size_t rows, size_t columns, bool vector,
+                           size_t interleaved_head)
+{
+    const struct store_tensor *t = store_find(l->store, name);
+    if (!t)
+        err_set(l->e, ERR_FORMAT, "%s: tensor %s is missing", l->store->path, name);
+    else if (!has_shape(t, rows, columns, vector))
+        misshapen(t, rows, columns, vector, l->e);
+    if (!t || !has_shape(t, rows, columns, vector))
+        return NULL;
+    /* A vector is one row, unless its elements are to be permuted as rows. */
+    bool column = vector && interleaved_head > 0;
+    struct convert_matrix in = {.type = t->type,
+                                .data = t->data,
+                                .rows = column ? columns : rows,
+                                .columns = column ? 1 : columns,
+                                .interleaved_head = interleaved_head};
+    if (in.columns % dtype_info(t->type)->block_elements != 0) {
+        err_set(l->e, ERR_FORMAT, "%s: tensor %s: rows of %zu elements are not whole blocks of type %s",
+                t->file, t->name, in.columns, dtype_info(t->type)->name);
+        return NULL;
+    }
+    assert(l->task_count < l->store->tensor_count);
+    l->taken[t - l->store->tensors] = 1;
+    struct task *task = &l->tasks[l->task_count++];
+    *task = (struct task){.t = t, .in = in, .type = vector ? DTYPE_F32 : l->o->type};
+    return task;
+}
+
+static size_t task_bytes(const struct task *task)
+{
+    return task->in.rows * task->in.columns * dtype_info(task->type)->block_bytes;
+}
+
+/* Matrices that need no change and lie behind one another in the file are used there. */
+static bool usable_in_place(struct task *const *tasks, size_t count)
+{
+    bool usable = tasks[0]->t->dims == 2;
+    for (size_t i = 0; i < count; i++)
+        usable = usable && convert_is_copy(tasks[i]->type, &tasks[i]->in) &&
+                 (i == 0 || (const char *)tasks[i]->in.data ==
+                                (const char *)tasks[i - 1]->in.data + task_bytes(tasks[i - 1]));
+    return usable;
+}
+
+/* Numbers are as many as arch_read() allows, so this cannot overflow. */
+static size_t all_bytes(struct task *const *tasks, size_t count)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < count; i++)
+        bytes += task_bytes(tasks[i]);
+    return bytes;
+}
+
+/* Room for some bytes; NULL the first time. */
+static enum err_code take(void **room, struct loading *l, size_t bytes)
+{
+    size_t padded, used = l->used;
+    if (__builtin_add_overflow(bytes, (size_t)ARENA_ALIGN - 1, &padded) ||
+        __builtin_add_overflow(used, padded - padded % ARENA_ALIGN, &l->used))
+        return err_set(l->e, ERR_MEMORY, "the base weights are more bytes than can be addressed");
+    *room = l->memory ? l->memory + used : NULL;
+    return ERR_OK;
+}
+
+/* Lays tensors that follow one another in memory, or uses them where they lie. */
+static enum err_code place(const void **out, struct loading *l, struct task *const *tasks, size_t count)
+{
+    size_t bytes = all_bytes(tasks, count);
+    if (usable_in_place(tasks, count)) {
+        *out = tasks[0]->in.data;
+        l->w->mapped += bytes;
+        return ERR_OK;
+    }
+    void *room = NULL;
+    if (take(&room, l, bytes))
+        return l->e->code;
+    *out = room;
+    for (size_t i = 0, at = 0; i < count && room; at += task_bytes(tasks[i++]))
+        tasks[i]->out = (unsigned char *)room + at;
+    return ERR_OK;
+}
+
+static enum err_code load_vector(struct loading *l, const float **out, const char *name, size_t length)
+{
+    struct task *task = expect(l, name, 1, length, true, 0);
+    const void *values;
+    if (!task || place(&values, l, &task, 1))
+        return l->e->code;
+    *out = values;
+    return ERR_OK;
+}
+
+static enum err_code load_matrix(struct loading *l, const void **out, const char *name, size_t rows,
+                                 size_t columns)
+{
+    struct task *task = expect(l, name, rows, columns, false, 0);
+    return task ? place(out, l, &task, 1) : l->e->code;
+}
+
+static bool is_gguf(const struct loading *l)
+{
+    return l->store->kind == STORE_GGUF;
+}
+
+static void linear_name(char name[NAME_SIZE], const struct loading *l, size_t layer, enum linear linear,
+                        const char *kind)
+{
+    if (is_gguf(l))
+        snprintf(name, NAME_SIZE, "blk.%zu.%s.%s", layer, arch_gguf_name(linear), kind);
+    else
+        snprintf(name, NAME_SIZE, "model.layers.%zu.%s.%s", layer, arch_path(linear), kind);
+}
+
+/* The tensors of a group's linears, in their order; `biases` too if there are any. */
+struct group_tasks {
+    struct task *weights[LINEAR_COUNT], *biases[LINEAR_COUNT];
+    size_t count;
+};
+
+static enum err_code find_group(struct loading *l, struct group_tasks *found, size_t layer,
+                                enum linear_group g, bool has_bias)
+{
+    const struct arch *a = l->a;
+    found->count = 0;
+    for (int i = 0; i < LINEAR_COUNT; i++) {
+        enum linear linear = (enum linear)i;
+        char name[NAME_SIZE];
+        if (arch_group(linear) != g)
+            continue;
+        size_t rows = arch_rows(a, linear), n = found->count++;
+        size_t head = a->permuted_qk && (i == LINEAR_Q || i == LINEAR_K) ? a->head_dim : 0;
+        linear_name(name, l, layer, linear, "weight");
+        found->weights[n] = expect(l, name, rows, arch_columns(a, linear), false, head);
+        if (!found->weights[n])
+            return l->e->code;
+        l->w->sources[layer * LINEAR_COUNT + linear] = found->weights[n]->in;
+        linear_name(name, l, layer, linear, "bias");
+        found->biases[n] = has_bias ? expect(l, name, 1, rows, true, head) : NULL;
+        if (has_bias && !found->biases[n])
+            return l->e->code;
+    }
+    return ERR_OK;
+}
+
+/* Whether a group stays in the file although it cannot be used as it is there. */
+static bool stays(struct loading *l, struct task *const *tasks, size_t count)
+{
+    if (!l->o->keep_file || usable_in_place(tasks, count))
+        return false;
+    size_t bytes = all_bytes(tasks, count);
+    l->scratch = bytes > l->scratch ? bytes : l->scratch;
+    for (size_t i = 0; i < count; i++)
+        l->w->mapped += tasks[i]->t->bytes;
+    return true;
+}
+
+static enum err_code load_group(struct loading *l, size_t layer, enum linear_group g)
+{
+    const struct arch *a = l->a;
+    bool has_bias = g == GROUP_ATTN_IN || g == GROUP_ATTN_OUT ? a->attention_bias : a->mlp_bias;
+    struct layer_weights *out = &l->w->layers[layer];
+    struct group_tasks found;
+    const void *bias = NULL;
+    if (find_group(l, &found, layer, g, has_bias))
+        return l->e->code;
+    if (!stays(l, found.weights, found.count) && place(&out->weight[g], l, found.weights, found.count))
+        return l->e->code;
+    if (has_bias && place(&bias, l, found.biases, found.count))
+        return l->e->code;
+    out->bias[g] = bias;
+    return ERR_OK;
+}
+
+static enum err_code load_layer(struct loading *l, size_t layer)
+{
+    static const char *const hf_norms[] = {"input_layernorm", "post_attention_layernorm"};
+    static const char *const gguf_norms[] = {"attn_norm", "ffn_norm"};
+    for (int i = 0; i < NORM_COUNT; i++) {
+        char name[NAME_SIZE];
+        if (is_gguf(l))
+            snprintf(name, sizeof name, "blk.%zu.%s.weight", layer, gguf_norms[i]);
+        else
+            snprintf(name, sizeof name, "model.layers.%zu.%s.weight", layer, hf_norms[i]);
+        if (load_vector(l, &l->w->layers[layer].norm[i], name, l->a->width))
+            return l->e->code;
+    }
+    for (int g = 0; g < GROUP_COUNT; g++)
+        if (load_group(l, layer, (enum linear_group)g))
+            return l->e->code;
+    return ERR_OK;
+}
+
+static enum err_code load_outside_blocks(struct loading *l)
+{
+    const struct arch *a = l->a;
+    struct weights *w = l->w;
+    if (load_matrix(l, &w->embedding, is_gguf(l) ? "token_embd.weight" : "model.embed_tokens.weight",
+                    a->vocab, a->width) ||
+        load_vector(l, &w->norm, is_gguf(l) ? "output_norm.weight" : "model.norm.weight", a->width))
+        return l->e->code;
+    w->head = w->embedding;
+    if (a->tied)
+        return ERR_OK;
+    return load_matrix(l, &w->head, is_gguf(l) ? "output.weight" : "lm_head.weight", a->vocab, a->width);
+}
+
+/* Tensors that some writers add and that carry nothing: tables of the rotation, and a copy of a tied head. */
+static bool is_harmless(const struct loading *l, const char *name)
+{
+    if (is_gguf(l))
+        return strcmp(name, "rope_freqs.weight") == 0;
+    return str_ends_with(name, ".rotary_emb.inv_freq") || (l->a->tied && strcmp(name, "lm_head.weight") == 0);
+}
+
+static enum err_code refuse_surplus(const struct loading *l)
+{
+    for (size_t i = 0; i < l->store->tensor_count; i++) {
+        const struct store_tensor *t = &l->store->tensors[i];
+        if (!l->taken[i] && !is_harmless(l, t->name))
+            return err_set(l->e, ERR_UNSUPPORTED,
+                           "%s: tensor %s is not part of a %s model as its configuration has it", t->file,
+                           t->name, l->a->family);
+    }
+    return ERR_OK;
+}
+
+static enum err_code go_through(struct loading *l)
+{
+    l->task_count = l->used = l->w->mapped = 0;
+    enum err_code code = load_outside_blocks(l);
+    for (size_t layer = 0; layer < l->a->layers && !code; layer++)
+        code = load_layer(l, layer);
+    return code ? code : refuse_surplus(l);
+}
+
+static size_t piece_rows(const struct task *task)
+{
+    return task->in.columns < PIECE ? PIECE / task->in.columns : 1;
+}
+
+static size_t piece_count(const struct task *task)
+{
+    return (task->in.rows + piece_rows(task) - 1) / piece_rows(task);
+}
+
+/* The task that a piece, or a row, is of: the last with no more before it. */
+static const struct task *task_of_piece(const struct loading *l, size_t piece)
+{
+    size_t low = 0, high = l->task_count;
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        if (l->tasks[middle].pieces_before <= piece)
+            low = middle;
+        else
+            high = middle;
+    }
+    return &l->tasks[low];
+}
+
+/* The number of the first row, over all tasks, that holds a NaN or an infinity; SIZE_MAX: none does. */
+static size_t convert_piece(const struct task *task, size_t piece)
+{
+    size_t first = (piece - task->pieces_before) * piece_rows(task);
+    size_t count = task->in.rows - first < piece_rows(task) ? task->in.rows - first : piece_rows(task);
+    size_t at = first * task->in.columns * dtype_info(task->type)->block_bytes;
+    void *out = task->out ? (unsigned char *)task->out + at : NULL;
+    size_t bad = convert_rows_checked(out, task->type, &task->in, first, count);
+    return bad < first + count ? task->rows_before + bad : SIZE_MAX;
+}
+
+static enum err_code convert_tasks(struct loading *l)
+{
+    size_t rows = 0, pieces = 0, bad = SIZE_MAX;
+    for (size_t i = 0; i < l->task_count; i++) {
+        l->tasks[i].rows_before = rows;
+        l->tasks[i].pieces_before = pieces;
+        rows += l->tasks[i].in.rows;
+        pieces += piece_count(&l->tasks[i]);
+    }
+#pragma omp parallel for schedule(dynamic) reduction(min : bad)
+    for (size_t piece = 0; piece < pieces; piece++) {
+        size_t found = convert_piece(task_of_piece(l, piece), piece);
+        bad = found < bad ? found : bad;
+    }
+    if (bad == SIZE_MAX)
+        return ERR_OK;
+    const struct task *task = l->tasks;
+    while (bad >= task->rows_before + task->in.rows)
+        task++;
+    return err_set(l->e, ERR_NUMERIC, "%s: tensor %s holds a NaN or an infinity, in row %zu", task->t->file,
+                   task->t->name, bad - task->rows_before);
+}
+
+static enum err_code begin(struct loading *l)
+{
+    struct weights *w = l->w;
+    *w = (struct weights){.type = l->o->type, .layer_count = l->a->layers};
+    w->layers = arena_alloc(&w->arena, l->a->layers, sizeof *w->layers, "base weights", l->e);
+    w->sources =
+        arena_alloc(&w->arena, l->a->layers, LINEAR_COUNT * sizeof *w->sources, "base weights", l->e);
+    if (!w->layers || !w->sources)
+        return l->e->code;
+    l->taken = calloc(l->store->tensor_count + 1, 1);
+    l->tasks = calloc(l->store->tensor_count + 1, sizeof *l->tasks);
+    if (!l->taken || !l->tasks)
+        return err_set(l->e, ERR_MEMORY, "%s: no memory for %zu tensors", l->store->path,
+                       l->store->tensor_count);
+    return go_through(l);
+}
+
+static void end(struct loading *l, bool failed)
+{
+    free(l->taken);
+    free(l->tasks);
+    if (failed)
+        weights_release(l->w);
+}
+
+enum err_code weights_size(size_t *bytes, const struct arch *a, const struct store *store,
+                           const struct weights_options *o, struct err *e)
+{
+    struct weights w;
+    struct loading l = {.w = &w, .a = a, .store = store, .o = o, .e = e};
+    enum err_code code = begin(&l);
+    *bytes = l.used;
+    end(&l, true);
+    return code;
+}
+
+enum err_code weights_load(struct weights *w, const struct arch *a, const struct store *store,
+                           const struct weights_options *o, struct err *e)
+{
+    return weights_load_at(w, a, store, o, NULL, e);
+}
+
+/* The second time. */
+static enum err_code lay_out(struct loading *l, const struct weights_place *at)
+{
+    struct weights *w = l->w;
+    if (at)
+        w->placed = l->used;
+    l->memory = at ? at->memory : arena_alloc(&w->arena, l->used, 1, "base weights", l->e);
+    w->scratch = l->scratch ? arena_alloc(&w->arena, l->scratch, 1, "base weights", l->e) : NULL;
+    if ((!l->memory && l->used) || (!w->scratch && l->scratch))
+        return l->e->code;
+    return go_through(l);
+}
+
+enum err_code weights_load_at(struct weights *w, const struct arch *a, const struct store *store,
+                              const struct weights_options *o, const struct weights_place *at, struct err *e)
+{
+    struct loading l = {.w = w, .a = a, .store = store, .o = o, .e = e};
+    enum err_code code = begin(&l);
+    if (!code)
+        code = lay_out(&l, at);
+    if (!code && !(at && at->filled))
+        code = convert_tasks(&l);
+    end(&l, code != ERR_OK);
+    return code;
+}
