@@ -9,6 +9,10 @@
  *          backward), LoRA's six products
  *   rate   FLOP per second of the base's products by themselves, in the shapes and numbers of the step, on
  *          the same threads, measured right after the steps
+ *
+ * Each phase has a limit of its own, that of the roofline model (Williams, Waterman & Patterson, 2009): its
+ * FLOP at that rate or its bytes at the rate of the memory, whichever takes longer. bench_work.c says how
+ * they are counted.
  */
 #ifndef MPILORA_TRAIN_BENCH_H
 #define MPILORA_TRAIN_BENCH_H
@@ -18,21 +22,45 @@
 
 #include "base/err.h"
 #include "base/prof.h"
+#include "data/tokenizer.h"
 #include "train/session.h"
+
+struct bench_phase {
+    double seconds;     /* of a step: mean */
+    double flop, bytes; /* to compute and to move in a step; 0 where nothing is counted */
+    double limit_share; /* above 1 where arrays stay in caches, which are faster than memory */
+};
 
 struct bench_result {
     size_t step_tokens;                                       /* on all ranks */
     double tokens_per_second, slowest_tokens, fastest_tokens; /* median, lowest, highest of the steps */
     double step_seconds, mean_seconds;                        /* median and mean */
     double limit_share;                                       /* of the median step */
-    double gemm_flops;                                        /* the rate, FLOP/s, sum of all ranks */
-    double step_flop;                                         /* the work, of all ranks */
-    uint64_t peak_memory;                                     /* bytes, of the rank with the most */
-    uint64_t step_allocations;                                /* most in a step of any rank (base/alloc.h) */
-    double phases[PROF_COUNT];                                /* seconds of a step: means of rank 0 */
+    double attention_share;              /* attention's FLOP at the rate of products over its seconds */
+    double step_flop;                    /* the work, of all ranks */
+    double gemm_flops;                   /* the rate, FLOP/s, sum of all ranks */
+    double memory_rate;                  /* bytes per second of a triad beyond the caches, sum of all ranks */
+    uint64_t peak_memory;                /* bytes, of the rank with the most */
+    uint64_t step_allocations;           /* most in a step of any rank (base/alloc.h) */
+    double rank_gemm_flops, rank_memory; /* the two rates of rank 0, */
+    struct bench_phase phases[PROF_COUNT]; /* and its phases */
 };
 
 /* Collective. The session has no adapter yet; afterwards it has one. */
 enum err_code bench_run(struct session *s, struct bench_result *r, struct err *e);
+
+/* The phases as points under the roofs of a rank's memory and products: a picture that stands by itself.
+ * `what` names the work. */
+enum err_code bench_write_roofline(const char *path, const struct bench_result *r, const char *what,
+                                   struct err *e);
+
+/* Tokenising by itself: the lines of a file, on one thread and on `threads`, in turn, `passes` times. Leaves
+ * `threads` set (math/gemm.h). */
+struct bench_tokens {
+    size_t bytes, texts, tokens;
+    double thread_rate, rate; /* bytes per second on one thread and on all: medians */
+};
+enum err_code bench_tokenize(const struct tokenizer *t, const char *path, int threads, size_t passes,
+                             struct bench_tokens *r, struct err *e);
 
 #endif

@@ -20,6 +20,10 @@
 #include "base/err.h"
 #include "base/str.h"
 
+/* What the rules of svg_style() ask of the page: its colours by day and by night, as declarations. */
+#define SVG_DAY   "--paper:#fdfdfc;--ink:#1b1e23;--soft:#59606b;--rule:#e7e7e3;--faint:#b9bcc2;"
+#define SVG_NIGHT "--paper:#15171b;--ink:#e8e9ec;--soft:#a3a9b4;--rule:#2c3037;--faint:#555b66;"
+
 #define SVG_STYLES 12 /* styles that differ; higher numbers begin again */
 
 enum svg_scale { SVG_LINEAR, SVG_LOG };
@@ -38,7 +42,9 @@ struct svg_series {
     const double *x, *y;      /* [count] */
     const double *low, *high; /* [count] the band around y, or both NULL */
     size_t count;
-    bool no_line; /* markers alone */
+    bool no_line;  /* markers alone */
+    bool no_marks; /* the line alone */
+    bool beside;   /* the name stands beside the last point, not in the legend */
 };
 
 struct svg_plot {
@@ -49,6 +55,7 @@ struct svg_plot {
     size_t count;
     const char *level_name; /* a horizontal line at `level`; NULL: none */
     double level;
+    bool alone; /* a document by itself, which has its colours, rules and paper with it */
 };
 
 /* Appends one <svg> element. A plot without any point to draw says so in its place. */

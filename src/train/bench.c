@@ -1,4 +1,4 @@
-#include "train/bench.h"
+#include "bench_parts.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -7,12 +7,11 @@
 #include "base/cpu.h"
 #include "base/rng.h"
 #include "data/pack.h"
-#include "math/gemm.h"
 #include "train/batch.h"
 #include "train/optim.h"
 #include "train/reduce.h"
 
-enum { REPEATS = 5, AUTO_EXAMPLES = 4 };
+enum { AUTO_EXAMPLES = 4 };
 
 struct bench {
     struct session *session;
@@ -106,7 +105,8 @@ static enum err_code run_steps(struct bench *b, struct bench_result *r, struct e
     size_t steps = (size_t)b->session->options->steps;
     if (run_step(b, 1, e))
         return e->code;
-    prof_take(r->phases);
+    double phases[PROF_COUNT];
+    prof_take(phases);
     for (size_t i = 0; i < steps; i++) {
         double begun = cpu_seconds();
         uint64_t allocations = alloc_count();
@@ -117,85 +117,9 @@ static enum err_code run_steps(struct bench *b, struct bench_result *r, struct e
         allocations = alloc_count() - allocations;
         r->step_allocations = allocations > r->step_allocations ? allocations : r->step_allocations;
     }
-    prof_take(r->phases);
+    prof_take(phases);
     for (int i = 0; i < PROF_COUNT; i++)
-        r->phases[i] /= (double)steps;
-    return ERR_OK;
-}
-
-/* FLOP of the base's products for `rows` rows of a group, one way. */
-static double group_flop(const struct arch *a, enum linear_group g, size_t rows)
-{
-    return 2.0 * (double)rows * (double)arch_group_rows(a, g) * (double)arch_group_columns(a, g);
-}
-
-static double necessary_flop(const struct bench *b)
-{
-    const struct session *s = b->session;
-    const struct arch *a = &s->model.arch;
-    size_t n = b->pack.token_count, unused;
-    double length = (double)b->length, flop = 2 * group_flop(a, GROUP_HEAD, b->pack.supervised_count);
-    for (int g = 0; g < GROUP_COUNT; g++)
-        flop += 2 * (double)a->layers * group_flop(a, (enum linear_group)g, n);
-    flop -= group_flop(a, GROUP_ATTN_IN, n);
-    flop += 12 * (double)(a->layers * a->heads * a->head_dim * b->examples) * length * (length + 1) / 2;
-    for (size_t i = 0; i < s->lora.count; i++) {
-        const struct lora_module *m = &s->lora.modules[i];
-        flop += 6 * (double)(n * m->rank) * (double)(m->in + m->out);
-    }
-    size_t ranks = lora_group_ranks(&s->lora, 0, GROUP_ATTN_IN, &unused);
-    return flop - 2 * (double)(n * ranks) * (double)arch_group_columns(a, GROUP_ATTN_IN);
-}
-
-/* Seconds of a group's product, forward and back: the best of several, each with another layer's matrix. */
-static double time_group(const struct bench *b, enum linear_group g, size_t rows, float *x, float *y)
-{
-    const struct weights *w = &b->session->model.weights;
-    const struct arch *a = &b->session->model.arch;
-    size_t out = arch_group_rows(a, g), in = arch_group_columns(a, g);
-    double best[2] = {1e30, 1e30};
-    for (size_t i = 0; i < REPEATS; i++) {
-        const float *weight = g == GROUP_HEAD ? w->head : w->layers[i % a->layers].weight[g];
-        for (size_t k = 0; k < rows * in; k++) /* anew: the product back has replaced it */
-            x[k] = (float)(k % 17) / 8 - 1;
-        double begun = cpu_seconds();
-        gemm_f32(GEMM_N, GEMM_T, rows, out, in, 1, x, in, weight, in, 0, y, out);
-        double middle = cpu_seconds();
-        gemm_f32(GEMM_N, GEMM_N, rows, in, out, 1, y, out, weight, in, 0, x, in);
-        double ended = cpu_seconds();
-        best[0] = middle - begun < best[0] ? middle - begun : best[0];
-        best[1] = ended - middle < best[1] ? ended - middle : best[1];
-    }
-    return best[0] + best[1];
-}
-
-static size_t more(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
-static enum err_code measure_rate(struct bench *b, double *rate, struct err *e)
-{
-    const struct arch *a = &b->session->model.arch;
-    size_t n = b->pack.token_count, chunk = model_head_rows(&b->session->model);
-    size_t most_x = chunk * a->width, most_y = chunk * a->vocab;
-    double seconds, flop;
-    for (int g = 0; g < GROUP_COUNT; g++) {
-        most_x = more(most_x, n * arch_group_columns(a, (enum linear_group)g));
-        most_y = more(most_y, n * arch_group_rows(a, (enum linear_group)g));
-    }
-    float *x = arena_alloc(&b->arena, most_x, sizeof *x, "operands of products", e);
-    float *y = arena_alloc(&b->arena, most_y, sizeof *y, "operands of products", e);
-    if (!x || !y)
-        return e->code;
-    double chunks = (double)b->pack.supervised_count / (double)chunk;
-    seconds = chunks * time_group(b, GROUP_HEAD, chunk, x, y);
-    flop = chunks * 2 * group_flop(a, GROUP_HEAD, chunk);
-    for (int g = 0; g < GROUP_COUNT; g++) {
-        seconds += (double)a->layers * time_group(b, (enum linear_group)g, n, x, y);
-        flop += (double)a->layers * 2 * group_flop(a, (enum linear_group)g, n);
-    }
-    *rate = flop / seconds;
+        r->phases[i].seconds = phases[i] / (double)steps;
     return ERR_OK;
 }
 
@@ -205,27 +129,65 @@ static int by_value(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
-/* Collective. */
-static enum err_code finish(struct bench *b, struct bench_result *r, struct err *e)
+double bench_median(double *values, size_t count)
 {
-    struct dist *d = b->session->dist;
+    qsort(values, count, sizeof *values, by_value);
+    return (values[(count - 1) / 2] + values[count / 2]) / 2;
+}
+
+static void time_steps(struct bench *b, struct bench_result *r)
+{
     size_t steps = (size_t)b->session->options->steps;
-    r->step_tokens = b->pack.token_count * (size_t)d->world;
-    qsort(b->seconds, steps, sizeof *b->seconds, by_value);
-    r->step_seconds = (b->seconds[(steps - 1) / 2] + b->seconds[steps / 2]) / 2;
+    r->step_tokens = b->pack.token_count * (size_t)b->session->dist->world;
+    r->step_seconds = bench_median(b->seconds, steps);
     r->tokens_per_second = (double)r->step_tokens / r->step_seconds;
     r->fastest_tokens = (double)r->step_tokens / b->seconds[0];
     r->slowest_tokens = (double)r->step_tokens / b->seconds[steps - 1];
+}
+
+/* The phases against the rates of rank 0. */
+static void judge_phases(struct bench_result *r)
+{
+    for (int i = 0; i < PROF_COUNT; i++) {
+        struct bench_phase *p = &r->phases[i];
+        double computing = p->flop / r->rank_gemm_flops, moving = p->bytes / r->rank_memory;
+        if (p->seconds > 0)
+            p->limit_share = (computing > moving ? computing : moving) / p->seconds;
+    }
+    const struct bench_phase *attention = &r->phases[PROF_ATTENTION];
+    r->attention_share = attention->flop / r->rank_gemm_flops / attention->seconds;
+}
+
+/* Collective. */
+static enum err_code compare(struct bench *b, struct bench_result *r, struct err *e)
+{
+    struct session *s = b->session;
+    struct dist *d = s->dist;
+    const struct bench_size size = {.tokens = b->pack.token_count,
+                                    .examples = b->examples,
+                                    .length = b->length,
+                                    .supervised = b->pack.supervised_count};
+    bench_count_work(r->phases, s, &size);
     uint64_t most[] = {cpu_memory_peak(), r->step_allocations};
-    enum err_code code = dist_agree(d, measure_rate(b, &r->gemm_flops, e), e);
-    double sums[] = {r->gemm_flops, necessary_flop(b)};
-    if (code || dist_max_u64(d, most, 2, e) || dist_sum_f64(d, sums, 2, e))
+    double rates[2] = {0};
+    enum err_code code = bench_gemm_rate(&rates[0], s, &size, e);
+    if (!code)
+        code = bench_memory_rate(&rates[1], s, e);
+    code = dist_agree(d, code, e);
+    double sums[] = {rates[0], rates[1],
+                     r->phases[PROF_BASE_GEMM].flop + r->phases[PROF_LORA_GEMM].flop +
+                         r->phases[PROF_ATTENTION].flop + r->phases[PROF_HEAD].flop};
+    if (code || dist_max_u64(d, most, 2, e) || dist_sum_f64(d, sums, 3, e))
         return e->code;
+    r->rank_gemm_flops = rates[0];
+    r->rank_memory = rates[1];
     r->peak_memory = most[0];
     r->step_allocations = most[1];
     r->gemm_flops = sums[0];
-    r->step_flop = sums[1];
+    r->memory_rate = sums[1];
+    r->step_flop = sums[2];
     r->limit_share = r->step_flop / r->gemm_flops / r->step_seconds;
+    judge_phases(r);
     return ERR_OK;
 }
 
@@ -238,8 +200,10 @@ enum err_code bench_run(struct session *s, struct bench_result *r, struct err *e
         code = dist_agree(s->dist, prepare(&b, e), e);
     if (!code)
         code = run_steps(&b, r, e);
-    if (!code)
-        code = finish(&b, r, e);
+    if (!code) {
+        time_steps(&b, r);
+        code = compare(&b, r, e);
+    }
     arena_release(&b.arena);
     return code;
 }

@@ -7,12 +7,12 @@
 #define CELLS_NAMED 6 /* behind a claim; all of them are in report.json */
 
 static const char style[] =
-    ":root{color-scheme:light dark;--paper:#fdfdfc;--card:#fff;--ink:#1b1e23;--soft:#59606b;--rule:#e7e7e3;\n"
-    "--faint:#b9bcc2;--good:#0b6b3a;--good-back:#e2f4e9;--bad:#a31818;--bad-back:#fce8e6;--mute-back:#eeeeec}"
+    ":root{color-scheme:light dark;" SVG_DAY "--card:#fff;\n"
+    "--good:#0b6b3a;--good-back:#e2f4e9;--bad:#a31818;--bad-back:#fce8e6;--mute-back:#eeeeec}"
     "\n"
     "@media screen and "
-    "(prefers-color-scheme:dark){:root{--paper:#15171b;--card:#1b1e23;--ink:#e8e9ec;--soft:#a3a9b4;\n"
-    "--rule:#2c3037;--faint:#555b66;--good:#7ddba3;--good-back:#16352a;--bad:#ff9d94;--bad-back:#42201f;\n"
+    "(prefers-color-scheme:dark){:root{" SVG_NIGHT "--card:#1b1e23;\n"
+    "--good:#7ddba3;--good-back:#16352a;--bad:#ff9d94;--bad-back:#42201f;\n"
     "--mute-back:#2a2e35}}\n"
     "*{box-sizing:border-box}\n"
     "body{margin:0 auto;max-width:1180px;padding:44px 28px 72px;background:var(--paper);color:var(--ink);\n"

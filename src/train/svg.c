@@ -5,12 +5,13 @@
 #include <string.h>
 
 #include "markup.h"
-#include "svg_scale.h"
+#include "svg_label.h"
 
 #define WIDTH         540
 #define PLOT_HEIGHT   270 /* of the area inside the axes */
 #define CHARACTER     6.6 /* widest average advance of the 12 px font, by which text is set out */
 #define LEGEND_ROW    19
+#define HEADLINE      24 /* the title, over a plot that stands alone */
 #define LEGEND_SAMPLE 34 /* the piece of line and marker in front of a name */
 #define MARKERS_MAX   40 /* a longer series is a line without markers */
 #define BARS_MAX      12 /* a longer one has a band instead of error bars */
@@ -147,7 +148,7 @@ static void put_series(struct drawing *d, const struct svg_series *s)
     markup_put(&d->m, "<g class=\"series s%u\" data-series=\"", s->style % SVG_STYLES);
     markup_text(&d->m, s->name);
     markup_put(&d->m, "\" data-points=\"%zu\">", drawn);
-    bool marked = s->no_line || drawn <= MARKERS_MAX;
+    bool marked = !s->no_marks && (s->no_line || drawn <= MARKERS_MAX);
     bool bars = marked && drawn <= BARS_MAX;
     if (!bars)
         put_band(d, s);
@@ -161,9 +162,11 @@ static void put_series(struct drawing *d, const struct svg_series *s)
 /* Sets the legend out in rows, and draws it; the height of all rows. */
 static double put_legend(struct drawing *d, bool draw)
 {
-    double x = 8, y = 14;
+    double x = 8, y = 14 + (d->plot->alone ? HEADLINE : 0);
     for (size_t i = 0; i < d->plot->count; i++) {
         const struct svg_series *s = &d->plot->series[i];
+        if (s->beside)
+            continue;
         double width = LEGEND_SAMPLE + text_width(s->name) + 14;
         if (x > 8 && x + width > WIDTH) {
             x = 8;
@@ -173,14 +176,17 @@ static double put_legend(struct drawing *d, bool draw)
             markup_put(&d->m, "<g class=\"s%u\">", s->style % SVG_STYLES);
             if (!s->no_line)
                 markup_put(&d->m, "<path class=\"line\" d=\"M%.1f %.1fh27\"/>", x, y - 4);
-            put_marker(d, s->style, x + 13.5, y - 4);
-            markup_put(&d->m, "/><text class=\"name\" x=\"%.1f\" y=\"%.1f\">", x + LEGEND_SAMPLE, y);
+            if (!s->no_marks) {
+                put_marker(d, s->style, x + 13.5, y - 4);
+                markup_put(&d->m, "/>");
+            }
+            markup_put(&d->m, "<text class=\"name\" x=\"%.1f\" y=\"%.1f\">", x + LEGEND_SAMPLE, y);
             markup_text(&d->m, s->name);
             markup_put(&d->m, "</text></g>\n");
         }
         x += width;
     }
-    return d->plot->count ? y + 12 : 8;
+    return y + (d->plot->count ? 12 : -6);
 }
 
 static void put_x_axis(struct drawing *d)
@@ -230,6 +236,27 @@ static void put_y_axis(struct drawing *d)
     markup_put(&d->m, "</text></g>\n");
 }
 
+/* The names of points, on top of everything. */
+static void put_labels(struct drawing *d)
+{
+    static const char *const anchors[] = {"end", "middle", "start"};
+    struct svg_labels labels = {
+        .plot = d->plot, .x = &d->x, .y = &d->y, .area = {d->left, d->top, d->right, d->bottom}};
+    struct svg_label label;
+    for (size_t i = 0; i < d->plot->count; i++) {
+        const struct svg_series *s = &d->plot->series[i];
+        if (!s->beside || !svg_label_place(&label, &labels, s, text_width(s->name)))
+            continue;
+        if (label.apart)
+            markup_put(&d->m, "<path class=\"leader\" d=\"M%.1f %.1fL%.1f %.1f\"/>", label.from_x,
+                       label.from_y, label.to_x, label.to_y);
+        markup_put(&d->m, "<text class=\"name\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">", label.to_x,
+                   label.box.bottom - 3, anchors[label.side + 1]);
+        markup_text(&d->m, s->name);
+        markup_put(&d->m, "</text>\n");
+    }
+}
+
 static void put_level(struct drawing *d)
 {
     double y = svg_range_pixel(&d->y, d->plot->level);
@@ -274,20 +301,42 @@ static void set_out(struct drawing *d)
     svg_range_place(&d->y, d->bottom, d->top);
 }
 
+/* What a page would have around the plot. */
+static void put_surroundings(struct drawing *d)
+{
+    markup_put(&d->m, "<style>\nsvg{color-scheme:light dark;" SVG_DAY "}\n"
+                      "@media screen and (prefers-color-scheme:dark){svg{" SVG_NIGHT "}}\n");
+    if (!d->m.e->code)
+        str_append(d->m.out, svg_style(), strlen(svg_style()), d->m.e);
+    markup_put(&d->m,
+               "svg.plot{width:%dpx;max-width:100%%}\n</style>\n<rect class=\"paper\" width=\"%d\" "
+               "height=\"%.0f\"/>\n",
+               WIDTH, WIDTH, d->height);
+    markup_put(&d->m, "<text class=\"headline\" x=\"8\" y=\"17\">");
+    markup_text(&d->m, d->plot->title);
+    markup_put(&d->m, "</text>\n");
+}
+
 enum err_code svg_append_plot(struct str *out, const struct svg_plot *plot, struct err *e)
 {
     struct drawing d = {.m = {.out = out, .e = e}, .plot = plot};
     e->code = ERR_OK;
     set_out(&d);
     markup_put(&d.m,
-               "<svg class=\"plot\" xmlns=\"http://www.w3.org/2000/svg\" id=\"%s\" viewBox=\"0 0 %d %.0f\" "
-               "role=\"img\" "
+               "<svg class=\"plot\" xmlns=\"http://www.w3.org/2000/svg\" id=\"%s\" viewBox=\"0 0 %d %.0f\"",
+               plot->id, WIDTH, d.height);
+    if (plot->alone)
+        markup_put(&d.m, " width=\"%d\" height=\"%.0f\"", WIDTH, d.height);
+    markup_put(&d.m,
+               " role=\"img\" "
                "aria-labelledby=\"%s-title %s-text\">\n<title id=\"%s-title\">",
-               plot->id, WIDTH, d.height, plot->id, plot->id, plot->id);
+               plot->id, plot->id, plot->id);
     markup_text(&d.m, plot->title);
     markup_put(&d.m, "</title>\n<desc id=\"%s-text\">", plot->id);
     markup_text(&d.m, plot->description);
     markup_put(&d.m, "</desc>\n");
+    if (plot->alone)
+        put_surroundings(&d);
     put_legend(&d, true);
     put_x_axis(&d);
     put_y_axis(&d);
@@ -295,6 +344,7 @@ enum err_code svg_append_plot(struct str *out, const struct svg_plot *plot, stru
         put_level(&d);
     for (size_t i = 0; i < plot->count; i++)
         put_series(&d, &plot->series[i]);
+    put_labels(&d);
     if (!d.any)
         markup_put(&d.m,
                    "<text class=\"empty\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">nothing was "
@@ -325,6 +375,8 @@ const char *svg_style(void)
            ".plot .line{fill:none;stroke:var(--c);stroke-width:1.8;stroke-dasharray:var(--d,none);\n"
            "stroke-linejoin:round;stroke-linecap:round}\n"
            ".plot .mark{fill:var(--c);stroke:var(--paper);stroke-width:1}\n"
+           ".plot .leader{stroke:var(--faint)}.plot .paper{fill:var(--paper)}.plot "
+           ".headline{font-weight:600}\n"
            ".plot .bar{fill:none;stroke:var(--c);stroke-width:1.2;opacity:.7}\n"
            ".plot .band{fill:var(--c);opacity:.16}\n"
            ".plot .grid{stroke:var(--rule);stroke-width:1}.plot .minor,.plot .frame{stroke:var(--faint)}\n"

@@ -22,6 +22,52 @@ holds 'set(v["phases"]) == {"other", "embedding", "norms", "attention", "activat
 holds 'all(v["phases"][p] > 0 for p in v["phases"])'
 holds 'abs(sum(v["phases"].values()) - v["mean_step_seconds"]) < 0.05 * v["mean_step_seconds"] + 1e-4'
 
+# The work, counted here from the model's shape: products forward and back but for the first input, lm_head for 47 of
+# 48 tokens, attention's causal half, LoRA at rank 4. The phases have it, and a time that no limit forbids.
+holds '(lambda n, rows, base, lora: abs(v["step_gflop"] * 1e9 - (
+    4 * n * 2 * base - 2 * n * 32 * 64 + 4 * rows * 32 * 266 + 12 * 2 * 32 * 4 * 48 * 49 / 2
+    + 6 * n * 2 * lora - 2 * n * 32 * 12)) < 1)(
+    4 * 48, 4 * 47, 32 * 64 + 32 * 32 + 32 * 96 + 48 * 32, 4 * (32 * 3 + 64 + 64 + 32 * 2 + 96 + 48 + 32))'
+holds 'abs(sum(v["phase_work"][p]["gflop"] for p in ("base_gemm", "lora_gemm", "attention", "head")) / v["step_gflop"] - 1) < 1e-6'
+holds 'set(v["phases"]) - set(v["phase_work"]) == {"other", "communication"}'
+holds 'all(w["gigabytes"] > 0 and w["limit_share"] > 0 for w in v["phase_work"].values())'
+holds 'all(abs(v["phase_work"][p]["gflops"] * v["phases"][p] / w["gflop"] - 1) < 1e-6 for p, w in v["phase_work"].items()
+       if w["gflop"])'
+holds '0 < v["limit_share"] < 1 and 0 < v["attention_share"] < 1 and v["memory_gigabytes_per_second"] > 0'
+
+# The picture: a document by itself, with a point for each phase that computes, all under their names.
+check 0 bench --roofline "$work/roofline.svg"
+checks=$((checks + 1))
+python3 - "$work/roofline.svg" <<'PYTHON' || fail "the roofline"
+import sys, xml.etree.ElementTree as tree
+root = tree.parse(sys.argv[1]).getroot()
+space = "{http://www.w3.org/2000/svg}"
+points = {g.get("data-series").split()[0]: int(g.get("data-points")) for g in root.iter(space + "g") if g.get("data-series")}
+phases = {"norms", "attention", "activation", "base_gemm", "lora_gemm", "head", "optimizer"}
+assert points == {**dict.fromkeys(phases, 1), "memory:": 2, "matrix": 2}, points
+texts = [t.text.split()[0] for t in root.iter(space + "text") if t.text]
+assert all(texts.count(p) == 1 for p in phases), texts
+PYTHON
+check 1 bench --roofline "$work/none/roofline.svg"
+says err 'none/roofline.svg'
+
+# Tokenising: all lines of a file, on one thread and on all.
+for i in $(seq 40000); do echo "on the $i én"; done >"$work/text"
+printf 'the end' >>"$work/text"
+check 0 "$MPILORA" tokenize --model "$model" --file "$work/text"
+tokens=$(wc -w <"$work/out")
+check 0 "$MPILORA" bench --model "$model" --tokenize "$work/text" --threads 2 --steps 2 --json
+holds 'v["texts"] == 40001 and v["threads"] == 2 and v["tokens"] == '"$tokens and v['bytes'] == $(wc -c <"$work/text")"
+holds 'v["thread_megabytes_per_second"] > 0 and v["megabytes_per_second"] > 0'
+check 0 mpirun -n 2 --bind-to none "$MPILORA" bench --model "$model" --tokenize "$work/text" --threads 1
+says out '^  one thread +[0-9.]+ MB/s$'
+printf 'on\n\377\n' >>"$work/text"
+check 1 "$MPILORA" bench --model "$model" --tokenize "$work/text"
+says err "$work/text: "
+: >"$work/text"
+check 1 "$MPILORA" bench --model "$model" --tokenize "$work/text"
+says err 'empty'
+
 # The work grows as the options say.
 check 0 bench --micro-batch-tokens 96
 holds 'v["step_tokens"] == 96'
@@ -35,7 +81,9 @@ holds 'v["gemm"].startswith("OpenBLAS")'
 
 # For people, and on two ranks.
 check 0 mpirun -n 2 --bind-to none "$MPILORA" bench --model "$model" --length 48 --steps 2 --threads 1
-says out '^tokens_per_second: [0-9]'
-says out '^  communication: [0-9]'
-says out '^step_tokens: 384$'
+says out '^8 x 48 tokens a step, f32, rank 16, on 2 ranks of 1 thread$'
+says out '^  tokens a second +[0-9.]+   median of 2 steps, from [0-9.]+ to [0-9.]+$'
+says out '^  allocations a step +0$'
+says out '^  communication +[0-9.]+ +[0-9.]+ % +- +- +-$'
+says out '^  base_gemm +[0-9.]+ +[0-9.]+ % +[0-9.]+ +[0-9.]+ +[0-9.]+$'
 passed

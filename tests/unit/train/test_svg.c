@@ -168,6 +168,61 @@ static void text_cannot_break_out(void **state)
     free(svg);
 }
 
+/* Names beside points that lie close together, over a line: each is there, none on another or on a point. */
+static void names_beside_points_are_apart(void **state)
+{
+    (void)state;
+    enum { POINTS = 9, CHARACTER = 6, LINE = 10 };
+    static const char *const names[POINTS] = {"first", "second",  "third",  "a fourth",   "fifth",
+                                              "sixth", "seventh", "eighth", "and a ninth"};
+    double x[POINTS], y[POINTS], left[POINTS], right[POINTS], bottom[POINTS];
+    struct svg_series series[POINTS + 1];
+    for (int i = 0; i < POINTS; i++) {
+        x[i] = 1 + 0.02 * (i % 3);
+        y[i] = 1 + 0.02 * (i / 3);
+        series[i] = (struct svg_series){
+            .name = names[i], .x = &x[i], .y = &y[i], .count = 1, .no_line = true, .beside = true};
+    }
+    series[POINTS] = (struct svg_series){.name = "line",
+                                         .style = 1,
+                                         .x = (const double[]){0, 2},
+                                         .y = (const double[]){0, 2},
+                                         .count = 2,
+                                         .no_marks = true};
+    char *svg = draw(&(struct svg_plot){.id = "p",
+                                        .title = "headline",
+                                        .description = "d",
+                                        .x = {.title = "x"},
+                                        .y = {.title = "y"},
+                                        .series = series,
+                                        .count = POINTS + 1,
+                                        .alone = true});
+    for (int i = 0; i < POINTS; i++) {
+        char piece[64], anchor[8];
+        double at;
+        snprintf(piece, sizeof piece, "\">%s</text>", names[i]);
+        const char *end = strstr(svg, piece), *begin = end;
+        assert_non_null(end);
+        assert_null(strstr(end + 1, piece)); /* not in the legend too */
+        while (*begin != '<')
+            begin--;
+        assert_int_equal(sscanf(begin, "<text class=\"name\" x=\"%lf\" y=\"%lf\" text-anchor=\"%7[a-z]", &at,
+                                &bottom[i], anchor),
+                         3);
+        double width = CHARACTER * (double)strlen(names[i]);
+        left[i] = at - (*anchor == 's' ? 0 : *anchor == 'm' ? width / 2 : width);
+        right[i] = left[i] + width;
+        for (int k = 0; k < i; k++)
+            if (left[i] < right[k] && left[k] < right[i] && fabs(bottom[i] - bottom[k]) < LINE)
+                fail_msg("'%s' is on '%s'", names[i], names[k]);
+    }
+    assert_int_equal(count(svg, "<path class=\"mark\""), POINTS); /* none for the line, nor in the legend */
+    assert_non_null(strstr(svg, ">headline</text>"));
+    assert_non_null(strstr(svg, "prefers-color-scheme:dark"));
+    assert_non_null(strstr(svg, "class=\"paper\""));
+    free(svg);
+}
+
 static void numbers_are_short(void **state)
 {
     (void)state;
@@ -191,6 +246,7 @@ int main(void)
         cmocka_unit_test(ticks_are_round),
         cmocka_unit_test(nothing_is_said_to_be_nothing),
         cmocka_unit_test(text_cannot_break_out),
+        cmocka_unit_test(names_beside_points_are_apart),
         cmocka_unit_test(numbers_are_short),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
