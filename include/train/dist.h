@@ -58,15 +58,34 @@ enum err_code dist_broadcast_block(struct dist *d, void **bytes, size_t *length,
 enum err_code dist_gather_all(struct dist *d, void **all, size_t *total, size_t *sizes, const void *mine,
                               size_t length, struct err *e);
 
-/* Collective. send[] holds a piece for each rank one after the other, sent[r] floats for rank r; what the
- * ranks have for this one goes to received[], in rank order, got[r] floats from rank r. At most INT_MAX
- * floats in all. */
-enum err_code dist_exchange_f32(struct dist *d, float *received, const int *got, const float *send,
-                                const int *sent, struct err *e);
+/* A flat array in pieces, one a rank: lengths in floats and where each piece begins. At most INT_MAX floats.
+ */
+struct dist_pieces {
+    int *lengths, *places; /* [world] */
+};
 
-/* Collective. x is in pieces, counts[r] floats from rank r at its place in rank order; afterwards all are
- * filled. At most INT_MAX floats in all. */
-enum err_code dist_share_f32(struct dist *d, float *x, const int *counts, struct err *e);
+/* A collective call under way: zeroed, nothing is. Arrays that were given to it, lengths and places too, must
+ * stay until it is done. It gets on while the rank is in this module: dist_test() now and then is enough. */
+struct dist_request {
+    uint64_t handle;
+    bool active;
+};
+
+/* Collective, as the blocking ones, but in two lanes: exchanges and sums are called in the same order on all
+ * ranks, and shares are, whatever comes between them. */
+/* send[] holds a piece for each rank; what the ranks have for this one goes to received[]. */
+enum err_code dist_exchange_start(struct dist *d, struct dist_request *r, float *received,
+                                  const struct dist_pieces *got, const float *send,
+                                  const struct dist_pieces *sent, struct err *e);
+/* In place, result on all ranks; in an order that is the library's. At most INT_MAX. */
+enum err_code dist_sum_start(struct dist *d, struct dist_request *r, float *x, size_t count, struct err *e);
+/* Each rank has its piece of x at its place; afterwards all are filled. */
+enum err_code dist_share_start(struct dist *d, struct dist_request *r, float *x,
+                               const struct dist_pieces *pieces, struct err *e);
+
+/* *done: the request is done with, or there was none. */
+enum err_code dist_test(struct dist_request *r, bool *done, struct err *e);
+enum err_code dist_wait(struct dist_request *r, struct err *e);
 
 /* Counters that any rank adds to at any time. Opening and closing are Collective; the counters begin at 0. */
 struct dist_board;

@@ -66,7 +66,8 @@ static enum err_code prepare(struct bench *b, struct err *e)
     b->seconds =
         arena_alloc(&b->arena, (size_t)s->options->steps, sizeof *b->seconds, "times of the steps", e);
     if (!b->seconds || lora_train_buffers(&s->lora, e) ||
-        reduce_init(&b->reduce, &s->lora, s->dist, (size_t)s->dist->world, &b->arena, e))
+        reduce_init(&b->reduce, &s->lora, s->dist, (size_t)s->dist->world,
+                    !strcmp(s->options->reduce, "fast"), &b->arena, e))
         return e->code;
     return model_plan_memory(&s->model, &plan, e);
 }
@@ -90,8 +91,10 @@ static enum err_code run_step(struct bench *b, uint64_t step, struct err *e)
     enum prof_phase before = prof_enter(PROF_COMMUNICATION);
     code = dist_agree(s->dist, code, e);
     prof_enter(before);
-    if (!code)
-        code = reduce_finish(&b->reduce, s->dist, e);
+    if (code)
+        reduce_drop(&b->reduce);
+    else
+        code = reduce_finish(&b->reduce, e);
     if (!code)
         code = optim_grad_norm(&norm, &s->lora, e);
     if (!code)

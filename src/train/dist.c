@@ -9,9 +9,14 @@
 /* A count of MPI is an int; longer arrays go in pieces of this many elements. */
 #define PIECE ((size_t)1 << 28)
 
+/* The blocking calls' communicator and, as all calls on one must come in the same order on all ranks, those
+ * of the calls that go on beside them. */
 struct dist_comm {
-    MPI_Comm comm;
+    MPI_Comm comm, exchanges, shares;
 };
+
+_Static_assert(sizeof(MPI_Request) <= sizeof(((struct dist_request *)0)->handle),
+               "a request fits its handle");
 
 static struct dist_comm all_ranks; /* filled by dist_start() */
 
@@ -79,6 +84,20 @@ static enum err_code find_neighbours(struct dist *d, struct err *e)
     return check(MPI_Allreduce(&leader, &d->nodes, 1, MPI_INT, MPI_SUM, d->comm->comm), "counting nodes", e);
 }
 
+static enum err_code open_lanes(struct dist_comm *c, struct err *e)
+{
+    enum err_code code = check(MPI_Comm_dup(c->comm, &c->exchanges), "opening a lane", e);
+    return code ? code : check(MPI_Comm_dup(c->comm, &c->shares), "opening a lane", e);
+}
+
+static void close_lanes(struct dist_comm *c)
+{
+    if (c->exchanges != MPI_COMM_NULL)
+        MPI_Comm_free(&c->exchanges);
+    if (c->shares != MPI_COMM_NULL)
+        MPI_Comm_free(&c->shares);
+}
+
 enum err_code dist_start(struct dist *d, int *argc, char ***argv, struct err *e)
 {
     *d = (struct dist){.world = 1};
@@ -87,7 +106,7 @@ enum err_code dist_start(struct dist *d, int *argc, char ***argv, struct err *e)
         check(MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided), "the start of communication", e);
     if (code)
         return code;
-    all_ranks.comm = MPI_COMM_WORLD;
+    all_ranks = (struct dist_comm){MPI_COMM_WORLD, MPI_COMM_NULL, MPI_COMM_NULL};
     d->comm = &all_ranks;
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     MPI_Comm_rank(MPI_COMM_WORLD, &d->rank);
@@ -99,6 +118,8 @@ enum err_code dist_start(struct dist *d, int *argc, char ***argv, struct err *e)
     if (provided < MPI_THREAD_FUNNELED)
         return err_set(e, ERR_COMM, "this MPI library does not allow threads (MPI_THREAD_FUNNELED)");
     code = refuse_singletons(d, e);
+    if (!code)
+        code = open_lanes(d->comm, e);
     return code ? code : find_neighbours(d, e);
 }
 
@@ -111,7 +132,9 @@ static enum err_code split(struct dist *group, struct dist *d, int type, int num
         return ERR_OK;
     enum err_code code = ERR_OK;
     struct dist_comm *comm = malloc(sizeof *comm);
-    if (!comm)
+    if (comm)
+        *comm = (struct dist_comm){MPI_COMM_NULL, MPI_COMM_NULL, MPI_COMM_NULL};
+    else
         code = err_set(e, ERR_MEMORY, "no memory for a group of ranks");
     code = dist_agree(d, code, e);
     if (!code)
@@ -126,7 +149,10 @@ static enum err_code split(struct dist *group, struct dist *d, int type, int num
     group->comm = comm;
     MPI_Comm_rank(comm->comm, &group->rank);
     MPI_Comm_size(comm->comm, &group->world);
-    return dist_agree(d, find_neighbours(group, e), e);
+    code = open_lanes(comm, e);
+    if (!code)
+        code = find_neighbours(group, e);
+    return dist_agree(d, code, e);
 }
 
 enum err_code dist_split(struct dist *group, struct dist *d, int number, struct err *e)
@@ -141,8 +167,10 @@ enum err_code dist_split_node(struct dist *group, struct dist *d, struct err *e)
 
 void dist_split_release(struct dist *group)
 {
-    if (group->comm)
+    if (group->comm) {
+        close_lanes(group->comm);
         MPI_Comm_free(&group->comm->comm);
+    }
     free(group->comm);
     group->comm = NULL;
 }
@@ -152,8 +180,10 @@ void dist_stop(struct dist *d)
     (void)d;
     int started = 0;
     MPI_Initialized(&started);
-    if (started)
+    if (started) {
+        close_lanes(&all_ranks);
         MPI_Finalize();
+    }
 }
 
 void dist_abort(struct dist *d, int status)
@@ -294,36 +324,67 @@ out:
     return code;
 }
 
-/* Where each rank's piece begins: at[world]. */
-static void find_places(int *at, const int *counts, int world)
+/* The result of a call that gave `request`, if it went well. */
+static enum err_code start(struct dist_request *r, MPI_Request request, int result, const char *what,
+                           struct err *e)
 {
-    at[0] = 0;
-    for (int r = 1; r < world; r++)
-        at[r] = at[r - 1] + counts[r - 1];
+    enum err_code code = check(result, what, e);
+    r->active = !code;
+    memcpy(&r->handle, &request, sizeof request);
+    return code;
 }
 
-enum err_code dist_exchange_f32(struct dist *d, float *received, const int *got, const float *send,
-                                const int *sent, struct err *e)
+enum err_code dist_exchange_start(struct dist *d, struct dist_request *r, float *received,
+                                  const struct dist_pieces *got, const float *send,
+                                  const struct dist_pieces *sent, struct err *e)
 {
-    if (d->world == 1) {
-        memcpy(received, send, (size_t)sent[0] * sizeof *send);
-        return ERR_OK;
-    }
-    int from[d->world], to[d->world];
-    find_places(from, got, d->world);
-    find_places(to, sent, d->world);
-    return check(MPI_Alltoallv(send, sent, to, MPI_FLOAT, received, got, from, MPI_FLOAT, d->comm->comm),
-                 "an exchange", e);
+    MPI_Request request = MPI_REQUEST_NULL;
+    int result = MPI_Ialltoallv(send, sent->lengths, sent->places, MPI_FLOAT, received, got->lengths,
+                                got->places, MPI_FLOAT, d->comm->exchanges, &request);
+    return start(r, request, result, "an exchange", e);
 }
 
-enum err_code dist_share_f32(struct dist *d, float *x, const int *counts, struct err *e)
+enum err_code dist_sum_start(struct dist *d, struct dist_request *r, float *x, size_t count, struct err *e)
 {
-    if (d->world == 1)
+    MPI_Request request = MPI_REQUEST_NULL;
+    int result =
+        MPI_Iallreduce(MPI_IN_PLACE, x, (int)count, MPI_FLOAT, MPI_SUM, d->comm->exchanges, &request);
+    return start(r, request, result, "a sum", e);
+}
+
+enum err_code dist_share_start(struct dist *d, struct dist_request *r, float *x,
+                               const struct dist_pieces *pieces, struct err *e)
+{
+    MPI_Request request = MPI_REQUEST_NULL;
+    int result = MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, x, pieces->lengths, pieces->places,
+                                 MPI_FLOAT, d->comm->shares, &request);
+    return start(r, request, result, "gathering", e);
+}
+
+static enum err_code complete(struct dist_request *r, bool wait, struct err *e)
+{
+    if (!r->active)
         return ERR_OK;
-    int at[d->world];
-    find_places(at, counts, d->world);
-    return check(MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, x, counts, at, MPI_FLOAT, d->comm->comm),
-                 "gathering", e);
+    MPI_Request request;
+    memcpy(&request, &r->handle, sizeof request);
+    int done = 1;
+    int result = wait ? MPI_Wait(&request, MPI_STATUS_IGNORE) : MPI_Test(&request, &done, MPI_STATUS_IGNORE);
+    enum err_code code = check(result, "the gradient's way", e);
+    memcpy(&r->handle, &request, sizeof request);
+    r->active = !code && !done;
+    return code;
+}
+
+enum err_code dist_test(struct dist_request *r, bool *done, struct err *e)
+{
+    enum err_code code = complete(r, false, e);
+    *done = !r->active;
+    return code;
+}
+
+enum err_code dist_wait(struct dist_request *r, struct err *e)
+{
+    return complete(r, true, e);
 }
 
 /* In memory of rank 0 that the others reach without its doing; alone, plain memory. */

@@ -97,7 +97,7 @@ static enum err_code prepare(struct trainer *t, struct err *e)
         evaluate_plan(&t->evaluator, &plan);
     size_t packs = t->loader.plan.capacity;
     if (schedule_check(&t->schedule, e) || lora_train_buffers(l, e) ||
-        reduce_init(&t->reduce, l, t->dist, packs, &t->arena, e) ||
+        reduce_init(&t->reduce, l, t->dist, packs, !strcmp(o->reduce, "fast"), &t->arena, e) ||
         tally_init(&t->tally, packs, (size_t)t->dist->world, &t->arena, e) ||
         model_plan_memory(&t->session->model, &plan, e) || options_write_yaml(o, &t->config, e))
         return e->code;
@@ -174,28 +174,38 @@ static enum err_code run_batch(struct trainer *t, struct metrics_row *row, struc
     enum err_code code = loader_next(&t->loader, e);
     size_t packs = code ? 0 : t->loader.plan.pack_count;
     tally_begin(&t->tally, packs);
+    if (!code)
+        reduce_begin(&t->reduce, packs);
     if (!code && t->trouble_code) {
         code = t->trouble_code;
         *e = t->trouble;
     }
     if (!code) {
         t->loss_scale = 1.0 / (double)t->loader.batch_supervised;
-        reduce_begin(&t->reduce, packs);
         code = batch_run(&t->loader, &t->tally, add_gradient, t, e);
     }
     t->tally.seconds = pace_arrive(&t->pace);
     code = tally_finish(&t->tally, t->dist, code, stop_wanted(), e);
     t->stop = t->stop || (!code && t->tally.stop);
-    if (!code)
-        code = reduce_finish(&t->reduce, t->dist, e);
+    if (code) {
+        reduce_drop(&t->reduce);
+        return code;
+    }
+    code = reduce_finish(&t->reduce, e);
     if (!code)
         pace_finish(&t->pace, &t->tally, row);
     return code;
 }
 
-static void warn_idle_ranks(const struct trainer *t)
+/* What only the first batch tells. */
+static void report_first(const struct trainer *t)
 {
+    const double mib = 1024 * 1024;
     size_t packs = t->loader.plan.pack_count, world = (size_t)t->dist->world;
+    if (world > 1)
+        log_note("  %-12s %.2f MiB of gradient a step, a rank sends up to %.2f MiB for it (--reduce %s)",
+                 "network", (double)(t->session->lora.size * sizeof(float)) / mib,
+                 (double)reduce_sent_bytes(&t->reduce) / mib, t->options->reduce);
     if (packs < world)
         log_warn("a batch has %zu pack%s for %zu ranks, so that %zu ranks have nothing to do: a smaller "
                  "--micro-batch-tokens (now %" PRIu64 ") or a larger --batch-size (now %" PRId64
@@ -335,7 +345,7 @@ static enum err_code run_steps(struct trainer *t, struct err *e)
         if (run_step(t, &row, e))
             return e->code;
         if (first)
-            warn_idle_ranks(t);
+            report_first(t);
         first = false;
         bool last = t->state.step == total;
         if (t->eval_data && !t->stop && (last || is_due(o->eval_every, row.step)) &&

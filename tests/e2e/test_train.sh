@@ -50,6 +50,17 @@ for path, ranks in zip(sys.argv[1:], (1, 4)):
             sys.exit(f"{ranks} ranks: {v}")
 PY
 
+# The plain sum: close to it, and not gone on with in the other way.
+check 0 ranks 2 "$MPILORA" train $options --output "$work/fast" --max-steps 9 --reduce fast
+says err '^ *network .* MiB of gradient a step, a rank sends up to .* \(--reduce fast\)'
+python3 - "$work/one/metrics.jsonl" "$work/fast/metrics.jsonl" <<'PY' || fail "the plain sum gives another loss"
+import json, sys
+one, fast = [[json.loads(l)["loss"] for l in open(path)] for path in sys.argv[1:]]
+sys.exit(any(abs(a - b) > 1e-4 * a for a, b in zip(one, fast)) or len(one) != len(fast))
+PY
+check 1 ranks 2 "$MPILORA" train $options --output "$work/fast" --max-steps 12
+says err '--reduce exact \(checkpoint: fast\)'
+
 # Fewer packs than ranks: allowed, and warned about with the option that helps.
 check 0 ranks 3 "$MPILORA" train $options --micro-batch-tokens 512 --batch-size 4 --output "$work/idle" --max-steps 2
 says err '^warning: a batch has 1 pack for 3 ranks.*--micro-batch-tokens'

@@ -85,31 +85,61 @@ static void gathers_in_rank_order(void **state)
     agree();
 }
 
-/* Rank s sends s + r + 1 numbers to rank r; then each shares a piece of its rank + 1 numbers. */
-static void pieces_are_exchanged(void **state)
+/* A piece for each rank, `length + step * r` floats. */
+static struct dist_pieces pieces_of(int lengths[8], int places[8], int length, int step)
+{
+    for (int r = 0, place = 0; r < ranks.world; r++) {
+        lengths[r] = length + step * r;
+        places[r] = place;
+        place += lengths[r];
+    }
+    return (struct dist_pieces){lengths, places};
+}
+
+static void wait_for(struct dist_request *r)
+{
+    struct err e;
+    bool done = false;
+    while (!done && dist_test(r, &done, &e) == ERR_OK)
+        ;
+    expect(done);
+    expect(dist_wait(r, &e) == ERR_OK); /* again does no harm */
+}
+
+/* Rank s sends s + r + 1 numbers to rank r; then each shares a piece of its rank + 1 numbers. All under way
+ * at once, the shares begun in another place on odd ranks. */
+static void pieces_travel_in_two_lanes(void **state)
 {
     (void)state;
     struct err e;
-    int sent[8], got[8], counts[8];
-    float send[64], received[64], shared[64];
-    size_t out = 0, in = 0;
-    for (int r = 0; r < ranks.world; r++) {
-        sent[r] = got[r] = ranks.rank + r + 1;
-        counts[r] = r + 1;
-        for (int i = 0; i < sent[r]; i++)
+    struct dist_request exchange = {0}, share = {0}, sum = {0};
+    int lengths[2][8], places[2][8];
+    float send[128], received[128], shared[64] = {0}, x[3] = {(float)ranks.rank, 1, 0};
+    const struct dist_pieces even = pieces_of(lengths[0], places[0], ranks.rank + 1, 1);
+    const struct dist_pieces uneven = pieces_of(lengths[1], places[1], 1, 1);
+    for (int r = 0, out = 0; r < ranks.world; r++)
+        for (int i = 0; i < even.lengths[r]; i++)
             send[out++] = (float)(100 * ranks.rank + r);
-    }
-    expect(dist_exchange_f32(&ranks, received, got, send, sent, &e) == ERR_OK);
-    for (int r = 0; r < ranks.world; r++)
-        for (int i = 0; i < got[r]; i++)
-            expect(received[in++] == (float)(100 * r + ranks.rank));
-    memset(shared, 0, sizeof shared);
     for (int i = 0; i <= ranks.rank; i++)
-        shared[ranks.rank * (ranks.rank + 1) / 2 + i] = (float)ranks.rank;
-    expect(dist_share_f32(&ranks, shared, counts, &e) == ERR_OK);
+        shared[uneven.places[ranks.rank] + i] = (float)ranks.rank;
+    if (ranks.rank % 2)
+        expect(dist_share_start(&ranks, &share, shared, &uneven, &e) == ERR_OK);
+    expect(dist_exchange_start(&ranks, &exchange, received, &even, send, &even, &e) == ERR_OK);
+    uint64_t between = 1;
+    expect(dist_sum_u64(&ranks, &between, 1, &e) == ERR_OK && between == (uint64_t)ranks.world);
+    expect(dist_sum_start(&ranks, &sum, x, 3, &e) == ERR_OK);
+    if (ranks.rank % 2 == 0)
+        expect(dist_share_start(&ranks, &share, shared, &uneven, &e) == ERR_OK);
+    wait_for(&share);
+    wait_for(&sum);
+    wait_for(&exchange);
+    for (int r = 0, in = 0; r < ranks.world; r++)
+        for (int i = 0; i < even.lengths[r]; i++)
+            expect(received[in++] == (float)(100 * r + ranks.rank));
     for (int r = 0; r < ranks.world; r++)
         for (int i = 0; i <= r; i++)
-            expect(shared[r * (r + 1) / 2 + i] == (float)r);
+            expect(shared[uneven.places[r] + i] == (float)r);
+    expect(x[0] == (float)(ranks.world * (ranks.world - 1) / 2) && x[1] == (float)ranks.world && x[2] == 0);
     agree();
 }
 
@@ -168,7 +198,7 @@ static void board_gives_each_number_once(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(sums_and_maxima),       cmocka_unit_test(node_is_known),
     cmocka_unit_test(errors_reach_all),      cmocka_unit_test(broadcasts),
-    cmocka_unit_test(gathers_in_rank_order), cmocka_unit_test(pieces_are_exchanged),
+    cmocka_unit_test(gathers_in_rank_order), cmocka_unit_test(pieces_travel_in_two_lanes),
     cmocka_unit_test(groups_are_worlds),     cmocka_unit_test(board_gives_each_number_once),
 };
 MPI_UNIT_MAIN(tests)

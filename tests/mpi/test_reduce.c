@@ -26,9 +26,20 @@ static float tree(size_t packs, int level, size_t first, size_t i)
     return right < packs ? left + tree(packs, level - 1, right, i) : left;
 }
 
-static void run_batch(struct reduce *r, struct lora *l, size_t packs)
+enum way { WHOLE, IN_PARTS, FAILING };
+
+/* Tells that parts of uneven lengths are ready, the last one first, as backward does. */
+static void report_parts(struct reduce *r, size_t size)
 {
-    struct err e;
+    for (size_t end = size, part = 1; end > 0; part = part * 3 + 1) {
+        size_t length = part < end ? part : end;
+        end -= length;
+        reduce_grads_ready(r, end, length);
+    }
+}
+
+static void add_packs(struct reduce *r, struct lora *l, size_t packs, enum way way)
+{
     size_t begin, end;
     reduce_begin(r, packs);
     pack_share(&begin, &end, packs, (size_t)ranks.rank, (size_t)ranks.world);
@@ -36,9 +47,35 @@ static void run_batch(struct reduce *r, struct lora *l, size_t packs)
         reduce_pack_begin(r, pack);
         for (size_t i = 0; i < l->size; i++)
             l->grads[i] += value_of(pack, i);
+        if (way != WHOLE)
+            report_parts(r, l->size);
+        if (way == FAILING && ranks.rank == ranks.world - 1)
+            return;
         reduce_pack_end(r);
     }
-    expect(reduce_finish(r, &ranks, &e) == ERR_OK);
+}
+
+static void run_batch(struct reduce *r, struct lora *l, size_t packs, enum way way)
+{
+    struct err e;
+    add_packs(r, l, packs, way);
+    expect(reduce_finish(r, &e) == ERR_OK);
+}
+
+static int height(size_t packs)
+{
+    int level = 0;
+    while (((size_t)1 << level) < packs)
+        level++;
+    return level;
+}
+
+static size_t count_wrong(const struct lora *l, size_t packs, size_t stride)
+{
+    size_t wrong = 0, last = l->size - 1;
+    for (size_t i = 0; i < l->size; i += stride)
+        wrong += l->grads[i] != tree(packs, height(packs), 0, i);
+    return wrong + (l->grads[last] != tree(packs, height(packs), 0, last));
 }
 
 static void every_number_of_packs(void **state)
@@ -50,43 +87,93 @@ static void every_number_of_packs(void **state)
     struct err e;
     enum { MOST = 33 };
     small_make(&l, "q_proj", 1, 2);
-    assert_ok(reduce_init(&r, &l, &ranks, MOST, &arena, &e), &e);
+    assert_ok(reduce_init(&r, &l, &ranks, MOST, false, &arena, &e), &e);
     for (size_t packs = 1; packs <= MOST; packs++) {
-        int level = 0;
-        while (((size_t)1 << level) < packs)
-            level++;
-        run_batch(&r, &l, packs);
-        size_t wrong = 0;
-        for (size_t i = 0; i < l.size; i++)
-            wrong += l.grads[i] != tree(packs, level, 0, i);
-        expect(wrong == 0);
+        run_batch(&r, &l, packs, packs % 2 ? WHOLE : IN_PARTS);
+        expect(count_wrong(&l, packs, 1) == 0);
     }
     arena_release(&arena);
     lora_release(&l);
     agree();
 }
 
-/* More values than one message holds. */
-static void several_windows(void **state)
+/* More buckets than travel at a time; with and without parts that leave early the same bits, on ranks without
+ * packs too. */
+static void many_buckets(void **state)
 {
     (void)state;
-    struct arch wide = small_arch;
     struct lora l;
     struct reduce r;
     struct arena arena = {0};
     struct err e;
-    struct lora_spec spec = {.targets = "q_proj", .rank = 20000, .alpha = 1, .init = "normal"};
-    wide.layers = 17;
-    assert_ok(lora_create(&l, &wide, &spec, &e), &e);
+    struct lora_spec spec = {.targets = "q_proj", .rank = 2000, .alpha = 1, .init = "normal"};
+    assert_ok(lora_create(&l, &small_arch, &spec, &e), &e);
     assert_ok(lora_train_buffers(&l, &e), &e);
-    assert_true(l.size > (size_t)1 << 22);
-    assert_ok(reduce_init(&r, &l, &ranks, 5, &arena, &e), &e);
-    run_batch(&r, &l, 5);
-    size_t wrong = 0;
-    for (size_t i = 0; i < l.size; i += 977)
-        wrong += l.grads[i] != tree(5, 3, 0, i);
-    wrong += l.grads[l.size - 1] != tree(5, 3, 0, l.size - 1);
-    expect(wrong == 0);
+    assert_ok(reduce_init(&r, &l, &ranks, 5, false, &arena, &e), &e);
+    for (size_t packs = 1; packs <= 5; packs += 2) {
+        run_batch(&r, &l, packs, WHOLE);
+        expect(count_wrong(&l, packs, 31) == 0);
+        expect(ranks.world == 1 || r.buckets > REDUCE_SLOTS);
+        run_batch(&r, &l, packs, IN_PARTS);
+        expect(count_wrong(&l, packs, 29) == 0);
+    }
+    if (ranks.world ==
+        2) /* the first rank has the subtrees (0, 1) and 2: two sums of half, and its half of the total */
+        expect(reduce_sent_bytes(&r) == 3 * (l.size / 2) * sizeof(float));
+    arena_release(&arena);
+    lora_release(&l);
+    agree();
+}
+
+/* A rank that fails in the middle of its last pack leaves nothing behind for the next batch. */
+static void dropped_batch(void **state)
+{
+    (void)state;
+    struct lora l;
+    struct reduce r;
+    struct arena arena = {0};
+    struct err e;
+    struct lora_spec spec = {.targets = "q_proj", .rank = 2000, .alpha = 1, .init = "normal"};
+    assert_ok(lora_create(&l, &small_arch, &spec, &e), &e);
+    assert_ok(lora_train_buffers(&l, &e), &e);
+    assert_ok(reduce_init(&r, &l, &ranks, 9, false, &arena, &e), &e);
+    for (size_t packs = 1; packs <= 9; packs += 4) {
+        add_packs(&r, &l, packs, FAILING);
+        reduce_drop(&r);
+        run_batch(&r, &l, packs, IN_PARTS);
+        expect(count_wrong(&l, packs, 31) == 0);
+    }
+    arena_release(&arena);
+    lora_release(&l);
+    agree();
+}
+
+/* The plain sum is the same up to rounding. */
+static void fast_sum(void **state)
+{
+    (void)state;
+    struct lora l;
+    struct reduce r;
+    struct arena arena = {0};
+    struct err e;
+    struct lora_spec spec = {.targets = "q_proj", .rank = 2000, .alpha = 1, .init = "normal"};
+    assert_ok(lora_create(&l, &small_arch, &spec, &e), &e);
+    assert_ok(lora_train_buffers(&l, &e), &e);
+    assert_ok(reduce_init(&r, &l, &ranks, 7, true, &arena, &e), &e);
+    for (enum way way = WHOLE; way <= IN_PARTS; way++)
+        for (size_t packs = 1; packs <= 7; packs += 3) {
+            size_t wrong = 0;
+            run_batch(&r, &l, packs, way);
+            for (size_t i = 0; i < l.size; i += 13) {
+                double exact = 0, size = 0;
+                for (size_t p = 0; p < packs; p++) {
+                    exact += (double)value_of(p, i);
+                    size += fabs((double)value_of(p, i));
+                }
+                wrong += fabs((double)l.grads[i] - exact) > 1e-6 * size;
+            }
+            expect(wrong == 0);
+        }
     arena_release(&arena);
     lora_release(&l);
     agree();
@@ -129,7 +216,9 @@ static void losses_add_up_in_pack_order(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(every_number_of_packs),
-    cmocka_unit_test(several_windows),
+    cmocka_unit_test(many_buckets),
+    cmocka_unit_test(dropped_batch),
+    cmocka_unit_test(fast_sum),
     cmocka_unit_test(losses_add_up_in_pack_order),
 };
 MPI_UNIT_MAIN(tests)
