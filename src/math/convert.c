@@ -3,7 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "math/kern.h"
+#include "math/expand.h"
 
 /* Numbers that are expanded at a time where they do not go straight to their place: whole blocks of all
  * types, and they stay in the nearest cache. */
@@ -22,42 +22,29 @@ static size_t source_row(const struct convert_matrix *in, size_t row)
 void convert_from_f32(void *out, enum dtype type, const float *in, size_t count)
 {
     assert(type == DTYPE_F32 || type == DTYPE_BF16);
-    if (type == DTYPE_F32) {
+    if (type == DTYPE_F32)
         memcpy(out, in, count * sizeof *in);
-        return;
-    }
-    uint16_t *to = out;
-    for (size_t i = 0; i < count; i++)
-        to[i] = dtype_f32_to_bf16(in[i]);
+    else
+        expand_for(cpu_isa_best())->to_bf16(out, in, count);
 }
 
-static void convert_tile(void *out, enum dtype to, enum dtype from, const void *in, size_t count)
+static void convert_tile(const struct expand *x, void *out, enum dtype to, enum dtype from, const void *in,
+                         size_t count)
 {
     float wide[TILE];
     if (to == DTYPE_F32) {
-        dtype_to_f32(out, from, in, count);
+        x->to_f32(out, from, in, count);
     } else if (from == to) {
         memcpy(out, in, count * sizeof(uint16_t));
     } else {
-        dtype_to_f32(wide, from, in, count);
-        convert_from_f32(out, to, wide, count);
+        x->to_f32(wide, from, in, count);
+        x->to_bf16(out, wide, count);
     }
 }
 
-static bool is_finite(enum dtype type, const void *in, size_t count)
-{
-    if (type == DTYPE_F32)
-        return kern_first_nonfinite(in, count) == count;
-    const uint16_t *bits = in;
-    uint16_t bad = 0;
-    for (size_t i = 0; i < count; i++)
-        bad |= (uint16_t)((bits[i] & 0x7f80) == 0x7f80);
-    return !bad;
-}
-
 /* One row to out[columns] (NULL: nowhere); whether it is finite, where that is asked for. */
-static bool convert_row(unsigned char *out, enum dtype to, const struct convert_matrix *in, size_t row,
-                        bool check)
+static bool convert_row(const struct expand *x, unsigned char *out, enum dtype to,
+                        const struct convert_matrix *in, size_t row, bool check)
 {
     const struct dtype_info *from = dtype_info(in->type);
     size_t size = dtype_info(to)->block_bytes;
@@ -68,9 +55,10 @@ static bool convert_row(unsigned char *out, enum dtype to, const struct convert_
     for (size_t i = 0; i < in->columns; i += TILE) {
         size_t count = in->columns - i < TILE ? in->columns - i : TILE;
         unsigned char *tile = out ? out + i * size : nowhere;
-        convert_tile(tile, to, in->type, data + i / from->block_elements * from->block_bytes, count);
+        convert_tile(x, tile, to, in->type, data + i / from->block_elements * from->block_bytes, count);
         if (check && finite)
-            finite = is_finite(to, tile, count);
+            finite = to == DTYPE_F32 ? x->finite_f32((const float *)(void *)tile, count)
+                                     : x->finite_bf16((const uint16_t *)(void *)tile, count);
     }
     return finite;
 }
@@ -79,8 +67,9 @@ void convert_rows(void *out, enum dtype to, const struct convert_matrix *in, siz
 {
     size_t bytes = in->columns * dtype_info(to)->block_bytes;
     assert(in->columns % dtype_info(in->type)->block_elements == 0);
+    const struct expand *x = expand_for(cpu_isa_best());
     for (size_t i = 0; i < count; i++)
-        convert_row((unsigned char *)out + i * bytes, to, in, first + i, false);
+        convert_row(x, (unsigned char *)out + i * bytes, to, in, first + i, false);
 }
 
 size_t convert_rows_checked(void *out, enum dtype to, const struct convert_matrix *in, size_t first,
@@ -88,8 +77,9 @@ size_t convert_rows_checked(void *out, enum dtype to, const struct convert_matri
 {
     size_t bytes = in->columns * dtype_info(to)->block_bytes, bad = first + count;
     assert(in->columns % dtype_info(in->type)->block_elements == 0);
+    const struct expand *x = expand_for(cpu_isa_best());
     for (size_t i = 0; i < count; i++)
-        if (!convert_row(out ? (unsigned char *)out + i * bytes : NULL, to, in, first + i, true) &&
+        if (!convert_row(x, out ? (unsigned char *)out + i * bytes : NULL, to, in, first + i, true) &&
             bad == first + count)
             bad = first + i;
     return bad;
@@ -97,10 +87,11 @@ size_t convert_rows_checked(void *out, enum dtype to, const struct convert_matri
 
 void convert_all(void *out, enum dtype to, const struct convert_matrix *in)
 {
+    const struct expand *x = expand_for(cpu_isa_best());
     size_t bytes = in->columns * dtype_info(to)->block_bytes;
 #pragma omp parallel for schedule(static)
     for (size_t row = 0; row < in->rows; row++)
-        convert_rows((unsigned char *)out + row * bytes, to, in, row, 1);
+        convert_row(x, (unsigned char *)out + row * bytes, to, in, row, false);
 }
 
 bool convert_is_copy(enum dtype to, const struct convert_matrix *in)

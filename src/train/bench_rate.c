@@ -65,7 +65,7 @@ static double time_group(const struct operands *o, enum linear_group g, size_t r
     enum dtype kept = g == GROUP_ATTN_IN || g == GROUP_MLP_IN ? o->type : DTYPE_F32;
     double best[2] = {1e30, 1e30};
     for (size_t i = 0; i < REPEATS; i++) {
-        const void *weight = g == GROUP_HEAD ? w->head : w->layers[i % a->layers].weight[g];
+        const void *weight = weights_group(w, i % a->layers, g);
         double begun = cpu_seconds();
         gemm(o->type, kept, GEMM_N, GEMM_T, rows, out, in, 1, o->x, in, weight, in, 0, o->y, out);
         double middle = cpu_seconds();

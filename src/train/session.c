@@ -70,7 +70,9 @@ static enum err_code load_base(struct session *s, struct err *e)
 {
     struct dist *d = s->dist;
     struct arch arch;
-    const struct weights_options options = {.type = DTYPE_F32};
+    const struct weights_options options = {.type = strcmp(s->options->dtype, "bf16") == 0 ? DTYPE_BF16
+                                                                                           : DTYPE_F32,
+                                            .keep_file = strcmp(s->options->base_storage, "file") == 0};
     size_t size = 0;
     enum err_code code = arch_read(&arch, &s->store, e);
     if (!code)

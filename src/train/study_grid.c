@@ -29,6 +29,7 @@ static const char *const shared[] = {
     "output",
     "base-name",
     "dtype",
+    "base-storage",
     "gemm",
     "threads",
     "max-length",

@@ -328,6 +328,26 @@ static void groups_kept_in_the_file_have_the_same_bits(void **state)
     }
 }
 
+/* So has the gradient of a step. */
+static void a_step_on_the_file_has_the_same_bits(void **state)
+{
+    (void)state;
+    static struct tiny t;
+    const struct weights_options kept = {.type = DTYPE_F32, .keep_file = true};
+    for (size_t i = 0; i < TINY_COUNT; i++) {
+        struct err e;
+        tiny_open(&t, tiny_names[i]);
+        double loss = tiny_grad(&t);
+        float *grads = numbers_copy(t.lora.grads, t.lora.size);
+        weights_release(&t.model.weights);
+        assert_ok(weights_load(&t.model.weights, &t.model.arch, &t.base, &kept, &e), &e);
+        assert_true(tiny_grad(&t) == loss);
+        assert_memory_equal(t.lora.grads, grads, t.lora.size * sizeof *grads);
+        free(grads);
+        tiny_close(&t);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -336,6 +356,7 @@ int main(void)
         cmocka_unit_test(matrices_that_fit_stay_where_they_are),
         cmocka_unit_test(bf16_is_f32_rounded_to_nearest_even),
         cmocka_unit_test(groups_kept_in_the_file_have_the_same_bits),
+        cmocka_unit_test(a_step_on_the_file_has_the_same_bits),
         cmocka_unit_test(gguf_rows_are_put_back),
         cmocka_unit_test(wrong_tensors_are_named),
         cmocka_unit_test(surplus_tensors_are_refused_unless_harmless),
