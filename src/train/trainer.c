@@ -9,6 +9,7 @@
 #include "base/cpu.h"
 #include "base/log.h"
 #include "train/batch.h"
+#include "train/consensus.h"
 #include "train/evaluate.h"
 #include "train/metrics.h"
 #include "train/optim.h"
@@ -352,6 +353,8 @@ static enum err_code run_steps(struct trainer *t, struct err *e)
             evaluate_step(t, &row, e))
             return e->code;
         write_metrics(t, &row);
+        if (is_due(o->check_every, row.step) && consensus_check(t->dist, &t->session->lora, t->pace.hosts, e))
+            return err_wrap(e, "step %" PRIu64, row.step);
         if (t->session->on_step)
             t->session->on_step(t->session->on_step_context);
         if (last && !t->stop)
