@@ -35,7 +35,7 @@ void evaluate_close(struct evaluator *v); /* a zeroed one is fine */
 /* Raises the plan to what the evaluation's packs need; the caller hands it to model_plan_memory(). */
 void evaluate_plan(const struct evaluator *v, struct model_plan *plan);
 
-/* Collective. One pass over the data. ERR_STOPPED when some rank was asked to stop in between. */
+/* Collective. One pass over the data. ERR_STOPPED when some rank wants to stop in between: v->tally.stop. */
 enum err_code evaluate_run(struct evaluator *v, struct evaluation *out, struct err *e);
 
 #endif

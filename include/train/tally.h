@@ -8,13 +8,13 @@
 #ifndef MPILORA_TRAIN_TALLY_H
 #define MPILORA_TRAIN_TALLY_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/arena.h"
 #include "base/err.h"
 #include "model/model.h"
+#include "train/deadline.h"
 #include "train/dist.h"
 
 struct tally {
@@ -23,7 +23,7 @@ struct tally {
     double seconds; /* the caller's: that this rank has worked since the ranks last met */
     /* Over all ranks, after tally_finish(): */
     struct model_result total;
-    bool stop; /* some rank was asked to stop */
+    enum stop_reason stop; /* some rank wants to; a signal comes first */
     size_t slowest;
     double slowest_seconds, mean_seconds;
 };
@@ -34,7 +34,8 @@ void tally_begin(struct tally *t, size_t packs);
 void tally_add(struct tally *t, size_t pack, const struct model_result *result);
 
 /* Collective. `code` and `e` are this rank's trouble with its packs, if any: then all ranks return it (see
- * dist_agree). `stop` asks all ranks to stop. */
-enum err_code tally_finish(struct tally *t, struct dist *d, enum err_code code, bool stop, struct err *e);
+ * dist_agree). `stop` is why this rank wants all ranks to stop, if it does. */
+enum err_code tally_finish(struct tally *t, struct dist *d, enum err_code code, enum stop_reason stop,
+                           struct err *e);
 
 #endif

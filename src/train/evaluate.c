@@ -4,9 +4,10 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "base/cpu.h"
 #include "base/log.h"
 #include "train/batch.h"
-#include "train/stop.h"
+#include "train/deadline.h"
 
 /* Examples between two agreements of the ranks: enough packs for many ranks to share them evenly. A constant,
  * so that packs, and with them the order of the sums, never depend on the number of ranks. */
@@ -66,19 +67,21 @@ enum err_code evaluate_run(struct evaluator *v, struct evaluation *out, struct e
     size_t count = v->loader.data->count;
     v->loader.cursor = 0;
     while (v->loader.cursor < count) {
+        double begun = cpu_seconds();
         enum err_code code = loader_next(&v->loader, e);
         tally_begin(&v->tally, code ? 0 : v->loader.plan.pack_count);
         if (!code)
             code = batch_run(&v->loader, &v->tally, measure, v, e);
-        if (tally_finish(&v->tally, d, code, stop_wanted(), e))
+        if (tally_finish(&v->tally, d, code, deadline_or_signal(), e))
             return err_wrap(e, "evaluation");
+        deadline_note_work(cpu_seconds() - begun);
         sum.loss_sum += v->tally.total.loss_sum;
         sum.supervised += v->tally.total.supervised;
         sum.correct += v->tally.total.correct;
         sum.exact += v->tally.total.exact;
         show_progress(v);
         if (v->tally.stop)
-            return err_set(e, ERR_STOPPED, "stopped by a signal while evaluating");
+            return err_set(e, ERR_STOPPED, "stopped by a signal or the time limit while evaluating");
     }
     double tokens = (double)sum.supervised;
     *out = (struct evaluation){.loss = sum.loss_sum / tokens,

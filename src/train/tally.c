@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* Counts are exact in double below 2^53. */
-enum { SUPERVISED, CORRECT, EXACT, FAILED, STOP, COUNTS };
+enum { SUPERVISED, CORRECT, EXACT, FAILED, STOPS, LATE, COUNTS };
 
 enum err_code tally_init(struct tally *t, size_t packs, size_t world, struct arena *a, struct err *e)
 {
@@ -43,10 +43,12 @@ static void find_slowest(struct tally *t)
     t->mean_seconds = sum / (double)t->world;
 }
 
-enum err_code tally_finish(struct tally *t, struct dist *d, enum err_code code, bool stop, struct err *e)
+enum err_code tally_finish(struct tally *t, struct dist *d, enum err_code code, enum stop_reason stop,
+                           struct err *e)
 {
     t->slots[FAILED] = code != ERR_OK;
-    t->slots[STOP] = stop;
+    t->slots[STOPS] = stop == STOP_SIGNAL;
+    t->slots[LATE] = stop == STOP_TIME;
     t->slots[COUNTS + d->rank] = t->seconds;
     struct err trouble;
     if (dist_sum_f64(d, t->slots, COUNTS + t->world + t->packs, &trouble)) {
@@ -60,7 +62,7 @@ enum err_code tally_finish(struct tally *t, struct dist *d, enum err_code code, 
                                      .exact = (uint64_t)t->slots[EXACT]};
     for (size_t p = 0; p < t->packs; p++)
         t->total.loss_sum += t->slots[COUNTS + t->world + p];
-    t->stop = t->slots[STOP] > 0;
+    t->stop = t->slots[STOPS] > 0 ? STOP_SIGNAL : t->slots[LATE] > 0 ? STOP_TIME : STOP_NOT;
     find_slowest(t);
     return ERR_OK;
 }

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "train/batch.h"
 #include "train/consensus.h"
+#include "train/deadline.h"
 #include "train/evaluate.h"
 #include "train/metrics.h"
 #include "train/optim.h"
@@ -20,9 +21,10 @@
 #include "train/resume.h"
 #include "train/rundir.h"
 #include "train/schedule.h"
-#include "train/stop.h"
 #include "train/tally.h"
 #include "train/tracer.h"
+
+#define SLOW_DISK 50e6 /* bytes a second that a checkpoint is written at, until one was */
 
 struct trainer {
     struct session *session;
@@ -45,7 +47,7 @@ struct trainer {
     struct pace pace;
     struct tracer tracer;
     double loss_scale;          /* of the current batch */
-    bool stop;                  /* some rank was asked to stop */
+    enum stop_reason stop;      /* some rank wants to */
     bool saved;                 /* state is that of a checkpoint on disk */
     enum err_code trouble_code; /* rank 0's with metrics.jsonl, until the ranks next agree on errors */
     struct err trouble;
@@ -97,7 +99,8 @@ static enum err_code prepare(struct trainer *t, struct err *e)
     if (t->eval_data)
         evaluate_plan(&t->evaluator, &plan);
     size_t packs = t->loader.plan.capacity;
-    if (schedule_check(&t->schedule, e) || lora_train_buffers(l, e) ||
+    deadline_expect_save(5 + (double)(3 * l->size * sizeof(float)) / SLOW_DISK);
+    if (deadline_set(o->time_limit, e) || schedule_check(&t->schedule, e) || lora_train_buffers(l, e) ||
         reduce_init(&t->reduce, l, t->dist, packs, !strcmp(o->reduce, "fast"), &t->arena, e) ||
         tally_init(&t->tally, packs, (size_t)t->dist->world, &t->arena, e) ||
         model_plan_memory(&t->session->model, &plan, e) || options_write_yaml(o, &t->config, e))
@@ -121,6 +124,7 @@ static enum err_code save(struct trainer *t, struct err *e)
 {
     const struct options *o = t->options;
     char path[PATH_MAX];
+    double begun = cpu_seconds();
     enum err_code code = t->trouble_code;
     if (code)
         *e = t->trouble;
@@ -134,6 +138,7 @@ static enum err_code save(struct trainer *t, struct err *e)
     }
     code = dist_agree(t->dist, code, e);
     pace_meet(&t->pace);
+    deadline_note_save(cpu_seconds() - begun);
     t->saved = !code;
     return code;
 }
@@ -186,12 +191,12 @@ static enum err_code run_batch(struct trainer *t, struct metrics_row *row, struc
         code = batch_run(&t->loader, &t->tally, add_gradient, t, e);
     }
     t->tally.seconds = pace_arrive(&t->pace);
-    code = tally_finish(&t->tally, t->dist, code, stop_wanted(), e);
-    t->stop = t->stop || (!code && t->tally.stop);
+    code = tally_finish(&t->tally, t->dist, code, deadline_or_signal(), e);
     if (code) {
         reduce_drop(&t->reduce);
         return code;
     }
+    t->stop = t->tally.stop;
     code = reduce_finish(&t->reduce, e);
     if (!code)
         pace_finish(&t->pace, &t->tally, row);
@@ -256,6 +261,7 @@ static enum err_code run_step(struct trainer *t, struct metrics_row *row, struct
     row->tokens = t->loader.batch_tokens;
     row->supervised_tokens = t->loader.batch_supervised;
     row->seconds = cpu_seconds() - begun;
+    deadline_note_work(row->seconds);
     prof_take(row->phases);
     return ERR_OK;
 }
@@ -267,7 +273,7 @@ static enum err_code evaluate_step(struct trainer *t, struct metrics_row *row, s
     enum err_code code = evaluate_run(&t->evaluator, &result, e);
     pace_meet(&t->pace);
     if (code == ERR_STOPPED) {
-        t->stop = true;
+        t->stop = t->evaluator.tally.stop;
         return ERR_OK;
     }
     row->evaluated = !code;
@@ -298,16 +304,17 @@ static enum err_code leave(struct trainer *t, struct err *e)
     if (rundir_checkpoint_path(path, t->options->output, t->state.step, e))
         return e->code;
     return err_set(e, ERR_STOPPED,
-                   "stopped by a signal at step %" PRIu64 " of %" PRIu64 "; the same command goes on from %s",
-                   t->state.step, t->schedule.total, path);
+                   "stopped %s at step %" PRIu64 " of %" PRIu64 "; the same command goes on from %s",
+                   t->stop == STOP_SIGNAL ? "by a signal" : "in time for the limit", t->state.step,
+                   t->schedule.total, path);
 }
 
 /* Collective. Has a signal come before the first step? */
 static enum err_code ask_stop(struct trainer *t, struct err *e)
 {
-    uint64_t wanted = stop_wanted();
-    enum err_code code = dist_max_u64(t->dist, &wanted, 1, e);
-    t->stop = wanted != 0;
+    uint64_t asked = deadline_or_signal() == STOP_SIGNAL;
+    enum err_code code = dist_max_u64(t->dist, &asked, 1, e);
+    t->stop = asked ? STOP_SIGNAL : STOP_NOT;
     pace_meet(&t->pace);
     return code;
 }

@@ -43,6 +43,20 @@ for target in all one; do
     [ -e "$work/$target/checkpoints/latest" ] || fail "no checkpoint"
 done
 
+# In time for the limit that the user or Slurm has set: of 9 s, two and what a save might take are kept back.
+limited() {
+    local begun=$SECONDS
+    check 75 env "$1" mpirun -n 2 --bind-to none "$MPILORA" train $options --max-steps 100000 --save-every 0 \
+        --output "$work/$2" --time-limit "$3"
+    says err 'stopped in time for the limit at step [0-9]+ of 100000; the same command goes on from .*/checkpoints/step-'
+    [ $((SECONDS - begun)) -lt 9 ] || fail "took $((SECONDS - begun)) s"
+}
+limited A=B limit 9s
+limited "SLURM_JOB_END_TIME=$(($(date +%s) + 9))" slurm ""
+check 2 train "$work/nolimit" --time-limit 12x
+says err '--time-limit 12x is not a time'
+check 0 env SLURM_JOB_END_TIME=1 "$MPILORA" train $options --max-steps 20 --output "$work/nolimit" --time-limit none
+
 # Before the first step: while the model is being loaded.
 "$MPILORA" train $options --output "$work/early" $more >"$work/out" 2>"$work/err" </dev/null &
 pid=$!

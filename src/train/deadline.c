@@ -1,0 +1,107 @@
+#include "train/deadline.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/cpu.h"
+#include "train/stop.h"
+
+/* Seconds for the export, the end of communication and the launcher. */
+#define END 2
+
+static double begun;             /* of the process */
+static double ends = INFINITY;   /* all on the clock of cpu_seconds() */
+static double save_expected = 5; /* until one was measured */
+static double save_longest, work_longest;
+
+__attribute__((constructor)) static void note_begin(void)
+{
+    begun = cpu_seconds();
+}
+
+static enum err_code refuse(const char *text, struct err *e)
+{
+    return err_set(e, ERR_USAGE,
+                   "--time-limit %s is not a time: give minutes, H:M:S, D-H:M:S, or a number with s, m or h "
+                   "behind it",
+                   text);
+}
+
+enum err_code deadline_parse(double *seconds, const char *text, struct err *e)
+{
+    static const double of_last[] = {60, 1, 1};            /* M, M:S, H:M:S: seconds in the last part */
+    static const double of_last_of_days[] = {3600, 60, 1}; /* behind D- */
+    const char *at = text, *dash = strchr(text, '-');
+    double days = 0, sum = 0;
+    int parts = 0;
+    for (;;) {
+        char *end;
+        if (*at < '0' || *at > '9')
+            return refuse(text, e);
+        double part = (double)strtoull(at, &end, 10);
+        at = end + 1;
+        if (*end == '-' && end == dash && parts == 0) {
+            days = part;
+            continue;
+        }
+        sum = sum * 60 + part;
+        parts++;
+        if (*end == ':' && parts < 3)
+            continue;
+        const char *unit = *end ? strchr("smh", *end) : NULL;
+        if (unit && !end[1] && parts == 1 && !dash)
+            *seconds = sum * (*unit == 's' ? 1 : *unit == 'm' ? 60 : 3600);
+        else if (!*end)
+            *seconds = days * 86400 + sum * (dash ? of_last_of_days : of_last)[parts - 1];
+        else
+            return refuse(text, e);
+        return *seconds > 0 ? ERR_OK : refuse(text, e);
+    }
+}
+
+enum err_code deadline_set(const char *limit, struct err *e)
+{
+    double seconds;
+    ends = INFINITY;
+    if (!strcmp(limit, "none"))
+        return ERR_OK;
+    if (*limit) {
+        if (deadline_parse(&seconds, limit, e))
+            return e->code;
+        ends = begun + seconds;
+        return ERR_OK;
+    }
+    const char *slurm = getenv("SLURM_JOB_END_TIME");
+    double at = slurm ? strtod(slurm, NULL) : 0; /* seconds since 1970 */
+    if (at > 0)
+        ends = cpu_seconds() + at - (double)time(NULL);
+    return ERR_OK;
+}
+
+void deadline_expect_save(double seconds)
+{
+    save_expected = seconds;
+}
+
+void deadline_note_save(double seconds)
+{
+    save_longest = seconds > save_longest ? seconds : save_longest;
+}
+
+void deadline_note_work(double seconds)
+{
+    work_longest = seconds > work_longest ? seconds : work_longest;
+}
+
+bool deadline_is_near(void)
+{
+    double save = save_longest > 0 ? 1.5 * save_longest : save_expected;
+    return cpu_seconds() + 2 * work_longest + save + END > ends;
+}
+
+enum stop_reason deadline_or_signal(void)
+{
+    return stop_wanted() ? STOP_SIGNAL : deadline_is_near() ? STOP_TIME : STOP_NOT;
+}

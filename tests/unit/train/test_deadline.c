@@ -1,0 +1,84 @@
+/* Times as Slurm writes them, and when it is time to leave. */
+#include "unit.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "train/deadline.h"
+
+static void times_are_read(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        double seconds;
+    } good[] = {{"30", 1800},    {"90s", 90},       {"2m", 120},           {"3h", 10800},
+                {"5:30", 330},   {"1:00:00", 3600}, {"100:00:01", 360001}, {"1-0", 86400},
+                {"2-3", 183600}, {"1-2:30", 95400}, {"1-2:30:05", 95405}};
+    static const char *const bad[] = {"",        "0",   "0s", "-1",   "1-",   "1:",   "1::2",
+                                      "1:2:3:4", "1.5", "2d", "1:2s", "1-2m", "x",    "1-2-3",
+                                      "1:2-3",   " 1",  "1 ", "none", "0:00", "10ss", "1-2:3:4:5"};
+    struct err e;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        double seconds;
+        assert_ok(deadline_parse(&seconds, good[i].text, &e), &e);
+        assert_true(seconds == good[i].seconds);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        double seconds;
+        assert_error(deadline_parse(&seconds, bad[i], &e), &e, ERR_USAGE, "--time-limit");
+    }
+}
+
+static void margin_grows_with_work_and_saves(void **state)
+{
+    (void)state;
+    struct err e;
+    unsetenv("SLURM_JOB_END_TIME");
+    assert_ok(deadline_set("", &e), &e);
+    assert_false(deadline_is_near());
+    assert_ok(deadline_set("1000s", &e), &e);
+    assert_false(deadline_is_near());
+    deadline_note_work(300);
+    assert_false(deadline_is_near());
+    deadline_note_work(10); /* the longest counts */
+    deadline_expect_save(500);
+    assert_true(deadline_is_near());
+    deadline_note_save(1); /* measured is better than expected */
+    assert_false(deadline_is_near());
+    deadline_note_work(499.5);
+    assert_true(deadline_is_near());
+    assert_int_equal(deadline_or_signal(), STOP_TIME);
+    assert_ok(deadline_set("none", &e), &e);
+    assert_int_equal(deadline_or_signal(), STOP_NOT);
+}
+
+/* After the test above: two pieces of work of 499.5 s, a save of 1 s. */
+static void slurm_sets_the_end(void **state)
+{
+    (void)state;
+    struct err e;
+    char text[32];
+    snprintf(text, sizeof text, "%lld", (long long)time(NULL) + 990);
+    setenv("SLURM_JOB_END_TIME", text, 1);
+    assert_ok(deadline_set("", &e), &e);
+    assert_true(deadline_is_near());
+    assert_ok(deadline_set("none", &e), &e);
+    assert_false(deadline_is_near());
+    assert_ok(deadline_set("1h", &e), &e);
+    assert_false(deadline_is_near());
+    snprintf(text, sizeof text, "%lld", (long long)time(NULL) + 1200);
+    setenv("SLURM_JOB_END_TIME", text, 1);
+    assert_ok(deadline_set("", &e), &e);
+    assert_false(deadline_is_near());
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(times_are_read),
+        cmocka_unit_test(margin_grows_with_work_and_saves),
+        cmocka_unit_test(slurm_sets_the_end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
