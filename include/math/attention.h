@@ -13,9 +13,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "math/dtype.h"
+
 struct kern;
 
 struct attention_shape {
+    enum dtype type; /* of qkv, out and dqkv: DTYPE_F32 (0) or DTYPE_BF16; scores, sums and dout are f32 */
     size_t heads, kv_heads, head_dim;
     float scale;
     const uint32_t
@@ -30,11 +33,11 @@ struct attention_shape {
 size_t attention_scratch_bytes(const struct attention_shape *s, size_t tokens, size_t longest, int threads);
 
 /* out[n, H*head_dim], lse[H, n] */
-void attention_forward(float *out, float *lse, const float *qkv, size_t ld, const struct attention_shape *s,
+void attention_forward(void *out, float *lse, const void *qkv, size_t ld, const struct attention_shape *s,
                        void *scratch);
 
 /* dqkv[n, ld] (overwritten) from dout; out and lse as forward left them. */
-void attention_backward(float *dqkv, const float *dout, const float *out, const float *lse, const float *qkv,
+void attention_backward(void *dqkv, const float *dout, const void *out, const float *lse, const void *qkv,
                         size_t ld, const struct attention_shape *s, void *scratch);
 
 /* The oracles: whole score rows, sums in double. */

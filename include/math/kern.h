@@ -27,6 +27,17 @@ struct adamw_step {
 };
 
 /*
+ * Scores of some queries of one example against some of its keys, a dense matrix. Each query is there once
+ * for each of `heads` heads, which share the keys: row i of the queries is number first + i / heads, counted
+ * from the tile's first key, and does not see the keys behind that; their probabilities are 0.
+ */
+struct attend_tile {
+    size_t queries, keys; /* rows of each */
+    size_t heads, first;
+    float scale; /* of the scores, above 0 */
+};
+
+/*
  * Kernels on activations, whose element type `real` is f32 or bf16 (DTYPE_F32, DTYPE_BF16): arithmetic and
  * sums are f32 in both, a bf16 is rounded to nearest even when it is stored. Pointers to void are arrays of
  * `real`; the residual stream and all gradients with respect to a layer's input are float in both.
@@ -63,6 +74,26 @@ struct kern_typed {
     void (*add)(float *y, const void *x, size_t count);                          /* y += x */
     void (*to_f32)(float *y, const void *x, size_t count);
     void (*from_f32)(void *y, const float *x, size_t count);
+    void (*from_f32_row)(void *y, const float *x, size_t count); /* on the calling thread alone */
+
+    /*
+     * Attention's tiles, on the calling thread alone.
+     */
+    /* A tile's part of an online softmax. probs[queries, keys] = exp(scale * (scores - max)), where
+     * max[queries] is the largest score so far, this tile's included; sum[queries] += the sums of its rows.
+     * Where max grew, sum and out[queries, head_dim] are scaled down first. Before the first tile max is
+     * -inf, sum and out 0. scores are overwritten; probs of f32 may be scores. */
+    void (*attend_softmax)(void *probs, float *scores, float *max, float *sum, float *out, size_t head_dim,
+                           const struct attend_tile *tile);
+    /* Of a transposed tile, scores[keys, queries]: probs = exp(scale * scores - ln 2 * log2_sum[query]) and
+     * dscores = probs * (dprobs - delta[query]). For f32, probs may be scores and dscores may be dprobs. */
+    void (*attend_gradient)(void *probs, void *dscores, const float *scores, const float *dprobs,
+                            const float *log2_sum, const float *delta, const struct attend_tile *tile);
+    /* out[heads, head_dim] = rows / sum[heads] */
+    void (*attend_finish)(void *out, const float *rows, const float *sum, size_t heads, size_t head_dim);
+    /* copy[heads, head_dim] = dout; delta[heads] = sums over the columns of copy * out */
+    void (*attend_delta)(float *delta, void *copy, const float *dout, const void *out, size_t heads,
+                         size_t head_dim);
 };
 
 struct kern {
@@ -107,20 +138,8 @@ struct kern {
     /* Sum of squares in double, in a fixed order. */
     double (*sum_squares)(const float *x, size_t count);
 
-    /*
-     * Attention's rows; these run on the calling thread alone. Scores belong to the queries first ..
-     * first + rows - 1 of one example: scores[rows, cols = first + rows], row stride ld; row i attends to the
-     * columns 0 .. first + i, the rest become 0. scale > 0.
-     */
-    /* scores become softmax(scale * scores); lse[rows] = log-sum-exp of the scaled scores. */
-    void (*softmax_causal)(float *scores, size_t ld, float *lse, size_t rows, size_t first, float scale);
-    /* scores become the probabilities p again, dprobs[rows, cols] becomes scale * p * (dprobs - delta[row]).
-     */
-    void (*softmax_causal_backward)(float *scores, float *dprobs, size_t ld, const float *lse,
-                                    const float *delta, size_t rows, size_t first, float scale);
-    /* out[rows] = sum over columns of a * b */
-    void (*row_dots)(float *out, const float *a, size_t lda, const float *b, size_t ldb, size_t rows,
-                     size_t cols);
+    /* Attention, on the calling thread alone. y[rows, ld] += a * x[rows, cols] */
+    void (*attend_add)(float *y, size_t ld, float a, const float *x, size_t rows, size_t cols);
     /* One query of one head: out[head_dim] = softmax(scale * keys q) values; keys, values [count, head_dim].
      */
     void (*attend_one)(float *out, const float *q, const float *keys, const float *values, size_t count,

@@ -4,6 +4,7 @@
 #include "math/kern.h"
 
 #include <math.h>
+#include <stdbool.h>
 
 static double dot(const float *a, const float *b, size_t count)
 {
@@ -57,40 +58,10 @@ static double sum_squares(const float *x, size_t count)
     return dot(x, x, count);
 }
 
-static void softmax_causal(float *scores, size_t ld, float *lse, size_t rows, size_t first, float scale)
+static void attend_add(float *y, size_t ld, float a, const float *x, size_t rows, size_t cols)
 {
-    for (size_t row = 0; row < rows; row++) {
-        float *x = scores + row * ld;
-        size_t count = first + row + 1;
-        double max = -INFINITY, sum = 0;
-        for (size_t i = 0; i < count; i++)
-            max = fmax(max, (double)x[i] * (double)scale);
-        for (size_t i = 0; i < count; i++)
-            sum += exp((double)x[i] * (double)scale - max);
-        for (size_t i = 0; i < first + rows; i++)
-            x[i] = i < count ? (float)(exp((double)x[i] * (double)scale - max) / sum) : 0;
-        lse[row] = (float)(max + log(sum));
-    }
-}
-
-static void softmax_causal_backward(float *scores, float *dprobs, size_t ld, const float *lse,
-                                    const float *delta, size_t rows, size_t first, float scale)
-{
-    for (size_t row = 0; row < rows; row++) {
-        for (size_t i = 0; i < first + rows; i++) {
-            float *x = scores + row * ld + i, *d = dprobs + row * ld + i;
-            double p = i <= first + row ? exp((double)*x * (double)scale - (double)lse[row]) : 0;
-            *d = p != 0 ? (float)((double)scale * p * ((double)*d - (double)delta[row])) : 0;
-            *x = (float)p;
-        }
-    }
-}
-
-static void row_dots(float *out, const float *a, size_t lda, const float *b, size_t ldb, size_t rows,
-                     size_t cols)
-{
-    for (size_t row = 0; row < rows; row++)
-        out[row] = (float)dot(a + row * lda, b + row * ldb, cols);
+    for (size_t i = 0; i < rows * cols; i++)
+        y[i / cols * ld + i % cols] += a * x[i];
 }
 
 static void attend_one(float *out, const float *q, const float *keys, const float *values, size_t count,
@@ -134,9 +105,7 @@ const struct kern kern_reference = {
     KERN_F32_ALONE,
     .axpy = axpy,
     .sum_squares = sum_squares,
-    .softmax_causal = softmax_causal,
-    .softmax_causal_backward = softmax_causal_backward,
-    .row_dots = row_dots,
+    .attend_add = attend_add,
     .attend_one = attend_one,
     .adamw = adamw,
 };

@@ -148,6 +148,69 @@ static void TYPED(dropout)(void *y, const void *x, struct rng_key key, const uin
     }
 }
 
+static void TYPED(from_f32_row)(void *y, const float *x, size_t count)
+{
+    TYPED(from_f32)(y, x, count);
+}
+
+static bool TYPED(attend_sees)(const struct attend_tile *tile, size_t query, size_t key)
+{
+    return key <= tile->first + query / tile->heads;
+}
+
+static void TYPED(attend_softmax)(void *probs, float *scores, float *max, float *sum, float *out,
+                                  size_t head_dim, const struct attend_tile *tile)
+{
+    for (size_t i = 0; i < tile->queries; i++) {
+        const float *x = scores + i * tile->keys;
+        double scale = (double)tile->scale, top = (double)max[i], total = 0;
+        for (size_t j = 0; j < tile->keys && TYPED(attend_sees)(tile, i, j); j++)
+            top = fmax(top, (double)x[j]);
+        for (size_t j = 0; j < tile->keys; j++) {
+            double p = TYPED(attend_sees)(tile, i, j) ? exp(scale * ((double)x[j] - top)) : 0;
+            ((REAL *)probs)[i * tile->keys + j] = STORE(p);
+            total += p;
+        }
+        double shrink = exp(scale * ((double)max[i] - top));
+        for (size_t d = 0; d < head_dim; d++)
+            out[i * head_dim + d] = (float)(shrink * (double)out[i * head_dim + d]);
+        sum[i] = (float)(shrink * (double)sum[i] + total);
+        max[i] = (float)top;
+    }
+}
+
+static void TYPED(attend_gradient)(void *probs, void *dscores, const float *scores, const float *dprobs,
+                                   const float *log2_sum, const float *delta, const struct attend_tile *tile)
+{
+    for (size_t at = 0; at < tile->keys * tile->queries; at++) {
+        size_t key = at / tile->queries, query = at % tile->queries;
+        bool sees = TYPED(attend_sees)(tile, query, key);
+        double x = (double)tile->scale * (double)scores[at] - log(2) * (double)log2_sum[query];
+        double p = sees ? exp(x) : 0;
+        ((REAL *)dscores)[at] = STORE(sees ? p * ((double)dprobs[at] - (double)delta[query]) : 0);
+        ((REAL *)probs)[at] = STORE(p);
+    }
+}
+
+static void TYPED(attend_finish)(void *out, const float *rows, const float *sum, size_t heads,
+                                 size_t head_dim)
+{
+    for (size_t i = 0; i < heads * head_dim; i++)
+        ((REAL *)out)[i] = STORE((double)rows[i] / (double)sum[i / head_dim]);
+}
+
+static void TYPED(attend_delta)(float *delta, void *copy, const float *dout, const void *out, size_t heads,
+                                size_t head_dim)
+{
+    TYPED(from_f32)(copy, dout, heads * head_dim);
+    for (size_t head = 0; head < heads; head++) {
+        double sum = 0;
+        for (size_t i = head * head_dim; i < (head + 1) * head_dim; i++)
+            sum += LOAD(((const REAL *)copy)[i]) * LOAD(((const REAL *)out)[i]);
+        delta[head] = (float)sum;
+    }
+}
+
 #undef REAL
 #undef LOAD
 #undef STORE

@@ -14,6 +14,9 @@
         .swiglu_forward = swiglu_forward_##type, .swiglu_backward = swiglu_backward_##type,                  \
         .cross_entropy = cross_entropy_##type, .dropout = dropout_##type, .add_bias = add_bias_##type,       \
         .add = add_##type, .to_f32 = to_f32_##type, .from_f32 = from_f32_##type,                             \
+        .from_f32_row = from_f32_row_##type, .attend_softmax = attend_softmax_##type,                        \
+        .attend_gradient = attend_gradient_##type, .attend_finish = attend_finish_##type,                    \
+        .attend_delta = attend_delta_##type,                                                                 \
     }
 
 #define KERN_BOTH_TYPES .f32 = KERN_TYPED(f32, sizeof(float)), .bf16 = KERN_TYPED(bf16, sizeof(uint16_t))

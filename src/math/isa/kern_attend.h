@@ -1,52 +1,25 @@
 /*
- * Attention's rows of the table: a part of kern_isa.c, whose helpers it uses. They run on the calling thread
- * alone.
+ * Attention's kernels for f32, and what those for each type share: a part of kern_isa.c, whose helpers it
+ * uses. They run on the calling thread alone.
  */
 #ifndef MPILORA_MATH_ISA_KERN_ATTEND_H
 #define MPILORA_MATH_ISA_KERN_ATTEND_H
 
-static void clear_row(float *x, size_t begin, size_t end)
+#define LOG2_E 0x1.715476p+0F
+
+static void fill_row(float *x, size_t begin, size_t end, float value)
 {
     for (size_t i = begin; i < end; i++)
-        x[i] = 0;
+        x[i] = value;
 }
 
-static void softmax_causal(float *scores, size_t ld, float *lse, size_t rows, size_t first, float scale)
+static void attend_add(float *y, size_t ld, float a, const float *x, size_t rows, size_t cols)
 {
     for (size_t row = 0; row < rows; row++) {
-        float *x = scores + row * ld;
-        size_t count = first + row + 1;
-        float max = max_block(x, count) * scale;
-        double sum = exp_row(x, count, scale, max);
-        lse[row] = (float)((double)max + log(sum));
-        scale_row(x, (float)(1.0 / sum), count);
-        clear_row(x, count, first + rows);
-    }
-}
-
-static void softmax_causal_backward(float *scores, float *dprobs, size_t ld, const float *lse,
-                                    const float *delta, size_t rows, size_t first, float scale)
-{
-    for (size_t row = 0; row < rows; row++) {
-        float *x = scores + row * ld, *d = dprobs + row * ld;
-        float shift = lse[row], mean = delta[row];
-        size_t count = first + row + 1;
 #pragma omp simd
-        for (size_t i = 0; i < count; i++) {
-            float p = vec_exp(x[i] * scale - shift);
-            x[i] = p;
-            d[i] = scale * p * (d[i] - mean);
-        }
-        clear_row(x, count, first + rows);
-        clear_row(d, count, first + rows);
+        for (size_t i = 0; i < cols; i++)
+            y[row * ld + i] += a * x[row * cols + i];
     }
-}
-
-static void row_dots(float *out, const float *a, size_t lda, const float *b, size_t ldb, size_t rows,
-                     size_t cols)
-{
-    for (size_t row = 0; row < rows; row++)
-        out[row] = dot_row(a + row * lda, b + row * ldb, cols);
 }
 
 static void attend_one(float *out, const float *q, const float *keys, const float *values, size_t count,
@@ -55,7 +28,7 @@ static void attend_one(float *out, const float *q, const float *keys, const floa
     enum { BLOCK = 64 };
     float scores[BLOCK], max = -INFINITY;
     double total = 0;
-    clear_row(out, 0, head_dim);
+    fill_row(out, 0, head_dim, 0);
     for (size_t begin = 0; begin < count; begin += BLOCK) {
         size_t block = min_size(BLOCK, count - begin);
         for (size_t j = 0; j < block; j++)

@@ -152,6 +152,8 @@ static void philox_words(uint32_t words[4 * PHILOX_LANES], struct rng_key key, u
 
 /* ---- Activations, for each element type ---- */
 
+#include "kern_attend.h"
+
 #define REAL        float
 #define LOAD(x)     (x)
 #define STORE(x)    (x)
@@ -218,7 +220,6 @@ static void adamw(float *params, const float *grads, float *m, float *v, size_t 
 }
 
 #include "../kern_table.h"
-#include "kern_attend.h"
 
 extern const struct kern JOIN(kern_isa_, KERN_ISA);
 const struct kern JOIN(kern_isa_, KERN_ISA) = {
@@ -227,9 +228,7 @@ const struct kern JOIN(kern_isa_, KERN_ISA) = {
     KERN_F32_ALONE,
     .axpy = axpy,
     .sum_squares = sum_squares,
-    .softmax_causal = softmax_causal,
-    .softmax_causal_backward = softmax_causal_backward,
-    .row_dots = row_dots,
+    .attend_add = attend_add,
     .attend_one = attend_one,
     .adamw = adamw,
 };

@@ -197,7 +197,7 @@ static void TYPED(cross_entropy)(double *loss, int32_t *best, void *dlogits, siz
             best[row] = s.best;
         if (dscale != 0)
             TYPED(cross_entropy_gradient)
-            ((REAL *)dlogits + row * ldd, x, V, target, s.max, (float)((double)dscale / s.sum), dscale);
+        ((REAL *)dlogits + row * ldd, x, V, target, s.max, (float)((double)dscale / s.sum), dscale);
     }
 }
 
@@ -224,6 +224,8 @@ static void TYPED(dropout)(void *y, const void *x, struct rng_key key, const uin
         }
     }
 }
+
+#include "kern_attend_typed.h"
 
 #undef REAL
 #undef LOAD

@@ -141,41 +141,177 @@ static void test_cross_entropy_extremes(void **state)
     }
 }
 
-static void test_attention_rows(void **state)
+/* 2^x over the range that softmax has, in units of the last place. */
+static void test_exp2_is_accurate(void **state)
 {
     (void)state;
-    static const size_t firsts[] = {0, 1, 64, 200};
-    FOR_EACH_ISA(k) for (size_t i = 0; i < sizeof firsts / sizeof *firsts; i++)
+    double worst = 0;
+    for (float x = -126; x <= 1; x += 0x1.3p-13F) {
+        double exact = exp2((double)x);
+        float rounded = (float)exact;
+        double ulp = (double)nextafterf(rounded, INFINITY) - (double)rounded;
+        worst = fmax(worst, fabs((double)vec_exp2(x) - exact) / ulp);
+    }
+    assert_true(worst < 2.2);
+    for (float x = 0; x >= -126; x--)
+        assert_true(vec_exp2(x) == ldexpf(1, (int)x));
+    assert_true(vec_exp2(-126.01F) == 0 && vec_exp2(-INFINITY) == 0 && isnan(vec_exp2(NAN)));
+}
+
+/* A tile of either type: `count` numbers of it as floats. */
+static float *reals(const struct kern_typed *k, const void *x, size_t count)
+{
+    float *y = numbers_new(count, 1, 1);
+    k->to_f32(y, x, count);
+    return y;
+}
+
+/* Rounding to bf16 is 2^-9 of a number; the rest of the arithmetic is f32 in both types. */
+static double allowed(const struct kern_typed *k, double f32)
+{
+    return k->size == sizeof(float) ? f32 : 0x1p-9 + f32;
+}
+
+static void check_reals(const char *what, const struct kern *table, const struct kern_typed *k, const void *x,
+                        const void *expected, size_t count, double f32)
+{
+    float *a = reals(k, x, count), *b = reals(k, expected, count);
+    check_near(what, table, a, b, count, allowed(k, f32));
+    free(a);
+    free(b);
+}
+
+enum { HEAD_DIM = 10, TILES = 3 };
+
+/* Three tiles in turn, the last with the diagonal, as one softmax; the numbers grow, so that the maximum
+ * does.
+ */
+static void check_attend_softmax(const struct kern *table, enum dtype type, size_t heads)
+{
+    const struct kern_typed *k = kern_typed(table, type), *r = kern_typed(&kern_reference, type);
+    size_t queries = 32 * heads, keys = 64, count = queries * keys;
+    float *max = numbers_new(queries, 0, 1), *sum = numbers_new(queries, 0, 1);
+    float *out = numbers_new(queries * HEAD_DIM, 0, 1), *probs = numbers_new(count, 1, 9);
+    for (size_t i = 0; i < queries; i++)
+        max[i] = -INFINITY;
+    float *max2 = numbers_copy(max, queries), *sum2 = numbers_copy(sum, queries);
+    float *out2 = numbers_copy(out, queries * HEAD_DIM), *probs2 = numbers_copy(probs, count);
+    for (size_t i = 0; i < TILES; i++) {
+        struct attend_tile tile = {queries, keys, heads, i + 1 == TILES ? 32 : 1000, 0.5F};
+        float *scores = numbers_new(count, (float)(3 * i + 3), i), *scores2 = numbers_copy(scores, count);
+        bool in_place = type == DTYPE_F32 && i == 1;
+        k->attend_softmax(in_place ? scores : probs, scores, max, sum, out, HEAD_DIM, &tile);
+        r->attend_softmax(probs2, scores2, max2, sum2, out2, HEAD_DIM, &tile);
+        check_reals("probabilities", table, k, in_place ? scores : probs, probs2, count, 4e-6);
+        assert_memory_equal(max, max2, queries * sizeof(float));
+        check_near("sum", table, sum, sum2, queries, 4e-6);
+        for (size_t j = 0; j < queries * HEAD_DIM; j++) /* stands for the product with the values */
+            out[j] = out2[j] = out2[j] + (float)(j % 7);
+        free(scores);
+        free(scores2);
+    }
+    check_near("out", table, out, out2, queries * HEAD_DIM, 4e-6);
+    for (size_t i = 0; i < queries; i++) /* the last tile: row i sees keys 0 .. 32 + i / heads */
+        for (size_t j = 33 + i / heads; j < keys; j++)
+            assert_true(type == DTYPE_F32 ? probs[i * keys + j] == 0
+                                          : ((const uint16_t *)probs)[i * keys + j] == 0);
+    k->attend_finish(probs, out, sum, queries, HEAD_DIM);
+    r->attend_finish(probs2, out2, sum2, queries, HEAD_DIM);
+    check_reals("attend_finish", table, k, probs, probs2, queries * HEAD_DIM, 8e-6);
+    float *all[] = {max, sum, out, probs, max2, sum2, out2, probs2};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        free(all[i]);
+}
+
+static void check_attend_gradient(const struct kern *table, enum dtype type, size_t heads, size_t first)
+{
+    const struct kern_typed *k = kern_typed(table, type), *r = kern_typed(&kern_reference, type);
+    size_t queries = 32 * heads, keys = 64, count = queries * keys;
+    struct attend_tile tile = {queries, keys, heads, first, 0.5F};
+    float *scores = numbers_new(count, 9, 1), *dprobs = numbers_new(count, 1, 2);
+    float *log2_sum = numbers_new(queries, 2, 3), *delta = numbers_new(queries, 1, 4);
+    float *p = numbers_new(count, 1, 5), *d = numbers_new(count, 1, 6);
+    float *p2 = numbers_new(count, 1, 5), *d2 = numbers_new(count, 1, 6);
+    for (size_t i = 0; i < queries; i++)
+        log2_sum[i] += 20; /* above all scores, as a sum over them is */
+    r->attend_gradient(p2, d2, scores, dprobs, log2_sum, delta, &tile);
+    k->attend_gradient(p, d, scores, dprobs, log2_sum, delta, &tile);
+    check_reals("probabilities again", table, k, p, p2, count, 4e-6);
+    check_reals("attend_gradient", table, k, d, d2, count, 4e-6);
+    if (type == DTYPE_F32) {
+        k->attend_gradient(scores, dprobs, scores, dprobs, log2_sum, delta, &tile);
+        assert_memory_equal(scores, p, count * sizeof(float));
+        assert_memory_equal(dprobs, d, count * sizeof(float));
+    }
+    float *all[] = {scores, dprobs, log2_sum, delta, p, d, p2, d2};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        free(all[i]);
+}
+
+static void check_attend_rows(const struct kern *table, enum dtype type)
+{
+    enum { HEADS = 3, COUNT = HEADS * 33 };
+    const struct kern_typed *k = kern_typed(table, type), *r = kern_typed(&kern_reference, type);
+    float *dout = numbers_new(COUNT, 1, 1), *x = numbers_new(COUNT, 1, 2), *out = numbers_new(COUNT, 1, 3);
+    float *copy = numbers_new(COUNT, 1, 4), *copy2 = numbers_new(COUNT, 1, 5), delta[HEADS], delta2[HEADS];
+    k->from_f32_row(out, x, COUNT);
+    r->from_f32(copy2, x, COUNT);
+    assert_memory_equal(out, copy2, COUNT * k->size);
+    k->attend_delta(delta, copy, dout, out, HEADS, COUNT / HEADS);
+    r->attend_delta(delta2, copy2, dout, out, HEADS, COUNT / HEADS);
+    assert_memory_equal(copy, copy2, COUNT * k->size);
+    check_near("delta", table, delta, delta2, HEADS, 2e-6);
+    memcpy(copy, x, COUNT * sizeof(float));
+    memcpy(copy2, x, COUNT * sizeof(float));
+    table->attend_add(copy, 20, 0.3F, dout, 4, 17);
+    kern_reference.attend_add(copy2, 20, 0.3F, dout, 4, 17);
+    check_near("attend_add", table, copy, copy2, COUNT, 1e-6);
+    assert_memory_equal(copy + 17, x + 17, 3 * sizeof(float));
+    float *all[] = {dout, x, out, copy, copy2};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        free(all[i]);
+}
+
+static void test_attention_tiles(void **state)
+{
+    (void)state;
+    static const enum dtype types[] = {DTYPE_F32, DTYPE_BF16};
+    FOR_EACH_ISA(k) for (int type = 0; type < 2; type++)
     {
-        size_t first = firsts[i], rows = 29, ld = first + rows + 4, count = rows * ld;
-        float *s = numbers_new(count, 9, 1), *d = numbers_new(count, 1, 2), *lse = numbers_new(rows, 1, 3);
-        float *s2 = numbers_copy(s, count), *d2 = numbers_copy(d, count), *raw = numbers_copy(s, count);
-        float *delta = numbers_new(rows, 1, 4), *lse2 = numbers_new(rows, 1, 5);
-        k->softmax_causal(s, ld, lse, rows, first, 0.5F);
-        kern_reference.softmax_causal(s2, ld, lse2, rows, first, 0.5F);
-        check_near("softmax_causal", k, s, s2, count, 2e-6);
-        check_near("lse", k, lse, lse2, rows, 1e-6);
-        memcpy(s, raw, count * sizeof(float));
-        memcpy(s2, raw, count * sizeof(float));
-        k->softmax_causal_backward(s, d, ld, lse2, delta, rows, first, 0.5F);
-        kern_reference.softmax_causal_backward(s2, d2, ld, lse2, delta, rows, first, 0.5F);
-        check_near("probabilities", k, s, s2, count, 4e-6);
-        check_near("softmax_causal_backward", k, d, d2, count, 4e-6);
-        k->row_dots(lse, raw, ld, d2, ld, rows, first + 3);
-        kern_reference.row_dots(lse2, raw, ld, d2, ld, rows, first + 3);
-        check_near("row_dots", k, lse, lse2, rows, 2e-6);
-        float *all[] = {s, d, lse, s2, d2, raw, delta, lse2};
-        for (size_t a = 0; a < sizeof all / sizeof *all; a++)
-            free(all[a]);
+        for (size_t heads = 1; heads <= 3; heads++) {
+            check_attend_softmax(k, types[type], heads);
+            check_attend_gradient(k, types[type], heads, 0);
+            check_attend_gradient(k, types[type], heads, 32);
+            check_attend_gradient(k, types[type], heads, 500);
+        }
+        check_attend_rows(k, types[type]);
+    }
+}
+
+/* A NaN or +inf among the scores that a query sees must reach its sum; one that it does not see must not. */
+static void test_attention_tiles_show_nan(void **state)
+{
+    (void)state;
+    FOR_EACH_ISA(k) for (int bad = 0; bad < 2; bad++)
+    {
+        struct attend_tile tile = {64, 64, 1, 0, 1};
+        float scores[64 * 64] = {0}, max[64], sum[64] = {0}, out[64] = {0};
+        for (size_t i = 0; i < 64; i++)
+            max[i] = -INFINITY;
+        scores[10 * 64 + 7] = scores[20 * 64 + 50] = bad ? INFINITY : NAN;
+        k->f32.attend_softmax(scores, scores, max, sum, out, 1, &tile);
+        for (size_t i = 0; i < 64; i++)
+            assert_true(i == 10 ? isnan(sum[i]) : sum[i] == (float)(i + 1));
     }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exp_is_accurate),        cmocka_unit_test(test_cross_entropy),
-        cmocka_unit_test(test_cross_entropy_gradient), cmocka_unit_test(test_cross_entropy_extremes),
-        cmocka_unit_test(test_attention_rows),
+        cmocka_unit_test(test_exp_is_accurate),          cmocka_unit_test(test_cross_entropy),
+        cmocka_unit_test(test_cross_entropy_gradient),   cmocka_unit_test(test_cross_entropy_extremes),
+        cmocka_unit_test(test_exp2_is_accurate),         cmocka_unit_test(test_attention_tiles),
+        cmocka_unit_test(test_attention_tiles_show_nan),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

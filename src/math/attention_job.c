@@ -1,0 +1,155 @@
+#include "attention_job.h"
+
+#include <assert.h>
+#include <omp.h>
+#include <string.h>
+
+enum { ALIGNMENT = 64, STACK_MAX = 4 };
+
+static size_t align_up(size_t bytes)
+{
+    return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
+static size_t reserve(size_t *total, size_t bytes)
+{
+    size_t offset = *total;
+    *total += align_up(bytes);
+    return offset;
+}
+
+static size_t stack_of(const struct attention_shape *s)
+{
+    size_t group = s->heads / s->kv_heads, stack = group < STACK_MAX ? group : STACK_MAX;
+    while (group % stack != 0)
+        stack--;
+    return stack;
+}
+
+static size_t real_size(const struct attention_shape *s)
+{
+    return s->type == DTYPE_F32 ? sizeof(float) : sizeof(uint16_t);
+}
+
+/* The larger of what a task of forward and one of backward take: see there. */
+static size_t task_bytes(const struct attention_shape *s)
+{
+    size_t real = real_size(s), rows = ATTENTION_QUERIES * stack_of(s), hd = s->head_dim;
+    size_t block = align_up(rows * hd * real), keys = align_up(ATTENTION_KEYS * hd * real);
+    size_t row_floats = align_up(rows * sizeof(float)), out = align_up(rows * hd * sizeof(float));
+    size_t scores = align_up(ATTENTION_KEYS * rows * sizeof(float));
+    size_t probs = s->type == DTYPE_F32 ? 0 : align_up(ATTENTION_KEYS * rows * real);
+    size_t key_sums = align_up(ATTENTION_KEYS * hd * sizeof(float));
+    size_t forward = block + 2 * keys + scores + probs + out + 2 * row_floats;
+    size_t backward = 2 * block + 2 * row_floats + 2 * keys + 2 * (scores + probs) + out + 2 * key_sums;
+    return forward > backward ? forward : backward;
+}
+
+static struct attention_layout layout_make(const struct attention_shape *s, size_t tokens, size_t longest,
+                                           size_t threads)
+{
+    struct attention_layout l = {0};
+    size_t real = real_size(s), width = tokens * s->head_dim, columns = s->heads + 2 * s->kv_heads;
+    l.blocks = reserve(&l.total, tokens * sizeof(struct attention_block));
+    l.levels = reserve(&l.total, (longest / ATTENTION_QUERIES + 1) * sizeof(size_t));
+    l.keys = reserve(&l.total, s->kv_heads * width * real);
+    l.values = reserve(&l.total, s->kv_heads * width * real);
+    l.queries = reserve(&l.total, s->heads * width * real);
+    l.douts = reserve(&l.total, s->heads * width * real);
+    l.log_sums = reserve(&l.total, s->heads * tokens * sizeof(float));
+    l.delta = reserve(&l.total, s->heads * tokens * sizeof(float));
+    l.sums = reserve(&l.total, s->type == DTYPE_F32 ? 0 : columns * width * sizeof(float));
+    l.per_thread = task_bytes(s);
+    l.threads = reserve(&l.total, threads * l.per_thread);
+    return l;
+}
+
+size_t attention_scratch_bytes(const struct attention_shape *s, size_t tokens, size_t longest, int threads)
+{
+    return layout_make(s, tokens, longest, (size_t)threads).total;
+}
+
+/* Lists the blocks of all examples by the number of their keys, most first: a counting sort. */
+static size_t list_blocks(struct attention_block *blocks, size_t *levels, size_t longest,
+                          const struct attention_shape *s)
+{
+    size_t top = attention_whole(longest) / ATTENTION_QUERIES, count = 0;
+    memset(levels, 0, top * sizeof *levels);
+    for (size_t e = 0; e < s->examples; e++)
+        for (size_t first = 0; first < s->offsets[e + 1] - s->offsets[e]; first += ATTENTION_QUERIES)
+            levels[first / ATTENTION_QUERIES]++;
+    for (size_t level = top; level-- > 0;) { /* how many -> where they begin */
+        size_t here = levels[level];
+        levels[level] = count;
+        count += here;
+    }
+    for (size_t e = 0; e < s->examples; e++) {
+        uint32_t begin = s->offsets[e], length = s->offsets[e + 1] - begin;
+        for (uint32_t first = 0; first < length; first += ATTENTION_QUERIES)
+            blocks[levels[first / ATTENTION_QUERIES]++] = (struct attention_block){begin, length, first};
+    }
+    return count;
+}
+
+void attention_job_init(struct attention_job *job, size_t ld, const struct attention_shape *s, void *scratch)
+{
+    assert(s->heads % s->kv_heads == 0 && (uintptr_t)scratch % ALIGNMENT == 0);
+    assert(s->type == DTYPE_F32 || s->type == DTYPE_BF16);
+    size_t n = s->offsets[s->examples], longest = 0, stack = stack_of(s);
+    for (size_t e = 0; e < s->examples; e++) {
+        size_t length = s->offsets[e + 1] - s->offsets[e];
+        longest = length > longest ? length : longest;
+    }
+    *job = (struct attention_job){.s = s,
+                                  .kern = s->kern ? s->kern : kern_for(cpu_isa_best()),
+                                  .n = n,
+                                  .ld = ld,
+                                  .stack = stack,
+                                  .rows = stack * ATTENTION_QUERIES,
+                                  .stacks = s->heads / stack,
+                                  .columns = (s->heads + 2 * s->kv_heads) * s->head_dim,
+                                  .at = layout_make(s, n, longest, (size_t)omp_get_max_threads()),
+                                  .scratch = scratch};
+    job->typed = kern_typed(job->kern, s->type);
+    struct attention_block *blocks = (struct attention_block *)(job->scratch + job->at.blocks);
+    job->count = list_blocks(blocks, (size_t *)(job->scratch + job->at.levels), longest, s);
+    job->blocks = blocks;
+}
+
+void *attention_job_scratch(const struct attention_job *job)
+{
+    return job->scratch + job->at.threads + (size_t)omp_get_thread_num() * job->at.per_thread;
+}
+
+void *attention_take(char **place, size_t bytes)
+{
+    void *taken = *place;
+    *place += align_up(bytes);
+    return taken;
+}
+
+void attention_pack(const struct attention_job *job, void *matrices, const void *src, size_t ld,
+                    size_t column, size_t count, size_t width, size_t begin, size_t end)
+{
+    size_t real = job->typed->size;
+    for (size_t matrix = 0; matrix < count; matrix++)
+        for (size_t token = begin; token < end; token++)
+            memcpy((char *)matrices + (matrix * job->n + token) * width * real,
+                   (const char *)src + (token * ld + column + matrix * width) * real, width * real);
+}
+
+const void *attention_fill_up(void *place, const void *src, size_t valid, size_t rows, size_t width)
+{
+    if (valid == rows)
+        return src;
+    memcpy(place, src, valid * width);
+    memset((char *)place + valid * width, 0, (rows - valid) * width);
+    return place;
+}
+
+void attention_multiply(const struct attention_job *job, enum gemm_op op_a, enum gemm_op op_b, size_t m,
+                        size_t n, size_t k, const void *a, const void *b, float beta, float *c)
+{
+    gemm(job->s->type, DTYPE_F32, op_a, op_b, m, n, k, 1, a, op_a == GEMM_N ? k : m, b,
+         op_b == GEMM_N ? n : k, beta, c, n);
+}

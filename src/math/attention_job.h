@@ -1,0 +1,105 @@
+/*
+ * What forward and backward of attention share: how a call's work is cut up and where it lies in the scratch.
+ *
+ *            keys of an example
+ *          0       64      128
+ *        0 +--------.
+ *          |  \     |                  Queries go by blocks of 64, each with the keys up to its own end, in
+ *  queries +--------+--------.         tiles of up to KEYS. The query heads of a block that read the same
+ *          |        |  \     |         keys are stacked (query by query) into one matrix: longer products.
+ *          +--------+--------+
+ *
+ * Products read dense matrices of a few sizes: q, k, v and dout are laid out anew, one matrix per stack of
+ * heads, and the last block of an example is filled up with zeros in a thread's scratch. So the shapes of the
+ * products, and with them the bits of the result, follow from the example alone.
+ */
+#ifndef MPILORA_MATH_ATTENTION_JOB_H
+#define MPILORA_MATH_ATTENTION_JOB_H
+
+#include "math/attention.h"
+#include "math/gemm.h"
+#include "math/kern.h"
+
+enum {
+    ATTENTION_QUERIES = 64,  /* of a block; keys go by as many, too */
+    ATTENTION_KEYS = 256,    /* of a tile, at most */
+    ATTENTION_SEGMENT = 512, /* queries and keys of a task of backward, at most */
+};
+
+/* A block of queries of an example. */
+struct attention_block {
+    uint32_t begin, length; /* of the example */
+    uint32_t first;         /* query, counted from there */
+};
+
+/* Byte offsets of the parts of the scratch; `real` is the type of the shape. */
+struct attention_layout {
+    size_t blocks;       /* struct attention_block [tokens] */
+    size_t levels;       /* size_t [blocks of the longest example], for sorting */
+    size_t keys, values; /* real [kv_heads][tokens, head_dim] */
+    /* The rest for backward alone. */
+    size_t queries, douts;  /* real [stacks][tokens, stack, head_dim] */
+    size_t log_sums, delta; /* float [stacks][tokens, stack] */
+    size_t sums;            /* float [tokens, columns]: dqkv before it is rounded; absent for f32 */
+    size_t threads;         /* [threads] of `per_thread` bytes */
+    size_t per_thread, total;
+};
+
+struct attention_job {
+    const struct attention_shape *s;
+    const struct kern *kern;
+    const struct kern_typed *typed;
+    size_t n, ld;
+    size_t stack;   /* query heads in a matrix: they share the keys */
+    size_t rows;    /* of a block's matrix, stack * ATTENTION_QUERIES */
+    size_t stacks;  /* of all query heads */
+    size_t columns; /* of qkv */
+    struct attention_layout at;
+    char *scratch;
+    const struct attention_block *blocks; /* of all examples, those with most keys first */
+    size_t count;
+};
+
+void attention_job_init(struct attention_job *job, size_t ld, const struct attention_shape *s, void *scratch);
+
+/* The calling thread's part of the scratch. */
+void *attention_job_scratch(const struct attention_job *job);
+
+/* Takes `bytes` from *place, which moves on to the next line of the cache. */
+void *attention_take(char **place, size_t bytes);
+
+/* Lays columns of src[n, ld] out as matrices[count][n, width]: the part of the tokens begin .. end - 1. */
+void attention_pack(const struct attention_job *job, void *matrices, const void *src, size_t ld,
+                    size_t column, size_t count, size_t width, size_t begin, size_t end);
+
+/* `rows` rows of `width` bytes each, the first `valid` of them at `src`: `src` itself when that is all of
+ * them, otherwise a copy at `place`, filled up with zeros. */
+const void *attention_fill_up(void *place, const void *src, size_t valid, size_t rows, size_t width);
+
+/* c[m,n] = op(a)[m,k] op(b)[k,n] + beta * c, all dense. */
+void attention_multiply(const struct attention_job *job, enum gemm_op op_a, enum gemm_op op_b, size_t m,
+                        size_t n, size_t k, const void *a, const void *b, float beta, float *c);
+
+static inline size_t attention_min(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Length rounded up to whole blocks. */
+static inline size_t attention_whole(size_t length)
+{
+    return (length + ATTENTION_QUERIES - 1) / ATTENTION_QUERIES * ATTENTION_QUERIES;
+}
+
+/* Columns of qkv where the parts begin. */
+static inline size_t attention_key_column(const struct attention_shape *s)
+{
+    return s->heads * s->head_dim;
+}
+
+static inline size_t attention_value_column(const struct attention_shape *s)
+{
+    return (s->heads + s->kv_heads) * s->head_dim;
+}
+
+#endif
