@@ -8,6 +8,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . jobs/env.sh
+. jobs/supervise.sh
 
 case ${1:-} in
 '' | *[!0-9]*) echo "usage: jobs/local.sh RANKS [study] OPTIONS..." >&2; exit 2 ;;
@@ -20,22 +21,7 @@ if [ "${1:-}" = study ]; then
     shift
 fi
 
-# Open MPI refuses root unless told; in a container root is often the only user there is.
-if [ "$(id -u)" = 0 ]; then
-    export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-fi
-
-# mpirun answers Ctrl-C (INT) and TERM by killing the ranks a second later, but hands USR1 on to them at once. In a
-# session of its own it does not see the terminal's Ctrl-C, and this script sends USR1 in its place.
 # --bind-to none: a rank has several threads, which must not share one core.
-setsid mpirun -n "$ranks" --bind-to none --oversubscribe "$MPILORA" "$command" "$@" &
-run=$!
-trap 'kill -USR1 "$run" 2>/dev/null || true' INT TERM
-
-status=0
-while :; do
-    wait "$run" && status=0 || status=$?
-    kill -0 "$run" 2>/dev/null || break
-done
+supervise mpirun -n "$ranks" --bind-to none --oversubscribe "$MPILORA" "$command" "$@"
 [ "$status" != 75 ] || echo "saved; the same command goes on from here" >&2
 exit "$status"

@@ -9,7 +9,8 @@
 set -euo pipefail
 
 # A dependency is there when its probe succeeds, wherever it came from: a package, a module, conda, Spack. What is of
-# the group `extra` makes mpilora faster: it is installed where that can be done, and never missed.
+# the group `extra` makes mpilora faster, and `cluster` is what the tests make a cluster of: these are installed where
+# that can be done, and never missed.
 #
 #   group  what            probe                    Debian               Fedora             Spack            conda-forge
 table='
@@ -32,6 +33,8 @@ extra  oneDNN          onednn                   libdnnl-dev          onednn-deve
 test   CMocka          pc:cmocka                libcmocka-dev        libcmocka-devel    cmocka           cmocka
 test   HDF5_tools      have:h5dump              hdf5-tools           hdf5               hdf5~mpi         hdf5
 test   clang           clang                    clang,libomp-dev     clang,libomp-devel llvm+clang+openmp clang,llvm-openmp
+cluster network        sbin:ip,tc               iproute2             iproute,iproute-tc -                -
+cluster Slurm          sbin:slurmctld,slurmd,srun,munged slurmctld,slurmd,slurm-client,munge slurm-slurmctld,slurm-slurmd,slurm,munge - -
 '
 
 have() { # have WORD,WORD: all are commands
@@ -48,6 +51,7 @@ links() { # links COMPILER FLAG...: does a program link with these?
 probe() {
     case $1 in
     have:*) have "${1#have:}" ;;
+    sbin:*) PATH=$PATH:/usr/sbin:/sbin have "${1#sbin:}" ;;
     links) links cc ;;
     pc:*) pkg-config --exists "${1#pc:}" 2>/dev/null ;;
     openblas) # Debian keeps the OpenMP build beside the others; elsewhere it has a name of its own, or is the only one
@@ -63,7 +67,7 @@ names() { # names COLUMN GROUP...: all package names of a column
     local column=$1 group
     shift
     for group in "$@"; do
-        awk -v g="$group" -v c="$column" '$1 == g { gsub(",", " ", $c); print $c }' <<<"$table"
+        awk -v g="$group" -v c="$column" '$1 == g && $c != "-" { gsub(",", " ", $c); print $c }' <<<"$table"
     done | tr '\n' ' '
     echo
 }
@@ -72,14 +76,14 @@ usage() {
     sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$0"
 }
 
-groups=build mode=install
+groups=build optional=extra mode=install
 while [ $# -gt 0 ]; do
     case $1 in
-    --test) groups="build test" ;;
+    --test) groups="build test" optional="extra cluster" ;;
     --check) mode=check ;;
     --names)
         case ${2:-} in
-        debian) names 4 build extra test ;; fedora) names 5 build extra test ;;
+        debian) names 4 build extra test cluster ;; fedora) names 5 build extra test cluster ;;
         spack) names 6 build extra test ;; conda) names 7 build extra test ;;
         *) echo "deps.sh: --names takes debian, fedora, spack or conda" >&2; exit 2 ;;
         esac
@@ -90,14 +94,15 @@ while [ $# -gt 0 ]; do
     shift
 done
 
-missing_names() { # sets `missing` (what cannot be done without) and `packages` (Debian's names) from the probes
+missing_names() { # sets from the probes `missing`, what cannot be done without, and Debian's names: `needed`, `wanted`
     local group what test debian
-    missing='' packages=''
+    missing='' needed='' wanted=''
     while read -r group what test debian _; do
-        case " $groups extra " in *" $group "*) ;; *) continue ;; esac
+        case " $groups $optional " in *" $group "*) ;; *) continue ;; esac
         probe "$test" && continue
-        [ "$group" = extra ] || missing="$missing ${what//_/ },"
-        packages="$packages ${debian//,/ }"
+        case " $optional " in *" $group "*) wanted="$wanted ${debian//,/ }"; continue ;; esac
+        missing="$missing ${what//_/ },"
+        needed="$needed ${debian//,/ }"
     done <<<"${table#?}"
     missing=${missing%,}
 }
@@ -125,7 +130,7 @@ give_up() { # give_up [REASON]: what is missing stays so
 }
 
 missing_names
-[ -n "$packages" ] || exit 0
+[ -n "$needed$wanted" ] || exit 0
 [ $mode != check ] || give_up
 
 if [ "$(id -u)" = 0 ]; then
@@ -137,17 +142,19 @@ else
 fi
 have apt-get || give_up
 
-echo "deps.sh: installing$packages" >&2
+echo "deps.sh: installing$needed$wanted" >&2
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 apt() { $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@" >>"$log" 2>&1; }
+install() { [ $# = 0 ] || apt install -y --no-install-recommends "$@"; }
 # shellcheck disable=SC2086
-if ! { apt update && apt install -y --no-install-recommends $packages; }; then
-    [ -n "$missing" ] || exit 0
+if ! { apt update && install $needed; } && [ -n "$needed" ]; then
     cat "$log" >&2
     echo "deps.sh: apt-get failed; its messages are above" >&2
     exit 1
 fi
+# shellcheck disable=SC2086
+install $wanted || echo "deps.sh: goes on without$wanted" >&2
 hash -r
 missing_names
 if [ -n "$missing" ]; then

@@ -4,7 +4,8 @@ set -uo pipefail
 work=$(mktemp -d "${TMPDIR:-/tmp}/mpilora-test.XXXXXX")
 background=
 checks=0
-trap 'status=$?; for p in $background; do kill "$p" 2>/dev/null; done; rm -rf "$work"; exit $status' EXIT
+at_exit=: # a command of the test's own, before its folder goes
+trap 'status=$?; for p in $background; do kill "$p" 2>/dev/null; done; $at_exit; rm -rf "$work"; exit $status' EXIT
 trap 'exit 1' INT TERM
 
 fail() {

@@ -1,21 +1,29 @@
 #!/usr/bin/env python3
 """Makes a tiny random Llama model that is whole: config, safetensors, a byte-level tokenizer with a chat template.
 
-    make_tiny_model.py FOLDER [SEED]
+    make_tiny_model.py FOLDER [SEED] [--width N] [--layers N]
 
 Standard library only. The weights are noise: it stands in for a model where the way is tested, not the answers.
+A wider one, for where the size of the base counts, is made fast: its matrices repeat themselves.
 """
 
+import argparse
 import json
 import os
 import random
 import struct
-import sys
 
-folder = sys.argv[1]
-random.seed(int(sys.argv[2]) if len(sys.argv) > 2 else 1)
-WIDTH, FFN, LAYERS, HEADS, KV_HEADS = 32, 48, 2, 4, 2
-HEAD = WIDTH // HEADS
+parser = argparse.ArgumentParser()
+parser.add_argument("folder")
+parser.add_argument("seed", nargs="?", type=int, default=1)
+parser.add_argument("--width", type=int, default=32)
+parser.add_argument("--layers", type=int, default=2)
+arguments = parser.parse_args()
+folder = arguments.folder
+random.seed(arguments.seed)
+WIDTH, LAYERS, HEADS, KV_HEADS = arguments.width, arguments.layers, 4, 2
+FFN, HEAD = WIDTH * 3 // 2, WIDTH // HEADS
+MOST_DRAWN = 100003  # a prime: rows of a repeated matrix differ
 
 # Each byte has a printable character in a byte-level vocabulary: its own, or one from U+0100 on.
 printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
@@ -29,8 +37,11 @@ SIZE = len(vocabulary)
 
 def tensor(rows, columns=None):
     count = rows * (columns or 1)
-    values = [1.0] * count if columns is None else [random.gauss(0, columns**-0.5) for _ in range(count)]
-    return [rows] if columns is None else [rows, columns], struct.pack(f"<{count}f", *values)
+    if columns is None:
+        return [rows], struct.pack(f"<{count}f", *[1.0] * count)
+    drawn = min(count, MOST_DRAWN)
+    block = struct.pack(f"<{drawn}f", *[random.gauss(0, columns**-0.5) for _ in range(drawn)])
+    return [rows, columns], (block * (count // drawn + 1))[: 4 * count]
 
 
 tensors = {"model.embed_tokens.weight": tensor(SIZE, WIDTH), "model.norm.weight": tensor(WIDTH)}

@@ -1,0 +1,36 @@
+# Sourced by the job scripts: how ranks are started, asked to stop, and waited for.
+
+# Open MPI refuses root unless told; in a container root is often the only user there is.
+if [ "$(id -u)" = 0 ]; then
+    export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+fi
+
+# supervise COMMAND...: runs mpirun or srun to its end and sets `status` to its exit status.
+#
+# To mpilora USR1, TERM and INT all mean: finish the step, save, leave with status 75. The launchers are less patient: on
+# TERM or INT srun kills its ranks at once and mpirun a second later, but both hand USR1 on. So whatever comes to this
+# script becomes USR1: Ctrl-C, a closed terminal, what Slurm sends before a time limit (USR1) and at a requeue (TERM).
+supervise() {
+    setsid "$@" & # in a session of its own the launcher does not see the terminal's Ctrl-C
+    launcher=$!
+    trap 'kill -USR1 "$launcher" 2>/dev/null || true' USR1 INT TERM HUP
+    while kill -0 "$launcher" 2>/dev/null; do # wait ends early when a signal comes
+        wait "$launcher" || true
+    done
+    status=0
+    wait "$launcher" || status=$?
+}
+
+# Status 75 means: not finished, but a checkpoint is there to go on from. It comes from a signal, from --time-limit, and
+# from --rank-timeout when a node was lost. The job then goes back into the queue, under the same number, and goes on with
+# the nodes that it gets. Everything else ends the job. A job that comes back too often is stopped, in case it gets nowhere.
+requeue_if_saved() {
+    local before=${SLURM_RESTART_COUNT:-0} # Slurm does not set it at the first start
+    [ "$status" = 75 ] || return 0
+    if [ "$before" -ge "${MAX_RESTARTS:-100}" ]; then
+        echo "$(date '+%F %T') started $((before + 1)) times, and not again (MAX_RESTARTS)"
+        return
+    fi
+    echo "$(date '+%F %T') saved; back into the queue (restart $before so far)"
+    scontrol requeue "$SLURM_JOB_ID"
+}

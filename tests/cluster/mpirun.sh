@@ -1,0 +1,22 @@
+# Sourced by the tests of training over pretended hosts, after hosts.sh: jobs/hosts.sh as a user would start it.
+export OMPI_MCA_plm_rsh_agent=$SOURCE/tests/cluster/agent.sh # in the place of ssh
+export OMPI_MCA_oob_tcp_if_include=eth0 OMPI_MCA_btl_tcp_if_include=eth0
+export OMPI_MCA_mpi_yield_when_idle=1 # each host believes that all cores are its own
+
+# train_over HOST,HOST... FOLDER OPTION...: one rank on each host, started from the host `head`.
+train_over() {
+    local hosts=$1 folder=$2
+    shift 2
+    printf '%s slots=1\n' ${hosts//,/ } >"$work/hostfile"
+    on_network_of head timeout 120 "$SOURCE/jobs/hosts.sh" "$work/hostfile" $options --output "$folder" "$@"
+}
+
+# begin_over HOST,HOST... FOLDER STEP OPTION...: starts it in the background as $pid, until that step is done.
+begin_over() {
+    local hosts=$1 folder=$2 step=$3
+    shift 3
+    train_over "$hosts" "$folder" "$@" >"$work/out" 2>"$work/err" </dev/null &
+    pid=$!
+    background="$background $pid"
+    until_true $pid grep -q "^step $step/" "$work/err"
+}

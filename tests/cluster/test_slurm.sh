@@ -1,0 +1,55 @@
+# The job scripts under a real Slurm: training over nodes, stopped and requeued, with the bytes of a run that never was;
+# a study as an array.
+. "$SOURCE/tests/support/e2e.sh"
+. "$SOURCE/tests/cluster/hosts.sh"
+hosts_need_namespaces
+. "$SOURCE/tests/cluster/slurm.sh"
+slurm_need
+. "$SOURCE/tests/support/train.sh"
+hosts_up head node1 node2 node3
+slurm_up 3 4
+cd "$SOURCE"
+
+more="--max-steps 600 --save-every 50"
+check 0 train "$work/one" $more
+
+# begin NAME: jobs/train.sbatch on two nodes, until some steps are done.
+begin() {
+    submit --nodes=2 --cpus-per-task=1 --time=5 --output="$work/$1.log" jobs/train.sbatch $options $more --output "$work/$1"
+    until_true $$ grep -q "^step 120/" "$work/$1.log"
+}
+
+# Stopped as Slurm does it before a time limit; the job comes back under its number and goes on. Meanwhile, a study.
+begin requeued
+slurm scancel --batch --signal=USR1 "$job"
+requeued=$job
+
+grep -vE '^(output|learning-rate):' "$work/train.yaml" >"$work/study.yaml"
+printf 'max-steps: 20\nlearning-rate: [1e-3, 1e-2]\nseed: [0, 1, 2]\n' >>"$work/study.yaml"
+submit --array=1-2 --ntasks-per-node=2 --cpus-per-task=1 --time=5 --output="$work/study-%a.log" jobs/study-array.sbatch \
+    --config "$work/study.yaml" --output "$work/study"
+job_completes 60
+check 0 train "$work/cell" --max-steps 20 --learning-rate 1e-3 --seed 1
+same_run "$work/cell" "$work/study/cells/normal-lr0.001-r4-s1"
+[ "$(ls -d "$work"/study/cells/*/adapter | wc -l)" = 6 ] || fail "cells: $(ls "$work/study/cells")"
+for part in 1 2; do
+    grep -q "^cells: 3 done" "$work/study-$part.log" || fail "part $part: $(cat "$work/study-$part.log")"
+done
+
+job=$requeued
+job_completes 60
+[ "$(job_says Restarts)" = 1 ] || fail "the job was not requeued: $(cat "$work/requeued.log")"
+grep -q "^ *ranks  *2, node1 (1 rank), node2 (1 rank)" "$work/requeued.log" || fail "$(cat "$work/requeued.log")"
+grep -q "saved; back into the queue (restart 0 so far)" "$work/requeued.log" || fail "$(cat "$work/requeued.log")"
+grep -q "^going on from" "$work/requeued.log" || fail "it began anew: $(cat "$work/requeued.log")"
+same_run "$work/one" "$work/requeued"
+
+# A host dies. Slurm notices after a while, and puts the job back into the queue; it goes on with another host.
+begin lost
+host_kill node2
+job_completes 90
+[ "$(job_says Restarts)" = 1 ] || fail "the job was not requeued: $(cat "$work/lost.log")"
+grep -q "^ *ranks .*node1 (1 rank), node3 (1 rank)" "$work/lost.log" || fail "$(cat "$work/lost.log")"
+grep -q "^going on from" "$work/lost.log" || fail "it began anew: $(cat "$work/lost.log")"
+same_run "$work/one" "$work/lost"
+passed
