@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "train/watchdog.h"
+
 /* A count of MPI is an int; longer arrays go in pieces of this many elements. */
 #define PIECE ((size_t)1 << 28)
 
@@ -29,6 +31,9 @@ static enum err_code check(int result, const char *what, struct err *e)
     MPI_Error_string(result, text, &length);
     return err_set(e, ERR_COMM, "%s between the ranks failed: %s", what, text);
 }
+
+/* The same for a call that may have to wait for other ranks. */
+#define WATCHED(call, what, e) (watchdog_enter(what), watchdog_leave(check((call), (what), (e))))
 
 /* How many processes the launcher of this one says it started; 0: it says nothing. SLURM_NTASKS alone is set
  * in a batch script as well, whose own processes are single on purpose; a step has its own variable. */
@@ -199,8 +204,8 @@ enum err_code dist_agree(struct dist *d, enum err_code code, struct err *e)
         return code;
     int failing = code ? d->rank : d->world, lowest = d->world;
     struct err trouble;
-    if (check(MPI_Allreduce(&failing, &lowest, 1, MPI_INT, MPI_MIN, d->comm->comm), "agreeing on errors",
-              &trouble)) {
+    if (WATCHED(MPI_Allreduce(&failing, &lowest, 1, MPI_INT, MPI_MIN, d->comm->comm), "agreeing on errors",
+                &trouble)) {
         *e = trouble;
         return e->code;
     }
@@ -217,8 +222,8 @@ static enum err_code reduce(struct dist *d, void *x, size_t count, MPI_Datatype 
     for (size_t done = 0; done < count;) {
         size_t part = count - done < PIECE ? count - done : PIECE;
         enum err_code code =
-            check(MPI_Allreduce(MPI_IN_PLACE, (char *)x + done * size, (int)part, type, op, d->comm->comm),
-                  "a sum", e);
+            WATCHED(MPI_Allreduce(MPI_IN_PLACE, (char *)x + done * size, (int)part, type, op, d->comm->comm),
+                    "a sum", e);
         if (code)
             return code;
         done += part;
@@ -252,8 +257,8 @@ enum err_code dist_broadcast(struct dist *d, void *bytes, size_t length, int roo
         return ERR_OK;
     for (size_t done = 0; done < length;) {
         size_t part = length - done < PIECE ? length - done : PIECE;
-        enum err_code code = check(MPI_Bcast((char *)bytes + done, (int)part, MPI_BYTE, root, d->comm->comm),
-                                   "a broadcast", e);
+        enum err_code code = WATCHED(
+            MPI_Bcast((char *)bytes + done, (int)part, MPI_BYTE, root, d->comm->comm), "a broadcast", e);
         if (code)
             return code;
         done += part;
@@ -361,30 +366,34 @@ enum err_code dist_share_start(struct dist *d, struct dist_request *r, float *x,
     return start(r, request, result, "gathering", e);
 }
 
-static enum err_code complete(struct dist_request *r, bool wait, struct err *e)
+static MPI_Request request_of(const struct dist_request *r)
 {
-    if (!r->active)
-        return ERR_OK;
     MPI_Request request;
     memcpy(&request, &r->handle, sizeof request);
-    int done = 1;
-    int result = wait ? MPI_Wait(&request, MPI_STATUS_IGNORE) : MPI_Test(&request, &done, MPI_STATUS_IGNORE);
-    enum err_code code = check(result, "the gradient's way", e);
-    memcpy(&r->handle, &request, sizeof request);
-    r->active = !code && !done;
-    return code;
+    return request;
 }
 
 enum err_code dist_test(struct dist_request *r, bool *done, struct err *e)
 {
-    enum err_code code = complete(r, false, e);
+    *done = !r->active;
+    if (*done)
+        return ERR_OK;
+    int flag = 0;
+    MPI_Request request = request_of(r);
+    enum err_code code = check(MPI_Test(&request, &flag, MPI_STATUS_IGNORE), "the gradient's way", e);
+    memcpy(&r->handle, &request, sizeof request);
+    r->active = !code && !flag;
     *done = !r->active;
     return code;
 }
 
 enum err_code dist_wait(struct dist_request *r, struct err *e)
 {
-    return complete(r, true, e);
+    if (!r->active)
+        return ERR_OK;
+    MPI_Request request = request_of(r);
+    r->active = false;
+    return WATCHED(MPI_Wait(&request, MPI_STATUS_IGNORE), "the gradient's way", e);
 }
 
 /* In memory of rank 0 that the others reach without its doing; alone, plain memory. */

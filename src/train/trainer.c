@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +24,7 @@
 #include "train/schedule.h"
 #include "train/tally.h"
 #include "train/tracer.h"
+#include "train/watchdog.h"
 
 #define SLOW_DISK 50e6 /* bytes a second that a checkpoint is written at, until one was */
 
@@ -197,6 +199,7 @@ static enum err_code run_batch(struct trainer *t, struct metrics_row *row, struc
         return code;
     }
     t->stop = t->tally.stop;
+    watchdog_note_work(t->tally.slowest_seconds);
     code = reduce_finish(&t->reduce, e);
     if (!code)
         pace_finish(&t->pace, &t->tally, row);
@@ -235,6 +238,7 @@ static enum err_code run_step(struct trainer *t, struct metrics_row *row, struct
     double begun = cpu_seconds(), earlier[PROF_COUNT];
     uint64_t step = t->state.step + 1;
     prof_take(earlier);
+    watchdog_note_step(step);
     *row = (struct metrics_row){.step = step, .learning_rate = schedule_rate(&t->schedule, t->state.step)};
     enum err_code code = run_batch(t, row, e);
     if (!code) {
@@ -375,6 +379,15 @@ static enum err_code run_steps(struct trainer *t, struct err *e)
     return t->stop ? leave(t, e) : ERR_OK;
 }
 
+/* Collective. From here on a rank that is gone is noticed. */
+static enum err_code watch_ranks(struct trainer *t, struct err *e)
+{
+    struct dist *d = t->dist;
+    char who[sizeof d->host + 32];
+    snprintf(who, sizeof who, "rank %d on %s", d->rank, d->host);
+    return dist_agree(d, d->world > 1 ? watchdog_start(t->options->rank_timeout, who, e) : ERR_OK, e);
+}
+
 /* Collective. From the first step to the export. */
 static enum err_code train(struct trainer *t, struct err *e)
 {
@@ -392,7 +405,9 @@ static enum err_code train(struct trainer *t, struct err *e)
         return e->code;
     progress_begin(&t->progress, t->state.step, t->schedule.total, (uint64_t)t->options->log_every);
     t->loader.cursor = t->state.cursor;
-    code = run_steps(t, e);
+    code = watch_ranks(t, e);
+    if (!code)
+        code = run_steps(t, e);
     if (!code)
         code = export_adapter(t, e);
     if (!code)
@@ -472,6 +487,7 @@ enum err_code trainer_run(struct session *s, const struct dataset *data, const c
         memcpy(t->identity.tokenizer, tokenizer_hash(s->tokenizer), sizeof t->identity.tokenizer);
         memcpy(t->identity.data, data_hash, sizeof t->identity.data);
         code = start(t, e);
+        watchdog_stop();
         metrics_close(&t->metrics);
         pace_close(&t->pace);
         tracer_end(&t->tracer);
