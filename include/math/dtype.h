@@ -69,13 +69,18 @@ static inline float dtype_bf16_to_f32(uint16_t bits)
     return x;
 }
 
-/* Rounds to nearest even; NaN stays NaN. */
+/* Rounds to nearest even; NaN stays NaN. NaN is told apart in floats because GCC then keeps to 32-bit lanes.
+ */
 static inline uint16_t dtype_f32_to_bf16(float x)
 {
     uint32_t bits;
+    float rounded;
     memcpy(&bits, &x, sizeof bits);
-    uint32_t rounded = bits + 0x7fff + (bits >> 16 & 1), quiet = bits | 0x400000;
-    return (uint16_t)((x != x ? quiet : rounded) >> 16);
+    bits += 0x7fff + (bits >> 16 & 1);
+    memcpy(&rounded, &bits, sizeof rounded);
+    rounded = x != x ? x + x : rounded; /* x + x is the quiet NaN, whose first fraction bit is set */
+    memcpy(&bits, &rounded, sizeof bits);
+    return (uint16_t)(bits >> 16);
 }
 
 uint16_t dtype_f32_to_f16(float x); /* round to nearest even */

@@ -5,8 +5,6 @@
 #ifndef MPILORA_MATH_ISA_KERN_ATTEND_H
 #define MPILORA_MATH_ISA_KERN_ATTEND_H
 
-#define LOG2_E 0x1.715476p+0F
-
 static void fill_row(float *x, size_t begin, size_t end, float value)
 {
     for (size_t i = begin; i < end; i++)

@@ -96,7 +96,7 @@ static float exp_sum_block(const float *x, size_t count, float shift)
     float sum = 0;
 #pragma omp simd reduction(+ : sum)
     for (size_t i = 0; i < count; i++)
-        sum += vec_exp(x[i] - shift);
+        sum += vec_exp2((x[i] - shift) * LOG2_E);
     return sum;
 }
 
@@ -150,9 +150,16 @@ static void philox_words(uint32_t words[4 * PHILOX_LANES], struct rng_key key, u
     }
 }
 
+#include "kern_attend.h"
+
 /* ---- Activations, for each element type ---- */
 
-#include "kern_attend.h"
+/* 1 / (1 + e^-x); below -88 it stays at the 6e-39 of -88. */
+static inline __attribute__((always_inline)) float sigmoid(float x)
+{
+    float power = x * -LOG2_E;
+    return 1.0F / (1.0F + vec_exp2(power > 127.0F ? 127.0F : power));
+}
 
 #define REAL        float
 #define LOAD(x)     (x)

@@ -143,7 +143,7 @@ static void TYPED(swiglu_forward)(void *y, const void *gu, size_t n, size_t F)
 #pragma omp simd
         for (size_t i = 0; i < F; i++) {
             float g = LOAD(gate[i]);
-            out[i] = STORE(g / (1.0F + vec_exp(-g)) * LOAD(up[i]));
+            out[i] = STORE(g * sigmoid(g) * LOAD(up[i]));
         }
     }
 }
@@ -158,8 +158,8 @@ static void TYPED(swiglu_backward)(void *dgu, const float *dy, const void *gu, s
 #pragma omp simd
         for (size_t i = 0; i < F; i++) {
             float g = LOAD(gate[i]), u = LOAD(up[i]);
-            float sigmoid = 1.0F / (1.0F + vec_exp(-g)), silu = g * sigmoid;
-            dgate[i] = STORE(d[i] * u * (sigmoid + silu * (1.0F - sigmoid)));
+            float s = sigmoid(g), silu = g * s;
+            dgate[i] = STORE(d[i] * u * (s + silu * (1.0F - s)));
             dup[i] = STORE(d[i] * silu);
         }
     }
@@ -167,17 +167,18 @@ static void TYPED(swiglu_backward)(void *dgu, const float *dy, const void *gu, s
 
 /* ---- Cross-entropy ---- */
 
-/* out = factor * exp(x - shift), less `dscale` at the target. A block is read before its gradient is written,
- * front to back, so that `out` may begin where x begins. */
-static void TYPED(cross_entropy_gradient)(REAL *out, const float *x, size_t count, size_t target, float shift,
-                                          float factor, float dscale)
+/* out = dscale * (softmax(x) - onehot). A block is read before its gradient is written, front to back, so
+ * that out may begin where x begins. */
+static void TYPED(gradient_row)(REAL *out, const float *x, size_t count, size_t target, struct exp_sum s,
+                                float dscale)
 {
+    float factor = (float)((double)dscale / s.sum);
     for (size_t begin = 0; begin < count; begin += SUM_BLOCK) {
         size_t length = min_size(SUM_BLOCK, count - begin);
         float block[SUM_BLOCK];
 #pragma omp simd
         for (size_t i = 0; i < length; i++)
-            block[i] = factor * vec_exp(x[begin + i] - shift);
+            block[i] = factor * vec_exp2((x[begin + i] - s.max) * LOG2_E);
         if (target - begin < length)
             block[target - begin] -= dscale;
         TYPED(from_row)(out + begin, block, length);
@@ -196,8 +197,7 @@ static void TYPED(cross_entropy)(double *loss, int32_t *best, void *dlogits, siz
         if (best)
             best[row] = s.best;
         if (dscale != 0)
-            TYPED(cross_entropy_gradient)
-        ((REAL *)dlogits + row * ldd, x, V, target, s.max, (float)((double)dscale / s.sum), dscale);
+            TYPED(gradient_row)((REAL *)dlogits + row * ldd, x, V, target, s, dscale);
     }
 }
 

@@ -6,6 +6,8 @@
 
 #include <stdint.h>
 
+#define LOG2_E 0x1.715476p+0F
+
 union vec_word {
     float f;
     uint32_t u;
@@ -18,11 +20,11 @@ union vec_word {
  */
 static inline __attribute__((always_inline)) float vec_exp(float x)
 {
-    const float log2_e = 0x1.715476p+0F, ln2_high = 0x1.62e400p-1F, ln2_low = 0x1.7f7d1cp-20F;
+    const float ln2_high = 0x1.62e400p-1F, ln2_low = 0x1.7f7d1cp-20F;
     const float to_integer = 0x1.8p+23F; /* adding this rounds to an integer, kept in the low bits */
     x = x > 89.0F ? 89.0F : x;           /* both comparisons let NaN through */
     x = x < -104.0F ? -104.0F : x;
-    union vec_word shifted = {.f = x * log2_e + to_integer};
+    union vec_word shifted = {.f = x * LOG2_E + to_integer};
     float whole = shifted.f - to_integer;
     float r = x - whole * ln2_high;
     r = r - whole * ln2_low;
