@@ -24,7 +24,8 @@ struct dist {
     char host[DIST_HOST_SIZE];
 };
 
-/* Collective. Starts MPI; also detects N silent singletons (world size 1 where the launcher started more). */
+/* Collective. Starts MPI; also detects that the launcher started more
+ * processes than have found each other (N silent singletons). */
 enum err_code dist_start(struct dist *d, int *argc, char ***argv, struct err *e);
 /* Collective. */
 void dist_stop(struct dist *d);

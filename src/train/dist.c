@@ -35,43 +35,49 @@ static enum err_code check(int result, const char *what, struct err *e)
 /* The same for a call that may have to wait for other ranks. */
 #define WATCHED(call, what, e) (watchdog_enter(what), watchdog_leave(check((call), (what), (e))))
 
-/* How many processes the launcher of this one says it started; 0: it says nothing. SLURM_NTASKS alone is set
- * in a batch script as well, whose own processes are single on purpose; a step has its own variable. */
-static long launched_processes(const char **variable)
+/* How many processes the launcher of this one says it started. */
+struct launched {
+    long count;           /* 0: it says nothing */
+    const char *variable; /* where it says so */
+};
+
+static void ask(struct launched *l, const char *variable)
 {
-    static const char *const variables[] = {"OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "PMI_SIZE"};
-    long most = 0;
-    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
-        const char *text = getenv(variables[i]);
-        long count = text ? strtol(text, NULL, 10) : 0;
-        if (count > most) {
-            most = count;
-            *variable = variables[i];
-        }
-    }
-    const char *tasks = getenv("SLURM_NTASKS");
-    long count = tasks && getenv("SLURM_STEP_ID") ? strtol(tasks, NULL, 10) : 0;
-    if (count > most) {
-        most = count;
-        *variable = "SLURM_NTASKS";
-    }
-    return most;
+    const char *text = getenv(variable);
+    long count = text ? strtol(text, NULL, 10) : 0;
+    if (count > l->count)
+        *l = (struct launched){count, variable};
 }
 
-static enum err_code refuse_singletons(const struct dist *d, struct err *e)
+/* SLURM_NTASKS alone is set in a batch script as well, whose own processes are single on purpose; a step has
+ * its own variable. An mpirun inside of a job counts its own processes, not those of the step that Slurm made
+ * for it. */
+static struct launched ask_launcher(void)
 {
-    const char *variable = NULL;
-    long launched = d->world == 1 ? launched_processes(&variable) : 0;
-    if (launched <= 1)
+    struct launched l = {0};
+    ask(&l, "OMPI_COMM_WORLD_SIZE");
+    if (l.count > 1)
+        return l;
+    ask(&l, "SLURM_STEP_NUM_TASKS");
+    ask(&l, "PMI_SIZE");
+    if (getenv("SLURM_STEP_ID"))
+        ask(&l, "SLURM_NTASKS");
+    return l;
+}
+
+static enum err_code refuse_strangers(const struct dist *d, const struct launched *l, struct err *e)
+{
+    if (l->count <= 1 || l->count == d->world)
         return ERR_OK;
-    char version[128];
+    char version[128], found[64] = "each of them is alone";
     dist_version(version, sizeof version);
-    return err_set(
-        e, ERR_COMM,
-        "the launcher started %ld processes (%s), but each of them is alone: launcher and MPI library "
-        "do not match. This program is built with %s: start it with that library's own mpirun, or "
-        "under Slurm with srun --mpi=pmix (srun --mpi=list shows the choices)",
-        launched, variable, version);
+    if (d->world > 1)
+        snprintf(found, sizeof found, "only %d of them found each other", d->world);
+    return err_set(e, ERR_COMM,
+                   "the launcher started %ld processes (%s), but %s: launcher and MPI library "
+                   "do not match. This program is built with %s: start it with that library's own mpirun, or "
+                   "under Slurm with srun --mpi=pmix (srun --mpi=list shows the choices)",
+                   l->count, l->variable, found, version);
 }
 
 static enum err_code find_neighbours(struct dist *d, struct err *e)
@@ -106,6 +112,7 @@ static void close_lanes(struct dist_comm *c)
 enum err_code dist_start(struct dist *d, int *argc, char ***argv, struct err *e)
 {
     *d = (struct dist){.world = 1};
+    struct launched launched = ask_launcher(); /* before MPI sets variables of its own */
     int provided = MPI_THREAD_SINGLE;
     enum err_code code =
         check(MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided), "the start of communication", e);
@@ -122,7 +129,7 @@ enum err_code dist_start(struct dist *d, int *argc, char ***argv, struct err *e)
     snprintf(d->host, sizeof d->host, "%.127s", host);
     if (provided < MPI_THREAD_FUNNELED)
         return err_set(e, ERR_COMM, "this MPI library does not allow threads (MPI_THREAD_FUNNELED)");
-    code = refuse_singletons(d, e);
+    code = refuse_strangers(d, &launched, e);
     if (!code)
         code = open_lanes(d->comm, e);
     return code ? code : find_neighbours(d, e);
