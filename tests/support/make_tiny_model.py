@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes a tiny random Llama model that is whole: config, safetensors, a byte-level tokenizer with a chat template.
 
-    make_tiny_model.py FOLDER [SEED] [--width N] [--layers N]
+    make_tiny_model.py FOLDER [SEED] [--width N] [--layers N] [--bf16]
 
 Standard library only. The weights are noise: it stands in for a model where the way is tested, not the answers.
 A wider one, for where the size of the base counts, is made fast: its matrices repeat themselves.
@@ -18,11 +18,13 @@ parser.add_argument("folder")
 parser.add_argument("seed", nargs="?", type=int, default=1)
 parser.add_argument("--width", type=int, default=32)
 parser.add_argument("--layers", type=int, default=2)
+parser.add_argument("--bf16", action="store_true", help="weights of two bytes instead of four")
 arguments = parser.parse_args()
 folder = arguments.folder
 random.seed(arguments.seed)
 WIDTH, LAYERS, HEADS, KV_HEADS = arguments.width, arguments.layers, 4, 2
 FFN, HEAD = WIDTH * 3 // 2, WIDTH // HEADS
+BYTES = 2 if arguments.bf16 else 4
 MOST_DRAWN = 100003  # a prime: rows of a repeated matrix differ
 
 # Each byte has a printable character in a byte-level vocabulary: its own, or one from U+0100 on.
@@ -37,11 +39,13 @@ SIZE = len(vocabulary)
 
 def tensor(rows, columns=None):
     count = rows * (columns or 1)
-    if columns is None:
-        return [rows], struct.pack(f"<{count}f", *[1.0] * count)
     drawn = min(count, MOST_DRAWN)
-    block = struct.pack(f"<{drawn}f", *[random.gauss(0, columns**-0.5) for _ in range(drawn)])
-    return [rows, columns], (block * (count // drawn + 1))[: 4 * count]
+    values = [1.0] * count if columns is None else [random.gauss(0, columns**-0.5) for _ in range(drawn)]
+    block = struct.pack(f"<{len(values)}f", *values)
+    if BYTES == 2:
+        block = b"".join(block[i + 2 : i + 4] for i in range(0, len(block), 4))
+    block *= count // len(values) + 1
+    return [rows] if columns is None else [rows, columns], block[: BYTES * count]
 
 
 tensors = {"model.embed_tokens.weight": tensor(SIZE, WIDTH), "model.norm.weight": tensor(WIDTH)}
@@ -64,7 +68,7 @@ config = {
     "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": WIDTH, "intermediate_size": FFN,
     "num_hidden_layers": LAYERS, "num_attention_heads": HEADS, "num_key_value_heads": KV_HEADS, "vocab_size": SIZE,
     "max_position_embeddings": 512, "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "tie_word_embeddings": True,
-    "hidden_act": "silu", "bos_token_id": 1, "eos_token_id": 2, "torch_dtype": "float32",
+    "hidden_act": "silu", "bos_token_id": 1, "eos_token_id": 2, "torch_dtype": "bfloat16" if arguments.bf16 else "float32",
 }
 tokenizer = {
     "version": "1.0", "truncation": None, "padding": None, "normalizer": None, "post_processor": None,
@@ -87,7 +91,7 @@ template = (
 os.makedirs(folder, exist_ok=True)
 header, offset = {}, 0
 for name, (shape, data) in tensors.items():
-    header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [offset, offset + len(data)]}
+    header[name] = {"dtype": "BF16" if arguments.bf16 else "F32", "shape": shape, "data_offsets": [offset, offset + len(data)]}
     offset += len(data)
 text = json.dumps(header).encode()
 text += b" " * (-len(text) % 8)

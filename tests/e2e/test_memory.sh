@@ -1,0 +1,37 @@
+# Four ranks on a node use one base, and the rest four times: memory that processes share is counted once (PSS).
+. "$SOURCE/tests/support/e2e.sh"
+. "$SOURCE/tests/support/train.sh"
+
+# peak RANKS FOLDER OPTION...: trains, and sets `peak` to the most that all ranks had together, in MiB.
+peak() {
+    local count=$1 now pid
+    shift
+    peak=0
+    mpirun -n "$count" --bind-to none "$MPILORA" train $options "${@:2}" --output "$1" >"$work/out" 2>"$work/err" </dev/null &
+    pid=$!
+    background="$background $pid"
+    while kill -0 $pid 2>/dev/null; do
+        now=$(pgrep -P $pid mpilora | sed 's|.*|/proc/&/smaps_rollup|' | xargs -r cat 2>/dev/null |
+            awk '/^Pss:/ { sum += $2 } END { print int(sum / 1024) }')
+        [ "${now:-0}" -le $peak ] || peak=$now
+        sleep 0.05
+    done
+    wait $pid || fail "$count ranks: $(cat "$work/err")"
+    checks=$((checks + 1))
+}
+
+# shared_once KIND MIB OPTION...: of a wide model; all ranks together hold that much of shared memory, and have it once.
+shared_once() {
+    local kind=$1 shared=$2 one rest most
+    python3 "$SOURCE/tests/support/make_tiny_model.py" "$work/wide" --width 1024 --layers 4 "${@:3}" || fail "no model"
+    peak 1 "$work/$kind-1" --model "$work/wide" --max-steps 2
+    one=$peak rest=$((peak - shared)) most=$((shared + 4 * (peak - shared) + 16))
+    peak 4 "$work/$kind-4" --model "$work/wide" --max-steps 2
+    echo "$kind: 1 rank $one MiB, of them $rest its own; 4 ranks $peak MiB, at most $most"
+    [ $rest -gt 0 ] && [ $peak -le $most ] || fail "more than one base"
+    cmp "$work/$kind-1/adapter/adapter_model.safetensors" "$work/$kind-4/adapter/adapter_model.safetensors" ||
+        fail "the adapters differ"
+}
+shared_once in-place 121         # f32, used where it lies in its file of 121 MiB
+shared_once expanded 181 --bf16  # from a file of 60 MiB into 121 of memory
+passed
