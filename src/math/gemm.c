@@ -30,8 +30,8 @@ static const struct gemm_backend *find_backend(const char *name)
  * oneDNN 2.6.3 | OpenBLAS 0.3.21 (SkylakeX), 2 threads of an EPYC of family 25 model 17, n = 2048 tokens:
  *
  *     x W^T     2048 x 3072 x 576 190 | 176      dy W      2048 x 576 x 3072 195 | 180
- *     x A^T     2048 x 32 x 576   186 |  45      z B^T     2048 x 1536 x 16  118 |  79
- *     dy^T z    1536 x 16 x 2048   75 |  25      dy B      2048 x 16 x 1536  123 |  27
+ *     x A^T     2048 x 32 x 576   210 |  45      z B^T     2048 x 1536 x 16  118 |  79
+ *     dy^T z    1536 x 16 x 2048   75 |  25      dy B      2048 x 16 x 1536  204 |  27
  *     logits    128 x 49152 x 576 128 | 133      attention 64 x 64 x 256     163 | 142
  *
  * It is at least as good but for few wide products, and by far better at those of LoRA.

@@ -24,13 +24,6 @@ void gemm_onednn_matmul(enum dtype in, enum dtype out, enum gemm_op op_a, enum g
                         size_t n, size_t k, float alpha, const void *a, size_t lda, const void *b, size_t ldb,
                         float beta, void *c, size_t ldc);
 bool gemm_onednn_allows_bf16(void);
-
-/* Few enough multiplications that a second thread costs more than it does, above all where cores are shared.
- * OpenBLAS draws its line there too. */
-static inline bool gemm_is_small(size_t m, size_t n, size_t k)
-{
-    return (double)m * (double)n * (double)k <= (double)(1 << 18);
-}
 #endif
 
 #endif

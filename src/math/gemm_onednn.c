@@ -1,11 +1,172 @@
 #ifdef MPILORA_HAVE_ONEDNN
 
 #include <dnnl.h>
+#include <math.h>
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "gemm_backend.h"
+#include "gemm_onednn.h"
+
+/* Few enough multiplications that a second thread costs more than it does, above all where cores are shared.
+ * OpenBLAS draws its line there too. */
+static bool is_small(size_t m, size_t n, size_t k)
+{
+    return (double)m * (double)n * (double)k <= (double)(1 << 18);
+}
+
+/*
+ * Primitives run on one thread each, and C is cut into a part for each thread here, since the library leaves
+ * threads idle on products with a short side. bf16, 2 threads of an EPYC of family 25 model 17, GFLOPS with
+ * the library's threads | in parts | turned as well (below):
+ *
+ *     dy B      2048 x 16 x 1536  341 | 383        z B^T   2048 x 1536 x 16   338 | 351
+ *     dz^T x    16 x 1536 x 2048  226 | 282        dy^T z  576 x 16 x 2048    133 | 201 | 260
+ *     x A^T     2048 x 48 x 576   353 | 386        dy W    2048 x 1536 x 576  373 | 382
+ *
+ * Parts begin at multiples of GRAIN, so that no cache line of C has two writers; to fetch and lay out an
+ * element of A or B costs about as much as LAYOUT_COST multiplications.
+ */
+enum { GRAIN = 32, LAYOUT_COST = 32 };
+
+static int32_t part_size(int32_t size, int parts)
+{
+    int32_t share = (size + parts - 1) / parts;
+    return (share + GRAIN - 1) / GRAIN * GRAIN;
+}
+
+/* In how many bands of rows to cut C, `threads` over that in columns: so that the largest part is smallest,
+ * and its rows of A and columns of B, each worth a few multiplications to fetch and lay out, are few. */
+static int row_bands(const struct gemm_product *p, int threads)
+{
+    int best = 1;
+    double least = INFINITY;
+    for (int bands = 1; bands <= threads; bands++) {
+        if (threads % bands != 0)
+            continue;
+        double rows = fmin(part_size(p->m, bands), p->m);
+        double columns = fmin(part_size(p->n, threads / bands), p->n);
+        double cost = rows * columns + LAYOUT_COST * (rows + columns);
+        if (cost < least) {
+            least = cost;
+            best = bands;
+        }
+    }
+    return best;
+}
+
+static float load(int32_t type, const void *x, size_t i)
+{
+    return type == DTYPE_F32 ? ((const float *)x)[i] : dtype_bf16_to_f32(((const uint16_t *)x)[i]);
+}
+
+static void store(int32_t type, void *x, size_t i, float value)
+{
+    if (type == DTYPE_F32)
+        ((float *)x)[i] = value;
+    else
+        ((uint16_t *)x)[i] = dtype_f32_to_bf16(value);
+}
+
+/* A^T B with a long A and a short B, such as dy^T z of LoRA, is faster as the transpose of B^T A, which lays
+ * out the longer matrix in the cheaper way. */
+static bool is_better_turned(const struct gemm_product *p)
+{
+    return p->op_a == GEMM_T && p->op_b == GEMM_N && p->n <= 64 && p->n <= p->m / 4;
+}
+
+static void multiply_turned(const struct gemm_product *p, const void *a, const void *b, void *c)
+{
+    struct gemm_product turned = *p;
+    size_t m = (size_t)p->m, n = (size_t)p->n;
+    float *room = gemm_onednn_room(m * n);
+    turned.out = DTYPE_F32;
+    turned.m = p->n;
+    turned.n = p->m;
+    turned.lda = p->ldb;
+    turned.ldb = p->lda;
+    turned.ldc = p->m;
+    turned.alpha = 1;
+    turned.beta = 0;
+    gemm_onednn_multiply(&turned, b, a, room);
+    for (size_t i = 0; i < m; i++) {
+        for (size_t j = 0; j < n; j++) {
+            size_t x = i * (size_t)p->ldc + j;
+            float kept = p->beta != 0 ? p->beta * load(p->out, c, x) : 0;
+            store(p->out, c, x, p->alpha * room[j * m + i] + kept);
+        }
+    }
+}
+
+static void multiply_part(const struct gemm_product *p, const void *a, const void *b, void *c)
+{
+    if (is_better_turned(p))
+        multiply_turned(p, a, b, c);
+    else
+        gemm_onednn_multiply(p, a, b, c);
+}
+
+static size_t element_bytes(int32_t type)
+{
+    return dtype_info((enum dtype)type)->block_bytes;
+}
+
+/* The part of C that begins at (row, column), as large as `part` or up to C's end. */
+static void multiply_at(struct gemm_product part, const struct gemm_product *whole, int32_t row,
+                        int32_t column, const char *a, const char *b, char *c)
+{
+    if (row >= whole->m || column >= whole->n)
+        return;
+    part.m = part.m < whole->m - row ? part.m : whole->m - row;
+    part.n = part.n < whole->n - column ? part.n : whole->n - column;
+    size_t in = element_bytes(whole->in), out = element_bytes(whole->out), i = (size_t)row,
+           j = (size_t)column;
+    multiply_part(&part, a + i * (whole->op_a == GEMM_N ? (size_t)whole->lda : 1) * in,
+                  b + j * (whole->op_b == GEMM_N ? 1 : (size_t)whole->ldb) * in,
+                  c + (i * (size_t)whole->ldc + j) * out);
+}
+
+static void multiply_by_all(const struct gemm_product *p, const void *a, const void *b, void *c, int threads)
+{
+    struct gemm_product part = *p;
+    int bands = row_bands(p, threads);
+    part.m = part_size(p->m, bands);
+    part.n = part_size(p->n, threads / bands);
+#pragma omp parallel for num_threads(threads) schedule(static, 1)
+    for (int i = 0; i < threads; i++)
+        multiply_at(part, p, i % bands * part.m, i / bands * part.n, a, b, c);
+}
+
+void gemm_onednn_matmul(enum dtype in, enum dtype out, enum gemm_op op_a, enum gemm_op op_b, size_t m,
+                        size_t n, size_t k, float alpha, const void *a, size_t lda, const void *b, size_t ldb,
+                        float beta, void *c, size_t ldc)
+{
+    struct gemm_product p = {.in = (int32_t)in,
+                             .out = (int32_t)out,
+                             .op_a = (int32_t)op_a,
+                             .op_b = (int32_t)op_b,
+                             .m = (int32_t)m,
+                             .n = (int32_t)n,
+                             .k = (int32_t)k,
+                             .lda = (int32_t)lda,
+                             .ldb = (int32_t)ldb,
+                             .ldc = (int32_t)ldc,
+                             .alpha = alpha,
+                             .beta = beta};
+    int threads = omp_in_parallel() || is_small(m, n, k) ? 1 : omp_get_max_threads();
+    if (threads > 1)
+        multiply_by_all(&p, a, b, c, threads);
+    else
+        multiply_part(&p, a, b, c);
+}
+
+/* The one kind of product of f32 that primitives do clearly faster than dnnl_sgemm(), by a third: tall and
+ * thin, as x A^T and dy B of LoRA. */
+static bool is_better_as_matmul(enum gemm_op op_a, size_t m, size_t n, size_t k)
+{
+    return op_a == GEMM_N && n <= 32 && m >= 4 * n && !is_small(m, n, k) && gemm_onednn_has_avx512();
+}
 
 /* It takes its threads from OpenMP, one when called from inside a parallel region. Up to 3.11.1 its kernels
  * use a buffer of the heap as their stack: no thread that comes here may run the handler of a signal. */
@@ -13,8 +174,12 @@ static void onednn_f32(enum gemm_op op_a, enum gemm_op op_b, size_t m, size_t n,
                        const float *a, size_t lda, const float *b, size_t ldb, float beta, float *c,
                        size_t ldc)
 {
+    if (is_better_as_matmul(op_a, m, n, k)) {
+        gemm_onednn_matmul(DTYPE_F32, DTYPE_F32, op_a, op_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+        return;
+    }
     int threads = omp_get_max_threads();
-    bool alone = threads > 1 && gemm_is_small(m, n, k);
+    bool alone = threads > 1 && is_small(m, n, k);
     if (alone)
         omp_set_num_threads(1);
     dnnl_status_t status =

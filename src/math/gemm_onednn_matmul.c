@@ -9,35 +9,40 @@
 #include <string.h>
 
 #include "gemm_backend.h"
+#include "gemm_onednn.h"
 
 /*
- * Products by oneDNN's matmul primitives. A primitive is machine code for one shape, 0.3 to 0.7 ms in the
- * making, so each thread keeps those that it used last, with all that a call needs: one that finds its
- * primitive allocates nothing. Attention's threads multiply at the same time, hence a cache for each, without
- * locks; the library's own, process-wide cache lets them share the code.
+ * A primitive is machine code for one shape, so each thread keeps those that it used last, with all that a
+ * call needs. A cache for each thread, since attention's threads multiply at the same time; they share the
+ * code through the library's own cache.
  */
 
 enum { ENTRIES = 256, BUCKETS = 512, NONE = -1 };
 
-/* What a primitive was made for. Members of four bytes: keys are compared and hashed as bytes. */
-struct key {
-    int32_t in, out, op_a, op_b, m, n, k, lda, ldb, ldc, threads;
-    float alpha, beta;
-};
+#if DNNL_VERSION_MAJOR >= 3
+typedef const_dnnl_memory_desc_t matrix_shape;
+#else
+typedef const dnnl_memory_desc_t *matrix_shape;
+#endif
 
 struct entry {
-    struct key key;
+    struct gemm_product product;
     uint64_t last_use;
     int next; /* in the same bucket, or NONE */
     dnnl_primitive_t primitive;
     dnnl_memory_t a, b, c, scratch;
 };
 
+struct buffer {
+    void *data;
+    size_t bytes;
+};
+
 struct cache {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
-    void *scratch; /* the largest that any primitive so far asked for */
-    size_t scratch_bytes;
+    struct buffer scratch; /* the largest that any primitive so far asked for */
+    struct buffer room;
     uint64_t uses;
     int used;
     int buckets[BUCKETS];
@@ -74,7 +79,8 @@ static void release_cache(void *context)
         release_entry(&cache->entries[i]);
     dnnl_stream_destroy(cache->stream);
     dnnl_engine_destroy(cache->engine);
-    free(cache->scratch);
+    free(cache->scratch.data);
+    free(cache->room.data);
     free(cache);
     cache_of_thread = NULL;
 }
@@ -98,20 +104,20 @@ static struct cache *open_cache(void)
     return cache_of_thread = cache;
 }
 
-static int *bucket_of(struct cache *cache, const struct key *key)
+static int *bucket_of(struct cache *cache, const struct gemm_product *p)
 {
-    uint32_t words[sizeof *key / sizeof(uint32_t)];
+    uint32_t words[sizeof *p / sizeof(uint32_t)];
     uint64_t hash = 0;
-    memcpy(words, key, sizeof words);
+    memcpy(words, p, sizeof words);
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         hash = (hash ^ words[i]) * 0x9e3779b97f4a7c15;
     return &cache->buckets[(hash >> 32) % BUCKETS];
 }
 
-static struct entry *find_entry(struct cache *cache, const struct key *key)
+static struct entry *find_entry(struct cache *cache, const struct gemm_product *p)
 {
-    for (int i = *bucket_of(cache, key); i != NONE; i = cache->entries[i].next)
-        if (memcmp(&cache->entries[i].key, key, sizeof *key) == 0)
+    for (int i = *bucket_of(cache, p); i != NONE; i = cache->entries[i].next)
+        if (memcmp(&cache->entries[i].product, p, sizeof *p) == 0)
             return &cache->entries[i];
     return NULL;
 }
@@ -125,7 +131,7 @@ static struct entry *free_entry(struct cache *cache)
     for (int i = 1; i < ENTRIES; i++)
         if (cache->entries[i].last_use < cache->entries[oldest].last_use)
             oldest = i;
-    int *link = bucket_of(cache, &cache->entries[oldest].key);
+    int *link = bucket_of(cache, &cache->entries[oldest].product);
     while (*link != oldest)
         link = &cache->entries[*link].next;
     *link = cache->entries[oldest].next;
@@ -133,73 +139,101 @@ static struct entry *free_entry(struct cache *cache)
     return &cache->entries[oldest];
 }
 
-static dnnl_data_type_t data_type(int32_t type)
-{
-    return type == DTYPE_F32 ? dnnl_f32 : dnnl_bf16;
-}
-
 /* C = alpha * sum + beta * C */
-static dnnl_primitive_attr_t make_attributes(const struct key *key)
+static dnnl_primitive_attr_t make_attributes(const struct gemm_product *p)
 {
     dnnl_primitive_attr_t attributes;
     dnnl_post_ops_t ops;
-    must(dnnl_primitive_attr_create(&attributes), "creating attributes");
+    must(dnnl_primitive_attr_create(&attributes), "setting up a product");
     must(dnnl_primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user),
-         "setting the scratchpad");
-    must(dnnl_post_ops_create(&ops), "creating attributes");
-    if (key->alpha != 1)
-        must(dnnl_post_ops_append_eltwise(ops, 1, dnnl_eltwise_linear, key->alpha, 0), "setting alpha");
-    if (key->beta != 0)
-        must(dnnl_post_ops_append_sum(ops, key->beta), "setting beta");
-    must(dnnl_primitive_attr_set_post_ops(attributes, ops), "setting attributes");
+         "setting up a product");
+    must(dnnl_post_ops_create(&ops), "setting up a product");
+#if DNNL_VERSION_MAJOR >= 3
+    if (p->alpha != 1)
+        must(dnnl_post_ops_append_eltwise(ops, dnnl_eltwise_linear, p->alpha, 0), "setting alpha");
+    if (p->beta != 0)
+        must(dnnl_post_ops_append_sum(ops, p->beta, 0, dnnl_data_type_undef), "setting beta");
+#else
+    if (p->alpha != 1)
+        must(dnnl_post_ops_append_eltwise(ops, 1, dnnl_eltwise_linear, p->alpha, 0), "setting alpha");
+    if (p->beta != 0)
+        must(dnnl_post_ops_append_sum(ops, p->beta), "setting beta");
+#endif
+    must(dnnl_primitive_attr_set_post_ops(attributes, ops), "setting up a product");
     dnnl_post_ops_destroy(ops);
     return attributes;
 }
 
-static void make_matrix(dnnl_memory_desc_t *matrix, int32_t type, int32_t rows, int32_t columns, int32_t ld,
-                        int32_t op)
+static dnnl_memory_t make_matrix(dnnl_engine_t engine, int32_t type, int32_t rows, int32_t columns,
+                                 int32_t ld, int32_t op)
 {
     const dnnl_dims_t sizes = {rows, columns};
     const dnnl_dims_t strides = {op == GEMM_T ? 1 : ld, op == GEMM_T ? ld : 1};
-    must(dnnl_memory_desc_init_by_strides(matrix, 2, sizes, data_type(type), strides), "describing a matrix");
+    dnnl_data_type_t element = type == DTYPE_F32 ? dnnl_f32 : dnnl_bf16;
+    dnnl_memory_desc_t shape;
+    dnnl_memory_t matrix;
+#if DNNL_VERSION_MAJOR >= 3
+    must(dnnl_memory_desc_create_with_strides(&shape, 2, sizes, element, strides), "describing a matrix");
+    must(dnnl_memory_create(&matrix, shape, engine, DNNL_MEMORY_NONE), "describing a matrix");
+    dnnl_memory_desc_destroy(shape);
+#else
+    must(dnnl_memory_desc_init_by_strides(&shape, 2, sizes, element, strides), "describing a matrix");
+    must(dnnl_memory_create(&matrix, &shape, engine, DNNL_MEMORY_NONE), "describing a matrix");
+#endif
+    return matrix;
 }
 
-static void reserve_scratch(struct cache *cache, size_t bytes)
+static matrix_shape shape_of(dnnl_memory_t matrix)
 {
-    if (bytes <= cache->scratch_bytes)
+    matrix_shape shape;
+    must(dnnl_memory_get_memory_desc(matrix, &shape), "describing a matrix");
+    return shape;
+}
+
+static dnnl_primitive_desc_t choose_kernel(const struct entry *x, dnnl_primitive_attr_t attributes,
+                                           dnnl_engine_t engine)
+{
+    dnnl_primitive_desc_t kernel;
+#if DNNL_VERSION_MAJOR >= 3
+    must(dnnl_matmul_primitive_desc_create(&kernel, engine, shape_of(x->a), shape_of(x->b), NULL,
+                                           shape_of(x->c), attributes),
+         "choosing a kernel");
+#else
+    dnnl_matmul_desc_t product;
+    must(dnnl_matmul_desc_init(&product, shape_of(x->a), shape_of(x->b), NULL, shape_of(x->c)),
+         "describing a product");
+    must(dnnl_primitive_desc_create(&kernel, &product, attributes, engine, NULL), "choosing a kernel");
+#endif
+    return kernel;
+}
+
+static void reserve(struct buffer *buffer, size_t bytes)
+{
+    if (bytes <= buffer->bytes)
         return;
-    free(cache->scratch);
-    cache->scratch_bytes = (bytes + 4095) / 4096 * 4096;
-    cache->scratch = aligned_alloc(4096, cache->scratch_bytes);
-    if (!cache->scratch)
+    free(buffer->data);
+    buffer->bytes = (bytes + 4095) / 4096 * 4096;
+    buffer->data = aligned_alloc(4096, buffer->bytes);
+    if (!buffer->data)
         must(dnnl_out_of_memory, "reserving scratch");
 }
 
-static struct entry *make_entry(struct cache *cache, const struct key *key)
+static struct entry *make_entry(struct cache *cache, const struct gemm_product *p)
 {
-    dnnl_memory_desc_t a, b, c;
-    dnnl_matmul_desc_t product;
-    dnnl_primitive_desc_t chosen;
-    make_matrix(&a, key->in, key->m, key->k, key->lda, key->op_a);
-    make_matrix(&b, key->in, key->k, key->n, key->ldb, key->op_b);
-    make_matrix(&c, key->out, key->m, key->n, key->ldc, GEMM_N);
-    dnnl_primitive_attr_t attributes = make_attributes(key);
-    must(dnnl_matmul_desc_init(&product, &a, &b, NULL, &c), "describing a product");
-    must(dnnl_primitive_desc_create(&chosen, &product, attributes, cache->engine, NULL), "choosing a kernel");
-
     struct entry *x = free_entry(cache);
-    const dnnl_memory_desc_t *scratch = dnnl_primitive_desc_query_md(chosen, dnnl_query_scratchpad_md, 0);
-    reserve_scratch(cache, dnnl_memory_desc_get_size(scratch));
-    must(dnnl_primitive_create(&x->primitive, chosen), "making a kernel");
-    must(dnnl_memory_create(&x->a, &a, cache->engine, DNNL_MEMORY_NONE), "making a kernel");
-    must(dnnl_memory_create(&x->b, &b, cache->engine, DNNL_MEMORY_NONE), "making a kernel");
-    must(dnnl_memory_create(&x->c, &c, cache->engine, DNNL_MEMORY_NONE), "making a kernel");
-    must(dnnl_memory_create(&x->scratch, scratch, cache->engine, DNNL_MEMORY_NONE), "making a kernel");
-    dnnl_primitive_desc_destroy(chosen);
+    x->product = *p;
+    x->a = make_matrix(cache->engine, p->in, p->m, p->k, p->lda, p->op_a);
+    x->b = make_matrix(cache->engine, p->in, p->k, p->n, p->ldb, p->op_b);
+    x->c = make_matrix(cache->engine, p->out, p->m, p->n, p->ldc, GEMM_N);
+    dnnl_primitive_attr_t attributes = make_attributes(p);
+    dnnl_primitive_desc_t kernel = choose_kernel(x, attributes, cache->engine);
+    matrix_shape scratch = dnnl_primitive_desc_query_md(kernel, dnnl_query_scratchpad_md, 0);
+    must(dnnl_memory_create(&x->scratch, scratch, cache->engine, DNNL_MEMORY_NONE), "reserving scratch");
+    reserve(&cache->scratch, dnnl_memory_desc_get_size(scratch));
+    must(dnnl_primitive_create(&x->primitive, kernel), "making a kernel");
+    dnnl_primitive_desc_destroy(kernel);
     dnnl_primitive_attr_destroy(attributes);
-
-    int *bucket = bucket_of(cache, key);
-    x->key = *key;
+    int *bucket = bucket_of(cache, p);
     x->next = *bucket;
     *bucket = (int)(x - cache->entries);
     return x;
@@ -215,50 +249,38 @@ static void set_data(dnnl_memory_t memory, const void *data)
     must(dnnl_memory_set_data_handle(memory, pointer.any), "passing a matrix");
 }
 
-static void multiply(const struct key *key, const void *a, const void *b, void *c)
+void gemm_onednn_multiply(const struct gemm_product *p, const void *a, const void *b, void *c)
 {
+    int threads = omp_get_max_threads();
+    omp_set_num_threads(1); /* for which primitives are made, and with which they must run */
     struct cache *cache = cache_of_thread ? cache_of_thread : open_cache();
-    struct entry *x = find_entry(cache, key);
+    struct entry *x = find_entry(cache, p);
     if (!x)
-        x = make_entry(cache, key);
+        x = make_entry(cache, p);
     x->last_use = ++cache->uses;
     set_data(x->a, a);
     set_data(x->b, b);
     set_data(x->c, c);
-    set_data(x->scratch, cache->scratch);
+    set_data(x->scratch, cache->scratch.data);
     const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_SRC, x->a},
                                          {DNNL_ARG_WEIGHTS, x->b},
                                          {DNNL_ARG_DST, x->c},
                                          {DNNL_ARG_SCRATCHPAD, x->scratch}};
     must(dnnl_primitive_execute(x->primitive, cache->stream, sizeof arguments / sizeof *arguments, arguments),
          "a product");
+    omp_set_num_threads(threads);
 }
 
-void gemm_onednn_matmul(enum dtype in, enum dtype out, enum gemm_op op_a, enum gemm_op op_b, size_t m,
-                        size_t n, size_t k, float alpha, const void *a, size_t lda, const void *b, size_t ldb,
-                        float beta, void *c, size_t ldc)
+float *gemm_onednn_room(size_t count)
 {
-    /* A primitive splits its work when it is made, and must find as many threads when it runs. */
-    int all = omp_get_max_threads();
-    int threads = omp_in_parallel() || gemm_is_small(m, n, k) ? 1 : all;
-    struct key key = {.in = (int32_t)in,
-                      .out = (int32_t)out,
-                      .op_a = (int32_t)op_a,
-                      .op_b = (int32_t)op_b,
-                      .m = (int32_t)m,
-                      .n = (int32_t)n,
-                      .k = (int32_t)k,
-                      .lda = (int32_t)lda,
-                      .ldb = (int32_t)ldb,
-                      .ldc = (int32_t)ldc,
-                      .threads = threads,
-                      .alpha = alpha,
-                      .beta = beta};
-    if (threads != all)
-        omp_set_num_threads(threads);
-    multiply(&key, a, b, c);
-    if (threads != all)
-        omp_set_num_threads(all);
+    struct cache *cache = cache_of_thread ? cache_of_thread : open_cache();
+    reserve(&cache->room, count * sizeof(float));
+    return cache->room.data;
+}
+
+bool gemm_onednn_has_avx512(void)
+{
+    return (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core) == dnnl_cpu_isa_avx512_core;
 }
 
 bool gemm_onednn_allows_bf16(void)

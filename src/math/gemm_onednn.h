@@ -1,0 +1,31 @@
+/*
+ * Products by oneDNN's matmul primitives, on the calling thread alone. Internal to gemm_onednn*.c.
+ */
+#ifndef GEMM_ONEDNN_H
+#define GEMM_ONEDNN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "math/gemm.h"
+
+/* C[m,n] = alpha * op(A)[m,k] * op(B)[k,n] + beta * C, A and B of type `in`, C of type `out`; m, n, k above
+ * 0. Members of four bytes: a product is compared and hashed as bytes. */
+struct gemm_product {
+    int32_t in, out, op_a, op_b, m, n, k, lda, ldb, ldc;
+    float alpha, beta;
+};
+
+/* The first product of a kind makes a primitive, 0.2 to 0.7 ms; after it, the thread finds it again in 0.3 us
+ * and allocates nothing, as long as not too many others came between. Ends the process when memory is short.
+ */
+void gemm_onednn_multiply(const struct gemm_product *p, const void *a, const void *b, void *c);
+
+/* Room of the calling thread, aligned to 64, until its next call. */
+float *gemm_onednn_room(size_t count);
+
+/* Whether the library has kernels for AVX-512 here; without them its primitives are slower than dnnl_sgemm().
+ */
+bool gemm_onednn_has_avx512(void);
+
+#endif
