@@ -1,43 +1,33 @@
 #!/usr/bin/env bash
-# Training speed and memory in f32, side by side with torch + PEFT: the same base, adapter, tokens a step (4 x 512, all
+# Training speed and memory side by side with torch + PEFT: the same base, adapter, tokens a step (4 x 512, all of them
 # supervised) and threads, taken in turn, since machines are noisy. Of each turn the fastest step counts, on both sides.
 #
-#   scripts/bench_vs_peft.sh PYTHON [MODEL [TURNS]]
+#   scripts/bench_vs_peft.sh --python PYTHON [OPTION...]
 #
-# PYTHON belongs to an environment with torch, transformers, peft, accelerate and (for a .gguf model) gguf.
-# THREADS=N sets the threads of both; default: all cores.
+#   --python PYTHON     of an environment with torch, transformers, peft, accelerate and (for a .gguf model) gguf
+#   --model PATH        Hugging Face folder or .gguf file; default: SmolLM2-135M-Instruct, fetched
+#   --dtype f32|bf16    default f32; in bf16 PEFT keeps its adapter in f32, as mpilora does
+#   --compiled          PEFT's model through torch.compile
+#   --turns N           default 3
+#   --batch N           examples a step, default 4
+#   --length N          tokens of each, default 512
+#   --rank N            of LoRA, default 16
+#   --steps N           of each turn, the first of which does not count; default 6
+#   --threads N         of both; default: all cores
+# MPILORA names the program, if it is not to be built.
 . "$(dirname "$0")/common.sh"
-[ $# -ge 1 ] && [ $# -le 3 ] || { sed -n '5,9s/^# \{0,1\}//p' "$0" >&2; exit 2; }
-python=$1
-turns=${3:-3}
-threads=${THREADS:-$cores}
-length=512 batch=4 steps=6
-"$python" -c 'import torch, transformers, peft' || { echo "bench_vs_peft.sh: $python lacks torch, transformers or peft" >&2; exit 1; }
-scripts/deps.sh
-build build -DMPILORA_TESTS=OFF
-model=${2:-$(scripts/fetch_model.sh smollm2)}
+. scripts/bench_common.sh
+dtype=f32 compiled='' length=512 batch=4 rank=16 steps=6
+parse_options "dtype length batch rank steps" compiled "$@"
+needs_python torch transformers peft
+prepare
 
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-
-ours() {
-    build/mpilora bench --model "$model" --length $length --micro-batch-tokens $((batch * length)) --lora-rank 16 \
-        --steps $((steps - 1)) --threads "$threads" --json 2>/dev/null
-}
-theirs() {
-    "$python" scripts/peft_lora.py --model "$model" --batch $batch --length $length --steps $steps --threads "$threads" 2>/dev/null
-}
-
-for turn in $(seq "$turns"); do
-    ours >>"$work/ours" && theirs >>"$work/theirs"
-    printf 'turn %d  mpilora %s\n        PEFT    %s\n' "$turn" "$(tail -n 1 "$work/ours")" "$(tail -n 1 "$work/theirs")"
+for number in $(seq "$turns"); do
+    turn "$number" mpilora "$mpilora" bench --model "$model" --dtype "$dtype" --length "$length" \
+        --micro-batch-tokens $((batch * length)) --lora-rank "$rank" --steps $((steps - 1)) --threads "$threads" --json
+    turn "$number" PEFT "$python" scripts/peft_lora.py --model "$model" --dtype "$dtype" --batch "$batch" --length "$length" \
+        --rank "$rank" --steps "$steps" --threads "$threads" ${compiled:+--compile}
 done
-python3 - "$work/ours" "$work/theirs" <<'PYTHON'
-import json, statistics, sys
-ours, theirs = ([json.loads(line) for line in open(path)] for path in sys.argv[1:])
-for name, ratios in (
-    ("tokens/s, mpilora over PEFT", [a["fastest_step_tokens_per_second"] / b["tokens_per_second"] for a, b in zip(ours, theirs)]),
-    ("peak memory, mpilora over PEFT", [a["peak_memory_bytes"] / b["peak_memory_bytes"] for a, b in zip(ours, theirs)]),
-):
-    print(f"{name}: median {statistics.median(ratios):.2f}, from {min(ratios):.2f} to {max(ratios):.2f}")
-PYTHON
+python3 scripts/ratios.py "$work/mpilora" "$work/PEFT" \
+    'tokens/s, mpilora over PEFT: a["fastest_step_tokens_per_second"] / b["tokens_per_second"]' \
+    'peak memory, mpilora over PEFT: a["peak_memory_bytes"] / b["peak_memory_bytes"]'

@@ -86,4 +86,24 @@ says out '^  tokens a second +[0-9.]+   median of 2 steps, from [0-9.]+ to [0-9.
 says out '^  allocations a step +0$'
 says out '^  communication +[0-9.]+ +[0-9.]+ % +- +- +-$'
 says out '^  base_gemm +[0-9.]+ +[0-9.]+ % +[0-9.]+ +[0-9.]+ +[0-9.]+$'
+
+# Ratios of what was measured in turn, and the script that needs no other program than this one.
+printf '{"v": 2}\n{"v": 9}\n{"v": 8}\n' >"$work/left"
+printf '{"v": 1}\n{"v": 3}\n{"v": 8}\n' >"$work/right"
+check 0 python3 "$SOURCE/scripts/ratios.py" "$work/left" "$work/right" 'both: a["v"] / b["v"]'
+says out '^both: median 2, from 1 to 3$'
+printf '{"v": 1}\n' >>"$work/left"
+check 1 python3 "$SOURCE/scripts/ratios.py" "$work/left" "$work/right" 'both: a["v"] / b["v"]'
+export MPILORA
+cd "$work" || fail "no scratch folder"
+check 0 "$SOURCE/scripts/bench_lengths.sh" --model model --long 96 --short 24 --pack 48 --turns 2 --steps 1 --threads 1
+[ "$(grep -c '^turn [12]  \(96\|24\) ' "$work/out")" = 4 ] || fail "not two turns of both"
+says out "^tokens/s without attention's share of the limit, 96 over 24: median [0-9.]+, from [0-9.]+ to [0-9.]+$"
+says out '^share of the whole limit, 96 over 24: median [0-9.]+'
+check 0 "$SOURCE/scripts/bench_vs_peft.sh" --help
+says out '^ +--dtype f32\|bf16 '
+check 2 "$SOURCE/scripts/bench_vs_peft.sh" --lenght 3
+says err '--lenght: no such option'
+check 1 "$SOURCE/scripts/bench_vs_peft.sh" --python "$work/none"
+says err 'lacks one of: torch'
 passed
