@@ -26,6 +26,9 @@ enum err_code file_read_all(struct str *out, const char *path, size_t limit, str
 /* Replaces `path` with these bytes: written beside it, fsynced, renamed, folder fsynced. */
 enum err_code file_write_atomic(const char *path, const void *bytes, size_t length, struct err *e);
 
+/* fsync of a file that is not open here. */
+enum err_code file_sync(const char *path, struct err *e);
+
 /* fsync of a closed file, then rename to its final name, then fsync of the folder. */
 enum err_code file_commit(const char *temporary, const char *path, struct err *e);
 

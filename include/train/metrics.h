@@ -6,10 +6,10 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 
 #include "base/err.h"
 #include "base/prof.h"
+#include "base/str.h"
 #include "train/trace.h"
 
 struct metrics_row {
@@ -32,14 +32,22 @@ struct metrics_row {
 };
 
 struct metrics {
-    FILE *file;
-    const char *path; /* the caller's */
+    int fd;
+    bool open;
+    const char *path;   /* the caller's */
+    struct str pending; /* what the disk has not taken yet */
+    bool behind;        /* and it was said */
 };
 
 /* Opens for appending behind the line of `step`: later lines, a torn last one and any that are not ours are
  * dropped, so that a run that goes on from a checkpoint has no step twice. step 0 begins an empty file. */
 enum err_code metrics_open(struct metrics *m, const char *path, uint64_t step, struct err *e);
+
+/* What cannot be written is said once, and goes with a later line. An error only when too much has gathered. */
 enum err_code metrics_write(struct metrics *m, const struct metrics_row *row, struct err *e);
+
+/* Writes what has not been written yet, or says why it cannot be. */
+enum err_code metrics_flush(struct metrics *m, struct err *e);
 void metrics_close(struct metrics *m); /* a zeroed one is fine */
 
 #endif

@@ -29,6 +29,10 @@ enum err_code rundir_open_newest(struct ckpt *c, bool *found, const char *folder
  * but for the newest `keep`, this one included (0: all are kept). */
 enum err_code rundir_settle(const char *folder, uint64_t step, uint64_t keep, struct err *e);
 
+/* Deletes what processes that were killed while they wrote have left half written. No other run may be at
+ * work here. */
+void rundir_clean(const char *folder);
+
 /* Deletes the checkpoints of this step and later ones, and `latest`. */
 enum err_code rundir_delete_from(const char *folder, uint64_t step, struct err *e);
 

@@ -153,16 +153,21 @@ enum err_code file_write_atomic(const char *path, const void *bytes, size_t leng
     return code;
 }
 
-enum err_code file_commit(const char *temporary, const char *path, struct err *e)
+enum err_code file_sync(const char *path, struct err *e)
 {
-    int fd = open(temporary, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return err_set_errno(e, errno, "cannot open %s", temporary);
+        return err_set_errno(e, errno, "cannot open %s", path);
     enum err_code code = ERR_OK;
     if (fsync(fd))
-        code = err_set_errno(e, errno, "cannot flush %s", temporary);
+        code = err_set_errno(e, errno, "cannot flush %s", path);
     close(fd);
-    return code ? code : rename_durably(temporary, path, e);
+    return code;
+}
+
+enum err_code file_commit(const char *temporary, const char *path, struct err *e)
+{
+    return file_sync(temporary, e) ? e->code : rename_durably(temporary, path, e);
 }
 
 enum err_code file_make_folders(const char *path, struct err *e)

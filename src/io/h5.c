@@ -76,8 +76,17 @@ hid_t h5_file_access(void)
 
 static herr_t take_reason(unsigned n, const H5E_error2_t *entry, void *out)
 {
-    if (n == 0) /* the innermost, which knows the cause */
+    static const char before[] = "error message = '"; /* the operating system's words, among much else */
+    if (n > 0)                                        /* the first is the innermost, which knows the cause */
+        return 0;
+    const char *cause = strstr(entry->desc, before);
+    if (cause) {
+        cause += sizeof before - 1;
+        snprintf(out, H5_REASON_SIZE, "%.*s: %.*s", (int)strcspn(entry->desc, ":"), entry->desc,
+                 (int)strcspn(cause, "'"), cause);
+    } else {
         snprintf(out, H5_REASON_SIZE, "%s", entry->desc);
+    }
     return 0;
 }
 

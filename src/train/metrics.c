@@ -1,11 +1,17 @@
 #include "train/metrics.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "io/json.h"
+
+#define PENDING_MAX ((size_t)64 << 20) /* bytes that are kept while the disk takes none */
 
 /* Is this line a whole one of ours, later than `after` and not beyond `step`? Then its step; else 0. */
 static uint64_t step_of_line(const char *line, size_t length, uint64_t after, uint64_t step)
@@ -36,6 +42,20 @@ static enum err_code cut_back(struct str *kept, const struct file_map *map, uint
     return ERR_OK;
 }
 
+static enum err_code open_file(struct metrics *m, struct err *e)
+{
+    m->fd = open(m->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+    m->open = m->fd >= 0;
+    return m->open ? ERR_OK : err_set_errno(e, errno, "cannot open %s", m->path);
+}
+
+static void close_file(struct metrics *m)
+{
+    if (m->open)
+        close(m->fd);
+    m->open = false;
+}
+
 enum err_code metrics_open(struct metrics *m, const char *path, uint64_t step, struct err *e)
 {
     *m = (struct metrics){.path = path};
@@ -54,8 +74,7 @@ enum err_code metrics_open(struct metrics *m, const char *path, uint64_t step, s
     str_release(&kept);
     if (code)
         return code;
-    m->file = fopen(path, "ae");
-    return m->file ? ERR_OK : err_set_errno(e, errno, "cannot open %s", path);
+    return open_file(m, e);
 }
 
 static enum err_code append_real(struct str *line, const char *key, double value, struct err *e)
@@ -94,34 +113,77 @@ static enum err_code append_trace(struct str *line, const struct trace_summary *
     return str_append(line, "}", 1, e);
 }
 
+static enum err_code append_row(struct str *line, const struct metrics_row *row, struct err *e)
+{
+    double rate = row->seconds > 0 ? (double)row->tokens / row->seconds : 0;
+    if (str_appendf(line, e, "{\"step\": %" PRIu64, row->step) || append_real(line, "epoch", row->epoch, e) ||
+        append_real(line, "loss", row->loss, e) ||
+        append_real(line, "learning_rate", row->learning_rate, e) ||
+        append_real(line, "grad_norm", row->grad_norm, e) ||
+        str_appendf(line, e, ", \"tokens\": %" PRIu64 ", \"supervised_tokens\": %" PRIu64, row->tokens,
+                    row->supervised_tokens) ||
+        append_real(line, "tokens_per_second", rate, e) || append_real(line, "seconds", row->seconds, e) ||
+        append_real(line, "comm_seconds", row->comm_seconds, e) ||
+        append_real(line, "wait_seconds", row->wait_seconds, e) || append_slowest(line, row, e) ||
+        append_phases(line, row->phases, e) ||
+        (row->evaluated && append_real(line, "eval_loss", row->eval_loss, e)) ||
+        (row->traced && append_trace(line, &row->trace, e)) || str_appendf(line, e, "}\n"))
+        return e->code;
+    return ERR_OK;
+}
+
+/* A file that was deleted takes lines that nobody will see. */
+static bool is_gone(const struct metrics *m)
+{
+    struct stat st;
+    return fstat(m->fd, &st) == 0 && st.st_nlink == 0;
+}
+
+enum err_code metrics_flush(struct metrics *m, struct err *e)
+{
+    if (m->open && is_gone(m))
+        close_file(m);
+    if (!m->open && open_file(m, e))
+        return e->code;
+    size_t done = 0;
+    enum err_code code = ERR_OK;
+    while (!code && done < m->pending.length) {
+        ssize_t put = write(m->fd, m->pending.data + done, m->pending.length - done);
+        if (put >= 0)
+            done += (size_t)put;
+        else if (errno != EINTR)
+            code = err_set_errno(e, errno, "cannot write %s", m->path);
+    }
+    if (done) {
+        memmove(m->pending.data, m->pending.data + done, m->pending.length - done);
+        m->pending.length -= done;
+    }
+    return code;
+}
+
 enum err_code metrics_write(struct metrics *m, const struct metrics_row *row, struct err *e)
 {
-    struct str line = {0};
-    enum err_code code = ERR_OK;
-    double rate = row->seconds > 0 ? (double)row->tokens / row->seconds : 0;
-    if (str_appendf(&line, e, "{\"step\": %" PRIu64, row->step) ||
-        append_real(&line, "epoch", row->epoch, e) || append_real(&line, "loss", row->loss, e) ||
-        append_real(&line, "learning_rate", row->learning_rate, e) ||
-        append_real(&line, "grad_norm", row->grad_norm, e) ||
-        str_appendf(&line, e, ", \"tokens\": %" PRIu64 ", \"supervised_tokens\": %" PRIu64, row->tokens,
-                    row->supervised_tokens) ||
-        append_real(&line, "tokens_per_second", rate, e) || append_real(&line, "seconds", row->seconds, e) ||
-        append_real(&line, "comm_seconds", row->comm_seconds, e) ||
-        append_real(&line, "wait_seconds", row->wait_seconds, e) || append_slowest(&line, row, e) ||
-        append_phases(&line, row->phases, e) ||
-        (row->evaluated && append_real(&line, "eval_loss", row->eval_loss, e)) ||
-        (row->traced && append_trace(&line, &row->trace, e)) || str_appendf(&line, e, "}\n"))
-        code = e->code;
-    errno = 0;
-    if (!code && (fwrite(line.data, 1, line.length, m->file) != line.length || fflush(m->file)))
-        code = err_set_errno(e, errno ? errno : EIO, "cannot write %s", m->path);
-    str_release(&line);
-    return code;
+    size_t before = m->pending.length;
+    if (append_row(&m->pending, row, e)) {
+        m->pending.length = before;
+        return e->code;
+    }
+    if (!metrics_flush(m, e)) {
+        if (m->behind)
+            log_note("%s: can be written again", m->path);
+        m->behind = false;
+        return ERR_OK;
+    }
+    if (m->pending.length > PENDING_MAX)
+        return err_wrap(e, "%zu bytes wait to be written", m->pending.length);
+    if (!m->behind)
+        log_warn("%s: its lines are kept in memory until they can be written", e->message);
+    m->behind = true;
+    return ERR_OK;
 }
 
 void metrics_close(struct metrics *m)
 {
-    if (m->file)
-        fclose(m->file); /* each line was flushed and checked */
-    m->file = NULL;
+    close_file(m);
+    str_release(&m->pending);
 }

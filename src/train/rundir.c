@@ -147,6 +147,32 @@ enum err_code rundir_settle(const char *folder, uint64_t step, uint64_t keep, st
     return code;
 }
 
+void rundir_clean(const char *folder)
+{
+    /* Names under which files are built; digits follow. */
+    static const struct {
+        const char *place, *prefix;
+    } temporaries[] = {{"checkpoints", ".step-"},
+                       {"checkpoints", "latest.tmp"},
+                       {".", "config.yaml.tmp"},
+                       {".", "metrics.jsonl.tmp"},
+                       {"adapter", "adapter_config.json.tmp"},
+                       {"adapter", "adapter_model.safetensors.tmp"}};
+    for (size_t i = 0; i < sizeof temporaries / sizeof *temporaries; i++) {
+        char place[PATH_MAX], path[PATH_MAX];
+        struct err ignored; /* what cannot be deleted is in nobody's way */
+        const char *prefix = temporaries[i].prefix;
+        DIR *dir =
+            file_join(place, sizeof place, folder, temporaries[i].place, &ignored) ? NULL : opendir(place);
+        for (const struct dirent *entry; dir && (entry = readdir(dir));)
+            if (strncmp(entry->d_name, prefix, strlen(prefix)) == 0 &&
+                !file_join(path, sizeof path, place, entry->d_name, &ignored))
+                unlink(path);
+        if (dir)
+            closedir(dir);
+    }
+}
+
 enum err_code rundir_delete_from(const char *folder, uint64_t step, struct err *e)
 {
     struct arena arena = {0};

@@ -21,6 +21,7 @@
 #include "train/reduce.h"
 #include "train/resume.h"
 #include "train/rundir.h"
+#include "train/saver.h"
 #include "train/schedule.h"
 #include "train/tally.h"
 #include "train/tracer.h"
@@ -45,12 +46,13 @@ struct trainer {
     struct str config; /* the resolved options */
     char metrics_path[PATH_MAX];
     struct metrics metrics; /* rank 0 */
+    struct saver saver;     /* rank 0 */
     struct progress progress;
     struct pace pace;
     struct tracer tracer;
     double loss_scale;          /* of the current batch */
     enum stop_reason stop;      /* some rank wants to */
-    bool saved;                 /* state is that of a checkpoint on disk */
+    bool resumed_here;          /* from a checkpoint of the output folder */
     enum err_code trouble_code; /* rank 0's with metrics.jsonl, until the ranks next agree on errors */
     struct err trouble;
 };
@@ -118,44 +120,84 @@ static enum err_code open_output(struct trainer *t, struct err *e)
         file_join(path, sizeof path, t->options->output, "config.yaml", e) ||
         file_write_atomic(path, t->config.data, t->config.length, e))
         return e->code;
+    rundir_clean(t->options->output);
+    const struct options *o = t->options;
+    struct saver_facts facts = {.folder = o->output,
+                                .metrics_path = t->metrics_path,
+                                .keep = (uint64_t)o->keep_checkpoints,
+                                .every = (uint64_t)o->save_every,
+                                .failures_max = (uint64_t)o->save_failures,
+                                .identity = &t->identity,
+                                .config = t->config.data,
+                                .lora_init = o->lora_init,
+                                .trace = &t->tracer.record};
+    if (saver_open(&t->saver, &facts, &t->session->lora, t->resumed_here ? &t->state : NULL, e))
+        return e->code;
     return metrics_open(&t->metrics, t->metrics_path, t->state.step, e);
 }
 
-/* Collective. */
-static enum err_code save(struct trainer *t, struct err *e)
+/* Rank 0's trouble, until the ranks next agree on errors; the first one counts. */
+static void note_trouble(struct trainer *t, enum err_code code, const struct err *e)
 {
-    const struct options *o = t->options;
-    char path[PATH_MAX];
-    double begun = cpu_seconds();
+    if (!code || t->trouble_code)
+        return;
+    t->trouble_code = code;
+    t->trouble = *e;
+}
+
+static bool is_due(int64_t every, uint64_t step)
+{
+    return every > 0 && step % (uint64_t)every == 0;
+}
+
+/* Rank 0 hands this state to the saver if a save is due; the others go on. */
+static void save_step(struct trainer *t)
+{
+    struct err e;
+    if (t->dist->rank == 0)
+        note_trouble(t, saver_step(&t->saver, &t->state, is_due(t->options->save_every, t->state.step), &e),
+                     &e);
+}
+
+static enum err_code flush_metrics(void *context, struct err *e)
+{
+    struct trainer *t = context;
+    return metrics_flush(&t->metrics, e);
+}
+
+/* Collective. Returns when this state is on disk. */
+static enum err_code save_last(struct trainer *t, struct err *e)
+{
     enum err_code code = t->trouble_code;
     if (code)
         *e = t->trouble;
     if (!code && t->dist->rank == 0) {
-        code = rundir_checkpoint_path(path, o->output, t->state.step, e);
+        code = saver_insist((uint64_t)t->options->save_failures, "metrics.jsonl", flush_metrics, t, e);
         if (!code)
-            code = ckpt_write(path, &t->session->lora, &t->state, &t->identity, t->config.data, o->lora_init,
-                              &t->tracer.record, e);
-        if (!code)
-            code = rundir_settle(o->output, t->state.step, (uint64_t)o->keep_checkpoints, e);
+            code = saver_last(&t->saver, &t->state, e);
     }
     code = dist_agree(t->dist, code, e);
     pace_meet(&t->pace);
-    deadline_note_save(cpu_seconds() - begun);
-    t->saved = !code;
     return code;
 }
 
-static enum err_code export_adapter(struct trainer *t, struct err *e)
+static enum err_code write_adapter(void *context, struct err *e)
 {
+    const struct trainer *t = context;
     const struct options *o = t->options;
     char path[PATH_MAX];
+    if (file_join(path, sizeof path, o->output, "adapter", e))
+        return e->code;
+    return peft_write(path, &t->session->lora, &t->session->model.arch,
+                      *o->base_name ? o->base_name : o->model, o->lora_dropout, e);
+}
+
+/* Collective. */
+static enum err_code export_adapter(struct trainer *t, struct err *e)
+{
     enum err_code code = ERR_OK;
-    if (t->dist->rank == 0) {
-        code = file_join(path, sizeof path, o->output, "adapter", e);
-        if (!code)
-            code = peft_write(path, &t->session->lora, &t->session->model.arch,
-                              *o->base_name ? o->base_name : o->model, o->lora_dropout, e);
-    }
+    if (t->dist->rank == 0)
+        code = saver_insist((uint64_t)t->options->save_failures, "adapter", write_adapter, t, e);
     return dist_agree(t->dist, code, e);
 }
 
@@ -223,15 +265,6 @@ static void report_first(const struct trainer *t)
                  t->options->batch_size);
 }
 
-/* Rank 0's trouble, until the ranks next agree on errors; the first one counts. */
-static void note_trouble(struct trainer *t, enum err_code code, const struct err *e)
-{
-    if (!code || t->trouble_code)
-        return;
-    t->trouble_code = code;
-    t->trouble = *e;
-}
-
 /* Collective. One optimizer step. */
 static enum err_code run_step(struct trainer *t, struct metrics_row *row, struct err *e)
 {
@@ -259,7 +292,6 @@ static enum err_code run_step(struct trainer *t, struct metrics_row *row, struct
         note_trouble(t, tracer_after_step(&t->tracer, &row->trace, e), e);
     t->state.step = step;
     t->state.cursor = t->loader.cursor;
-    t->saved = false;
     row->epoch = (double)t->state.cursor / (double)t->data->count;
     row->loss = t->tally.total.loss_sum / (double)t->tally.total.supervised;
     row->tokens = t->loader.batch_tokens;
@@ -285,11 +317,6 @@ static enum err_code evaluate_step(struct trainer *t, struct metrics_row *row, s
     return code;
 }
 
-static bool is_due(int64_t every, uint64_t step)
-{
-    return every > 0 && step % (uint64_t)every == 0;
-}
-
 static void write_metrics(struct trainer *t, const struct metrics_row *row)
 {
     if (t->dist->rank != 0)
@@ -302,7 +329,7 @@ static void write_metrics(struct trainer *t, const struct metrics_row *row)
 /* Collective. */
 static enum err_code leave(struct trainer *t, struct err *e)
 {
-    if (!t->saved && save(t, e))
+    if (save_last(t, e))
         return e->code;
     char path[PATH_MAX];
     if (rundir_checkpoint_path(path, t->options->output, t->state.step, e))
@@ -341,7 +368,7 @@ static enum err_code finish_late(struct trainer *t, struct err *e)
     if (row.evaluated)
         log_note("eval loss %.4f", row.eval_loss);
     finish_state(t, e);
-    return save(t, e);
+    return save_last(t, e);
 }
 
 /* Collective. Steps until the end or a signal. */
@@ -370,7 +397,9 @@ static enum err_code run_steps(struct trainer *t, struct err *e)
             t->session->on_step(t->session->on_step_context);
         if (last && !t->stop)
             finish_state(t, e);
-        if ((t->state.finished || is_due(o->save_every, row.step)) && save(t, e))
+        if (!t->state.finished)
+            save_step(t);
+        else if (save_last(t, e))
             return e->code;
     }
     if (!t->stop && !t->state.finished && finish_late(t, e))
@@ -464,7 +493,7 @@ static enum err_code start(struct trainer *t, struct err *e)
     code = dist_agree(d, code, e);
     if (code)
         return code;
-    t->saved = resumed && strcmp(t->options->resume, "auto") == 0;
+    t->resumed_here = resumed && strcmp(t->options->resume, "auto") == 0;
     if (t->state.finished && t->state.step >= t->schedule.total)
         return finish_again(t, e);
     t->state.finished = false;
@@ -488,6 +517,7 @@ enum err_code trainer_run(struct session *s, const struct dataset *data, const c
         memcpy(t->identity.data, data_hash, sizeof t->identity.data);
         code = start(t, e);
         watchdog_stop();
+        saver_close(&t->saver);
         metrics_close(&t->metrics);
         pace_close(&t->pace);
         tracer_end(&t->tracer);

@@ -1,6 +1,11 @@
 /* metrics.jsonl: lines as promised, cut back without a trace of what is undone. */
 #include "unit.h"
 
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "base/file.h"
 #include "io/json.h"
 #include "scratch.h"
@@ -133,19 +138,56 @@ static void unwritable_place_is_named(void **state)
     assert_error(metrics_open(&m, "/nonexistent/metrics.jsonl", 0, &e), &e, ERR_IO,
                  "/nonexistent/metrics.jsonl");
     metrics_close(&m);
-    m = (struct metrics){.file = fopen("/dev/full", "a"), .path = "/dev/full"};
-    assert_non_null(m.file);
-    assert_error(metrics_write(&m, &(struct metrics_row){.step = 1}, &e), &e, ERR_IO, "/dev/full");
+}
+
+/* Part of a line fits, then nothing does; later there is room: no line is lost, none is torn. */
+static void lines_wait_for_room(void **state)
+{
+    (void)state;
+    struct metrics m;
+    struct err e;
+    struct rlimit saved;
+    struct stat st;
+    write_steps(0, 1, 2);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &saved), 0);
+    assert_ok(metrics_open(&m, path, 2, &e), &e);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &(struct rlimit){(rlim_t)st.st_size + 30, saved.rlim_max}), 0);
+    enum err_code codes[3], flushed = ERR_OK;
+    for (uint64_t i = 0; i < 3; i++)
+        codes[i] = metrics_write(&m, &(struct metrics_row){.step = i + 3}, &e);
+    flushed = metrics_flush(&m, &e);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &saved), 0);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(codes[i], ERR_OK);
+    assert_int_equal(flushed, ERR_IO);
+    assert_non_null(strstr(e.message, path));
+    assert_ok(metrics_write(&m, &(struct metrics_row){.step = 6}, &e), &e);
     metrics_close(&m);
+    expect_steps("1 2 3 4 5 6 ");
+}
+
+/* A file that was deleted is begun anew: lines do not go where nobody sees them. */
+static void deleted_file_is_begun_anew(void **state)
+{
+    (void)state;
+    struct metrics m;
+    struct err e;
+    assert_ok(metrics_open(&m, path, 0, &e), &e);
+    assert_ok(metrics_write(&m, &(struct metrics_row){.step = 1}, &e), &e);
+    assert_int_equal(unlink(path), 0);
+    assert_ok(metrics_write(&m, &(struct metrics_row){.step = 2}, &e), &e);
+    metrics_close(&m);
+    expect_steps("2 ");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(line_has_every_key),
-        cmocka_unit_test(no_step_stands_twice),
-        cmocka_unit_test(torn_and_strange_lines_go),
-        cmocka_unit_test(unwritable_place_is_named),
+        cmocka_unit_test(line_has_every_key),        cmocka_unit_test(no_step_stands_twice),
+        cmocka_unit_test(torn_and_strange_lines_go), cmocka_unit_test(unwritable_place_is_named),
+        cmocka_unit_test(lines_wait_for_room),       cmocka_unit_test(deleted_file_is_begun_anew),
     };
     return cmocka_run_group_tests(tests, open_folder, close_folder);
 }

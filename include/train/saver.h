@@ -1,0 +1,72 @@
+/*
+ * Saving while training goes on, and saving that fails. For rank 0.
+ *
+ * A checkpoint is made from a copy of the adapter's arrays, by a thread of its own: the step that follows a
+ * save waits for the copy alone, and for an earlier save that is not done yet. Nothing else of the process
+ * may call HDF5 meanwhile. What can go wrong (a full disk, a quota, a folder that is gone) is said and tried
+ * again; the run ends only after `failures_max` failures in a row. The checkpoint on disk stays until a newer
+ * one is whole.
+ */
+#ifndef MPILORA_TRAIN_SAVER_H
+#define MPILORA_TRAIN_SAVER_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "model/lora.h"
+#include "train/ckpt.h"
+#include "train/trace.h"
+
+/* What does not change while the run goes on, all of it the caller's. */
+struct saver_facts {
+    const char *folder;       /* of the run */
+    const char *metrics_path; /* its lines are on disk before the checkpoint is */
+    uint64_t keep;            /* checkpoints; 0: all */
+    uint64_t every;           /* steps between saves: the longest time until the next try; 0: no bound */
+    uint64_t failures_max;
+    const struct ckpt_identity *identity;
+    const char *config, *lora_init;
+    const struct trace_record *trace; /* rows that are in it never change */
+};
+
+struct saver {
+    struct saver_facts facts;
+    const struct lora *lora;
+    struct ckpt_state saved; /* on disk, if has_saved */
+    bool has_saved;
+    uint64_t failures; /* in a row */
+    uint64_t retry_at; /* the step to try again, after a failure */
+    /* The save at work: the thread's, until it is joined. */
+    pthread_t thread;
+    bool running, done; /* done: set by the thread */
+    float *memory;      /* of the copy */
+    struct lora copy;
+    struct trace_record rows;
+    struct ckpt_state state;
+    double seconds; /* that it took */
+    enum err_code code;
+    struct err error;
+};
+
+/* `lora` has its train buffers. `on_disk` is the state that a checkpoint in the folder holds, or NULL. */
+enum err_code saver_open(struct saver *s, const struct saver_facts *facts, const struct lora *lora,
+                         const struct ckpt_state *on_disk, struct err *e);
+
+/* After each step: begins a save if one is `due`, or if one that failed is to be tried again. A failure is a
+ * warning, the last one allowed is the error. */
+enum err_code saver_step(struct saver *s, const struct ckpt_state *now, bool due, struct err *e);
+
+/* Returns when this state is on disk, or has failed too often; tries again after 1, 2, 4, ... seconds. */
+enum err_code saver_last(struct saver *s, const struct ckpt_state *now, struct err *e);
+
+/* The same manner for anything else that is written: up to `tries` times. `what` is for the warnings. */
+enum err_code saver_insist(uint64_t tries, const char *what,
+                           enum err_code (*write)(void *context, struct err *e), void *context,
+                           struct err *e);
+
+/* Waits for a save at work. A zeroed one is fine. */
+void saver_close(struct saver *s);
+
+#endif

@@ -1,0 +1,191 @@
+#include "train/saver.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/cpu.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "train/deadline.h"
+#include "train/rundir.h"
+
+#define PAUSE_MAX_SECONDS 60
+
+enum err_code saver_open(struct saver *s, const struct saver_facts *facts, const struct lora *lora,
+                         const struct ckpt_state *on_disk, struct err *e)
+{
+    *s = (struct saver){.facts = *facts, .lora = lora, .has_saved = on_disk != NULL};
+    if (on_disk)
+        s->saved = *on_disk;
+    size_t size = lora->size;
+    s->memory = calloc(size ? size : 1, 3 * sizeof *s->memory);
+    if (!s->memory)
+        return err_set(e, ERR_MEMORY, "no memory for a copy of the adapter to save (%zu bytes)",
+                       size * 3 * sizeof *s->memory);
+    s->copy = *lora; /* what it points to stays as it is, but for these */
+    s->copy.params = s->memory;
+    s->copy.m = s->memory + size;
+    s->copy.v = s->memory + 2 * size;
+    return ERR_OK;
+}
+
+/* The thread's work. A folder of checkpoints that is gone is made anew; not that of the run: with a file
+ * system that is not mounted any more it would be another one. */
+static enum err_code write_checkpoint(struct saver *s, struct err *e)
+{
+    const struct saver_facts *f = &s->facts;
+    char path[PATH_MAX];
+    if (!file_is_folder(f->folder))
+        return err_set(e, ERR_IO, "the folder %s is gone", f->folder);
+    if (file_join(path, sizeof path, f->folder, "checkpoints", e) || file_make_folders(path, e) ||
+        (file_exists(f->metrics_path) && file_sync(f->metrics_path, e)) ||
+        rundir_checkpoint_path(path, f->folder, s->state.step, e) ||
+        ckpt_write(path, &s->copy, &s->state, f->identity, f->config, f->lora_init, &s->rows, e))
+        return e->code;
+    return rundir_settle(f->folder, s->state.step, f->keep, e);
+}
+
+static void *work(void *context)
+{
+    struct saver *s = context;
+    double begun = cpu_seconds();
+    s->code = write_checkpoint(s, &s->error);
+    s->seconds = cpu_seconds() - begun;
+    __atomic_store_n(&s->done, true, __ATOMIC_RELEASE);
+    return NULL;
+}
+
+static void take_copy(struct saver *s, const struct ckpt_state *now)
+{
+    size_t bytes = s->lora->size * sizeof(float);
+    memcpy(s->copy.params, s->lora->params, bytes);
+    memcpy(s->copy.m, s->lora->m, bytes);
+    memcpy(s->copy.v, s->lora->v, bytes);
+    s->rows = *s->facts.trace;
+    s->state = *now;
+    s->done = false;
+}
+
+/* What the failed save has left, for a message. */
+static const char *describe_newest(char text[64], const struct saver *s)
+{
+    if (s->has_saved)
+        snprintf(text, 64, "the newest checkpoint is that of step %" PRIu64, s->saved.step);
+    else
+        snprintf(text, 64, "there is no checkpoint yet");
+    return text;
+}
+
+/* How the save at work, or the one just made, ended. */
+static enum err_code conclude(struct saver *s, struct err *e)
+{
+    char newest[64];
+    deadline_note_save(s->seconds);
+    if (!s->code) {
+        if (s->failures)
+            log_note("saving works again: step %" PRIu64 " is on disk", s->state.step);
+        s->saved = s->state;
+        s->has_saved = true;
+        s->failures = 0;
+        return ERR_OK;
+    }
+    uint64_t wait = UINT64_C(1) << (s->failures < 40 ? s->failures : 40);
+    if (s->facts.every && wait > s->facts.every)
+        wait = s->facts.every;
+    s->retry_at = s->state.step + wait;
+    s->failures++;
+    *e = s->error;
+    if (s->failures < s->facts.failures_max) {
+        log_warn("step %" PRIu64 " could not be saved (failure %" PRIu64 " of %" PRIu64
+                 " in a row that --save-failures allows; %s): %s",
+                 s->state.step, s->failures, s->facts.failures_max, describe_newest(newest, s), e->message);
+        return ERR_OK;
+    }
+    return err_wrap(
+        e,
+        "step %" PRIu64 " could not be saved, nor could %" PRIu64
+        " others before it (--save-failures); %s: make room or mend the folder, and the same command "
+        "goes on",
+        s->state.step, s->failures - 1, describe_newest(newest, s));
+}
+
+static enum err_code join(struct saver *s, struct err *e)
+{
+    if (!s->running)
+        return ERR_OK;
+    pthread_join(s->thread, NULL);
+    s->running = false;
+    return conclude(s, e);
+}
+
+enum err_code saver_step(struct saver *s, const struct ckpt_state *now, bool due, struct err *e)
+{
+    if (s->running && (due || __atomic_load_n(&s->done, __ATOMIC_ACQUIRE)) && join(s, e))
+        return e->code;
+    if (s->running || (!due && !(s->failures && now->step >= s->retry_at)))
+        return ERR_OK;
+    take_copy(s, now);
+    s->running = pthread_create(&s->thread, NULL, work, s) == 0;
+    if (s->running)
+        return ERR_OK;
+    work(s);
+    return conclude(s, e);
+}
+
+static void pause_seconds(uint64_t seconds)
+{
+    struct timespec left = {.tv_sec = (time_t)seconds};
+    while (nanosleep(&left, &left))
+        continue;
+}
+
+static uint64_t pause_after(uint64_t failures)
+{
+    return failures > 6 ? PAUSE_MAX_SECONDS : UINT64_C(1) << (failures - 1);
+}
+
+static bool same_state(const struct ckpt_state *a, const struct ckpt_state *b)
+{
+    return a->step == b->step && a->cursor == b->cursor && a->finished == b->finished;
+}
+
+enum err_code saver_last(struct saver *s, const struct ckpt_state *now, struct err *e)
+{
+    enum err_code code = join(s, e);
+    while (!code && !(s->has_saved && same_state(&s->saved, now))) {
+        if (s->failures)
+            pause_seconds(pause_after(s->failures));
+        take_copy(s, now);
+        work(s);
+        code = conclude(s, e);
+    }
+    return code;
+}
+
+enum err_code saver_insist(uint64_t tries, const char *what,
+                           enum err_code (*write)(void *context, struct err *e), void *context, struct err *e)
+{
+    for (uint64_t failures = 0;;) {
+        enum err_code code = write(context, e);
+        if (!code)
+            return ERR_OK;
+        if (++failures >= tries)
+            return err_wrap(e, "%s could not be written, %" PRIu64 " times in a row (--save-failures)", what,
+                            failures);
+        log_warn("%s could not be written (failure %" PRIu64 " of %" PRIu64
+                 " that --save-failures allows): %s",
+                 what, failures, tries, e->message);
+        pause_seconds(pause_after(failures));
+    }
+}
+
+void saver_close(struct saver *s)
+{
+    if (s->running)
+        pthread_join(s->thread, NULL);
+    free(s->memory);
+    *s = (struct saver){0};
+}

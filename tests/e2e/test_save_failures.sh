@@ -1,0 +1,98 @@
+# Saving that fails: said, tried again, and the end of the run only when it goes on; what is on disk stays.
+. "$SOURCE/tests/support/e2e.sh"
+. "$SOURCE/tests/support/train.sh"
+
+more="--max-steps 60 --save-every 5"
+check 0 train "$work/whole" $more
+
+newest() {
+    readlink "$1/checkpoints/latest"
+}
+
+none_left() { # no half-written file, whatever its name
+    checks=$((checks + 1))
+    local left
+    left=$(find "$1" -name '*.tmp*')
+    [ -z "$left" ] || fail "left behind: $left"
+}
+
+# faulty FOLDER VARIABLE=VALUE... -- OPTION...: a run whose calls for files in the folder fail as support/fault.h says.
+faulty() {
+    local folder=$1 settings=()
+    shift
+    while [ "$1" != -- ]; do settings+=("$1") && shift; done
+    shift
+    timeout 120 env FAULT_UNDER="$folder" "${settings[@]}" LD_PRELOAD="${FAULT:?}" \
+        "$MPILORA" train $options --output "$folder" $more "$@"
+}
+
+# One save of many fails at some place: the next step saves, and the run is as if nothing had been.
+for nth in 20 200 400; do
+    check 0 faulty "$work/once$nth" FAULT_CALLS=write FAULT_NTH=$nth FAULT_ERRNO=28 --
+    says err '^warning: .*(could not be saved|kept in memory).*No space left'
+    says err 'saving works again|can be written again'
+    same_run "$work/whole" "$work/once$nth"
+    none_left "$work/once$nth"
+done
+
+# A disk that is full for good: three failures in a row, and the checkpoint from before it is whole.
+check 1 faulty "$work/full" FAULT_CALLS=write FAULT_NTH=300 FAULT_LENGTH=100000000 FAULT_ERRNO=28 --
+says err 'failure 1 of 3 .*the newest checkpoint is that of step [0-9]+'
+says err 'mpilora: .*step [0-9]+ could not be saved, nor could 2 others .*No space left'
+none_left "$work/full"
+check 0 "$MPILORA" inspect "$work/full/checkpoints/$(newest "$work/full")"
+check 0 train "$work/full" $more
+same_run "$work/whole" "$work/full"
+
+# The last save and the export are tried again, too (the first two flushes are those of config.yaml).
+more="--max-steps 60 --save-every 0"
+check 1 faulty "$work/end" FAULT_CALLS=sync FAULT_NTH=3 FAULT_LENGTH=100000000 -- --save-failures 2
+says err 'failure 1 of 2 .*there is no checkpoint yet'
+says err 'mpilora: .*step 60 could not be saved.*Input/output error'
+[ ! -e "$work/end/adapter" ] || fail "an adapter was exported"
+check 0 train "$work/export" $more
+rm -r "$work/export/adapter"
+check 1 faulty "$work/export" FAULT_CALLS=write FAULT_NTH=1 FAULT_LENGTH=100000000 -- --save-failures 2
+says err 'mpilora: .*adapter could not be written, 2 times'
+check 0 faulty "$work/export" FAULT_CALLS=write FAULT_NTH=1 --
+cmp "$work/whole/adapter/adapter_model.safetensors" "$work/export/adapter/adapter_model.safetensors" ||
+    fail "the export differs"
+
+# A folder of checkpoints that vanishes is made anew; that of the run is not.
+during() { # during FOLDER COMMAND...: runs the command after some steps, then waits for the end
+    local folder=$1
+    shift
+    "$MPILORA" train $options --output "$folder" --max-steps 20000 --save-every 20 >"$work/out" 2>"$work/err" &
+    pid=$!
+    background="$background $pid"
+    until_true $pid test -e "$folder/checkpoints/step-00000040.h5"
+    "$@"
+}
+during "$work/gone" rm -rf "$work/gone/checkpoints"
+until_true $pid test -e "$work/gone/checkpoints/latest"
+kill -USR1 $pid
+wait $pid
+[ $? = 75 ] || fail "did not stop: $(cat "$work/err")"
+during "$work/lost" mv "$work/lost" "$work/found"
+status=0
+wait $pid || status=$?
+[ $status = 1 ] || fail "status $status without a folder"
+says err 'the folder .*/lost is gone'
+[ ! -e "$work/lost" ] || fail "the folder was made again"
+
+# A real full disk, where a file system can be made; and one that has room again.
+more="--max-steps 60 --save-every 5"
+mkdir "$work/disk"
+if mount -t tmpfs -o size=600k tmpfs "$work/disk" 2>/dev/null; then
+    trap 'status=$?; umount -l "$work/disk"; rm -rf "$work"; exit $status' EXIT
+    check 1 train "$work/disk/run" $more --keep-checkpoints 0
+    says err 'could not be saved.*No space left on device'
+    none_left "$work/disk/run"
+    check 0 "$MPILORA" inspect "$work/disk/run/checkpoints/$(newest "$work/disk/run")"
+    mount -o remount,size=20m "$work/disk"
+    check 0 train "$work/disk/run" $more
+    same_run "$work/whole" "$work/disk/run"
+else
+    echo "no file system can be mounted here: not tried on a full one"
+fi
+passed
