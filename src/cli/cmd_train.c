@@ -1,6 +1,7 @@
 #include "cli/commands.h"
 
 #include "base/file.h"
+#include "train/runlock.h"
 #include "train/session.h"
 #include "train/trainer.h"
 
@@ -24,17 +25,20 @@ enum err_code cmd_train(const struct options *o, struct dist *d, struct err *e)
     struct session s;
     struct dataset data;
     char hash[FILE_HASH_SIZE];
-    /* A folder that cannot be made is better known before the model is loaded. */
-    enum err_code code = dist_agree(d, d->rank == 0 ? file_make_folders(o->output, e) : ERR_OK, e);
-    if (!code)
-        code = session_open(&s, o, d, e);
+    struct runlock lock;
+    /* A folder that cannot be used is better known before the model is loaded. */
+    enum err_code code = runlock_take(&lock, o->output, d, e);
     if (code)
         return code;
-    code = session_open_data(&s, &data, &o->data, hash, e);
+    code = session_open(&s, o, d, e);
     if (!code) {
-        code = train_on(&s, &data, hash, e);
-        dataset_close(&data);
+        code = session_open_data(&s, &data, &o->data, hash, e);
+        if (!code) {
+            code = train_on(&s, &data, hash, e);
+            dataset_close(&data);
+        }
+        session_close(&s);
     }
-    session_close(&s);
+    runlock_release(&lock);
     return code;
 }

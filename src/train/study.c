@@ -14,13 +14,14 @@
 #include "base/yaml.h"
 #include "train/progress.h"
 #include "train/rundir.h"
+#include "train/runlock.h"
 #include "train/session.h"
 #include "train/stop.h"
 #include "train/study_grid.h"
 #include "train/trainer.h"
 
 /* What all groups count together. */
-enum slot { SLOT_TAKEN, SLOT_DONE, SLOT_FAILED, SLOT_STOPPED, SLOT_LEFT, SLOT_COUNT };
+enum slot { SLOT_TAKEN, SLOT_DONE, SLOT_FAILED, SLOT_BUSY, SLOT_STOPPED, SLOT_LEFT, SLOT_COUNT };
 
 struct study {
     struct dist *ranks, group; /* all; those that share a cell with this one */
@@ -153,13 +154,14 @@ static enum err_code list_todo(struct study *s, struct err *e)
 /* Rank 0: a line when the counts have changed since the last one. */
 static enum err_code report_progress(struct study *s, struct err *e)
 {
-    uint64_t taken, done, failed;
+    uint64_t taken, done, failed, busy;
     if (dist_board_add(s->board, SLOT_TAKEN, 0, &taken, e) ||
         dist_board_add(s->board, SLOT_DONE, 0, &done, e) ||
-        dist_board_add(s->board, SLOT_FAILED, 0, &failed, e))
+        dist_board_add(s->board, SLOT_FAILED, 0, &failed, e) ||
+        dist_board_add(s->board, SLOT_BUSY, 0, &busy, e))
         return e->code;
     taken = taken < s->todo_count ? taken : s->todo_count; /* groups ask once more than there are cells */
-    uint64_t ended = done + failed, now = taken + ended + 1, left = s->todo_count - taken;
+    uint64_t ended = done + failed + busy, now = taken + ended + 1, left = s->todo_count - taken;
     uint64_t running = taken > ended ? taken - ended : 0;
     if (now == s->shown)
         return ERR_OK;
@@ -210,11 +212,11 @@ static enum err_code failed_path(char path[PATH_MAX], const char *folder, struct
     return file_join(path, PATH_MAX, folder, "failed.txt", e);
 }
 
-/* The group's leader: the cell's folder, without an earlier failure. */
+/* The group's leader: the cell's folder is there, now without an earlier failure. */
 static enum err_code open_cell(const char *folder, struct err *e)
 {
     char path[PATH_MAX];
-    if (file_make_folders(folder, e) || failed_path(path, folder, e))
+    if (failed_path(path, folder, e))
         return e->code;
     if (file_exists(path) && unlink(path))
         return err_set(e, ERR_IO, "cannot delete %s", path);
@@ -237,7 +239,11 @@ static void record_failure(const char *folder, const char *name, const struct er
 /* Collective over the group. */
 static enum err_code train_cell(struct study *s, const struct options *o, struct err *e)
 {
-    enum err_code code = dist_agree(&s->group, leads(s) ? open_cell(o->output, e) : ERR_OK, e);
+    struct runlock lock;
+    enum err_code code = runlock_take(&lock, o->output, &s->group, e);
+    if (code)
+        return code;
+    code = dist_agree(&s->group, leads(s) ? open_cell(o->output, e) : ERR_OK, e);
     s->session.options = o;
     if (!code)
         code = session_new_adapter(&s->session, e);
@@ -245,6 +251,7 @@ static enum err_code train_cell(struct study *s, const struct options *o, struct
         code = trainer_run(&s->session, &s->data, s->data_hash, s->has_eval_data ? &s->eval_data : NULL, e);
     session_drop_adapter(&s->session);
     s->session.options = &s->grid.base;
+    runlock_release(&lock);
     return code;
 }
 
@@ -259,6 +266,8 @@ static enum err_code run_cell(struct study *s, const struct study_cell *cell, bo
         code = train_cell(s, &o, &trouble);
         if (code == ERR_COMM)
             *e = trouble;
+        else if (code == ERR_BUSY && leads(s))
+            log_error("cell %s is left to another job: %s", cell->name, trouble.message);
         else if (code && code != ERR_STOPPED && leads(s))
             record_failure(o.output, cell->name, &trouble);
     }
@@ -267,7 +276,7 @@ static enum err_code run_cell(struct study *s, const struct study_cell *cell, bo
         return code;
     *stopped = code == ERR_STOPPED;
     uint64_t before;
-    enum slot slot = *stopped ? SLOT_STOPPED : code ? SLOT_FAILED : SLOT_DONE;
+    enum slot slot = *stopped ? SLOT_STOPPED : code == ERR_BUSY ? SLOT_BUSY : code ? SLOT_FAILED : SLOT_DONE;
     return leads(s) ? dist_board_add(s->board, slot, 1, &before, e) : ERR_OK;
 }
 
@@ -321,13 +330,14 @@ static enum err_code wait_for_groups(struct study *s, struct err *e)
 /* Collective. How it ended, from rank 0. */
 static enum err_code conclude(struct study *s, struct err *e)
 {
-    uint64_t done, failed;
+    uint64_t done, failed, busy;
     enum err_code code = ERR_OK;
     if (s->ranks->rank == 0) {
         if (dist_board_add(s->board, SLOT_DONE, 0, &done, e) ||
-            dist_board_add(s->board, SLOT_FAILED, 0, &failed, e))
+            dist_board_add(s->board, SLOT_FAILED, 0, &failed, e) ||
+            dist_board_add(s->board, SLOT_BUSY, 0, &busy, e))
             code = e->code;
-        else if (done + failed < s->todo_count)
+        else if (done + failed + busy < s->todo_count)
             code = err_set(e, ERR_STOPPED,
                            "stopped by a signal: %" PRIu64
                            " of %zu cells are done, the others saved; the same command "
@@ -338,6 +348,12 @@ static enum err_code conclude(struct study *s, struct err *e)
                            "%" PRIu64 " of %zu cells failed: each has a failed.txt in %s/cells; the same "
                            "command tries them again",
                            failed, s->share, s->grid.base.output);
+        else if (busy)
+            code = err_set(e, ERR_PARTIAL,
+                           "%" PRIu64
+                           " of %zu cells are another job's, which is at work on them; the same command "
+                           "does what that leaves",
+                           busy, s->share);
         else
             log_note("done: %zu cells, in %s/cells", s->share, s->grid.base.output);
     }

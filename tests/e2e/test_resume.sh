@@ -67,6 +67,21 @@ for f in "$work"/damaged/checkpoints/step-*; do : >"$f"; done
 check 1 train "$work/damaged" --max-steps 30
 says err 'none of the [0-9]+ checkpoints'
 
+# Two runs in one folder: the second is refused by name, however the first one ended the third is not.
+"$MPILORA" train $options --max-steps 100000 --save-every 5 --output "$work/two" >"$work/out" 2>"$work/err.one" </dev/null &
+pid=$!
+background="$background $pid"
+until_true $pid test -e "$work/two/checkpoints/latest"
+before=$(cat "$work/two/config.yaml")
+check 1 train "$work/two" --max-steps 100000 --resume never --overwrite
+says err "two is in use by another run, process $pid on .*another --output"
+check 1 ranks 2 "$MPILORA" train $options --max-steps 50 --output "$work/two"
+[ "$(grep -c 'in use' "$work/err")" = 1 ] || fail "said more than once"
+[ "$before" = "$(cat "$work/two/config.yaml")" ] && [ -e "$work/two/checkpoints/latest" ] || fail "the folder was touched"
+kill -KILL $pid
+wait $pid 2>/dev/null
+check 0 train "$work/two" --max-steps 50
+
 # From a given checkpoint, into another folder.
 check 0 train "$work/from" --max-steps 22 --resume "$work/whole/checkpoints/latest"
 says err 'finished'

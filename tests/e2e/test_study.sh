@@ -49,6 +49,27 @@ same_run "$work/alone" "$work/one/cells/normal-lr0.01-r2-s0"
 check 0 study --output "$work/one"
 says err "5 done before"
 
+# Another job is at work on a cell: this one leaves that to it, and is not whole.
+cell=$work/shared/cells/normal-lr0.01-r2-s0
+mkdir -p "$cell"
+python3 -c '
+import fcntl, sys, time
+with open(sys.argv[1], "w") as lock:
+    fcntl.lockf(lock, fcntl.LOCK_EX)
+    print("process 1 on elsewhere", file=lock, flush=True)
+    time.sleep(120)' "$cell/.lock" &
+holder=$!
+background="$background $holder"
+until_true $holder test -s "$cell/.lock"
+check 1 study --output "$work/shared"
+says err "cell normal-lr0.01-r2-s0 is left to another job: .*in use by another run, process 1 on elsewhere"
+says err "1 of 5 cells are another job's"
+[ ! -e "$cell/failed.txt" ] || fail "a cell that another job trains is called failed"
+kill $holder
+wait $holder 2>/dev/null
+check 0 study --output "$work/shared"
+says err "4 done before"
+
 # Of the evaluation data, the first examples only.
 head -n 3 "$work/held.jsonl" >"$work/three.jsonl"
 few="--batch-size 8 --max-steps 2 --lora-rank 2"
