@@ -82,6 +82,9 @@ const struct lora_module *lora_at(const struct lora *l, size_t layer, enum linea
  * (and *a untouched) when there are none. */
 size_t lora_group_ranks(const struct lora *l, size_t layer, enum linear_group g, size_t *a);
 
+/* The part of the flat arrays that a layer's modules have; layer == l->layers: lm_head. */
+void lora_layer_range(size_t *begin, size_t *count, const struct lora *l, size_t layer);
+
 void lora_release(struct lora *l);
 
 #endif

@@ -25,6 +25,11 @@ struct model {
     float *inv_freq;       /* [head_dim / 2] */
     struct acts *acts;     /* NULL before model_plan_memory() */
     struct model_tap *tap; /* NULL: nothing is looked at (model/tap.h) */
+    /* NULL, or called by model_step_grad() when the pack has given all that it adds to the gradients of a
+     * layer (lora_layer_range): first lm_head's (layer == arch.layers), then from the last layer down to the
+     * lowest adapted one. */
+    void (*on_grads)(void *context, size_t layer);
+    void *on_grads_context;
     struct arena arena;
 };
 
@@ -60,10 +65,17 @@ void model_release(struct model *m); /* a zeroed model is fine */
  * `longest` tokens; backward's share only with `train`, for the adapter that m->lora is then (or one of no
  * higher ranks and no lower layers). May be called again with other sizes. Afterwards no call below
  * allocates. */
+enum model_recompute {
+    RECOMPUTE_NONE,      /* backward finds all that it needs in memory */
+    RECOMPUTE_ATTENTION, /* it computes q, k, v and attention again, from the kept input of the block */
+    RECOMPUTE_LAYER      /* the whole block: only its input is kept */
+};
 struct model_plan {
     size_t tokens, examples, longest;
     int threads;
     bool train;
+    enum model_recompute
+        recompute; /* f32 has the same bits in all modes; bf16 computes from rounded inputs */
 };
 enum err_code model_plan_memory(struct model *m, const struct model_plan *plan, struct err *e);
 size_t model_memory_weights(const struct model *m);

@@ -32,7 +32,8 @@ enum err_code model_tap_open(struct model_tap *t, const struct model *m, struct 
 void model_tap_close(struct model_tap *t);
 void model_tap_clear(struct model_tap *t);
 
-/* Called by the forward pass with the input x[n, in] of a group of linear layers, before dropout. */
-void model_tap_add(struct model_tap *t, size_t layer, enum linear_group g, const float *x, size_t n);
+/* Called by the forward pass with the input x[n, in] of a group of linear layers, before dropout, in the
+ * model's compute dtype. */
+void model_tap_add(struct model_tap *t, size_t layer, enum linear_group g, const void *x, size_t n);
 
 #endif

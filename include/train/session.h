@@ -66,6 +66,9 @@ enum err_code session_open_eval_data(struct session *s, struct dataset *d, struc
  * the number of ranks least of all. ERR_USAGE when it is below --max-length. */
 enum err_code session_pack_tokens(const struct session *s, size_t *tokens, struct err *e);
 
+/* What the options say of the memory of a step; the caller adds the packs' sizes. */
+struct model_plan session_plan(const struct session *s, bool train);
+
 void session_close(struct session *s);
 
 #endif

@@ -20,7 +20,7 @@ static enum err_code evaluate(struct evaluation *result, struct session *s, cons
                               struct err *e)
 {
     struct evaluator v;
-    struct model_plan plan = {.threads = s->threads};
+    struct model_plan plan = session_plan(s, false);
     enum err_code code = evaluate_open(&v, s, data, e);
     if (code)
         return code;

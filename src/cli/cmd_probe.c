@@ -67,7 +67,7 @@ static enum err_code probe_open(struct probe *p, struct session *s, const struct
                                 size_t pack_tokens, struct err *e)
 {
     const struct loader_options options = {.batch_size = data->count, .pack_tokens = pack_tokens, .world = 1};
-    struct model_plan plan = {.threads = s->threads, .train = true};
+    struct model_plan plan = session_plan(s, true);
     s->lora.dropout = 0;
     *p = (struct probe){.session = s};
     if (lora_train_buffers(&s->lora, e) || loader_open(&p->loader, data, &options, e) ||

@@ -4,6 +4,7 @@
 
 #include "math/attention.h"
 #include "math/gemm.h"
+#include "math/kern.h"
 
 /* Places arrays one behind the other; with base NULL it only measures. */
 struct layout {
@@ -22,18 +23,60 @@ static void *place(struct layout *l, size_t rows, size_t columns, size_t size)
     return l->base ? l->base + start : NULL;
 }
 
-enum when { KEPT, LAYER, ALWAYS, TRAIN, DROPOUT };
+enum when { INPUT, ATTENTION, BLOCK, ALWAYS, TRAIN, DROPOUT, NARROW, NARROW_TRAIN };
 
 static bool is_wanted(const struct acts_size *s, enum when when)
 {
-    return when == ALWAYS || (s->train && (when == TRAIN || s->dropout));
+    switch (when) {
+    case TRAIN:
+        return s->train;
+    case DROPOUT:
+        return s->train && s->dropout;
+    case NARROW:
+        return s->real_size < sizeof(float);
+    case NARROW_TRAIN:
+        return s->train && s->real_size < sizeof(float);
+    default:
+        return true;
+    }
 }
 
-static void lay_out_layer(struct acts_layer *layer, const struct acts_size *s, struct layout *l, bool kept)
+/* Whether all layers share an array of this kind. */
+static bool is_shared(const struct acts_size *s, enum when when)
+{
+    return (when == ATTENTION && s->recompute != RECOMPUTE_NONE) ||
+           (when == BLOCK && s->recompute == RECOMPUTE_LAYER);
+}
+
+#define real void
+#define SIZE_OF(type)                                                                                        \
+    _Generic((type *)NULL, void *                                                                            \
+             : s->real_size, float *                                                                              \
+             : sizeof(float), double *                                                                       \
+             : sizeof(double), char *                                                                        \
+             : 1, int32_t *                                                                                  \
+             : sizeof(int32_t), uint32_t *                                                                   \
+             : sizeof(uint32_t), uint64_t *                                                                  \
+             : sizeof(uint64_t))
+
+/* One of each array that layers share. */
+static void lay_out_shared(struct acts_layer *layer, const struct acts_size *s, struct layout *l)
+{
+    bool all = s->first_kept > 0; /* some layers keep nothing */
+#define ACT_LAYER(when, name, type, rows, columns)                                                           \
+    if ((when) != INPUT && (all || is_shared(s, when)))                                                      \
+        layer->name = place(l, rows, columns, SIZE_OF(type));
+#define ACT_STEP(when, name, type, rows, columns)
+#include "acts.def"
+#undef ACT_LAYER
+#undef ACT_STEP
+}
+
+static void lay_out_kept(struct acts_layer *layer, const struct acts_size *s, struct layout *l)
 {
 #define ACT_LAYER(when, name, type, rows, columns)                                                           \
-    if (kept || (when) == LAYER)                                                                             \
-        layer->name = place(l, rows, columns, sizeof(type));
+    if (!is_shared(s, when))                                                                                 \
+        layer->name = place(l, rows, columns, SIZE_OF(type));
 #define ACT_STEP(when, name, type, rows, columns)
 #include "acts.def"
 #undef ACT_LAYER
@@ -46,20 +89,19 @@ static void lay_out(struct acts *a, struct layout *l)
 #define ACT_LAYER(when, name, type, rows, columns)
 #define ACT_STEP(when, name, type, rows, columns)                                                            \
     if (is_wanted(s, when))                                                                                  \
-        a->name = place(l, rows, columns, sizeof(type));
+        a->name = place(l, rows, columns, SIZE_OF(type));
 #include "acts.def"
 #undef ACT_LAYER
 #undef ACT_STEP
-    for (size_t i = s->first_kept; i < s->layers; i++)
-        lay_out_layer(&a->layers[i], s, l, true);
-    if (s->first_kept == 0)
-        return;
     struct acts_layer shared = {0};
-    lay_out_layer(&shared, s, l, false);
-    shared.h = shared.mid = s->first_kept < s->layers ? a->layers[s->first_kept].h : a->final;
-    for (size_t i = 0; i < s->first_kept; i++)
+    lay_out_shared(&shared, s, l);
+    for (size_t i = 0; i < s->layers; i++) {
         a->layers[i] = shared;
+        if (i >= s->first_kept)
+            lay_out_kept(&a->layers[i], s, l);
+    }
 }
+#undef real
 
 static void measure_ranks(struct acts_size *s, const struct arch *arch, const struct lora *lora)
 {
@@ -73,6 +115,7 @@ static void measure_ranks(struct acts_size *s, const struct arch *arch, const st
         s->block_ranks += g < GROUP_COUNT ? s->ranks[g] : 0;
         s->most_ranks = s->ranks[g] > s->most_ranks ? s->ranks[g] : s->most_ranks;
     }
+    s->adapter = lora ? lora->size : 0;
 }
 
 static void measure(struct acts_size *s, const struct model *m, const struct model_plan *plan)
@@ -89,6 +132,8 @@ static void measure(struct acts_size *s, const struct model *m, const struct mod
         .vocab = arch->vocab,
         .layers = arch->layers,
         .first_kept = plan->train && m->lora ? m->lora->lowest_layer : arch->layers,
+        .real_size = kern_typed(&kern_reference, m->weights.type)->size,
+        .recompute = plan->recompute,
         .train = plan->train,
         .dropout = m->lora && m->lora->dropout > 0,
     };
@@ -98,8 +143,10 @@ static void measure(struct acts_size *s, const struct model *m, const struct mod
         s->widest = s->columns[g] > s->widest ? s->columns[g] : s->widest;
     }
     measure_ranks(s, arch, m->lora);
-    const struct attention_shape shape = {
-        .heads = arch->heads, .kv_heads = arch->kv_heads, .head_dim = arch->head_dim};
+    const struct attention_shape shape = {.type = m->weights.type,
+                                          .heads = arch->heads,
+                                          .kv_heads = arch->kv_heads,
+                                          .head_dim = arch->head_dim};
     size_t longest = plan->longest < plan->tokens ? plan->longest : plan->tokens;
     int threads = plan->threads > gemm_threads() ? plan->threads : gemm_threads();
     s->attention_bytes = attention_scratch_bytes(&shape, plan->tokens, longest, threads);
@@ -165,18 +212,20 @@ bool acts_fit_lora(const struct acts *a, const struct arch *arch, const struct l
     for (int g = 0; g <= GROUP_HEAD; g++)
         if (now.ranks[g] > a->size.ranks[g])
             return false;
+    if (now.adapter > a->size.adapter)
+        return false;
     if (!train)
         return true;
     return a->size.train && (lora->dropout == 0 || a->size.dropout) &&
            lora->lowest_layer >= a->size.first_kept;
 }
 
-float *acts_low(const struct acts *a, size_t layer, enum linear_group g)
+void *acts_low(const struct acts *a, size_t layer, enum linear_group g)
 {
     size_t before = 0;
     if (g == GROUP_HEAD)
         return a->head_low;
     for (int i = 0; i < (int)g; i++)
         before += a->size.ranks[i];
-    return a->layers[layer].low + a->size.n * before;
+    return (char *)a->layers[layer].low + a->size.n * before * a->size.real_size;
 }

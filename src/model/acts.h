@@ -14,12 +14,17 @@ struct acts_size {
     size_t n, examples, longest, chunk;
     size_t width, half, heads, vocab, widest; /* widest: of all inputs of linear layers */
     size_t rows[GROUP_COUNT], columns[GROUP_COUNT];
-    size_t ranks[GROUP_COUNT + 1]; /* the largest of all layers; last: the head */
-    size_t block_ranks, most_ranks;
+    size_t ranks[GROUP_COUNT + 1];           /* the largest of all layers; last: the head */
+    size_t block_ranks, most_ranks, adapter; /* adapter: numbers in it */
     size_t attention_bytes;
     size_t layers, first_kept; /* first layer that backward comes to; == layers: none */
+    size_t real_size; /* bytes of a real */
+    enum model_recompute recompute;
     bool train, dropout;
 };
+
+/* A layer's and a step's arrays of reals have no element type. */
+#define real void
 
 struct acts_layer {
 #define ACT_LAYER(when, name, type, rows, columns) type *name;
@@ -32,13 +37,15 @@ struct acts_layer {
 struct acts {
     struct arena arena;
     struct acts_size size;
-    struct acts_layer *layers; /* [layers]; those below first_kept are all the same */
+    struct acts_layer *layers; /* [layers] */
 #define ACT_LAYER(when, name, type, rows, columns)
 #define ACT_STEP(when, name, type, rows, columns) type *name;
 #include "acts.def"
 #undef ACT_LAYER
 #undef ACT_STEP
 };
+
+#undef real
 
 enum err_code acts_open(struct acts **out, const struct model *m, const struct model_plan *plan,
                         struct err *e);
@@ -47,7 +54,7 @@ void acts_close(struct acts *a); /* NULL is fine */
 /* Whether a step with this adapter (NULL: none) has room. */
 bool acts_fit_lora(const struct acts *a, const struct arch *arch, const struct lora *lora, bool train);
 
-/* x A^T of a group [n, ranks of the group in this layer]. */
-float *acts_low(const struct acts *a, size_t layer, enum linear_group g);
+/* scaling * x A^T of a group [n, ranks of the group in this layer], reals. */
+void *acts_low(const struct acts *a, size_t layer, enum linear_group g);
 
 #endif

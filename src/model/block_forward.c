@@ -1,5 +1,4 @@
 #include <stdio.h>
-#include <string.h>
 
 #include "base/prof.h"
 #include "step.h"
@@ -7,29 +6,22 @@
 void block_embed(const struct step *s)
 {
     size_t width = s->m->arch.width;
-    float *h = s->acts->layers[0].h;
+    float *h = s->acts->residual;
     enum prof_phase before = prof_enter(PROF_EMBEDDING);
     for (size_t i = 0; i < s->in->n; i++)
-        memcpy(h + i * width, (const float *)s->m->weights.embedding + (size_t)s->in->tokens[i] * width,
-               width * sizeof *h);
+        s->real->to_f32(h + i * width, step_at(s, s->m->weights.embedding, (size_t)s->in->tokens[i] * width),
+                        width);
     prof_enter(before);
-    step_check(s, h, width, s->in->n, width, "model.embed_tokens");
+    step_check(s, DTYPE_F32, h, width, s->in->n, width, "model.embed_tokens");
 }
 
-static void check(const struct step *s, size_t layer, const char *module, const float *x, size_t columns)
+static void check(const struct step *s, size_t layer, const char *module, const void *x, size_t columns)
 {
     char path[ARCH_PATH_SIZE];
     if (!s->trace)
         return;
     snprintf(path, sizeof path, "model.layers.%zu.%s", layer, module);
-    step_check(s, x, columns, s->in->n, columns, path);
-}
-
-/* The residual stream goes on from `from`: in place where nothing is kept. */
-static void carry(float *to, const float *from, size_t count)
-{
-    if (to != from)
-        memcpy(to, from, count * sizeof *to);
+    step_check(s, s->type, x, columns, s->in->n, columns, path);
 }
 
 void block_forward_project(const struct step *s, size_t layer)
@@ -38,53 +30,88 @@ void block_forward_project(const struct step *s, size_t layer)
     const struct acts_layer *act = &s->acts->layers[layer];
     const struct step_rows rows = step_rows(s);
     enum prof_phase before = prof_enter(PROF_NORMS);
-    s->kern->rmsnorm_forward(s->acts->normed, act->attention_rstd, act->h,
-                             s->m->weights.layers[layer].norm[NORM_ATTENTION], rows.n, arch->width,
-                             arch->norm_eps);
+    s->real->rmsnorm_forward(s->acts->normed, s->again ? NULL : act->h, act->attention_rstd,
+                             s->acts->residual, s->m->weights.layers[layer].norm[NORM_ATTENTION], rows.n,
+                             arch->width, arch->norm_eps);
     prof_enter(before);
     check(s, layer, "input_layernorm", s->acts->normed, arch->width);
-    linear_forward(s, &rows, layer, GROUP_ATTN_IN, act->qkv, s->acts->normed, 0);
+    linear_forward(s, &rows, layer, GROUP_ATTN_IN, act->qkv, s->acts->normed);
     prof_enter(PROF_ATTENTION);
     /* k's heads follow q's, so one call turns both */
-    s->kern->rope(act->qkv, arch_group_rows(arch, GROUP_ATTN_IN), s->in->positions, s->acts->cos,
+    s->real->rope(act->qkv, arch_group_rows(arch, GROUP_ATTN_IN), s->in->positions, s->acts->cos,
                   s->acts->sin, rows.n, arch->heads + arch->kv_heads, arch->head_dim, 1);
     prof_enter(before);
 }
 
-void block_forward_finish(const struct step *s, size_t layer, float *out)
+static void attend(const struct step *s, size_t layer)
+{
+    const struct acts_layer *act = &s->acts->layers[layer];
+    enum prof_phase before = prof_enter(PROF_ATTENTION);
+    attention_forward(act->attention, act->lse, act->qkv, arch_group_rows(&s->m->arch, GROUP_ATTN_IN),
+                      &s->attention, s->acts->attention_scratch);
+    prof_enter(before);
+}
+
+/* From attention's output to gate and up. */
+static void forward_middle(const struct step *s, size_t layer)
 {
     const struct arch *arch = &s->m->arch;
     const struct acts_layer *act = &s->acts->layers[layer];
     const struct step_rows rows = step_rows(s);
-    size_t n = rows.n, width = arch->width;
     check(s, layer, "self_attn", act->attention, arch_columns(arch, LINEAR_O));
-    carry(act->mid, act->h, n * width);
-    linear_forward(s, &rows, layer, GROUP_ATTN_OUT, act->mid, act->attention, 1);
+    linear_forward(s, &rows, layer, GROUP_ATTN_OUT, s->acts->residual, act->attention);
     enum prof_phase before = prof_enter(PROF_NORMS);
-    s->kern->rmsnorm_forward(s->acts->normed, act->mlp_rstd, act->mid,
-                             s->m->weights.layers[layer].norm[NORM_MLP], n, width, arch->norm_eps);
+    s->real->rmsnorm_forward(s->acts->normed, act->h ? act->mid : NULL, act->mlp_rstd, s->acts->residual,
+                             s->m->weights.layers[layer].norm[NORM_MLP], rows.n, arch->width, arch->norm_eps);
     prof_enter(before);
-    check(s, layer, "post_attention_layernorm", s->acts->normed, width);
-    linear_forward(s, &rows, layer, GROUP_MLP_IN, act->gate_up, s->acts->normed, 0);
-    prof_enter(PROF_ACTIVATION);
-    s->kern->swiglu_forward(s->acts->product, act->gate_up, n, arch->ffn);
+    check(s, layer, "post_attention_layernorm", s->acts->normed, arch->width);
+    linear_forward(s, &rows, layer, GROUP_MLP_IN, act->gate_up, s->acts->normed);
+}
+
+void block_forward_finish(const struct step *s, size_t layer)
+{
+    const struct arch *arch = &s->m->arch;
+    const struct step_rows rows = step_rows(s);
+    forward_middle(s, layer);
+    enum prof_phase before = prof_enter(PROF_ACTIVATION);
+    s->real->swiglu_forward(s->acts->product, s->acts->layers[layer].gate_up, rows.n, arch->ffn);
     prof_enter(before);
     check(s, layer, "mlp.act_fn", s->acts->product, arch->ffn);
-    carry(out, act->mid, n * width);
-    linear_forward(s, &rows, layer, GROUP_MLP_OUT, out, s->acts->product, 1);
+    linear_forward(s, &rows, layer, GROUP_MLP_OUT, s->acts->residual, s->acts->product);
 }
 
 void block_forward_all(const struct step *s)
 {
-    const struct acts *acts = s->acts;
-    size_t layers = s->m->arch.layers, ld = arch_group_rows(&s->m->arch, GROUP_ATTN_IN);
     block_embed(s);
-    for (size_t layer = 0; layer < layers; layer++) {
-        const struct acts_layer *act = &acts->layers[layer];
+    for (size_t layer = 0; layer < s->m->arch.layers; layer++) {
         block_forward_project(s, layer);
-        enum prof_phase before = prof_enter(PROF_ATTENTION);
-        attention_forward(act->attention, act->lse, act->qkv, ld, &s->attention, acts->attention_scratch);
-        prof_enter(before);
-        block_forward_finish(s, layer, layer + 1 < layers ? acts->layers[layer + 1].h : acts->final);
+        attend(s, layer);
+        block_forward_finish(s, layer);
     }
+}
+
+/* From the kept input of the block to attention's output. */
+static void attend_again(const struct step *s, size_t layer)
+{
+    s->real->to_f32(s->acts->residual, s->acts->layers[layer].h, s->in->n * s->m->arch.width);
+    block_forward_project(s, layer);
+    attend(s, layer);
+}
+
+void block_again_mlp(const struct step *s, size_t layer)
+{
+    struct step again = *s;
+    again.again = true;
+    if (s->acts->size.recompute != RECOMPUTE_LAYER)
+        return;
+    attend_again(&again, layer);
+    forward_middle(&again, layer);
+}
+
+void block_again_attention(const struct step *s, size_t layer)
+{
+    struct step again = *s;
+    again.again = true;
+    if (s->acts->size.recompute == RECOMPUTE_ATTENTION)
+        attend_again(&again, layer);
 }

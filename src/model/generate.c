@@ -16,6 +16,7 @@ struct generation {
     struct acts *acts;
     struct arena arena;
     float *keys, *values;         /* [layers, K, capacity, head_dim] */
+    float *row, *attention;       /* a row of q, k, v; attention's output for it */
     size_t capacity, count;       /* positions of the cache, and those filled */
     struct candidate *candidates; /* [V] */
     double *weights;              /* [V] */
@@ -38,10 +39,15 @@ static enum err_code open_generation(struct generation *g, struct model *m, size
                        g->capacity);
     g->keys = arena_alloc(&g->arena, rows, row, "key/value cache", e);
     g->values = arena_alloc(&g->arena, rows, row, "key/value cache", e);
+    g->row = arena_alloc(&g->arena, arch_group_rows(&m->arch, GROUP_ATTN_IN), sizeof *g->row,
+                         "a row of q, k, v", e);
+    g->attention = arena_alloc(&g->arena, arch_group_columns(&m->arch, GROUP_ATTN_OUT), sizeof *g->attention,
+                               "attention", e);
     g->candidates = arena_alloc(&g->arena, m->arch.vocab, sizeof *g->candidates, "sampling", e);
     g->weights = arena_alloc(&g->arena, m->arch.vocab, sizeof *g->weights, "sampling", e);
     g->positions = arena_alloc(&g->arena, prompt_count, sizeof *g->positions, "positions", e);
-    bool complete = g->keys && g->values && g->candidates && g->weights && g->positions;
+    bool complete =
+        g->keys && g->values && g->row && g->attention && g->candidates && g->weights && g->positions;
     return complete ? ERR_OK : e->code;
 }
 
@@ -58,17 +64,28 @@ static size_t cache_offset(const struct generation *g, size_t layer)
 
 /* Appends the keys and values of n tokens in qkv to the cache of a layer, behind the `count` that are there.
  */
-static void cache_store(struct generation *g, size_t layer, const float *qkv, size_t n)
+static void cache_store(struct generation *g, const struct step *s, size_t layer, const void *qkv, size_t n)
 {
     const struct arch *a = &g->m->arch;
     size_t ld = arch_group_rows(a, GROUP_ATTN_IN), head_dim = a->head_dim;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        s->real->to_f32(g->row, step_at(s, qkv, i * ld), ld);
         for (size_t head = 0; head < a->kv_heads; head++) {
             size_t to = cache_offset(g, layer) + (head * g->capacity + g->count + i) * head_dim;
-            const float *own = qkv + i * ld + head * head_dim;
+            const float *own = g->row + head * head_dim;
             memcpy(g->keys + to, own + arch_row_offset(a, LINEAR_K), head_dim * sizeof *own);
             memcpy(g->values + to, own + arch_row_offset(a, LINEAR_V), head_dim * sizeof *own);
         }
+    }
+}
+
+/* One token's attention, to the cache that it is in already; its q, k, v are in g->row. */
+static void decode(const struct generation *g, const struct step *s, size_t layer)
+{
+    size_t width = arch_group_columns(&g->m->arch, GROUP_ATTN_OUT);
+    attention_decode(g->attention, g->row, g->keys + cache_offset(g, layer),
+                     g->values + cache_offset(g, layer), g->count + 1, g->capacity, &s->attention);
+    s->real->from_f32(g->acts->layers[layer].attention, g->attention, width);
 }
 
 /* Runs the next n tokens (the prompt, or one) and leaves the logits after the last one in acts->logits. */
@@ -90,17 +107,16 @@ static enum err_code feed(struct generation *g, const int32_t *tokens, size_t n,
     for (size_t layer = 0; layer < arch->layers; layer++) {
         const struct acts_layer *act = &acts->layers[layer];
         block_forward_project(&s, layer);
-        cache_store(g, layer, act->qkv, n);
+        cache_store(g, &s, layer, act->qkv, n);
         if (g->count == 0) /* the prompt sees itself only */
             attention_forward(act->attention, act->lse, act->qkv, arch_group_rows(arch, GROUP_ATTN_IN),
                               &s.attention, acts->attention_scratch);
         else
-            attention_decode(act->attention, act->qkv, g->keys + cache_offset(g, layer),
-                             g->values + cache_offset(g, layer), g->count + 1, g->capacity, &s.attention);
-        block_forward_finish(&s, layer, acts->final);
+            decode(g, &s, layer);
+        block_forward_finish(&s, layer);
     }
     const struct step_rows last = {1, acts->samples, g->positions};
-    head_logits(&s, &last, acts->logits, acts->final + (n - 1) * arch->width);
+    head_logits(&s, &last, acts->logits, acts->residual + (n - 1) * arch->width);
     g->count += n;
     size_t bad = kern_first_nonfinite(acts->logits, arch->vocab);
     if (bad < arch->vocab)

@@ -21,7 +21,7 @@ static struct step_rows gather(const struct step *s, const uint32_t *rows, size_
     const struct acts *acts = s->acts;
     size_t width = s->m->arch.width;
     for (size_t i = 0; i < count; i++) {
-        memcpy(acts->head_h + i * width, acts->final + rows[i] * width, width * sizeof(float));
+        memcpy(acts->head_h + i * width, acts->residual + rows[i] * width, width * sizeof(float));
         acts->head_samples[i] = acts->samples[rows[i]];
         acts->head_positions[i] = s->in->positions[rows[i]];
     }
@@ -31,10 +31,16 @@ static struct step_rows gather(const struct step *s, const uint32_t *rows, size_
 void head_logits(const struct step *s, const struct step_rows *rows, float *logits, const float *x)
 {
     const struct arch *arch = &s->m->arch;
-    s->kern->rmsnorm_forward(s->acts->head_normed, s->acts->head_rstd, x, s->m->weights.norm, rows->n,
-                             arch->width, arch->norm_eps);
-    step_check(s, s->acts->head_normed, arch->width, rows->n, arch->width, "model.norm");
-    linear_forward(s, rows, 0, GROUP_HEAD, logits, s->acts->head_normed, 0);
+    s->real->rmsnorm_forward(s->acts->head_normed, s->acts->head_copy, s->acts->head_rstd, x,
+                             s->m->weights.norm, rows->n, arch->width, arch->norm_eps);
+    step_check(s, s->type, s->acts->head_normed, arch->width, rows->n, arch->width, "model.norm");
+    linear_forward(s, rows, 0, GROUP_HEAD, logits, s->acts->head_normed);
+}
+
+/* Of the gradient of the logits, which lies on them row on row, in reals. */
+static size_t gradient_stride(const struct step *s)
+{
+    return s->m->arch.vocab * (sizeof(float) / s->real->size);
 }
 
 /* From the gradient of a chunk's logits to the head's adapter and to dh. */
@@ -44,11 +50,12 @@ static void backward_chunk(const struct step *s, const struct step_rows *rows, c
     size_t width = s->m->arch.width;
     bool below = s->lora->lowest_layer < s->m->arch.layers;
     linear_backward(s, rows, 0, GROUP_HEAD, below ? acts->head_dnormed : NULL, acts->logits,
-                    acts->head_normed);
+                    gradient_stride(s), acts->head_normed);
     if (!below)
         return;
     memset(acts->head_dh, 0, rows->n * width * sizeof(float));
-    s->kern->rmsnorm_backward(acts->head_dh, acts->head_dnormed, acts->head_h, acts->head_rstd,
+    s->real->rmsnorm_backward(acts->head_dh, NULL, acts->head_dnormed,
+                              acts->head_copy ? acts->head_copy : (const void *)acts->head_h, acts->head_rstd,
                               s->m->weights.norm, rows->n, width);
     for (size_t i = 0; i < rows->n; i++)
         memcpy(acts->dh + numbers[i] * width, acts->head_dh + i * width, width * sizeof(float));
@@ -97,12 +104,14 @@ void head_run(const struct step *s, double loss_scale, struct model_result *resu
         head_logits(s, &rows, acts->logits, acts->head_h);
         if (s->trace && s->trace->found && !found_before)
             s->trace->row = acts->rows[first + s->trace->row];
-        s->kern->cross_entropy(acts->losses, acts->best, acts->logits, vocab, acts->targets + first, count,
-                               vocab, (float)loss_scale);
+        s->real->cross_entropy(acts->losses, acts->best, acts->logits, gradient_stride(s), acts->logits,
+                               vocab, acts->targets + first, count, vocab, (float)loss_scale);
         count_chunk(s, result, acts->rows + first, acts->targets + first, count, &example);
         if (loss_scale != 0)
             backward_chunk(s, &rows, acts->rows + first);
     }
+    if (loss_scale != 0 && acts->dh_copy)
+        s->real->from_f32(acts->dh_copy, acts->dh, s->in->n * s->m->arch.width);
     count_exact(s, result, exact_of);
     prof_enter(before);
 }

@@ -9,7 +9,7 @@ struct adapted {
     size_t count;
     size_t ranks; /* of all of them */
     size_t a;     /* flat offset of their A [ranks, columns] */
-    float *low;   /* x A^T [n, ranks] */
+    void *low;    /* scaling * x A^T [n, ranks] */
 };
 
 static struct adapted find_adapted(const struct step *s, size_t layer, enum linear_group g)
@@ -33,23 +33,46 @@ static struct rng_key dropout_key(const struct step *s, const struct lora_module
     return rng_key_make(s->lora->seed, RNG_DROPOUT, rng_hash(m->path));
 }
 
-static void drop(const struct step *s, const struct step_rows *rows, const struct lora_module *m, float *y,
-                 const float *x)
+static void drop(const struct step *s, const struct step_rows *rows, const struct lora_module *m, void *y,
+                 const void *x)
 {
-    s->kern->dropout(y, x, dropout_key(s, m), rows->samples, rows->positions, rows->n, m->in,
+    s->real->dropout(y, x, dropout_key(s, m), rows->samples, rows->positions, rows->n, m->in,
                      s->lora->dropout);
 }
 
-static void check_outputs(const struct step *s, size_t n, size_t layer, enum linear_group g, const float *y,
+static bool ends_half_block(enum linear_group g)
+{
+    return g == GROUP_ATTN_OUT || g == GROUP_MLP_OUT;
+}
+
+static enum dtype output_type(const struct step *s, enum linear_group g)
+{
+    return ends_half_block(g) || g == GROUP_HEAD ? DTYPE_F32 : s->type;
+}
+
+static const void *params_at(const struct step *s, size_t offset)
+{
+    return step_at(s, s->adapter, offset);
+}
+
+/* Moves on in an array that is written to. */
+static void *move(void *x, enum dtype type, size_t count)
+{
+    return (char *)x + count * dtype_info(type)->block_bytes;
+}
+
+static void check_outputs(const struct step *s, size_t n, size_t layer, enum linear_group g, void *y,
                           size_t ld)
 {
+    enum dtype type = output_type(s, g);
     for (int l = 0; l <= LINEAR_HEAD; l++) {
         enum linear linear = (enum linear)l;
         char path[ARCH_PATH_SIZE];
         if (arch_group(linear) != g)
             continue;
         arch_module_path(path, layer, linear);
-        step_check(s, y + arch_row_offset(&s->m->arch, linear), ld, n, arch_rows(&s->m->arch, linear), path);
+        step_check(s, type, move(y, type, arch_row_offset(&s->m->arch, linear)), ld, n,
+                   arch_rows(&s->m->arch, linear), path);
     }
 }
 
@@ -63,98 +86,136 @@ static enum prof_phase lora_phase(enum linear_group g)
     return g == GROUP_HEAD ? PROF_HEAD : PROF_LORA_GEMM;
 }
 
+static bool has_one_scaling(const struct adapted *ad)
+{
+    for (size_t i = 1; i < ad->count; i++)
+        if (ad->modules[i]->scaling != ad->modules[0]->scaling)
+            return false;
+    return ad->count > 0;
+}
+
+/* low = scaling * dropout(x) A^T of a group */
+static void go_down(const struct step *s, const struct step_rows *rows, const struct adapted *ad,
+                    const void *x, size_t in)
+{
+    size_t n = rows->n;
+    if (!s->dropout && has_one_scaling(ad)) { /* one product for all A */
+        gemm(s->type, s->type, GEMM_N, GEMM_T, n, ad->ranks, in, ad->modules[0]->scaling, x, in,
+             params_at(s, ad->a), in, 0, ad->low, ad->ranks);
+        return;
+    }
+    for (size_t i = 0, first = 0; i < ad->count; first += ad->modules[i++]->rank) {
+        const struct lora_module *m = ad->modules[i];
+        if (s->dropout)
+            drop(s, rows, m, s->acts->dropped, x);
+        gemm(s->type, s->type, GEMM_N, GEMM_T, n, m->rank, in, m->scaling, s->dropout ? s->acts->dropped : x,
+             in, params_at(s, m->a), in, 0, move(ad->low, s->type, first), ad->ranks);
+    }
+}
+
+/* y += low B^T of a group */
+static void go_up(const struct step *s, const struct adapted *ad, size_t n, void *y, size_t out,
+                  enum dtype type)
+{
+    for (size_t i = 0, first = 0; i < ad->count; first += ad->modules[i++]->rank) {
+        const struct lora_module *m = ad->modules[i];
+        gemm(s->type, type, GEMM_N, GEMM_T, n, m->out, m->rank, 1, move(ad->low, s->type, first), ad->ranks,
+             params_at(s, m->b), m->rank, 1, move(y, type, arch_row_offset(&s->m->arch, m->linear)), out);
+    }
+}
+
 void linear_forward(const struct step *s, const struct step_rows *rows, size_t layer, enum linear_group g,
-                    float *y, const float *x, float beta)
+                    void *y, const void *x)
 {
     const struct arch *arch = &s->m->arch;
-    const struct layer_weights *w = &s->m->weights.layers[layer];
-    const float *weight = weights_group(&s->m->weights, layer, g);
-    const float *bias = g == GROUP_HEAD ? NULL : w->bias[g];
+    const float *bias = g == GROUP_HEAD ? NULL : s->m->weights.layers[layer].bias[g];
     size_t n = rows->n, out = arch_group_rows(arch, g), in = arch_group_columns(arch, g);
+    enum dtype type = output_type(s, g);
     enum prof_phase before = prof_enter(base_phase(g));
-    gemm_f32(GEMM_N, GEMM_T, n, out, in, 1, x, in, weight, in, beta, y, out);
-    if (s->m->tap)
-        model_tap_add(s->m->tap, layer, g, x, n);
+    gemm(s->type, type, GEMM_N, GEMM_T, n, out, in, 1, x, in, weights_group(&s->m->weights, layer, g), in,
+         ends_half_block(g) ? 1 : 0, y, out);
     if (bias)
-        s->kern->add_bias(y, out, bias, n, out);
-    struct adapted ad = find_adapted(s, layer, g);
+        kern_typed(s->kern, type)->add_bias(y, out, bias, n, out);
+    if (s->m->tap && !s->again)
+        model_tap_add(s->m->tap, layer, g, x, n);
     prof_enter(lora_phase(g));
-    if (ad.count && !s->dropout) /* one product for all A */
-        gemm_f32(GEMM_N, GEMM_T, n, ad.ranks, in, 1, x, in, s->lora->params + ad.a, in, 0, ad.low, ad.ranks);
-    for (size_t i = 0, first = 0; i < ad.count; first += ad.modules[i++]->rank) {
-        const struct lora_module *m = ad.modules[i];
-        float *low = ad.low + first;
-        if (s->dropout) {
-            drop(s, rows, m, s->acts->dropped, x);
-            gemm_f32(GEMM_N, GEMM_T, n, m->rank, in, 1, s->acts->dropped, in, s->lora->params + m->a, in, 0,
-                     low, ad.ranks);
-        }
-        gemm_f32(GEMM_N, GEMM_T, n, m->out, m->rank, m->scaling, low, ad.ranks, s->lora->params + m->b,
-                 m->rank, 1, y + arch_row_offset(arch, m->linear), out);
-    }
+    struct adapted ad = find_adapted(s, layer, g);
+    go_down(s, rows, &ad, x, in);
+    go_up(s, &ad, n, y, out, type);
     prof_enter(before);
     if (s->trace)
         check_outputs(s, n, layer, g, y, out);
 }
 
-/* With z = x A^T and y += scaling * z B^T: dB += scaling * dy^T z, dz = scaling * dy B. */
-static void backward_b(const struct step *s, const struct adapted *ad, size_t n, const float *dy, size_t ld)
+void linear_low_again(const struct step *s, const struct step_rows *rows, size_t layer, enum linear_group g,
+                      const void *x)
+{
+    struct adapted ad = find_adapted(s, layer, g);
+    enum prof_phase before = prof_enter(lora_phase(g));
+    go_down(s, rows, &ad, x, arch_group_columns(&s->m->arch, g));
+    prof_enter(before);
+}
+
+/* With z = scaling * x A^T and y += z B^T: dB += dy^T z, and scaling * dz = scaling * dy B, which serves A.
+ */
+static void backward_b(const struct step *s, const struct adapted *ad, size_t n, const void *dy, size_t ld)
 {
     for (size_t i = 0, first = 0; i < ad->count; first += ad->modules[i++]->rank) {
         const struct lora_module *m = ad->modules[i];
-        const float *own_dy = dy + arch_row_offset(&s->m->arch, m->linear);
-        gemm_f32(GEMM_T, GEMM_N, m->out, m->rank, n, m->scaling, own_dy, ld, ad->low + first, ad->ranks, 1,
-                 s->lora->grads + m->b, m->rank);
-        gemm_f32(GEMM_N, GEMM_N, n, m->rank, m->out, m->scaling, own_dy, ld, s->lora->params + m->b, m->rank,
-                 0, s->acts->dlow + first, ad->ranks);
+        const void *own_dy = step_at(s, dy, arch_row_offset(&s->m->arch, m->linear));
+        gemm(s->type, DTYPE_F32, GEMM_T, GEMM_N, m->out, m->rank, n, 1, own_dy, ld,
+             move(ad->low, s->type, first), ad->ranks, 1, s->lora->grads + m->b, m->rank);
+        gemm(s->type, s->type, GEMM_N, GEMM_N, n, m->rank, m->out, m->scaling, own_dy, ld, params_at(s, m->b),
+             m->rank, 0, move(s->acts->dlow, s->type, first), ad->ranks);
     }
 }
 
 /* dA += dz^T x, dx += dz A: for all modules of the group at once. */
-static void backward_a(const struct step *s, const struct adapted *ad, size_t n, float *dx, const float *x,
+static void backward_a(const struct step *s, const struct adapted *ad, size_t n, float *dx, const void *x,
                        size_t in)
 {
-    const float *dlow = s->acts->dlow;
-    gemm_f32(GEMM_T, GEMM_N, ad->ranks, in, n, 1, dlow, ad->ranks, x, in, 1, s->lora->grads + ad->a, in);
+    const void *dlow = s->acts->dlow;
+    gemm(s->type, DTYPE_F32, GEMM_T, GEMM_N, ad->ranks, in, n, 1, dlow, ad->ranks, x, in, 1,
+         s->lora->grads + ad->a, in);
     if (dx)
-        gemm_f32(GEMM_N, GEMM_N, n, in, ad->ranks, 1, dlow, ad->ranks, s->lora->params + ad->a, in, 1, dx,
-                 in);
+        gemm(s->type, DTYPE_F32, GEMM_N, GEMM_N, n, in, ad->ranks, 1, dlow, ad->ranks, params_at(s, ad->a),
+             in, 1, dx, in);
 }
 
 /* The same where each module saw x under a mask of its own. */
 static void backward_a_dropout(const struct step *s, const struct adapted *ad, const struct step_rows *rows,
-                               float *dx, const float *x, size_t in)
+                               float *dx, const void *x, size_t in)
 {
     size_t n = rows->n;
-    float *dropped = s->acts->dropped;
+    void *dropped = s->acts->dropped;
     for (size_t i = 0, first = 0; i < ad->count; first += ad->modules[i++]->rank) {
         const struct lora_module *m = ad->modules[i];
-        const float *dlow = s->acts->dlow + first;
+        const void *dlow = step_at(s, s->acts->dlow, first);
         drop(s, rows, m, dropped, x);
-        gemm_f32(GEMM_T, GEMM_N, m->rank, in, n, 1, dlow, ad->ranks, dropped, in, 1, s->lora->grads + m->a,
-                 in);
+        gemm(s->type, DTYPE_F32, GEMM_T, GEMM_N, m->rank, in, n, 1, dlow, ad->ranks, dropped, in, 1,
+             s->lora->grads + m->a, in);
         if (!dx)
             continue;
-        gemm_f32(GEMM_N, GEMM_N, n, in, m->rank, 1, dlow, ad->ranks, s->lora->params + m->a, in, 0, dropped,
-                 in);
+        gemm(s->type, s->type, GEMM_N, GEMM_N, n, in, m->rank, 1, dlow, ad->ranks, params_at(s, m->a), in, 0,
+             dropped, in);
         drop(s, rows, m, dropped, dropped);
-        s->kern->axpy(dx, 1, dropped, n * in);
+        s->real->add(dx, dropped, n * in);
     }
 }
 
 void linear_backward(const struct step *s, const struct step_rows *rows, size_t layer, enum linear_group g,
-                     float *dx, const float *dy, const float *x)
+                     float *dx, const void *dy, size_t ld, const void *x)
 {
     const struct arch *arch = &s->m->arch;
-    const float *weight = weights_group(&s->m->weights, layer, g);
     size_t n = rows->n, out = arch_group_rows(arch, g), in = arch_group_columns(arch, g);
     enum prof_phase before = prof_enter(base_phase(g));
     if (dx)
-        gemm_f32(GEMM_N, GEMM_N, n, in, out, 1, dy, out, weight, in, 0, dx, in);
+        gemm(s->type, DTYPE_F32, GEMM_N, GEMM_N, n, in, out, 1, dy, ld,
+             weights_group(&s->m->weights, layer, g), in, 0, dx, in);
     prof_enter(lora_phase(g));
     struct adapted ad = find_adapted(s, layer, g);
     if (ad.count)
-        backward_b(s, &ad, n, dy, out);
+        backward_b(s, &ad, n, dy, ld);
     if (ad.count && s->dropout)
         backward_a_dropout(s, &ad, rows, dx, x, in);
     else if (ad.count)

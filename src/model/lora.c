@@ -231,6 +231,21 @@ size_t lora_group_ranks(const struct lora *l, size_t layer, enum linear_group g,
     return ranks;
 }
 
+void lora_layer_range(size_t *begin, size_t *count, const struct lora *l, size_t layer)
+{
+    size_t first = l->size, end = 0;
+    for (size_t i = 0; i < l->count; i++) {
+        const struct lora_module *m = &l->modules[i];
+        if ((m->linear == LINEAR_HEAD ? l->layers : m->layer) != layer)
+            continue;
+        size_t last = m->b + m->out * m->rank; /* its group's A come before */
+        first = m->a < first ? m->a : first;
+        end = last > end ? last : end;
+    }
+    *begin = first;
+    *count = end > first ? end - first : 0;
+}
+
 void lora_release(struct lora *l)
 {
     arena_release(&l->arena);

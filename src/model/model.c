@@ -113,9 +113,11 @@ enum err_code step_begin(struct step *s, const struct model *m, const struct act
         .m = m,
         .acts = acts,
         .lora = m->lora,
+        .type = m->weights.type,
         .kern = kern_for(cpu_isa_best()),
         .in = in,
-        .attention = {.heads = m->arch.heads,
+        .attention = {.type = m->weights.type,
+                      .heads = m->arch.heads,
                       .kv_heads = m->arch.kv_heads,
                       .head_dim = m->arch.head_dim,
                       .scale = 1.0F / sqrtf((float)m->arch.head_dim),
@@ -123,19 +125,44 @@ enum err_code step_begin(struct step *s, const struct model *m, const struct act
                       .examples = in->examples},
         .dropout = train && m->lora->dropout > 0,
     };
+    s->real = kern_typed(s->kern, s->type);
+    s->adapter = s->lora ? s->lora->params : NULL;
+    if (s->adapter && acts->adapter) {
+        s->real->from_f32(acts->adapter, s->lora->params, s->lora->size);
+        s->adapter = acts->adapter;
+    }
     for (size_t i = 0; i < in->examples && in->samples; i++)
         for (size_t token = in->offsets[i]; token < in->offsets[i + 1]; token++)
             acts->samples[token] = in->samples[i];
     return ERR_OK;
 }
 
-void step_check(const struct step *s, const float *x, size_t ld, size_t n, size_t columns, const char *what)
+const void *step_at(const struct step *s, const void *reals, size_t count)
 {
+    return (const char *)reals + count * s->real->size;
+}
+
+static bool is_finite(const struct kern_typed *kern, const char *x, size_t count)
+{
+    float part[256];
+    for (size_t done = 0, next; done < count; done += next) {
+        next = count - done < 256 ? count - done : 256;
+        kern->to_f32(part, x + done * kern->size, next);
+        if (kern_first_nonfinite(part, next) < next)
+            return false;
+    }
+    return true;
+}
+
+void step_check(const struct step *s, enum dtype type, const void *x, size_t ld, size_t n, size_t columns,
+                const char *what)
+{
+    const struct kern_typed *kern = kern_typed(s->kern, type);
     struct trace *t = s->trace;
     if (!t || t->found)
         return;
     for (size_t row = 0; row < n && !t->found; row++)
-        if (kern_first_nonfinite(x + row * ld, columns) < columns) {
+        if (!is_finite(kern, (const char *)x + row * ld * kern->size, columns)) {
             t->found = true;
             t->row = row;
             snprintf(t->what, sizeof t->what, "%s", what);
@@ -193,8 +220,11 @@ enum err_code model_step_grad(struct model *m, const struct model_input *in, dou
     head_run(&s, loss_scale, result, NULL);
     if (!isfinite(result->loss_sum))
         return diagnose(&s, result, e);
-    if (loss_scale != 0)
-        block_backward_all(&s);
+    if (loss_scale == 0)
+        return ERR_OK;
+    if (m->on_grads)
+        m->on_grads(m->on_grads_context, m->arch.layers);
+    block_backward_all(&s);
     return ERR_OK;
 }
 
@@ -220,7 +250,7 @@ enum err_code model_logits(struct model *m, const struct model_input *in, float 
     for (size_t first = 0, count; first < in->n; first += count) {
         count = in->n - first < m->acts->size.chunk ? in->n - first : m->acts->size.chunk;
         const struct step_rows rows = {count, m->acts->samples + first, in->positions + first};
-        head_logits(&s, &rows, logits + first * m->arch.vocab, m->acts->final + first * m->arch.width);
+        head_logits(&s, &rows, logits + first * m->arch.vocab, m->acts->residual + first * m->arch.width);
     }
     return ERR_OK;
 }

@@ -56,9 +56,10 @@ static void add_module(struct model_tap *t, const struct lora_module *m, size_t 
     sums->rows += n;
 }
 
-void model_tap_add(struct model_tap *t, size_t layer, enum linear_group g, const float *x, size_t n)
+void model_tap_add(struct model_tap *t, size_t layer, enum linear_group g, const void *x, size_t n)
 {
     size_t taken = n < MODEL_TAP_ROWS ? n : MODEL_TAP_ROWS, in = arch_group_columns(&t->model->arch, g);
+    const struct kern_typed *real = kern_typed(kern_for(cpu_isa_best()), t->model->weights.type);
     bool gathered = false;
     for (int i = 0; i <= LINEAR_HEAD; i++) {
         const struct lora_module *m =
@@ -66,7 +67,7 @@ void model_tap_add(struct model_tap *t, size_t layer, enum linear_group g, const
         if (!m)
             continue;
         for (size_t row = 0; row < taken && !gathered; row++)
-            memcpy(t->x + row * in, x + row * n / taken * in, in * sizeof *x);
+            real->to_f32(t->x + row * in, (const char *)x + row * n / taken * in * real->size, in);
         gathered = true;
         add_module(t, m, taken);
     }

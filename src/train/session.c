@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cpu.h"
 #include "base/log.h"
 #include "math/gemm.h"
 #include "model/lora_init.h"
@@ -65,13 +66,17 @@ static enum err_code check_tokenizer(const struct session *s, struct err *e)
     return ERR_OK;
 }
 
+static enum dtype compute_type(const struct options *o)
+{
+    return strcmp(o->dtype, "bf16") == 0 ? DTYPE_BF16 : DTYPE_F32;
+}
+
 /* Collective. One copy of the weights a node, filled by one of its ranks. */
 static enum err_code load_base(struct session *s, struct err *e)
 {
     struct dist *d = s->dist;
     struct arch arch;
-    const struct weights_options options = {.type = strcmp(s->options->dtype, "bf16") == 0 ? DTYPE_BF16
-                                                                                           : DTYPE_F32,
+    const struct weights_options options = {.type = compute_type(s->options),
                                             .keep_file = strcmp(s->options->base_storage, "file") == 0};
     size_t size = 0;
     enum err_code code = arch_read(&arch, &s->store, e);
@@ -111,6 +116,28 @@ static enum err_code open_model(struct session *s, struct err *e)
     return code ? code : agree_same(d, "tokenizer", tokenizer_hash(s->tokenizer), e);
 }
 
+/* Slower than f32 is refused too: nobody wants it. */
+static enum err_code check_dtype(const struct options *o, struct err *e)
+{
+    if (compute_type(o) != DTYPE_BF16)
+        return ERR_OK;
+    if (strcmp(o->gemm, "openblas") == 0)
+        return err_set(e, ERR_USAGE,
+                       "--dtype bf16 needs --gemm onednn or auto: OpenBLAS multiplies f32 only");
+    if (!gemm_has_bf16())
+        return err_set(
+            e, ERR_UNSUPPORTED,
+            "--dtype bf16: this mpilora was built without oneDNN; build it where that is found, or take "
+            "--dtype f32");
+    if (!gemm_bf16_is_fast())
+        return err_set(
+            e, ERR_UNSUPPORTED,
+            "--dtype bf16: %s has no instructions for it (AVX512_BF16 or AMX), so that it would be "
+            "slower than f32: take --dtype f32",
+            cpu_model_name());
+    return ERR_OK;
+}
+
 enum err_code session_open(struct session *s, const struct options *o, struct dist *d, struct err *e)
 {
     *s = (struct session){.options = o, .dist = d};
@@ -119,6 +146,8 @@ enum err_code session_open(struct session *s, const struct options *o, struct di
         code = threads_agree(&s->threads, d, (int)o->threads, e);
     if (!code)
         code = dist_agree(d, gemm_choose(o->gemm, e), e);
+    if (!code)
+        code = dist_agree(d, check_dtype(o, e), e);
     if (!code) {
         gemm_set_threads(s->threads);
         code = open_model(s, e);
@@ -299,6 +328,16 @@ enum err_code session_pack_tokens(const struct session *s, size_t *tokens, struc
             "pack",
             *tokens, longest);
     return ERR_OK;
+}
+
+struct model_plan session_plan(const struct session *s, bool train)
+{
+    static const char *const modes[] = {
+        [RECOMPUTE_NONE] = "none", [RECOMPUTE_ATTENTION] = "attention", [RECOMPUTE_LAYER] = "layer"};
+    struct model_plan plan = {.threads = s->threads, .train = train};
+    while (train && strcmp(s->options->recompute, modes[plan.recompute]) != 0)
+        plan.recompute++;
+    return plan;
 }
 
 void session_close(struct session *s)

@@ -98,7 +98,7 @@ static enum err_code prepare(struct trainer *t, struct err *e)
                                     .peak = o->learning_rate,
                                     .warmup = (uint64_t)o->warmup_steps,
                                     .total = count_steps(o, loader_batches_per_epoch(&t->loader))};
-    struct model_plan plan = {.threads = t->session->threads, .train = true};
+    struct model_plan plan = session_plan(t->session, true);
     batch_plan(&t->loader, &plan);
     if (t->eval_data)
         evaluate_plan(&t->evaluator, &plan);

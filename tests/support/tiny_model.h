@@ -116,12 +116,21 @@ static inline void tiny_add_random(struct tiny *t, size_t count, uint64_t sample
     tiny_add(t, ids, marks, count, sample);
 }
 
-static inline void tiny_plan(struct tiny *t)
+static inline void tiny_plan_with(struct tiny *t, enum model_recompute recompute)
 {
     struct err e;
-    const struct model_plan plan = {
-        .tokens = TINY_TOKENS, .examples = 16, .longest = TINY_TOKENS, .threads = 2, .train = true};
+    const struct model_plan plan = {.tokens = TINY_TOKENS,
+                                    .examples = 16,
+                                    .longest = TINY_TOKENS,
+                                    .threads = 2,
+                                    .train = true,
+                                    .recompute = recompute};
     assert_ok(model_plan_memory(&t->model, &plan, &e), &e);
+}
+
+static inline void tiny_plan(struct tiny *t)
+{
+    tiny_plan_with(t, RECOMPUTE_NONE);
 }
 
 /* The adapter of the golden file. */
@@ -160,19 +169,25 @@ static inline void tiny_make_lora(struct tiny *t)
 }
 
 /* Opens a model of tests/golden with its adapter, room for TINY_TOKENS tokens, and both examples packed. */
-static inline void tiny_open(struct tiny *t, const char *name)
+static inline void tiny_open_as(struct tiny *t, const char *name, enum dtype type)
 {
     struct err e;
+    const struct weights_options weights = {.type = type};
     memset(t, 0, sizeof *t);
     assert_ok(store_open(&t->base, tiny_base(name), &e), &e);
     assert_ok(store_open_safetensors(&t->golden, tiny_path(name, "golden.safetensors"), &e), &e);
-    assert_ok(model_load(&t->model, &t->base, &(struct weights_options){.type = DTYPE_F32}, &e), &e);
+    assert_ok(model_load(&t->model, &t->base, &weights, &e), &e);
     gemm_set_threads(2);
     tiny_make_lora(t);
     tiny_plan(t);
     tiny_clear(t);
     tiny_add_golden(t, 0);
     tiny_add_golden(t, 1);
+}
+
+static inline void tiny_open(struct tiny *t, const char *name)
+{
+    tiny_open_as(t, name, DTYPE_F32);
 }
 
 static inline void tiny_close(struct tiny *t)

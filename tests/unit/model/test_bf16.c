@@ -1,0 +1,148 @@
+/*
+ * bf16 against what torch, transformers and PEFT compute in f32.
+ *
+ * A bf16 has 8 bits: each rounding is up to 2^-9 = 0.2 % of a value, independent of the others. About ten lie
+ * between a weight and a logit of these two-layer models, so logits may be off by 2^-9 * sqrt(10) = 0.6 % of
+ * the largest in the mean, some times that at worst; gradients pass twice as many, and those of q and k are
+ * differences of nearly equal numbers, P (dP - delta). A sum in bf16, a lost term or a wrong scale would be off
+ * by far more: a factor of 1.1 makes 1e-2.
+ */
+#include "tiny_model.h"
+
+#define LOGITS_TOLERANCE 2.5e-2 /* largest difference over the largest logit, per example */
+#define LOSS_TOLERANCE   2e-3
+#define GRAD_TOLERANCE   4e-3 /* normalised mean square error of each dA and dB */
+
+static void logits_are_near(void **state)
+{
+    (void)state;
+    double worst = 0;
+    for (size_t k = 0; k < TINY_COUNT; k++) {
+        static struct tiny t;
+        struct err e;
+        tiny_open_as(&t, tiny_names[k], DTYPE_BF16);
+        size_t vocab = t.model.arch.vocab;
+        float *logits = malloc(t.in.n * vocab * sizeof *logits);
+        assert_ok(model_logits(&t.model, &t.in, logits, &e), &e);
+        for (int i = 0; i < 2; i++) {
+            char name[32];
+            size_t count;
+            snprintf(name, sizeof name, "logits.%d", i);
+            float *golden = tiny_golden(&t, name, &count);
+            double distance = numbers_distance(logits + t.offsets[i] * vocab, golden, count);
+            if (!(distance < LOGITS_TOLERANCE))
+                fail_msg("%s, %s: off by %g", tiny_names[k], name, distance);
+            worst = fmax(worst, distance);
+            free(golden);
+        }
+        free(logits);
+        tiny_close(&t);
+    }
+    print_message("logits: off by at most %.2g relative\n", worst);
+}
+
+static void loss_and_gradients_are_near(void **state)
+{
+    (void)state;
+    double worst = 0;
+    for (size_t k = 0; k < TINY_COUNT; k++) {
+        static struct tiny t;
+        tiny_open_as(&t, tiny_names[k], DTYPE_BF16);
+        double loss = tiny_grad(&t);
+        float *golden_loss = tiny_golden(&t, "loss", NULL);
+        assert_true(fabs(loss - *golden_loss) < LOSS_TOLERANCE * *golden_loss);
+        free(golden_loss);
+        for (size_t i = 0; i < t.lora.count; i++) {
+            const struct lora_module *m = &t.lora.modules[i];
+            for (int matrix = 0; matrix < 2; matrix++) {
+                char name[128];
+                size_t count;
+                snprintf(name, sizeof name, "grad.%s.lora_%c", m->path, "AB"[matrix]);
+                float *golden = tiny_golden(&t, name, &count);
+                double nmse = tiny_nmse(t.lora.grads + (matrix ? m->b : m->a), golden, count);
+                if (!(nmse < GRAD_TOLERANCE))
+                    fail_msg("%s, %s: normalised mean square error %g", tiny_names[k], name, nmse);
+                worst = fmax(worst, nmse);
+                free(golden);
+            }
+        }
+        tiny_close(&t);
+    }
+    print_message("gradients: NMSE at most %.2g\n", worst);
+}
+
+/* What is kept for backward is half as large, but for what is float in both. */
+static void activations_are_narrow(void **state)
+{
+    (void)state;
+    size_t memory[2];
+    for (int i = 0; i < 2; i++) {
+        static struct tiny t;
+        struct err e;
+        tiny_open_as(&t, "tiny_gqa", i ? DTYPE_BF16 : DTYPE_F32);
+        const struct model_plan plan = {
+            .tokens = 4096, .examples = 8, .longest = 512, .threads = 1, .train = true};
+        assert_ok(model_plan_memory(&t.model, &plan, &e), &e);
+        memory[i] = model_memory_acts(&t.model);
+        tiny_close(&t);
+    }
+    print_message("planned: %zu bytes in bf16, %zu in f32\n", memory[1], memory[0]);
+    assert_true(memory[1] < memory[0] * 4 / 5); /* two layers only, beside what a step has once */
+}
+
+/* The hook tells of each layer once, when its gradients are what they are at the end. */
+struct heard {
+    struct tiny *t;
+    size_t layers[16], count;
+    double sums[16];
+};
+
+static double sum_of(const struct lora *l, size_t layer)
+{
+    size_t begin, count;
+    double sum = 0;
+    lora_layer_range(&begin, &count, l, layer);
+    for (size_t i = begin; i < begin + count; i++)
+        sum += fabs((double)l->grads[i]);
+    return sum;
+}
+
+static void hear(void *context, size_t layer)
+{
+    struct heard *h = context;
+    h->sums[h->count] = sum_of(&h->t->lora, layer);
+    h->layers[h->count++] = layer;
+}
+
+static void the_hook_tells_of_complete_gradients(void **state)
+{
+    (void)state;
+    static struct tiny t;
+    tiny_open(&t, "tiny_gqa");
+    struct heard h = {.t = &t};
+    t.model.on_grads = hear;
+    t.model.on_grads_context = &h;
+    tiny_grad(&t);
+    assert_int_equal(h.count, t.model.arch.layers + 1);
+    size_t covered = 0;
+    for (size_t i = 0; i < h.count; i++) {
+        size_t begin, count;
+        assert_int_equal(h.layers[i], t.model.arch.layers - i);
+        assert_true(h.sums[i] > 0 && h.sums[i] == sum_of(&t.lora, h.layers[i]));
+        lora_layer_range(&begin, &count, &t.lora, h.layers[i]);
+        covered += count;
+    }
+    assert_int_equal(covered, t.lora.size);
+    tiny_close(&t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(logits_are_near),
+        cmocka_unit_test(loss_and_gradients_are_near),
+        cmocka_unit_test(activations_are_narrow),
+        cmocka_unit_test(the_hook_tells_of_complete_gradients),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
