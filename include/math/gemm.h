@@ -21,8 +21,8 @@ void gemm_f32(enum gemm_op op_a, enum gemm_op op_b, size_t m, size_t n, size_t k
               size_t lda, const float *b, size_t ldb, float beta, float *c, size_t ldc);
 
 /* The same with A and B of type `in` and C of type `out`: DTYPE_F32 both (gemm_f32), or DTYPE_BF16 with C of
- * bf16 or f32. Sums are f32; C of bf16 is rounded to nearest even, once a call. A build without oneDNN
- * multiplies bf16 by the oracle's plain loops, for tests: who wants speed asks gemm_bf16_is_fast() first. */
+ * bf16 or f32. Sums are f32; C of bf16 is rounded to nearest even, once a call. Without oneDNN or
+ * AVX-512 bf16 goes through the oracle's plain loops, for tests: who wants speed asks gemm_bf16_is_fast(). */
 void gemm(enum dtype in, enum dtype out, enum gemm_op op_a, enum gemm_op op_b, size_t m, size_t n, size_t k,
           float alpha, const void *a, size_t lda, const void *b, size_t ldb, float beta, void *c, size_t ldc);
 

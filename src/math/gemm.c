@@ -103,7 +103,7 @@ void gemm(enum dtype in, enum dtype out, enum gemm_op op_a, enum gemm_op op_b, s
     assert(in == DTYPE_BF16 && (out == DTYPE_BF16 || out == DTYPE_F32));
     assert(fits(m, n, k, lda, ldb, ldc));
 #ifdef MPILORA_HAVE_ONEDNN
-    if (m > 0 && n > 0 && k > 0) {
+    if (m > 0 && n > 0 && k > 0 && gemm_onednn_has_avx512()) {
         gemm_onednn_matmul(in, out, op_a, op_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
         return;
     }

@@ -24,6 +24,10 @@ void gemm_onednn_matmul(enum dtype in, enum dtype out, enum gemm_op op_a, enum g
                         size_t n, size_t k, float alpha, const void *a, size_t lda, const void *b, size_t ldb,
                         float beta, void *c, size_t ldc);
 bool gemm_onednn_allows_bf16(void);
+
+/* Whether the library has kernels for AVX-512 here. Without them its primitives are slower than dnnl_sgemm(),
+ * and it refuses bf16. */
+bool gemm_onednn_has_avx512(void);
 #endif
 
 #endif

@@ -4,7 +4,6 @@
 #ifndef GEMM_ONEDNN_H
 #define GEMM_ONEDNN_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "math/gemm.h"
@@ -23,9 +22,5 @@ void gemm_onednn_multiply(const struct gemm_product *p, const void *a, const voi
 
 /* Room of the calling thread, aligned to 64, until its next call. */
 float *gemm_onednn_room(size_t count);
-
-/* Whether the library has kernels for AVX-512 here; without them its primitives are slower than dnnl_sgemm().
- */
-bool gemm_onednn_has_avx512(void);
 
 #endif
