@@ -1,12 +1,15 @@
 /*
  * A checkpoint: one HDF5 file with all that a run needs to go on.
  *
- * - /adapter/<module path>/lora_A, lora_B: f32 [rank, in], [out, rank]; the group has the attributes rank and scaling
+ * - /adapter/<module path>/lora_A, lora_B: f32 [rank, in], [out, rank]; the group has the attributes rank and
+ * scaling
  * - /optimizer/<module path>/lora_A_m, lora_A_v, lora_B_m, lora_B_v: AdamW's moments, same shapes
- * - /adapter_start/<module path>/lora_A, lora_B: what was taken out of the base, if anything was (lora-init pissa)
+ * - /adapter_start/<module path>/lora_A, lora_B: what was taken out of the base, if anything was (lora-init
+ * pissa)
  * - /trace: see train/trace.h
- * - root attributes: format, step, cursor, finished, config, lora_init, rslora, base_hash, tokenizer_hash, data_hash,
- *   version, hdf5_version
+ * - /guard, where steps may be skipped: attributes nonfinite, spikes, losses, mean, variance
+ * - root attributes: format, step, cursor, finished, config, lora_init, rslora, base_hash, tokenizer_hash,
+ * data_hash, version, hdf5_version
  *
  * Nothing in it depends on the number of ranks. No MPI here: one rank writes, one reads.
  */
@@ -20,12 +23,14 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "model/lora.h"
+#include "train/guard.h"
 #include "train/trace.h"
 
 struct ckpt_state {
     uint64_t step;   /* optimizer steps done */
     uint64_t cursor; /* samples consumed */
     bool finished;   /* the run has done all its steps */
+    struct guard guard;
 };
 
 struct ckpt_identity {

@@ -25,6 +25,7 @@ struct metrics_row {
     double wait_seconds;                /* that a rank waited for the slowest one, on average */
     size_t slowest_rank;
     const char *slowest_host; /* its host; NULL: not known, and not written */
+    const char *skipped;      /* why the step changed nothing; NULL: it was taken */
     bool evaluated;
     double eval_loss;
     bool traced;
@@ -43,7 +44,8 @@ struct metrics {
  * dropped, so that a run that goes on from a checkpoint has no step twice. step 0 begins an empty file. */
 enum err_code metrics_open(struct metrics *m, const char *path, uint64_t step, struct err *e);
 
-/* What cannot be written is said once, and goes with a later line. An error only when too much has gathered. */
+/* What cannot be written is said once, and goes with a later line. An error only when too much has gathered.
+ */
 enum err_code metrics_write(struct metrics *m, const struct metrics_row *row, struct err *e);
 
 /* Writes what has not been written yet, or says why it cannot be. */

@@ -1,6 +1,7 @@
 #include "train/ckpt.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@
 #define FORMAT 2
 
 #define PATH_SIZE (ARCH_PATH_SIZE + 64)
+#define GUARD     "/guard"
 
 /* The arrays of a checkpoint: where each lies, what is behind its name. */
 static const struct array {
@@ -71,6 +73,17 @@ static void write_module(struct h5_writer *w, const struct lora *l, const struct
     h5_attribute_real(w, path, "scaling", m->scaling);
 }
 
+static void write_guard(struct h5_writer *w, const struct guard *g)
+{
+    if (!g->losses && !g->nonfinite)
+        return;
+    h5_attribute_int(w, GUARD, "nonfinite", (int64_t)g->nonfinite);
+    h5_attribute_int(w, GUARD, "spikes", (int64_t)g->spikes);
+    h5_attribute_int(w, GUARD, "losses", (int64_t)g->losses);
+    h5_attribute_real(w, GUARD, "mean", g->mean);
+    h5_attribute_real(w, GUARD, "variance", g->variance);
+}
+
 enum err_code ckpt_write(const char *path, const struct lora *l, const struct ckpt_state *state,
                          const struct ckpt_identity *identity, const char *config, const char *lora_init,
                          const struct trace_record *trace, struct err *e)
@@ -82,6 +95,7 @@ enum err_code ckpt_write(const char *path, const struct lora *l, const struct ck
     h5_attribute_int(w, "/", "step", (int64_t)state->step);
     h5_attribute_int(w, "/", "cursor", (int64_t)state->cursor);
     h5_attribute_int(w, "/", "finished", state->finished);
+    write_guard(w, &state->guard);
     h5_attribute_text(w, "/", "config", config);
     h5_attribute_text(w, "/", "lora_init", lora_init);
     h5_attribute_int(w, "/", "rslora", l->rslora);
@@ -108,14 +122,30 @@ static enum err_code get_hash(char hash[FILE_HASH_SIZE], struct ckpt *c, const c
     return ERR_OK;
 }
 
-static enum err_code get_count(uint64_t *value, struct ckpt *c, const char *name, struct err *e)
+static enum err_code get_count(uint64_t *value, struct ckpt *c, const char *place, const char *name,
+                               struct err *e)
 {
     int64_t number;
-    if (h5_get_int(&number, c->file, "/", name, e))
+    if (h5_get_int(&number, c->file, place, name, e))
         return e->code;
     if (number < 0)
         return err_set(e, ERR_FORMAT, "%s: the attribute %s is negative", c->path, name);
     *value = (uint64_t)number;
+    return ERR_OK;
+}
+
+/* Checkpoints of older versions have none. */
+static enum err_code read_guard(struct guard *g, struct ckpt *c, struct err *e)
+{
+    if (!h5_exists(c->file, GUARD))
+        return ERR_OK;
+    if (get_count(&g->nonfinite, c, GUARD, "nonfinite", e) || get_count(&g->spikes, c, GUARD, "spikes", e) ||
+        get_count(&g->losses, c, GUARD, "losses", e) || h5_get_real(&g->mean, c->file, GUARD, "mean", e) ||
+        h5_get_real(&g->variance, c->file, GUARD, "variance", e))
+        return e->code;
+    if (g->nonfinite > c->state.step || g->spikes > c->state.step - g->nonfinite || !isfinite(g->mean) ||
+        !isfinite(g->variance) || g->variance < 0)
+        return err_set(e, ERR_FORMAT, "%s: the attributes of " GUARD " are none of a run", c->path);
     return ERR_OK;
 }
 
@@ -147,14 +177,14 @@ static enum err_code read_modules(struct ckpt *c, struct err *e)
 static enum err_code read_facts(struct ckpt *c, struct err *e)
 {
     uint64_t format = 0, finished = 0, rslora = 0;
-    if (get_count(&format, c, "format", e))
+    if (get_count(&format, c, "/", "format", e))
         return err_wrap(e, "%s is not a checkpoint of this program", c->path);
     if (format != FORMAT)
         return err_set(e, ERR_UNSUPPORTED, "%s has the checkpoint format %" PRIu64 ", this program reads %d",
                        c->path, format, FORMAT);
-    if (get_count(&c->state.step, c, "step", e) || get_count(&c->state.cursor, c, "cursor", e) ||
-        get_count(&finished, c, "finished", e) || get_count(&rslora, c, "rslora", e) ||
-        h5_get_text(&c->config, c->file, "/", "config", &c->arena, e) ||
+    if (get_count(&c->state.step, c, "/", "step", e) || get_count(&c->state.cursor, c, "/", "cursor", e) ||
+        get_count(&finished, c, "/", "finished", e) || get_count(&rslora, c, "/", "rslora", e) ||
+        read_guard(&c->state.guard, c, e) || h5_get_text(&c->config, c->file, "/", "config", &c->arena, e) ||
         h5_get_text(&c->lora_init, c->file, "/", "lora_init", &c->arena, e) ||
         h5_get_text(&c->version, c->file, "/", "version", &c->arena, e) ||
         get_hash(c->identity.base, c, "base_hash", e) ||

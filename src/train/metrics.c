@@ -126,6 +126,7 @@ static enum err_code append_row(struct str *line, const struct metrics_row *row,
         append_real(line, "comm_seconds", row->comm_seconds, e) ||
         append_real(line, "wait_seconds", row->wait_seconds, e) || append_slowest(line, row, e) ||
         append_phases(line, row->phases, e) ||
+        (row->skipped && str_appendf(line, e, ", \"skipped\": \"%s\"", row->skipped)) ||
         (row->evaluated && append_real(line, "eval_loss", row->eval_loss, e)) ||
         (row->traced && append_trace(line, &row->trace, e)) || str_appendf(line, e, "}\n"))
         return e->code;

@@ -41,6 +41,7 @@ struct trainer {
     struct reduce reduce;
     struct schedule schedule;
     struct optim_options optim;
+    struct guard_options guard;
     struct ckpt_state state;
     struct ckpt_identity identity;
     struct str config; /* the resolved options */
@@ -92,6 +93,7 @@ static enum err_code prepare(struct trainer *t, struct err *e)
                                       .weight_decay = o->weight_decay,
                                       .max_grad_norm = o->max_grad_norm,
                                       .ratio_b = o->lora_plus_ratio};
+    t->guard = (struct guard_options){(uint64_t)o->skip_nonfinite, o->spike_sigma};
     if (open_loader(t, e))
         return e->code;
     t->schedule = (struct schedule){.shape = o->lr_schedule,
@@ -265,35 +267,57 @@ static void report_first(const struct trainer *t)
                  t->options->batch_size);
 }
 
-/* Collective. One optimizer step. */
+/* Gives the gradient's norm, or names the examples that it is of. */
+static enum err_code measure_gradient(struct trainer *t, double *norm, struct err *e)
+{
+    char place[512];
+    if (!optim_grad_norm(norm, &t->session->lora, e))
+        return ERR_OK;
+    dataset_place(place, sizeof place, t->data, t->loader.batch_index[0]);
+    return err_wrap(e, "%s and the %zu examples behind it", place, t->loader.batch_examples - 1);
+}
+
+static void update_adapter(struct trainer *t, struct metrics_row *row, struct err *e)
+{
+    row->traced = tracer_is_due(&t->tracer, t->state.step);
+    if (row->traced)
+        note_trouble(t, tracer_before_step(&t->tracer, t->state.step, e), e);
+    optim_step(&t->session->lora, &t->optim, row->grad_norm, row->learning_rate,
+               guard_steps_taken(&t->state.guard, row->step));
+    if (row->traced)
+        note_trouble(t, tracer_after_step(&t->tracer, &row->trace, e), e);
+}
+
+/* Collective. One optimizer step, or one that is skipped. */
 static enum err_code run_step(struct trainer *t, struct metrics_row *row, struct err *e)
 {
     double begun = cpu_seconds(), earlier[PROF_COUNT];
     uint64_t step = t->state.step + 1;
     prof_take(earlier);
     watchdog_note_step(step);
-    *row = (struct metrics_row){.step = step, .learning_rate = schedule_rate(&t->schedule, t->state.step)};
+    *row = (struct metrics_row){.step = step,
+                                .learning_rate = schedule_rate(&t->schedule, t->state.step),
+                                .loss = NAN,
+                                .grad_norm = NAN};
     enum err_code code = run_batch(t, row, e);
     if (!code) {
-        code = optim_grad_norm(&row->grad_norm, &t->session->lora, e);
-        if (code) {
-            char place[512];
-            dataset_place(place, sizeof place, t->data, t->loader.batch_index[0]);
-            err_wrap(e, "%s and the %zu examples behind it", place, t->loader.batch_examples - 1);
-        }
+        row->loss = t->tally.total.loss_sum / (double)t->tally.total.supervised;
+        code = measure_gradient(t, &row->grad_norm, e);
     }
-    if (code)
-        return err_wrap(e, "step %" PRIu64, step);
-    row->traced = tracer_is_due(&t->tracer, t->state.step);
-    if (row->traced)
-        note_trouble(t, tracer_before_step(&t->tracer, t->state.step, e), e);
-    optim_step(&t->session->lora, &t->optim, row->grad_norm, row->learning_rate, step);
-    if (row->traced)
-        note_trouble(t, tracer_after_step(&t->tracer, &row->trace, e), e);
+    if (code) {
+        err_wrap(e, "step %" PRIu64, step);
+        if (guard_forgive(&t->state.guard, &t->guard, code, e))
+            return e->code;
+        row->skipped = "nonfinite";
+        pace_meet(&t->pace);
+    } else if (guard_is_spike(&t->state.guard, &t->guard, step, row->loss)) {
+        row->skipped = "spike";
+    } else {
+        update_adapter(t, row, e);
+    }
     t->state.step = step;
     t->state.cursor = t->loader.cursor;
     row->epoch = (double)t->state.cursor / (double)t->data->count;
-    row->loss = t->tally.total.loss_sum / (double)t->tally.total.supervised;
     row->tokens = t->loader.batch_tokens;
     row->supervised_tokens = t->loader.batch_supervised;
     row->seconds = cpu_seconds() - begun;
