@@ -53,10 +53,28 @@ static enum err_code find_file_kind(inspect_function **inspect, const char *path
     return code;
 }
 
+static enum err_code verify(const char *path, bool json, struct err *e)
+{
+    struct facts facts;
+    size_t damaged;
+    facts_begin(&facts, json);
+    enum err_code code = inspect_verify(&facts, path, &damaged, e);
+    if (code)
+        str_release(&facts.out);
+    else
+        code = facts_print(&facts, e);
+    if (!code && damaged)
+        code =
+            err_set(e, ERR_FORMAT, "%s: %zu file%s damaged", path, damaged, damaged == 1 ? " is" : "s are");
+    return code;
+}
+
 enum err_code cmd_inspect(const struct options *o, struct dist *d, struct err *e)
 {
     (void)d;
     const char *path = o->set.argument;
+    if (o->verify)
+        return verify(path, o->json, e);
     inspect_function *inspect = NULL;
     enum err_code code =
         file_is_folder(path) ? find_folder_kind(&inspect, path, e) : find_file_kind(&inspect, path, e);

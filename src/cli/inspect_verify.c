@@ -1,0 +1,52 @@
+#include <string.h>
+
+#include "base/file.h"
+#include "cli/inspect.h"
+#include "train/peft.h"
+#include "train/verify.h"
+
+/* One list after the other: what is damaged waits until all that is intact has been told. */
+struct verdicts {
+    struct facts *facts;
+    struct str damage; /* messages, each with its zero */
+    enum err_code code;
+    struct err e;
+};
+
+static void take_verdict(void *context, const char *path, const char *damage)
+{
+    struct verdicts *v = context;
+    if (!damage)
+        facts_text(v->facts, NULL, path);
+    else if (!v->code)
+        v->code = str_append(&v->damage, damage, strlen(damage) + 1, &v->e);
+}
+
+enum err_code inspect_verify(struct facts *f, const char *path, size_t *damaged, struct err *e)
+{
+    struct verdicts verdicts = {.facts = f};
+    struct verify v = {.tell = take_verdict, .context = &verdicts};
+    enum err_code code = ERR_OK;
+    facts_text(f, "path", path);
+    facts_list(f, "intact");
+    if (!file_exists(path))
+        code = err_set(e, ERR_IO, "%s: there is no such file or folder", path);
+    else if (!file_is_folder(path))
+        verify_checkpoint(&v, path, NULL);
+    else if (peft_is_folder(path))
+        verify_adapter(&v, path);
+    else
+        code = verify_run(&v, path, e);
+    facts_end(f);
+    facts_list(f, "damaged");
+    for (size_t at = 0; at < verdicts.damage.length; at += strlen(verdicts.damage.data + at) + 1)
+        facts_text(f, NULL, verdicts.damage.data + at);
+    facts_end(f);
+    if (!code && verdicts.code) {
+        *e = verdicts.e;
+        code = verdicts.code;
+    }
+    str_release(&verdicts.damage);
+    *damaged = v.damaged;
+    return code;
+}
