@@ -126,6 +126,7 @@ static void measure(struct acts_size *s, const struct model *m, const struct mod
         .examples = plan->examples,
         .longest = plan->longest,
         .chunk = plan->tokens < ACTS_HEAD_CHUNK ? plan->tokens : ACTS_HEAD_CHUNK,
+        .part = plan->tokens,
         .width = arch->width,
         .half = arch->head_dim / 2,
         .heads = arch->heads,
@@ -142,6 +143,8 @@ static void measure(struct acts_size *s, const struct model *m, const struct mod
         s->columns[g] = arch_group_columns(arch, (enum linear_group)g);
         s->widest = s->columns[g] > s->widest ? s->columns[g] : s->widest;
     }
+    if (s->real_size < sizeof(float) && s->part > ACTS_NARROW_PART)
+        s->part = ACTS_NARROW_PART;
     measure_ranks(s, arch, m->lora);
     const struct attention_shape shape = {.type = m->weights.type,
                                           .heads = arch->heads,

@@ -9,16 +9,19 @@
 /* Rows of the head that are worked on at once: enough for a fast matrix product, few enough that [chunk, V]
  * stays small beside the activations. */
 #define ACTS_HEAD_CHUNK 256
+/* Rows of a group of linear layers that are worked on at once (linear.c) in bf16: base products lose nothing
+ * by it there, while those of f32 would lose a tenth. */
+#define ACTS_NARROW_PART 256
 
 struct acts_size {
-    size_t n, examples, longest, chunk;
+    size_t n, examples, longest, chunk, part;
     size_t width, half, heads, vocab, widest; /* widest: of all inputs of linear layers */
     size_t rows[GROUP_COUNT], columns[GROUP_COUNT];
     size_t ranks[GROUP_COUNT + 1];           /* the largest of all layers; last: the head */
     size_t block_ranks, most_ranks, adapter; /* adapter: numbers in it */
     size_t attention_bytes;
     size_t layers, first_kept; /* first layer that backward comes to; == layers: none */
-    size_t real_size; /* bytes of a real */
+    size_t real_size;          /* bytes of a real */
     enum model_recompute recompute;
     bool train, dropout;
 };

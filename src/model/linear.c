@@ -124,35 +124,69 @@ static void go_up(const struct step *s, const struct adapted *ad, size_t n, void
     }
 }
 
+/*
+ * The rows of a group are worked on in parts, so that a part of y or dy is still in the cache when the
+ * adapter's products, which do little with each number, come to it.
+ */
+struct part {
+    size_t first;
+    struct step_rows rows;
+    struct adapted ad;
+};
+
+static struct part first_part(const struct step *s, const struct step_rows *rows, size_t layer,
+                              enum linear_group g)
+{
+    struct part p = {.rows = *rows, .ad = find_adapted(s, layer, g)};
+    p.rows.n = rows->n < s->acts->size.part ? rows->n : s->acts->size.part;
+    return p;
+}
+
+static void next_part(const struct step *s, struct part *p, const struct step_rows *rows)
+{
+    size_t done = p->rows.n, left = rows->n - p->first - done;
+    p->first += done;
+    p->rows.samples += done;
+    p->rows.positions += done;
+    p->rows.n = left < done ? left : done;
+    p->ad.low = move(p->ad.low, s->type, done * p->ad.ranks);
+}
+
 void linear_forward(const struct step *s, const struct step_rows *rows, size_t layer, enum linear_group g,
                     void *y, const void *x)
 {
     const struct arch *arch = &s->m->arch;
     const float *bias = g == GROUP_HEAD ? NULL : s->m->weights.layers[layer].bias[g];
-    size_t n = rows->n, out = arch_group_rows(arch, g), in = arch_group_columns(arch, g);
+    size_t out = arch_group_rows(arch, g), in = arch_group_columns(arch, g);
     enum dtype type = output_type(s, g);
     enum prof_phase before = prof_enter(base_phase(g));
-    gemm(s->type, type, GEMM_N, GEMM_T, n, out, in, 1, x, in, weights_group(&s->m->weights, layer, g), in,
-         ends_half_block(g) ? 1 : 0, y, out);
-    if (bias)
-        kern_typed(s->kern, type)->add_bias(y, out, bias, n, out);
+    const void *weight = weights_group(&s->m->weights, layer, g);
+    for (struct part p = first_part(s, rows, layer, g); p.rows.n > 0; next_part(s, &p, rows)) {
+        const void *own_x = step_at(s, x, p.first * in);
+        void *own_y = move(y, type, p.first * out);
+        prof_enter(base_phase(g));
+        gemm(s->type, type, GEMM_N, GEMM_T, p.rows.n, out, in, 1, own_x, in, weight, in,
+             ends_half_block(g) ? 1 : 0, own_y, out);
+        if (bias)
+            kern_typed(s->kern, type)->add_bias(own_y, out, bias, p.rows.n, out);
+        prof_enter(lora_phase(g));
+        go_down(s, &p.rows, &p.ad, own_x, in);
+        go_up(s, &p.ad, p.rows.n, own_y, out, type);
+    }
     if (s->m->tap && !s->again)
-        model_tap_add(s->m->tap, layer, g, x, n);
-    prof_enter(lora_phase(g));
-    struct adapted ad = find_adapted(s, layer, g);
-    go_down(s, rows, &ad, x, in);
-    go_up(s, &ad, n, y, out, type);
+        model_tap_add(s->m->tap, layer, g, x, rows->n);
     prof_enter(before);
     if (s->trace)
-        check_outputs(s, n, layer, g, y, out);
+        check_outputs(s, rows->n, layer, g, y, out);
 }
 
 void linear_low_again(const struct step *s, const struct step_rows *rows, size_t layer, enum linear_group g,
                       const void *x)
 {
-    struct adapted ad = find_adapted(s, layer, g);
+    size_t in = arch_group_columns(&s->m->arch, g);
     enum prof_phase before = prof_enter(lora_phase(g));
-    go_down(s, rows, &ad, x, arch_group_columns(&s->m->arch, g));
+    for (struct part p = first_part(s, rows, layer, g); p.rows.n > 0; next_part(s, &p, rows))
+        go_down(s, &p.rows, &p.ad, step_at(s, x, p.first * in), in);
     prof_enter(before);
 }
 
@@ -207,18 +241,24 @@ void linear_backward(const struct step *s, const struct step_rows *rows, size_t 
                      float *dx, const void *dy, size_t ld, const void *x)
 {
     const struct arch *arch = &s->m->arch;
-    size_t n = rows->n, out = arch_group_rows(arch, g), in = arch_group_columns(arch, g);
+    size_t out = arch_group_rows(arch, g), in = arch_group_columns(arch, g);
     enum prof_phase before = prof_enter(base_phase(g));
-    if (dx)
-        gemm(s->type, DTYPE_F32, GEMM_N, GEMM_N, n, in, out, 1, dy, ld,
-             weights_group(&s->m->weights, layer, g), in, 0, dx, in);
-    prof_enter(lora_phase(g));
-    struct adapted ad = find_adapted(s, layer, g);
-    if (ad.count)
-        backward_b(s, &ad, n, dy, ld);
-    if (ad.count && s->dropout)
-        backward_a_dropout(s, &ad, rows, dx, x, in);
-    else if (ad.count)
-        backward_a(s, &ad, n, dx, x, in);
+    const void *weight = dx ? weights_group(&s->m->weights, layer, g) : NULL;
+    for (struct part p = first_part(s, rows, layer, g); p.rows.n > 0; next_part(s, &p, rows)) {
+        const void *own_dy = step_at(s, dy, p.first * ld),
+                   *own_x = p.ad.count ? step_at(s, x, p.first * in) : NULL;
+        float *own_dx = dx ? dx + p.first * in : NULL;
+        prof_enter(base_phase(g));
+        if (dx)
+            gemm(s->type, DTYPE_F32, GEMM_N, GEMM_N, p.rows.n, in, out, 1, own_dy, ld, weight, in, 0, own_dx,
+                 in);
+        prof_enter(lora_phase(g));
+        if (p.ad.count)
+            backward_b(s, &p.ad, p.rows.n, own_dy, ld);
+        if (p.ad.count && s->dropout)
+            backward_a_dropout(s, &p.ad, &p.rows, own_dx, own_x, in);
+        else if (p.ad.count)
+            backward_a(s, &p.ad, p.rows.n, own_dx, own_x, in);
+    }
     prof_enter(before);
 }

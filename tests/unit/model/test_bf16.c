@@ -1,11 +1,11 @@
 /*
  * bf16 against what torch, transformers and PEFT compute in f32.
  *
- * A bf16 has 8 bits: each rounding is up to 2^-9 = 0.2 % of a value, independent of the others. About ten lie
- * between a weight and a logit of these two-layer models, so logits may be off by 2^-9 * sqrt(10) = 0.6 % of
- * the largest in the mean, some times that at worst; gradients pass twice as many, and those of q and k are
- * differences of nearly equal numbers, P (dP - delta). A sum in bf16, a lost term or a wrong scale would be off
- * by far more: a factor of 1.1 makes 1e-2.
+ * A bf16 has 8 bits: each rounding is up to 2^-8 = 0.4 % of a value, independent of the others. About ten lie
+ * between a weight and a logit of these two-layer models, so logits may be off by 2^-8 * sqrt(10) = 1.2 % of
+ * the largest, at worst some times that; gradients pass twice as many, and those of q and k are
+ * differences of nearly equal numbers, P (dP - delta). A sum in bf16, a lost term or a wrong scale would be
+ * off by far more: a factor of 1.1 makes 1e-2.
  */
 #include "tiny_model.h"
 
