@@ -35,6 +35,7 @@ struct lora {
     size_t layers;  /* of the model */
     size_t lowest_layer; /* no gradient is needed below; == layers when only lm_head is adapted */
     float *start; /* what was taken out of the base when the run began, like params; NULL: nothing was */
+    float *outer; /* momentum of the outer step where ranks step by themselves; NULL: they do not */
     bool rslora;  /* scalings are alpha / sqrt(rank), not alpha / rank */
     float dropout;
     uint64_t seed; /* of dropout */
@@ -72,6 +73,8 @@ enum err_code lora_create_given(struct lora *l, const struct arch *a, const stru
 
 /* Room for `start`, zero. */
 enum err_code lora_start_buffer(struct lora *l, struct err *e);
+/* Room for `outer`, zero. */
+enum err_code lora_outer_buffer(struct lora *l, struct err *e);
 /* grads, m and v, zero. */
 enum err_code lora_train_buffers(struct lora *l, struct err *e);
 const struct lora_module *lora_find(const struct lora *l, const char *path);

@@ -15,6 +15,9 @@ void batch_plan(const struct loader *l, struct model_plan *plan);
 /* A pack as the model sees it; its arrays are borrowed. */
 struct model_input batch_input(const struct pack *p);
 
+/* Supervised tokens of this rank's packs of the current batch. */
+uint64_t batch_share_supervised(const struct loader *l);
+
 /* What is done with one pack: model_step_grad() or model_evaluate(), with what belongs around it. */
 typedef enum err_code batch_work(void *context, size_t pack, const struct model_input *in,
                                  struct model_result *result, struct err *e);

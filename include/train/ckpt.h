@@ -3,7 +3,8 @@
  *
  * - /adapter/<module path>/lora_A, lora_B: f32 [rank, in], [out, rank]; the group has the attributes rank and
  * scaling
- * - /optimizer/<module path>/lora_A_m, lora_A_v, lora_B_m, lora_B_v: AdamW's moments, same shapes
+ * - /optimizer/<module path>/lora_A_m, lora_A_v, lora_B_m, lora_B_v: AdamW's moments, same shapes;
+ *   with local steps also lora_A_outer and lora_B_outer, the outer step's momentum
  * - /adapter_start/<module path>/lora_A, lora_B: what was taken out of the base, if anything was (lora-init
  * pissa)
  * - /trace: see train/trace.h

@@ -188,6 +188,12 @@ enum err_code lora_start_buffer(struct lora *l, struct err *e)
     return l->start ? ERR_OK : e->code;
 }
 
+enum err_code lora_outer_buffer(struct lora *l, struct err *e)
+{
+    l->outer = arena_alloc(&l->arena, l->size, sizeof(float), "momentum of the outer step", e);
+    return l->outer ? ERR_OK : e->code;
+}
+
 enum err_code lora_train_buffers(struct lora *l, struct err *e)
 {
     float **const buffers[] = {&l->grads, &l->m, &l->v};

@@ -25,6 +25,14 @@ struct model_input batch_input(const struct pack *p)
                                 .examples = p->example_count};
 }
 
+uint64_t batch_share_supervised(const struct loader *l)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = l->plan.first[l->pack_begin]; i < l->plan.first[l->pack_end]; i++)
+        sum += l->data->entries[l->batch_index[l->plan.order[i]]].supervised;
+    return sum;
+}
+
 /* Puts the place of the culprit in front of the message, or of the pack's first examples. */
 static enum err_code name_examples(const struct loader *l, size_t pack, const struct model_result *result,
                                    struct err *e)

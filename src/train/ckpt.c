@@ -18,17 +18,18 @@
 /* The arrays of a checkpoint: where each lies, what is behind its name. */
 static const struct array {
     const char *group, *suffix;
-    bool moment, start;
+    bool moment, outer, start;
 } arrays[] = {{.group = "/adapter", .suffix = ""},
               {.group = "/optimizer", .suffix = "_m", .moment = true},
               {.group = "/optimizer", .suffix = "_v", .moment = true},
+              {.group = "/optimizer", .suffix = "_outer", .moment = true, .outer = true},
               {.group = "/adapter_start", .suffix = "", .start = true}};
 #define ARRAY_COUNT (sizeof arrays / sizeof *arrays)
 
 /* The flat array of `l` that arrays[i] is kept from. */
 static float *flat_array(const struct lora *l, size_t i)
 {
-    return (float *const[ARRAY_COUNT]){l->params, l->m, l->v, l->start}[i];
+    return (float *const[ARRAY_COUNT]){l->params, l->m, l->v, l->outer, l->start}[i];
 }
 
 /* The two matrices of a module: name, shape and place. */
@@ -242,6 +243,16 @@ static enum err_code compare_modules(const struct ckpt *c, const struct lora *l,
     return ERR_OK;
 }
 
+/* Do both have an outer momentum? A run that may begin local steps anew begins with none. */
+static bool has_outer(const struct ckpt *c, const struct lora *l)
+{
+    char path[PATH_SIZE];
+    struct matrix matrices[2];
+    list_matrices(matrices, &l->modules[0]);
+    matrix_path(path, "/optimizer", "_outer", &l->modules[0], &matrices[0]);
+    return l->outer && h5_exists(c->file, path);
+}
+
 enum err_code ckpt_read(struct ckpt *c, struct lora *l, bool moments, struct err *e)
 {
     if (compare_modules(c, l, e))
@@ -251,7 +262,8 @@ enum err_code ckpt_read(struct ckpt *c, struct lora *l, bool moments, struct err
                        c->path, c->has_start ? "took" : "did not take", c->lora_init,
                        l->start ? "does" : "does not");
     for (size_t i = 0; i < ARRAY_COUNT; i++) {
-        if ((arrays[i].moment && !moments) || (arrays[i].start && !c->has_start))
+        if ((arrays[i].moment && !moments) || (arrays[i].outer && !has_outer(c, l)) ||
+            (arrays[i].start && !c->has_start))
             continue;
         for (size_t j = 0; j < l->count; j++) {
             struct matrix matrices[2];

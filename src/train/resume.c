@@ -112,6 +112,7 @@ enum err_code resume_load(struct session *s, const struct ckpt_identity *identit
     size_t bytes = l->size * sizeof(float);
     if (dist_broadcast(d, state, sizeof *state, 0, e) || dist_broadcast(d, l->params, bytes, 0, e) ||
         dist_broadcast(d, l->m, bytes, 0, e) || dist_broadcast(d, l->v, bytes, 0, e) ||
+        (l->outer && dist_broadcast(d, l->outer, bytes, 0, e)) ||
         (l->start && dist_broadcast(d, l->start, bytes, 0, e)))
         return e->code;
     return session_change_base(s, e);

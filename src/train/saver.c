@@ -20,15 +20,17 @@ enum err_code saver_open(struct saver *s, const struct saver_facts *facts, const
     *s = (struct saver){.facts = *facts, .lora = lora, .has_saved = on_disk != NULL};
     if (on_disk)
         s->saved = *on_disk;
-    size_t size = lora->size;
-    s->memory = calloc(size ? size : 1, 3 * sizeof *s->memory);
+    size_t size = lora->size, arrays = lora->outer ? 4 : 3;
+    s->memory = calloc(size ? size : 1, arrays * sizeof *s->memory);
     if (!s->memory)
         return err_set(e, ERR_MEMORY, "no memory for a copy of the adapter to save (%zu bytes)",
-                       size * 3 * sizeof *s->memory);
+                       size * arrays * sizeof *s->memory);
     s->copy = *lora; /* what it points to stays as it is, but for these */
     s->copy.params = s->memory;
     s->copy.m = s->memory + size;
     s->copy.v = s->memory + 2 * size;
+    if (lora->outer)
+        s->copy.outer = s->memory + 3 * size;
     return ERR_OK;
 }
 
@@ -64,6 +66,8 @@ static void take_copy(struct saver *s, const struct ckpt_state *now)
     memcpy(s->copy.params, s->lora->params, bytes);
     memcpy(s->copy.m, s->lora->m, bytes);
     memcpy(s->copy.v, s->lora->v, bytes);
+    if (s->lora->outer)
+        memcpy(s->copy.outer, s->lora->outer, bytes);
     s->rows = *s->facts.trace;
     s->state = *now;
     s->done = false;

@@ -1,62 +1,21 @@
 #include "train/trainer.h"
 
 #include <inttypes.h>
-#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/cpu.h"
 #include "base/log.h"
 #include "train/batch.h"
 #include "train/consensus.h"
-#include "train/deadline.h"
-#include "train/evaluate.h"
-#include "train/metrics.h"
-#include "train/optim.h"
-#include "train/pace.h"
 #include "train/peft.h"
-#include "train/progress.h"
-#include "train/reduce.h"
 #include "train/resume.h"
 #include "train/rundir.h"
-#include "train/saver.h"
-#include "train/schedule.h"
-#include "train/tally.h"
-#include "train/tracer.h"
 #include "train/watchdog.h"
+#include "trainer_parts.h"
 
 #define SLOW_DISK 50e6 /* bytes a second that a checkpoint is written at, until one was */
-
-struct trainer {
-    struct session *session;
-    struct dist *dist;
-    const struct options *options;
-    const struct dataset *data, *eval_data;
-    struct arena arena;
-    struct loader loader;
-    struct evaluator evaluator;
-    struct tally tally;
-    struct reduce reduce;
-    struct schedule schedule;
-    struct optim_options optim;
-    struct guard_options guard;
-    struct ckpt_state state;
-    struct ckpt_identity identity;
-    struct str config; /* the resolved options */
-    char metrics_path[PATH_MAX];
-    struct metrics metrics; /* rank 0 */
-    struct saver saver;     /* rank 0 */
-    struct progress progress;
-    struct pace pace;
-    struct tracer tracer;
-    double loss_scale;          /* of the current batch */
-    enum stop_reason stop;      /* some rank wants to */
-    bool resumed_here;          /* from a checkpoint of the output folder */
-    enum err_code trouble_code; /* rank 0's with metrics.jsonl, until the ranks next agree on errors */
-    struct err trouble;
-};
 
 static uint64_t count_steps(const struct options *o, uint64_t batches_per_epoch)
 {
@@ -104,11 +63,18 @@ static enum err_code prepare(struct trainer *t, struct err *e)
     batch_plan(&t->loader, &plan);
     if (t->eval_data)
         evaluate_plan(&t->evaluator, &plan);
-    size_t packs = t->loader.plan.capacity;
+    size_t packs = t->loader.plan.capacity, world = (size_t)t->dist->world;
+    size_t summands = o->local_steps > 1 && packs < world ? world : packs;
+    if (o->local_steps > 1 && (o->trace_every > 0 || o->skip_nonfinite > 0 || o->spike_sigma > 0))
+        return err_set(e, ERR_USAGE,
+                       "--local-steps above 1: there is no one step for --trace-every, --skip-nonfinite or "
+                       "--spike-sigma");
     deadline_expect_save(5 + (double)(3 * l->size * sizeof(float)) / SLOW_DISK);
     if (deadline_set(o->time_limit, e) || schedule_check(&t->schedule, e) || lora_train_buffers(l, e) ||
-        reduce_init(&t->reduce, l, t->dist, packs, !strcmp(o->reduce, "fast"), &t->arena, e) ||
-        tally_init(&t->tally, packs, (size_t)t->dist->world, &t->arena, e) ||
+        reduce_init(&t->reduce, l, t->dist, summands, !strcmp(o->reduce, "fast"), &t->arena, e) ||
+        outer_init(&t->outer, (uint64_t)o->local_steps, o->outer_learning_rate, o->outer_momentum, l,
+                   &t->arena, e) ||
+        tally_init(&t->tally, packs, world, &t->arena, e) ||
         model_plan_memory(&t->session->model, &plan, e) || options_write_yaml(o, &t->config, e))
         return e->code;
     return file_join(t->metrics_path, sizeof t->metrics_path, o->output, "metrics.jsonl", e);
@@ -138,27 +104,22 @@ static enum err_code open_output(struct trainer *t, struct err *e)
     return metrics_open(&t->metrics, t->metrics_path, t->state.step, e);
 }
 
-/* Rank 0's trouble, until the ranks next agree on errors; the first one counts. */
-static void note_trouble(struct trainer *t, enum err_code code, const struct err *e)
+/* Is it time for what is done every so many steps? With local steps it waits for the ranks to meet. */
+static bool is_due(const struct trainer *t, int64_t every)
 {
-    if (!code || t->trouble_code)
-        return;
-    t->trouble_code = code;
-    t->trouble = *e;
+    uint64_t step = t->state.step, interval = (uint64_t)every;
+    return every > 0 && outer_meets(&t->outer, step, t->schedule.total) &&
+           step / interval > outer_last_meeting(&t->outer, step) / interval;
 }
 
-static bool is_due(int64_t every, uint64_t step)
-{
-    return every > 0 && step % (uint64_t)every == 0;
-}
-
-/* Rank 0 hands this state to the saver if a save is due; the others go on. */
+/* Rank 0 hands this state to the saver if a save is due; the others go on. Between two meetings of local
+ * steps there is no state to save. */
 static void save_step(struct trainer *t)
 {
     struct err e;
-    if (t->dist->rank == 0)
-        note_trouble(t, saver_step(&t->saver, &t->state, is_due(t->options->save_every, t->state.step), &e),
-                     &e);
+    if (t->dist->rank != 0 || !outer_meets(&t->outer, t->state.step, t->schedule.total))
+        return;
+    trainer_note_trouble(t, saver_step(&t->saver, &t->state, is_due(t, t->options->save_every), &e), &e);
 }
 
 static enum err_code flush_metrics(void *context, struct err *e)
@@ -203,129 +164,6 @@ static enum err_code export_adapter(struct trainer *t, struct err *e)
     return dist_agree(t->dist, code, e);
 }
 
-static enum err_code add_gradient(void *context, size_t pack, const struct model_input *in,
-                                  struct model_result *result, struct err *e)
-{
-    struct trainer *t = context;
-    bool watch = pack == 0 && tracer_is_due(&t->tracer, t->state.step);
-    reduce_pack_begin(&t->reduce, pack);
-    if (watch)
-        tracer_watch_pack(&t->tracer, true);
-    enum err_code code = model_step_grad(&t->session->model, in, t->loss_scale, result, e);
-    if (watch)
-        tracer_watch_pack(&t->tracer, false);
-    if (code)
-        return code;
-    reduce_pack_end(&t->reduce);
-    return ERR_OK;
-}
-
-/* Collective. Losses and gradient of the next batch, on all ranks. */
-static enum err_code run_batch(struct trainer *t, struct metrics_row *row, struct err *e)
-{
-    enum err_code code = loader_next(&t->loader, e);
-    size_t packs = code ? 0 : t->loader.plan.pack_count;
-    tally_begin(&t->tally, packs);
-    if (!code)
-        reduce_begin(&t->reduce, packs);
-    if (!code && t->trouble_code) {
-        code = t->trouble_code;
-        *e = t->trouble;
-    }
-    if (!code) {
-        t->loss_scale = 1.0 / (double)t->loader.batch_supervised;
-        code = batch_run(&t->loader, &t->tally, add_gradient, t, e);
-    }
-    t->tally.seconds = pace_arrive(&t->pace);
-    code = tally_finish(&t->tally, t->dist, code, deadline_or_signal(), e);
-    if (code) {
-        reduce_drop(&t->reduce);
-        return code;
-    }
-    t->stop = t->tally.stop;
-    watchdog_note_work(t->tally.slowest_seconds);
-    code = reduce_finish(&t->reduce, e);
-    if (!code)
-        pace_finish(&t->pace, &t->tally, row);
-    return code;
-}
-
-/* What only the first batch tells. */
-static void report_first(const struct trainer *t)
-{
-    const double mib = 1024 * 1024;
-    size_t packs = t->loader.plan.pack_count, world = (size_t)t->dist->world;
-    if (world > 1)
-        log_note("  %-12s %.2f MiB of gradient a step, a rank sends up to %.2f MiB for it (--reduce %s)",
-                 "network", (double)(t->session->lora.size * sizeof(float)) / mib,
-                 (double)reduce_sent_bytes(&t->reduce) / mib, t->options->reduce);
-    if (packs < world)
-        log_warn("a batch has %zu pack%s for %zu ranks, so that %zu ranks have nothing to do: a smaller "
-                 "--micro-batch-tokens (now %" PRIu64 ") or a larger --batch-size (now %" PRId64
-                 ") gives them work",
-                 packs, packs == 1 ? "" : "s", world, world - packs, t->loader.options.pack_tokens,
-                 t->options->batch_size);
-}
-
-/* Gives the gradient's norm, or names the examples that it is of. */
-static enum err_code measure_gradient(struct trainer *t, double *norm, struct err *e)
-{
-    char place[512];
-    if (!optim_grad_norm(norm, &t->session->lora, e))
-        return ERR_OK;
-    dataset_place(place, sizeof place, t->data, t->loader.batch_index[0]);
-    return err_wrap(e, "%s and the %zu examples behind it", place, t->loader.batch_examples - 1);
-}
-
-static void update_adapter(struct trainer *t, struct metrics_row *row, struct err *e)
-{
-    row->traced = tracer_is_due(&t->tracer, t->state.step);
-    if (row->traced)
-        note_trouble(t, tracer_before_step(&t->tracer, t->state.step, e), e);
-    optim_step(&t->session->lora, &t->optim, row->grad_norm, row->learning_rate,
-               guard_steps_taken(&t->state.guard, row->step));
-    if (row->traced)
-        note_trouble(t, tracer_after_step(&t->tracer, &row->trace, e), e);
-}
-
-/* Collective. One optimizer step, or one that is skipped. */
-static enum err_code run_step(struct trainer *t, struct metrics_row *row, struct err *e)
-{
-    double begun = cpu_seconds(), earlier[PROF_COUNT];
-    uint64_t step = t->state.step + 1;
-    prof_take(earlier);
-    watchdog_note_step(step);
-    *row = (struct metrics_row){.step = step,
-                                .learning_rate = schedule_rate(&t->schedule, t->state.step),
-                                .loss = NAN,
-                                .grad_norm = NAN};
-    enum err_code code = run_batch(t, row, e);
-    if (!code) {
-        row->loss = t->tally.total.loss_sum / (double)t->tally.total.supervised;
-        code = measure_gradient(t, &row->grad_norm, e);
-    }
-    if (code) {
-        err_wrap(e, "step %" PRIu64, step);
-        if (guard_forgive(&t->state.guard, &t->guard, code, e))
-            return e->code;
-        row->skipped = "nonfinite";
-        pace_meet(&t->pace);
-    } else if (guard_is_spike(&t->state.guard, &t->guard, step, row->loss)) {
-        row->skipped = "spike";
-    } else {
-        update_adapter(t, row, e);
-    }
-    t->state.step = step;
-    t->state.cursor = t->loader.cursor;
-    row->epoch = (double)t->state.cursor / (double)t->data->count;
-    row->tokens = t->loader.batch_tokens;
-    row->supervised_tokens = t->loader.batch_supervised;
-    row->seconds = cpu_seconds() - begun;
-    deadline_note_work(row->seconds);
-    prof_take(row->phases);
-    return ERR_OK;
-}
-
 /* Collective. A signal in the middle leaves the step without an evaluation, and t->stop set. */
 static enum err_code evaluate_step(struct trainer *t, struct metrics_row *row, struct err *e)
 {
@@ -346,7 +184,7 @@ static void write_metrics(struct trainer *t, const struct metrics_row *row)
     if (t->dist->rank != 0)
         return;
     struct err e;
-    note_trouble(t, metrics_write(&t->metrics, row, &e), &e);
+    trainer_note_trouble(t, metrics_write(&t->metrics, row, &e), &e);
     progress_step(&t->progress, row);
 }
 
@@ -378,7 +216,7 @@ static enum err_code ask_stop(struct trainer *t, struct err *e)
 static void finish_state(struct trainer *t, struct err *e)
 {
     t->state.finished = true;
-    note_trouble(t, tracer_finish(&t->tracer, t->state.step, e), e);
+    trainer_note_trouble(t, tracer_finish(&t->tracer, t->state.step, e), e);
 }
 
 /* Collective. A run that was stopped between its last step and its end: what is left to do. */
@@ -405,17 +243,16 @@ static enum err_code run_steps(struct trainer *t, struct err *e)
     bool first = true;
     while (t->state.step < total && !t->stop) {
         struct metrics_row row;
-        if (run_step(t, &row, e))
+        if (trainer_step(t, &row, e))
             return e->code;
         if (first)
-            report_first(t);
+            trainer_report_first(t);
         first = false;
         bool last = t->state.step == total;
-        if (t->eval_data && !t->stop && (last || is_due(o->eval_every, row.step)) &&
-            evaluate_step(t, &row, e))
+        if (t->eval_data && !t->stop && (last || is_due(t, o->eval_every)) && evaluate_step(t, &row, e))
             return e->code;
         write_metrics(t, &row);
-        if (is_due(o->check_every, row.step) && consensus_check(t->dist, &t->session->lora, t->pace.hosts, e))
+        if (is_due(t, o->check_every) && consensus_check(t->dist, &t->session->lora, t->pace.hosts, e))
             return err_wrap(e, "step %" PRIu64, row.step);
         if (t->session->on_step)
             t->session->on_step(t->session->on_step_context);
@@ -453,11 +290,12 @@ static enum err_code train(struct trainer *t, struct err *e)
                                    .pack_tokens = t->loader.pack.token_capacity,
                                    .steps_done = t->state.step,
                                    .steps_total = t->schedule.total,
-                                   .gradient_buffers = t->reduce.depth};
+                                   .gradient_buffers = t->reduce.depth + (t->outer.every > 1 ? 2 : 0)};
     if (pace_open(&t->pace, d, e) || progress_report(t->session, &facts, e))
         return e->code;
     progress_begin(&t->progress, t->state.step, t->schedule.total, (uint64_t)t->options->log_every);
     t->loader.cursor = t->state.cursor;
+    outer_begin(&t->outer, &t->session->lora);
     code = watch_ranks(t, e);
     if (!code)
         code = run_steps(t, e);
