@@ -10,21 +10,32 @@
 #include "math/kern.h"
 #include "numbers.h"
 
-/* One set of inputs and the two results. ld is wider than the columns; what lies beyond them must not change.
- */
+/* One set of inputs and the results, as floats; a bf16 shape works on copies in its type, so its inputs are
+ * rounded first. ld is wider than the columns; what lies beyond them must not change. */
 struct fixture {
     struct attention_shape shape;
     size_t n, ld, width;
     float *qkv, *dout, *out, *lse, *dqkv;
+    uint16_t *bf16_qkv, *bf16_out, *bf16_dqkv;
     void *scratch;
 };
 
-static const float guard = 12345;
+static const float guard = 12288; /* a bf16, too */
 
-static void fixture_init(struct fixture *f, size_t heads, size_t kv_heads, size_t head_dim,
+enum { THREADS = 4 };
+
+static void round_inputs(struct fixture *f)
+{
+    const struct kern_typed *bf16 = &kern_reference.bf16;
+    bf16->from_f32(f->bf16_qkv, f->qkv, f->n * f->ld);
+    bf16->to_f32(f->qkv, f->bf16_qkv, f->n * f->ld);
+}
+
+static void fixture_init(struct fixture *f, enum dtype type, size_t heads, size_t kv_heads, size_t head_dim,
                          const uint32_t *offsets, size_t examples)
 {
-    f->shape = (struct attention_shape){.heads = heads,
+    f->shape = (struct attention_shape){.type = type,
+                                        .heads = heads,
                                         .kv_heads = kv_heads,
                                         .head_dim = head_dim,
                                         .scale = 1 / sqrtf((float)head_dim),
@@ -38,13 +49,19 @@ static void fixture_init(struct fixture *f, size_t heads, size_t kv_heads, size_
     f->out = numbers_new(f->n * f->width, 1, 3);
     f->lse = numbers_new(f->n * heads, 1, 4);
     f->dqkv = numbers_new(f->n * f->ld, 1, 5);
+    f->bf16_qkv = malloc(f->n * f->ld * sizeof(uint16_t));
+    f->bf16_out = malloc(f->n * f->width * sizeof(uint16_t));
+    f->bf16_dqkv = malloc(f->n * f->ld * sizeof(uint16_t));
+    assert_true(f->bf16_qkv && f->bf16_out && f->bf16_dqkv);
+    if (type == DTYPE_BF16)
+        round_inputs(f);
     for (size_t row = 0; row < f->n; row++)
         for (size_t i = f->ld - 3; i < f->ld; i++)
             f->dqkv[row * f->ld + i] = guard;
     size_t longest = 0;
     for (size_t e = 0; e < examples; e++)
         longest = offsets[e + 1] - offsets[e] > longest ? offsets[e + 1] - offsets[e] : longest;
-    size_t bytes = attention_scratch_bytes(&f->shape, f->n, longest, 4);
+    size_t bytes = attention_scratch_bytes(&f->shape, f->n, longest, THREADS);
     /* the exact size at the end of an allocation: overruns show under AddressSanitizer */
     f->scratch = aligned_alloc(64, (bytes + 63) / 64 * 64);
     memset(f->scratch, 0xFF, bytes); /* NaN, so that what is read before it is written shows */
@@ -57,17 +74,63 @@ static void fixture_release(struct fixture *f)
     free(f->out);
     free(f->lse);
     free(f->dqkv);
+    free(f->bf16_qkv);
+    free(f->bf16_out);
+    free(f->bf16_dqkv);
     free(f->scratch);
 }
 
 static void run(struct fixture *f)
 {
-    attention_forward(f->out, f->lse, f->qkv, f->ld, &f->shape, f->scratch);
-    attention_backward(f->dqkv, f->dout, f->out, f->lse, f->qkv, f->ld, &f->shape, f->scratch);
+    const struct kern_typed *bf16 = &kern_reference.bf16;
+    if (f->shape.type == DTYPE_F32) {
+        attention_forward(f->out, f->lse, f->qkv, f->ld, &f->shape, f->scratch);
+        attention_backward(f->dqkv, f->dout, f->out, f->lse, f->qkv, f->ld, &f->shape, f->scratch);
+        return;
+    }
+    bf16->from_f32(f->bf16_qkv, f->qkv, f->n * f->ld);
+    bf16->from_f32(f->bf16_dqkv, f->dqkv, f->n * f->ld);
+    attention_forward(f->bf16_out, f->lse, f->bf16_qkv, f->ld, &f->shape, f->scratch);
+    attention_backward(f->bf16_dqkv, f->dout, f->bf16_out, f->lse, f->bf16_qkv, f->ld, &f->shape, f->scratch);
+    bf16->to_f32(f->out, f->bf16_out, f->n * f->width);
+    bf16->to_f32(f->dqkv, f->bf16_dqkv, f->n * f->ld);
 }
+
+/* The largest numbers_distance() of a row, where a row counts as no smaller than the root mean square of all:
+ * in a small one it is what cancelled that was rounded. */
+static double rows_distance(const float *x, const float *reference, size_t n, size_t columns, size_t ld)
+{
+    double squares = 0, worst = 0;
+    for (size_t i = 0; i < n * columns; i++)
+        squares += pow((double)reference[i / columns * ld + i % columns], 2);
+    double usual = sqrt(squares / (double)(n * columns));
+    for (size_t row = 0; row < n; row++) {
+        const float *y = reference + row * ld;
+        double largest = 0, distance = numbers_distance(x + row * ld, y, columns);
+        for (size_t i = 0; i < columns; i++)
+            largest = fmax(largest, fabs((double)y[i]));
+        distance *= largest / fmax(largest, usual);
+        worst = distance > worst || isnan(distance) ? distance : worst;
+    }
+    return worst;
+}
+
+/*
+ * Errors allowed, as a share of the largest number in the array (out, lse) or in the row (dqkv, see above).
+ *
+ * f32: sums of up to some thousand terms. bf16 rounds to 2^-9 of a number: the probabilities and the result
+ * of out, one on top of the other; dout, probabilities, dscores, out (in delta) and the result of dqkv, of
+ * which a row's small parts are differences of larger ones. lse is computed from exact products of bf16 in
+ * f32.
+ */
+static const double allowed[][3] = {
+    [DTYPE_F32] = {1e-5, 1e-5, 1e-5},
+    [DTYPE_BF16] = {2 * 0x1p-9, 1e-5, 12 * 0x1p-9},
+};
 
 static void check_against_reference(struct fixture *f)
 {
+    static const char *const names[] = {"out", "lse", "dqkv"};
     float *out = numbers_copy(f->out, f->n * f->width), *lse = numbers_copy(f->lse, f->n * f->shape.heads);
     float *dqkv = numbers_copy(f->dqkv, f->n * f->ld);
     run(f);
@@ -78,38 +141,53 @@ static void check_against_reference(struct fixture *f)
             assert_true(f->dqkv[row * f->ld + i] == guard);
     double error[] = {numbers_distance(f->out, out, f->n * f->width),
                       numbers_distance(f->lse, lse, f->n * f->shape.heads), 0};
-    for (size_t row = 0; row < f->n; row++) {
-        double e = numbers_distance(f->dqkv + row * f->ld, dqkv + row * f->ld, f->ld - 3);
-        error[2] = e > error[2] || isnan(e) ? e : error[2];
-    }
+    error[2] = rows_distance(f->dqkv, dqkv, f->n, f->ld - 3, f->ld);
     for (int i = 0; i < 3; i++)
-        if (!(error[i] < 1e-5))
-            fail_msg("%s: H %zu K %zu hd %zu n %zu: error %g of %s",
-                     f->shape.kern ? f->shape.kern->name : "default", f->shape.heads, f->shape.kv_heads,
-                     f->shape.head_dim, f->n, error[i],
-                     i == 0   ? "out"
-                     : i == 1 ? "lse"
-                              : "dqkv");
+        if (!(error[i] < allowed[f->shape.type][i]))
+            fail_msg("%s, %s: H %zu K %zu hd %zu n %zu: error %g of %s",
+                     f->shape.kern ? f->shape.kern->name : "default", dtype_info(f->shape.type)->name,
+                     f->shape.heads, f->shape.kv_heads, f->shape.head_dim, f->n, error[i], names[i]);
     free(out);
     free(lse);
     free(dqkv);
 }
 
-static const uint32_t mixed[] = {0, 1, 1, 4, 21, 84, 148, 213, 214, 343};
+static const uint32_t mixed[] = {0, 1, 1, 4, 21, 84, 148, 213, 214, 344};
 enum { MIXED = sizeof mixed / sizeof *mixed - 1 };
+
+/* More than one tile of keys (700), more than two segments (1130), the ends of neither filled. */
+static const uint32_t lengthy[] = {0, 63, 763, 763, 1893, 1958};
+enum { LENGTHY = sizeof lengthy / sizeof *lengthy - 1 };
+
+static const enum dtype types[] = {DTYPE_F32, DTYPE_BF16};
+#define FOR_EACH_TYPE(type) for (const enum dtype *type = types; type < types + 2; type++)
 
 static void test_matches_reference(void **state)
 {
     (void)state;
-    static const size_t shapes[][3] = {{1, 1, 2}, {4, 4, 16}, {6, 2, 10}, {9, 3, 64}, {4, 1, 80}};
-    for (int isa = CPU_PORTABLE; isa <= (int)cpu_isa_best(); isa++) {
-        for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+    static const size_t shapes[][3] = {{1, 1, 2},   {4, 4, 16}, {6, 2, 10}, {9, 3, 64},
+                                       {10, 1, 32}, {4, 1, 80}, {2, 1, 128}};
+    for (int isa = CPU_PORTABLE; isa <= (int)cpu_isa_best(); isa++)
+        FOR_EACH_TYPE(type) for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        {
             struct fixture f;
-            fixture_init(&f, shapes[i][0], shapes[i][1], shapes[i][2], mixed, MIXED);
+            fixture_init(&f, *type, shapes[i][0], shapes[i][1], shapes[i][2], mixed, MIXED);
             f.shape.kern = kern_for((enum cpu_isa)isa);
             check_against_reference(&f);
             fixture_release(&f);
         }
+}
+
+static void test_long_examples_match_reference(void **state)
+{
+    (void)state;
+    static const size_t shapes[][3] = {{3, 1, 16}, {8, 1, 8}, {2, 2, 12}};
+    FOR_EACH_TYPE(type) for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+    {
+        struct fixture f;
+        fixture_init(&f, *type, shapes[i][0], shapes[i][1], shapes[i][2], lengthy, LENGTHY);
+        check_against_reference(&f);
+        fixture_release(&f);
     }
 }
 
@@ -118,7 +196,7 @@ static void test_single_token_copies_value(void **state)
     (void)state;
     static const uint32_t offsets[] = {0, 1};
     struct fixture f;
-    fixture_init(&f, 4, 2, 8, offsets, 1);
+    fixture_init(&f, DTYPE_F32, 4, 2, 8, offsets, 1);
     run(&f);
     for (size_t head = 0; head < 4; head++)
         assert_memory_equal(f.out + head * 8, f.qkv + (4 + 2 + head / 2) * 8, 8 * sizeof(float));
@@ -142,7 +220,7 @@ static void test_gradient_by_differences(void **state)
     (void)state;
     static const uint32_t offsets[] = {0, 3, 10};
     struct fixture f;
-    fixture_init(&f, 4, 2, 6, offsets, 2);
+    fixture_init(&f, DTYPE_F32, 4, 2, 6, offsets, 2);
     run(&f);
     float *out = numbers_copy(f.out, f.n * f.width), *lse = numbers_copy(f.lse, f.n * 4);
     float step = 0x1p-7F;
@@ -166,19 +244,18 @@ static void test_gradient_by_differences(void **state)
     fixture_release(&f);
 }
 
-static void test_threads_do_not_matter(void **state)
+static void check_threads(enum dtype type, const uint32_t *offsets, size_t examples)
 {
-    (void)state;
     struct fixture one, f;
     gemm_set_threads(1);
-    fixture_init(&one, 9, 3, 64, mixed, MIXED);
+    fixture_init(&one, type, 6, 2, 64, offsets, examples);
     run(&one);
-    for (int threads = 2; threads <= 4; threads++) {
+    for (int threads = 2; threads <= THREADS; threads++) {
         gemm_set_threads(threads);
-        fixture_init(&f, 9, 3, 64, mixed, MIXED);
+        fixture_init(&f, type, 6, 2, 64, offsets, examples);
         run(&f);
         assert_memory_equal(f.out, one.out, f.n * f.width * sizeof(float));
-        assert_memory_equal(f.lse, one.lse, f.n * 9 * sizeof(float));
+        assert_memory_equal(f.lse, one.lse, f.n * 6 * sizeof(float));
         assert_memory_equal(f.dqkv, one.dqkv, f.n * f.ld * sizeof(float));
         fixture_release(&f);
     }
@@ -186,31 +263,59 @@ static void test_threads_do_not_matter(void **state)
     fixture_release(&one);
 }
 
-/* Each example of a pack alone, at another address and in another place: the same bits. */
-static void test_pack_equals_examples_alone(void **state)
+static void test_threads_do_not_matter(void **state)
 {
     (void)state;
+    FOR_EACH_TYPE(type)
+    {
+        check_threads(*type, mixed, MIXED);
+        check_threads(*type, lengthy, LENGTHY);
+    }
+}
+
+/* Each example of a pack alone, at another address and in another place: the same bits. */
+static void check_examples_alone(enum dtype type, const uint32_t *all, size_t examples)
+{
     struct fixture pack;
-    fixture_init(&pack, 6, 2, 64, mixed, MIXED);
+    fixture_init(&pack, type, 6, 2, 64, all, examples);
     run(&pack);
-    for (size_t e = 0; e < MIXED; e++) {
-        uint32_t offsets[] = {0, mixed[e + 1] - mixed[e]};
+    for (size_t e = 0; e < examples; e++) {
+        uint32_t offsets[] = {0, all[e + 1] - all[e]};
         if (offsets[1] == 0)
             continue;
         struct fixture alone;
-        fixture_init(&alone, 6, 2, 64, offsets, 1);
-        memcpy(alone.qkv, pack.qkv + mixed[e] * pack.ld, alone.n * alone.ld * sizeof(float));
-        memcpy(alone.dout, pack.dout + mixed[e] * pack.width, alone.n * alone.width * sizeof(float));
+        fixture_init(&alone, type, 6, 2, 64, offsets, 1);
+        memcpy(alone.qkv, pack.qkv + all[e] * pack.ld, alone.n * alone.ld * sizeof(float));
+        memcpy(alone.dout, pack.dout + all[e] * pack.width, alone.n * alone.width * sizeof(float));
         run(&alone);
-        assert_memory_equal(alone.out, pack.out + mixed[e] * pack.width,
-                            alone.n * alone.width * sizeof(float));
-        assert_memory_equal(alone.dqkv, pack.dqkv + mixed[e] * pack.ld, alone.n * alone.ld * sizeof(float));
+        assert_memory_equal(alone.out, pack.out + all[e] * pack.width, alone.n * alone.width * sizeof(float));
+        assert_memory_equal(alone.dqkv, pack.dqkv + all[e] * pack.ld, alone.n * alone.ld * sizeof(float));
         for (size_t head = 0; head < 6; head++)
-            assert_memory_equal(alone.lse + head * alone.n, pack.lse + head * pack.n + mixed[e],
+            assert_memory_equal(alone.lse + head * alone.n, pack.lse + head * pack.n + all[e],
                                 alone.n * sizeof(float));
         fixture_release(&alone);
     }
     fixture_release(&pack);
+}
+
+static void test_pack_equals_examples_alone(void **state)
+{
+    (void)state;
+    FOR_EACH_TYPE(type)
+    {
+        check_examples_alone(*type, mixed, MIXED);
+        check_examples_alone(*type, lengthy, LENGTHY);
+    }
+}
+
+static void test_pack_of_nothing(void **state)
+{
+    (void)state;
+    static const uint32_t offsets[] = {0, 0, 0};
+    struct fixture f;
+    fixture_init(&f, DTYPE_BF16, 2, 1, 16, offsets, 2);
+    run(&f);
+    fixture_release(&f);
 }
 
 static void test_extreme_scores(void **state)
@@ -218,7 +323,7 @@ static void test_extreme_scores(void **state)
     (void)state;
     static const uint32_t offsets[] = {0, 70};
     struct fixture f;
-    fixture_init(&f, 2, 1, 16, offsets, 1);
+    fixture_init(&f, DTYPE_F32, 2, 1, 16, offsets, 1);
     for (size_t i = 0; i < f.n * f.ld; i++)
         f.qkv[i] *= 100; /* scores of about +-1e4 * 4 */
     run(&f);
@@ -232,20 +337,52 @@ static void test_extreme_scores(void **state)
     fixture_release(&f);
 }
 
+/* An example full of NaN between two others: those keep their bits. */
 static void test_nan_stays_in_its_example_and_shows(void **state)
 {
     (void)state;
-    static const uint32_t offsets[] = {0, 70, 140};
-    struct fixture f;
-    fixture_init(&f, 2, 2, 16, offsets, 2);
-    f.qkv[5 * f.ld + 2 * 16 + 3] = NAN; /* a key of token 5 */
-    run(&f);
-    for (size_t token = 5; token < 70; token++)
-        assert_true(isnan(f.out[token * f.width]));
-    assert_true(isnan(f.dqkv[69 * f.ld]));
-    assert_int_equal(kern_first_nonfinite(f.out + 70 * f.width, 70 * f.width), 70 * f.width);
-    assert_int_equal(kern_first_nonfinite(f.dqkv + 70 * f.ld, 70 * f.ld), 70 * f.ld);
-    fixture_release(&f);
+    enum { LENGTH = 70, WHOLE = 3 * LENGTH };
+    static const uint32_t offsets[] = {0, LENGTH, 2 * LENGTH, WHOLE};
+    FOR_EACH_TYPE(type)
+    {
+        struct fixture clean, f;
+        fixture_init(&clean, *type, 4, 2, 16, offsets, 3);
+        fixture_init(&f, *type, 4, 2, 16, offsets, 3);
+        run(&clean);
+        for (size_t i = LENGTH * f.ld; i < 2 * LENGTH * f.ld; i++)
+            f.qkv[i] = NAN;
+        run(&f);
+        for (size_t token = 0; token < WHOLE; token++) {
+            float *out = f.out + token * f.width, *dqkv = f.dqkv + token * f.ld;
+            if (token / LENGTH == 1) {
+                assert_int_equal(kern_first_nonfinite(out, f.width), 0);
+                assert_int_equal(kern_first_nonfinite(dqkv, f.ld), 0);
+                continue;
+            }
+            assert_memory_equal(out, clean.out + token * f.width, f.width * sizeof(float));
+            assert_memory_equal(dqkv, clean.dqkv + token * f.ld, f.ld * sizeof(float));
+        }
+        fixture_release(&clean);
+        fixture_release(&f);
+    }
+}
+
+/* One NaN, in a key: all queries that see it show it. */
+static void test_one_nan_shows(void **state)
+{
+    (void)state;
+    static const uint32_t offsets[] = {0, 70};
+    FOR_EACH_TYPE(type)
+    {
+        struct fixture f;
+        fixture_init(&f, *type, 2, 2, 16, offsets, 1);
+        f.qkv[5 * f.ld + 2 * 16 + 3] = NAN;
+        run(&f);
+        for (size_t token = 5; token < f.n; token++)
+            assert_true(isnan(f.out[token * f.width]));
+        assert_true(isnan(f.dqkv[69 * f.ld]));
+        fixture_release(&f);
+    }
 }
 
 /* Decoding position by position must give the rows of the whole forward. */
@@ -256,7 +393,7 @@ static void test_decode_matches_forward(void **state)
     static const uint32_t offsets[] = {0, N};
     for (int isa = CPU_PORTABLE; isa <= (int)cpu_isa_best(); isa++) {
         struct fixture f;
-        fixture_init(&f, 6, 2, HD, offsets, 1);
+        fixture_init(&f, DTYPE_F32, 6, 2, HD, offsets, 1);
         f.shape.kern = kern_for((enum cpu_isa)isa);
         run(&f);
         float *keys = numbers_new(2 * CAPACITY * HD, NAN, 1),
@@ -281,23 +418,30 @@ static void test_decode_matches_forward(void **state)
 static void test_scratch_is_linear(void **state)
 {
     (void)state;
-    struct attention_shape s = {.heads = 9, .kv_heads = 3, .head_dim = 64};
-    size_t base = attention_scratch_bytes(&s, 1024, 1024, 2),
-           twice = attention_scratch_bytes(&s, 2048, 2048, 2);
-    assert_true(twice <= 2 * base);
-    assert_true(twice < (size_t)2048 * 2048 * sizeof(float));
+    FOR_EACH_TYPE(type)
+    {
+        struct attention_shape s = {.type = *type, .heads = 9, .kv_heads = 3, .head_dim = 64};
+        size_t base = attention_scratch_bytes(&s, 1024, 1024, 2),
+               twice = attention_scratch_bytes(&s, 2048, 2048, 2),
+               large = attention_scratch_bytes(&s, 32768, 32768, 2);
+        assert_true(twice <= 2 * base && large <= 32 * base);
+        assert_true(large < (size_t)32768 * 10000);
+    }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_matches_reference),
+        cmocka_unit_test(test_long_examples_match_reference),
         cmocka_unit_test(test_single_token_copies_value),
         cmocka_unit_test(test_gradient_by_differences),
         cmocka_unit_test(test_threads_do_not_matter),
         cmocka_unit_test(test_pack_equals_examples_alone),
+        cmocka_unit_test(test_pack_of_nothing),
         cmocka_unit_test(test_extreme_scores),
         cmocka_unit_test(test_nan_stays_in_its_example_and_shows),
+        cmocka_unit_test(test_one_nan_shows),
         cmocka_unit_test(test_decode_matches_forward),
         cmocka_unit_test(test_scratch_is_linear),
     };
