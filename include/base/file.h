@@ -16,9 +16,14 @@ struct file_map {
     size_t size;
 };
 
-/* Maps a regular file read-only (shared pages: ranks of one node share them). ERR_IO names the path. */
+/* Maps a regular file read-only (shared pages: ranks of one node share them). ERR_IO names the path. A file
+ * that is mapped may be replaced (renamed over) or deleted at any time; one that is written to in place shows
+ * its new content here, and reading behind the new end of a shortened one kills the process. */
 enum err_code file_map_open(struct file_map *map, const char *path, struct err *e);
 void file_map_close(struct file_map *map);
+/* These bytes are not needed for now: if they lie in this mapping, their pages stop counting as this process's
+ * memory. They stay readable. */
+void file_map_drop(const struct file_map *map, const void *data, size_t bytes);
 
 /* Whole file into `out` (cleared first); refuses files over `limit` bytes with ERR_FORMAT. */
 enum err_code file_read_all(struct str *out, const char *path, size_t limit, struct err *e);

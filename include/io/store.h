@@ -1,7 +1,8 @@
 /*
  * A model on disk, whatever its container: a Hugging Face folder (config.json, one safetensors file or shards
  * with an index) or a GGUF file. Tensors are mapped, not read; their bytes are borrowed until the store is
- * closed.
+ * closed. Until then its files must not be written to in place; to replace or delete them is fine
+ * (base/file.h).
  */
 #ifndef MPILORA_IO_STORE_H
 #define MPILORA_IO_STORE_H
@@ -66,6 +67,10 @@ const struct store_tensor *store_find(const struct store *s, const char *name);
  * type. */
 enum err_code store_require(const struct store_tensor **t, const struct store *s, const char *name,
                             struct err *e);
+
+/* A tensor's bytes are not needed for now: they stop counting as this process's memory, and stay readable.
+ */
+void store_drop(const struct store *s, const struct store_tensor *t);
 
 /* Hash of the base: XXH3-128 over config.json (HF only) and every weight file's content, in order. Names and
  * places of files do not enter. Computed once, kept in s->hash. */

@@ -25,6 +25,7 @@ struct session {
     struct tokenizer *tokenizer;
     struct node_memory base_memory; /* of the model's weights, when ranks share it */
     struct model model;
+    double load_seconds;            /* that base and tokenizer took */
     struct lora lora;               /* model.lora == &lora when there is an adapter */
     int threads;                    /* of this rank */
     void (*on_step)(void *context); /* called after each training step, on every rank; NULL: nothing */

@@ -63,6 +63,18 @@ void file_map_close(struct file_map *map)
     *map = (struct file_map){0};
 }
 
+void file_map_drop(const struct file_map *map, const void *data, size_t bytes)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)map->data;
+    uintptr_t first = (uintptr_t)data, end = first + bytes;
+    if (first < begin || end > begin + map->size)
+        return;
+    first += (page - first % page) % page;
+    end -= end % page;
+    if (first < end)
+        madvise((void *)first, end - first, MADV_DONTNEED);
+}
+
 enum err_code file_read_all(struct str *out, const char *path, size_t limit, struct err *e)
 {
     size_t size;

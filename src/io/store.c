@@ -419,6 +419,23 @@ enum err_code store_require(const struct store_tensor **t, const struct store *s
     return err_set(e, ERR_FORMAT, "%s: tensor %s is missing", s->path, name);
 }
 
+void store_drop(const struct store *s, const struct store_tensor *t)
+{
+    for (size_t i = 0; i < s->file_count; i++)
+        file_map_drop(&s->maps[i], t->data, t->bytes);
+}
+
+/* A piece at a time, so that a large file never counts as this process's memory as a whole. */
+static void add_file(struct file_hasher *hasher, const struct file_map *map)
+{
+    const size_t piece = (size_t)16 << 20;
+    for (size_t at = 0, bytes; at < map->size; at += bytes) {
+        bytes = map->size - at < piece ? map->size - at : piece;
+        file_hasher_add(hasher, map->data + at, bytes);
+        file_map_drop(map, map->data + at, bytes);
+    }
+}
+
 enum err_code store_hash(struct store *s, struct err *e)
 {
     struct file_map config = {0};
@@ -432,7 +449,7 @@ enum err_code store_hash(struct store *s, struct err *e)
     if (hasher) {
         file_hasher_add(hasher, config.data, config.size);
         for (size_t i = 0; i < s->file_count; i++)
-            file_hasher_add(hasher, s->maps[i].data, s->maps[i].size);
+            add_file(hasher, &s->maps[i]);
         file_hasher_finish(hasher, s->hash);
     }
     file_map_close(&config);

@@ -419,6 +419,9 @@ enum err_code weights_load_at(struct weights *w, const struct arch *a, const str
         code = lay_out(&l, at);
     if (!code && !(at && at->filled))
         code = convert_tasks(&l);
+    for (size_t i = 0; i < l.task_count && !code; i++) /* what was copied out of the file */
+        if (l.tasks[i].out)
+            store_drop(store, l.tasks[i].t);
     end(&l, code != ERR_OK);
     return code;
 }

@@ -58,8 +58,8 @@ enum err_code progress_report(struct session *s, const struct progress_facts *fa
     double adapter = one * (4 + (double)facts->gradient_buffers);
     double base = (double)arch_parameters(&s->model.arch);
     log_note("mpilora " MPILORA_VERSION " train");
-    log_note("  %-12s %s: %s, %.1f million parameters", "model", s->store.path, s->model.arch.family,
-             base / 1e6);
+    log_note("  %-12s %s: %s, %.1f million parameters, loaded in %.2f s", "model", s->store.path,
+             s->model.arch.family, base / 1e6, s->load_seconds);
     log_note("  %-12s %d, %s", "ranks", d->world, hosts.data);
     log_note("  %-12s %d a rank; %s; kernels %s", "threads", s->threads, gemm_backend(),
              cpu_isa_name(cpu_isa_best()));
@@ -71,6 +71,9 @@ enum err_code progress_report(struct session *s, const struct progress_facts *fa
     log_note("  %-12s %.0f MiB a rank: base %.0f, activations %.0f (packs of up to %zu tokens), adapter and "
              "optimizer up to %.0f",
              "memory", weights + acts + adapter, weights, acts, facts->pack_tokens, adapter);
+    if (s->model.weights.mapped)
+        log_note("  %-12s and %.0f of the model's file, mapped: its ranks on a node share them", "",
+                 (double)s->model.weights.mapped / MIB);
     log_note("  %-12s %" PRIu64 " of %" PRIu64 ", batches of %" PRId64 " examples", "steps to do",
              facts->steps_total - facts->steps_done, facts->steps_total, s->options->batch_size);
     str_release(&hosts);

@@ -106,13 +106,13 @@ static enum err_code open_model(struct session *s, struct err *e)
     if (!code)
         code = dist_agree(d, tokenizer_open(&s->tokenizer, &s->store, e), e);
     if (!code)
-        code = load_base(s, e);
-    if (!code)
-        code = dist_agree(d, check_tokenizer(s, e), e);
-    if (!code)
         code = dist_agree(d, store_hash(&s->store, e), e);
     if (!code)
         code = agree_same(d, "base model", s->store.hash, e);
+    if (!code)
+        code = load_base(s, e);
+    if (!code)
+        code = dist_agree(d, check_tokenizer(s, e), e);
     return code ? code : agree_same(d, "tokenizer", tokenizer_hash(s->tokenizer), e);
 }
 
@@ -149,8 +149,10 @@ enum err_code session_open(struct session *s, const struct options *o, struct di
     if (!code)
         code = dist_agree(d, check_dtype(o, e), e);
     if (!code) {
+        double begun = cpu_seconds();
         gemm_set_threads(s->threads);
         code = open_model(s, e);
+        s->load_seconds = cpu_seconds() - begun;
     }
     if (code)
         session_close(s);

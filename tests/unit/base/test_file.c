@@ -191,9 +191,36 @@ static void hashes_as_xxhsum_does(void **state)
     assert_string_not_equal(hash, streamed);
 }
 
+/* Pages that are dropped are read again from the file; memory that is not of the mapping is left alone. */
+static void dropped_bytes_stay_readable(void **state)
+{
+    (void)state;
+    enum { SIZE = 1 << 20 };
+    struct err e;
+    struct file_map map;
+    char *own = malloc(SIZE);
+    const char *path = scratch_path(&scratch, "dropped");
+    for (size_t i = 0; i < SIZE; i++)
+        own[i] = (char)(i % 251);
+    assert_ok(file_write_atomic(path, own, SIZE, &e), &e);
+    assert_ok(file_map_open(&map, path, &e), &e);
+    for (int i = 0; i < 2; i++) {
+        assert_memory_equal(map.data, own, SIZE);
+        file_map_drop(&map, map.data + 1, SIZE - 2); /* whole pages only */
+        file_map_drop(&map, map.data, 0);
+        file_map_drop(&map, own, SIZE);
+    }
+    assert_memory_equal(map.data, own, SIZE);
+    file_map_close(&map);
+    assert_int_equal((unsigned char)own[SIZE - 1], (SIZE - 1) % 251);
+    free(own);
+    unlink(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(dropped_bytes_stay_readable),
         cmocka_unit_test(writes_reads_and_maps),
         cmocka_unit_test(names_what_cannot_be_read),
         cmocka_unit_test(leaves_the_old_file_when_writing_fails),
