@@ -80,6 +80,10 @@ void reduce_pack_end(struct reduce *r);
  * to any more: all parts once, or none. Lets the gradient travel meanwhile. */
 void reduce_grads_ready(struct reduce *r, size_t begin, size_t count);
 
+/* The same for all that a layer has, as model_step_grad() tells it (on_grads). `reduce` is a struct reduce.
+ */
+void reduce_layer_ready(void *reduce, size_t layer);
+
 /* Collective. lora->grads is the gradient of the batch, on all ranks. */
 enum err_code reduce_finish(struct reduce *r, struct err *e);
 /* Collective. Instead of it, when some rank has failed with its packs: brings what travels to an end. */

@@ -84,8 +84,11 @@ static enum err_code run_step(struct bench *b, uint64_t step, struct err *e)
     double norm;
     reduce_begin(&b->reduce, world);
     reduce_pack_begin(&b->reduce, (size_t)s->dist->rank);
+    s->model.on_grads = reduce_layer_ready;
+    s->model.on_grads_context = &b->reduce;
     enum err_code code =
         model_step_grad(&s->model, &in, 1.0 / (double)(b->pack.supervised_count * world), &result, e);
+    s->model.on_grads = NULL;
     if (!code)
         reduce_pack_end(&b->reduce);
     enum prof_phase before = prof_enter(PROF_COMMUNICATION);

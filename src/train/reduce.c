@@ -314,6 +314,15 @@ void reduce_grads_ready(struct reduce *r, size_t begin, size_t count)
     prof_enter(before);
 }
 
+void reduce_layer_ready(void *reduce, size_t layer)
+{
+    struct reduce *r = reduce;
+    size_t begin, count;
+    lora_layer_range(&begin, &count, r->lora, layer);
+    if (count)
+        reduce_grads_ready(r, begin, count);
+}
+
 void reduce_pack_end(struct reduce *r)
 {
     enum prof_phase before = prof_enter(PROF_COMMUNICATION);

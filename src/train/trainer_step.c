@@ -30,13 +30,18 @@ static enum err_code add_gradient(void *context, size_t pack, const struct model
                                   struct model_result *result, struct err *e)
 {
     struct trainer *t = context;
+    struct model *m = &t->session->model;
     bool watch = pack == 0 && tracer_is_due(&t->tracer, t->state.step);
     bool local = t->outer.every > 1;
-    if (!local)
+    if (!local) {
         reduce_pack_begin(&t->reduce, pack);
+        m->on_grads = reduce_layer_ready;
+        m->on_grads_context = &t->reduce;
+    }
     if (watch)
         tracer_watch_pack(&t->tracer, true);
-    enum err_code code = model_step_grad(&t->session->model, in, t->loss_scale, result, e);
+    enum err_code code = model_step_grad(m, in, t->loss_scale, result, e);
+    m->on_grads = NULL;
     if (watch)
         tracer_watch_pack(&t->tracer, false);
     if (!code && !local)

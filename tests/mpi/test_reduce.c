@@ -49,6 +49,7 @@ static void add_packs(struct reduce *r, struct lora *l, size_t packs, enum way w
             l->grads[i] += value_of(pack, i);
         if (way != WHOLE)
             report_parts(r, l->size);
+        expect(ranks.world == 1 || (r->started > 0) == (way != WHOLE && pack + 1 == end)); /* it has left */
         if (way == FAILING && ranks.rank == ranks.world - 1)
             return;
         reduce_pack_end(r);
