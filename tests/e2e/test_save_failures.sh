@@ -58,6 +58,21 @@ check 0 faulty "$work/export" FAULT_CALLS=write FAULT_NTH=1 --
 cmp "$work/whole/adapter/adapter_model.safetensors" "$work/export/adapter/adapter_model.safetensors" ||
     fail "the export differs"
 
+# One call in 31 of a whole short run fails, from config.yaml to the export: an end in order each time, and then the same bytes.
+more="--max-steps 2 --save-every 1 --save-failures 2"
+check 0 train "$work/short" $more
+nth=1
+while run faulty "$work/each$nth" FAULT_CALLS=all FAULT_NTH=$nth FAULT_ERRNO=5 FAULT_REPORT="$work/reached" --; [ -e "$work/reached" ]; do
+    rm "$work/reached"
+    case $status in 0 | 1) ;; *) fail "status $status when call $nth failed: $(cat "$work/err")" ;; esac
+    check 0 train "$work/each$nth" $more
+    same_run "$work/short" "$work/each$nth"
+    rm -r "$work/each$nth"
+    nth=$((nth + 31))
+done
+[ $nth -gt 200 ] || fail "a run makes more calls than $nth"
+echo "one in 31 of $nth calls failed"
+
 # A folder of checkpoints that vanishes is made anew; that of the run is not.
 during() { # during FOLDER COMMAND...: runs the command after some steps, then waits for the end
     local folder=$1

@@ -22,7 +22,7 @@ static struct {
     long first, length;
     int error;
     bool kill;
-    const char *under, *during;
+    const char *under, *during, *report;
     atomic_long count;
 } plan;
 
@@ -71,6 +71,7 @@ __attribute__((constructor)) static void read_environment(void)
     for (size_t i = 0; calls && i < sizeof kinds / sizeof *kinds; i++)
         wanted |= strstr(calls, kinds[i].name) ? kinds[i].kind : 0;
     plan.under = getenv("FAULT_UNDER");
+    plan.report = getenv("FAULT_REPORT");
     plan.during = getenv("FAULT_WHILE");
     plan.kill = number("FAULT_KILL", 0) != 0;
     if (wanted)
@@ -92,6 +93,8 @@ static bool fails(enum fault_kind kind)
                            : plan.first && at >= plan.first && at - plan.first < plan.length;
     if (now && plan.kill)
         kill(getpid(), SIGKILL);
+    if (now && plan.report)
+        REAL(close)(REAL(open)(plan.report, O_WRONLY | O_CREAT, 0666));
     if (now)
         errno = plan.error;
     return now;

@@ -1,0 +1,168 @@
+/* Saving beside training: what is saved is the state that was handed over; failures are counted and tried
+ * again. */
+#include "small_lora.h"
+
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "scratch.h"
+#include "train/rundir.h"
+#include "train/saver.h"
+
+static const struct ckpt_identity identity = {.base = "00112233445566778899aabbccddeeff",
+                                              .tokenizer = "10112233445566778899aabbccddeeff",
+                                              .data = "20112233445566778899aabbccddeeff"};
+static const struct trace_record no_trace;
+
+static struct scratch folder;
+static struct lora adapter;
+static struct saver saver;
+
+static int open_all(void **state)
+{
+    (void)state;
+    static char place[PATH_MAX];
+    struct err e;
+    if (!scratch_open(&folder))
+        return -1;
+    small_make(&adapter, "q_proj", 2, 4);
+    snprintf(place, sizeof place, "%s/run", folder.folder);
+    assert_ok(file_make_folders(place, &e), &e);
+    const struct saver_facts facts = {.folder = place,
+                                      .metrics_path = "/nonexistent",
+                                      .keep = 2,
+                                      .every = 5,
+                                      .failures_max = 3,
+                                      .identity = &identity,
+                                      .config = "a: b\n",
+                                      .lora_init = "normal",
+                                      .trace = &no_trace};
+    assert_ok(saver_open(&saver, &facts, &adapter, NULL, &e), &e);
+    return 0;
+}
+
+static int close_all(void **state)
+{
+    (void)state;
+    saver_close(&saver);
+    saver_close(&saver);
+    lora_release(&adapter);
+    scratch_close(&folder);
+    return 0;
+}
+
+/* Every value is the step's number. */
+static void train_to(uint64_t step)
+{
+    for (size_t i = 0; i < adapter.size; i++)
+        adapter.params[i] = adapter.m[i] = adapter.v[i] = (float)step;
+}
+
+static enum err_code take_step(uint64_t step, bool due, struct err *e)
+{
+    train_to(step);
+    return saver_step(&saver, &(struct ckpt_state){.step = step}, due, e);
+}
+
+static bool is_on_disk(uint64_t step)
+{
+    char path[PATH_MAX];
+    struct err e;
+    assert_ok(rundir_checkpoint_path(path, saver.facts.folder, step, &e), &e);
+    return file_exists(path);
+}
+
+static void expect_values(uint64_t step)
+{
+    char path[PATH_MAX];
+    struct err e;
+    struct ckpt c;
+    struct lora l;
+    assert_ok(rundir_checkpoint_path(path, saver.facts.folder, step, &e), &e);
+    assert_ok(ckpt_open(&c, path, &e), &e);
+    assert_int_equal(c.state.step, step);
+    small_make(&l, "q_proj", 2, 4);
+    assert_ok(ckpt_read(&c, &l, true, &e), &e);
+    for (size_t i = 0; i < l.size; i++)
+        assert_true(l.params[i] == (float)step && l.m[i] == (float)step && l.v[i] == (float)step);
+    ckpt_close(&c);
+    lora_release(&l);
+}
+
+static void training_goes_on_meanwhile(void **state)
+{
+    (void)state;
+    struct err e;
+    for (uint64_t step = 1; step <= 30; step++) {
+        assert_ok(take_step(step, true, &e), &e);
+        train_to(1000); /* what comes next is in the adapter before the thread is done */
+    }
+    train_to(30);
+    assert_ok(saver_last(&saver, &(struct ckpt_state){.step = 30}, &e), &e);
+    expect_values(29);
+    expect_values(30);
+    assert_false(is_on_disk(28)); /* keep is 2 */
+    assert_ok(saver_last(&saver, &(struct ckpt_state){.step = 30, .finished = true}, &e), &e);
+    expect_values(30);
+}
+
+static void failures_are_tried_again_ever_later(void **state)
+{
+    (void)state;
+    struct err e;
+    char aside[PATH_MAX];
+    snprintf(aside, sizeof aside, "%s.aside", saver.facts.folder);
+    assert_int_equal(rename(saver.facts.folder, aside), 0);
+    assert_ok(take_step(40, true, &e), &e); /* fails, which shows later */
+    while (!__atomic_load_n(&saver.done, __ATOMIC_ACQUIRE))
+        usleep(1000);
+    assert_ok(take_step(41, false, &e), &e); /* the first try again is at once, and fails, too */
+    assert_int_equal(saver.failures, 1);
+    while (!__atomic_load_n(&saver.done, __ATOMIC_ACQUIRE))
+        usleep(1000);
+    assert_ok(take_step(42, false, &e), &e); /* the next one would be at 43 */
+    assert_int_equal(saver.failures, 2);
+    assert_false(saver.running);
+    assert_int_equal(rename(aside, saver.facts.folder), 0);
+    assert_ok(take_step(43, false, &e), &e);
+    train_to(43);
+    assert_ok(saver_last(&saver, &(struct ckpt_state){.step = 43}, &e), &e);
+    assert_int_equal(saver.failures, 0);
+    expect_values(43);
+    expect_values(30);
+    assert_int_equal(rename(saver.facts.folder, aside), 0);
+    saver.facts.failures_max = 1;
+    assert_ok(take_step(50, true, &e), &e);
+    assert_error(saver_last(&saver, &(struct ckpt_state){.step = 50}, &e), &e, ERR_IO, "is that of step 43");
+    assert_int_equal(rename(aside, saver.facts.folder), 0);
+    expect_values(43);
+}
+
+static enum err_code fail_twice(void *count, struct err *e)
+{
+    int *calls = count;
+    return ++*calls < 3 ? err_set(e, ERR_IO, "no") : ERR_OK;
+}
+
+static void others_are_tried_again_too(void **state)
+{
+    (void)state;
+    struct err e;
+    int calls = 1;
+    assert_ok(saver_insist(2, "it", fail_twice, &calls, &e), &e);
+    assert_int_equal(calls, 3);
+    calls = 0;
+    assert_error(saver_insist(1, "it", fail_twice, &calls, &e), &e, ERR_IO, "it could not be written");
+}
+
+int main(void)
+{
+    log_set_speaking(false);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(training_goes_on_meanwhile),
+        cmocka_unit_test(failures_are_tried_again_ever_later),
+        cmocka_unit_test(others_are_tried_again_too),
+    };
+    return cmocka_run_group_tests(tests, open_all, close_all);
+}
