@@ -26,6 +26,12 @@ void gemm_f32(enum gemm_op op_a, enum gemm_op op_b, size_t m, size_t n, size_t k
 void gemm(enum dtype in, enum dtype out, enum gemm_op op_a, enum gemm_op op_b, size_t m, size_t n, size_t k,
           float alpha, const void *a, size_t lda, const void *b, size_t ldb, float beta, void *c, size_t ldc);
 
+/* C[m,n] = op(A)[m,k] * op(B)[k,n] + beta * C of dense matrices, A and B of type `in` (f32 or bf16), C f32: a
+ * product of one of few shapes that come again and again, as tiles of attention do. oneDNN makes code for
+ * each shape and keeps it, which is a tenth faster than gemm_f32(). */
+void gemm_tile(enum dtype in, enum gemm_op op_a, enum gemm_op op_b, size_t m, size_t n, size_t k,
+               const void *a, const void *b, float beta, float *c);
+
 /* Whether this build multiplies bf16 (oneDNN), and whether this processor does so faster than f32
  * (AVX512_BF16 or AMX). */
 bool gemm_has_bf16(void);

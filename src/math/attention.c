@@ -74,9 +74,9 @@ static void forward_block(void *out, float *lse, const void *qkv, const struct a
         const struct attend_tile tile = {job->rows, count, job->stack, block->first - begin, s->scale};
         const void *k = attention_fill_up(t.keys, keys + begin * row_bytes, valid, count, row_bytes);
         const void *v = attention_fill_up(t.values, values + begin * row_bytes, valid, count, row_bytes);
-        attention_multiply(job, GEMM_N, GEMM_T, job->rows, count, head_dim, t.block, k, 0, t.scores);
+        gemm_tile(s->type, GEMM_N, GEMM_T, job->rows, count, head_dim, t.block, k, 0, t.scores);
         job->typed->attend_softmax(t.probs, t.scores, t.max, t.sum, t.out, head_dim, &tile);
-        attention_multiply(job, GEMM_N, GEMM_N, job->rows, head_dim, count, t.probs, v, 1, t.out);
+        gemm_tile(s->type, GEMM_N, GEMM_N, job->rows, head_dim, count, t.probs, v, 1, t.out);
     }
     forward_store(out, lse, job, &t, block, stack);
 }

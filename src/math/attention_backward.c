@@ -97,12 +97,12 @@ static void backward_tile(const struct backward *b, const struct workspace *w, c
                                            valid * stack, rows, sizeof(float));
     const struct attend_tile tile = {rows, count, stack, query - key, s->scale};
 
-    attention_multiply(job, GEMM_N, GEMM_T, count, rows, head_dim, k, q, 0, w->scores);
-    attention_multiply(job, GEMM_N, GEMM_T, count, rows, head_dim, v, dout, 0, w->dprobs);
+    gemm_tile(s->type, GEMM_N, GEMM_T, count, rows, head_dim, k, q, 0, w->scores);
+    gemm_tile(s->type, GEMM_N, GEMM_T, count, rows, head_dim, v, dout, 0, w->dprobs);
     job->typed->attend_gradient(w->probs, w->dscores, w->scores, w->dprobs, log_sums, delta, &tile);
-    attention_multiply(job, GEMM_N, GEMM_N, count, head_dim, rows, w->probs, dout, 1, w->dv);
-    attention_multiply(job, GEMM_N, GEMM_N, count, head_dim, rows, w->dscores, q, 1, w->dk);
-    attention_multiply(job, GEMM_T, GEMM_N, rows, head_dim, count, w->dscores, k, 0, w->dq);
+    gemm_tile(s->type, GEMM_N, GEMM_N, count, head_dim, rows, w->probs, dout, 1, w->dv);
+    gemm_tile(s->type, GEMM_N, GEMM_N, count, head_dim, rows, w->dscores, q, 1, w->dk);
+    gemm_tile(s->type, GEMM_T, GEMM_N, rows, head_dim, count, w->dscores, k, 0, w->dq);
     job->kern->attend_add(sums_at(b, token, t->stack * stack * head_dim), b->ld, s->scale, w->dq, valid,
                           stack * head_dim);
 }

@@ -146,10 +146,3 @@ const void *attention_fill_up(void *place, const void *src, size_t valid, size_t
     memset((char *)place + valid * width, 0, (rows - valid) * width);
     return place;
 }
-
-void attention_multiply(const struct attention_job *job, enum gemm_op op_a, enum gemm_op op_b, size_t m,
-                        size_t n, size_t k, const void *a, const void *b, float beta, float *c)
-{
-    gemm(job->s->type, DTYPE_F32, op_a, op_b, m, n, k, 1, a, op_a == GEMM_N ? k : m, b,
-         op_b == GEMM_N ? n : k, beta, c, n);
-}

@@ -22,7 +22,7 @@
 
 enum {
     ATTENTION_QUERIES = 64,  /* of a block; keys go by as many, too */
-    ATTENTION_KEYS = 256,    /* of a tile, at most */
+    ATTENTION_KEYS = 512,    /* of a tile, at most */
     ATTENTION_SEGMENT = 512, /* queries and keys of a task of backward, at most */
 };
 
@@ -75,10 +75,6 @@ void attention_pack(const struct attention_job *job, void *matrices, const void 
 /* `rows` rows of `width` bytes each, the first `valid` of them at `src`: `src` itself when that is all of
  * them, otherwise a copy at `place`, filled up with zeros. */
 const void *attention_fill_up(void *place, const void *src, size_t valid, size_t rows, size_t width);
-
-/* c[m,n] = op(a)[m,k] op(b)[k,n] + beta * c, all dense. */
-void attention_multiply(const struct attention_job *job, enum gemm_op op_a, enum gemm_op op_b, size_t m,
-                        size_t n, size_t k, const void *a, const void *b, float beta, float *c);
 
 static inline size_t attention_min(size_t a, size_t b)
 {

@@ -111,6 +111,20 @@ void gemm(enum dtype in, enum dtype out, enum gemm_op op_a, enum gemm_op op_b, s
     gemm_reference(in, out, op_a, op_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
 }
 
+void gemm_tile(enum dtype in, enum gemm_op op_a, enum gemm_op op_b, size_t m, size_t n, size_t k,
+               const void *a, const void *b, float beta, float *c)
+{
+    size_t lda = op_a == GEMM_N ? k : m, ldb = op_b == GEMM_N ? n : k;
+#ifdef MPILORA_HAVE_ONEDNN
+    if (in == DTYPE_F32 && current() == &gemm_onednn && m > 0 && n > 0 && k > 0) {
+        assert(fits(m, n, k, lda, ldb, n));
+        gemm_onednn_matmul(in, DTYPE_F32, op_a, op_b, m, n, k, 1, a, lda, b, ldb, beta, c, n);
+        return;
+    }
+#endif
+    gemm(in, DTYPE_F32, op_a, op_b, m, n, k, 1, a, lda, b, ldb, beta, c, n);
+}
+
 bool gemm_has_bf16(void)
 {
 #ifdef MPILORA_HAVE_ONEDNN
