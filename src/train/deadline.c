@@ -31,8 +31,8 @@ static enum err_code refuse(const char *text, struct err *e)
 
 enum err_code deadline_parse(double *seconds, const char *text, struct err *e)
 {
-    static const double of_last[] = {60, 1, 1};            /* M, M:S, H:M:S: seconds in the last part */
-    static const double of_last_of_days[] = {3600, 60, 1}; /* behind D- */
+    /* Seconds in the last part of M, M:S, H:M:S, and of H, H:M, H:M:S behind D-. */
+    static const double of_last[2][3] = {{60, 1, 1}, {3600, 60, 1}};
     const char *at = text, *dash = strchr(text, '-');
     double days = 0, sum = 0;
     int parts = 0;
@@ -54,7 +54,7 @@ enum err_code deadline_parse(double *seconds, const char *text, struct err *e)
         if (unit && !end[1] && parts == 1 && !dash)
             *seconds = sum * (*unit == 's' ? 1 : *unit == 'm' ? 60 : 3600);
         else if (!*end)
-            *seconds = days * 86400 + sum * (dash ? of_last_of_days : of_last)[parts - 1];
+            *seconds = days * 86400 + sum * of_last[dash != NULL][parts - 1];
         else
             return refuse(text, e);
         return *seconds > 0 ? ERR_OK : refuse(text, e);
