@@ -55,19 +55,23 @@ struct kern_typed {
      * wanted). */
     void (*rmsnorm_backward)(float *dx, void *copy, const float *dy, const void *x, const float *rstd,
                              const float *w, size_t n, size_t D);
-    /* As in struct kern. */
+    /* Rotates `heads` heads of head_dim in place, half-split (rotate_half of transformers): x[n, ld], cos/sin
+     * [positions, head_dim/2]. sign is +1 forward, -1 backward. */
     void (*rope)(void *x, size_t ld, const int32_t *positions, const float *cos, const float *sin, size_t n,
                  size_t heads, size_t head_dim, float sign);
     /* y[n,F] = silu(gu[:, :F]) * gu[:, F:], gu[n, 2F] */
     void (*swiglu_forward)(void *y, const void *gu, size_t n, size_t F);
     /* dgu[n, 2F] from dy[n,F] and gu; dgu may be gu itself. */
     void (*swiglu_backward)(void *dgu, const float *dy, const void *gu, size_t n, size_t F);
-    /* As in struct kern, but that the logits stay and dlogits[n, V] (row stride ldd in reals) gets
-     * dscale * (softmax - onehot) with dscale != 0. dlogits may lie on the logits, row on row (for bf16 with
-     * ldd = 2 ld). */
+    /* Cross-entropy of rows of logits[n,V] (row stride ld) against targets[n] (every target < V):
+     * loss[n] = -log p(target); best[n] = argmax (smallest index on ties; may be NULL). With dscale != 0,
+     * dlogits[n,V] (row stride ldd in reals) gets dscale * (softmax - onehot); it may lie on the logits, row
+     * on row (for bf16 with ldd = 2 ld). A NaN or +inf anywhere in a row makes its loss NaN. */
     void (*cross_entropy)(double *loss, int32_t *best, void *dlogits, size_t ldd, float *logits, size_t ld,
                           const int32_t *targets, size_t n, size_t V, float dscale);
-    /* As in struct kern; y may be x. */
+    /* y[n, D] = x * mask / (1 - p): element (row, col) is dropped when its number of stream `key`, counter
+     * (samples[row], positions[row], col), is below p. The same call with x = dy is the backward. y may be x.
+     */
     void (*dropout)(void *y, const void *x, struct rng_key key, const uint64_t *samples,
                     const int32_t *positions, size_t n, size_t D, float p);
     void (*add_bias)(void *y, size_t ld, const float *bias, size_t n, size_t D); /* y[n, ld] += bias[D] */
@@ -100,41 +104,7 @@ struct kern {
     const char *name;
     struct kern_typed f32, bf16;
 
-    /* y = x * rstd * w, rstd[n] = (mean(x^2) + eps)^-1/2 kept for backward. y may be NULL (rstd only).
-     * Llama's RMSNorm (Zhang & Sennrich 2019). */
-    void (*rmsnorm_forward)(float *y, float *rstd, const float *x, const float *w, size_t n, size_t D,
-                            float eps);
-    /* y = x * rstd * w with rstd known. */
-    void (*rmsnorm_apply)(float *y, const float *x, const float *rstd, const float *w, size_t n, size_t D);
-    /* dx += rstd * (w*dy - x * rstd^2 * mean(w*dy*x)) */
-    void (*rmsnorm_backward)(float *dx, const float *dy, const float *x, const float *rstd, const float *w,
-                             size_t n, size_t D);
-
-    /* Rotates `heads` heads of head_dim in place, half-split (rotate_half of transformers): x[n, ld], cos/sin
-     * [positions, head_dim/2]. sign is +1 forward, -1 backward. */
-    void (*rope)(float *x, size_t ld, const int32_t *positions, const float *cos, const float *sin, size_t n,
-                 size_t heads, size_t head_dim, float sign);
-
-    /* y[n,F] = silu(gu[:, :F]) * gu[:, F:], gu[n, 2F] */
-    void (*swiglu_forward)(float *y, const float *gu, size_t n, size_t F);
-    /* dgu[n, 2F] from dy[n,F] and gu; dgu may be gu itself. y (NULL: not wanted) gets the forward value
-     * again. */
-    void (*swiglu_backward)(float *dgu, float *y, const float *dy, const float *gu, size_t n, size_t F);
-
-    /* Cross-entropy of rows of logits[n,V] (row stride ld) against targets[n] (every target < V):
-     * loss[n] = -log p(target); best[n] = argmax (smallest index on ties; may be NULL). With dscale != 0,
-     * logits become dscale * (softmax - onehot). A NaN or +inf anywhere in a row makes its loss NaN. */
-    void (*cross_entropy)(double *loss, int32_t *best, float *logits, size_t ld, const int32_t *targets,
-                          size_t n, size_t V, float dscale);
-
-    /* y[n, D] = x * mask / (1 - p): element (row, col) is dropped when its number of stream `key`, counter
-     * (samples[row], positions[row], col), is below p. The same call with x = dy is the backward. y may be x.
-     */
-    void (*dropout)(float *y, const float *x, struct rng_key key, const uint64_t *samples,
-                    const int32_t *positions, size_t n, size_t D, float p);
-
-    void (*add_bias)(float *y, size_t ld, const float *bias, size_t n, size_t D); /* y[n, ld] += bias[D] */
-    void (*axpy)(float *y, float a, const float *x, size_t count);                /* y += a x */
+    void (*axpy)(float *y, float a, const float *x, size_t count); /* y += a x */
     /* Sum of squares in double, in a fixed order. */
     double (*sum_squares)(const float *x, size_t count);
 

@@ -102,7 +102,6 @@ static void adamw(float *params, const float *grads, float *m, float *v, size_t 
 const struct kern kern_reference = {
     .name = "reference",
     KERN_BOTH_TYPES,
-    KERN_F32_ALONE,
     .axpy = axpy,
     .sum_squares = sum_squares,
     .attend_add = attend_add,

@@ -232,7 +232,6 @@ extern const struct kern JOIN(kern_isa_, KERN_ISA);
 const struct kern JOIN(kern_isa_, KERN_ISA) = {
     .name = TEXT(KERN_ISA),
     KERN_BOTH_TYPES,
-    KERN_F32_ALONE,
     .axpy = axpy,
     .sum_squares = sum_squares,
     .attend_add = attend_add,
