@@ -30,7 +30,8 @@ if [ "${1:-}" = study ]; then
 fi
 
 # A machine that is switched off says nothing. After this many silent seconds, and three questions two seconds apart, mpirun
-# takes it for lost and ends the run (Open MPI's own value is five minutes).
+# takes it for lost and ends the run (Open MPI's own value is five minutes). It has to be the first to notice: when ranks
+# leave before, for a --rank-timeout shorter than this, mpirun waits for the lost machine, for a quarter of an hour.
 export OMPI_MCA_oob_tcp_keepalive_time=${OMPI_MCA_oob_tcp_keepalive_time:-20}
 export OMPI_MCA_oob_tcp_keepalive_intvl=${OMPI_MCA_oob_tcp_keepalive_intvl:-2}
 export OMPI_MCA_oob_tcp_keepalive_probes=${OMPI_MCA_oob_tcp_keepalive_probes:-3}

@@ -5,15 +5,25 @@ if [ "$(id -u)" = 0 ]; then
     export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 fi
 
+# When Slurm will end the job, for --time-limit: in seconds since 1970. Older versions of Slurm do not tell the job.
+if [ -n "${SLURM_JOB_ID:-}" ] && [ -z "${SLURM_JOB_END_TIME:-}" ]; then
+    end=$(squeue -h -o %e -j "${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}") &&
+        end=$(date -d "$end" +%s 2>/dev/null) && export SLURM_JOB_END_TIME=$end
+fi
+
+to_launcher() { kill "-$1" "$launcher" 2>/dev/null || true; }
+
 # supervise COMMAND...: runs mpirun or srun to its end and sets `status` to its exit status.
 #
 # To mpilora USR1, TERM and INT all mean: finish the step, save, leave with status 75. The launchers are less patient: on
 # TERM or INT srun kills its ranks at once and mpirun a second later, but both hand USR1 on. So whatever comes to this
-# script becomes USR1: Ctrl-C, a closed terminal, what Slurm sends before a time limit (USR1) and at a requeue (TERM).
+# script becomes USR1: Ctrl-C, a closed terminal, what Slurm sends before a time limit (USR1) and at a requeue (TERM). A
+# second Ctrl-C ends the launcher, and with it the ranks, at once.
 supervise() {
     setsid "$@" & # in a session of its own the launcher does not see the terminal's Ctrl-C
     launcher=$!
-    trap 'kill -USR1 "$launcher" 2>/dev/null || true' USR1 INT TERM HUP
+    trap 'to_launcher USR1' USR1 TERM HUP
+    trap 'to_launcher USR1; trap "to_launcher KILL" INT' INT
     while kill -0 "$launcher" 2>/dev/null; do # wait ends early when a signal comes
         wait "$launcher" || true
     done

@@ -3,7 +3,7 @@
 #   hosts_up NAME...       boots hosts 10.77.0.1, 10.77.0.2, ...; each has its own network, host name, processes and /dev/shm,
 #                          and shares the file system; a switch (a bridge) joins them
 #   on_host NAME COMMAND...
-#   host_kill NAME         power off: its processes are gone without a word to anybody
+#   host_kill NAME         its processes are killed, and it is off the network
 #   host_boot NAME         the same host again
 #   link_rate RATE NAME... limits a host's cable in both directions, in tc's words: 1gbit
 #   link_cut NAME          pulls the cable
@@ -88,9 +88,12 @@ host_boot() {
 }
 
 host_kill() {
-    local holder
+    local holder network
     holder=$(cat "$hosts_folder/$1.holder") || return 0
-    kill -KILL "$(cat "$hosts_folder/$1.init")"
+    network=$(readlink "/proc/$(cat "$hosts_folder/$1.init")/ns/net")
+    # All that is on its network: those of on_network_of are no children of init.
+    kill -KILL $(find /proc/[0-9]*/ns/net -printf '%l/%p\n' 2>/dev/null |
+        awk -F/ -v n="$network" '$1 == n { print $4 }') 2>/dev/null # one may take others along
     while kill -0 "$holder" 2>/dev/null; do sleep 0.02; done
     rm "$hosts_folder/$1".{holder,init}
 }

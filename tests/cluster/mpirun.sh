@@ -8,7 +8,7 @@ train_over() {
     local hosts=$1 folder=$2
     shift 2
     printf '%s slots=1\n' ${hosts//,/ } >"$work/hostfile"
-    on_network_of head timeout 120 "$SOURCE/jobs/hosts.sh" "$work/hostfile" $options --output "$folder" "$@"
+    on_network_of head timeout --kill-after=10 120 "$SOURCE/jobs/hosts.sh" "$work/hostfile" $options --output "$folder" "$@"
 }
 
 # begin_over HOST,HOST... FOLDER STEP OPTION...: starts it in the background as $pid, until that step is done.

@@ -13,10 +13,18 @@ cd "$SOURCE"
 more="--max-steps 600 --save-every 50"
 check 0 train "$work/one" $more
 
-# begin NAME: jobs/train.sbatch on two nodes, until some steps are done.
+# begin NAME OPTION...: jobs/train.sbatch on two nodes, until some steps are done.
 begin() {
-    submit --nodes=2 --cpus-per-task=1 --time=5 --output="$work/$1.log" jobs/train.sbatch $options $more --output "$work/$1"
+    submit --nodes=2 --cpus-per-task=1 --time=5 --output="$work/$1.log" jobs/train.sbatch $options $more --output "$work/$@"
     until_true $$ grep -q "^step 120/" "$work/$1.log"
+}
+
+# goes_on NAME NODE NODE: the job was requeued once, went on, lately there, and ended with what one rank makes.
+goes_on() {
+    [ "$(job_says Restarts)" = 1 ] || fail "the job was not requeued: $(cat "$work/$1.log")"
+    grep "^ *ranks  " "$work/$1.log" | tail -n 1 | grep -q "2, $2 (1 rank), $3 (1 rank)" || fail "$(cat "$work/$1.log")"
+    grep -q "^going on from" "$work/$1.log" || fail "it began anew: $(cat "$work/$1.log")"
+    same_run "$work/one" "$work/$1"
 }
 
 # Stopped as Slurm does it before a time limit; the job comes back under its number and goes on. Meanwhile, a study.
@@ -38,18 +46,17 @@ done
 
 job=$requeued
 job_completes 60
-[ "$(job_says Restarts)" = 1 ] || fail "the job was not requeued: $(cat "$work/requeued.log")"
-grep -q "^ *ranks  *2, node1 (1 rank), node2 (1 rank)" "$work/requeued.log" || fail "$(cat "$work/requeued.log")"
+goes_on requeued node1 node2
 grep -q "saved; back into the queue (restart 0 so far)" "$work/requeued.log" || fail "$(cat "$work/requeued.log")"
-grep -q "^going on from" "$work/requeued.log" || fail "it began anew: $(cat "$work/requeued.log")"
-same_run "$work/one" "$work/requeued"
+
+# The program learns when Slurm will end its job.
+submit --time=7 --output="$work/end.log" --wrap '. jobs/supervise.sh; echo "$SLURM_JOB_END_TIME"'
+job_completes 60
+[ "$(cat "$work/end.log")" = $(($(date -d "$(job_says StartTime)" +%s) + 7 * 60)) ] || fail "end: $(cat "$work/end.log")"
 
 # A host dies. Slurm notices after a while, and puts the job back into the queue; it goes on with another host.
 begin lost
 host_kill node2
-job_completes 90
-[ "$(job_says Restarts)" = 1 ] || fail "the job was not requeued: $(cat "$work/lost.log")"
-grep -q "^ *ranks .*node1 (1 rank), node3 (1 rank)" "$work/lost.log" || fail "$(cat "$work/lost.log")"
-grep -q "^going on from" "$work/lost.log" || fail "it began anew: $(cat "$work/lost.log")"
-same_run "$work/one" "$work/lost"
+job_completes 120
+goes_on lost node1 node3
 passed
