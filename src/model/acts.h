@@ -11,7 +11,7 @@
 #define ACTS_HEAD_CHUNK 256
 /* Rows of a group of linear layers that are worked on at once (linear.c) in bf16: base products lose nothing
  * by it there, while those of f32 would lose a tenth. */
-#define ACTS_NARROW_PART 256
+#define ACTS_NARROW_PART 512
 
 struct acts_size {
     size_t n, examples, longest, chunk, part;

@@ -12,7 +12,7 @@
 #include "numbers.h"
 #include "unit.h"
 
-#define TINY_TOKENS 400
+#define TINY_TOKENS 700
 
 struct tiny {
     struct store base, golden;
