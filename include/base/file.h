@@ -21,9 +21,23 @@ struct file_map {
  * its new content here, and reading behind the new end of a shortened one kills the process. */
 enum err_code file_map_open(struct file_map *map, const char *path, struct err *e);
 void file_map_close(struct file_map *map);
-/* These bytes are not needed for now: if they lie in this mapping, their pages stop counting as this process's
- * memory. They stay readable. */
+/* These bytes are not needed for now: if they lie in this mapping, their pages stop counting as this
+ * process's memory. They stay readable. */
 void file_map_drop(const struct file_map *map, const void *data, size_t bytes);
+
+/* A regular file that is held open: read piece by piece at any place, by any thread, so that none of it stays
+ * in this process's memory. It may be replaced or deleted; one that is shortened in place gives errors. */
+struct file_in {
+    const char *path; /* the caller's; NULL: not open */
+    int fd;
+    size_t size;
+};
+enum err_code file_in_open(struct file_in *f, const char *path, struct err *e);
+void file_in_close(struct file_in *f); /* a zeroed one is fine */
+/* Exactly these bytes. ERR_IO when the file ends before them. */
+enum err_code file_in_read(void *bytes, const struct file_in *f, uint64_t offset, size_t length,
+                           struct err *e);
+enum err_code file_in_map(struct file_map *map, const struct file_in *f, struct err *e);
 
 /* Whole file into `out` (cleared first); refuses files over `limit` bytes with ERR_FORMAT. */
 enum err_code file_read_all(struct str *out, const char *path, size_t limit, struct err *e);

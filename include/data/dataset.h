@@ -36,16 +36,16 @@ struct dataset {
     const struct tokenizer *tokenizer;
     struct example_options options;
     bool skip_bad_lines;
-    struct file_map *maps;
+    struct file_in *files;
     struct dataset_entry *entries; /* in file order */
     size_t count;
     struct dataset_counts counts;
     uint64_t forms[EXAMPLE_FORM_COUNT]; /* examples of each form in the part that was scanned here */
-    char first_bad[512]; /* with skip_bad_lines: the first bad line's error, for the report */
+    char first_bad[512];                /* with skip_bad_lines: the first bad line's error, for the report */
 };
 
-/* Maps the files. Paths and tokenizer must outlive the data set. An empty list, an unreadable file and a file
- * that is not a regular one (a pipe, "-") are errors. After an error there is nothing to close. */
+/* Opens the files. Paths and tokenizer must outlive the data set. An empty list, an unreadable file and a
+ * file that is not a regular one (a pipe, "-") are errors. After an error there is nothing to close. */
 enum err_code dataset_init(struct dataset *d, const char *const *paths, size_t path_count,
                            const struct tokenizer *tokenizer, const struct example_options *options,
                            bool skip_bad_lines, struct err *e);

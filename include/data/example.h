@@ -44,6 +44,7 @@ void example_release(struct example *ex);
 /* Scratch memory for one thread; zero-initialise, example_scratch_release(). */
 struct example_scratch {
     struct ids ids;
+    struct str line;               /* as it was read from the file */
     struct str text;               /* rendered conversation */
     struct chat_message *messages; /* [message_capacity] */
     struct chat_span *spans;       /* [message_capacity] */

@@ -38,21 +38,12 @@ static int open_regular(const char *path, size_t *size, struct err *e)
 
 enum err_code file_map_open(struct file_map *map, const char *path, struct err *e)
 {
+    struct file_in f;
     *map = (struct file_map){0};
-    int fd = open_regular(path, &map->size, e);
-    if (fd < 0)
+    if (file_in_open(&f, path, e))
         return e->code;
-    enum err_code code = ERR_OK;
-    if (map->size) {
-        void *data = mmap(NULL, map->size, PROT_READ, MAP_SHARED, fd, 0);
-        if (data == MAP_FAILED) {
-            code = err_set_errno(e, errno, "cannot map the %zu bytes of %s", map->size, path);
-            map->size = 0;
-        } else {
-            map->data = data;
-        }
-    }
-    close(fd);
+    enum err_code code = file_in_map(map, &f, e);
+    file_in_close(&f);
     return code;
 }
 
@@ -113,6 +104,50 @@ static enum err_code write_all(int fd, const unsigned char *bytes, size_t length
         else if (errno != EINTR)
             return err_set_errno(e, errno, "cannot write %s", path);
     }
+    return ERR_OK;
+}
+
+enum err_code file_in_open(struct file_in *f, const char *path, struct err *e)
+{
+    *f = (struct file_in){0};
+    f->fd = open_regular(path, &f->size, e);
+    if (f->fd < 0)
+        return e->code;
+    f->path = path;
+    return ERR_OK;
+}
+
+void file_in_close(struct file_in *f)
+{
+    if (f->path)
+        close(f->fd);
+    *f = (struct file_in){0};
+}
+
+enum err_code file_in_read(void *bytes, const struct file_in *f, uint64_t offset, size_t length,
+                           struct err *e)
+{
+    for (size_t done = 0; done < length;) {
+        ssize_t got = pread(f->fd, (char *)bytes + done, length - done, (off_t)(offset + done));
+        if (got > 0)
+            done += (size_t)got;
+        else if (got == 0)
+            return err_set(e, ERR_IO, "%s has become shorter since it was opened", f->path);
+        else if (errno != EINTR)
+            return err_set_errno(e, errno, "cannot read %s", f->path);
+    }
+    return ERR_OK;
+}
+
+enum err_code file_in_map(struct file_map *map, const struct file_in *f, struct err *e)
+{
+    *map = (struct file_map){0};
+    if (!f->size)
+        return ERR_OK;
+    void *data = mmap(NULL, f->size, PROT_READ, MAP_SHARED, f->fd, 0);
+    if (data == MAP_FAILED)
+        return err_set_errno(e, errno, "cannot map the %zu bytes of %s", f->size, f->path);
+    *map = (struct file_map){data, f->size};
     return ERR_OK;
 }
 

@@ -130,7 +130,7 @@ enum err_code inspect_data(struct facts *f, const char *path, struct err *e)
             longest = d.entries[i].bytes > longest ? d.entries[i].bytes : longest;
         facts_text(f, "kind", "data");
         facts_text(f, "path", path);
-        facts_int(f, "bytes", d.maps[0].size);
+        facts_int(f, "bytes", d.files[0].size);
         facts_int(f, "examples", d.count);
         add_forms(f, &d);
         facts_int(f, "longest_line_bytes", longest);

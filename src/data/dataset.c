@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK_LINES = 4096 }; /* lines tokenised between two serial collections of the results */
+enum {
+    BLOCK_LINES = 4096, /* lines tokenised between two serial collections of the results */
+    CHUNK = 65536,      /* bytes of a file that is read from end to end */
+};
 
 static const char byte_order_mark[] = "\xEF\xBB\xBF";
 
@@ -20,8 +23,8 @@ enum err_code dataset_init(struct dataset *d, const char *const *paths, size_t p
                           .skip_bad_lines = skip_bad_lines};
     if (!path_count || path_count > UINT32_MAX)
         return err_set(e, ERR_USAGE, "no data files are given: name them with --data");
-    d->maps = calloc(path_count, sizeof *d->maps);
-    if (!d->maps)
+    d->files = calloc(path_count, sizeof *d->files);
+    if (!d->files)
         return err_set(e, ERR_MEMORY, "not enough memory for %zu data files", path_count);
     for (size_t f = 0; f < path_count; f++) {
         enum err_code code;
@@ -31,7 +34,7 @@ enum err_code dataset_init(struct dataset *d, const char *const *paths, size_t p
                 "data cannot come from standard input, since it is read more than once: write it to a "
                 "file");
         else
-            code = file_map_open(&d->maps[f], paths[f], e);
+            code = file_in_open(&d->files[f], paths[f], e);
         if (code) {
             dataset_close(d);
             return code;
@@ -54,29 +57,37 @@ void dataset_limit(struct dataset *d, size_t count)
 
 void dataset_close(struct dataset *d)
 {
-    for (size_t f = 0; d->maps && f < d->path_count; f++)
-        file_map_close(&d->maps[f]);
-    free(d->maps);
+    for (size_t f = 0; d->files && f < d->path_count; f++)
+        file_in_close(&d->files[f]);
+    free(d->files);
     free(d->entries);
     *d = (struct dataset){0};
 }
 
-/* 1-based number of the line that begins at `offset`. */
-static uint64_t line_number(const struct dataset *d, size_t file, uint64_t offset)
+/* "FILE:LINE" of the line that begins at `offset`; of a file that cannot be read any more, the byte. */
+static void describe_place(char *text, size_t size, const struct dataset *d, size_t file, uint64_t offset)
 {
-    const unsigned char *p = d->maps[file].data, *end = p + offset;
+    unsigned char bytes[CHUNK];
+    struct err ignored;
     uint64_t number = 1;
-    while (p < end && (p = memchr(p, '\n', (size_t)(end - p)))) {
-        number++;
-        p++;
+    for (uint64_t at = 0; at < offset;) {
+        size_t length = offset - at < CHUNK ? (size_t)(offset - at) : CHUNK;
+        if (file_in_read(bytes, &d->files[file], at, length, &ignored)) {
+            snprintf(text, size, "%s, byte %llu", d->paths[file], (unsigned long long)offset);
+            return;
+        }
+        for (const unsigned char *p = bytes, *end = p + length; (p = memchr(p, '\n', (size_t)(end - p))); p++)
+            number++;
+        at += length;
     }
-    return number;
+    snprintf(text, size, "%s:%llu", d->paths[file], (unsigned long long)number);
 }
 
 /* Where parts of the work read: lines in file order, from the first that begins at or behind `at`. */
 struct cursor {
     size_t file;
-    uint64_t at, end; /* bytes of the file: next line, end of this part */
+    struct file_map map; /* of the file, while it is scanned */
+    uint64_t at, end;    /* bytes of the file: next line, end of this part */
 };
 
 /* Byte `part / parts` of the way through all files laid end to end. */
@@ -87,18 +98,17 @@ static uint64_t part_border(uint64_t total, size_t part, size_t parts)
 
 /* The part of file `file` (which begins at byte `base` of all files) that lies in [begin, end) of all files;
  * its first line is the first that begins there. */
-static struct cursor cursor_make(const struct dataset *d, size_t file, uint64_t base, uint64_t begin,
+static struct cursor cursor_make(size_t file, struct file_map map, uint64_t base, uint64_t begin,
                                  uint64_t end)
 {
-    const struct file_map *map = &d->maps[file];
-    struct cursor c = {.file = file};
+    struct cursor c = {.file = file, .map = map};
     c.at = begin > base ? begin - base : 0;
     c.end = end > base ? end - base : 0;
-    if (c.end > map->size)
-        c.end = map->size;
-    if (c.at > 0 && c.at < c.end && map->data[c.at - 1] != '\n') {
-        const unsigned char *next = memchr(map->data + c.at, '\n', map->size - c.at);
-        c.at = next ? (uint64_t)(next - map->data) + 1 : map->size;
+    if (c.end > map.size)
+        c.end = map.size;
+    if (c.at > 0 && c.at < c.end && map.data[c.at - 1] != '\n') {
+        const unsigned char *next = memchr(map.data + c.at, '\n', map.size - c.at);
+        c.at = next ? (uint64_t)(next - map.data) + 1 : map.size;
     }
     return c;
 }
@@ -112,10 +122,9 @@ static bool is_blank(const unsigned char *text, size_t length)
 }
 
 /* The next line that is not blank; false at the end of the part. */
-static bool cursor_next(struct dataset_entry *line, uint64_t *length, struct cursor *c,
-                        const struct dataset *d)
+static bool cursor_next(struct dataset_entry *line, uint64_t *length, struct cursor *c)
 {
-    const struct file_map *map = &d->maps[c->file];
+    const struct file_map *map = &c->map;
     while (c->at < c->end) {
         const unsigned char *text = map->data + c->at, *stop = map->data + map->size;
         const unsigned char *end = memchr(text, '\n', (size_t)(stop - text));
@@ -146,19 +155,19 @@ struct scan_line {
 };
 
 static enum err_code parse_line(struct example *ex, struct example_scratch *scratch, const struct dataset *d,
-                                const struct dataset_entry *line, uint64_t length, struct err *e)
+                                const char *text, uint64_t length, struct err *e)
 {
     if (length > UINT32_MAX)
         return err_set(e, ERR_DATA, "a line of %llu bytes is too long", (unsigned long long)length);
-    const char *text = (const char *)d->maps[line->file].data + line->offset;
     return example_parse(ex, scratch, d->tokenizer, text, (size_t)length, &d->options, e);
 }
 
 static void measure_line(struct scan_line *line, struct example *ex, struct example_scratch *scratch,
-                         const struct dataset *d)
+                         const struct dataset *d, const struct file_map *map)
 {
     struct err e;
-    line->code = parse_line(ex, scratch, d, &line->entry, line->length, &e);
+    const char *text = (const char *)map->data + line->entry.offset;
+    line->code = parse_line(ex, scratch, d, text, line->length, &e);
     if (line->code)
         return;
     line->entry.bytes = (uint32_t)line->length;
@@ -168,7 +177,8 @@ static void measure_line(struct scan_line *line, struct example *ex, struct exam
     line->form = ex->form;
 }
 
-static void measure_block(struct scan_line *lines, size_t count, const struct dataset *d)
+static void measure_block(struct scan_line *lines, size_t count, const struct dataset *d,
+                          const struct file_map *map)
 {
 #pragma omp parallel
     {
@@ -176,7 +186,7 @@ static void measure_block(struct scan_line *lines, size_t count, const struct da
         struct example_scratch scratch = {0};
 #pragma omp for schedule(dynamic, 16)
         for (size_t i = 0; i < count; i++)
-            measure_line(&lines[i], &ex, &scratch, d);
+            measure_line(&lines[i], &ex, &scratch, d, map);
         example_release(&ex);
         example_scratch_release(&scratch);
     }
@@ -202,21 +212,24 @@ static enum err_code add_entry(struct dataset *d, size_t *capacity, const struct
 }
 
 /* A line that could not be used: says why, by parsing it again here, in the order of the file. */
-static enum err_code report_line(struct dataset *d, const struct scan_line *line, struct err *e)
+static enum err_code report_line(struct dataset *d, const struct scan_line *line, const struct file_map *map,
+                                 struct err *e)
 {
     bool skip = line->code == ERR_DATA && d->skip_bad_lines;
     if (skip && d->counts.bad_lines++)
         return ERR_OK;
     struct example ex = {0};
     struct example_scratch scratch = {0};
-    enum err_code code = parse_line(&ex, &scratch, d, &line->entry, line->length, e);
+    char place[512];
+    const char *text = (const char *)map->data + line->entry.offset;
+    enum err_code code = parse_line(&ex, &scratch, d, text, line->length, e);
     example_release(&ex);
     example_scratch_release(&scratch);
     if (!code) /* memory was short, or the file has just changed */
         code =
             err_set(e, line->code, "this line could not be read, although a second try could: start again");
-    err_wrap(e, "%s:%llu", d->paths[line->entry.file],
-             (unsigned long long)line_number(d, line->entry.file, line->entry.offset));
+    describe_place(place, sizeof place, d, line->entry.file, line->entry.offset);
+    err_wrap(e, "%s", place);
     if (!skip)
         return code;
     snprintf(d->first_bad, sizeof d->first_bad, "%.*s", (int)sizeof d->first_bad - 1, e->message);
@@ -227,15 +240,17 @@ static enum err_code scan_file(struct dataset *d, size_t *capacity, struct scan_
                                struct err *e)
 {
     for (;;) {
+        const uint64_t begin = c.at;
         size_t count = 0;
-        while (count < BLOCK_LINES && cursor_next(&lines[count].entry, &lines[count].length, &c, d))
+        while (count < BLOCK_LINES && cursor_next(&lines[count].entry, &lines[count].length, &c))
             count++;
         if (!count)
             return ERR_OK;
-        measure_block(lines, count, d);
+        measure_block(lines, count, d, &c.map);
         for (size_t i = 0; i < count; i++)
-            if (lines[i].code ? report_line(d, &lines[i], e) : add_entry(d, capacity, &lines[i], e))
+            if (lines[i].code ? report_line(d, &lines[i], &c.map, e) : add_entry(d, capacity, &lines[i], e))
                 return e->code;
+        file_map_drop(&c.map, c.map.data + begin, c.at - begin);
     }
 }
 
@@ -254,15 +269,19 @@ enum err_code dataset_scan(struct dataset *d, size_t part, size_t parts, struct 
         return err_set(e, ERR_MEMORY, "not enough memory to read data");
     uint64_t total = 0;
     for (size_t f = 0; f < d->path_count; f++)
-        total += d->maps[f].size;
+        total += d->files[f].size;
     uint64_t begin = part_border(total, part, parts), end = part_border(total, part + 1, parts);
 
     enum err_code code = ERR_OK;
     uint64_t base = 0;
     size_t capacity = 0;
     for (size_t f = 0; f < d->path_count && !code; f++) {
-        code = scan_file(d, &capacity, lines, cursor_make(d, f, base, begin, end), e);
-        base += d->maps[f].size;
+        struct file_map map;
+        code = file_in_map(&map, &d->files[f], e);
+        if (!code)
+            code = scan_file(d, &capacity, lines, cursor_make(f, map, base, begin, end), e);
+        file_map_close(&map);
+        base += d->files[f].size;
     }
     free(lines);
     return code;
@@ -313,7 +332,13 @@ enum err_code dataset_read(struct example *ex, struct example_scratch *scratch, 
 {
     assert(index < d->count);
     const struct dataset_entry *entry = &d->entries[index];
-    enum err_code code = parse_line(ex, scratch, d, entry, entry->bytes, e);
+    struct str *line = &scratch->line;
+    str_clear(line);
+    if (str_reserve(line, entry->bytes, e))
+        return e->code;
+    enum err_code code = file_in_read(line->data, &d->files[entry->file], entry->offset, entry->bytes, e);
+    if (!code)
+        code = parse_line(ex, scratch, d, line->data, entry->bytes, e);
     if (!code && ex->count == entry->tokens && ex->supervised_count == entry->supervised)
         return ERR_OK;
     char place[512];
@@ -329,8 +354,7 @@ void dataset_place(char *text, size_t size, const struct dataset *d, size_t inde
 {
     assert(index < d->count);
     const struct dataset_entry *entry = &d->entries[index];
-    snprintf(text, size, "%s:%llu", d->paths[entry->file],
-             (unsigned long long)line_number(d, entry->file, entry->offset));
+    describe_place(text, size, d, entry->file, entry->offset);
 }
 
 enum err_code dataset_hash(char hash[FILE_HASH_SIZE], const struct dataset *d, struct err *e)
@@ -338,15 +362,22 @@ enum err_code dataset_hash(char hash[FILE_HASH_SIZE], const struct dataset *d, s
     struct file_hasher *h = file_hasher_open(e);
     if (!h)
         return e->code;
-    for (size_t f = 0; f < d->path_count; f++) {
+    enum err_code code = ERR_OK;
+    for (size_t f = 0; f < d->path_count && !code; f++) {
         /* The size keeps "a" "bc" and "ab" "c" apart. */
-        uint64_t size = d->maps[f].size;
+        uint64_t size = d->files[f].size;
         unsigned char bytes[8];
         for (size_t i = 0; i < sizeof bytes; i++)
             bytes[i] = (unsigned char)(size >> (8 * i));
         file_hasher_add(h, bytes, sizeof bytes);
-        file_hasher_add(h, d->maps[f].data, d->maps[f].size);
+        for (uint64_t at = 0; at < size && !code; at += CHUNK) {
+            unsigned char chunk[CHUNK];
+            size_t length = size - at < CHUNK ? (size_t)(size - at) : CHUNK;
+            code = file_in_read(chunk, &d->files[f], at, length, e);
+            if (!code)
+                file_hasher_add(h, chunk, length);
+        }
     }
     file_hasher_finish(h, hash);
-    return ERR_OK;
+    return code;
 }

@@ -16,6 +16,7 @@ void example_release(struct example *ex)
 void example_scratch_release(struct example_scratch *s)
 {
     ids_release(&s->ids);
+    str_release(&s->line);
     str_release(&s->text);
     free(s->messages);
     free(s->spans);

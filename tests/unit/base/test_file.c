@@ -69,6 +69,33 @@ static void writes_reads_and_maps(void **state)
     assert_int_equal(count_entries(), 1);
 }
 
+static void reads_pieces_of_an_open_file(void **state)
+{
+    (void)state;
+    struct err e;
+    struct file_in f;
+    struct file_map map;
+    char bytes[5] = "";
+    const char *path = scratch_path(&scratch, "pieces");
+    assert_ok(file_write_atomic(path, "abcdefgh", 8, &e), &e);
+    assert_ok(file_in_open(&f, path, &e), &e);
+    assert_int_equal(f.size, 8);
+    assert_ok(file_in_read(bytes, &f, 4, 4, &e), &e);
+    assert_string_equal(bytes, "efgh");
+    assert_ok(file_in_read(bytes, &f, 8, 0, &e), &e);
+    assert_error(file_in_read(bytes, &f, 5, 4, &e), &e, ERR_IO, "pieces has become shorter");
+    assert_ok(file_in_map(&map, &f, &e), &e);
+    unlink(path);
+    assert_ok(file_in_read(bytes, &f, 0, 4, &e), &e);
+    assert_string_equal(bytes, "abcd");
+    file_in_close(&f);
+    file_in_close(&f);
+    assert_memory_equal(map.data, "abcdefgh", 8);
+    file_map_close(&map);
+    assert_error(file_in_open(&f, scratch.folder, &e), &e, ERR_IO, "is a folder");
+    file_in_close(&f);
+}
+
 static void names_what_cannot_be_read(void **state)
 {
     (void)state;
@@ -222,6 +249,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dropped_bytes_stay_readable),
         cmocka_unit_test(writes_reads_and_maps),
+        cmocka_unit_test(reads_pieces_of_an_open_file),
         cmocka_unit_test(names_what_cannot_be_read),
         cmocka_unit_test(leaves_the_old_file_when_writing_fails),
         cmocka_unit_test(commits_a_finished_file),

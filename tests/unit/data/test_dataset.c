@@ -274,7 +274,7 @@ static void test_changed_file(void **state)
         size_t length = strlen(changes[i].bytes), at = changes[i].index;
         char kept[2], says[64];
         assert_int_equal(dataset_read(&ex, &scratch, &d, at, &e), ERR_OK);
-        memcpy(kept, d.maps[0].data + changes[i].at, length);
+        assert_int_equal(file_in_read(kept, &d.files[0], (uint64_t)changes[i].at, length, &e), ERR_OK);
         assert_int_equal(pwrite(fd, changes[i].bytes, length, changes[i].at), length);
         assert_int_equal(dataset_read(&ex, &scratch, &d, at, &e), ERR_MISMATCH);
         snprintf(says, sizeof says, "live:%zu: this line has changed", at + 1);
@@ -283,6 +283,33 @@ static void test_changed_file(void **state)
         assert_int_equal(pwrite(fd, kept, length, changes[i].at), length);
     }
     close(fd);
+    example_release(&ex);
+    example_scratch_release(&scratch);
+    dataset_close(&d);
+}
+
+/* A shortened file is an error where it is missed, and nothing else; a deleted one is still there. */
+static void test_shortened_file(void **state)
+{
+    (void)state;
+    const char *path = write_text("short", GOOD GOOD GOOD);
+    const size_t line = strlen(GOOD);
+    struct dataset d;
+    struct example ex = {0};
+    struct example_scratch scratch = {0};
+    struct err e;
+    char place[300];
+    open_good(&d, &path, 1, false);
+    assert_int_equal(truncate(path, (off_t)(2 * line - 3)), 0);
+    assert_int_equal(dataset_read(&ex, &scratch, &d, 0, &e), ERR_OK);
+    assert_int_equal(dataset_read(&ex, &scratch, &d, 1, &e), ERR_IO);
+    assert_non_null(strstr(e.message, "short:2: "));
+    assert_non_null(strstr(e.message, "has become shorter"));
+    assert_int_equal(dataset_read(&ex, &scratch, &d, 2, &e), ERR_IO);
+    dataset_place(place, sizeof place, &d, 2); /* its number cannot be counted any more */
+    assert_non_null(strstr(place, "short, byte 26"));
+    unlink(path);
+    assert_int_equal(dataset_read(&ex, &scratch, &d, 0, &e), ERR_OK);
     example_release(&ex);
     example_scratch_release(&scratch);
     dataset_close(&d);
@@ -343,15 +370,11 @@ static void test_hash(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lines),
-        cmocka_unit_test(test_bad_lines),
-        cmocka_unit_test(test_skip),
-        cmocka_unit_test(test_skip_does_not_hide),
-        cmocka_unit_test(test_truncation),
-        cmocka_unit_test(test_parts),
-        cmocka_unit_test(test_first_bad_line),
-        cmocka_unit_test(test_changed_file),
-        cmocka_unit_test(test_what_is_no_file),
+        cmocka_unit_test(test_lines),          cmocka_unit_test(test_bad_lines),
+        cmocka_unit_test(test_skip),           cmocka_unit_test(test_skip_does_not_hide),
+        cmocka_unit_test(test_truncation),     cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_first_bad_line), cmocka_unit_test(test_changed_file),
+        cmocka_unit_test(test_shortened_file), cmocka_unit_test(test_what_is_no_file),
         cmocka_unit_test(test_hash),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
