@@ -49,6 +49,19 @@ struct bench_result {
 /* Collective. The session has no adapter yet; afterwards it has one. */
 enum err_code bench_run(struct session *s, struct bench_result *r, struct err *e);
 
+/* A pack of that work by itself, without other ranks; those of s->dist do it at the same time, and so take
+ * from each other what they would in training. */
+struct bench_pack {
+    size_t tokens;
+    double seconds;        /* forward, backward, and adding its gradient to the batch's: median */
+    double update_seconds; /* of the rest of a step: the gradient's norm, AdamW */
+    double *left; /* [layers + 1], the caller's: from when a layer's gradient (the last: lm_head's) is
+                   * complete to the end of the pack; of a layer without one it means nothing */
+};
+/* Collective. The session has no adapter yet; afterwards it has one, and the memory of a step. `steps` are
+ * timed, --steps at most, after one that is not; 0: none, and seconds are 0. */
+enum err_code bench_time_pack(struct session *s, size_t steps, struct bench_pack *p, struct err *e);
+
 /* The phases as points under the roofs of a rank's memory and products: a picture that stands by itself.
  * `what` names the work. */
 enum err_code bench_write_roofline(const char *path, const struct bench_result *r, const char *what,

@@ -92,4 +92,15 @@ void reduce_drop(struct reduce *r);
 /* Bytes that the rank with most to send sends for the current batch. */
 size_t reduce_sent_bytes(const struct reduce *r);
 
+/* What the sum of a batch takes that is shared among `world` ranks: the same numbers as above, without ranks.
+ */
+struct reduce_traffic {
+    size_t depth;           /* gradients that a rank keeps beside the flat one */
+    size_t subtrees;        /* sums that a rank has when its packs are done, at most */
+    size_t bucket, buckets; /* floats of a bucket; how many there are: 0 when nothing travels */
+    size_t sent_bytes;      /* by the rank with most to send, to all others together */
+};
+/* `size` is the adapter's. */
+void reduce_count_traffic(struct reduce_traffic *t, size_t size, size_t packs, size_t world, bool fast);
+
 #endif

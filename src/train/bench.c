@@ -1,5 +1,6 @@
 #include "bench_parts.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +9,7 @@
 #include "base/rng.h"
 #include "data/pack.h"
 #include "train/batch.h"
+#include "train/launch.h"
 #include "train/optim.h"
 #include "train/reduce.h"
 
@@ -18,8 +20,11 @@ struct bench {
     struct arena arena;
     struct pack pack;
     struct reduce reduce;
+    struct dist *dist; /* that the steps are taken with */
     size_t length, examples;
-    double *seconds; /* [steps] */
+    double *seconds;                    /* [steps] */
+    double *ready;                      /* [layers + 1] clock when a layer's gradient was complete */
+    double pack_begun, pack_end, ended; /* clock in the last step */
 };
 
 /* Tokens of a pack; `auto` is four examples. */
@@ -58,41 +63,50 @@ static enum err_code prepare(struct bench *b, struct err *e)
     struct session *s = b->session;
     if (choose_size(b, e) || fill_pack(b, e))
         return e->code;
-    struct model_plan plan = {.tokens = b->pack.token_count,
-                              .examples = b->examples,
-                              .longest = b->length,
-                              .threads = s->threads,
-                              .train = true};
+    struct model_plan plan = session_plan(s, true);
+    plan.tokens = b->pack.token_count;
+    plan.examples = b->examples;
+    plan.longest = b->length;
     b->seconds =
         arena_alloc(&b->arena, (size_t)s->options->steps, sizeof *b->seconds, "times of the steps", e);
-    if (!b->seconds || lora_train_buffers(&s->lora, e) ||
-        reduce_init(&b->reduce, &s->lora, s->dist, (size_t)s->dist->world,
+    b->ready = arena_alloc(&b->arena, s->model.arch.layers + 1, sizeof *b->ready, "times of the layers", e);
+    if (!b->seconds || !b->ready || lora_train_buffers(&s->lora, e) ||
+        reduce_init(&b->reduce, &s->lora, b->dist, (size_t)b->dist->world,
                     !strcmp(s->options->reduce, "fast"), &b->arena, e))
         return e->code;
     return model_plan_memory(&s->model, &plan, e);
+}
+
+static void note_layer(void *bench, size_t layer)
+{
+    struct bench *b = bench;
+    b->ready[layer] = cpu_seconds();
+    reduce_layer_ready(&b->reduce, layer);
 }
 
 /* Collective. One step as training does it. */
 static enum err_code run_step(struct bench *b, uint64_t step, struct err *e)
 {
     struct session *s = b->session;
-    size_t world = (size_t)s->dist->world;
+    size_t world = (size_t)b->dist->world;
     const struct optim_options optim = {
         .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .max_grad_norm = 1, .ratio_b = 1};
     struct model_input in = batch_input(&b->pack);
     struct model_result result;
     double norm;
     reduce_begin(&b->reduce, world);
-    reduce_pack_begin(&b->reduce, (size_t)s->dist->rank);
-    s->model.on_grads = reduce_layer_ready;
-    s->model.on_grads_context = &b->reduce;
+    b->pack_begun = cpu_seconds();
+    reduce_pack_begin(&b->reduce, (size_t)b->dist->rank);
+    s->model.on_grads = note_layer;
+    s->model.on_grads_context = b;
     enum err_code code =
         model_step_grad(&s->model, &in, 1.0 / (double)(b->pack.supervised_count * world), &result, e);
     s->model.on_grads = NULL;
     if (!code)
         reduce_pack_end(&b->reduce);
+    b->pack_end = cpu_seconds();
     enum prof_phase before = prof_enter(PROF_COMMUNICATION);
-    code = dist_agree(s->dist, code, e);
+    code = dist_agree(b->dist, code, e);
     prof_enter(before);
     if (code)
         reduce_drop(&b->reduce);
@@ -102,6 +116,7 @@ static enum err_code run_step(struct bench *b, uint64_t step, struct err *e)
         code = optim_grad_norm(&norm, &s->lora, e);
     if (!code)
         optim_step(&s->lora, &optim, norm, 2e-4, step);
+    b->ended = cpu_seconds();
     return code;
 }
 
@@ -199,7 +214,7 @@ static enum err_code compare(struct bench *b, struct bench_result *r, struct err
 
 enum err_code bench_run(struct session *s, struct bench_result *r, struct err *e)
 {
-    struct bench b = {.session = s};
+    struct bench b = {.session = s, .dist = s->dist};
     *r = (struct bench_result){0};
     enum err_code code = session_new_adapter(s, e);
     if (!code)
@@ -210,6 +225,42 @@ enum err_code bench_run(struct session *s, struct bench_result *r, struct err *e
         time_steps(&b, r);
         code = compare(&b, r, e);
     }
+    arena_release(&b.arena);
+    return code;
+}
+
+/* A rank's own steps, on one pack each. */
+static enum err_code time_packs(struct bench *b, size_t steps, struct bench_pack *p, struct err *e)
+{
+    size_t layers = b->session->model.arch.layers;
+    for (size_t i = 0; i <= steps; i++) { /* the first one touches the memory and is not counted */
+        if (run_step(b, i + 1, e))
+            return e->code;
+        if (i == 0)
+            continue;
+        b->seconds[i - 1] = b->pack_end - b->pack_begun;
+        p->update_seconds += (b->ended - b->pack_end) / (double)steps;
+        for (size_t layer = 0; layer <= layers; layer++)
+            p->left[layer] += (b->pack_end - b->ready[layer]) / (double)steps;
+    }
+    p->seconds = bench_median(b->seconds, steps);
+    return ERR_OK;
+}
+
+enum err_code bench_time_pack(struct session *s, size_t steps, struct bench_pack *p, struct err *e)
+{
+    struct dist alone;
+    struct bench b = {.session = s, .dist = &alone};
+    launch_alone(&alone);
+    assert(steps <= (size_t)s->options->steps);
+    memset(p->left, 0, (s->model.arch.layers + 1) * sizeof *p->left);
+    p->seconds = p->update_seconds = 0;
+    enum err_code code = session_new_adapter(s, e);
+    if (!code)
+        code = dist_agree(s->dist, prepare(&b, e), e);
+    p->tokens = b.pack.token_count;
+    if (!code && steps > 0)
+        code = dist_agree(s->dist, time_packs(&b, steps, p, e), e);
     arena_release(&b.arena);
     return code;
 }

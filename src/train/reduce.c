@@ -63,15 +63,21 @@ static enum err_code init_travel(struct reduce *r, size_t world, struct arena *a
     return ERR_OK;
 }
 
+/* Sums that a rank keeps at most. */
+static size_t most_sums(size_t packs, size_t world)
+{
+    size_t most = (packs + world - 1) / world;
+    size_t depth = world == 1 ? bits(packs) + 1 : 2 * bits(most) + 1;
+    return depth < most ? depth : most;
+}
+
 enum err_code reduce_init(struct reduce *r, struct lora *l, struct dist *d, size_t packs, bool fast,
                           struct arena *a, struct err *e)
 {
-    size_t world = (size_t)d->world, most = (packs + world - 1) / world;
+    size_t world = (size_t)d->world;
     *r = (struct reduce){.lora = l, .dist = d, .fast = fast, .total = l->grads};
     if (!fast) {
-        r->depth = world == 1 ? bits(packs) + 1 : 2 * bits(most) + 1;
-        if (r->depth > most)
-            r->depth = most;
+        r->depth = most_sums(packs, world);
         r->nodes = arena_alloc(a, r->depth, sizeof *r->nodes, "subtrees of the gradient sum", e);
         r->sums = arena_alloc(a, r->depth, sizeof *r->sums, "subtrees of the gradient sum", e);
         if (!r->nodes || !r->sums)
@@ -88,14 +94,21 @@ enum err_code reduce_init(struct reduce *r, struct lora *l, struct dist *d, size
     return world > 1 ? init_travel(r, world, a, e) : ERR_OK;
 }
 
+/* Level of the largest aligned subtree that begins packs [begin, end). */
+static int first_subtree(size_t begin, size_t end)
+{
+    int level = 0;
+    while (begin % ((size_t)2 << level) == 0 && begin + ((size_t)2 << level) <= end)
+        level++;
+    return level;
+}
+
 /* The aligned subtrees that packs [begin, end) fall into, appended to all_nodes. */
 static size_t list_subtrees(struct reduce *r, size_t begin, size_t end)
 {
     size_t before = r->all_count;
     while (begin < end) {
-        int level = 0;
-        while (begin % ((size_t)2 << level) == 0 && begin + ((size_t)2 << level) <= end)
-            level++;
+        int level = first_subtree(begin, end);
         assert(r->all_count < r->all_capacity);
         r->all_nodes[r->all_count++] = (struct reduce_node){.first = begin, .level = level};
         begin += (size_t)1 << level;
@@ -386,11 +399,27 @@ void reduce_drop(struct reduce *r)
 
 size_t reduce_sent_bytes(const struct reduce *r)
 {
-    size_t world = (size_t)r->dist->world, size = r->lora->size, most = 0;
-    for (size_t rank = 0; rank < world; rank++) {
-        size_t slice = size / world, subtrees = r->fast ? 1 : r->owned[rank];
-        size_t floats = (size - slice) * subtrees + (world - 1) * slice;
-        most = floats > most ? floats : most;
+    struct reduce_traffic t;
+    reduce_count_traffic(&t, r->lora->size, r->pack_count, (size_t)r->dist->world, r->fast);
+    return t.sent_bytes;
+}
+
+/* Each of its sums goes to the other ranks in slices, then its slice of the total to each of them; the fast
+ * way's as a ring has them. */
+void reduce_count_traffic(struct reduce_traffic *t, size_t size, size_t packs, size_t world, bool fast)
+{
+    size_t slice = size / world;
+    *t = (struct reduce_traffic){.depth = fast ? 0 : most_sums(packs, world), .subtrees = 1};
+    for (size_t rank = 0; rank < world && !fast; rank++) {
+        size_t begin, end, subtrees = 0;
+        pack_share(&begin, &end, packs, rank, world);
+        for (; begin < end; subtrees++)
+            begin += (size_t)1 << first_subtree(begin, end);
+        t->subtrees = subtrees > t->subtrees ? subtrees : t->subtrees;
     }
-    return world == 1 ? 0 : most * sizeof(float);
+    if (world == 1)
+        return;
+    t->bucket = choose_bucket(size, t->subtrees);
+    t->buckets = (size + t->bucket - 1) / t->bucket;
+    t->sent_bytes = ((size - slice) * t->subtrees + (world - 1) * slice) * sizeof(float);
 }

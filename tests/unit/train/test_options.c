@@ -93,7 +93,7 @@ static void mistakes_are_usage_errors(void **state)
         {"train", {"--dtype", "bf17"}, "not one of f32"},
         {"train", {"--micro-batch-tokens", "many"}, "not one of auto|N"},
         {"train", {"--prompt", "x"}, "--prompt is not an option of train; it belongs to generate"},
-        {"eval", {"--lora-rank", "8"}, "it belongs to train, probe and bench"},
+        {"eval", {"--lora-rank", "8"}, "it belongs to train, probe, bench and plan"},
         {"train", {"--data", "x"}, "train needs --model PATH"},
         {"generate", {"--model", "x"}, "generate needs --prompt TEXT"},
         {"inspect", {"--json"}, "inspect needs a PATH"},
