@@ -328,6 +328,32 @@ static void groups_kept_in_the_file_have_the_same_bits(void **state)
     }
 }
 
+/* What ranks share of an expanded file, but for the vectors, takes half in bf16. */
+static void bf16_takes_half(void **state)
+{
+    (void)state;
+    const struct weights_options half = {.type = DTYPE_BF16};
+    struct doctored d;
+    struct err e;
+    size_t wide, narrow, matrices;
+    doctor_open(&d, "tiny_gguf");
+    struct weights w;
+    assert_ok(weights_size(&wide, &d.arch, &d.store, &plain, &e), &e);
+    assert_ok(weights_load(&w, &d.arch, &d.store, &plain, &e), &e);
+    wide += w.mapped; /* what is used where it lies */
+    weights_release(&w);
+    assert_ok(weights_size(&narrow, &d.arch, &d.store, &half, &e), &e);
+    assert_ok(weights_load(&w, &d.arch, &d.store, &half, &e), &e);
+    narrow += w.mapped;
+    weights_release(&w);
+    matrices = d.arch.vocab * d.arch.width;
+    for (int g = 0; g < GROUP_COUNT; g++)
+        matrices += d.arch.layers * arch_group_rows(&d.arch, (enum linear_group)g) *
+                    arch_group_columns(&d.arch, (enum linear_group)g);
+    assert_int_equal(wide - narrow, matrices * (sizeof(float) - sizeof(uint16_t)));
+    doctor_close(&d);
+}
+
 /* So has the gradient of a step. */
 static void a_step_on_the_file_has_the_same_bits(void **state)
 {
@@ -356,6 +382,7 @@ int main(void)
         cmocka_unit_test(matrices_that_fit_stay_where_they_are),
         cmocka_unit_test(bf16_is_f32_rounded_to_nearest_even),
         cmocka_unit_test(groups_kept_in_the_file_have_the_same_bits),
+        cmocka_unit_test(bf16_takes_half),
         cmocka_unit_test(a_step_on_the_file_has_the_same_bits),
         cmocka_unit_test(gguf_rows_are_put_back),
         cmocka_unit_test(wrong_tensors_are_named),
