@@ -21,6 +21,7 @@ struct metrics_row {
     uint64_t tokens, supervised_tokens; /* of this step, on all ranks */
     double seconds;                     /* of this step, without evaluation and saving */
     double phases[PROF_COUNT];          /* what they went into, on the rank that writes */
+    double data_seconds;                /* that a rank waited for text, on average */
     double comm_seconds;                /* in communication that nothing else hid, on the rank that writes */
     double wait_seconds;                /* that a rank waited for the slowest one, on average */
     size_t slowest_rank;

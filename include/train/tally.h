@@ -20,12 +20,13 @@
 struct tally {
     double *slots; /* counts first, then the seconds of each rank, then a loss for each pack */
     size_t packs, capacity, world;
-    double seconds; /* the caller's: that this rank has worked since the ranks last met */
+    double seconds;      /* the caller's: that this rank has worked since the ranks last met */
+    double data_seconds; /* likewise: that it waited for text in this batch */
     /* Over all ranks, after tally_finish(): */
     struct model_result total;
     enum stop_reason stop; /* some rank wants to; a signal comes first */
     size_t slowest;
-    double slowest_seconds, mean_seconds;
+    double slowest_seconds, mean_seconds, mean_data_seconds;
 };
 
 /* Memory for batches of up to `packs` packs on `world` ranks. */

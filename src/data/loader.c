@@ -2,7 +2,9 @@
 
 #include <assert.h>
 
+#include "base/cpu.h"
 #include "base/rng.h"
+#include "data/ahead.h"
 
 /* Index of the longest example. */
 static size_t find_longest(const struct dataset *d)
@@ -46,7 +48,7 @@ enum err_code loader_open(struct loader *l, const struct dataset *d, const struc
             "--max-length",
             place, l->longest, (unsigned long long)options->pack_tokens);
     }
-    if (take_memory(l, e)) {
+    if (take_memory(l, e) || (options->read_ahead && ahead_open(&l->ahead, d, options, e))) {
         loader_close(l);
         return e->code;
     }
@@ -55,6 +57,7 @@ enum err_code loader_open(struct loader *l, const struct dataset *d, const struc
 
 void loader_close(struct loader *l)
 {
+    ahead_close(l->ahead);
     example_release(&l->example);
     example_scratch_release(&l->scratch);
     arena_release(&l->arena);
@@ -70,6 +73,7 @@ enum err_code loader_next(struct loader *l, struct err *e)
     l->batch_first = l->cursor;
     l->batch_examples = l->options.batch_size < left ? l->options.batch_size : (size_t)left;
     l->batch_tokens = l->batch_supervised = 0;
+    l->wait_seconds = 0;
     for (size_t i = 0; i < l->batch_examples; i++) {
         uint64_t at = position + i;
         l->batch_index[i] = l->options.shuffle ? rng_permute(key, at, count) : at;
@@ -82,12 +86,13 @@ enum err_code loader_next(struct loader *l, struct err *e)
         return e->code;
     pack_share(&l->pack_begin, &l->pack_end, l->plan.pack_count, l->options.rank, l->options.world);
     l->cursor += l->batch_examples;
+    if (l->ahead)
+        ahead_follow(l->ahead, l->batch_first, l->cursor);
     return ERR_OK;
 }
 
-enum err_code loader_pack(struct loader *l, size_t number, struct err *e)
+static enum err_code read_pack(struct loader *l, size_t number, struct err *e)
 {
-    assert(number < l->plan.pack_count);
     pack_clear(&l->pack);
     for (uint32_t i = l->plan.first[number]; i < l->plan.first[number + 1]; i++) {
         uint32_t example = l->plan.order[i];
@@ -97,6 +102,18 @@ enum err_code loader_pack(struct loader *l, size_t number, struct err *e)
                  l->batch_first + example);
     }
     return ERR_OK;
+}
+
+enum err_code loader_pack(struct loader *l, size_t number, struct err *e)
+{
+    assert(number < l->plan.pack_count);
+    const double begun = cpu_seconds();
+    const bool own = number >= l->pack_begin && number < l->pack_end;
+    enum err_code code;
+    if (!l->ahead || !own || !ahead_take(l->ahead, number, &l->pack, &code, e))
+        code = read_pack(l, number, e);
+    l->wait_seconds += cpu_seconds() - begun;
+    return code;
 }
 
 uint64_t loader_batches_per_epoch(const struct loader *l)

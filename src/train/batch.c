@@ -61,6 +61,7 @@ enum err_code batch_run(struct loader *l, struct tally *t, batch_work *work, voi
     for (size_t pack = l->pack_begin; pack < l->pack_end; pack++) {
         if (loader_pack(l, pack, e))
             return e->code;
+        t->data_seconds = l->wait_seconds;
         struct model_input in = batch_input(&l->pack);
         struct model_result result = {.first_nonfinite = in.examples};
         if (work(context, pack, &in, &result, e))

@@ -16,8 +16,11 @@ enum { ROUND = 256 };
 enum err_code evaluate_open(struct evaluator *v, struct session *s, const struct dataset *d, struct err *e)
 {
     *v = (struct evaluator){.session = s};
-    struct loader_options options = {
-        .batch_size = ROUND, .rank = (size_t)s->dist->rank, .world = (size_t)s->dist->world};
+    struct loader_options options = {.batch_size = ROUND,
+                                     .rank = (size_t)s->dist->rank,
+                                     .world = (size_t)s->dist->world,
+                                     .read_ahead = true,
+                                     .end = d->count};
     size_t tokens;
     enum err_code code = session_pack_tokens(s, &tokens, e);
     options.pack_tokens = tokens;

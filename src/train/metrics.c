@@ -123,6 +123,7 @@ static enum err_code append_row(struct str *line, const struct metrics_row *row,
         str_appendf(line, e, ", \"tokens\": %" PRIu64 ", \"supervised_tokens\": %" PRIu64, row->tokens,
                     row->supervised_tokens) ||
         append_real(line, "tokens_per_second", rate, e) || append_real(line, "seconds", row->seconds, e) ||
+        append_real(line, "data_seconds", row->data_seconds, e) ||
         append_real(line, "comm_seconds", row->comm_seconds, e) ||
         append_real(line, "wait_seconds", row->wait_seconds, e) || append_slowest(line, row, e) ||
         append_phases(line, row->phases, e) ||

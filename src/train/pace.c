@@ -45,6 +45,7 @@ double pace_arrive(struct pace *p)
 void pace_finish(struct pace *p, const struct tally *t, struct metrics_row *row)
 {
     pace_meet(p);
+    row->data_seconds = t->mean_data_seconds;
     row->slowest_rank = t->slowest;
     row->slowest_host = p->hosts[t->slowest];
     p->slowest[t->slowest]++;

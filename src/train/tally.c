@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* Counts are exact in double below 2^53. */
-enum { SUPERVISED, CORRECT, EXACT, FAILED, STOPS, LATE, COUNTS };
+enum { SUPERVISED, CORRECT, EXACT, DATA_SECONDS, FAILED, STOPS, LATE, COUNTS };
 
 enum err_code tally_init(struct tally *t, size_t packs, size_t world, struct arena *a, struct err *e)
 {
@@ -17,7 +17,7 @@ void tally_begin(struct tally *t, size_t packs)
 {
     assert(packs <= t->capacity);
     t->packs = packs;
-    t->seconds = 0;
+    t->seconds = t->data_seconds = 0;
     memset(t->slots, 0, (COUNTS + t->world + packs) * sizeof *t->slots);
 }
 
@@ -41,11 +41,13 @@ static void find_slowest(struct tally *t)
     }
     t->slowest_seconds = seconds[t->slowest];
     t->mean_seconds = sum / (double)t->world;
+    t->mean_data_seconds = t->slots[DATA_SECONDS] / (double)t->world;
 }
 
 enum err_code tally_finish(struct tally *t, struct dist *d, enum err_code code, enum stop_reason stop,
                            struct err *e)
 {
+    t->slots[DATA_SECONDS] = t->data_seconds;
     t->slots[FAILED] = code != ERR_OK;
     t->slots[STOPS] = stop == STOP_SIGNAL;
     t->slots[LATE] = stop == STOP_TIME;

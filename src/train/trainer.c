@@ -37,7 +37,8 @@ static enum err_code open_loader(struct trainer *t, struct err *e)
                                      .shuffle = o->shuffle,
                                      .seed = (uint64_t)o->seed,
                                      .rank = (size_t)t->dist->rank,
-                                     .world = (size_t)t->dist->world};
+                                     .world = (size_t)t->dist->world,
+                                     .read_ahead = true};
     return loader_open(&t->loader, t->data, &options, e);
 }
 

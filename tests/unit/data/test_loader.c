@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "data/loader.h"
@@ -272,6 +273,118 @@ static void test_resume(void **state)
     }
 }
 
+static void expect_same_pack(struct loader *ahead, struct loader *plain, size_t number)
+{
+    struct err e;
+    assert_int_equal(loader_pack(plain, number, &e), ERR_OK);
+    assert_int_equal(loader_pack(ahead, number, &e), ERR_OK);
+    const struct pack *p = &ahead->pack, *q = &plain->pack;
+    assert_int_equal(p->token_count, q->token_count);
+    assert_int_equal(p->example_count, q->example_count);
+    assert_int_equal(p->supervised_count, q->supervised_count);
+    assert_memory_equal(p->tokens, q->tokens, q->token_count * sizeof *q->tokens);
+    assert_memory_equal(p->positions, q->positions, q->token_count * sizeof *q->positions);
+    assert_memory_equal(p->supervised, q->supervised, q->token_count);
+    assert_memory_equal(p->offsets, q->offsets, (q->example_count + 1) * sizeof *q->offsets);
+    assert_memory_equal(p->samples, q->samples, q->example_count * sizeof *q->samples);
+}
+
+/* Packs that a thread has read are those that are read when asked for: through epochs, on ranks with many
+ * packs and with none, with packs left out, asked for twice or of other ranks, and when the cursor jumps. */
+static void test_read_ahead(void **state)
+{
+    (void)state;
+    for (size_t world = 1; world <= 12; world += world < 3 ? 1 : 9) {
+        for (size_t rank = 0; rank < world; rank += 3) {
+            struct loader plain, ahead;
+            struct loader_options options = usual();
+            options.shuffle = true;
+            options.world = world;
+            options.rank = rank;
+            open_loader(&plain, &options);
+            options.read_ahead = true;
+            open_loader(&ahead, &options);
+            for (int batch = 0; batch < 40; batch++) {
+                if (batch == 20)
+                    plain.cursor = ahead.cursor = 2 * BATCH;
+                next(&plain);
+                next(&ahead);
+                for (size_t i = plain.pack_begin; i < plain.pack_end; i++)
+                    if (batch % 5 != 4 || i % 2)
+                        expect_same_pack(&ahead, &plain, i);
+                if (batch % 7 == 6) {
+                    expect_same_pack(&ahead, &plain, plain.plan.pack_count - 1);
+                    expect_same_pack(&ahead, &plain, 0);
+                }
+            }
+            loader_close(&ahead);
+            loader_close(&plain);
+        }
+    }
+}
+
+/* As an evaluation does it: from the beginning to the end, again and again. */
+static void test_read_ahead_to_an_end(void **state)
+{
+    (void)state;
+    struct loader plain, ahead;
+    struct loader_options options = usual();
+    open_loader(&plain, &options);
+    options.read_ahead = true;
+    options.end = EXAMPLES;
+    open_loader(&ahead, &options);
+    for (int round = 0; round < 3; round++) {
+        plain.cursor = ahead.cursor = 0;
+        while (plain.cursor < EXAMPLES) {
+            next(&plain);
+            next(&ahead);
+            for (size_t i = 0; i < plain.plan.pack_count; i++)
+                expect_same_pack(&ahead, &plain, i);
+        }
+    }
+    next(&plain); /* and behind it, without the thread */
+    next(&ahead);
+    expect_same_pack(&ahead, &plain, 0);
+    loader_close(&ahead);
+    loader_close(&plain);
+}
+
+/* A line that changes while the run goes on is an error of the pack that it is in, and of no other. */
+static void test_error_ahead(void **state)
+{
+    (void)state;
+    const size_t bad = 2 * BATCH + 3;
+    struct loader l;
+    struct err e;
+    struct loader_options options = usual();
+    options.read_ahead = true;
+    open_loader(&l, &options);
+    FILE *file = fopen(path, "r+");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, (long)data.entries[bad].offset, SEEK_SET), 0);
+    fputc('!', file);
+    fflush(file);
+    size_t errors = 0;
+    for (int batch = 0; batch < 5; batch++) {
+        next(&l);
+        for (size_t i = l.pack_begin; i < l.pack_end; i++) {
+            enum err_code code = loader_pack(&l, i, &e);
+            bool holds_it = false;
+            for (uint32_t k = l.plan.first[i]; k < l.plan.first[i + 1]; k++)
+                holds_it |= l.batch_index[l.plan.order[k]] == bad;
+            assert_int_equal(code, holds_it ? ERR_MISMATCH : ERR_OK);
+            if (code)
+                assert_non_null(strstr(e.message, "data.jsonl:20: this line has changed"));
+            errors += code != ERR_OK;
+        }
+    }
+    assert_int_equal(errors, 1);
+    assert_int_equal(fseek(file, (long)data.entries[bad].offset, SEEK_SET), 0);
+    fputc('{', file);
+    fclose(file);
+    loader_close(&l);
+}
+
 static void test_refused(void **state)
 {
     (void)state;
@@ -299,6 +412,9 @@ int main(void)
         cmocka_unit_test(test_shuffle),
         cmocka_unit_test(test_ranks),
         cmocka_unit_test(test_resume),
+        cmocka_unit_test(test_read_ahead),
+        cmocka_unit_test(test_read_ahead_to_an_end),
+        cmocka_unit_test(test_error_ahead),
         cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -46,6 +46,7 @@ static void write_steps(uint64_t from, uint64_t first, uint64_t last)
                                   .tokens = 100,
                                   .supervised_tokens = 40,
                                   .seconds = 0.5,
+                                  .data_seconds = 0.25,
                                   .comm_seconds = 0.03125,
                                   .wait_seconds = 0.0625,
                                   .slowest_rank = 3,
@@ -97,11 +98,12 @@ static void line_has_every_key(void **state)
         bytes.data,
         "{\"step\": 1, \"epoch\": 0.5, \"loss\": 1.25, \"learning_rate\": 0.0002, \"grad_norm\": 3, "
         "\"tokens\": 100, \"supervised_tokens\": 40, \"tokens_per_second\": 200, \"seconds\": 0.5, "
-        "\"comm_seconds\": 0.03125, \"wait_seconds\": 0.0625, \"slowest_rank\": 3, "
+        "\"data_seconds\": 0.25, \"comm_seconds\": 0.03125, \"wait_seconds\": 0.0625, \"slowest_rank\": 3, "
         "\"slowest_host\": \"node\\\"1\", " PHASES "}\n"
         "{\"step\": 2, \"epoch\": 0.5, \"loss\": 1.25, \"learning_rate\": 0.0002, \"grad_norm\": 3, "
         "\"tokens\": 100, \"supervised_tokens\": 40, \"tokens_per_second\": 200, \"seconds\": 0.5, "
-        "\"comm_seconds\": 0.03125, \"wait_seconds\": 0.0625, " PHASES ", \"eval_loss\": 7}\n");
+        "\"data_seconds\": 0.25, \"comm_seconds\": 0.03125, \"wait_seconds\": 0.0625, " PHASES
+        ", \"eval_loss\": 7}\n");
     str_release(&bytes);
 }
 
