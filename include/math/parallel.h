@@ -10,4 +10,10 @@
  * inside run on that thread alone, so a piece's result does not depend on how many threads there are. */
 void parallel_each(size_t count, void (*work)(void *context, size_t i), void *context);
 
+/* Calls work(context, first, count) for blocks of up to `block` rows that cover rows 0 .. n - 1, likewise,
+ * and always the same blocks on the same thread. One block alone is worked on by the caller, with all
+ * threads. */
+void parallel_blocks(size_t n, size_t block, void (*work)(void *context, size_t first, size_t count),
+                     void *context);
+
 #endif

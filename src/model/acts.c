@@ -127,6 +127,7 @@ static void measure(struct acts_size *s, const struct model *m, const struct mod
         .longest = plan->longest,
         .chunk = plan->tokens < ACTS_HEAD_CHUNK ? plan->tokens : ACTS_HEAD_CHUNK,
         .part = plan->tokens,
+        .block = plan->tokens,
         .width = arch->width,
         .half = arch->head_dim / 2,
         .heads = arch->heads,
@@ -143,8 +144,10 @@ static void measure(struct acts_size *s, const struct model *m, const struct mod
         s->columns[g] = arch_group_columns(arch, (enum linear_group)g);
         s->widest = s->columns[g] > s->widest ? s->columns[g] : s->widest;
     }
-    if (s->real_size < sizeof(float) && s->part > ACTS_NARROW_PART)
-        s->part = ACTS_NARROW_PART;
+    if (s->real_size < sizeof(float)) {
+        s->part = s->part < ACTS_NARROW_PART ? s->part : ACTS_NARROW_PART;
+        s->block = ACTS_NARROW_BLOCK;
+    }
     measure_ranks(s, arch, m->lora);
     const struct attention_shape shape = {.type = m->weights.type,
                                           .heads = arch->heads,

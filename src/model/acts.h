@@ -12,9 +12,11 @@
 /* Rows of a group of linear layers that are worked on at once (linear.c) in bf16: base products lose nothing
  * by it there, while those of f32 would lose a tenth. */
 #define ACTS_NARROW_PART 512
+/* Rows that one thread has of the adapter's products in bf16; in f32, small products would be slower. */
+#define ACTS_NARROW_BLOCK 128
 
 struct acts_size {
-    size_t n, examples, longest, chunk, part;
+    size_t n, examples, longest, chunk, part, block;
     size_t width, half, heads, vocab, widest; /* widest: of all inputs of linear layers */
     size_t rows[GROUP_COUNT], columns[GROUP_COUNT];
     size_t ranks[GROUP_COUNT + 1];           /* the largest of all layers; last: the head */

@@ -1,5 +1,6 @@
 #include "base/prof.h"
 #include "math/gemm.h"
+#include "math/parallel.h"
 #include "model/tap.h"
 #include "step.h"
 
@@ -94,9 +95,9 @@ static bool has_one_scaling(const struct adapted *ad)
     return ad->count > 0;
 }
 
-/* low = scaling * dropout(x) A^T of a group */
+/* low = scaling * dropout(x) A^T of a group; `dropped` is room for x under a mask. */
 static void go_down(const struct step *s, const struct step_rows *rows, const struct adapted *ad,
-                    const void *x, size_t in)
+                    const void *x, size_t in, void *dropped)
 {
     size_t n = rows->n;
     if (!s->dropout && has_one_scaling(ad)) { /* one product for all A */
@@ -107,9 +108,9 @@ static void go_down(const struct step *s, const struct step_rows *rows, const st
     for (size_t i = 0, first = 0; i < ad->count; first += ad->modules[i++]->rank) {
         const struct lora_module *m = ad->modules[i];
         if (s->dropout)
-            drop(s, rows, m, s->acts->dropped, x);
-        gemm(s->type, s->type, GEMM_N, GEMM_T, n, m->rank, in, m->scaling, s->dropout ? s->acts->dropped : x,
-             in, params_at(s, m->a), in, 0, move(ad->low, s->type, first), ad->ranks);
+            drop(s, rows, m, dropped, x);
+        gemm(s->type, s->type, GEMM_N, GEMM_T, n, m->rank, in, m->scaling, s->dropout ? dropped : x, in,
+             params_at(s, m->a), in, 0, move(ad->low, s->type, first), ad->ranks);
     }
 }
 
@@ -124,141 +125,206 @@ static void go_up(const struct step *s, const struct adapted *ad, size_t n, void
     }
 }
 
-/*
- * The rows of a group are worked on in parts, so that a part of y or dy is still in the cache when the
- * adapter's products, which do little with each number, come to it.
- */
+/* Some of the rows of a group, and what its products read and write of them. Forward has x and y, backward x,
+ * dx and dy. */
 struct part {
-    size_t first;
+    const struct step *s;
+    size_t first; /* of the rows of the call */
     struct step_rows rows;
     struct adapted ad;
+    size_t in, out; /* columns of x, of y */
+    enum dtype type;
+    const void *x; /* NULL: not to be read */
+    void *y;       /* NULL: not wanted */
+    float *dx;     /* NULL: not wanted */
+    const void *dy;
+    size_t ld; /* of dy */
+    void *dlow, *dropped;
 };
 
-static struct part first_part(const struct step *s, const struct step_rows *rows, size_t layer,
-                              enum linear_group g)
+/* Rows first .. first + count - 1 of a part. */
+static struct part cut(const struct part *p, size_t first, size_t count)
 {
-    struct part p = {.rows = *rows, .ad = find_adapted(s, layer, g)};
-    p.rows.n = rows->n < s->acts->size.part ? rows->n : s->acts->size.part;
+    const struct step *s = p->s;
+    struct part q = *p;
+    q.first += first;
+    q.rows = (struct step_rows){count, p->rows.samples + first, p->rows.positions + first};
+    q.ad.low = p->ad.count ? move(p->ad.low, s->type, first * p->ad.ranks) : NULL;
+    q.x = p->x ? step_at(s, p->x, first * p->in) : NULL;
+    q.y = p->y ? move(p->y, p->type, first * p->out) : NULL;
+    q.dx = p->dx ? p->dx + first * p->in : NULL;
+    q.dy = p->dy ? step_at(s, p->dy, first * p->ld) : NULL;
+    q.dlow = p->dlow ? move(p->dlow, s->type, first * p->ad.ranks) : NULL; /* backward has one */
+    q.dropped = s->dropout ? move(p->dropped, s->type, first * p->in) : NULL;
+    return q;
+}
+
+static struct part all_rows(const struct step *s, const struct step_rows *rows, size_t layer,
+                            enum linear_group g)
+{
+    return (struct part){.s = s,
+                         .rows = *rows,
+                         .ad = find_adapted(s, layer, g),
+                         .in = arch_group_columns(&s->m->arch, g),
+                         .out = arch_group_rows(&s->m->arch, g),
+                         .type = output_type(s, g),
+                         .dlow = s->acts->dlow,
+                         .dropped = s->acts->dropped};
+}
+
+/*
+ * A group is worked on a part of its rows at a time, so that a part of y or dy is still in the cache when the
+ * adapter's products, which do little with each number, come to it; those that need nothing of other rows
+ * take smaller blocks still, a thread each. The scratch arrays serve one part after the other.
+ */
+static struct part part_at(const struct part *all, size_t first)
+{
+    size_t left = all->rows.n - first, most = all->s->acts->size.part;
+    struct part p = cut(all, first, left < most ? left : most);
+    p.dlow = all->dlow;
+    p.dropped = all->dropped;
     return p;
 }
 
-static void next_part(const struct step *s, struct part *p, const struct step_rows *rows)
+static size_t block_rows(const struct step *s)
 {
-    size_t done = p->rows.n, left = rows->n - p->first - done;
-    p->first += done;
-    p->rows.samples += done;
-    p->rows.positions += done;
-    p->rows.n = left < done ? left : done;
-    p->ad.low = move(p->ad.low, s->type, done * p->ad.ranks);
+    return s->acts->size.block;
+}
+
+static void go_down_block(void *context, size_t first, size_t count)
+{
+    struct part p = cut(context, first, count);
+    go_down(p.s, &p.rows, &p.ad, p.x, p.in, p.dropped);
+    if (p.y)
+        go_up(p.s, &p.ad, count, p.y, p.out, p.type);
 }
 
 void linear_forward(const struct step *s, const struct step_rows *rows, size_t layer, enum linear_group g,
                     void *y, const void *x)
 {
-    const struct arch *arch = &s->m->arch;
     const float *bias = g == GROUP_HEAD ? NULL : s->m->weights.layers[layer].bias[g];
-    size_t out = arch_group_rows(arch, g), in = arch_group_columns(arch, g);
-    enum dtype type = output_type(s, g);
+    struct part all = all_rows(s, rows, layer, g), p;
     enum prof_phase before = prof_enter(base_phase(g));
     const void *weight = weights_group(&s->m->weights, layer, g);
-    for (struct part p = first_part(s, rows, layer, g); p.rows.n > 0; next_part(s, &p, rows)) {
-        const void *own_x = step_at(s, x, p.first * in);
-        void *own_y = move(y, type, p.first * out);
+    all.x = x;
+    all.y = y;
+    for (size_t first = 0; first < rows->n; first += p.rows.n) {
+        p = part_at(&all, first);
         prof_enter(base_phase(g));
-        gemm(s->type, type, GEMM_N, GEMM_T, p.rows.n, out, in, 1, own_x, in, weight, in,
-             ends_half_block(g) ? 1 : 0, own_y, out);
+        gemm(s->type, p.type, GEMM_N, GEMM_T, p.rows.n, p.out, p.in, 1, p.x, p.in, weight, p.in,
+             ends_half_block(g) ? 1 : 0, p.y, p.out);
         if (bias)
-            kern_typed(s->kern, type)->add_bias(own_y, out, bias, p.rows.n, out);
+            kern_typed(s->kern, p.type)->add_bias(p.y, p.out, bias, p.rows.n, p.out);
         prof_enter(lora_phase(g));
-        go_down(s, &p.rows, &p.ad, own_x, in);
-        go_up(s, &p.ad, p.rows.n, own_y, out, type);
+        if (p.ad.count)
+            parallel_blocks(p.rows.n, block_rows(s), go_down_block, &p);
     }
     if (s->m->tap && !s->again)
         model_tap_add(s->m->tap, layer, g, x, rows->n);
     prof_enter(before);
     if (s->trace)
-        check_outputs(s, rows->n, layer, g, y, out);
+        check_outputs(s, rows->n, layer, g, y, all.out);
 }
 
 void linear_low_again(const struct step *s, const struct step_rows *rows, size_t layer, enum linear_group g,
                       const void *x)
 {
-    size_t in = arch_group_columns(&s->m->arch, g);
+    struct part all = all_rows(s, rows, layer, g), p;
     enum prof_phase before = prof_enter(lora_phase(g));
-    for (struct part p = first_part(s, rows, layer, g); p.rows.n > 0; next_part(s, &p, rows))
-        go_down(s, &p.rows, &p.ad, step_at(s, x, p.first * in), in);
+    all.x = x;
+    for (size_t first = 0; all.ad.count && first < rows->n; first += p.rows.n) {
+        p = part_at(&all, first);
+        parallel_blocks(p.rows.n, block_rows(s), go_down_block, &p);
+    }
     prof_enter(before);
 }
 
-/* With z = scaling * x A^T and y += z B^T: dB += dy^T z, and scaling * dz = scaling * dy B, which serves A.
- */
-static void backward_b(const struct step *s, const struct adapted *ad, size_t n, const void *dy, size_t ld)
+/* With z = scaling * x A^T and y += z B^T, scaling * dz = scaling * dy B. Without dropout also dx += dz A,
+ * for all modules of the group at once. */
+static void back_down_block(void *context, size_t first, size_t count)
 {
-    for (size_t i = 0, first = 0; i < ad->count; first += ad->modules[i++]->rank) {
-        const struct lora_module *m = ad->modules[i];
-        const void *own_dy = step_at(s, dy, arch_row_offset(&s->m->arch, m->linear));
-        gemm(s->type, DTYPE_F32, GEMM_T, GEMM_N, m->out, m->rank, n, 1, own_dy, ld,
-             move(ad->low, s->type, first), ad->ranks, 1, s->lora->grads + m->b, m->rank);
-        gemm(s->type, s->type, GEMM_N, GEMM_N, n, m->rank, m->out, m->scaling, own_dy, ld, params_at(s, m->b),
-             m->rank, 0, move(s->acts->dlow, s->type, first), ad->ranks);
+    struct part p = cut(context, first, count);
+    const struct step *s = p.s;
+    for (size_t i = 0, from = 0; i < p.ad.count; from += p.ad.modules[i++]->rank) {
+        const struct lora_module *m = p.ad.modules[i];
+        gemm(s->type, s->type, GEMM_N, GEMM_N, count, m->rank, m->out, m->scaling,
+             step_at(s, p.dy, arch_row_offset(&s->m->arch, m->linear)), p.ld, params_at(s, m->b), m->rank, 0,
+             move(p.dlow, s->type, from), p.ad.ranks);
+    }
+    if (p.dx && !s->dropout)
+        gemm(s->type, DTYPE_F32, GEMM_N, GEMM_N, count, p.in, p.ad.ranks, 1, p.dlow, p.ad.ranks,
+             params_at(s, p.ad.a), p.in, 1, p.dx, p.in);
+}
+
+/* dB += dy^T z */
+static void backward_b(const struct part *p)
+{
+    const struct step *s = p->s;
+    for (size_t i = 0, from = 0; i < p->ad.count; from += p->ad.modules[i++]->rank) {
+        const struct lora_module *m = p->ad.modules[i];
+        gemm(s->type, DTYPE_F32, GEMM_T, GEMM_N, m->out, m->rank, p->rows.n, 1,
+             step_at(s, p->dy, arch_row_offset(&s->m->arch, m->linear)), p->ld,
+             move(p->ad.low, s->type, from), p->ad.ranks, 1, s->lora->grads + m->b, m->rank);
     }
 }
 
-/* dA += dz^T x, dx += dz A: for all modules of the group at once. */
-static void backward_a(const struct step *s, const struct adapted *ad, size_t n, float *dx, const void *x,
-                       size_t in)
+/* dA += dz^T x, for all modules of the group at once. */
+static void backward_a(const struct part *p)
 {
-    const void *dlow = s->acts->dlow;
-    gemm(s->type, DTYPE_F32, GEMM_T, GEMM_N, ad->ranks, in, n, 1, dlow, ad->ranks, x, in, 1,
-         s->lora->grads + ad->a, in);
-    if (dx)
-        gemm(s->type, DTYPE_F32, GEMM_N, GEMM_N, n, in, ad->ranks, 1, dlow, ad->ranks, params_at(s, ad->a),
-             in, 1, dx, in);
+    const struct step *s = p->s;
+    gemm(s->type, DTYPE_F32, GEMM_T, GEMM_N, p->ad.ranks, p->in, p->rows.n, 1, p->dlow, p->ad.ranks, p->x,
+         p->in, 1, s->lora->grads + p->ad.a, p->in);
 }
 
-/* The same where each module saw x under a mask of its own. */
-static void backward_a_dropout(const struct step *s, const struct adapted *ad, const struct step_rows *rows,
-                               float *dx, const void *x, size_t in)
+/* dA and dx where each module saw x under a mask of its own. */
+static void backward_a_dropout(const struct part *p)
 {
-    size_t n = rows->n;
-    void *dropped = s->acts->dropped;
-    for (size_t i = 0, first = 0; i < ad->count; first += ad->modules[i++]->rank) {
-        const struct lora_module *m = ad->modules[i];
-        const void *dlow = step_at(s, s->acts->dlow, first);
-        drop(s, rows, m, dropped, x);
-        gemm(s->type, DTYPE_F32, GEMM_T, GEMM_N, m->rank, in, n, 1, dlow, ad->ranks, dropped, in, 1,
+    const struct step *s = p->s;
+    size_t n = p->rows.n, in = p->in;
+    for (size_t i = 0, from = 0; i < p->ad.count; from += p->ad.modules[i++]->rank) {
+        const struct lora_module *m = p->ad.modules[i];
+        const void *dlow = step_at(s, p->dlow, from);
+        drop(s, &p->rows, m, p->dropped, p->x);
+        gemm(s->type, DTYPE_F32, GEMM_T, GEMM_N, m->rank, in, n, 1, dlow, p->ad.ranks, p->dropped, in, 1,
              s->lora->grads + m->a, in);
-        if (!dx)
+        if (!p->dx)
             continue;
-        gemm(s->type, s->type, GEMM_N, GEMM_N, n, in, m->rank, 1, dlow, ad->ranks, params_at(s, m->a), in, 0,
-             dropped, in);
-        drop(s, rows, m, dropped, dropped);
-        s->real->add(dx, dropped, n * in);
+        gemm(s->type, s->type, GEMM_N, GEMM_N, n, in, m->rank, 1, dlow, p->ad.ranks, params_at(s, m->a), in,
+             0, p->dropped, in);
+        drop(s, &p->rows, m, p->dropped, p->dropped);
+        s->real->add(p->dx, p->dropped, n * in);
     }
+}
+
+static void backward_adapted(struct part *p)
+{
+    parallel_blocks(p->rows.n, block_rows(p->s), back_down_block, p);
+    backward_b(p);
+    if (p->s->dropout)
+        backward_a_dropout(p);
+    else
+        backward_a(p);
 }
 
 void linear_backward(const struct step *s, const struct step_rows *rows, size_t layer, enum linear_group g,
                      float *dx, const void *dy, size_t ld, const void *x)
 {
-    const struct arch *arch = &s->m->arch;
-    size_t out = arch_group_rows(arch, g), in = arch_group_columns(arch, g);
+    struct part all = all_rows(s, rows, layer, g), p;
     enum prof_phase before = prof_enter(base_phase(g));
     const void *weight = dx ? weights_group(&s->m->weights, layer, g) : NULL;
-    for (struct part p = first_part(s, rows, layer, g); p.rows.n > 0; next_part(s, &p, rows)) {
-        const void *own_dy = step_at(s, dy, p.first * ld),
-                   *own_x = p.ad.count ? step_at(s, x, p.first * in) : NULL;
-        float *own_dx = dx ? dx + p.first * in : NULL;
+    all.x = all.ad.count ? x : NULL;
+    all.dx = dx;
+    all.dy = dy;
+    all.ld = ld;
+    for (size_t first = 0; first < rows->n; first += p.rows.n) {
+        p = part_at(&all, first);
         prof_enter(base_phase(g));
         if (dx)
-            gemm(s->type, DTYPE_F32, GEMM_N, GEMM_N, p.rows.n, in, out, 1, own_dy, ld, weight, in, 0, own_dx,
-                 in);
+            gemm(s->type, DTYPE_F32, GEMM_N, GEMM_N, p.rows.n, p.in, p.out, 1, p.dy, ld, weight, p.in, 0,
+                 p.dx, p.in);
         prof_enter(lora_phase(g));
         if (p.ad.count)
-            backward_b(s, &p.ad, p.rows.n, own_dy, ld);
-        if (p.ad.count && s->dropout)
-            backward_a_dropout(s, &p.ad, &p.rows, own_dx, own_x, in);
-        else if (p.ad.count)
-            backward_a(s, &p.ad, p.rows.n, own_dx, own_x, in);
+            backward_adapted(&p);
     }
     prof_enter(before);
 }
