@@ -25,6 +25,9 @@ void gemm_onednn_matmul(enum dtype in, enum dtype out, enum gemm_op op_a, enum g
                         float beta, void *c, size_t ldc);
 bool gemm_onednn_allows_bf16(void);
 
+/* Sets up what each of the OpenMP threads needs, so that none does so in the middle of a step. */
+void gemm_onednn_set_threads(int threads);
+
 /* Whether the library has kernels for AVX-512 here. Without them its primitives are slower than dnnl_sgemm(),
  * and it refuses bf16. */
 bool gemm_onednn_has_avx512(void);

@@ -17,7 +17,10 @@
  * code through the library's own cache.
  */
 
-enum { ENTRIES = 256, BUCKETS = 512, NONE = -1 };
+enum { ENTRIES = 512, BUCKETS = 1024, NONE = -1 };
+/* Bytes of scratch that serve all but very large products. Tasks go to any thread: one that met its first
+ * large product late would allocate in the middle of a run. */
+enum { ENOUGH = 2 << 20 };
 
 #if DNNL_VERSION_MAJOR >= 3
 typedef const_dnnl_memory_desc_t matrix_shape;
@@ -91,6 +94,17 @@ static void make_thread_key(void)
         must(dnnl_out_of_memory, "setting up a thread");
 }
 
+static void reserve(struct buffer *buffer, size_t bytes)
+{
+    if (bytes <= buffer->bytes)
+        return;
+    free(buffer->data);
+    buffer->bytes = (bytes + 4095) / 4096 * 4096;
+    buffer->data = aligned_alloc(4096, buffer->bytes);
+    if (!buffer->data)
+        must(dnnl_out_of_memory, "reserving scratch");
+}
+
 static struct cache *open_cache(void)
 {
     struct cache *cache = calloc(1, sizeof *cache);
@@ -101,6 +115,8 @@ static struct cache *open_cache(void)
     must(dnnl_stream_create(&cache->stream, cache->engine, dnnl_stream_default_flags), "setting up a thread");
     for (int i = 0; i < BUCKETS; i++)
         cache->buckets[i] = NONE;
+    reserve(&cache->scratch, ENOUGH);
+    reserve(&cache->room, ENOUGH);
     return cache_of_thread = cache;
 }
 
@@ -207,17 +223,6 @@ static dnnl_primitive_desc_t choose_kernel(const struct entry *x, dnnl_primitive
     return kernel;
 }
 
-static void reserve(struct buffer *buffer, size_t bytes)
-{
-    if (bytes <= buffer->bytes)
-        return;
-    free(buffer->data);
-    buffer->bytes = (bytes + 4095) / 4096 * 4096;
-    buffer->data = aligned_alloc(4096, buffer->bytes);
-    if (!buffer->data)
-        must(dnnl_out_of_memory, "reserving scratch");
-}
-
 static struct entry *make_entry(struct cache *cache, const struct gemm_product *p)
 {
     struct entry *x = free_entry(cache);
@@ -247,6 +252,13 @@ static void set_data(dnnl_memory_t memory, const void *data)
         void *any;
     } pointer = {data};
     must(dnnl_memory_set_data_handle(memory, pointer.any), "passing a matrix");
+}
+
+void gemm_onednn_set_threads(int threads)
+{
+#pragma omp parallel num_threads(threads)
+    if (!cache_of_thread)
+        open_cache();
 }
 
 void gemm_onednn_multiply(const struct gemm_product *p, const void *a, const void *b, void *c)

@@ -34,6 +34,9 @@ void gemm_set_threads(int threads)
     assert(threads > 0);
     omp_set_num_threads(threads);
     openblas_set_num_threads(threads);
+#ifdef MPILORA_HAVE_ONEDNN
+    gemm_onednn_set_threads(threads);
+#endif
 }
 
 int gemm_threads(void)
