@@ -1,11 +1,11 @@
 /*
  * A task is one stack of heads of one segment of queries against one segment of keys of an example. It adds
  * to dq of its queries, and to dk and dv of its keys; what is added to the same place is added in the order
- * in which the tasks are listed, whichever threads they run on.
+ * of the rounds, whichever threads the tasks run on.
  *
  *              keys
  *         0 +----.
- *           | 0  |                 The number in a field is the round in which it is listed, (i + j) mod 3:
+ *           | 0  |                 The number in a field is its round, (i + j) mod 3:
  *  queries  +----+----.            the tasks of a round have no queries and no keys in common.
  *           | 1  | 2  |
  *           +----+----+----.
@@ -17,7 +17,7 @@
  */
 #include "attention_job.h"
 
-#include <omp.h>
+#include <stdbool.h>
 #include <string.h>
 
 #define LOG2_E 0x1.715476p+0F
@@ -30,7 +30,7 @@ struct backward {
 };
 
 struct task {
-    const struct attention_block *block; /* the last of the example */
+    const struct attention_block *block; /* one of the example */
     size_t stack, queries, keys;         /* number of the stack, first query and first key of the segments */
 };
 
@@ -165,24 +165,38 @@ static void prepare(const struct backward *b, const float *dout, const void *out
         memset(sums_at(b, token, 0), 0, job->columns * sizeof(float));
 }
 
-/* Hands out the tasks of an example; its sums are what they depend on. */
-static void spawn_example(const struct backward *b, const struct attention_block *block)
+/* The task of a round that begins at this block of queries, for a key/value head and the stack of that number
+ * among those that share it; false if there is none. */
+static bool find_task(struct task *t, const struct attention_job *job, const struct attention_block *block,
+                      size_t round, size_t kv_head, size_t number)
+{
+    size_t segments = (block->length + ATTENTION_SEGMENT - 1) / ATTENTION_SEGMENT;
+    size_t i = block->first / ATTENTION_SEGMENT, j = (round + segments - i) % segments;
+    *t = (struct task){block, kv_head * (job->stacks / job->s->kv_heads) + number, i * ATTENTION_SEGMENT,
+                       j * ATTENTION_SEGMENT};
+    return block->first % ATTENTION_SEGMENT == 0 && round < segments && j <= i;
+}
+
+static size_t count_rounds(const struct attention_job *job)
+{
+    size_t longest = 0;
+    for (size_t i = 0; i < job->count; i++)
+        longest = job->blocks[i].length > longest ? job->blocks[i].length : longest;
+    return (longest + ATTENTION_SEGMENT - 1) / ATTENTION_SEGMENT;
+}
+
+/* All rounds, from inside of a parallel region. Stacks that share their keys take turns. */
+static void run_rounds(const struct backward *b)
 {
     const struct attention_job *job = &b->job;
-    const struct attention_shape *s = job->s;
-    size_t segments = (block->length + ATTENTION_SEGMENT - 1) / ATTENTION_SEGMENT;
-    for (size_t round = 0; round < segments; round++) {
-        for (size_t i = 0; i < segments; i++) {
-            size_t j = (round + segments - i) % segments;
-            for (size_t stack = 0; stack < job->stacks && j <= i; stack++) {
-                const struct task t = {block, stack, i * ATTENTION_SEGMENT, j * ATTENTION_SEGMENT};
-                const float *dq = sums_at(b, block->begin + t.queries, stack * job->stack * s->head_dim);
-                const float *dk = sums_at(b, block->begin + t.keys,
-                                          attention_key_column(s) + kv_head_of(job, stack) * s->head_dim);
-                (void)dq, (void)dk; /* used by the pragma alone */
-#pragma omp task firstprivate(t) depend(inout : dq[0], dk[0])
+    size_t kv_heads = job->s->kv_heads, turns = job->stacks / kv_heads;
+    size_t rounds = count_rounds(job) * turns;
+    for (size_t round = 0; round < rounds; round++) {
+#pragma omp for schedule(dynamic)
+        for (size_t i = 0; i < job->count * kv_heads; i++) {
+            struct task t;
+            if (find_task(&t, job, &job->blocks[i / kv_heads], round / turns, i % kv_heads, round % turns))
                 backward_task(b, &t);
-            }
         }
     }
 }
@@ -201,10 +215,7 @@ void attention_backward(void *dqkv, const float *dout, const void *out, const fl
 #pragma omp for schedule(static)
         for (size_t begin = 0; begin < job->n; begin += ATTENTION_QUERIES)
             prepare(&b, dout, out, lse, qkv, begin, attention_min(job->n, begin + ATTENTION_QUERIES));
-#pragma omp single
-        for (size_t i = 0; i < job->count; i++) /* the longest examples first, known by their last blocks */
-            if (job->blocks[i].first + ATTENTION_QUERIES >= job->blocks[i].length)
-                spawn_example(&b, &job->blocks[i]);
+        run_rounds(&b);
 #pragma omp for schedule(static)
         for (size_t token = 0; token < (rounds ? job->n : 0); token++)
             job->typed->from_f32_row((char *)dqkv + token * ld * job->typed->size, sums_at(&b, token, 0),
