@@ -127,7 +127,27 @@ link_rate() {
 }
 
 link_cut() { in_switch ip link set "to-$1" down; }
-link_join() { in_switch ip link set "to-$1" up; }
+# Comes back when all hosts that are up answer again: Open MPI gives a peer up that it cannot connect to at once.
+link_join() {
+    in_switch ip link set "to-$1" up
+    until_true $$ reaches_all "$1"
+}
+
+# reaches_all NAME: a connection from it to each host is made or refused, by whom it was sent to.
+reaches_all() {
+    local name addresses=
+    for name in "$hosts_folder"/*.init; do
+        name=${name##*/}
+        addresses+=" $(awk -v n="${name%.init}" '$2 == n { print $1 }' "$hosts_folder/names")"
+    done
+    on_network_of "$1" python3 -c '
+import errno, socket, sys
+for address in sys.argv[1:]:
+    with socket.socket() as s:
+        s.settimeout(1)
+        if s.connect_ex((address, 9)) not in (0, errno.ECONNREFUSED):
+            sys.exit(1)' $addresses
+}
 
 link_bytes() {
     local name in out

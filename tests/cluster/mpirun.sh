@@ -11,12 +11,14 @@ train_over() {
     on_network_of head timeout --kill-after=10 120 "$SOURCE/jobs/hosts.sh" "$work/hostfile" $options --output "$folder" "$@"
 }
 
-# begin_over HOST,HOST... FOLDER STEP OPTION...: starts it in the background as $pid, until that step is done.
+has_reached() { awk -F '[ /]+' -v step="$1" '/^step / && $2 >= step { found = 1 } END { exit !found }' "$work/err"; }
+
+# begin_over HOST,HOST... FOLDER STEP OPTION...: starts it in the background as $pid, until it has come that far.
 begin_over() {
     local hosts=$1 folder=$2 step=$3
     shift 3
     train_over "$hosts" "$folder" "$@" >"$work/out" 2>"$work/err" </dev/null &
     pid=$!
     background="$background $pid"
-    until_true $pid grep -q "^step $step/" "$work/err"
+    until_true $pid has_reached "$step"
 }

@@ -6,7 +6,7 @@ hosts_need_namespaces
 . "$SOURCE/tests/cluster/mpirun.sh"
 hosts_up head node1 node2 node3 node4
 
-more="--max-steps 200 --save-every 20"
+more="--max-steps 800 --save-every 20" # enough that a fast machine is not done before it is disturbed
 check 0 train "$work/one" $more
 
 # ended STATUS...: demands one of these of the run in the background.
@@ -24,7 +24,7 @@ no_rank_on() { ! on_host "$1" pgrep -x mpilora >/dev/null; }
 begin_over node1,node2,node3,node4 "$work/lost" 60 $more
 host_kill node3
 ended 205 9 137 # mpirun lost the host; or first saw its rank killed
-begin_over node1,node2,node4 "$work/lost" 120 $more
+begin_over node1,node2,node4 "$work/lost" 400 $more
 says err '^going on from .*step-00000'
 kill -TERM "$(pgrep -P $pid)"
 ended 75
