@@ -91,27 +91,26 @@ void block_forward_all(const struct step *s)
 }
 
 /* From the kept input of the block to attention's output. */
-static void attend_again(const struct step *s, size_t layer)
+static struct step attend_again(const struct step *s, size_t layer)
 {
+    struct step again = *s;
+    again.again = true;
     s->real->to_f32(s->acts->residual, s->acts->layers[layer].h, s->in->n * s->m->arch.width);
-    block_forward_project(s, layer);
-    attend(s, layer);
+    block_forward_project(&again, layer);
+    attend(&again, layer);
+    return again;
 }
 
 void block_again_mlp(const struct step *s, size_t layer)
 {
-    struct step again = *s;
-    again.again = true;
     if (s->acts->size.recompute != RECOMPUTE_LAYER)
         return;
-    attend_again(&again, layer);
+    const struct step again = attend_again(s, layer);
     forward_middle(&again, layer);
 }
 
 void block_again_attention(const struct step *s, size_t layer)
 {
-    struct step again = *s;
-    again.again = true;
     if (s->acts->size.recompute == RECOMPUTE_ATTENTION)
-        attend_again(&again, layer);
+        attend_again(s, layer);
 }

@@ -10,9 +10,6 @@ struct bench_size {
     size_t tokens, examples, length, supervised; /* of a rank's pack */
 };
 
-/* Type of what products read. */
-enum dtype bench_dtype(const struct session *s);
-
 /* FLOP and bytes of each phase of a rank's step. */
 void bench_count_work(struct bench_phase phases[PROF_COUNT], const struct session *s,
                       const struct bench_size *size);

@@ -88,7 +88,7 @@ enum err_code bench_gemm_rate(double *rate, const struct session *s, const struc
 {
     const struct arch *a = &s->model.arch;
     struct arena arena = {0};
-    struct operands o = {.session = s, .type = bench_dtype(s)};
+    struct operands o = {.session = s, .type = s->model.weights.type};
     size_t chunk = model_head_rows(&s->model);
     enum err_code code = make_operands(&o, &arena, size->tokens, e);
     if (!code) {

@@ -11,8 +11,6 @@
  */
 #include "bench_parts.h"
 
-#include <string.h>
-
 struct work {
     const struct session *session;
     const struct arch *arch;
@@ -23,11 +21,6 @@ struct work {
 };
 
 static const double f32 = 4;
-
-enum dtype bench_dtype(const struct session *s)
-{
-    return strcmp(s->options->dtype, dtype_info(DTYPE_BF16)->name) == 0 ? DTYPE_BF16 : DTYPE_F32;
-}
 
 static void add(struct work *w, enum prof_phase phase, double flop, double bytes)
 {
@@ -127,7 +120,7 @@ void bench_count_work(struct bench_phase phases[PROF_COUNT], const struct sessio
                      .arch = a,
                      .tokens = (double)size->tokens,
                      .supervised = (double)size->supervised,
-                     .real = (double)dtype_info(bench_dtype(s))->block_bytes,
+                     .real = (double)dtype_info(s->model.weights.type)->block_bytes,
                      .phases = phases};
     for (size_t layer = 0; layer < a->layers; layer++) {
         for (int g = 0; g < GROUP_COUNT; g++) {
