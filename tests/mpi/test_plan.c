@@ -49,9 +49,7 @@ static void planned_bytes_are_sent(void **state)
     struct reduce r;
     struct arena arena = {0};
     struct err e;
-    struct lora_spec spec = {.targets = "q_proj", .rank = 2000, .alpha = 1, .init = "normal"};
-    assert_ok(lora_create(&l, &small_arch, &spec, &e), &e);
-    assert_ok(lora_train_buffers(&l, &e), &e);
+    small_make(&l, "q_proj", 2000, 1);
     const struct plan_part part = {.count = l.size};
     struct plan_facts facts = {
         .adapter = l.size, .parts = &part, .pack_seconds = 1, .ranks_per_node = 1, .link = {.rate = 1e9}};

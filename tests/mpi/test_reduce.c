@@ -107,9 +107,7 @@ static void many_buckets(void **state)
     struct reduce r;
     struct arena arena = {0};
     struct err e;
-    struct lora_spec spec = {.targets = "q_proj", .rank = 2000, .alpha = 1, .init = "normal"};
-    assert_ok(lora_create(&l, &small_arch, &spec, &e), &e);
-    assert_ok(lora_train_buffers(&l, &e), &e);
+    small_make(&l, "q_proj", 2000, 1);
     assert_ok(reduce_init(&r, &l, &ranks, 5, false, &arena, &e), &e);
     for (size_t packs = 1; packs <= 5; packs += 2) {
         run_batch(&r, &l, packs, WHOLE);
@@ -134,9 +132,7 @@ static void dropped_batch(void **state)
     struct reduce r;
     struct arena arena = {0};
     struct err e;
-    struct lora_spec spec = {.targets = "q_proj", .rank = 2000, .alpha = 1, .init = "normal"};
-    assert_ok(lora_create(&l, &small_arch, &spec, &e), &e);
-    assert_ok(lora_train_buffers(&l, &e), &e);
+    small_make(&l, "q_proj", 2000, 1);
     assert_ok(reduce_init(&r, &l, &ranks, 9, false, &arena, &e), &e);
     for (size_t packs = 1; packs <= 9; packs += 4) {
         add_packs(&r, &l, packs, FAILING);
@@ -157,9 +153,7 @@ static void fast_sum(void **state)
     struct reduce r;
     struct arena arena = {0};
     struct err e;
-    struct lora_spec spec = {.targets = "q_proj", .rank = 2000, .alpha = 1, .init = "normal"};
-    assert_ok(lora_create(&l, &small_arch, &spec, &e), &e);
-    assert_ok(lora_train_buffers(&l, &e), &e);
+    small_make(&l, "q_proj", 2000, 1);
     assert_ok(reduce_init(&r, &l, &ranks, 7, true, &arena, &e), &e);
     for (enum way way = WHOLE; way <= IN_PARTS; way++)
         for (size_t packs = 1; packs <= 7; packs += 3) {

@@ -228,4 +228,30 @@ static inline double tiny_nmse(const float *x, const float *y, size_t count)
     return difference / size;
 }
 
+/* Loss and gradients of five random examples in one pack are those of each alone, added up. */
+static inline void tiny_check_packing(struct tiny *t, const size_t lengths[5], double loss_tolerance,
+                                      double grad_tolerance)
+{
+    struct err e;
+    struct model_result result;
+    double separate = 0;
+    memset(t->lora.grads, 0, t->lora.size * sizeof *t->lora.grads);
+    for (uint64_t k = 0; k < 5; k++) {
+        tiny_clear(t);
+        tiny_add_random(t, lengths[k], k);
+        assert_ok(model_step_grad(&t->model, &t->in, 1, &result, &e), &e);
+        assert_int_equal(result.supervised, lengths[k] - 1);
+        separate += result.loss_sum;
+    }
+    float *grads = numbers_copy(t->lora.grads, t->lora.size);
+    tiny_clear(t);
+    for (uint64_t k = 0; k < 5; k++)
+        tiny_add_random(t, lengths[k], k);
+    memset(t->lora.grads, 0, t->lora.size * sizeof *grads);
+    assert_ok(model_step_grad(&t->model, &t->in, 1, &result, &e), &e);
+    assert_true(fabs(result.loss_sum - separate) < loss_tolerance * separate);
+    assert_true(tiny_nmse(t->lora.grads, grads, t->lora.size) < grad_tolerance);
+    free(grads);
+}
+
 #endif

@@ -78,27 +78,10 @@ static void parts_add_up(void **state)
     const size_t lengths[] = {5, 200, 250, 31, 140};
     for (int dropout = 0; dropout < 2; dropout++) {
         static struct tiny t;
-        struct err e;
-        struct model_result result;
-        double separate = 0;
         tiny_open_as(&t, "tiny_gqa", DTYPE_BF16);
         t.lora.dropout = dropout ? 0.2F : 0;
         tiny_plan(&t);
-        for (uint64_t k = 0; k < 5; k++) {
-            tiny_clear(&t);
-            tiny_add_random(&t, lengths[k], k);
-            assert_ok(model_step_grad(&t.model, &t.in, 1, &result, &e), &e);
-            separate += result.loss_sum;
-        }
-        float *grads = numbers_copy(t.lora.grads, t.lora.size);
-        tiny_clear(&t);
-        for (uint64_t k = 0; k < 5; k++)
-            tiny_add_random(&t, lengths[k], k);
-        memset(t.lora.grads, 0, t.lora.size * sizeof *grads);
-        assert_ok(model_step_grad(&t.model, &t.in, 1, &result, &e), &e);
-        assert_true(fabs(result.loss_sum - separate) < 1e-5 * separate);
-        assert_true(tiny_nmse(t.lora.grads, grads, t.lora.size) < 1e-6);
-        free(grads);
+        tiny_check_packing(&t, lengths, 1e-5, 1e-6);
         tiny_close(&t);
     }
 }

@@ -141,28 +141,10 @@ static void a_pack_equals_its_examples(void **state)
 {
     (void)state;
     static struct tiny t;
-    struct err e;
-    struct model_result result;
     const size_t lengths[] = {5, 200, 1, 31, 2};
     for (size_t i = 0; i < TINY_COUNT; i++) {
         tiny_open(&t, tiny_names[i]);
-        double separate = 0;
-        for (uint64_t k = 0; k < 5; k++) {
-            tiny_clear(&t);
-            tiny_add_random(&t, lengths[k], k);
-            assert_ok(model_step_grad(&t.model, &t.in, 1, &result, &e), &e);
-            assert_int_equal(result.supervised, lengths[k] - 1);
-            separate += result.loss_sum;
-        }
-        float *grads = numbers_copy(t.lora.grads, t.lora.size);
-        tiny_clear(&t);
-        for (uint64_t k = 0; k < 5; k++)
-            tiny_add_random(&t, lengths[k], k);
-        memset(t.lora.grads, 0, t.lora.size * sizeof *grads);
-        assert_ok(model_step_grad(&t.model, &t.in, 1, &result, &e), &e);
-        assert_true(fabs(result.loss_sum - separate) < 1e-6 * separate);
-        assert_true(tiny_nmse(t.lora.grads, grads, t.lora.size) < 1e-10);
-        free(grads);
+        tiny_check_packing(&t, lengths, 1e-6, 1e-10);
         tiny_close(&t);
     }
 }
