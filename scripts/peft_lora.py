@@ -31,6 +31,7 @@ arguments = parser.parse_args()
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 import torch  # noqa: E402
+import transformers  # noqa: E402
 from peft import LoraConfig, get_peft_model  # noqa: E402
 from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: E402
 
@@ -79,12 +80,19 @@ def rate_at(step, steps):
     return (step + 1) / warmup if step < warmup else 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
 
 
+def plain_weights():
+    """What makes transformers expand a .gguf's weights: newer versions keep them packed, which would be another contest."""
+    if arguments.model.endswith(".gguf") and hasattr(transformers, "GgufConfig"):
+        return {"quantization_config": transformers.GgufConfig(dequantize=True)}
+    return {}
+
+
 def load_model():
     dtype = {"f32": torch.float32, "bf16": torch.bfloat16}[arguments.dtype]
-    base = AutoModelForCausalLM.from_pretrained(**source(), dtype=dtype)
+    base = AutoModelForCausalLM.from_pretrained(**source(), **plain_weights(), dtype=dtype)
     config = LoraConfig(r=arguments.rank, lora_alpha=2 * arguments.rank, target_modules="all-linear", task_type="CAUSAL_LM")
     model = get_peft_model(base, config).train()
-    for name, module in model.named_modules():  # a .gguf may come as packed weights, which would be another contest
+    for name, module in model.named_modules():
         if name.endswith("base_layer") and (type(module) is not torch.nn.Linear or module.weight.dtype != dtype):
             raise SystemExit(f"{name} is {type(module).__name__} of {module.weight.dtype}: give the model as a folder")
     return model
