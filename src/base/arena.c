@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* Small blocks share chunks of this size; a block that would fill most of one gets its own. */
 #define CHUNK_SIZE ((size_t)64 * 1024)
@@ -13,6 +14,18 @@ struct arena_chunk {
     unsigned char *base; /* aligned start of the payload, inside this very allocation */
     size_t size, used;
 };
+
+/* Large chunks ask for large pages: fewer page faults at the start, and fewer misses of the TLB in each step.
+ * A kernel that has none to give says so, and nothing is lost. */
+#define LARGE_PAGE ((uintptr_t)2 * 1024 * 1024)
+
+static void ask_for_large_pages(void *chunk, size_t bytes)
+{
+    uintptr_t first = ((uintptr_t)chunk + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
+    uintptr_t end = ((uintptr_t)chunk + bytes) / LARGE_PAGE * LARGE_PAGE;
+    if (first < end)
+        madvise((void *)first, end - first, MADV_HUGEPAGE);
+}
 
 /* calloc, not aligned_alloc: large chunks come as untouched zero pages, so a reserve that is not used costs
  * nothing and pages settle on the NUMA node of the thread that writes them first. */
@@ -24,6 +37,7 @@ static struct arena_chunk *chunk_create(size_t payload)
     struct arena_chunk *chunk = calloc(1, bytes);
     if (!chunk)
         return NULL;
+    ask_for_large_pages(chunk, bytes);
     uintptr_t start = (uintptr_t)(chunk + 1);
     chunk->base = (unsigned char *)(chunk + 1) + (ARENA_ALIGN - start % ARENA_ALIGN) % ARENA_ALIGN;
     chunk->size = payload;

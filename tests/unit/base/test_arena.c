@@ -1,5 +1,9 @@
 #include "unit.h"
 
+#include <inttypes.h>
+#include <stdbool.h>
+#include <unistd.h>
+
 #include "base/arena.h"
 
 static void blocks_are_aligned_zeroed_and_apart(void **state)
@@ -73,11 +77,45 @@ static void copies_text(void **state)
     arena_release(&a);
 }
 
+/* Whether the mapping that holds an address wants large pages, as the kernel tells of it. */
+static bool wants_large_pages(const void *address)
+{
+    FILE *maps = fopen("/proc/self/smaps", "r");
+    assert_non_null(maps);
+    char line[512];
+    bool inside = false, wants = false;
+    while (fgets(line, sizeof line, maps)) {
+        uintptr_t begin, end;
+        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &begin, &end) == 2)
+            inside = begin <= (uintptr_t)address && (uintptr_t)address < end;
+        else if (inside && strncmp(line, "VmFlags:", 8) == 0)
+            wants = strstr(line, " hg");
+    }
+    fclose(maps);
+    return wants;
+}
+
+static void large_blocks_ask_for_large_pages(void **state)
+{
+    (void)state;
+    if (access("/sys/kernel/mm/transparent_hugepage", F_OK))
+        skip();
+    struct arena a = {0};
+    struct err e;
+    char *large = arena_alloc(&a, 8, 1 << 20, "large", &e), *small = arena_alloc(&a, 1, 64, "small", &e);
+    assert_non_null(large);
+    assert_non_null(small);
+    assert_true(wants_large_pages(large + (4 << 20)));
+    assert_false(wants_large_pages(small));
+    memset(large, 1, 8 << 20);
+    arena_release(&a);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(blocks_are_aligned_zeroed_and_apart),
-                                       cmocka_unit_test(large_block_leaves_room_for_small_ones),
-                                       cmocka_unit_test(refuses_what_cannot_be),
-                                       cmocka_unit_test(copies_text)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(blocks_are_aligned_zeroed_and_apart),
+        cmocka_unit_test(large_block_leaves_room_for_small_ones), cmocka_unit_test(refuses_what_cannot_be),
+        cmocka_unit_test(copies_text), cmocka_unit_test(large_blocks_ask_for_large_pages)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
