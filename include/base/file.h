@@ -11,9 +11,17 @@
 #include "base/err.h"
 #include "base/str.h"
 
+/* Which file it is, and its state: two processes of one machine that find the same stamp have the same bytes.
+ */
+struct file_stamp {
+    uint64_t device, inode, size;
+    int64_t seconds, nanoseconds; /* of the last change */
+};
+
 struct file_map {
     const unsigned char *data; /* NULL for an empty file */
     size_t size;
+    struct file_stamp stamp;
 };
 
 /* Maps a regular file read-only (shared pages: ranks of one node share them). ERR_IO names the path. A file
@@ -24,6 +32,9 @@ void file_map_close(struct file_map *map);
 /* These bytes are not needed for now: if they lie in this mapping, their pages stop counting as this
  * process's memory. They stay readable. */
 void file_map_drop(const struct file_map *map, const void *data, size_t bytes);
+/* Shared memory that no process reads again, mapped here for writing: the whole pages among these bytes are
+ * given back to the system, and are zero from now on. */
+void file_memory_free(const void *data, size_t bytes);
 
 /* A regular file that is held open: read piece by piece at any place, by any thread, so that none of it stays
  * in this process's memory. It may be replaced or deleted; one that is shortened in place gives errors. */
@@ -31,6 +42,7 @@ struct file_in {
     const char *path; /* the caller's; NULL: not open */
     int fd;
     size_t size;
+    struct file_stamp stamp;
 };
 enum err_code file_in_open(struct file_in *f, const char *path, struct err *e);
 void file_in_close(struct file_in *f); /* a zeroed one is fine */
@@ -58,11 +70,8 @@ bool file_is_folder(const char *path);
 /* path = "folder/name"; ERR_USAGE if it does not fit. */
 enum err_code file_join(char *path, size_t size, const char *folder, const char *name, struct err *e);
 
-/* XXH3-128 of the bytes of a file, as 32 lower-case hexadecimal digits and a zero. */
+/* XXH3-128 of bytes, as 32 lower-case hexadecimal digits and a zero; and of a growing stream. */
 #define FILE_HASH_SIZE 33
-enum err_code file_hash(char hash[FILE_HASH_SIZE], const char *path, struct err *e);
-
-/* The same over bytes in memory, and over a growing stream. */
 struct file_hasher;
 void file_hash_bytes(char hash[FILE_HASH_SIZE], const void *bytes, size_t length);
 struct file_hasher *file_hasher_open(struct err *e);

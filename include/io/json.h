@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/file.h"
 #include "base/str.h"
 
 struct json;       /* an owned document */
@@ -35,6 +36,8 @@ enum json_kind {
  * or "data.jsonl:17") stands in front of messages; NULL is for a single line, whose place the caller adds.
  * Any value may be the root. Safe in several threads at once. */
 enum err_code json_open_file(struct json **doc, const char *path, size_t limit, struct err *e);
+enum err_code json_open_map(struct json **doc, const struct file_map *map, const char *path, size_t limit,
+                            struct err *e);
 enum err_code json_open_bytes(struct json **doc, const char *bytes, size_t length, const char *where,
                               struct err *e);
 void json_close(struct json *doc); /* NULL is fine */

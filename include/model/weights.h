@@ -55,7 +55,8 @@ struct weights {
 };
 
 /* Finds, checks and converts every tensor. Missing, surplus (unknown names) or misshapen tensors and
- * non-finite values are errors that name file and tensor. */
+ * non-finite values are errors that name file and tensor. What is laid out anew is forgotten in the store
+ * (store_forget()), so that one whose image this process owns can be loaded from once. */
 enum err_code weights_load(struct weights *w, const struct arch *a, const struct store *store,
                            const struct weights_options *o, struct err *e);
 /* The same in memory of the caller's, which must stay until the release; NULL: in memory of its own. */

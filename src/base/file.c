@@ -11,10 +11,20 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-/* Opens a regular file for reading and gives its size; -1 for anything else, with a message that says so. */
-static int open_regular(const char *path, size_t *size, struct err *e)
+static struct file_stamp make_stamp(const struct stat *st)
 {
-    *size = 0;
+    return (struct file_stamp){.device = st->st_dev,
+                               .inode = st->st_ino,
+                               .size = (uint64_t)st->st_size,
+                               .seconds = st->st_mtim.tv_sec,
+                               .nanoseconds = st->st_mtim.tv_nsec};
+}
+
+/* Opens a regular file for reading, and says which it is; -1 for anything else, with a message that says so.
+ */
+static int open_regular(const char *path, struct file_stamp *stamp, struct err *e)
+{
+    *stamp = (struct file_stamp){0};
     /* O_NONBLOCK: opening a FIFO must not hang; it has no effect on a regular file. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
@@ -29,7 +39,7 @@ static int open_regular(const char *path, size_t *size, struct err *e)
     } else if (!S_ISREG(st.st_mode)) {
         err_set(e, ERR_IO, "%s is not a regular file", path);
     } else {
-        *size = (size_t)st.st_size;
+        *stamp = make_stamp(&st);
         return fd;
     }
     close(fd);
@@ -54,26 +64,36 @@ void file_map_close(struct file_map *map)
     *map = (struct file_map){0};
 }
 
-void file_map_drop(const struct file_map *map, const void *data, size_t bytes)
+static void advise_whole_pages(const void *data, size_t bytes, int advice)
 {
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)map->data;
-    uintptr_t first = (uintptr_t)data, end = first + bytes;
-    if (first < begin || end > begin + map->size)
-        return;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), first = (uintptr_t)data, end = first + bytes;
     first += (page - first % page) % page;
     end -= end % page;
     if (first < end)
-        madvise((void *)first, end - first, MADV_DONTNEED);
+        madvise((void *)first, end - first, advice);
+}
+
+void file_map_drop(const struct file_map *map, const void *data, size_t bytes)
+{
+    uintptr_t begin = (uintptr_t)map->data, first = (uintptr_t)data;
+    if (first >= begin && first + bytes <= begin + map->size)
+        advise_whole_pages(data, bytes, MADV_DONTNEED);
+}
+
+void file_memory_free(const void *data, size_t bytes)
+{
+    advise_whole_pages(data, bytes, MADV_REMOVE);
 }
 
 enum err_code file_read_all(struct str *out, const char *path, size_t limit, struct err *e)
 {
-    size_t size;
+    struct file_stamp stamp;
     str_clear(out);
-    int fd = open_regular(path, &size, e);
+    int fd = open_regular(path, &stamp, e);
     if (fd < 0)
         return e->code;
     enum err_code code = ERR_OK;
+    size_t size = stamp.size;
     if (size > limit)
         code = err_set(e, ERR_FORMAT, "%s has %zu bytes, more than the %zu that such a file may have", path,
                        size, limit);
@@ -110,9 +130,10 @@ static enum err_code write_all(int fd, const unsigned char *bytes, size_t length
 enum err_code file_in_open(struct file_in *f, const char *path, struct err *e)
 {
     *f = (struct file_in){0};
-    f->fd = open_regular(path, &f->size, e);
+    f->fd = open_regular(path, &f->stamp, e);
     if (f->fd < 0)
         return e->code;
+    f->size = f->stamp.size;
     f->path = path;
     return ERR_OK;
 }
@@ -141,13 +162,14 @@ enum err_code file_in_read(void *bytes, const struct file_in *f, uint64_t offset
 
 enum err_code file_in_map(struct file_map *map, const struct file_in *f, struct err *e)
 {
-    *map = (struct file_map){0};
+    *map = (struct file_map){.stamp = f->stamp};
     if (!f->size)
         return ERR_OK;
     void *data = mmap(NULL, f->size, PROT_READ, MAP_SHARED, f->fd, 0);
     if (data == MAP_FAILED)
         return err_set_errno(e, errno, "cannot map the %zu bytes of %s", f->size, f->path);
-    *map = (struct file_map){data, f->size};
+    map->data = data;
+    map->size = f->size;
     return ERR_OK;
 }
 
@@ -274,18 +296,6 @@ static void hash_format(char hash[FILE_HASH_SIZE], XXH128_hash_t value)
         hash[2 * i + 1] = digits[canonical.digest[i] & 15];
     }
     hash[2 * sizeof canonical.digest] = '\0';
-}
-
-enum err_code file_hash(char hash[FILE_HASH_SIZE], const char *path, struct err *e)
-{
-    struct file_map map;
-    if (file_map_open(&map, path, e))
-        return e->code;
-    if (map.data)
-        madvise((void *)(uintptr_t)map.data, map.size, MADV_SEQUENTIAL);
-    file_hash_bytes(hash, map.data, map.size);
-    file_map_close(&map);
-    return ERR_OK;
 }
 
 void file_hash_bytes(char hash[FILE_HASH_SIZE], const void *bytes, size_t length)

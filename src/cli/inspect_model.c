@@ -50,7 +50,7 @@ static void add_tensors(struct facts *f, const struct store *s)
     facts_end(f);
     facts_list(f, "files");
     for (size_t i = 0; i < s->file_count; i++)
-        facts_text(f, NULL, s->files[i]);
+        facts_text(f, NULL, s->files[i].path);
     facts_end(f);
 }
 

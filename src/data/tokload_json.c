@@ -4,6 +4,7 @@
 #include "data/tokload.h"
 
 #define TOKENIZER_JSON_LIMIT (256u << 20)
+#define CHAT_TEMPLATE_LIMIT  ((size_t)1 << 20)
 #define MAX_NESTING          8
 
 /* ---- small readers ---- */
@@ -383,17 +384,14 @@ static enum err_code read_named(int32_t *out, const struct tokload_spec *s, cons
  * ("default"). */
 static enum err_code read_chat_template(struct tokload_spec *s, const struct store *store, struct err *e)
 {
-    char path[4096];
-    if (file_join(path, sizeof path, store->path, "chat_template.jinja", e))
-        return e->code;
-    if (file_exists(path)) {
-        struct str text = {0};
-        char *copy = NULL;
-        if (file_read_all(&text, path, 1 << 20, e) == ERR_OK)
-            copy = arena_strndup(&s->scratch, text.data ? text.data : "", text.length, e);
-        s->chat_template = (struct tokload_text){.data = copy, .length = text.length};
-        str_release(&text);
-        return copy ? ERR_OK : e->code;
+    const struct store_file *file = store_text(store, "chat_template.jinja");
+    if (file && file->map.size > CHAT_TEMPLATE_LIMIT)
+        return err_set(e, ERR_FORMAT, "%s has %zu bytes, more than the %zu that such a file may have",
+                       file->path, file->map.size, CHAT_TEMPLATE_LIMIT);
+    if (file) {
+        s->chat_template = (struct tokload_text){.data = file->map.data ? (const char *)file->map.data : "",
+                                                 .length = file->map.size};
+        return ERR_OK;
     }
     const struct json_value *v =
         store->tokenizer_config ? json_get(json_root(store->tokenizer_config), "chat_template") : NULL;
@@ -410,18 +408,17 @@ static enum err_code read_chat_template(struct tokload_spec *s, const struct sto
 enum err_code tokload_read_json(struct tokload_spec *s, struct json **doc, const struct store *store,
                                 struct err *e)
 {
-    char path[4096];
-    if (file_join(path, sizeof path, store->path, "tokenizer.json", e))
-        return e->code;
-    if (!file_exists(path))
+    const struct store_file *file = store_text(store, "tokenizer.json");
+    if (!file)
         return err_set(
             e, ERR_UNSUPPORTED,
-            "%s: no such file; a model without tokenizer.json (only tokenizer.model or vocab.json) is not "
-            "supported: save it once with transformers' AutoTokenizer, which writes the file",
-            path);
-    s->where = arena_strndup(&s->scratch, path, strlen(path), e);
-    if (s->where == NULL || file_hash(s->source_hash, path, e) ||
-        json_open_file(doc, path, TOKENIZER_JSON_LIMIT, e))
+            "%s/tokenizer.json: no such file; a model without tokenizer.json (only tokenizer.model or "
+            "vocab.json) "
+            "is not supported: save it once with transformers' AutoTokenizer, which writes the file",
+            store->path);
+    s->where = file->path;
+    file_hash_bytes(s->source_hash, file->map.data, file->map.size);
+    if (json_open_map(doc, &file->map, file->path, TOKENIZER_JSON_LIMIT, e))
         return e->code;
     const struct json_value *root = json_root(*doc);
     if (json_kind(root) != JSON_KIND_OBJECT)

@@ -98,17 +98,22 @@ enum err_code json_open_bytes(struct json **doc, const char *bytes, size_t lengt
     return ERR_OK;
 }
 
+enum err_code json_open_map(struct json **doc, const struct file_map *map, const char *path, size_t limit,
+                            struct err *e)
+{
+    *doc = NULL;
+    if (map->size > limit)
+        return err_set(e, ERR_FORMAT, "%s: %zu bytes; such a file has at most %zu", path, map->size, limit);
+    return json_open_bytes(doc, (const char *)map->data, map->size, path, e);
+}
+
 enum err_code json_open_file(struct json **doc, const char *path, size_t limit, struct err *e)
 {
     struct file_map map;
     *doc = NULL;
     if (file_map_open(&map, path, e))
         return e->code;
-    enum err_code code;
-    if (map.size > limit)
-        code = err_set(e, ERR_FORMAT, "%s: %zu bytes; such a file has at most %zu", path, map.size, limit);
-    else
-        code = json_open_bytes(doc, (const char *)map.data, map.size, path, e);
+    enum err_code code = json_open_map(doc, &map, path, limit, e);
     file_map_close(&map);
     return code;
 }

@@ -29,17 +29,71 @@ static int compare_strings(const void *a, const void *b)
     return strcmp(*x, *y);
 }
 
+static const struct store_file *find_file(const struct store_file *files, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(files[i].name, name) == 0)
+            return &files[i];
+    return NULL;
+}
+
+/* ---- Where files come from: disk or image ---- */
+
+static bool is_folder(const struct store *s)
+{
+    return s->image ? s->image->is_folder : file_is_folder(s->path);
+}
+
+static bool is_there(const struct store *s, const struct store_file *f)
+{
+    return s->image ? find_file(s->image->files, s->image->count, f->name) != NULL : file_exists(f->path);
+}
+
+static enum err_code map_file(struct store_file *f, const struct store *s, struct err *e)
+{
+    if (!s->image)
+        return file_map_open(&f->map, f->path, e);
+    const struct store_file *found = find_file(s->image->files, s->image->count, f->name);
+    if (!found)
+        return err_set(e, ERR_IO, "%s is not in the image of its model", f->path);
+    f->map = found->map;
+    return ERR_OK;
+}
+
+/* The path of a file in the model's folder. */
+static enum err_code name_file(struct store_file *f, struct store *s, const char *name, struct err *e)
+{
+    char path[PATH_SIZE];
+    if (file_join(path, sizeof path, s->path, name, e))
+        return e->code;
+    *f = (struct store_file){.name = name, .path = arena_strndup(&s->arena, path, strlen(path), e)};
+    return f->path ? ERR_OK : e->code;
+}
+
 /* Maps the weight files s->files[0..count). */
 static enum err_code map_files(struct store *s, size_t count, struct err *e)
 {
-    s->maps = arena_alloc(&s->arena, count, sizeof *s->maps, s->path, e);
-    if (!s->maps)
-        return e->code;
     for (; s->file_count < count; s->file_count++)
-        if (file_map_open(&s->maps[s->file_count], s->files[s->file_count], e))
+        if (map_file(&s->files[s->file_count], s, e))
             return e->code;
     return ERR_OK;
 }
+
+/* Maps a text of the folder, where it is there. */
+static enum err_code open_text(struct store *s, const char *name, struct err *e)
+{
+    struct store_file *f = &s->texts[s->text_count];
+    if (name_file(f, s, name, e))
+        return e->code;
+    if (!is_there(s, f))
+        return ERR_OK;
+    if (map_file(f, s, e))
+        return e->code;
+    s->text_count++;
+    return ERR_OK;
+}
+
+/* ---- Tensors ---- */
 
 /* Sorts `all` by name, refuses names that are there twice, and divides it into tensors and unread ones. */
 static enum err_code make_table(struct store *s, struct store_tensor *all, size_t count, struct err *e)
@@ -119,7 +173,7 @@ static enum err_code load_safetensors(struct store *s, struct err *e)
         return e->code;
     size_t count = 0;
     for (size_t i = 0; i < s->file_count; i++) {
-        if (safetensors_parse(&headers[i], &s->maps[i], s->files[i], &s->arena, e))
+        if (safetensors_parse(&headers[i], &s->files[i].map, s->files[i].path, &s->arena, e))
             return e->code;
         count += headers[i].count;
     }
@@ -129,20 +183,12 @@ static enum err_code load_safetensors(struct store *s, struct err *e)
     size_t at = 0;
     for (size_t i = 0; i < s->file_count; i++)
         for (size_t j = 0; j < headers[i].count; j++, at++) {
-            all[at].file = s->files[i];
+            all[at].file = s->files[i].path;
             if (convert_safetensors(&all[at], s, &headers[i].tensors[j],
-                                    s->maps[i].data + headers[i].data_offset, e))
+                                    s->files[i].map.data + headers[i].data_offset, e))
                 return e->code;
         }
     return make_table(s, all, count, e);
-}
-
-static const char *path_in(struct store *s, const char *folder, const char *name, struct err *e)
-{
-    char path[PATH_SIZE];
-    if (file_join(path, sizeof path, folder, name, e))
-        return NULL;
-    return arena_strndup(&s->arena, path, strlen(path), e);
 }
 
 /* The shards that an index names, sorted, each once. */
@@ -152,8 +198,9 @@ static enum err_code list_shards(struct store *s, size_t *count, const struct js
     *count = 0;
     if (json_kind(weight_map) != JSON_KIND_OBJECT || json_count(weight_map) == 0)
         return err_set(e, ERR_FORMAT, "%s: has no weight_map from tensors to files", index_path);
+    const char **names = arena_alloc(&s->arena, json_count(weight_map), sizeof *names, "shards", e);
     s->files = arena_alloc(&s->arena, json_count(weight_map), sizeof *s->files, "shards", e);
-    if (!s->files)
+    if (!names || !s->files)
         return e->code;
     size_t named = 0;
     for (struct json_member m = json_first(weight_map); m.key; m = json_next(m)) {
@@ -161,13 +208,18 @@ static enum err_code list_shards(struct store *s, size_t *count, const struct js
         if (!name || !*name || *name == '.' || strchr(name, '/'))
             return err_set(e, ERR_FORMAT, "%s: tensor %s: must be the name of a file in the same folder",
                            index_path, m.key);
-        s->files[named++] = name;
+        names[named++] = name;
     }
-    qsort(s->files, named, sizeof *s->files, compare_strings);
+    qsort(names, named, sizeof *names, compare_strings);
     for (size_t i = 0; i < named; i++) {
-        if (i > 0 && strcmp(s->files[i], s->files[i - 1]) == 0)
+        if (i > 0 && strcmp(names[i], names[i - 1]) == 0)
             continue;
-        s->files[(*count)++] = s->files[i];
+        const char *name = arena_strndup(&s->arena, names[i], strlen(names[i]), e);
+        struct store_file *f = &s->files[(*count)++];
+        if (!name || name_file(f, s, name, e))
+            return e->code;
+        if (!is_there(s, f))
+            return err_set(e, ERR_FORMAT, "%s: names the shard %s, which is missing", index_path, f->path);
     }
     return ERR_OK;
 }
@@ -192,94 +244,88 @@ static enum err_code check_index(const struct store *s, const struct json_value 
     return ERR_OK;
 }
 
-static enum err_code open_shards(struct store *s, const char *index_path, struct err *e)
+static enum err_code open_shards(struct store *s, const struct store_file *index, struct err *e)
 {
-    struct json *index;
+    struct json *doc;
     size_t count;
-    if (json_open_file(&index, index_path, CONFIG_MAX, e))
+    if (json_open_map(&doc, &index->map, index->path, CONFIG_MAX, e))
         return e->code;
-    const struct json_value *weight_map = json_get(json_root(index), "weight_map");
-    enum err_code code = list_shards(s, &count, weight_map, index_path, e);
-    for (size_t i = 0; !code && i < count; i++) {
-        s->files[i] = path_in(s, s->path, s->files[i], e);
-        if (!s->files[i])
-            code = e->code;
-        else if (!file_exists(s->files[i]))
-            code =
-                err_set(e, ERR_FORMAT, "%s: names the shard %s, which is missing", index_path, s->files[i]);
-    }
+    const struct json_value *weight_map = json_get(json_root(doc), "weight_map");
+    enum err_code code = list_shards(s, &count, weight_map, index->path, e);
     if (!code)
         code = map_files(s, count, e);
     if (!code)
         code = load_safetensors(s, e);
     if (!code)
-        code = check_index(s, weight_map, index_path, e);
-    json_close(index);
+        code = check_index(s, weight_map, index->path, e);
+    json_close(doc);
     return code;
 }
 
-static enum err_code open_one_file(struct store *s, const char *file, struct err *e)
+static enum err_code open_one_file(struct store *s, const struct store_file *f, struct err *e)
 {
-    s->files = arena_alloc(&s->arena, 1, sizeof *s->files, file, e);
+    s->files = arena_alloc(&s->arena, 1, sizeof *s->files, f->path, e);
     if (!s->files)
         return e->code;
-    s->files[0] = file;
+    s->files[0] = *f;
     return map_files(s, 1, e);
 }
 
-/* A JSON object of the model folder; absent is fine unless it is required. */
-static enum err_code open_config(struct json **out, struct store *s, const char *name, bool required,
-                                 struct err *e)
+/* A JSON object of the model folder, where it is there. */
+static enum err_code open_config(struct json **out, struct store *s, const char *name, struct err *e)
 {
-    char path[PATH_SIZE];
-    if (file_join(path, sizeof path, s->path, name, e))
-        return e->code;
-    if (!file_exists(path)) {
-        if (required)
-            return err_set(
-                e, ERR_FORMAT,
-                "%s has no %s: not a Hugging Face model folder (for a GGUF model give the file itself)",
-                s->path, name);
+    const struct store_file *f = store_text(s, name);
+    if (!f)
         return ERR_OK;
-    }
-    if (json_open_file(out, path, CONFIG_MAX, e))
+    if (json_open_map(out, &f->map, f->path, CONFIG_MAX, e))
         return e->code;
     if (json_kind(json_root(*out)) != JSON_KIND_OBJECT)
-        return err_set(e, ERR_FORMAT, "%s: must be a JSON object, not %s", path,
+        return err_set(e, ERR_FORMAT, "%s: must be a JSON object, not %s", f->path,
                        json_kind_name(json_root(*out)));
     return ERR_OK;
 }
 
-static enum err_code open_folder(struct store *s, struct err *e)
+static enum err_code refuse_folder(struct store *s, struct err *e)
 {
     static const char *const pickles[] = {"pytorch_model.bin", "pytorch_model.bin.index.json"};
-    s->kind = STORE_HF;
-    if (open_config(&s->config, s, "config.json", true, e) ||
-        open_config(&s->generation_config, s, "generation_config.json", false, e) ||
-        open_config(&s->tokenizer_config, s, "tokenizer_config.json", false, e))
-        return e->code;
-    const char *single = path_in(s, s->path, "model.safetensors", e);
-    const char *index = single ? path_in(s, s->path, INDEX_NAME, e) : NULL;
-    if (!index)
-        return e->code;
-    if (file_exists(single)) {
-        if (open_one_file(s, single, e))
-            return e->code;
-        return load_safetensors(s, e);
-    }
-    if (file_exists(index))
-        return open_shards(s, index, e);
     for (size_t i = 0; i < sizeof pickles / sizeof *pickles; i++) {
-        const char *pickle = path_in(s, s->path, pickles[i], e);
-        if (!pickle)
+        struct store_file pickle;
+        if (name_file(&pickle, s, pickles[i], e))
             return e->code;
-        if (file_exists(pickle))
+        if (is_there(s, &pickle))
             return err_set(
                 e, ERR_UNSUPPORTED,
                 "%s: pickled weights are not read here (they can run code); save the model as safetensors",
-                pickle);
+                pickle.path);
     }
     return err_set(e, ERR_FORMAT, "%s has neither model.safetensors nor %s", s->path, INDEX_NAME);
+}
+
+static enum err_code open_folder(struct store *s, struct err *e)
+{
+    static const char *const texts[] = {"config.json", "generation_config.json", "tokenizer_config.json",
+                                        "tokenizer.json", "chat_template.jinja"};
+    struct store_file single;
+    s->kind = STORE_HF;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (open_text(s, texts[i], e))
+            return e->code;
+    if (!store_text(s, "config.json"))
+        return err_set(
+            e, ERR_FORMAT,
+            "%s has no config.json: not a Hugging Face model folder (for a GGUF model give the file itself)",
+            s->path);
+    if (open_config(&s->config, s, "config.json", e) ||
+        open_config(&s->generation_config, s, "generation_config.json", e) ||
+        open_config(&s->tokenizer_config, s, "tokenizer_config.json", e) ||
+        name_file(&single, s, "model.safetensors", e))
+        return e->code;
+    if (is_there(s, &single))
+        return open_one_file(s, &single, e) ? e->code : load_safetensors(s, e);
+    if (open_text(s, INDEX_NAME, e))
+        return e->code;
+    const struct store_file *index = store_text(s, INDEX_NAME);
+    return index ? open_shards(s, index, e) : refuse_folder(s, e);
 }
 
 static enum err_code convert_gguf(struct store_tensor *t, const struct store *s,
@@ -288,7 +334,7 @@ static enum err_code convert_gguf(struct store_tensor *t, const struct store *s,
     const struct gguf *g = s->gguf;
     uint64_t begin, end;
     t->name = from->name;
-    t->file = s->files[0];
+    t->file = s->files[0].path;
     t->type = dtype_from_ggml(from->type);
     if (t->type == DTYPE_COUNT)
         return err_set(e, ERR_UNSUPPORTED,
@@ -310,13 +356,13 @@ static enum err_code convert_gguf(struct store_tensor *t, const struct store *s,
                        "%s: tensor %s: offset %" PRIu64 " is not a multiple of the alignment %" PRIu64,
                        t->file, t->name, from->offset, g->alignment);
     if (__builtin_add_overflow(g->data_offset, from->offset, &begin) ||
-        __builtin_add_overflow(begin, t->bytes, &end) || end > s->maps[0].size)
+        __builtin_add_overflow(begin, t->bytes, &end) || end > s->files[0].map.size)
         return err_set(e, ERR_FORMAT,
                        "%s: tensor %s of %zu bytes at offset %" PRIu64
                        " runs past the end of the file: truncated "
                        "or damaged",
                        t->file, t->name, t->bytes, from->offset);
-    t->data = s->maps[0].data + begin;
+    t->data = s->files[0].map.data + begin;
     return ERR_OK;
 }
 
@@ -324,7 +370,7 @@ static enum err_code open_gguf(struct store *s, struct err *e)
 {
     uint64_t splits;
     s->kind = STORE_GGUF;
-    if (gguf_parse(&s->gguf, &s->maps[0], s->path, &s->arena, e) ||
+    if (gguf_parse(&s->gguf, &s->files[0].map, s->path, &s->arena, e) ||
         gguf_get_u64(&splits, s->gguf, "split.count", 1, e))
         return e->code;
     if (splits > 1)
@@ -347,42 +393,55 @@ static enum err_code open_gguf(struct store *s, struct err *e)
     return make_table(s, all, count, e);
 }
 
+/* A model that is one file, or tensors without one. */
+static enum err_code open_itself(struct store *s, struct err *e)
+{
+    const char *slash = strrchr(s->path, '/');
+    return open_one_file(s, &(struct store_file){.name = slash ? slash + 1 : s->path, .path = s->path}, e);
+}
+
 static enum err_code open_file(struct store *s, struct err *e)
 {
-    if (open_one_file(s, s->path, e))
+    if (open_itself(s, e))
         return e->code;
-    if (s->maps[0].size >= 4 && memcmp(s->maps[0].data, "GGUF", 4) == 0)
+    if (s->files[0].map.size >= 4 && memcmp(s->files[0].map.data, "GGUF", 4) == 0)
         return open_gguf(s, e);
     if (str_ends_with(s->path, ".safetensors"))
         return err_set(e, ERR_USAGE, "%s: give the model's folder, which has its config.json too", s->path);
     return err_set(e, ERR_FORMAT, "%s is neither a GGUF file nor a model folder", s->path);
 }
 
-static enum err_code start(struct store *s, const char *path, struct err *e)
+static enum err_code start(struct store *s, const char *path, const struct store_image *image, struct err *e)
 {
     size_t length = strlen(path);
-    *s = (struct store){0};
+    *s = (struct store){.image = image};
     while (length > 1 && path[length - 1] == '/')
         length--;
     s->path = arena_strndup(&s->arena, path, length, e);
     return s->path ? ERR_OK : e->code;
 }
 
-enum err_code store_open(struct store *s, const char *path, struct err *e)
+enum err_code store_open_image(struct store *s, const char *path, const struct store_image *image,
+                               struct err *e)
 {
-    enum err_code code = start(s, path, e);
+    enum err_code code = start(s, path, image, e);
     if (!code)
-        code = file_is_folder(s->path) ? open_folder(s, e) : open_file(s, e);
+        code = is_folder(s) ? open_folder(s, e) : open_file(s, e);
     if (code)
         store_close(s);
     return code;
 }
 
+enum err_code store_open(struct store *s, const char *path, struct err *e)
+{
+    return store_open_image(s, path, NULL, e);
+}
+
 enum err_code store_open_safetensors(struct store *s, const char *file, struct err *e)
 {
-    enum err_code code = start(s, file, e);
+    enum err_code code = start(s, file, NULL, e);
     if (!code)
-        code = open_one_file(s, s->path, e);
+        code = open_itself(s, e);
     if (!code)
         code = load_safetensors(s, e);
     if (code)
@@ -395,10 +454,17 @@ void store_close(struct store *s)
     json_close(s->config);
     json_close(s->generation_config);
     json_close(s->tokenizer_config);
-    for (size_t i = 0; i < s->file_count; i++)
-        file_map_close(&s->maps[i]);
+    for (size_t i = 0; i < s->text_count && !s->image; i++)
+        file_map_close(&s->texts[i].map);
+    for (size_t i = 0; i < s->file_count && !s->image; i++)
+        file_map_close(&s->files[i].map);
     arena_release(&s->arena);
     *s = (struct store){0};
+}
+
+const struct store_file *store_text(const struct store *s, const char *name)
+{
+    return find_file(s->texts, s->text_count, name);
 }
 
 const struct store_tensor *store_find(const struct store *s, const char *name)
@@ -419,39 +485,44 @@ enum err_code store_require(const struct store_tensor **t, const struct store *s
     return err_set(e, ERR_FORMAT, "%s: tensor %s is missing", s->path, name);
 }
 
-void store_drop(const struct store *s, const struct store_tensor *t)
+void store_forget(const struct store *s, const struct store_tensor *t)
 {
-    for (size_t i = 0; i < s->file_count; i++)
-        file_map_drop(&s->maps[i], t->data, t->bytes);
+    const unsigned char *begin = t->data;
+    for (size_t i = 0; i < s->file_count; i++) {
+        const struct file_map *map = &s->files[i].map;
+        if (begin < map->data || begin + t->bytes > map->data + map->size)
+            continue; /* or in no file: it was moved */
+        if (!s->image)
+            file_map_drop(map, t->data, t->bytes);
+        else if (s->image->owned)
+            file_memory_free(t->data, t->bytes);
+    }
 }
 
 /* A piece at a time, so that a large file never counts as this process's memory as a whole. */
-static void add_file(struct file_hasher *hasher, const struct file_map *map)
+static void hash_file(struct file_hasher *hasher, const struct store *s, const struct file_map *map)
 {
     const size_t piece = (size_t)16 << 20;
     for (size_t at = 0, bytes; at < map->size; at += bytes) {
         bytes = map->size - at < piece ? map->size - at : piece;
         file_hasher_add(hasher, map->data + at, bytes);
-        file_map_drop(map, map->data + at, bytes);
+        if (!s->image)
+            file_map_drop(map, map->data + at, bytes);
     }
 }
 
 enum err_code store_hash(struct store *s, struct err *e)
 {
-    struct file_map config = {0};
-    char path[PATH_SIZE];
     if (s->hash[0])
         return ERR_OK;
-    if (s->config &&
-        (file_join(path, sizeof path, s->path, "config.json", e) || file_map_open(&config, path, e)))
-        return e->code;
     struct file_hasher *hasher = file_hasher_open(e);
-    if (hasher) {
-        file_hasher_add(hasher, config.data, config.size);
-        for (size_t i = 0; i < s->file_count; i++)
-            add_file(hasher, &s->maps[i]);
-        file_hasher_finish(hasher, s->hash);
-    }
-    file_map_close(&config);
-    return hasher ? ERR_OK : e->code;
+    if (!hasher)
+        return e->code;
+    const struct store_file *config = store_text(s, "config.json");
+    if (config)
+        hash_file(hasher, s, &config->map);
+    for (size_t i = 0; i < s->file_count; i++)
+        hash_file(hasher, s, &s->files[i].map);
+    file_hasher_finish(hasher, s->hash);
+    return ERR_OK;
 }

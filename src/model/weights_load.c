@@ -18,7 +18,7 @@ struct task {
     struct convert_matrix in;
     enum dtype type; /* to be converted to */
     void *out;       /* NULL: it is looked at only */
-    size_t rows_before, pieces_before;
+    size_t rows_before, pieces_before, pieces_left;
 };
 
 /* All tensors are gone through twice: once to check and to count, before memory is taken, and once to lay
@@ -308,7 +308,7 @@ static size_t piece_count(const struct task *task)
 }
 
 /* The task that a piece, or a row, is of: the last with no more before it. */
-static const struct task *task_of_piece(const struct loading *l, size_t piece)
+static struct task *task_of_piece(const struct loading *l, size_t piece)
 {
     size_t low = 0, high = l->task_count;
     while (high - low > 1) {
@@ -332,6 +332,13 @@ static size_t convert_piece(const struct task *task, size_t piece)
     return bad < first + count ? task->rows_before + bad : SIZE_MAX;
 }
 
+/* What was copied out of the file is not needed there: a base and its file are not in memory side by side. */
+static void finish_piece(const struct loading *l, struct task *task)
+{
+    if (task->out && __atomic_sub_fetch(&task->pieces_left, 1, __ATOMIC_ACQ_REL) == 0)
+        store_forget(l->store, task->t);
+}
+
 static enum err_code convert_tasks(struct loading *l)
 {
     size_t rows = 0, pieces = 0, bad = SIZE_MAX;
@@ -339,12 +346,15 @@ static enum err_code convert_tasks(struct loading *l)
         l->tasks[i].rows_before = rows;
         l->tasks[i].pieces_before = pieces;
         rows += l->tasks[i].in.rows;
-        pieces += piece_count(&l->tasks[i]);
+        l->tasks[i].pieces_left = piece_count(&l->tasks[i]);
+        pieces += l->tasks[i].pieces_left;
     }
 #pragma omp parallel for schedule(dynamic) reduction(min : bad)
     for (size_t piece = 0; piece < pieces; piece++) {
-        size_t found = convert_piece(task_of_piece(l, piece), piece);
+        struct task *task = task_of_piece(l, piece);
+        size_t found = convert_piece(task, piece);
         bad = found < bad ? found : bad;
+        finish_piece(l, task);
     }
     if (bad == SIZE_MAX)
         return ERR_OK;
@@ -417,11 +427,12 @@ enum err_code weights_load_at(struct weights *w, const struct arch *a, const str
     enum err_code code = begin(&l);
     if (!code)
         code = lay_out(&l, at);
-    if (!code && !(at && at->filled))
+    if (!code && !(at && at->filled)) {
         code = convert_tasks(&l);
-    for (size_t i = 0; i < l.task_count && !code; i++) /* what was copied out of the file */
-        if (l.tasks[i].out)
-            store_drop(store, l.tasks[i].t);
+        for (size_t i = 0; i < store->tensor_count; i++)
+            if (!l.taken[i])
+                store_forget(store, &store->tensors[i]);
+    }
     end(&l, code != ERR_OK);
     return code;
 }

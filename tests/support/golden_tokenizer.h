@@ -60,12 +60,19 @@ static inline const struct json_value *golden_get(const struct json *doc, const 
     return NULL;
 }
 
+/* A text of the model's folder: the caller's bytes. */
+static inline void golden_add_text(struct store *s, const char *name, const char *bytes, size_t length)
+{
+    const struct file_map map = {.data = length ? (const unsigned char *)bytes : NULL, .size = length};
+    s->texts[s->text_count++] = (struct store_file){.name = name, .path = name, .map = map};
+}
+
 /* Opens the tokenizer.json and tokenizer_config.json of these contents; config NULL: there is none. */
 static inline enum err_code golden_open_texts(struct tokenizer **t, const char *tokenizer, size_t length,
                                               const char *config, struct err *e)
 {
-    struct store store = {.kind = STORE_HF, .path = test_scratch.folder};
-    test_file_write(test_path("tokenizer.json"), tokenizer, length);
+    struct store store = {.kind = STORE_HF, .path = "model"};
+    golden_add_text(&store, "tokenizer.json", tokenizer, length);
     if (config != NULL)
         assert_ok(
             json_open_bytes(&store.tokenizer_config, config, strlen(config), "tokenizer_config.json", e), e);

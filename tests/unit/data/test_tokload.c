@@ -130,13 +130,13 @@ static void end_of_text_is_found(void **state)
     };
     struct tokenizer *t;
     struct err e;
-    test_file_write(test_path("tokenizer.json"), small, sizeof small - 1);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct store store = {.kind = STORE_HF,
-                              .path = test_scratch.folder,
+                              .path = "model",
                               .tokenizer_config = parse(cases[i].tokenizer_config),
                               .generation_config = parse(cases[i].generation_config),
                               .config = parse(cases[i].config)};
+        golden_add_text(&store, "tokenizer.json", small, sizeof small - 1);
         assert_ok(tokenizer_open(&t, &store, &e), &e);
         assert_int_equal(tokenizer_eos(t), cases[i].eos);
         assert_int_equal(tokenizer_bos(t), cases[i].bos);
@@ -147,8 +147,8 @@ static void end_of_text_is_found(void **state)
     }
     assert_error(golden_open_texts(&t, small, sizeof small - 1, "{\"eos_token\":\"zz\"}", &e), &e, ERR_FORMAT,
                  "'zz'");
-    struct store beyond = {
-        .kind = STORE_HF, .path = test_scratch.folder, .config = parse("{\"eos_token_id\":5}")};
+    struct store beyond = {.kind = STORE_HF, .path = "model", .config = parse("{\"eos_token_id\":5}")};
+    golden_add_text(&beyond, "tokenizer.json", small, sizeof small - 1);
     assert_error(tokenizer_open(&t, &beyond, &e), &e, ERR_FORMAT, "beyond the vocabulary");
     json_close(beyond.config);
 }
@@ -172,11 +172,15 @@ static void chat_template_is_found(void **state)
     assert_string_equal(tokenizer_chat_template(t), "D");
     assert_string_not_equal(tokenizer_hash(t), hash);
     tokenizer_close(t);
-    test_file_write(test_path("chat_template.jinja"), "J\n", 2);
-    assert_ok(golden_open_texts(&t, small, sizeof small - 1, named, &e), &e);
+    struct store store = {.kind = STORE_HF, .path = "model", .tokenizer_config = parse(named)};
+    golden_add_text(&store, "tokenizer.json", small, sizeof small - 1);
+    golden_add_text(&store, "chat_template.jinja", "J\n", 2);
+    assert_ok(tokenizer_open(&t, &store, &e), &e);
     assert_string_equal(tokenizer_chat_template(t), "J\n");
     tokenizer_close(t);
-    assert_int_equal(remove(test_path("chat_template.jinja")), 0);
+    store.texts[1].map.size = (1 << 20) + 1;
+    assert_error(tokenizer_open(&t, &store, &e), &e, ERR_FORMAT, "chat_template.jinja has 1048577 bytes");
+    json_close(store.tokenizer_config);
     assert_ok(golden_open_texts(&t, small, sizeof small - 1, NULL, &e), &e);
     assert_null(tokenizer_chat_template(t));
     tokenizer_close(t);

@@ -12,7 +12,7 @@ static enum err_code parse(struct gguf **g, unsigned char **copy, const struct s
     assert_non_null(*copy);
     if (s->length)
         memcpy(*copy, s->data, s->length);
-    struct file_map map = {*copy, s->length};
+    struct file_map map = {.data = *copy, .size = s->length};
     return gguf_parse(g, &map, "small.gguf", a, e);
 }
 

@@ -16,7 +16,7 @@ static enum err_code parse(struct safetensors *f, const char *header, size_t dat
     assert_non_null(bytes);
     memcpy(bytes, &length, sizeof length);
     memcpy(bytes + sizeof length, header, length);
-    struct file_map map = {bytes, size};
+    struct file_map map = {.data = bytes, .size = size};
     enum err_code code = safetensors_parse(f, &map, "x.safetensors", a, e);
     free(bytes); /* nothing is borrowed */
     return code;
@@ -105,11 +105,11 @@ static void test_header_length(void **state)
     unsigned char bytes[10] = {0};
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
         memcpy(bytes, &lengths[i], sizeof lengths[i]);
-        struct file_map map = {bytes, sizeof bytes};
+        struct file_map map = {.data = bytes, .size = sizeof bytes};
         assert_error(safetensors_parse(&f, &map, "x.safetensors", &a, &e), &e, ERR_FORMAT, "header");
     }
     for (size_t size = 0; size < 8; size++) {
-        struct file_map map = {size ? bytes : NULL, size};
+        struct file_map map = {.data = size ? bytes : NULL, .size = size};
         assert_error(safetensors_parse(&f, &map, "x.safetensors", &a, &e), &e, ERR_FORMAT, "too few");
     }
     arena_release(&a);

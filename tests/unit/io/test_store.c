@@ -1,9 +1,75 @@
 #include "io_files.h"
 
+#include <dirent.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "gguf_build.h"
 #include "io/store.h"
+
+/* The tests of opening run twice: on disk, and on an image of the same files while they are not on disk. */
+static bool from_memory;
+static struct store_file image_files[16];
+static struct store_image image = {.files = image_files};
+
+static void image_clear(void)
+{
+    for (; image.count > 0; image.count--) {
+        struct store_file *f = &image_files[image.count - 1];
+        free((void *)(uintptr_t)f->name);
+        free((void *)(uintptr_t)f->map.data);
+    }
+}
+
+static void image_add(const char *path)
+{
+    struct str bytes = {0};
+    struct store_file *f = &image_files[image.count++];
+    assert_in_range(image.count, 1, sizeof image_files / sizeof *image_files);
+    test_file_read(&bytes, path);
+    *f = (struct store_file){.name = strdup(strrchr(path, '/') + 1), .map.size = bytes.length};
+    unsigned char *copy =
+        bytes.length ? malloc(bytes.length) : NULL; /* of just that size, for the sanitizer */
+    if (copy)
+        memcpy(copy, bytes.data, bytes.length);
+    f->map.data = copy;
+    str_release(&bytes);
+}
+
+static void image_make(const char *path)
+{
+    image_clear();
+    image.is_folder = file_is_folder(path);
+    if (!image.is_folder && file_exists(path))
+        image_add(path);
+    DIR *folder = image.is_folder ? opendir(path) : NULL;
+    for (const struct dirent *d; folder && (d = readdir(folder));) {
+        char file[600];
+        snprintf(file, sizeof file, "%s/%s", path, d->d_name);
+        if (d->d_name[0] != '.')
+            image_add(file);
+    }
+    if (folder)
+        closedir(folder);
+}
+
+static enum err_code open_model(struct store *s, const char *given, struct err *e)
+{
+    char path[600], away[608];
+    if (!from_memory)
+        return store_open(s, given, e);
+    snprintf(path, sizeof path, "%s", given);
+    while (str_ends_with(path, "/"))
+        path[strlen(path) - 1] = '\0';
+    snprintf(away, sizeof away, "%s.away", path);
+    image_make(path);
+    bool there = rename(path, away) == 0;
+    assert_false(file_exists(path));
+    enum err_code code = store_open_image(s, given, &image, e);
+    if (there)
+        assert_int_equal(rename(away, path), 0);
+    return code;
+}
 
 static void write_text(const char *name, const char *text)
 {
@@ -26,7 +92,7 @@ static void refuse(const char *name, enum err_code code, const char *message)
 {
     struct store s;
     struct err e;
-    assert_error(store_open(&s, test_path(name), &e), &e, code, message);
+    assert_error(open_model(&s, test_path(name), &e), &e, code, message);
     assert_non_null(strstr(e.message, test_path(name)));
     store_close(&s);
 }
@@ -50,16 +116,23 @@ static void test_folder(void **state)
     const struct store_tensor *t;
     make_folder("one");
     write_text("one/generation_config.json", "{\"eos_token_id\": 2}");
+    write_text("one/chat_template.jinja", "{}");
     write_safetensors("one/model.safetensors",
                       "{\"pos\":{\"dtype\":\"I64\",\"shape\":[2],\"data_offsets\":[12,28]}," F16_A
                       ",\"deep\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1],\"data_offsets\":[28,32]}}",
                       32);
-    assert_ok(store_open(&s, test_path("one//"), &e), &e);
+    assert_ok(open_model(&s, test_path("one//"), &e), &e);
     assert_true(s.kind == STORE_HF && s.tensor_count == 1 && s.unread_count == 2 && s.file_count == 1);
     assert_string_equal(s.path, test_path("one"));
     assert_non_null(s.config);
     assert_int_equal(json_int(json_get(json_root(s.generation_config), "eos_token_id"), 0), 2);
     assert_null(s.tokenizer_config);
+    assert_int_equal(s.text_count, 3);
+    assert_null(store_text(&s, "tokenizer_config.json"));
+    assert_null(store_text(&s, "model.safetensors"));
+    const struct store_file *jinja = store_text(&s, "chat_template.jinja");
+    assert_true(jinja && jinja->map.size == 2 && memcmp(jinja->map.data, "{}", 2) == 0);
+    assert_string_equal(jinja->path, test_path("one/chat_template.jinja"));
     assert_ok(store_require(&t, &s, "a", &e), &e);
     assert_true(t->type == DTYPE_F16 && t->dims == 2 && t->shape[0] == 2 && t->shape[1] == 3 &&
                 t->bytes == 12);
@@ -87,7 +160,7 @@ static void test_misaligned_data_are_moved(void **state)
         struct store s;
         struct err e;
         write_safetensors("odd/model.safetensors", headers[i], 4);
-        assert_ok(store_open(&s, test_path("odd"), &e), &e);
+        assert_ok(open_model(&s, test_path("odd"), &e), &e);
         assert_int_equal((uintptr_t)s.tensors[0].data % 4, 0);
         assert_memory_equal(s.tensors[0].data, "\0\1\2\3", 4);
         store_close(&s);
@@ -107,7 +180,7 @@ static void test_shards(void **state)
     refuse("many", ERR_FORMAT, "m-2.safetensors, which is missing");
     write_safetensors("many/m-2.safetensors",
                       "{\"b\":{\"dtype\":\"BF16\",\"shape\":[1],\"data_offsets\":[0,2]}}", 2);
-    assert_ok(store_open(&s, test_path("many"), &e), &e);
+    assert_ok(open_model(&s, test_path("many"), &e), &e);
     assert_true(s.tensor_count == 2 && s.file_count == 2);
     assert_non_null(strstr(store_find(&s, "b")->file, "many/m-2.safetensors"));
     store_close(&s);
@@ -177,7 +250,7 @@ static void test_gguf(void **state)
     struct err e;
     const struct store_tensor *t;
     write_gguf(3, 64, 128, 148, 1);
-    assert_ok(store_open(&s, test_path("m.gguf"), &e), &e);
+    assert_ok(open_model(&s, test_path("m.gguf"), &e), &e);
     assert_true(s.kind == STORE_GGUF && s.tensor_count == 2 && s.gguf && !s.config);
     assert_string_equal(s.tensors[0].name, "a_norm.weight");
     assert_ok(store_require(&t, &s, "blk.0.attn_q.weight", &e), &e);
@@ -213,13 +286,13 @@ static void test_every_damage_to_a_gguf(void **state)
     test_file_read(&bytes, test_path("m.gguf"));
     for (size_t length = 0; length < bytes.length; length++) {
         test_file_write(test_path("cut.gguf"), bytes.data, length);
-        assert_int_equal(store_open(&s, test_path("cut.gguf"), &e), ERR_FORMAT);
+        assert_int_equal(open_model(&s, test_path("cut.gguf"), &e), ERR_FORMAT);
     }
     for (size_t i = 0; i < bytes.length - 148; i++) {
         bytes.data[i] ^= (char)(1 << i % 8);
         test_file_write(test_path("flip.gguf"), bytes.data, bytes.length);
         bytes.data[i] ^= (char)(1 << i % 8);
-        if (store_open(&s, test_path("flip.gguf"), &e) != ERR_OK)
+        if (open_model(&s, test_path("flip.gguf"), &e) != ERR_OK)
             continue;
         for (size_t t = 0; t < s.tensor_count; t++) { /* whatever passes can be read to its end */
             float *x = malloc(s.tensors[t].elements * sizeof *x);
@@ -236,7 +309,7 @@ static void hash_of(char hash[FILE_HASH_SIZE], const char *name)
 {
     struct store s;
     struct err e;
-    assert_ok(store_open(&s, test_path(name), &e), &e);
+    assert_ok(open_model(&s, test_path(name), &e), &e);
     assert_ok(store_hash(&s, &e), &e);
     memcpy(hash, s.hash, FILE_HASH_SIZE);
     store_close(&s);
@@ -286,6 +359,75 @@ static void test_written_tensors_read_back(void **state)
     assert_error(store_open_safetensors(&s, test_path("absent.safetensors"), &e), &e, ERR_IO, "absent");
 }
 
+#define LONG 20000 /* bytes of a tensor: whole pages, and parts of pages on both sides */
+
+/* What nobody reads again is given back if it is ours to give; all else keeps its bytes. */
+static void forgets_only_what_it_owns(void **state)
+{
+    (void)state;
+    static const char header[] = "{\"a\":{\"dtype\":\"U8\",\"shape\":[100],\"data_offsets\":[0,100]},"
+                                 "\"b\":{\"dtype\":\"F16\",\"shape\":[10000],\"data_offsets\":[100,20100]},"
+                                 "\"c\":{\"dtype\":\"F16\",\"shape\":[50],\"data_offsets\":[20100,20200]}}  ";
+    struct err e;
+    make_folder("long");
+    write_safetensors("long/model.safetensors", header, LONG + 200);
+    for (int way = 0; way < 3; way++) {
+        struct store s;
+        unsigned char wanted[LONG];
+        const struct store_tensor *b, *c;
+        void *memory = MAP_FAILED;
+        size_t size = 0;
+        if (way > 0) {
+            image_make(test_path("long"));
+            struct store_file *f = image_files;
+            while (strcmp(f->name, "model.safetensors") != 0)
+                f++;
+            size = f->map.size;
+            memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+            assert_ptr_not_equal(memory, MAP_FAILED);
+            memcpy(memory, f->map.data, size);
+            free((void *)(uintptr_t)f->map.data);
+            f->map.data = memory;
+            image.owned = way == 2;
+        }
+        assert_ok(store_open_image(&s, test_path("long"), way > 0 ? &image : NULL, &e), &e);
+        assert_ok(store_require(&b, &s, "b", &e), &e);
+        assert_ok(store_require(&c, &s, "c", &e), &e);
+        for (size_t i = 0; i < LONG; i++)
+            wanted[i] = (unsigned char)(i + 100);
+        assert_memory_equal(b->data, wanted, LONG);
+        store_forget(&s, b);
+        if (way == 2) {
+            uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), at = (uintptr_t)b->data;
+            size_t first = (page - at % page) % page, last = LONG - (at + LONG) % page;
+            assert_true(first > 0 && first < last && last < LONG);
+            memset(wanted + first, 0, last - first);
+        }
+        assert_memory_equal(b->data, wanted, LONG);
+        assert_int_equal(*(const unsigned char *)c->data, (unsigned char)(LONG + 100));
+        store_close(&s);
+        if (way > 0) {
+            for (size_t i = 0; i < image.count; i++)
+                if (image_files[i].map.data == memory)
+                    image_files[i].map.data = NULL;
+            munmap(memory, size);
+        }
+    }
+    image.owned = false;
+}
+
+static int make_for_memory(void **state)
+{
+    from_memory = true;
+    return test_folder_make(state);
+}
+
+static int remove_for_memory(void **state)
+{
+    image_clear();
+    return test_folder_remove(state);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -296,7 +438,12 @@ int main(void)
         cmocka_unit_test(test_gguf),
         cmocka_unit_test(test_every_damage_to_a_gguf),
         cmocka_unit_test(test_hash_is_of_config_and_weights),
-        cmocka_unit_test(test_written_tensors_read_back),
     };
-    return cmocka_run_group_tests(tests, test_folder_make, test_folder_remove);
+    const struct CMUnitTest others[] = {
+        cmocka_unit_test(test_written_tensors_read_back),
+        cmocka_unit_test(forgets_only_what_it_owns),
+    };
+    return cmocka_run_group_tests_name("on disk", tests, test_folder_make, test_folder_remove) +
+           cmocka_run_group_tests_name("in memory", tests, make_for_memory, remove_for_memory) +
+           cmocka_run_group_tests_name("other", others, test_folder_make, remove_for_memory);
 }

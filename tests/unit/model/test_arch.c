@@ -179,7 +179,7 @@ static enum err_code read_gguf(struct arch *a, const struct edit *edit, bool lea
     struct store_tensor table = {.name = "token_embd.weight", .dims = 2, .shape = {100, 64}};
     struct store store = {.kind = STORE_GGUF, .path = "model.gguf", .tensors = &table, .tensor_count = 1};
     struct arena arena = {0};
-    const struct file_map map = {(const unsigned char *)s.data, s.length};
+    const struct file_map map = {.data = (const unsigned char *)s.data, .size = s.length};
     assert_ok(gguf_parse(&store.gguf, &map, store.path, &arena, e), e);
     enum err_code code = arch_read(a, &store, e);
     arena_release(&arena);

@@ -228,7 +228,7 @@ static void weights_lie_where_the_caller_wants(void **state)
 
 static bool lies_in_file(const struct doctored *d, const void *p)
 {
-    const struct file_map *map = d->store.maps;
+    const struct file_map *map = &d->store.files[0].map;
     return (const unsigned char *)p >= map->data && (const unsigned char *)p < map->data + map->size;
 }
 
