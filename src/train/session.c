@@ -10,44 +10,8 @@
 #include "math/gemm.h"
 #include "model/lora_init.h"
 #include "train/adapter.h"
+#include "train/agree.h"
 #include "train/threads.h"
-
-/* Collective. `text` must be the same on all ranks. */
-static enum err_code agree_same(struct dist *d, const char *what, const char *text, struct err *e)
-{
-    struct card {
-        char host[sizeof d->host];
-        char hash[FILE_HASH_SIZE];
-    } mine, *cards = NULL;
-    memset(&mine, 0, sizeof mine);
-    memcpy(mine.host, d->host, sizeof mine.host);
-    file_hash_bytes(mine.hash, text, strlen(text));
-    size_t total;
-    void *all;
-    if (dist_gather_all(d, &all, &total, NULL, &mine, sizeof mine, e))
-        return e->code;
-    cards = all;
-    enum err_code code = ERR_OK;
-    for (int r = 1; r < d->world && !code; r++)
-        if (strcmp(cards[r].hash, cards[0].hash) != 0)
-            code = err_set(e, ERR_MISMATCH,
-                           "rank %d on %s has another %s than rank 0 on %s: all ranks must be given the same",
-                           r, cards[r].host, what, cards[0].host);
-    free(all);
-    return code;
-}
-
-static enum err_code agree_program(struct dist *d, const struct options *o, struct err *e)
-{
-    struct str text = {0};
-    enum err_code code = agree_same(d, "build of the program", MPILORA_VERSION, e);
-    if (!code)
-        code = dist_agree(d, options_write_yaml(o, &text, e), e);
-    if (!code)
-        code = agree_same(d, "set of options", text.data, e);
-    str_release(&text);
-    return code;
-}
 
 static enum err_code check_tokenizer(const struct session *s, struct err *e)
 {
