@@ -10,7 +10,8 @@
 #     node2 slots=1
 #
 # It takes: ssh to each machine without a password (try `ssh node2 hostname`), the same Open MPI on all of them, and this
-# folder, model, data and output at the same paths on all, so on a shared file system.
+# folder, model, data and output at the same paths on all, so on a shared file system; with --load broadcast the first machine
+# alone needs the model.
 #
 # Ctrl-C once saves a checkpoint and stops; the same command again goes on from there. When a machine is lost the run
 # ends; take its line out of the file, and the same command goes on from the last checkpoint without it. The

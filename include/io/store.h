@@ -45,7 +45,7 @@ struct store_file {
 /* The files of a model in memory, all that a store of it on disk has (its texts and its files). They and
  * their bytes stay until the store is closed. */
 struct store_image {
-    bool is_folder;
+    bool is_folder;                 /* else it is one file, whatever its name */
     const struct store_file *files; /* what stands in `path` is not looked at */
     size_t count;
     bool owned; /* it is shared memory, mapped for writing, that this process may give back: see

@@ -16,9 +16,11 @@ struct node_memory {
     bool mine; /* this rank is the one to fill it */
 };
 
-/* Collective. Zeroed pages of `size` bytes for each node with several ranks. Where the system does not let
- * its processes share memory, there is none: that is no error. After an error there is nothing to close. */
-enum err_code node_memory_open(struct node_memory *m, struct dist *d, size_t size, struct err *e);
+/* Collective over all ranks. Zeroed pages of `size` bytes, the same on all ranks of a node, for each node
+ * with several; `node` is the group of this rank's (dist_split_node()). Where the system does not let its
+ * processes share memory, there is none: that is no error. After an error there is nothing to close. */
+enum err_code node_memory_open(struct node_memory *m, struct dist *d, struct dist *node, size_t size,
+                               struct err *e);
 
 /* After it was filled: writing to it is a fault from now on. */
 void node_memory_seal(struct node_memory *m);

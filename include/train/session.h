@@ -15,13 +15,15 @@
 #include "model/lora.h"
 #include "model/model.h"
 #include "train/dist.h"
+#include "train/model_files.h"
 #include "train/node_memory.h"
 #include "train/options.h"
 
 struct session {
     const struct options *options;
     struct dist *dist;
-    struct store store; /* with its hash */
+    struct model_files files;
+    struct store store; /* of them, with its hash */
     struct tokenizer *tokenizer;
     struct node_memory base_memory; /* of the model's weights, when ranks share it */
     struct model model;

@@ -396,8 +396,10 @@ static enum err_code open_gguf(struct store *s, struct err *e)
 /* A model that is one file, or tensors without one. */
 static enum err_code open_itself(struct store *s, struct err *e)
 {
-    const char *slash = strrchr(s->path, '/');
-    return open_one_file(s, &(struct store_file){.name = slash ? slash + 1 : s->path, .path = s->path}, e);
+    const char *slash = strrchr(s->path, '/'), *name = slash ? slash + 1 : s->path;
+    if (s->image && s->image->count)
+        name = s->image->files[0].name;
+    return open_one_file(s, &(struct store_file){.name = name, .path = s->path}, e);
 }
 
 static enum err_code open_file(struct store *s, struct err *e)

@@ -75,19 +75,16 @@ static enum err_code share(struct node_memory *m, struct dist *node, struct err 
     return code;
 }
 
-enum err_code node_memory_open(struct node_memory *m, struct dist *d, size_t size, struct err *e)
+enum err_code node_memory_open(struct node_memory *m, struct dist *d, struct dist *node, size_t size,
+                               struct err *e)
 {
-    struct dist node;
-    *m = (struct node_memory){0};
-    if (dist_split_node(&node, d, e))
-        return e->code;
     enum err_code code = ERR_OK;
-    if (node.world > 1 && size > 0) {
+    *m = (struct node_memory){0};
+    if (node->world > 1 && size > 0) {
         m->size = size;
-        m->mine = node.rank == 0;
-        code = share(m, &node, e);
+        m->mine = node->rank == 0;
+        code = share(m, node, e);
     }
-    dist_split_release(&node);
     code = dist_agree(d, code, e);
     if (code)
         node_memory_close(m);

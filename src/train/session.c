@@ -36,7 +36,7 @@ static enum dtype compute_type(const struct options *o)
 }
 
 /* Collective. One copy of the weights a node, filled by one of its ranks. */
-static enum err_code load_base(struct session *s, struct err *e)
+static enum err_code load_base(struct session *s, struct dist *node, struct err *e)
 {
     struct dist *d = s->dist;
     struct arch arch;
@@ -48,33 +48,51 @@ static enum err_code load_base(struct session *s, struct err *e)
         code = weights_size(&size, &arch, &s->store, &options, e);
     code = dist_agree(d, code, e);
     if (!code)
-        code = node_memory_open(&s->base_memory, d, size, e);
-    if (code || !s->base_memory.memory)
-        return code ? code : dist_agree(d, model_load(&s->model, &s->store, &options, e), e);
+        code = node_memory_open(&s->base_memory, d, node, size, e);
+    if (code)
+        return code;
+    /* Nodes with one rank and with several go through the same agreements. */
     struct weights_place place = {.memory = s->base_memory.memory};
-    if (s->base_memory.mine)
+    bool shares = place.memory != NULL;
+    if (!shares && s->files.shared.memory)
+        model_files_keep(&s->files);
+    if (!shares)
+        code = model_load(&s->model, &s->store, &options, e);
+    else if (s->base_memory.mine)
         code = model_load_at(&s->model, &s->store, &options, &place, e);
     code = dist_agree(d, code, e);
     node_memory_seal(&s->base_memory);
     place.filled = true;
-    if (!code && !s->base_memory.mine)
+    if (!code && shares && !s->base_memory.mine)
         code = model_load_at(&s->model, &s->store, &options, &place, e);
     return dist_agree(d, code, e);
 }
 
 /* Each step on all ranks, agreed on before the next one. */
-static enum err_code open_model(struct session *s, struct err *e)
+static enum err_code open_files(struct session *s, struct dist *node, struct err *e)
 {
     struct dist *d = s->dist;
-    enum err_code code = dist_agree(d, store_open(&s->store, s->options->model, e), e);
+    bool broadcast = strcmp(s->options->load, "broadcast") == 0;
+    enum err_code code = model_files_open(&s->files, &s->store, d, node, s->options->model, broadcast, e);
     if (!code)
         code = dist_agree(d, tokenizer_open(&s->tokenizer, &s->store, e), e);
     if (!code)
-        code = dist_agree(d, store_hash(&s->store, e), e);
+        code = model_files_hash(&s->files, &s->store, d, node, e);
     if (!code)
         code = agree_same(d, "base model", s->store.hash, e);
     if (!code)
-        code = load_base(s, e);
+        code = load_base(s, node, e);
+    model_files_seal(&s->files);
+    return code;
+}
+
+static enum err_code open_model(struct session *s, struct err *e)
+{
+    struct dist *d = s->dist, node;
+    if (dist_split_node(&node, d, e))
+        return e->code;
+    enum err_code code = open_files(s, &node, e);
+    dist_split_release(&node);
     if (!code)
         code = dist_agree(d, check_tokenizer(s, e), e);
     return code ? code : agree_same(d, "tokenizer", tokenizer_hash(s->tokenizer), e);
@@ -313,5 +331,6 @@ void session_close(struct session *s)
     node_memory_close(&s->base_memory);
     tokenizer_close(s->tokenizer);
     store_close(&s->store);
+    model_files_close(&s->files);
     *s = (struct session){0};
 }

@@ -30,6 +30,7 @@ static const char *const shared[] = {
     "base-name",
     "dtype",
     "base-storage",
+    "load",
     "gemm",
     "threads",
     "max-length",

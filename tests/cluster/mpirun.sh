@@ -3,11 +3,16 @@ export OMPI_MCA_plm_rsh_agent=$SOURCE/tests/cluster/agent.sh # in the place of s
 export OMPI_MCA_oob_tcp_if_include=eth0 OMPI_MCA_btl_tcp_if_include=eth0
 export OMPI_MCA_mpi_yield_when_idle=1 # each host believes that all cores are its own
 
-# train_over HOST,HOST... FOLDER OPTION...: one rank on each host, started from the host `head`.
+# train_over HOST[:RANKS],HOST... FOLDER OPTION...: one rank on each host, or so many, started from the host `head`.
 train_over() {
-    local hosts=$1 folder=$2
+    local folder=$2 host
+    for host in ${1//,/ }; do
+        case $host in
+        *:*) echo "${host%:*} slots=${host#*:}" ;;
+        *) echo "$host slots=1" ;;
+        esac
+    done >"$work/hostfile"
     shift 2
-    printf '%s slots=1\n' ${hosts//,/ } >"$work/hostfile"
     on_network_of head timeout --kill-after=10 120 "$SOURCE/jobs/hosts.sh" "$work/hostfile" $options --output "$folder" "$@"
 }
 

@@ -12,7 +12,9 @@ static void one_fills_all_read(void **state)
     (void)state;
     struct err e;
     struct node_memory m;
-    expect(node_memory_open(&m, &ranks, BYTES, &e) == ERR_OK);
+    struct dist node;
+    expect(dist_split_node(&node, &ranks, &e) == ERR_OK);
+    expect(node_memory_open(&m, &ranks, &node, BYTES, &e) == ERR_OK);
     expect((m.memory != NULL) == (ranks.world > 1));
     uint64_t fillers = m.mine;
     expect(dist_sum_u64(&ranks, &fillers, 1, &e) == ERR_OK);
@@ -26,6 +28,7 @@ static void one_fills_all_read(void **state)
         expect(bytes[i] == 7);
     node_memory_close(&m);
     expect(!m.memory);
+    dist_split_release(&node);
     agree();
 }
 
@@ -34,9 +37,12 @@ static void nothing_is_not_shared(void **state)
     (void)state;
     struct err e;
     struct node_memory m;
-    expect(node_memory_open(&m, &ranks, 0, &e) == ERR_OK);
+    struct dist node;
+    expect(dist_split_node(&node, &ranks, &e) == ERR_OK);
+    expect(node_memory_open(&m, &ranks, &node, 0, &e) == ERR_OK);
     expect(!m.memory && !m.mine);
     node_memory_close(&m);
+    dist_split_release(&node);
     agree();
 }
 
