@@ -8,6 +8,7 @@
 #define MPILORA_MATH_QUANT_BLOCKS_H
 
 #include <assert.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "math/dtype.h"
@@ -226,7 +227,7 @@ static inline void quant_to_f32(float *restrict out, enum dtype type, const void
     case DTYPE_COUNT:
         break;
     }
-    assert(!"a type of dtype.def");
+    assert(false && "a type of dtype.def");
 }
 
 #endif

@@ -125,7 +125,7 @@ static enum err_code check_limits(const struct arch *a, const struct store *stor
         if (rows == 0 || __builtin_mul_overflow((uint64_t)rows, arch_columns(a, (enum linear)l), &elements) ||
             elements > ELEMENTS_MAX)
             return err_set(e, ERR_FORMAT, "%s: %s would have more than 2^40 elements", store->path,
-                           arch_path(l));
+                           arch_path((enum linear)l));
     }
     if (!(a->norm_eps >= 0) || !isfinite(a->norm_eps))
         return err_set(e, ERR_FORMAT, "%s: the norms' epsilon is %g", store->path, (double)a->norm_eps);

@@ -117,7 +117,7 @@ static void normal_numbers_are_normal(void **state)
     qsort(x, COUNT, sizeof *x, compare_floats);
     double distance = 0; /* Kolmogorov and Smirnov */
     for (size_t i = 0; i < COUNT; i++)
-        distance = fmax(distance, fabs(normal_cdf(x[i]) - (i + 0.5) / COUNT));
+        distance = fmax(distance, fabs(normal_cdf(x[i]) - ((double)i + 0.5) / COUNT));
     assert_true(distance * sqrt(COUNT) < 1.95); /* p = 0.001 */
     free(x);
 }

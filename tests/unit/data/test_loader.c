@@ -31,7 +31,7 @@ static int set_up(void **state)
     path = temp_write(&folder, "data.jsonl", text.data, text.length);
     str_release(&text);
     const struct example_options options = {.max_length = 64};
-    return dataset_open(&data, &path, 1, tokenizer, &options, false, &e);
+    return dataset_open(&data, &path, 1, tokenizer, &options, false, &e) ? -1 : 0;
 }
 
 static int tear_down(void **state)

@@ -274,10 +274,10 @@ static void test_a_full_disk_keeps_the_old_file(void **state)
         char name[32];
         assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
         enum err_code code = h5_create(&w, test_path("kept.h5"), &e);
-        for (int i = 0; !code && i < 50; i++) {
-            snprintf(name, sizeof name, "/set/%d", i);
+        for (size_t i = 0; !code && i < 50; i++) {
+            snprintf(name, sizeof name, "/set/%zu", i);
             h5_write(w, name, H5_F32, 1, (const uint64_t[]){count / 50}, x + i * (count / 50));
-            h5_attribute_int(w, name, "index", i);
+            h5_attribute_int(w, name, "index", (int64_t)i);
         }
         code = code ? code : h5_commit(w, &e);
         assert_int_equal(setrlimit(RLIMIT_FSIZE, &saved), 0);

@@ -119,7 +119,7 @@ static double loss_with(const struct kern *k, size_t at, float value, float dsca
     double loss;
     x[at] = value;
     cross_entropy(k, &loss, &best, x, V, &target, 1, V, dscale);
-    assert_in_range(best, 0, V - 1);
+    assert_true(best >= 0 && best < V);
     *gradient = x[V / 2];
     free(x);
     return loss;
@@ -136,8 +136,9 @@ static void test_cross_entropy_extremes(void **state)
             for (float dscale = 0; dscale <= 1; dscale++) {
                 assert_true(isnan(loss_with(k, places[i], NAN, dscale, &gradient)));
                 assert_true(dscale == 0 || isnan(gradient));
-                assert_false(isfinite(loss_with(k, places[i], INFINITY, dscale, &gradient)));
-                double loss = loss_with(k, places[i], -INFINITY, dscale, &gradient);
+                double loss = loss_with(k, places[i], INFINITY, dscale, &gradient);
+                assert_true(!isfinite(loss));
+                loss = loss_with(k, places[i], -INFINITY, dscale, &gradient);
                 assert_true(places[i] == 3 ? loss == INFINITY : isfinite(loss) && isfinite(gradient));
                 loss = loss_with(k, places[i], 1e4F, dscale, &gradient);
                 assert_true(places[i] == 3 ? loss == 0 : fabs(loss - 1e4) < 10);

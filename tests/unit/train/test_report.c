@@ -1,6 +1,7 @@
 /* Reports of folders: complete, incomplete, damaged, with names that would be markup. */
 #include "unit.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -85,7 +86,7 @@ static void study_has_all_parts(void **state)
     assert_float_equal(json_number(json_at(json_get(normal, "low"), 1), 0), 2.0125, 1e-9);
     assert_float_equal(json_number(json_at(json_get(normal, "high"), 1), 0), 2.0325, 1e-9);
     const struct json_value *offset = json_at(json_get(find(figures, "plot", "offset"), "series"), 0);
-    assert_float_equal(json_number(json_at(json_get(offset, "y"), 3), 0), 3 + 200 * 0.032 * 0.032, 1e-9);
+    assert_true(fabs(json_number(json_at(json_get(offset, "y"), 3), 0) - (3 + 200 * 0.032 * 0.032)) < 1e-9);
     assert_string_equal(json_text(json_get(find(json_get(root, "claims"), "verdict", "held"), "claim")),
                         "With both A and B zero nothing ever moves.");
     free(html);

@@ -1,5 +1,6 @@
 /* A call that does not come back ends the process with status 75; work of its own, and standing still, do
  * not. */
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/wait.h>
@@ -15,7 +16,7 @@ enum act { WAIT, WORK, MANY_CALLS, STAND_STILL, FIRST_STEP, LONG_WORK, ENDED, OF
 static void rest(double seconds)
 {
     nanosleep(
-        &(struct timespec){.tv_sec = (time_t)seconds, .tv_nsec = (long)((seconds - (long)seconds) * 1e9)},
+        &(struct timespec){.tv_sec = (time_t)seconds, .tv_nsec = (long)(fmod(seconds, 1) * 1e9)},
         NULL);
 }
 
