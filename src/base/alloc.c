@@ -3,6 +3,7 @@
 #include <stddef.h>
 
 /* The linker sends calls of x to __wrap_x, and calls of __real_x to x. */
+/* NOLINTBEGIN(bugprone-reserved-identifier) */
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *block, size_t size);
@@ -47,3 +48,4 @@ void *__wrap_aligned_alloc(size_t alignment, size_t size)
     count();
     return __real_aligned_alloc(alignment, size);
 }
+/* NOLINTEND(bugprone-reserved-identifier) */

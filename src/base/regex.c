@@ -61,7 +61,7 @@ enum err_code regex_scratch_open(struct regex_scratch **out, uint32_t match_limi
     if (s) {
         s->match = pcre2_match_data_create(1, NULL);
         s->context = pcre2_match_context_create(NULL);
-        s->stack = pcre2_jit_stack_create(32 * 1024, 8 * 1024 * 1024, NULL);
+        s->stack = pcre2_jit_stack_create((size_t)32 << 10, (size_t)8 << 20, NULL);
     }
     if (!s || !s->match || !s->context || !s->stack) {
         regex_scratch_close(s);

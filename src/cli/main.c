@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -129,7 +130,7 @@ static int run_command(const char *name, int *argc, char ***argv)
     if (!together && rank > 0)
         goto out;
     launch_alone(&d);
-    if (!code && command->signals == STOPS)
+    if (!code && command && command->signals == STOPS)
         code = stop_install(&e);
     enum err_code parsed = code;
     if (together) {
@@ -144,6 +145,7 @@ static int run_command(const char *name, int *argc, char ***argv)
         }
     }
     log_set_speaking(d.rank == 0);
+    assert(command || code); /* options_parse() knows the same commands */
     if (!code)
         code = command->run(&o, &d, &e);
     if (!code)

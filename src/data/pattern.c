@@ -40,7 +40,9 @@ static bool is_hex(char c)
 
 static char peek(const struct scanner *s, size_t ahead)
 {
-    return s->at + ahead < s->length ? s->text[s->at + ahead] : '\0';
+    if (s->at + ahead >= s->length)
+        return '\0';
+    return s->text[s->at + ahead];
 }
 
 static enum err_code copy(struct scanner *s, size_t count, struct err *e)

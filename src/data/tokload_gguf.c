@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -207,6 +208,7 @@ enum err_code tokload_read_gguf(struct tokload_spec *s, const struct store *stor
     s->where = store->path;
     if (read_pipeline(&row, s, g, e))
         return e->code;
+    assert(row);
     struct file_hasher *hasher = file_hasher_open(e);
     if (hasher == NULL)
         return e->code;

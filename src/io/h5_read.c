@@ -202,7 +202,7 @@ enum err_code h5_list(const char ***names, size_t *count, struct h5_reader *r, c
     if (!code) {
         list.names = arena_alloc(a, list.count, sizeof *list.names, path, e);
         list.count = 0;
-        code = list.names ? list_group(&list, group, r, path) : e->code;
+        code = list.names ? list_group(&list, group, r, path) : ERR_MEMORY;
     }
     H5Gclose(group);
     if (code)

@@ -17,6 +17,7 @@
  */
 #include "attention_job.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -171,6 +172,7 @@ static bool find_task(struct task *t, const struct attention_job *job, const str
                       size_t round, size_t kv_head, size_t number)
 {
     size_t segments = (block->length + ATTENTION_SEGMENT - 1) / ATTENTION_SEGMENT;
+    assert(segments > 0);
     size_t i = block->first / ATTENTION_SEGMENT, j = (round + segments - i) % segments;
     *t = (struct task){block, kv_head * (job->stacks / job->s->kv_heads) + number, i * ATTENTION_SEGMENT,
                        j * ATTENTION_SEGMENT};

@@ -65,7 +65,7 @@ static enum err_code reflect(double **tau, double **work, int *lwork, double *a,
 
 enum err_code lapack_orthonormalize(double *a, size_t m, size_t n, struct err *e)
 {
-    double *tau, *work;
+    double *tau = NULL, *work = NULL;
     int lwork, info = 0;
     assert(m >= n);
     if (n == 0)
@@ -82,7 +82,7 @@ enum err_code lapack_orthonormalize(double *a, size_t m, size_t n, struct err *e
 
 enum err_code lapack_triangle(double *r, double *a, size_t m, size_t n, struct err *e)
 {
-    double *tau, *work;
+    double *tau = NULL, *work = NULL;
     int lwork;
     memset(r, 0, n * n * sizeof *r);
     if (m == 0 || n == 0)

@@ -133,11 +133,11 @@ static void q4_k_block(float *restrict out, const unsigned char *restrict block)
     float d = load_half(block), dmin = load_half(block + 2);
     unsigned char s[8], m[8];
     unpack_scales(s, m, block + 4);
-    for (int j = 0; j < 4; j++) {
+    for (size_t j = 0; j < 4; j++) {
         const unsigned char *q = block + 16 + 32 * j;
         float *x = out + 64 * j;
-        float scale0 = d * s[2 * j], min0 = dmin * m[2 * j];
-        float scale1 = d * s[2 * j + 1], min1 = dmin * m[2 * j + 1];
+        float scale0 = d * (float)s[2 * j], min0 = dmin * (float)m[2 * j];
+        float scale1 = d * (float)s[2 * j + 1], min1 = dmin * (float)m[2 * j + 1];
         for (int i = 0; i < 32; i++) {
             x[i] = scale0 * (float)(q[i] & 15) - min0;
             x[i + 32] = scale1 * (float)(q[i] >> 4) - min1;
@@ -156,11 +156,11 @@ static void q5_k_block(float *restrict out, const unsigned char *restrict block)
     const unsigned char *h = block + 16;
     unsigned char s[8], m[8];
     unpack_scales(s, m, block + 4);
-    for (int j = 0; j < 4; j++) {
+    for (size_t j = 0; j < 4; j++) {
         const unsigned char *q = block + 48 + 32 * j;
         float *x = out + 64 * j;
-        float scale0 = d * s[2 * j], min0 = dmin * m[2 * j];
-        float scale1 = d * s[2 * j + 1], min1 = dmin * m[2 * j + 1];
+        float scale0 = d * (float)s[2 * j], min0 = dmin * (float)m[2 * j];
+        float scale1 = d * (float)s[2 * j + 1], min1 = dmin * (float)m[2 * j + 1];
         for (int i = 0; i < 32; i++) {
             int low = (q[i] & 15) | (h[i] >> (2 * j) & 1) << 4;
             int upper = (q[i] >> 4) | (h[i] >> (2 * j + 1) & 1) << 4;
@@ -180,10 +180,11 @@ static void q5_k_block(float *restrict out, const unsigned char *restrict block)
 static void q6_k_block(float *restrict out, const unsigned char *restrict block)
 {
     float d = load_half(block + 208);
-    for (int n = 0; n < 2; n++) {
+    for (size_t n = 0; n < 2; n++) {
         const unsigned char *l = block + 64 * n, *h = block + 128 + 32 * n, *scales = block + 192 + 8 * n;
-        for (int run = 0; run < 8; run++) { /* 16 numbers, half a run of 32 */
-            const int k = run / 2, low_shift = k / 2 * 4, high_shift = 2 * k;
+        for (size_t run = 0; run < 8; run++) { /* 16 numbers, half a run of 32 */
+            const size_t k = run / 2;
+            const int low_shift = (int)k / 2 * 4, high_shift = 2 * (int)k;
             const unsigned char *low = l + 32 * (k & 1) + 16 * (run & 1), *high = h + 16 * (run & 1);
             float *x = out + 128 * n + 16 * run, scale = d * (float)(int8_t)scales[run];
             for (int i = 0; i < 16; i++) {

@@ -163,7 +163,7 @@ enum err_code lora_create_given(struct lora *l, const struct arch *a, const stru
     *l = (struct lora){0};
     struct arena scratch = {0};
     struct wanted *wanted = arena_alloc(&scratch, slot_count(a), sizeof *wanted, "adapter modules", e);
-    enum err_code code = wanted ? ERR_OK : e->code;
+    enum err_code code = wanted ? ERR_OK : ERR_MEMORY;
     for (size_t i = 0; i < count && !code; i++) {
         size_t slot;
         if ((code = find_slot(&slot, a, given[i].path, e)) || (code = check_rank(given[i].rank, e)))

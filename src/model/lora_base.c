@@ -62,7 +62,7 @@ enum err_code lora_widen(struct lora *out, const struct lora *l, const struct ar
 {
     struct arena arena = {0};
     struct lora_given *given = arena_alloc(&arena, l->count, sizeof *given, "adapter modules", e);
-    enum err_code code = given ? ERR_OK : e->code;
+    enum err_code code = given ? ERR_OK : ERR_MEMORY;
     for (size_t i = 0; i < l->count && !code; i++)
         given[i] =
             (struct lora_given){l->modules[i].path, 2 * l->modules[i].rank, (double)l->modules[i].scaling};

@@ -60,7 +60,7 @@ enum err_code lora_derive_pissa(float *A, float *B, const struct lora_module *m,
     double *values = gram ? malloc((r + r * s.n + r * s.k) * sizeof *values) : NULL;
     enum err_code code = ERR_OK;
     if (!wide)
-        code = e->code;
+        code = ERR_MEMORY;
     else if (!values)
         code = err_set(e, ERR_MEMORY, "no memory for the decomposition of %zu x %zu", m->out, m->in);
     if (!code) {
@@ -88,12 +88,12 @@ enum err_code lora_derive_olora(float *A, float *B, const struct lora_module *m,
     double *Q = wide ? malloc((r * m->out + r * m->in) * sizeof *Q) : NULL; /* columns of length out */
     enum err_code code = ERR_OK;
     if (!wide)
-        code = e->code;
+        code = ERR_MEMORY;
     else if (!Q)
         code = err_set(e, ERR_MEMORY, "no memory for the decomposition of %zu x %zu", m->out, m->in);
     for (size_t j = 0; j < r && !code; j++)
         for (size_t i = 0; i < m->out; i++)
-            Q[j * m->out + i] = wide[i * m->in + j];
+            Q[j * m->out + i] = wide[i * m->in + j]; /* NOLINT: copy_double() has filled it */
     if (!code)
         code = lapack_orthonormalize(Q, m->out, r, e);
     if (!code) {

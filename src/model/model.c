@@ -195,6 +195,7 @@ static enum err_code diagnose(struct step *s, const struct model_result *result,
     s->trace = &trace;
     block_forward_all(s);
     head_run(s, 0, &again, NULL);
+    s->trace = NULL;
     if (!trace.found)
         return err_set(e, ERR_NUMERIC,
                        "the loss of example %zu of the pack is not finite, while all tensors are",

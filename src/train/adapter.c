@@ -66,7 +66,7 @@ enum err_code adapter_load(struct lora *l, const struct arch *a, const char *pat
  * scaling and its path with the zero. */
 static enum err_code append_modules(struct str *out, const struct lora *l, struct err *e)
 {
-    const char has_start = l->start != NULL;
+    const bool has_start = l->start != NULL;
     if (str_append(out, &has_start, 1, e))
         return e->code;
     for (size_t i = 0; i < l->count; i++) {

@@ -105,7 +105,8 @@ static void add_head(struct work *w)
 {
     size_t chunk = model_head_rows(&w->session->model);
     double n = w->supervised, width = (double)w->arch->width, vocab = (double)w->arch->vocab;
-    double chunks = (double)(((size_t)n + chunk - 1) / chunk);
+    size_t whole_chunks = ((size_t)n + chunk - 1) / chunk;
+    double chunks = (double)whole_chunks;
     add(w, PROF_HEAD, 4 * n * width * vocab,
         2 * w->real * chunks * width * vocab + 2 * (f32 + w->real) * n * vocab +
             2 * (3 * f32 + w->real) * n * width);

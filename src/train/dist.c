@@ -1,5 +1,6 @@
 #include "train/dist.h"
 
+#include <assert.h>
 #include <limits.h>
 #include <mpi.h>
 #include <stdio.h>
@@ -149,6 +150,7 @@ static enum err_code split(struct dist *group, struct dist *d, int type, int num
     else
         code = err_set(e, ERR_MEMORY, "no memory for a group of ranks");
     code = dist_agree(d, code, e);
+    assert(comm || code);
     if (!code)
         code = check(type == MPI_UNDEFINED
                          ? MPI_Comm_split(d->comm->comm, number, d->rank, &comm->comm)
@@ -306,6 +308,7 @@ enum err_code dist_gather_all(struct dist *d, void **all, size_t *total, size_t 
     if (!lengths)
         code = err_set(e, ERR_MEMORY, "no memory for %d counts", d->world);
     code = dist_agree(d, code, e);
+    assert(lengths || code);
     if (code)
         goto out;
     lengths[d->rank] = length;
@@ -318,6 +321,7 @@ enum err_code dist_gather_all(struct dist *d, void **all, size_t *total, size_t 
     if (!*all)
         code = err_set(e, ERR_MEMORY, "no memory for %zu bytes gathered from all ranks", *total);
     code = dist_agree(d, code, e);
+    assert(*all || code);
     char *place = *all;
     for (int r = 0; r < d->world && !code; r++) {
         if (r == d->rank && length)
@@ -417,6 +421,7 @@ enum err_code dist_board_open(struct dist_board **board, struct dist *d, size_t 
     if (!b || (d->world == 1 && !(b->slots = calloc(count, sizeof *b->slots))))
         code = err_set(e, ERR_MEMORY, "no memory for %zu shared counters", count);
     code = dist_agree(d, code, e);
+    assert(b || code);
     if (code) {
         free(b);
         return code;

@@ -50,7 +50,7 @@ static const char *const dimensions[] = {
 
 static bool is_among(const char *name, const char *const *names)
 {
-    while (*names && strcmp(*names, name))
+    while (*names && strcmp(*names, name) != 0)
         names++;
     return *names != NULL;
 }

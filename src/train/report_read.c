@@ -115,7 +115,7 @@ static enum err_code read_metrics(struct report *r, struct report_cell *c, const
     for (const char *p = at; p < end && (p = memchr(p, '\n', (size_t)(end - p))); p++)
         lines++;
     c->rows = arena_alloc(&r->arena, lines, sizeof *c->rows, "metrics", e);
-    enum err_code code = c->rows ? ERR_OK : e->code;
+    enum err_code code = c->rows ? ERR_OK : ERR_MEMORY;
     for (size_t line = 1; !code && line <= lines; line++) {
         const char *newline = memchr(at, '\n', (size_t)(end - at));
         struct json *doc = NULL;
@@ -232,7 +232,7 @@ static enum err_code list_folders(struct report *r, const char *folder, size_t p
     while (dir && readdir(dir))
         room++;
     r->cells = arena_alloc(&r->arena, room + planned, sizeof *r->cells, "cells", e);
-    enum err_code code = r->cells ? ERR_OK : e->code;
+    enum err_code code = r->cells ? ERR_OK : ERR_MEMORY;
     if (dir)
         rewinddir(dir);
     for (struct dirent *entry; !code && dir && r->count < room && (entry = readdir(dir));) {

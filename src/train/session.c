@@ -319,7 +319,8 @@ struct model_plan session_plan(const struct session *s, bool train)
     static const char *const modes[] = {
         [RECOMPUTE_NONE] = "none", [RECOMPUTE_ATTENTION] = "attention", [RECOMPUTE_LAYER] = "layer"};
     struct model_plan plan = {.threads = s->threads, .train = train};
-    while (train && strcmp(s->options->recompute, modes[plan.recompute]) != 0)
+    while (train && plan.recompute < RECOMPUTE_LAYER &&
+           strcmp(s->options->recompute, modes[plan.recompute]) != 0)
         plan.recompute++;
     return plan;
 }

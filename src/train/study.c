@@ -1,5 +1,6 @@
 #include "train/study.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -133,6 +134,7 @@ static enum err_code list_todo(struct study *s, struct err *e)
     if (!s->todo)
         code = err_set(e, ERR_MEMORY, "no memory for a list of %zu cells", s->grid.count);
     code = dist_agree(s->ranks, code, e);
+    assert(s->todo || code);
     if (!code && s->ranks->rank == 0)
         for (size_t i = s->part - 1; i < s->grid.count && !code; i += s->parts) {
             bool done;
@@ -414,6 +416,7 @@ enum err_code study_run(const struct options *o, struct dist *d, struct err *e)
     struct study *s = calloc(1, sizeof *s);
     enum err_code code = s ? ERR_OK : err_set(e, ERR_MEMORY, "no memory for a study");
     code = dist_agree(d, code, e);
+    assert(s || code);
     if (code) {
         free(s);
         return code;

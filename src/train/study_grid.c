@@ -211,10 +211,11 @@ static enum err_code append_name_value(struct str *name, const struct opt_set *s
     enum err_code code = opt_append_value(set, spec, &text, e);
     if (!code) {
         char hash[FILE_HASH_SIZE];
-        file_hash_bytes(hash, text.data ? text.data : "", text.length);
+        const char *bytes = text.data ? text.data : "";
+        file_hash_bytes(hash, bytes, text.length);
         bool whole = text.length <= NAME_VALUE_MAX;
         for (size_t i = 0; i < text.length && i < NAME_VALUE_MAX && !code; i++) {
-            char c = text.data[i];
+            char c = bytes[i];
             bool fine = isalnum((unsigned char)c) || strchr("._+-", c);
             whole = whole && fine;
             code = str_append(name, fine ? &c : "_", 1, e);

@@ -85,8 +85,9 @@ static void tick_evenly(struct svg_range *r, double low, double high)
         step = 1;
     int power = (int)floor(log10(step) + 1e-9);
     bool plain = power >= -5 && fmax(fabs(low), fabs(high)) < 1e7;
-    for (double k = ceil(low / step - 1e-6); k <= floor(high / step + 1e-6); k++) {
-        double value = k == 0 ? 0 : k * step;
+    double first = ceil(low / step - 1e-6), last = floor(high / step + 1e-6);
+    for (int i = 0; i <= last - first; i++) {
+        double k = first + i, value = k == 0 ? 0 : k * step;
         struct svg_tick *tick = add_tick(r, value);
         if (plain)
             snprintf(tick->label, sizeof tick->label, "%.*f", power < 0 ? -power : 0, value);

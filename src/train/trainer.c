@@ -1,5 +1,6 @@
 #include "train/trainer.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -369,6 +370,7 @@ enum err_code trainer_run(struct session *s, const struct dataset *data, const c
     struct trainer *t = calloc(1, sizeof *t);
     enum err_code code = t ? ERR_OK : err_set(e, ERR_MEMORY, "no memory for the trainer");
     code = dist_agree(s->dist, code, e);
+    assert(t || code);
     if (!code) {
         t->session = s;
         t->dist = s->dist;

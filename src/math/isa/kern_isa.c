@@ -125,9 +125,9 @@ static struct exp_sum exp_sum_row(const float *x, size_t count)
 
 /* Philox4x32-10 for the counters (c0, c1, c2, first + lane): the words as rng_block() gives them, counter
  * after counter. */
-enum { PHILOX_LANES = 64 };
+enum { PHILOX_LANES = 64, PHILOX_WORDS = 4 * PHILOX_LANES };
 
-static void philox_words(uint32_t words[4 * PHILOX_LANES], struct rng_key key, uint32_t c0, uint32_t c1,
+static void philox_words(uint32_t words[PHILOX_WORDS], struct rng_key key, uint32_t c0, uint32_t c1,
                          uint32_t c2, uint32_t first)
 {
 #pragma omp simd
@@ -143,10 +143,11 @@ static void philox_words(uint32_t words[4 * PHILOX_LANES], struct rng_key key, u
             k0 += 0x9E3779B9;
             k1 += 0xBB67AE85;
         }
-        words[4 * lane] = x0;
-        words[4 * lane + 1] = x1;
-        words[4 * lane + 2] = x2;
-        words[4 * lane + 3] = x3;
+        const uint32_t at = 4 * lane;
+        words[at] = x0;
+        words[at + 1] = x1;
+        words[at + 2] = x2;
+        words[at + 3] = x3;
     }
 }
 

@@ -212,11 +212,11 @@ static void TYPED(dropout)(void *y, const void *x, struct rng_key key, const uin
 #pragma omp parallel for schedule(static) if (n * D >= PARALLEL_MIN)
     for (size_t row = 0; row < n; row++) {
         uint32_t low = (uint32_t)samples[row], high = (uint32_t)(samples[row] >> 32);
-        for (size_t begin = 0; begin < D; begin += 4 * PHILOX_LANES) {
+        for (size_t begin = 0; begin < D; begin += PHILOX_WORDS) {
             const REAL *in = (const REAL *)x + row * D + begin;
             REAL *out = (REAL *)y + row * D + begin;
-            size_t count = min_size(4 * PHILOX_LANES, D - begin);
-            uint32_t words[4 * PHILOX_LANES];
+            size_t count = min_size(PHILOX_WORDS, D - begin);
+            uint32_t words[PHILOX_WORDS];
             philox_words(words, key, low, high, (uint32_t)positions[row], (uint32_t)(begin / 4));
 #pragma omp simd
             for (size_t i = 0; i < count; i++) /* a product, so that a dropped NaN stays NaN */
