@@ -33,6 +33,7 @@ extra  oneDNN          onednn                   libdnnl-dev          onednn-deve
 test   CMocka          pc:cmocka                libcmocka-dev        libcmocka-devel    cmocka           cmocka
 test   HDF5_tools      have:h5dump              hdf5-tools           hdf5               hdf5~mpi         hdf5
 test   clang           clang                    clang,libomp-dev     clang,libomp-devel llvm+clang+openmp clang,llvm-openmp
+test   sanitizers      sanitizers               libclang-rt-dev      compiler-rt        llvm+clang       compiler-rt
 test   clang-tidy      have:clang-tidy          clang-tidy           clang-tools-extra  llvm+clang       clang-tools
 cluster network        sbin:ip,tc               iproute2             iproute,iproute-tc -                -
 cluster Slurm          sbin:slurmctld,slurmd,srun,munged slurmctld,slurmd,slurm-client,munge slurm-slurmctld,slurm-slurmd,slurm,munge - -
@@ -61,6 +62,7 @@ probe() {
     onednn) links cc -include dnnl.h -ldnnl ;;
     pip) python3 -m pip --version >/dev/null 2>&1 || /usr/bin/python3 -m pip --version >/dev/null 2>&1 ;;
     clang) have clang && links clang -fopenmp ;;
+    sanitizers) links clang -fsanitize=thread ;;
     esac
 }
 

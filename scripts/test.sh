@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Builds mpilora and runs all its tests: with gcc everything, with clang the unit tests and clang-tidy, and under
-# AddressSanitizer and UBSan the unit and MPI tests. Installs what is missing first (see deps.sh).
+# Builds mpilora and runs all its tests: with gcc everything, with clang the unit tests and clang-tidy, under
+# ThreadSanitizer those of what threads share, and under AddressSanitizer and UBSan the unit and MPI tests.
+# Installs what is missing first (see deps.sh).
 #
 #   scripts/test.sh            everything
 #   scripts/test.sh --quick    the gcc build and its tests only
@@ -48,6 +49,10 @@ run_tests build-clang --label-regex unit
 
 headline "clang-tidy"
 scripts/check_tidy.sh build-clang
+
+headline "build with ThreadSanitizer, tests of what threads share"
+build build-threads -DCMAKE_C_COMPILER=clang -DMPILORA_SANITIZE_THREADS=ON -DCMAKE_C_FLAGS_RELEASE="-O1 -g"
+run_tests build-threads --label-regex '^threads$'
 
 headline "build with AddressSanitizer and UndefinedBehaviorSanitizer, unit and MPI tests"
 build build-sanitize -DCMAKE_C_COMPILER=gcc -DMPILORA_SANITIZE=ON -DCMAKE_C_FLAGS_RELEASE="-O1 -g"
