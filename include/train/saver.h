@@ -5,7 +5,7 @@
  * save waits for the copy alone, and for an earlier save that is not done yet. Nothing else of the process
  * may call HDF5 meanwhile. What can go wrong (a full disk, a quota, a folder that is gone) is said and tried
  * again; the run ends only after `failures_max` failures in a row. The checkpoint on disk stays until a newer
- * one is whole.
+ * one is whole. A disk that does not answer is waited for, and that is said.
  */
 #ifndef MPILORA_TRAIN_SAVER_H
 #define MPILORA_TRAIN_SAVER_H
@@ -26,6 +26,7 @@ struct saver_facts {
     uint64_t keep;            /* checkpoints; 0: all */
     uint64_t every;           /* steps between saves: the longest time until the next try; 0: no bound */
     uint64_t failures_max;
+    double patience; /* seconds of waiting for a save before it is said; then after twice that, ... */
     const struct ckpt_identity *identity;
     const char *config, *lora_init;
     const struct trace_record *trace; /* rows that are in it never change */

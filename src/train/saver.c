@@ -1,6 +1,8 @@
 #include "train/saver.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,12 +118,42 @@ static enum err_code conclude(struct saver *s, struct err *e)
         s->state.step, s->failures - 1, describe_newest(newest, s));
 }
 
+/* As long as it takes: with a call that hangs in the kernel there is nothing else to do. */
+static void wait_for_thread(struct saver *s)
+{
+    double begun = cpu_seconds(), patience = s->facts.patience;
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    for (;;) {
+        double end = (double)until.tv_nsec * 1e-9 + patience;
+        until.tv_sec += (time_t)end;
+        until.tv_nsec = (long)(fmod(end, 1) * 1e9);
+        if (pthread_timedjoin_np(s->thread, NULL, &until) != ETIMEDOUT)
+            break;
+        log_warn("step %" PRIu64
+                 " is not on disk yet, and training has waited %.0f s for it: is the disk slow, or gone?",
+                 s->state.step, cpu_seconds() - begun);
+        patience *= 2;
+    }
+    s->running = false;
+}
+
 static enum err_code join(struct saver *s, struct err *e)
 {
     if (!s->running)
         return ERR_OK;
-    pthread_join(s->thread, NULL);
-    s->running = false;
+    wait_for_thread(s);
+    return conclude(s, e);
+}
+
+/* Begins a save; where no thread can be had, does all of it. */
+static enum err_code begin(struct saver *s, const struct ckpt_state *now, struct err *e)
+{
+    take_copy(s, now);
+    s->running = pthread_create(&s->thread, NULL, work, s) == 0;
+    if (s->running)
+        return ERR_OK;
+    work(s);
     return conclude(s, e);
 }
 
@@ -131,12 +163,7 @@ enum err_code saver_step(struct saver *s, const struct ckpt_state *now, bool due
         return e->code;
     if (s->running || (!due && !(s->failures && now->step >= s->retry_at)))
         return ERR_OK;
-    take_copy(s, now);
-    s->running = pthread_create(&s->thread, NULL, work, s) == 0;
-    if (s->running)
-        return ERR_OK;
-    work(s);
-    return conclude(s, e);
+    return begin(s, now, e);
 }
 
 static void pause_seconds(uint64_t seconds)
@@ -162,9 +189,9 @@ enum err_code saver_last(struct saver *s, const struct ckpt_state *now, struct e
     while (!code && !(s->has_saved && same_state(&s->saved, now))) {
         if (s->failures)
             pause_seconds(pause_after(s->failures));
-        take_copy(s, now);
-        work(s);
-        code = conclude(s, e);
+        code = begin(s, now, e);
+        if (!code)
+            code = join(s, e);
     }
     return code;
 }
@@ -189,7 +216,7 @@ enum err_code saver_insist(uint64_t tries, const char *what,
 void saver_close(struct saver *s)
 {
     if (s->running)
-        pthread_join(s->thread, NULL);
+        wait_for_thread(s);
     free(s->memory);
     *s = (struct saver){0};
 }

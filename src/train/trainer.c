@@ -17,6 +17,7 @@
 #include "trainer_parts.h"
 
 #define SLOW_DISK 50e6 /* bytes a second that a checkpoint is written at, until one was */
+#define SLOW_SAVE 30   /* seconds of waiting for a save after which a person is told */
 
 static uint64_t count_steps(const struct options *o, uint64_t batches_per_epoch)
 {
@@ -97,6 +98,7 @@ static enum err_code open_output(struct trainer *t, struct err *e)
                                 .keep = (uint64_t)o->keep_checkpoints,
                                 .every = (uint64_t)o->save_every,
                                 .failures_max = (uint64_t)o->save_failures,
+                                .patience = SLOW_SAVE,
                                 .identity = &t->identity,
                                 .config = t->config.data,
                                 .lora_init = o->lora_init,

@@ -2,6 +2,10 @@
  * again. */
 #include "small_lora.h"
 
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -34,6 +38,7 @@ static int open_all(void **state)
                                       .keep = 2,
                                       .every = 5,
                                       .failures_max = 3,
+                                      .patience = 0.05,
                                       .identity = &identity,
                                       .config = "a: b\n",
                                       .lora_init = "normal",
@@ -156,6 +161,51 @@ static void others_are_tried_again_too(void **state)
     assert_error(saver_insist(1, "it", fail_twice, &calls, &e), &e, ERR_IO, "it could not be written");
 }
 
+/* The other end of the pipe that stands where metrics.jsonl should: opening it hangs until then. */
+static void *answer_later(void *path)
+{
+    char aside[PATH_MAX];
+    snprintf(aside, sizeof aside, "%s.aside", (const char *)path);
+    usleep(400000);
+    assert_int_equal(rename(path, aside), 0);
+    int fd = open(aside, O_WRONLY | O_CLOEXEC);
+    close(fd);
+    return NULL;
+}
+
+static void a_disk_that_does_not_answer_is_named(void **state)
+{
+    (void)state;
+    struct err e;
+    pthread_t disk;
+    static char pipe_path[PATH_MAX];
+    char said[4096] = "";
+    snprintf(pipe_path, sizeof pipe_path, "%s/pipe", folder.folder);
+    assert_int_equal(mkfifo(pipe_path, 0600), 0);
+    saver.facts.metrics_path = pipe_path;
+    saver.facts.failures_max = 3;
+    FILE *messages = tmpfile();
+    int stderr_kept = dup(STDERR_FILENO);
+    assert_true(messages && stderr_kept >= 0 && dup2(fileno(messages), STDERR_FILENO) >= 0);
+    log_set_speaking(true);
+    enum err_code first = take_step(60, true, &e);
+    assert_int_equal(pthread_create(&disk, NULL, answer_later, pipe_path), 0);
+    enum err_code second = take_step(61, true, &e);
+    pthread_join(disk, NULL);
+    log_set_speaking(false);
+    dup2(stderr_kept, STDERR_FILENO);
+    close(stderr_kept);
+    rewind(messages);
+    assert_true(fread(said, 1, sizeof said - 1, messages) > 0);
+    fclose(messages);
+    assert_ok(first, &e);
+    assert_ok(second, &e);
+    assert_non_null(strstr(said, "warning: step 60 is not on disk yet, and training has waited 0 s for it"));
+    assert_non_null(strstr(said, "step 60 could not be saved")); /* a pipe cannot be flushed */
+    assert_ok(saver_last(&saver, &(struct ckpt_state){.step = 61}, &e), &e);
+    expect_values(61);
+}
+
 int main(void)
 {
     log_set_speaking(false);
@@ -163,6 +213,7 @@ int main(void)
         cmocka_unit_test(training_goes_on_meanwhile),
         cmocka_unit_test(failures_are_tried_again_ever_later),
         cmocka_unit_test(others_are_tried_again_too),
+        cmocka_unit_test(a_disk_that_does_not_answer_is_named),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
 }
