@@ -54,7 +54,7 @@ while [ $done_kills -lt "$kills" ]; do
     way=$((RANDOM % 2))
     before=$(half_written)
     if [ $way = 0 ]; then # at a call for a file of the run: most of them are those of a save
-        begin $count LD_PRELOAD="${FAULT:?}" FAULT_CALLS=all FAULT_UNDER="$folder" FAULT_NTH=$((RANDOM % 2500 + 1)) FAULT_KILL=1
+        begin $count LD_PRELOAD="${FAULT:?}" FAULT_CALLS=all FAULT_UNDER="$folder" FAULT_NTH=$((RANDOM % 2500 + 1)) FAULT_SIGNAL=9
     else # at some time: a rank, or the launcher
         begin $count KILLED=1
         sleep "0.$((RANDOM % 9 + 1))"

@@ -20,8 +20,7 @@
 static struct {
     unsigned kinds;
     long first, length;
-    int error;
-    bool kill;
+    int error, signal;
     const char *under, *during, *report;
     atomic_long count;
 } plan;
@@ -73,7 +72,7 @@ __attribute__((constructor)) static void read_environment(void)
     plan.under = getenv("FAULT_UNDER");
     plan.report = getenv("FAULT_REPORT");
     plan.during = getenv("FAULT_WHILE");
-    plan.kill = number("FAULT_KILL", 0) != 0;
+    plan.signal = (int)number("FAULT_SIGNAL", 0);
     if (wanted)
         fault_arm(wanted, number("FAULT_NTH", 0), number("FAULT_LENGTH", 1), (int)number("FAULT_ERRNO", EIO));
 }
@@ -91,13 +90,13 @@ static bool fails(enum fault_kind kind)
     long at = atomic_fetch_add(&plan.count, 1) + 1;
     bool now = plan.during ? access(plan.during, F_OK) == 0
                            : plan.first && at >= plan.first && at - plan.first < plan.length;
-    if (now && plan.kill)
-        kill(getpid(), SIGKILL);
     if (now && plan.report)
         REAL(close)(REAL(open)(plan.report, O_WRONLY | O_CREAT, 0666));
-    if (now)
+    if (now && plan.signal)
+        kill(getpid(), plan.signal);
+    else if (now)
         errno = plan.error;
-    return now;
+    return now && !plan.signal;
 }
 
 static bool path_fails(enum fault_kind kind, const char *path)

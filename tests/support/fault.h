@@ -9,7 +9,7 @@
  *   FAULT_WHILE=FILE            every call fails while this file exists
  *   FAULT_REPORT=FILE           is made when a call has failed
  *   FAULT_ERRNO=N               with this error number (EIO without it)
- *   FAULT_KILL=1                the process is killed there instead
+ *   FAULT_SIGNAL=N              the process gets this signal there instead, and the call is made
  */
 #ifndef MPILORA_TESTS_FAULT_H
 #define MPILORA_TESTS_FAULT_H
