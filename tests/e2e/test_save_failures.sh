@@ -35,6 +35,11 @@ for nth in 20 200 400; do
     none_left "$work/once$nth"
 done
 
+# The name in its folder counts, too: flushes are those of config.yaml, of its folder, of the metrics, of the checkpoint, and this.
+check 0 faulty "$work/name" FAULT_CALLS=sync FAULT_NTH=5 --
+says err '^warning: step 5 could not be saved.*cannot flush the folder .*/name/checkpoints'
+same_run "$work/whole" "$work/name"
+
 # A disk that is full for good: three failures in a row, and the checkpoint from before it is whole.
 check 1 faulty "$work/full" FAULT_CALLS=write FAULT_NTH=300 FAULT_LENGTH=100000000 FAULT_ERRNO=28 --
 says err 'failure 1 of 3 .*the newest checkpoint is that of step [0-9]+'

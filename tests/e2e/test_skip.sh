@@ -5,7 +5,7 @@
 # A learning rate that ruins the adapter in its first step: each step after that has no finite loss.
 ruined="--learning-rate 1e30 --max-steps 20 --save-every 1 --keep-checkpoints 0"
 check 1 train "$work/stopped" $ruined
-says err '^mpilora: step 2: .*not finite'
+says err '^mpilora: step 2: .*data.jsonl:[0-9]+.* not finite: (the output of [a-z0-9_.]+|[a-z0-9_.]+lora_[AB]) '
 check 1 train "$work/ruined" $ruined --skip-nonfinite 3
 says err '^warning: step 2: .*not finite.*; skipped, 1 of 3 that --skip-nonfinite allows'
 says err '^mpilora: the 3 steps that --skip-nonfinite allows are used up: step 5: '
