@@ -12,25 +12,32 @@
  *              (train/tally.h): recursive doubling over the nodes, log2(nodes) messages one after another
  *   rest       of the gradient's travel, what the backward of the last pack does not hide
  *
- * The gradient travels as train/reduce.h has it; reduce_count_traffic() counts. With S the most subtree sums
- * of a rank, a bucket of F floats takes one node's link
+ * The gradient travels in the buckets of train/reduce.h; reduce_count_traffic() counts. With S the most
+ * subtree sums of a rank, a bucket of F floats takes one node's link, in stages one behind the other,
  *
- *     exact   K (S + 1) 4 F (N - K) / N bytes   to the ranks of other nodes: slices of S sums, then one of
- * the 2 (N - K) messages                total; a rank's messages go out one after another fast    2 (N - 1) /
- * N 4 F bytes           a ring, in which one rank of a node sends to another node 2 (N - 1) messages
+ *     exact   K S 4 F (N - K) / N bytes    to the ranks of other nodes: slices of S sums, a rank's messages
+ *             in N - K messages            one after another; then
+ *             K 4 F (N - K) / N bytes      the slices' totals, likewise
+ *     fast    4 F bytes in one message     2 log2(nodes) times: what Open MPI does for a sum in place is a
+ *                                          binomial tree up and down, with all of the bucket on each edge
  *
  * and takes latency * messages + 8 * bytes / rate seconds: Hockney's model, under which Thakur, Rabenseifner
- * & Gropp (2005) give these costs of an all-to-all by single messages, an all-reduce by a ring and recursive
- * doubling. It is on the safe side: messages that are under way together are counted one after another. A
- * bucket sets out when its last layer's gradient is complete, or when the one before has arrived; `left` says
- * when that is. Ranks of one node exchange for nothing.
+ * & Gropp (2005) give these costs of an all-to-all by single messages and of the trees. Stages of several
+ * buckets that are under way share the link and follow each other.
+ *
+ * The library moves data only while a rank is in it, which is once a layer. At one such look a stage is
+ * announced, at the next the receivers' answers are there and its data is sent, and the first look after it has
+ * arrived sees that it has and begins the next stage; a bucket sets out at the look that finds its last
+ * layer's gradient complete. When the last pack has ended the ranks look all the time. `left` says when looks
+ * are. So the last bucket or two are exposed in most of their stages, even where the link is fast.
  *
  * Memory of a rank: what train's first lines say (activations; values, gradient, two moments and sums of packs
  * of the adapter, as many sums as these packs need) and the buffers of the buckets under way. The base lies
  * once on each node.
  *
  * Not in the model: checkpoints, evaluation, text (it is prepared ahead), ranks that are slower than the one
- * that was measured, and links that are slower the more pairs of nodes use them.
+ * that was measured, what packing and adding up the last buckets takes a rank, and links that are slower the
+ * more pairs of nodes use them.
  */
 #ifndef MPILORA_TRAIN_PLAN_H
 #define MPILORA_TRAIN_PLAN_H

@@ -62,7 +62,7 @@ enum err_code plan_read_link(struct plan_link *link, const char *text, struct er
     return ERR_OK;
 }
 
-/* Where ranks are, and what one bucket costs a node's link. */
+/* Where ranks are. */
 struct travel {
     const struct plan_facts *facts;
     double ranks, on_node, nodes;
@@ -74,47 +74,119 @@ static double message_seconds(const struct plan_link *link, double messages, dou
     return link->latency * messages + 8 * bytes / link->rate;
 }
 
-static double bucket_seconds(const struct travel *t, double floats)
+/* From the root of a binomial tree over the nodes to the last of them. */
+static double tree_depth(const struct travel *t)
+{
+    return ceil(log2(t->nodes));
+}
+
+/* Stages of a bucket's way, each of which begins when the one before has ended. */
+static size_t count_stages(const struct travel *t)
+{
+    if (t->nodes <= 1)
+        return 0;
+    return t->facts->fast ? 2 * (size_t)tree_depth(t) : 2;
+}
+
+/* What one of them takes of a node's link. */
+static double stage_seconds(const struct travel *t, size_t stage, double floats)
 {
     double others = t->ranks - t->on_node, bytes = floats * sizeof(float);
-    if (others == 0)
-        return 0;
     if (t->facts->fast)
-        return message_seconds(&t->facts->link, 2 * (t->ranks - 1), 2 * bytes * (t->ranks - 1) / t->ranks);
-    double sums = t->on_node * ((double)t->traffic.subtrees + 1);
-    return message_seconds(&t->facts->link, 2 * others, sums * bytes * others / t->ranks);
+        return message_seconds(&t->facts->link, 1, bytes);
+    double slices = t->on_node * (stage == 0 ? (double)t->traffic.subtrees : 1);
+    return message_seconds(&t->facts->link, others, slices * bytes * others / t->ranks);
 }
 
-/* Seconds before the end of the last pack at which the flat gradient from here on is complete. */
-static double time_left(const struct plan_facts *f, size_t begin)
+/* A bucket on its way. */
+struct trip {
+    double floats;
+    size_t stage;
+    double announced; /* clock when the ranks told each other what comes */
+    double arrives;   /* INFINITY: it has not been sent yet */
+};
+
+struct road {
+    const struct travel *travel;
+    struct trip trips[REDUCE_SLOTS]; /* the oldest first */
+    size_t count;
+    size_t left;    /* floats that have not set out, those at the beginning of the array */
+    double link;    /* clock when the link is free */
+    double seconds; /* that it was in use */
+};
+
+/* What has arrived goes on to its next stage, or is done. */
+static void take_arrived(struct road *r, double now)
 {
-    const struct plan_part *part = f->parts;
-    while (part->begin > begin)
-        part++;
-    return part->left;
+    size_t kept = 0;
+    for (size_t i = 0; i < r->count; i++) {
+        struct trip trip = r->trips[i];
+        if (trip.arrives <= now)
+            trip = (struct trip){trip.floats, trip.stage + 1, now, INFINITY};
+        if (trip.stage < count_stages(r->travel))
+            r->trips[kept++] = trip;
+    }
+    r->count = kept;
 }
 
-/* One bucket after another; gives what is left when the last pack ends. */
+/* Buckets set out that are complete when the flat gradient is, from `begin` on. */
+static void start_ready(struct road *r, double now, size_t begin)
+{
+    while (r->left > 0 && r->count < REDUCE_SLOTS) {
+        size_t bucket = r->travel->traffic.bucket, length = bucket < r->left ? bucket : r->left;
+        if (r->left - length < begin)
+            break;
+        r->left -= length;
+        r->trips[r->count++] = (struct trip){(double)length, 0, now, INFINITY};
+    }
+}
+
+/* What was announced before `clock` is sent. */
+static void send_announced(struct road *r, double now, double clock)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        struct trip *trip = &r->trips[i];
+        if (isinf(trip->arrives) && trip->announced < clock) {
+            double seconds = stage_seconds(r->travel, trip->stage, trip->floats);
+            r->link = fmax(r->link, now) + seconds;
+            r->seconds += seconds;
+            trip->arrives = r->link;
+        }
+    }
+}
+
+/* Gives what is left when the last pack ends, at 0 on the clock. */
 static double exposed_travel(const struct travel *t, double *all)
 {
-    size_t end = t->facts->adapter;
-    double clock = -INFINITY; /* 0 is the end of the pack */
-    *all = 0;
-    while (end > 0 && t->traffic.bucket > 0) {
-        size_t length = t->traffic.bucket < end ? t->traffic.bucket : end;
-        double seconds = bucket_seconds(t, (double)length);
-        clock = fmax(clock, -time_left(t->facts, end - length)) + seconds;
-        *all += seconds;
-        end -= length;
+    struct road r = {.travel = t, .link = -INFINITY};
+    double now = 0;
+    if (count_stages(t) > 0)
+        r.left = t->facts->adapter;
+    for (const struct plan_part *part = t->facts->parts; r.left > 0; part++) {
+        take_arrived(&r, -part->left);
+        start_ready(&r, -part->left, part->begin);
+        send_announced(&r, -part->left, -part->left);
+        if (part->begin == 0)
+            break;
     }
-    return fmax(clock, 0);
+    for (;;) { /* the ranks do nothing else any more */
+        take_arrived(&r, now);
+        start_ready(&r, now, 0);
+        if (r.count == 0)
+            break;
+        send_announced(&r, now, INFINITY);
+        now = INFINITY;
+        for (size_t i = 0; i < r.count; i++)
+            now = fmin(now, r.trips[i].arrives);
+    }
+    *all = r.seconds;
+    return now;
 }
 
 /* Of numbers that the ranks add up when their packs are done. */
 static double agreement_seconds(const struct travel *t, double packs)
 {
-    double rounds = ceil(log2(t->nodes));
-    return rounds * message_seconds(&t->facts->link, 1, sizeof(double) * (t->ranks + packs));
+    return tree_depth(t) * message_seconds(&t->facts->link, 1, sizeof(double) * (t->ranks + packs));
 }
 
 static void predict_memory(struct plan_row *row, const struct travel *t)

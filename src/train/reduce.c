@@ -404,8 +404,9 @@ size_t reduce_sent_bytes(const struct reduce *r)
     return t.sent_bytes;
 }
 
-/* Each of its sums goes to the other ranks in slices, then its slice of the total to each of them; the fast
- * way's as a ring has them. */
+/* Each of its sums goes to the other ranks in slices, then its slice of the total to each of them. The fast way
+ * is a binomial tree up and down in Open MPI, since the sum is in place: its root hands all of it to log2(N)
+ * ranks. */
 void reduce_count_traffic(struct reduce_traffic *t, size_t size, size_t packs, size_t world, bool fast)
 {
     size_t slice = size / world;
@@ -421,5 +422,6 @@ void reduce_count_traffic(struct reduce_traffic *t, size_t size, size_t packs, s
         return;
     t->bucket = choose_bucket(size, t->subtrees);
     t->buckets = (size + t->bucket - 1) / t->bucket;
-    t->sent_bytes = ((size - slice) * t->subtrees + (world - 1) * slice) * sizeof(float);
+    t->sent_bytes =
+        (fast ? size * bits(world - 1) : (size - slice) * t->subtrees + (world - 1) * slice) * sizeof(float);
 }

@@ -97,33 +97,78 @@ static void without_costs_of_the_network_packs_decide(void **state)
     }
 }
 
-/* Two ranks of 8 packs have one sum each; a bucket of an eighth takes (1 + 1) / 2 of its bytes and two
- * messages. */
-static void travel_hides_behind_backward(void **state)
+enum { BUCKET = SIZE / 8 + 1, LAST = SIZE - 7 * BUCKET };
+
+/* Of two ranks, whose 8 packs make one sum each: half of a bucket in one message. */
+static double stage(const struct plan_facts *f, double floats)
+{
+    return f->link.latency + 8 * 4 * floats / 2 / f->link.rate;
+}
+
+/* Three buckets lie in the upper half, which is there four seconds before the end; all others end with the pack.
+ */
+static void travel_moves_at_looks_only(void **state)
 {
     (void)state;
     struct plan_row row;
     struct plan_facts f = facts();
-    double bucket = 2e-4 + 8 * 4.0 * (SIZE / 8 + 1) / 1e9,
-           last = 2e-4 + 8 * 4.0 * (SIZE - 7 * (SIZE / 8 + 1)) / 1e9;
+    static const struct plan_part looks[] = {{SIZE / 2, SIZE / 2, 4},
+                                             {SIZE / 2 - 1, 1, 3},
+                                             {SIZE / 2 - 2, 1, 2},
+                                             {SIZE / 2 - 3, 1, 1},
+                                             {0, SIZE / 2 - 3, 0}};
+    static const struct plan_part three[] = {{SIZE / 2, SIZE / 2, 4}, {8, SIZE / 2 - 8, 2}, {0, 8, 0}};
     double agreement = 1e-4 + 8 * 8 * (2 + 16) / 1e9;
+    double whole = stage(&f, BUCKET), last = stage(&f, LAST), five = 8 * whole + 2 * last;
+
+    /* announced at -4, sent at -3, totals announced at -2 and sent at -1 */
+    f.parts = looks;
     plan_predict(&row, &f, 2);
     assert_true(near(row.sent, 4.0 * SIZE));
-    assert_true(near(row.travel_seconds, 7 * bucket + last));
-    /* the first three buckets lie in the upper half and are gone before the end; the fourth reaches below */
-    assert_true(near(row.exposed_seconds, 4 * bucket + last + agreement));
+    assert_true(near(row.travel_seconds, 14 * whole + 2 * last));
+    assert_true(near(row.exposed_seconds, five + agreement));
     assert_true(near(row.step_seconds, 32.25 + row.exposed_seconds));
     assert_true(near(row.efficiency, 32.25 / row.step_seconds));
 
-    /* all is there early: only what takes longer than that is left */
-    static const struct plan_part early[] = {{0, SIZE, 0.1}};
+    /* the same, where one stage takes half a look: the third bucket's totals have to wait for the last look */
+    f.link = (struct plan_link){8 * 4 * BUCKET / 2.0 / 0.45, 0};
+    plan_predict(&row, &f, 2);
+    agreement = 8 * 8 * (2 + 16) / f.link.rate;
+    assert_true(near(row.exposed_seconds, 9 * 0.45 + 2 * stage(&f, LAST) + agreement));
+
+    /* one look in between: slices have arrived by the end, totals have not set out */
+    f = facts();
+    f.parts = three;
+    plan_predict(&row, &f, 2);
+    agreement = 1e-4 + 8 * 8 * (2 + 16) / 1e9;
+    assert_true(near(row.exposed_seconds, 3 * whole + five + agreement));
+
+    /* none: nothing is hidden, however early it was there */
+    f.parts = parts;
+    plan_predict(&row, &f, 2);
+    assert_true(near(row.exposed_seconds, 14 * whole + 2 * last + agreement));
+    static const struct plan_part early[] = {{0, SIZE, 1}};
     f.parts = early;
     plan_predict(&row, &f, 2);
-    assert_true(near(row.exposed_seconds, 7 * bucket + last - 0.1 + agreement));
-    static const struct plan_part earlier[] = {{0, SIZE, 1}};
-    f.parts = earlier;
-    plan_predict(&row, &f, 2);
-    assert_true(near(row.exposed_seconds, agreement));
+    assert_true(near(row.exposed_seconds, 14 * whole + 2 * last + agreement));
+}
+
+/* A tree: all of a bucket to the root and back, log2(nodes) messages each way. */
+static void fast_way_is_a_tree(void **state)
+{
+    (void)state;
+    struct plan_row row;
+    struct plan_facts f = facts();
+    f.fast = true;
+    static const size_t rounds[] = {0, 0, 1, 2, 2, 3, 3, 3, 3, 4};
+    for (size_t n = 2; n <= 9; n++) {
+        double bytes = 2.0 * (double)rounds[n] * 4 * SIZE, messages = 2.0 * (double)rounds[n] * 8;
+        plan_predict(&row, &f, n);
+        assert_true(near(row.sent, (double)rounds[n] * 4 * SIZE));
+        assert_true(near(row.travel_seconds, messages * 1e-4 + 8 * bytes / 1e9));
+        double agreement = (double)rounds[n] * (1e-4 + 8 * 8 * 9 * (double)n / 1e9);
+        assert_true(near(row.exposed_seconds, row.travel_seconds + agreement));
+    }
 }
 
 /* 8 ranks: two on each of four nodes send twice as much through a link, to 6 of the 8. */
@@ -146,11 +191,11 @@ static void ranks_of_a_node_share_link_and_base(void **state)
     assert_true(near(two.node_memory - 1e9, 2 * (apart.node_memory - 1e9)));
     assert_true(near(all.node_memory - 1e9, 8 * (apart.node_memory - 1e9)));
 
-    f.fast = true; /* a ring crosses a link once, however many ranks a node has */
+    f.fast = true; /* a tree over the nodes, however many ranks they have */
     for (f.ranks_per_node = 1; f.ranks_per_node < 8; f.ranks_per_node *= 2) {
         plan_predict(&two, &f, 8);
-        assert_true(near(two.travel_seconds, 8 * 4.0 * SIZE * 2 * 7 / 8 / 1e9));
-        assert_true(near(two.sent, 4.0 * SIZE * 2 * 7 / 8));
+        assert_true(near(two.travel_seconds, 8 * 4.0 * SIZE * 2 * log2(8.0 / (double)f.ranks_per_node) / 1e9));
+        assert_true(near(two.sent, 4.0 * SIZE * 3));
     }
 }
 
@@ -178,7 +223,8 @@ int main(void)
         cmocka_unit_test(links_are_read),
         cmocka_unit_test(one_rank_has_no_communication),
         cmocka_unit_test(without_costs_of_the_network_packs_decide),
-        cmocka_unit_test(travel_hides_behind_backward),
+        cmocka_unit_test(travel_moves_at_looks_only),
+        cmocka_unit_test(fast_way_is_a_tree),
         cmocka_unit_test(ranks_of_a_node_share_link_and_base),
         cmocka_unit_test(uneven_packs_send_more_sums),
     };
