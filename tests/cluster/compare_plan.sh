@@ -4,6 +4,9 @@
 #
 #     MPILORA=build/mpilora tests/cluster/compare_plan.sh MODEL [HOSTS [unlimited|1gbit]]
 #
+# The work of a rank is set by the environment: PACKS (2) of TOKENS tokens (256) in examples of 128, one thread each, DTYPE
+# (f32), REDUCE (exact), and STEPS to count (3).
+#
 # All hosts are this machine: plan times its packs on as many ranks at the same time.
 [ $# -ge 1 ] || { echo "usage: MPILORA=build/mpilora $0 MODEL [HOSTS [unlimited|1gbit]]" >&2; exit 2; }
 SOURCE=$(cd "$(dirname "$0")/../.." && pwd)
@@ -16,9 +19,11 @@ limits=${3:-unlimited 1gbit} # in this order: a limit stays
 hosts_need_namespaces
 . "$SOURCE/tests/cluster/mpirun.sh"
 nodes="node1 node2 node3 node4"
-packs=2 steps=4 # packs of two examples of 128 tokens; the first step is not counted
+packs=${PACKS:-2} tokens=${TOKENS:-256} counted=${STEPS:-3}
+common="--dtype ${DTYPE:-f32} --reduce ${REDUCE:-exact} --micro-batch-tokens $tokens --threads 1"
+batch=$((packs * tokens / 128)) # of a rank; the first step is not counted
 
-python3 - "$work/data.jsonl" $((2 * packs * 4)) <<'PYTHON'
+python3 - "$work/data.jsonl" $((batch * 4)) <<'PYTHON'
 import json, sys
 with open(sys.argv[1], "w") as f:
     for i in range(int(sys.argv[2])):
@@ -66,11 +71,11 @@ for limit in $limits; do
     echo "$limit: payload in bit/s and latency in s of a link, measured: $measured; plan is told $network"
     for n in $counts; do
         # its own ranks, each believed to be on a host of its own
-        mpirun -n "$n" --oversubscribe --bind-to none "$MPILORA" plan --model "$model" --threads 1 --length 128 \
-            --micro-batch-tokens 256 --packs-per-rank $packs --steps 3 --ranks-per-node 1 --network "$network" \
+        mpirun -n "$n" --oversubscribe --bind-to none "$MPILORA" plan --model "$model" $common --length 128 \
+            --packs-per-rank $packs --steps 3 --ranks-per-node 1 --network "$network" \
             --json >"$work/plan" || fail "no plan"
-        options="--model $model --data $work/data.jsonl --threads 1 --max-length 128 --micro-batch-tokens 256
-            --batch-size $((2 * packs * n)) --max-steps $steps --save-every 0"
+        options="--model $model --data $work/data.jsonl $common --max-length 128
+            --batch-size $((batch * n)) --max-steps $((counted + 1)) --save-every 0"
         train_over "$(echo $nodes | cut -d' ' -f1-"$n" | tr ' ' ,)" "$work/run" >"$work/out" 2>"$work/err" ||
             fail "$(cat "$work/err")"
         python3 - "$work/plan" "$work/run/metrics.jsonl" "$n" <<'PYTHON'
@@ -81,8 +86,8 @@ steps = [json.loads(line) for line in open(sys.argv[2])][1:]
 took, exposed, waited = (statistics.median(s[k] for s in steps) for k in ("seconds", "comm_seconds", "wait_seconds"))
 print(f"{sys.argv[3]} hosts: a step predicted {row['step_seconds']:.3f} s, measured {took:.3f} s "
       f"({100 * (row['step_seconds'] / took - 1):+.1f} %); exposed communication predicted {row['exposed_seconds']:.3f} s, "
-      f"measured {exposed:.3f} s (the travel takes {row['travel_seconds']:.3f} s); waiting for the slowest {waited:.3f} s",
-      flush=True)
+      f"measured {exposed:.3f} s, {100 * exposed / took:.2f} % of the step (the travel takes {row['travel_seconds']:.3f} s); "
+      f"waiting for the slowest {waited:.3f} s", flush=True)
 PYTHON
         rm -r "$work/run"
     done

@@ -100,6 +100,12 @@ check 0 "$SOURCE/scripts/bench_lengths.sh" --model model --long 96 --short 24 --
 [ "$(grep -c '^turn [12]  \(96\|24\) ' "$work/out")" = 4 ] || fail "not two turns of both"
 says out "^tokens/s without attention's share of the limit, 96 over 24: median [0-9.]+, from [0-9.]+ to [0-9.]+$"
 says out '^share of the whole limit, 96 over 24: median [0-9.]+'
+check 0 "$SOURCE/scripts/bench_ranks.sh" --model model --packs 4 --pack 32 --turns 1 --steps 2 --threads 4
+[ "$(grep -c '^turn 1  \(exact-[124]\|fast-2\) .*"step_seconds": [0-9.]*, "exposed": ' "$work/out")" = 4 ] || fail "not all of a turn"
+says out '^efficiency of 2 ranks with 2 threads against one with 4: median [0-9.]+'
+says out '^efficiency of 4 ranks with 1 threads against one with 4: median [0-9.]+'
+says out '^a step of 2 ranks, exact over fast: median [0-9.]+'
+check 2 "$SOURCE/scripts/bench_ranks.sh" --model model --threads 3
 check 0 "$SOURCE/scripts/bench_vs_peft.sh" --help
 says out '^ +--dtype f32\|bf16 '
 check 2 "$SOURCE/scripts/bench_vs_peft.sh" --lenght 3
