@@ -17,6 +17,8 @@ const char *cpu_model_name(void); /* as /proc/cpuinfo has it */
 
 /* Cores that this process may run on: its affinity mask cut by the cgroup CPU quota; at least 1. */
 int cpu_usable_cores(void);
+/* The quota alone, in whole cores, at least 1; 0: there is none. */
+int cpu_quota_cores(void);
 
 /* Cores' worth of time that cgroups (v1 or v2) allow, the tightest limit on the way up; 0: no limit.
  * `membership` is /proc/self/cgroup and `mount` /sys/fs/cgroup outside of tests. */

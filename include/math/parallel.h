@@ -16,4 +16,12 @@ void parallel_each(size_t count, void (*work)(void *context, size_t i), void *co
 void parallel_blocks(size_t n, size_t block, void (*work)(void *context, size_t first, size_t count),
                      void *context);
 
+/* OMP_PROC_BIND and OMP_PLACES have OpenMP bind its threads, the main one too, before main() begins: threads
+ * that this one starts otherwise, or programs, would have to share its processor.
+ *
+ * The processors on which OpenMP puts threads then, at most `capacity` of them; 0: it does not bind. */
+size_t parallel_places(int *processors, size_t capacity);
+/* Lets the calling thread run on all of them. Nothing when OpenMP does not bind. */
+void parallel_roam(void);
+
 #endif

@@ -1,6 +1,7 @@
 /*
- * Do the ranks still have the same adapter? Each steps its own copy by the same gradient, so that they stay
- * equal to the bit, unless a host's memory, processor or libraries are at fault.
+ * What all ranks must have in common: at the start the program, its options, the base, the tokenizer and the
+ * data; from then on the adapter. Each rank steps its own copy by the same gradient, so that they stay equal
+ * to the bit, unless a host's memory, processor or libraries are at fault.
  */
 #ifndef MPILORA_TRAIN_CONSENSUS_H
 #define MPILORA_TRAIN_CONSENSUS_H
@@ -12,6 +13,17 @@
 #include "base/err.h"
 #include "model/lora.h"
 #include "train/dist.h"
+
+/* Collective. ERR_MISMATCH, on all ranks, when `text` is not the same on them: names one that differs, its
+ * host, `what` it is, and, with `quote`, the first line that is another. */
+enum err_code consensus_text(struct dist *d, const char *what, const char *text, bool quote, struct err *e);
+
+/* Collective. The same for the file of the program that each rank runs. */
+enum err_code consensus_program(struct dist *d, struct err *e);
+
+/* Collective. Warns when a rank computes with other means (`text`: threads, libraries, instructions) than
+ * most: a run is as good, but its bits then depend on which ranks are where. */
+enum err_code consensus_warn(struct dist *d, const char *text, struct err *e);
 
 /* Collective. Compares a hash of the values over all ranks. ERR_COMM, on all of them, names the rank (host of
  * hosts[world]) that differs from most. */

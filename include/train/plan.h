@@ -26,14 +26,14 @@
  * buckets that are under way share the link and follow each other.
  *
  * The library moves data only while a rank is in it, which is once a layer. At one such look a stage is
- * announced, at the next the receivers' answers are there and its data is sent, and the first look after it has
- * arrived sees that it has and begins the next stage; a bucket sets out at the look that finds its last
+ * announced, at the next the receivers' answers are there and its data is sent, and the first look after it
+ * has arrived sees that it has and begins the next stage; a bucket sets out at the look that finds its last
  * layer's gradient complete. When the last pack has ended the ranks look all the time. `left` says when looks
  * are. So the last bucket or two are exposed in most of their stages, even where the link is fast.
  *
- * Memory of a rank: what train's first lines say (activations; values, gradient, two moments and sums of packs
- * of the adapter, as many sums as these packs need) and the buffers of the buckets under way. The base lies
- * once on each node.
+ * Memory of a rank: what train's first lines say (activations; values, gradient, two moments and sums of
+ * packs of the adapter, as many sums as these packs need) and the buffers of the buckets under way. The base
+ * lies once on each node.
  *
  * Not in the model: checkpoints, evaluation, text (it is prepared ahead), ranks that are slower than the one
  * that was measured, what packing and adding up the last buckets takes a rank, and links that are slower the

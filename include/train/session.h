@@ -30,6 +30,7 @@ struct session {
     double load_seconds;            /* that base and tokenizer took */
     struct lora lora;               /* model.lora == &lora when there is an adapter */
     int threads;                    /* of this rank */
+    struct str map;                 /* of all ranks (train/threads.h) */
     void (*on_step)(void *context); /* called after each training step, on every rank; NULL: nothing */
     void *on_step_context;
 };

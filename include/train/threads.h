@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/str.h"
 #include "train/dist.h"
 
 #define THREADS_MAX_CPUS 1024 /* of a node; further ones are not counted */
@@ -17,6 +18,7 @@ struct threads_rank {
     char host[sizeof(((struct dist *)0)->host)];
     uint64_t cpus[THREADS_MAX_CPUS / 64]; /* that it may run on */
     int quota;                            /* cores' worth of time that its cgroup allows; 0: no limit */
+    int granted;                          /* cores that Slurm gives each task; 0: it does not say */
     int wanted;                           /* --threads; 0: to be chosen */
 };
 
@@ -32,7 +34,10 @@ int threads_choose(const struct threads_rank *table, size_t count, size_t rank);
  * ranks are more than its cores. */
 void threads_warn(const struct threads_rank *table, size_t count);
 
-/* Collective. All of the above. */
-enum err_code threads_agree(int *threads, struct dist *d, int wanted, struct err *e);
+/* The map, a line for each host: "node1: ranks 0-1 with 4 threads each on cores 0-7". */
+enum err_code threads_map(struct str *map, const struct threads_rank *table, size_t count, struct err *e);
+
+/* Collective. All of the above; `map` (NULL: not wanted) is filled on rank 0, the caller frees it. */
+enum err_code threads_agree(int *threads, struct str *map, struct dist *d, int wanted, struct err *e);
 
 #endif

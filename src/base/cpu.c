@@ -207,13 +207,18 @@ double cpu_cgroup_quota(const char *membership, const char *mount)
     return least;
 }
 
+int cpu_quota_cores(void)
+{
+    double quota = cpu_cgroup_quota("/proc/self/cgroup", "/sys/fs/cgroup");
+    if (quota <= 0)
+        return 0;
+    return quota < 1 ? 1 : quota < INT_MAX ? (int)lround(quota) : INT_MAX;
+}
+
 int cpu_usable_cores(void)
 {
-    int cores = affinity_cores();
-    double quota = cpu_cgroup_quota("/proc/self/cgroup", "/sys/fs/cgroup");
-    if (quota > 0 && quota < cores)
-        cores = quota < 1 ? 1 : (int)lround(quota);
-    return cores;
+    int cores = affinity_cores(), quota = cpu_quota_cores();
+    return quota > 0 && quota < cores ? quota : cores;
 }
 
 size_t cpu_memory_resident(void)

@@ -174,7 +174,7 @@ enum err_code cmd_bench(const struct options *o, struct dist *d, struct err *e)
     if (!options_given(o, "tokenize"))
         return bench_steps(o, d, e);
     int threads;
-    enum err_code code = threads_agree(&threads, d, (int)o->threads, e);
+    enum err_code code = threads_agree(&threads, NULL, d, (int)o->threads, e);
     if (!code && d->rank == 0)
         code = bench_text(o, threads, e);
     return dist_agree(d, code, e);

@@ -12,6 +12,7 @@
 #include "cli/commands.h"
 #include "io/h5.h"
 #include "math/gemm.h"
+#include "math/parallel.h"
 #include "train/launch.h"
 #include "train/stop.h"
 
@@ -44,6 +45,7 @@ static void restart_with_better_core(char **argv)
     const char *core = gemm_better_core();
     if (!core || getenv(guard))
         return;
+    parallel_roam(); /* or OpenMP would find one processor only */
     if (!setenv("OPENBLAS_CORETYPE", core, 1) && !setenv(guard, "1", 1))
         execv("/proc/self/exe", argv);
     log_warn("OpenBLAS does not know this processor and uses slow kernels; set OPENBLAS_CORETYPE=%s", core);

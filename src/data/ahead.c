@@ -4,6 +4,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "math/parallel.h"
+
 enum { SLOTS = 16 }; /* packs that wait at most: a few uneven ones do not empty it */
 
 struct slot {
@@ -97,6 +99,7 @@ static void *work(void *context)
     struct err error;
     const uint64_t end = l->options.end;
     bool go_on = true;
+    parallel_roam();
     while (go_on && !(end && l->cursor >= end) && wait_for_turn(a) && !loader_next(l, &error))
         for (size_t number = l->pack_begin; number < l->pack_end && go_on; number++) {
             enum err_code code = loader_pack(l, number, &error);

@@ -1,8 +1,11 @@
 #include "train/consensus.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/file.h"
+#include "base/log.h"
 
 size_t consensus_find_odd(bool *certain, const uint64_t *values, size_t count)
 {
@@ -33,13 +36,120 @@ size_t consensus_find_odd(bool *certain, const uint64_t *values, size_t count)
     return first;
 }
 
-static uint64_t hash_values(const struct lora *l)
+static uint64_t hash_bytes(const void *bytes, size_t length)
 {
     char hash[FILE_HASH_SIZE], half[17] = "";
-    file_hash_bytes(hash, l->params, l->size * sizeof *l->params);
+    file_hash_bytes(hash, bytes, length);
     for (size_t i = 0; i + 1 < sizeof half; i++)
         half[i] = hash[i];
     return strtoull(half, NULL, 16);
+}
+
+/* Two ranks that do not have the same text, and what they have. */
+struct difference {
+    int odd, other;
+    bool certain; /* other is what most ranks are */
+    char *odd_text, *other_text;
+    char odd_host[DIST_HOST_SIZE], other_host[DIST_HOST_SIZE];
+};
+
+static void release(struct difference *f)
+{
+    free(f->odd_text);
+    free(f->other_text);
+}
+
+/* Collective. What rank `root` has, on all of them; *text is malloc'ed. */
+static enum err_code tell(struct dist *d, int root, const char *mine, char **text, char *host, struct err *e)
+{
+    size_t length = strlen(mine) + 1;
+    if (d->rank == root)
+        memcpy(host, d->host, DIST_HOST_SIZE);
+    *text = d->rank == root ? strdup(mine) : NULL;
+    enum err_code code = dist_broadcast(d, host, DIST_HOST_SIZE, root, e);
+    if (!code && d->rank == root && !*text)
+        code = err_set(e, ERR_MEMORY, "no memory for %zu bytes", length);
+    code = dist_agree(d, code, e);
+    return code ? code : dist_broadcast_block(d, (void **)text, &length, root, e);
+}
+
+/* Collective. *found: the ranks do not all have the same text. */
+static enum err_code compare(struct dist *d, const char *text, bool *found, struct difference *f,
+                             struct err *e)
+{
+    size_t world = (size_t)d->world;
+    uint64_t hashes[world];
+    *f = (struct difference){0};
+    memset(hashes, 0, sizeof hashes);
+    hashes[d->rank] = hash_bytes(text, strlen(text));
+    if (dist_sum_u64(d, hashes, world, e))
+        return e->code;
+    size_t odd = consensus_find_odd(&f->certain, hashes, world), other = 0;
+    *found = odd < world;
+    if (!*found)
+        return ERR_OK;
+    if (odd == 0) /* most have another */
+        while (hashes[other] == hashes[0])
+            other++;
+    f->odd = (int)odd;
+    f->other = (int)other;
+    enum err_code code = tell(d, f->odd, text, &f->odd_text, f->odd_host, e);
+    return code ? code : tell(d, f->other, text, &f->other_text, f->other_host, e);
+}
+
+/* The first line that is another, on both. */
+static void quote_difference(char *text, size_t size, const struct difference *f)
+{
+    const char *a = f->odd_text, *b = f->other_text;
+    for (size_t same; same = strcspn(a, "\n"), strncmp(a, b, same + 1) == 0;) {
+        a += same + 1;
+        b += same + 1;
+    }
+    snprintf(text, size, " ('%.*s' instead of '%.*s')", (int)strcspn(a, "\n"), a, (int)strcspn(b, "\n"), b);
+}
+
+enum err_code consensus_text(struct dist *d, const char *what, const char *text, bool quote, struct err *e)
+{
+    struct difference f;
+    char quoted[512] = "";
+    bool found;
+    enum err_code code = compare(d, text, &found, &f, e);
+    if (!code && found) {
+        if (quote)
+            quote_difference(quoted, sizeof quoted, &f);
+        code = err_set(e, ERR_MISMATCH,
+                       "rank %d on %s has another %s than rank %d on %s%s: all ranks must be given the same",
+                       f.odd, f.odd_host, what, f.other, f.other_host, quoted);
+    }
+    release(&f);
+    return code;
+}
+
+enum err_code consensus_program(struct dist *d, struct err *e)
+{
+    char hash[FILE_HASH_SIZE] = "";
+    struct file_map program;
+    enum err_code code = file_map_open(&program, "/proc/self/exe", e);
+    if (!code) {
+        file_hash_bytes(hash, program.data, program.size);
+        file_map_close(&program);
+    }
+    code = dist_agree(d, code, e);
+    return code ? code : consensus_text(d, "build of the program", hash, false, e);
+}
+
+enum err_code consensus_warn(struct dist *d, const char *text, struct err *e)
+{
+    struct difference f;
+    bool found;
+    enum err_code code = compare(d, text, &found, &f, e);
+    if (!code && found)
+        log_warn("rank %d on %s computes with %s, rank %d on %s with %s: the result's last bits depend on "
+                 "which ranks "
+                 "are where",
+                 f.odd, f.odd_host, f.odd_text, f.other, f.other_host, f.other_text);
+    release(&f);
+    return code;
 }
 
 enum err_code consensus_check(struct dist *d, const struct lora *l, char (*hosts)[DIST_HOST_SIZE],
@@ -50,7 +160,7 @@ enum err_code consensus_check(struct dist *d, const struct lora *l, char (*hosts
     bool certain;
     for (size_t r = 0; r < world; r++)
         hashes[r] = 0;
-    hashes[d->rank] = hash_values(l);
+    hashes[d->rank] = hash_bytes(l->params, l->size * sizeof *l->params);
     if (dist_sum_u64(d, hashes, world, e))
         return e->code;
     size_t odd = consensus_find_odd(&certain, hashes, world);

@@ -11,7 +11,7 @@
 
 #define MIB (1024.0 * 1024.0)
 
-enum { BAR = 20 }; /* characters of the bar */
+enum { BAR = 20, MAP_LINES = 8 }; /* characters of the bar; hosts whose cores are told */
 
 /* "node1 (2 ranks), node2 (2 ranks)"; ranks of one host are neighbours as launchers place them. */
 static enum err_code list_hosts(struct str *text, struct dist *d, struct err *e)
@@ -30,6 +30,16 @@ static enum err_code list_hosts(struct str *text, struct dist *d, struct err *e)
     }
     free(all);
     return code;
+}
+
+static void report_map(const char *map)
+{
+    int hosts = 0;
+    for (const char *line = map, *end; line && (end = strchr(line, '\n')); line = end + 1)
+        if (hosts++ < MAP_LINES)
+            log_note("  %-12s %.*s", hosts == 1 ? "cores" : "", (int)(end - line), line);
+    if (hosts > MAP_LINES)
+        log_note("  %-12s and those of %d more hosts", "", hosts - MAP_LINES);
 }
 
 static void report_data(const char *name, const struct dataset *d)
@@ -63,6 +73,7 @@ enum err_code progress_report(struct session *s, const struct progress_facts *fa
     log_note("  %-12s %d, %s", "ranks", d->world, hosts.data);
     log_note("  %-12s %d a rank; %s; kernels %s", "threads", s->threads, gemm_backend(),
              cpu_isa_name(cpu_isa_best()));
+    report_map(s->map.data);
     report_data("data", facts->data);
     if (facts->eval_data)
         report_data("eval data", facts->eval_data);

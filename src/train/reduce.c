@@ -404,9 +404,9 @@ size_t reduce_sent_bytes(const struct reduce *r)
     return t.sent_bytes;
 }
 
-/* Each of its sums goes to the other ranks in slices, then its slice of the total to each of them. The fast way
- * is a binomial tree up and down in Open MPI, since the sum is in place: its root hands all of it to log2(N)
- * ranks. */
+/* Each of its sums goes to the other ranks in slices, then its slice of the total to each of them. The fast
+ * way is a binomial tree up and down in Open MPI, since the sum is in place: its root hands all of it to
+ * log2(N) ranks. */
 void reduce_count_traffic(struct reduce_traffic *t, size_t size, size_t packs, size_t world, bool fast)
 {
     size_t slice = size / world;

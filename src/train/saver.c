@@ -11,6 +11,7 @@
 #include "base/cpu.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "math/parallel.h"
 #include "train/deadline.h"
 #include "train/rundir.h"
 
@@ -52,13 +53,18 @@ static enum err_code write_checkpoint(struct saver *s, struct err *e)
     return rundir_settle(f->folder, s->state.step, f->keep, e);
 }
 
-static void *work(void *context)
+static void work(struct saver *s)
 {
-    struct saver *s = context;
     double begun = cpu_seconds();
     s->code = write_checkpoint(s, &s->error);
     s->seconds = cpu_seconds() - begun;
     __atomic_store_n(&s->done, true, __ATOMIC_RELEASE);
+}
+
+static void *work_beside(void *saver)
+{
+    parallel_roam();
+    work(saver);
     return NULL;
 }
 
@@ -150,7 +156,7 @@ static enum err_code join(struct saver *s, struct err *e)
 static enum err_code begin(struct saver *s, const struct ckpt_state *now, struct err *e)
 {
     take_copy(s, now);
-    s->running = pthread_create(&s->thread, NULL, work, s) == 0;
+    s->running = pthread_create(&s->thread, NULL, work_beside, s) == 0;
     if (s->running)
         return ERR_OK;
     work(s);

@@ -10,8 +10,29 @@
 #include "math/gemm.h"
 #include "model/lora_init.h"
 #include "train/adapter.h"
-#include "train/agree.h"
+#include "train/consensus.h"
 #include "train/threads.h"
+
+static enum err_code agree_program(struct dist *d, const struct options *o, struct err *e)
+{
+    struct str text = {0};
+    enum err_code code = consensus_program(d, e);
+    if (!code)
+        code = dist_agree(d, options_write_yaml(o, &text, e), e);
+    if (!code)
+        code = consensus_text(d, "set of options", text.data, true, e);
+    str_release(&text);
+    return code;
+}
+
+/* Collective. What else the bits depend on. */
+static enum err_code compare_means(const struct session *s, struct err *e)
+{
+    char text[256];
+    snprintf(text, sizeof text, "%d thread%s, %s, kernels %s", s->threads, s->threads == 1 ? "" : "s",
+             gemm_backend(), cpu_isa_name(cpu_isa_best()));
+    return consensus_warn(s->dist, text, e);
+}
 
 static enum err_code check_tokenizer(const struct session *s, struct err *e)
 {
@@ -79,7 +100,7 @@ static enum err_code open_files(struct session *s, struct dist *node, struct err
     if (!code)
         code = model_files_hash(&s->files, &s->store, d, node, e);
     if (!code)
-        code = agree_same(d, "base model", s->store.hash, e);
+        code = consensus_text(d, "base model", s->store.hash, false, e);
     if (!code)
         code = load_base(s, node, e);
     model_files_seal(&s->files);
@@ -95,7 +116,7 @@ static enum err_code open_model(struct session *s, struct err *e)
     dist_split_release(&node);
     if (!code)
         code = dist_agree(d, check_tokenizer(s, e), e);
-    return code ? code : agree_same(d, "tokenizer", tokenizer_hash(s->tokenizer), e);
+    return code ? code : consensus_text(d, "tokenizer", tokenizer_hash(s->tokenizer), false, e);
 }
 
 /* Slower than f32 is refused too: nobody wants it. */
@@ -125,11 +146,13 @@ enum err_code session_open(struct session *s, const struct options *o, struct di
     *s = (struct session){.options = o, .dist = d};
     enum err_code code = agree_program(d, o, e);
     if (!code)
-        code = threads_agree(&s->threads, d, (int)o->threads, e);
+        code = threads_agree(&s->threads, &s->map, d, (int)o->threads, e);
     if (!code)
         code = dist_agree(d, gemm_choose(o->gemm, e), e);
     if (!code)
         code = dist_agree(d, check_dtype(o, e), e);
+    if (!code)
+        code = compare_means(s, e);
     if (!code) {
         double begun = cpu_seconds();
         gemm_set_threads(s->threads);
@@ -276,7 +299,7 @@ enum err_code session_open_data(struct session *s, struct dataset *data, const s
     if (!code)
         code = dist_agree(d, dataset_hash(content, data, e), e);
     if (!code)
-        code = agree_same(d, "data set", content, e);
+        code = consensus_text(d, "data set", content, false, e);
     if (!code) {
         if (hash)
             memcpy(hash, content, sizeof content);
@@ -333,5 +356,6 @@ void session_close(struct session *s)
     tokenizer_close(s->tokenizer);
     store_close(&s->store);
     model_files_close(&s->files);
+    str_release(&s->map);
     *s = (struct session){0};
 }

@@ -35,6 +35,31 @@ static void damaged_rank_is_named(void **state)
     agree();
 }
 
+/* Each rank in turn was given another text: all learn which one, and what it has. */
+static void another_text_is_named(void **state)
+{
+    (void)state;
+    struct err e;
+    expect(consensus_text(&ranks, "set of options", "a: 1\nb: 2\n", true, &e) == ERR_OK);
+    for (int odd = 0; odd < ranks.world && ranks.world > 1; odd++) {
+        const char *mine = ranks.rank == odd ? "a: 1\nb: 3\n" : "a: 1\nb: 2\n";
+        char expected[400];
+        int named = ranks.world == 2 ? 1 : odd, other = named == 0;
+        snprintf(
+            expected, sizeof expected,
+            "rank %d on %s has another set of options than rank %d on %s ('%s' instead of '%s'): all ranks",
+            named, ranks.host, other, ranks.host, named == odd ? "b: 3" : "b: 2",
+            named == odd ? "b: 2" : "b: 3");
+        expect(consensus_text(&ranks, "set of options", mine, true, &e) == ERR_MISMATCH);
+        expect(strstr(e.message, expected) == e.message);
+        expect(consensus_text(&ranks, "tokenizer", mine, false, &e) == ERR_MISMATCH);
+        expect(strstr(e.message, "has another tokenizer than") && !strchr(e.message, '\''));
+        expect(consensus_warn(&ranks, mine, &e) == ERR_OK);
+    }
+    expect(consensus_program(&ranks, &e) == ERR_OK);
+    agree();
+}
+
 static size_t odd_of(const char *values, bool *certain)
 {
     uint64_t numbers[16];
@@ -66,6 +91,7 @@ static void majority_decides(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(damaged_rank_is_named),
+    cmocka_unit_test(another_text_is_named),
     cmocka_unit_test(majority_decides),
 };
 MPI_UNIT_MAIN(tests)

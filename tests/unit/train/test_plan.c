@@ -105,7 +105,8 @@ static double stage(const struct plan_facts *f, double floats)
     return f->link.latency + 8 * 4 * floats / 2 / f->link.rate;
 }
 
-/* Three buckets lie in the upper half, which is there four seconds before the end; all others end with the pack.
+/* Three buckets lie in the upper half, which is there four seconds before the end; all others end with the
+ * pack.
  */
 static void travel_moves_at_looks_only(void **state)
 {
@@ -130,7 +131,8 @@ static void travel_moves_at_looks_only(void **state)
     assert_true(near(row.step_seconds, 32.25 + row.exposed_seconds));
     assert_true(near(row.efficiency, 32.25 / row.step_seconds));
 
-    /* the same, where one stage takes half a look: the third bucket's totals have to wait for the last look */
+    /* the same, where one stage takes half a look: the third bucket's totals have to wait for the last look
+     */
     f.link = (struct plan_link){8 * 4 * BUCKET / 2.0 / 0.45, 0};
     plan_predict(&row, &f, 2);
     agreement = 8 * 8 * (2 + 16) / f.link.rate;
@@ -194,7 +196,8 @@ static void ranks_of_a_node_share_link_and_base(void **state)
     f.fast = true; /* a tree over the nodes, however many ranks they have */
     for (f.ranks_per_node = 1; f.ranks_per_node < 8; f.ranks_per_node *= 2) {
         plan_predict(&two, &f, 8);
-        assert_true(near(two.travel_seconds, 8 * 4.0 * SIZE * 2 * log2(8.0 / (double)f.ranks_per_node) / 1e9));
+        assert_true(
+            near(two.travel_seconds, 8 * 4.0 * SIZE * 2 * log2(8.0 / (double)f.ranks_per_node) / 1e9));
         assert_true(near(two.sent, 4.0 * SIZE * 3));
     }
 }
