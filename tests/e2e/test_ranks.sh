@@ -4,20 +4,35 @@
 . "$SOURCE/tests/support/train.sh"
 
 more="--batch-size 33 --micro-batch-tokens 64 --eval-data $work/held.jsonl --eval-every 2 --check-every 1"
-check 0 train "$work/one" $more --max-steps 5
-for n in 2 3 4 7 8; do
-    check 0 ranks $n "$MPILORA" train $options $more --output "$work/ranks$n" --max-steps 5
-    says err "^ *ranks +$n"
-    same_run "$work/one" "$work/ranks$n"
-done
 
-# On 2 ranks, then on 3, then on one.
-check 0 ranks 2 "$MPILORA" train $options $more --output "$work/parts" --max-steps 2
-check 0 ranks 3 "$MPILORA" train $options $more --output "$work/parts" --max-steps 4
-check 0 train "$work/parts" $more --max-steps 5
-says err '^going on from .*step-00000004'
-diff <(losses "$work/one" | cut -d' ' -f1-6) <(losses "$work/parts" | cut -d' ' -f1-6) >&2 || fail "the metrics differ"
-cmp "$work/one/adapter/adapter_model.safetensors" "$work/parts/adapter/adapter_model.safetensors" || fail "the adapters differ"
+# any_number DTYPE: the same run on each number of ranks, and on 2, then on 3, then on one.
+any_number() {
+    local n run="$work/$1" type="--dtype $1"
+    for n in 2 3 4 7 8; do
+        check 0 ranks $n "$MPILORA" train $options $more $type --output "$run-$n" --max-steps 5
+        says err "^ *ranks +$n"
+        same_run "$run" "$run-$n"
+    done
+    check 0 ranks 2 "$MPILORA" train $options $more $type --output "$run-parts" --max-steps 2
+    check 0 ranks 3 "$MPILORA" train $options $more $type --output "$run-parts" --max-steps 4
+    check 0 train "$run-parts" $more $type --max-steps 5
+    says err '^going on from .*step-00000004'
+    diff <(losses "$run" | cut -d' ' -f1-6) <(losses "$run-parts" | cut -d' ' -f1-6) >&2 || fail "the metrics differ"
+    cmp "$run/adapter/adapter_model.safetensors" "$run-parts/adapter/adapter_model.safetensors" || fail "the adapters differ"
+    diff <(h5dump -g /optimizer "$run/checkpoints/latest" | tail -n +2) \
+        <(h5dump -g /optimizer "$run-parts/checkpoints/latest" | tail -n +2) >/dev/null || fail "the moments differ"
+}
+
+check 0 train "$work/f32" $more --max-steps 5
+any_number f32
+run train "$work/bf16" $more --max-steps 5 --dtype bf16
+if [ "$status" = 1 ] && grep -q "take --dtype f32" "$work/err"; then
+    echo "bf16: not on this build or processor: $(tail -n 1 "$work/err")"
+else
+    [ "$status" = 0 ] || fail "status $status: $(cat "$work/err")"
+    any_number bf16
+    ! cmp -s "$work/f32/adapter/adapter_model.safetensors" "$work/bf16/adapter/adapter_model.safetensors" || fail "bf16 is f32"
+fi
 
 # Ranks that the launcher started and that do not find each other: all of them, and some.
 check 1 env SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=4 "$MPILORA" train $options --output "$work/none"
