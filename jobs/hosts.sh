@@ -31,8 +31,8 @@ if [ "${1:-}" = study ]; then
 fi
 
 # A machine that is switched off says nothing. After this many silent seconds, and three questions two seconds apart, mpirun
-# takes it for lost and ends the run (Open MPI's own value is five minutes). It has to be the first to notice: when ranks
-# leave before, for a --rank-timeout shorter than this, mpirun waits for the lost machine, for a quarter of an hour.
+# takes it for lost and ends the run (Open MPI's own value is five minutes). When ranks leave before, for a --rank-timeout
+# shorter than this, mpirun would wait for the lost machine, for a quarter of an hour: supervise.sh then ends it.
 export OMPI_MCA_oob_tcp_keepalive_time=${OMPI_MCA_oob_tcp_keepalive_time:-20}
 export OMPI_MCA_oob_tcp_keepalive_intvl=${OMPI_MCA_oob_tcp_keepalive_intvl:-2}
 export OMPI_MCA_oob_tcp_keepalive_probes=${OMPI_MCA_oob_tcp_keepalive_probes:-3}
@@ -40,7 +40,7 @@ export OMPI_MCA_oob_tcp_keepalive_probes=${OMPI_MCA_oob_tcp_keepalive_probes:-3}
 # mpirun by its whole path: it then starts its helpers on the other machines from the same folder. ssh does not take the
 # environment along, so -x names what modules have set. --bind-to none: a rank's threads must not share one core.
 set -- "$MPILORA" "$command" "$@"
-for name in PATH LD_LIBRARY_PATH; do
+for name in PATH LD_LIBRARY_PATH MPILORA_LEFT; do
     [ -z "${!name+set}" ] || set -- -x "$name" "$@"
 done
 supervise "$(command -v mpirun)" --hostfile "$hosts" --bind-to none "$@"

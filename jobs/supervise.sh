@@ -11,7 +11,28 @@ if [ -n "${SLURM_JOB_ID:-}" ] && [ -z "${SLURM_JOB_END_TIME:-}" ]; then
         end=$(date -d "$end" +%s 2>/dev/null) && export SLURM_JOB_END_TIME=$end
 fi
 
+# Since 22.05 srun does not take this over from sbatch by itself: a task would get one core.
+[ -z "${SLURM_CPUS_PER_TASK:-}" ] || export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK
+
+# A rank that leaves because another one does not answer (--rank-timeout) makes this file, here where all nodes see it.
+export MPILORA_LEFT=$PWD/.mpilora-left-${SLURM_JOB_ID:-$(hostname)-$$}
+
 to_launcher() { kill "-$1" "$launcher" 2>/dev/null || true; }
+
+# Beside the launcher: ends it when ranks have left and it does not. It may wait for ever for a machine that is gone (mpirun,
+# before it notices), or that came back so soon that nobody noticed (srun).
+end_launcher_after_ranks() {
+    local since=0
+    while kill -0 "$launcher" 2>/dev/null; do
+        [ ! -e "$MPILORA_LEFT" ] || since=$((since + 1))
+        if [ "$since" -gt "${LEAVE_GRACE:-30}" ]; then
+            echo "$(date '+%F %T') the ranks have left, but not ${launcher_name##*/}: ending it" >&2
+            kill -KILL -- "-$launcher" 2>/dev/null # and what it has started itself
+            return
+        fi
+        sleep 1
+    done
+}
 
 # supervise COMMAND...: runs mpirun or srun to its end and sets `status` to its exit status.
 #
@@ -20,8 +41,11 @@ to_launcher() { kill "-$1" "$launcher" 2>/dev/null || true; }
 # script becomes USR1: Ctrl-C, a closed terminal, what Slurm sends before a time limit (USR1) and at a requeue (TERM). A
 # second Ctrl-C ends the launcher, and with it the ranks, at once.
 supervise() {
+    rm -f "$MPILORA_LEFT"
     setsid "$@" & # in a session of its own the launcher does not see the terminal's Ctrl-C
-    launcher=$!
+    launcher=$! launcher_name=$1
+    end_launcher_after_ranks &
+    local helper=$!
     trap 'to_launcher USR1' USR1 TERM HUP
     trap 'to_launcher USR1; trap "to_launcher KILL" INT' INT
     while kill -0 "$launcher" 2>/dev/null; do # wait ends early when a signal comes
@@ -29,6 +53,11 @@ supervise() {
     done
     status=0
     wait "$launcher" || status=$?
+    kill "$helper" 2>/dev/null || true
+    if [ -e "$MPILORA_LEFT" ]; then # whatever the launcher made of it
+        status=75
+        rm -f "$MPILORA_LEFT"
+    fi
 }
 
 # Status 75 means: not finished, but a checkpoint is there to go on from. It comes from a signal, from --time-limit, and

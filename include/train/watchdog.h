@@ -5,6 +5,9 @@
  * A thread of its own counts the seconds that the main thread spends inside one such call; the time of its
  * own work does not count, nor does time in which the whole process stood still. That others may work longer
  * than this rank is allowed for: watchdog_note_work().
+ *
+ * A process that ends this way leaves an empty file where the environment's MPILORA_LEFT says, if it can: the
+ * launcher's own status may tell nothing of it, or the launcher wait for a host that is gone.
  */
 #ifndef MPILORA_TRAIN_WATCHDOG_H
 #define MPILORA_TRAIN_WATCHDOG_H

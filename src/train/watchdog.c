@@ -1,16 +1,19 @@
 #include "train/watchdog.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/cpu.h"
 
-enum { FIRST_STEP = 10 }; /* times as long may be waited in it */
+enum { FIRST_STEP = 10 };  /* times as long may be waited in it */
+enum { NOTE_SECONDS = 5 }; /* that leaving waits for a file system which may be gone too */
 
 /* What the main thread says. */
 static struct {
@@ -37,6 +40,26 @@ static double limit(void)
     return work > 0 ? guard.seconds + 2 * work : guard.seconds * FIRST_STEP;
 }
 
+static void *make_note(void *path)
+{
+    int file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (file >= 0)
+        close(file);
+    return NULL;
+}
+
+/* For the script that waits for the launcher, which may never end: see jobs/supervise.sh. */
+static void note_leaving(void)
+{
+    char *path = getenv("MPILORA_LEFT");
+    pthread_t thread;
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += NOTE_SECONDS;
+    if (path && *path && pthread_create(&thread, NULL, make_note, path) == 0)
+        pthread_timedjoin_np(thread, NULL, &until);
+}
+
 static void leave_process(double waited)
 {
     const char *what = __atomic_load_n(&state.what, __ATOMIC_RELAXED);
@@ -47,6 +70,7 @@ static void leave_process(double waited)
             "from the last checkpoint\n",
             guard.who, waited, what, __atomic_load_n(&state.step, __ATOMIC_RELAXED),
             err_exit_status(ERR_STOPPED));
+    note_leaving();
     _exit(err_exit_status(ERR_STOPPED));
 }
 

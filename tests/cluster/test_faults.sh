@@ -51,4 +51,21 @@ until_true $$ no_rank_on node2
 link_join node2
 check 0 train_over node1,node2 "$work/cut" $more
 same_run "$work/one" "$work/cut"
+
+# The same, and the ranks notice first: mpirun would wait for the host that it has lost, and is ended.
+export OMPI_MCA_oob_tcp_keepalive_time=300 LEAVE_GRACE=2
+begin_over node1,node2 "$work/left" 60 $more --rank-timeout 2
+begun=$SECONDS
+link_cut node2
+ended 75
+[ $((SECONDS - begun)) -lt 30 ] || fail "took $((SECONDS - begun)) s"
+says err 'rank [01] on node[12] has waited for'
+says err 'the ranks have left, but not mpirun: ending it$'
+says err 'saved; the same command goes on from here'
+until_true $$ no_rank_on node1
+until_true $$ no_rank_on node2
+[ -z "$(ls -A "$SOURCE" | grep '^.mpilora-left')" ] || fail "a note is left over"
+link_join node2
+check 0 train_over node1,node2 "$work/left" $more
+same_run "$work/one" "$work/left"
 passed

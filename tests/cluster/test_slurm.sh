@@ -54,6 +54,22 @@ submit --time=7 --output="$work/end.log" --wrap '. jobs/supervise.sh; echo "$SLU
 job_completes 60
 [ "$(cat "$work/end.log")" = $(($(date -d "$(job_says StartTime)" +%s) + 7 * 60)) ] || fail "end: $(cat "$work/end.log")"
 
+# What sbatch gives each task, srun gives it too.
+submit --ntasks=2 --cpus-per-task=2 --time=5 --output="$work/cores.log" \
+    --wrap '. jobs/supervise.sh; supervise srun --kill-on-bad-exit=1 scontrol show step "$SLURM_JOB_ID.0"'
+job_completes 60
+[ "$(grep -c 'CPUs=4 Tasks=2 ' "$work/cores.log")" = 2 ] || fail "$(cat "$work/cores.log")"
+
+# A host dies and is back before Slurm notices. The other rank leaves after --rank-timeout; the job goes on.
+export LEAVE_GRACE=3
+begin back --rank-timeout 3
+host_kill node2
+slurm_node_boot node2
+until_true $$ grep -q "saved; back into the queue" "$work/back.log"
+grep -q "has waited for" "$work/back.log" || fail "no rank left by itself: $(cat "$work/back.log")"
+job_completes 120
+goes_on back node1 "node[23]"
+
 # A host dies. Slurm notices after a while, and puts the job back into the queue; it goes on with another host.
 begin lost
 host_kill node2

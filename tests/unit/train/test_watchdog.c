@@ -3,6 +3,8 @@
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -80,6 +82,28 @@ static void call_without_end(void **state)
     assert_non_null(strstr(text, "s in a sum of step 17"));
 }
 
+/* Whoever waits for the launcher finds a file; a place for it that does not answer keeps nobody. */
+static void leaving_is_noted(void **state)
+{
+    (void)state;
+    char text[512], folder[] = "/tmp/mpilora-test.XXXXXX", path[64];
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/left", folder);
+    setenv("MPILORA_LEFT", path, 1);
+    assert_int_equal(status_of(WORK, text, sizeof text), 0);
+    assert_int_not_equal(access(path, F_OK), 0);
+    assert_int_equal(status_of(WAIT, text, sizeof text), 75);
+    assert_int_equal(access(path, F_OK), 0);
+    unlink(path);
+    assert_int_equal(mkfifo(path, 0600), 0); /* opening it waits for a reader, who never comes */
+    double begun = (double)time(NULL);
+    assert_int_equal(status_of(WAIT, text, sizeof text), 75);
+    assert_true((double)time(NULL) - begun < 10);
+    unlink(path);
+    rmdir(folder);
+    unsetenv("MPILORA_LEFT");
+}
+
 static void all_else(void **state)
 {
     (void)state;
@@ -93,6 +117,7 @@ static void all_else(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(call_without_end), cmocka_unit_test(all_else)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(call_without_end), cmocka_unit_test(leaving_is_noted),
+                                       cmocka_unit_test(all_else)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
