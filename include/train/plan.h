@@ -19,7 +19,8 @@
  *             in N - K messages            one after another; then
  *             K 4 F (N - K) / N bytes      the slices' totals, likewise
  *     fast    4 F bytes in one message     2 log2(nodes) times: what Open MPI does for a sum in place is a
- *                                          binomial tree up and down, with all of the bucket on each edge
+ *                                          binomial tree, with all of the bucket on each edge, in one
+ *                                          direction of the links on the way up and in the other down
  *
  * and takes latency * messages + 8 * bytes / rate seconds: Hockney's model, under which Thakur, Rabenseifner
  * & Gropp (2005) give these costs of an all-to-all by single messages and of the trees. Stages of several

@@ -111,7 +111,7 @@ struct road {
     struct trip trips[REDUCE_SLOTS]; /* the oldest first */
     size_t count;
     size_t left;    /* floats that have not set out, those at the beginning of the array */
-    double link;    /* clock when the link is free */
+    double link[2]; /* clock when the link is free; of a tree, on the way up and on the way down */
     double seconds; /* that it was in use */
 };
 
@@ -148,9 +148,9 @@ static void send_announced(struct road *r, double now, double clock)
         struct trip *trip = &r->trips[i];
         if (isinf(trip->arrives) && trip->announced < clock) {
             double seconds = stage_seconds(r->travel, trip->stage, trip->floats);
-            r->link = fmax(r->link, now) + seconds;
+            bool down = r->travel->facts->fast && trip->stage >= count_stages(r->travel) / 2;
+            trip->arrives = r->link[down] = fmax(r->link[down], now) + seconds;
             r->seconds += seconds;
-            trip->arrives = r->link;
         }
     }
 }
@@ -158,7 +158,7 @@ static void send_announced(struct road *r, double now, double clock)
 /* Gives what is left when the last pack ends, at 0 on the clock. */
 static double exposed_travel(const struct travel *t, double *all)
 {
-    struct road r = {.travel = t, .link = -INFINITY};
+    struct road r = {.travel = t, .link = {-INFINITY, -INFINITY}};
     double now = 0;
     if (count_stages(t) > 0)
         r.left = t->facts->adapter;

@@ -110,9 +110,10 @@ static void warn_about_host(const struct threads_rank *table, size_t count, size
                  "more cores",
                  ranks, r->host);
     else if (threads > cores)
-        log_warn("%d ranks with %d threads in all share the %d cores of %s: fewer --threads or fewer ranks "
-                 "are faster",
-                 ranks, threads, cores, r->host);
+        log_warn("%d rank%s with %d threads in all ha%s %d core%s of %s: fewer --threads or fewer ranks are "
+                 "faster",
+                 ranks, ranks == 1 ? "" : "s", threads, ranks == 1 ? "s" : "ve", cores, cores == 1 ? "" : "s",
+                 r->host);
 }
 
 static bool was_seen(const struct threads_rank *table, size_t i)

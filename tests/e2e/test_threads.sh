@@ -23,7 +23,7 @@ check 0 env SLURM_CPUS_PER_TASK=1 "$MPILORA" train $options --threads 0 --max-st
 says err "^ *threads +1 a rank; "
 rm -rf "$work/run"
 check 0 env SLURM_CPUS_PER_TASK=1 "$MPILORA" train $options --threads $cores --max-steps 1 --output "$work/run"
-says err "^warning: 1 ranks with $cores threads in all share the 1 cores of "
+says err "^warning: 1 rank with $cores threads in all has 1 core of "
 
 # OpenMP binds the main thread before the program begins, and what that starts: it looks beyond that, and its helpers leave.
 rm -rf "$work/run"
@@ -51,5 +51,5 @@ says err "^ *cores +[^ ]+: rank 0 with 1 thread on cores [0-9]+, rank 1 with 1 t
 check 0 taskset -c "$first" mpirun -n 2 --bind-to none "$MPILORA" train $options --threads 0 --max-steps 1 --output "$work/one"
 says err "^warning: all 2 ranks of [^ ]+ may use one core only: start mpirun with --bind-to none"
 check 0 ranks 2 "$MPILORA" train $options --threads $cores --max-steps 1 --output "$work/many"
-says err "^warning: 2 ranks with $((2 * cores)) threads in all share the $cores cores of "
+says err "^warning: 2 ranks with $((2 * cores)) threads in all have $cores cores of "
 passed
