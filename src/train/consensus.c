@@ -47,8 +47,7 @@ static uint64_t hash_bytes(const void *bytes, size_t length)
 
 /* Two ranks that do not have the same text, and what they have. */
 struct difference {
-    int odd, other;
-    bool certain; /* other is what most ranks are */
+    int odd, other; /* the other is one of most ranks, if most have the same */
     char *odd_text, *other_text;
     char odd_host[DIST_HOST_SIZE], other_host[DIST_HOST_SIZE];
 };
@@ -79,12 +78,13 @@ static enum err_code compare(struct dist *d, const char *text, bool *found, stru
 {
     size_t world = (size_t)d->world;
     uint64_t hashes[world];
+    bool certain;
     *f = (struct difference){0};
     memset(hashes, 0, sizeof hashes);
     hashes[d->rank] = hash_bytes(text, strlen(text));
     if (dist_sum_u64(d, hashes, world, e))
         return e->code;
-    size_t odd = consensus_find_odd(&f->certain, hashes, world), other = 0;
+    size_t odd = consensus_find_odd(&certain, hashes, world), other = 0;
     *found = odd < world;
     if (!*found)
         return ERR_OK;
@@ -145,8 +145,7 @@ enum err_code consensus_warn(struct dist *d, const char *text, struct err *e)
     enum err_code code = compare(d, text, &found, &f, e);
     if (!code && found)
         log_warn("rank %d on %s computes with %s, rank %d on %s with %s: the result's last bits depend on "
-                 "which ranks "
-                 "are where",
+                 "where ranks are",
                  f.odd, f.odd_host, f.odd_text, f.other, f.other_host, f.other_text);
     release(&f);
     return code;
