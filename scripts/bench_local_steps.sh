@@ -7,20 +7,24 @@
 #   --model PATH        Hugging Face folder or .gguf file; default: SmolLM2-135M-Instruct, fetched
 #   --dtype f32|bf16    default f32
 #   --local H           default 8
+#   --rate X            --outer-learning-rate of the runs, default 0.7
+#   --momentum X        their --outer-momentum, default 0.9
 #   --steps N           default: one epoch
+#   --length N          of an example at most, in tokens; a pack has twice as many; default 128
 #   --ranks N           default 2
 #   --threads N         of all ranks together; default: all cores
 # MPILORA names the program, if it is not to be built.
 . "$(dirname "$0")/common.sh"
 . scripts/bench_common.sh
-dtype=f32 local=8 steps=0 ranks=2
-parse_options "dtype local steps ranks" "" "$@"
+dtype=f32 local=8 rate=0.7 momentum=0.9 steps=0 length=128 ranks=2
+parse_options "dtype local rate momentum steps length ranks" "" "$@"
 prepare
 
 for every in 1 "$local"; do
     ranks "$ranks" "$mpilora" train --config jobs/quickstart.yaml --model "$model" --data jobs/quickstart/train.jsonl \
         --eval-data jobs/quickstart/heldout.jsonl --output "$work/$every" --dtype "$dtype" --local-steps "$every" \
-        --max-steps "$steps" --threads $((threads > ranks ? threads / ranks : 1)) --save-every 0 2>"$work/err" || {
+        --outer-learning-rate "$rate" --outer-momentum "$momentum" --max-steps "$steps" --save-every 0 \
+        --max-length "$length" --micro-batch-tokens $((2 * length)) --threads $((threads > ranks ? threads / ranks : 1)) 2>"$work/err" || {
         cat "$work/err" >&2
         exit 1
     }

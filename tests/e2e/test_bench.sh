@@ -106,6 +106,9 @@ says out '^efficiency of 2 ranks with 2 threads against one with 4: median [0-9.
 says out '^efficiency of 4 ranks with 1 threads against one with 4: median [0-9.]+'
 says out '^a step of 2 ranks, exact over fast: median [0-9.]+'
 check 2 "$SOURCE/scripts/bench_ranks.sh" --model model --threads 3
+check 0 "$SOURCE/scripts/bench_local_steps.sh" --model model --local 4 --steps 10 --threads 2 --length 512
+says out '^--local-steps 1: eval loss [0-9.]+ after 10 steps, 10 times [0-9.]+ MiB'
+says out '^--local-steps 4: eval loss [0-9.]+ after 10 steps, 3 times [0-9.]+ MiB'
 check 0 "$SOURCE/scripts/bench_vs_peft.sh" --help
 says out '^ +--dtype f32\|bf16 '
 check 2 "$SOURCE/scripts/bench_vs_peft.sh" --lenght 3
