@@ -58,7 +58,7 @@ def tracked_files():
         files = [ROOT / name for name in out.decode().split("\0") if name]
     except (OSError, subprocess.CalledProcessError):
         files = [p for p in ROOT.rglob("*") if not any(part.startswith("build") for part in p.relative_to(ROOT).parts)]
-    return sorted(p for p in files if p.is_file() and p.suffix in TEXT and "golden" not in p.parts)
+    return sorted(p for p in files if p.is_file() and p.suffix in TEXT and not {"golden", "seeds", "found"} & set(p.parts))
 
 
 def check_text(path, lines):
@@ -103,17 +103,35 @@ def check_c(path, lines):
             breach(path, 1, f"the include guard is not {guard}")
 
 
-def check_options(program):
-    """README's table is the program's own."""
+def check_part(name, maker, made):
+    """What stands in README between the marks of that name is what the maker makes."""
     readme = ROOT / "README.md"
-    made = subprocess.run([program, "--help-markdown"], check=True, capture_output=True, text=True).stdout.strip()
     text = readme.read_text(encoding="utf-8")
-    begin, end = "<!-- options: made by `mpilora --help-markdown` -->\n", "<!-- end of options -->"
+    begin, end = f"<!-- {name}: made by `{maker}` -->\n", f"<!-- end of {name} -->"
     if begin not in text or end not in text:
-        return breach(readme, 1, "the marks around the table of options are missing")
+        return breach(readme, 1, f"the marks around the table of {name} are missing")
     before, rest = text.split(begin, 1)
     if rest.split(end, 1)[0].strip() != made:
-        breach(readme, before.count("\n") + 1, "the table of options is not what `mpilora --help-markdown` prints")
+        breach(readme, before.count("\n") + 1, f"the table of {name} is not that of `{maker}`, which is:\n{made}")
+
+
+def check_options(program):
+    """README's table is the program's own."""
+    check_part("options", "mpilora --help-markdown",
+               subprocess.run([program, "--help-markdown"], check=True, capture_output=True, text=True).stdout.strip())
+
+
+def check_limits():
+    """README's table of limits is limits.def's."""
+    rows = []
+    for name, number, unit, file, what, why in re.findall(
+            r'^LIMIT\((\w+), (.+?), (BYTES|COUNT), "(.*?)", "(.*?)", "(.*?)"\)$',
+            (ROOT / "include/base/limits.def").read_text(encoding="utf-8"), re.M):
+        value = eval(number.replace("LL", ""))  # pylint: disable=eval-used
+        mebi = unit == "BYTES" and value % (1 << 20) == 0
+        rows.append(f"| {file} | {what} | {value >> 20 if mebi else value:,}"
+                    f"{' MiB' if mebi else ' bytes' if unit == 'BYTES' else ''} | {why} |")
+    check_part("limits", "include/base/limits.def", "\n".join(["| file | what | at most | |", "|---|---|---|---|", *rows]))
 
 
 def main():
@@ -132,6 +150,7 @@ def main():
         check_text(path, lines)
         if path.suffix in (".c", ".h"):
             check_c(path, lines)
+    check_limits()
     if program:
         check_options(program)
     print("\n".join(breaches) if breaches else "style: nothing to complain about")

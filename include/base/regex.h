@@ -28,12 +28,13 @@ enum err_code regex_open(struct regex **out, const char *pattern, size_t length,
                          struct err *e);
 void regex_close(struct regex *r); /* NULL is fine */
 
-/* For any expression. `match_limit` bounds the backtracking of one match; 0: PCRE2's own limit. */
-enum err_code regex_scratch_open(struct regex_scratch **out, uint32_t match_limit, struct err *e);
+/* For any expression. A match takes back at most LIMIT_MATCH_STEPS, and LIMIT_MATCH_STEPS_A_BYTE for each
+ * byte of the text (base/limits.def). */
+enum err_code regex_scratch_open(struct regex_scratch **out, struct err *e);
 void regex_scratch_close(struct regex_scratch *s); /* NULL is fine */
 
 /* Whether some match spans the whole text (Python's re.fullmatch). ERR_USAGE when the expression backtracks
- * beyond the scratch's limit, ERR_DATA when the text is not UTF-8. */
+ * beyond that limit, ERR_DATA when the text is not UTF-8. */
 enum err_code regex_full_match(bool *matches, const struct regex *r, struct regex_scratch *s,
                                const char *text, size_t length, struct err *e);
 

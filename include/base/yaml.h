@@ -12,9 +12,6 @@
 #include "base/err.h"
 #include "base/str.h"
 
-/* A configuration is written by hand; a larger file is of another kind. */
-#define YAML_FILE_LIMIT ((size_t)1 << 20)
-
 struct yaml_entry {
     const char *key;
     int line;         /* of the key, from 1 */

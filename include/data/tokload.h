@@ -67,9 +67,6 @@ struct tokenizer {
     char hash[FILE_HASH_SIZE];
 };
 
-/* The largest number of ids that a vocabulary may span, and that a template may add. */
-#define TOKLOAD_MAX_IDS 4194304
-
 enum err_code tokload_read_json(struct tokload_spec *spec, struct json **doc, const struct store *store,
                                 struct err *e);
 enum err_code tokload_read_gguf(struct tokload_spec *spec, const struct store *store, struct err *e);

@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/file.h"
+#include "base/limits.h"
 
 enum gguf_type {
     GGUF_U8, GGUF_I8, GGUF_U16, GGUF_I16, GGUF_U32, GGUF_I32, GGUF_F32, GGUF_BOOL, GGUF_STRING, GGUF_ARRAY,
@@ -35,7 +36,7 @@ struct gguf_key {
 struct gguf_tensor {
     const char *name;
     uint32_t dims;
-    uint64_t ne[4]; /* innermost first, as the file has it */
+    uint64_t ne[LIMIT_GGUF_DIMS]; /* innermost first, as the file has it */
     uint32_t type;
     uint64_t offset; /* from the start of the data section */
 };

@@ -46,6 +46,9 @@ struct h5_reader;
 enum err_code h5_open(struct h5_reader **r, const char *path, bool verify, struct err *e);
 void h5_close(struct h5_reader *r);
 
+/* Bytes of the file: what its datasets can hold together. */
+uint64_t h5_size(const struct h5_reader *r);
+
 /* Shape of a dataset; ERR_FORMAT if it is missing or of another type. */
 enum err_code h5_shape(struct h5_reader *r, const char *path, enum h5_type type, int dims, uint64_t *shape,
                        struct err *e);

@@ -11,16 +11,15 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/file.h"
-
-#define SAFETENSORS_MAX_DIMS 8
+#include "base/limits.h"
 
 struct safetensors_tensor {
     const char *name;
     const char *type; /* as the file names it: "BF16"; not necessarily one that we can read */
     int dims;
-    uint64_t shape[SAFETENSORS_MAX_DIMS]; /* outermost first */
-    uint64_t elements;                    /* product of the shape; 1 for a scalar */
-    uint64_t begin, end;                  /* in bytes from data_offset; inside the file */
+    uint64_t shape[LIMIT_SAFETENSORS_DIMS]; /* outermost first */
+    uint64_t elements;                      /* product of the shape; 1 for a scalar */
+    uint64_t begin, end;                    /* in bytes from data_offset; inside the file */
 };
 
 struct safetensors {

@@ -41,8 +41,6 @@ struct lora {
     uint64_t seed; /* of dropout */
 };
 
-#define LORA_RANK_MAX 65536
-
 struct lora_spec {
     const char
         *targets; /* all-linear | names with commas (path suffixes) | regular expression (full match) */
@@ -70,6 +68,11 @@ struct lora_given {
 };
 enum err_code lora_create_given(struct lora *l, const struct arch *a, const struct lora_given *given,
                                 size_t count, struct err *e);
+
+/* Modules that a file names, before memory is taken for them: ERR_FORMAT if they have more parameters than
+ * `most`, what the file can hold, and more than LIMIT_ADAPTER_SPARE. */
+enum err_code lora_check_given(const struct arch *a, const struct lora_given *given, size_t count,
+                               uint64_t most, struct err *e);
 
 /* Room for `start`, zero. */
 enum err_code lora_start_buffer(struct lora *l, struct err *e);

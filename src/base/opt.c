@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/limits.h"
 #include "base/yaml.h"
 
 const struct opt_spec *opt_find(const struct opt_table *table, const char *name)
@@ -351,7 +352,7 @@ enum err_code opt_check_required(const struct opt_set *set, struct err *e)
 static enum err_code read_config_file(struct opt_set *set, const char *path, struct err *e)
 {
     struct str text = {0};
-    enum err_code code = file_read_all(&text, path, YAML_FILE_LIMIT, e);
+    enum err_code code = file_read_all(&text, path, LIMIT_YAML, e);
     if (code)
         err_wrap(e, "--" OPT_CONFIG);
     if (code == ERR_IO || code == ERR_FORMAT)

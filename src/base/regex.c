@@ -3,6 +3,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "base/limits.h"
+
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
@@ -55,7 +57,7 @@ void regex_close(struct regex *r)
     free(r);
 }
 
-enum err_code regex_scratch_open(struct regex_scratch **out, uint32_t match_limit, struct err *e)
+enum err_code regex_scratch_open(struct regex_scratch **out, struct err *e)
 {
     struct regex_scratch *s = *out = calloc(1, sizeof *s);
     if (s) {
@@ -69,8 +71,7 @@ enum err_code regex_scratch_open(struct regex_scratch **out, uint32_t match_limi
         return err_set(e, ERR_MEMORY, "regular expression: no memory for matching");
     }
     pcre2_jit_stack_assign(s->context, NULL, s->stack);
-    if (match_limit)
-        pcre2_set_match_limit(s->context, match_limit);
+    pcre2_set_heap_limit(s->context, LIMIT_MATCH_MEMORY >> 10);
     return ERR_OK;
 }
 
@@ -87,6 +88,8 @@ void regex_scratch_close(struct regex_scratch *s)
 static enum err_code match(bool *found, const struct regex *r, struct regex_scratch *s, const char *text,
                            size_t length, size_t from, uint32_t options, struct err *e)
 {
+    uint64_t steps = LIMIT_MATCH_STEPS + (uint64_t)LIMIT_MATCH_STEPS_A_BYTE * length;
+    pcre2_set_match_limit(s->context, steps < UINT32_MAX ? (uint32_t)steps : UINT32_MAX);
     int count =
         pcre2_match(r->code, (PCRE2_SPTR)(length ? text : ""), length, from, options, s->match, s->context);
     *found = count >= 0;

@@ -1,14 +1,13 @@
 #include <limits.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "cli/inspect.h"
 #include "io/json.h"
 #include "io/store.h"
 #include "train/ckpt.h"
 #include "train/options.h"
 #include "train/rundir.h"
-
-#define ADAPTER_CONFIG_LIMIT ((size_t)1 << 20)
 
 /* The options of a run as its checkpoint recorded them, each in its own type. */
 static enum err_code add_config(struct facts *f, const char *yaml, struct err *e)
@@ -122,7 +121,7 @@ enum err_code inspect_adapter(struct facts *f, const char *path, struct err *e)
     struct json *doc;
     enum err_code code = file_join(config, sizeof config, path, "adapter_config.json", e);
     if (!code)
-        code = json_open_file(&doc, config, ADAPTER_CONFIG_LIMIT, e);
+        code = json_open_file(&doc, config, LIMIT_ADAPTER_JSON, e);
     if (code)
         return code;
     const struct json_value *root = json_root(doc);

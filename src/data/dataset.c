@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/limits.h"
+
 enum {
     BLOCK_LINES = 4096, /* lines tokenised between two serial collections of the results */
     CHUNK = 65536,      /* bytes of a file that is read from end to end */
@@ -157,8 +159,9 @@ struct scan_line {
 static enum err_code parse_line(struct example *ex, struct example_scratch *scratch, const struct dataset *d,
                                 const char *text, uint64_t length, struct err *e)
 {
-    if (length > UINT32_MAX)
-        return err_set(e, ERR_DATA, "a line of %llu bytes is too long", (unsigned long long)length);
+    if (length > LIMIT_LINE)
+        return err_set(e, ERR_DATA, "a line of %llu bytes; at most %d are read: cut it into several examples",
+                       (unsigned long long)length, LIMIT_LINE);
     return example_parse(ex, scratch, d->tokenizer, text, (size_t)length, &d->options, e);
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <utf8proc.h>
 
+#include "base/limits.h"
 #include "base/regex.h"
 #include "base/str.h"
 #include "data/bytelevel.h"
@@ -42,6 +43,9 @@ static enum err_code compile(struct regex **regex, const char *pattern, size_t l
                              struct err *e)
 {
     struct str translated = {0};
+    if (length > LIMIT_SPLIT_PATTERN)
+        return err_set(e, ERR_UNSUPPORTED, "a pattern of %zu bytes; at most %d are read", length,
+                       LIMIT_SPLIT_PATTERN);
     enum err_code code = literal ? ERR_OK : pattern_translate(&translated, pattern, length, e);
     if (!code && regex_open(regex, literal ? pattern : translated.data, literal ? length : translated.length,
                             literal ? REGEX_LITERAL : REGEX_LINES, e))
@@ -172,8 +176,7 @@ static enum err_code buffers_open(struct pretok_work *w, struct err *e)
     if (w->buffers != NULL)
         return ERR_OK;
     struct pretok_buffers *b = w->buffers = calloc(1, sizeof *b);
-    /* A pattern of a tokenizer may backtrack as far as its text is long. */
-    if (b == NULL || regex_scratch_open(&b->regex, UINT32_MAX, e)) {
+    if (b == NULL || regex_scratch_open(&b->regex, e)) {
         pretok_work_release(w);
         return err_set(e, ERR_MEMORY, "no memory to run the pre-tokenizer");
     }

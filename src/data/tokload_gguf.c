@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "data/tokload.h"
 
 /* tokenizer.ggml.token_type */
@@ -117,9 +118,9 @@ static enum err_code read_tokens(struct tokload_spec *s, struct file_hasher *has
     if (get_array(&tokens, s, g, "tokenizer.ggml.tokens", GGUF_STRINGS, e) ||
         get_array(&types, s, g, "tokenizer.ggml.token_type", GGUF_INTEGERS, e))
         return e->code;
-    if (tokens->count == 0 || tokens->count > TOKLOAD_MAX_IDS || types->count != tokens->count)
+    if (tokens->count == 0 || tokens->count > LIMIT_IDS || types->count != tokens->count)
         return err_set(e, ERR_FORMAT, "%s: %" PRIu64 " tokens and %" PRIu64 " token types (as many, 1 to %d)",
-                       s->where, tokens->count, types->count, TOKLOAD_MAX_IDS);
+                       s->where, tokens->count, types->count, LIMIT_IDS);
     s->vocab_count = (size_t)tokens->count;
     s->vocab = arena_alloc(&s->scratch, s->vocab_count, sizeof *s->vocab, "vocabulary", e);
     s->added = arena_alloc(&s->scratch, s->vocab_count, sizeof *s->added, "added tokens", e);

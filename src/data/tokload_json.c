@@ -1,11 +1,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "data/tokload.h"
-
-#define TOKENIZER_JSON_LIMIT (256u << 20)
-#define CHAT_TEMPLATE_LIMIT  ((size_t)1 << 20)
-#define MAX_NESTING          8
 
 /* ---- small readers ---- */
 
@@ -39,9 +36,9 @@ static enum err_code read_id(int32_t *out, const struct tokload_spec *s, const s
                              const char *what, const char *name, struct err *e)
 {
     int64_t id = json_int(v, -1);
-    if (json_kind(v) != JSON_KIND_INT || id < 0 || id >= TOKLOAD_MAX_IDS)
+    if (json_kind(v) != JSON_KIND_INT || id < 0 || id >= LIMIT_IDS)
         return err_set(e, ERR_FORMAT, "%s: the id of %s '%s' must be an integer from 0 to %d", s->where, what,
-                       name, TOKLOAD_MAX_IDS - 1);
+                       name, LIMIT_IDS - 1);
     *out = (int32_t)id;
     return ERR_OK;
 }
@@ -78,7 +75,7 @@ static enum err_code read_normalizer(struct tokload_spec *s, const struct json_v
         s->nfc = true;
         return ERR_OK;
     }
-    if (strcmp(type, "Sequence") != 0 || json_kind(list) != JSON_KIND_ARRAY || depth == MAX_NESTING)
+    if (strcmp(type, "Sequence") != 0 || json_kind(list) != JSON_KIND_ARRAY || depth == LIMIT_NESTING)
         return unsupported(s, "normalizer", v, "NFC", e);
     for (size_t i = 0; i < json_count(list); i++) {
         if (read_normalizer(s, json_at(list, i), depth + 1, e))
@@ -118,7 +115,7 @@ static enum err_code read_pretokenizer(struct tokload_spec *s, const struct json
                                        struct err *e)
 {
     const char *type = type_of(v);
-    if (strcmp(type, "Sequence") == 0 && depth < MAX_NESTING) {
+    if (strcmp(type, "Sequence") == 0 && depth < LIMIT_NESTING) {
         const struct json_value *list = json_get(v, "pretokenizers");
         if (json_kind(list) != JSON_KIND_ARRAY)
             return bad_kind(s, "pretokenizers", "an array", list, e);
@@ -156,9 +153,9 @@ static enum err_code add_template_ids(struct tokload_spec *s, int32_t *list, siz
         return err_set(e, ERR_FORMAT, "%s: post_processor uses '%s', which its special_tokens do not define",
                        s->where, name ? name : "?");
     for (size_t i = 0; i < json_count(ids); i++) {
-        if (*count == PRETOK_MAX_STEPS)
+        if (*count == LIMIT_AFFIXES)
             return err_set(e, ERR_UNSUPPORTED, "%s: post_processor adds more than %d tokens", s->where,
-                           PRETOK_MAX_STEPS);
+                           LIMIT_AFFIXES);
         if (read_id(&list[(*count)++], s, json_at(ids, i), "special token", name, e))
             return e->code;
     }
@@ -168,7 +165,7 @@ static enum err_code add_template_ids(struct tokload_spec *s, int32_t *list, siz
 /* TemplateProcessing: what stands before and after the one sequence. Processors in a row nest. */
 static enum err_code read_template(struct tokload_spec *s, const struct json_value *v, struct err *e)
 {
-    int32_t before[PRETOK_MAX_STEPS], after[PRETOK_MAX_STEPS];
+    int32_t before[LIMIT_AFFIXES], after[LIMIT_AFFIXES];
     size_t before_count = 0, after_count = 0, sequences = 0;
     const struct json_value *single = json_get(v, "single"), *tokens = json_get(v, "special_tokens");
     if (json_kind(single) != JSON_KIND_ARRAY)
@@ -188,6 +185,9 @@ static enum err_code read_template(struct tokload_spec *s, const struct json_val
     if (sequences != 1)
         return err_set(e, ERR_UNSUPPORTED, "%s: post_processor.single must hold the sequence A once",
                        s->where);
+    if (s->prefix_count + s->suffix_count + before_count + after_count > LIMIT_AFFIXES)
+        return err_set(e, ERR_UNSUPPORTED, "%s: post_processor adds more than %d tokens", s->where,
+                       LIMIT_AFFIXES);
     int32_t *prefix =
         arena_alloc(&s->scratch, before_count + s->prefix_count, sizeof *prefix, "special tokens", e);
     int32_t *suffix =
@@ -216,7 +216,7 @@ static enum err_code read_postprocessor(struct tokload_spec *s, const struct jso
         return ERR_OK;
     if (strcmp(type, "TemplateProcessing") == 0)
         return read_template(s, v, e);
-    if (strcmp(type, "Sequence") != 0 || json_kind(list) != JSON_KIND_ARRAY || depth == MAX_NESTING)
+    if (strcmp(type, "Sequence") != 0 || json_kind(list) != JSON_KIND_ARRAY || depth == LIMIT_NESTING)
         return unsupported(s, "post-processor", v, "ByteLevel, TemplateProcessing and Sequence", e);
     for (size_t i = 0; i < json_count(list); i++) {
         if (read_postprocessor(s, json_at(list, i), depth + 1, e))
@@ -385,9 +385,9 @@ static enum err_code read_named(int32_t *out, const struct tokload_spec *s, cons
 static enum err_code read_chat_template(struct tokload_spec *s, const struct store *store, struct err *e)
 {
     const struct store_file *file = store_text(store, "chat_template.jinja");
-    if (file && file->map.size > CHAT_TEMPLATE_LIMIT)
-        return err_set(e, ERR_FORMAT, "%s has %zu bytes, more than the %zu that such a file may have",
-                       file->path, file->map.size, CHAT_TEMPLATE_LIMIT);
+    if (file && file->map.size > LIMIT_CHAT_TEMPLATE)
+        return err_set(e, ERR_FORMAT, "%s has %zu bytes, more than the %d that such a file may have",
+                       file->path, file->map.size, LIMIT_CHAT_TEMPLATE);
     if (file) {
         s->chat_template = (struct tokload_text){.data = file->map.data ? (const char *)file->map.data : "",
                                                  .length = file->map.size};
@@ -418,7 +418,7 @@ enum err_code tokload_read_json(struct tokload_spec *s, struct json **doc, const
             store->path);
     s->where = file->path;
     file_hash_bytes(s->source_hash, file->map.data, file->map.size);
-    if (json_open_map(doc, &file->map, file->path, TOKENIZER_JSON_LIMIT, e))
+    if (json_open_map(doc, &file->map, file->path, LIMIT_TOKENIZER_JSON, e))
         return e->code;
     const struct json_value *root = json_root(*doc);
     if (json_kind(root) != JSON_KIND_OBJECT)

@@ -8,8 +8,6 @@
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "GGUF and safetensors files are read in place");
 
 #define DEFAULT_ALIGNMENT 32
-#define MAX_DIMS          4
-#define MAX_NAME          65535 /* bytes of a key (the specification's limit) or of a tensor's name */
 
 /* Fewest bytes that one entry takes: they bound the counts, and so the memory, by the size of the file. */
 #define KEY_BYTES_MIN    (8 + 4 + 1)
@@ -75,10 +73,10 @@ static enum err_code cursor_name(const char **out, struct cursor *c, struct aren
     size_t at = c->at;
     if (cursor_string(&name, c, e))
         return e->code;
-    if (name.length == 0 || name.length > MAX_NAME || memchr(name.data, '\0', name.length))
+    if (name.length == 0 || name.length > LIMIT_NAME || memchr(name.data, '\0', name.length))
         return err_set(e, ERR_FORMAT,
                        "%s: the name at byte %zu is empty, longer than %d bytes or holds a zero byte",
-                       c->path, at, MAX_NAME);
+                       c->path, at, LIMIT_NAME);
     *out = arena_strndup(a, name.data, name.length, e);
     return *out ? ERR_OK : e->code;
 }
@@ -146,10 +144,10 @@ static enum err_code read_tensor(struct gguf_tensor *t, struct cursor *c, struct
     c->what = t->name;
     if (cursor_number(&t->dims, sizeof t->dims, c, e))
         return e->code;
-    if (t->dims < 1 || t->dims > MAX_DIMS)
+    if (t->dims < 1 || t->dims > LIMIT_GGUF_DIMS)
         return err_set(e, ERR_FORMAT, "%s: tensor %s has %" PRIu32 " dimensions; 1 to %d are possible",
-                       c->path, t->name, t->dims, MAX_DIMS);
-    for (uint32_t i = 0; i < MAX_DIMS; i++)
+                       c->path, t->name, t->dims, LIMIT_GGUF_DIMS);
+    for (uint32_t i = 0; i < LIMIT_GGUF_DIMS; i++)
         t->ne[i] = 1;
     uint64_t elements = 1;
     for (uint32_t i = 0; i < t->dims; i++) {
@@ -187,6 +185,10 @@ static enum err_code read_counts(struct gguf *g, struct cursor *c, struct err *e
         return err_set(e, ERR_FORMAT,
                        "%s: claims %" PRIu64 " tensors and %" PRIu64 " keys in %zu bytes: damaged", c->path,
                        tensors, keys, c->size);
+    if (tensors > LIMIT_TENSORS || keys > LIMIT_GGUF_KEYS)
+        return err_set(e, ERR_FORMAT,
+                       "%s: %" PRIu64 " tensors and %" PRIu64 " keys; at most %d and %d are read", c->path,
+                       tensors, keys, LIMIT_TENSORS, LIMIT_GGUF_KEYS);
     g->tensor_count = (size_t)tensors;
     g->key_count = (size_t)keys;
     return ERR_OK;
@@ -197,10 +199,9 @@ static enum err_code find_data(struct gguf *g, const struct cursor *c, struct er
 {
     if (gguf_get_u64(&g->alignment, g, "general.alignment", DEFAULT_ALIGNMENT, e))
         return e->code;
-    if (g->alignment < 8 || g->alignment > 1 << 20 || (g->alignment & (g->alignment - 1)) != 0)
-        return err_set(e, ERR_FORMAT,
-                       "%s: general.alignment is %" PRIu64 ", not a power of two from 8 to 1048576", g->path,
-                       g->alignment);
+    if (g->alignment < 8 || g->alignment > LIMIT_GGUF_ALIGNMENT || (g->alignment & (g->alignment - 1)) != 0)
+        return err_set(e, ERR_FORMAT, "%s: general.alignment is %" PRIu64 ", not a power of two from 8 to %d",
+                       g->path, g->alignment, LIMIT_GGUF_ALIGNMENT);
     g->data_offset = (c->at + g->alignment - 1) & ~(g->alignment - 1);
     return ERR_OK;
 }

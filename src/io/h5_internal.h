@@ -13,7 +13,6 @@
 #include "io/h5.h"
 
 #define H5_HASH_NAME   "content_hash"
-#define H5_CHUNK_BYTES ((uint64_t)4 << 20)
 #define H5_MAX_DIMS    4
 #define H5_PATH_SIZE   4096
 #define H5_REASON_SIZE 512

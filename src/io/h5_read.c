@@ -6,8 +6,28 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/limits.h"
 
-#define MAX_NAMES 1000000 /* in one group */
+#define SUPERBLOCK_VERSION 3
+
+/* The only form that is written here: in older ones HDF5's metadata has no checksums. */
+static enum err_code check_format(const char *path, struct err *e)
+{
+    static const unsigned char start[] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n', SUPERBLOCK_VERSION};
+    unsigned char found[sizeof start] = {0};
+    struct file_in file;
+    if (file_in_open(&file, path, e))
+        return e->code;
+    enum err_code code = file.size < sizeof found ? ERR_OK : file_in_read(found, &file, 0, sizeof found, e);
+    file_in_close(&file);
+    if (!code && memcmp(found, start, sizeof start) != 0)
+        code = err_set(
+            e, ERR_FORMAT,
+            "%s: does not begin as an HDF5 file of format 1.10: it is truncated, damaged or not such a "
+            "file: use another one",
+            path);
+    return code;
+}
 
 enum err_code h5_open(struct h5_reader **out, const char *path, bool verify, struct err *e)
 {
@@ -15,6 +35,8 @@ enum err_code h5_open(struct h5_reader **out, const char *path, bool verify, str
     *out = NULL;
     if (!file_exists(path))
         return err_set(e, ERR_IO, "%s: there is no such file", path);
+    if (check_format(path, e))
+        return e->code;
     struct h5_reader *r = calloc(1, sizeof *r);
     if (!r)
         return err_set(e, ERR_MEMORY, "not enough memory to open %s", path);
@@ -53,10 +75,32 @@ void h5_close(struct h5_reader *r)
     free(r);
 }
 
+uint64_t h5_size(const struct h5_reader *r)
+{
+    return r->size;
+}
+
 enum err_code h5_refuse(const struct h5_reader *r, const char *path, const char *why, struct err *e)
 {
     char buffer[H5_REASON_SIZE];
     return err_set(e, ERR_FORMAT, "%s: %s %s: %s", r->path, path, why, h5_reason(buffer));
+}
+
+/* Chunks as they are written here: with a checksum and no other filter, and none that is large, since HDF5
+ * takes a whole one into memory. */
+static bool chunks_are_ours(hid_t properties, enum h5_type type, int dims)
+{
+    hsize_t extent[H5_MAX_DIMS];
+    uint64_t chunk[H5_MAX_DIMS], bytes;
+    size_t values = 0;
+    unsigned flags, config;
+    if (H5Pget_layout(properties) != H5D_CHUNKED || H5Pget_chunk(properties, dims, extent) != dims ||
+        H5Pget_nfilters(properties) != 1 ||
+        H5Pget_filter2(properties, 0, &flags, &values, NULL, 0, NULL, &config) != H5Z_FILTER_FLETCHER32)
+        return false;
+    for (int i = 0; i < dims; i++)
+        chunk[i] = extent[i];
+    return h5_array_bytes(&bytes, type, dims, chunk) && bytes <= LIMIT_H5_CHUNK;
 }
 
 enum err_code h5_open_dataset(hid_t *dataset, enum h5_type *type, int *dims, uint64_t shape[H5_MAX_DIMS],
@@ -82,7 +126,7 @@ enum err_code h5_open_dataset(hid_t *dataset, enum h5_type *type, int *dims, uin
     /* Every array that is not empty is stored in chunks, in full: neither in other files nor as fill values.
      */
     bool stored = known && h5_array_bytes(&bytes, types[t], *dims, shape) &&
-                  (bytes == 0 || (bytes <= r->size && H5Pget_layout(properties) == H5D_CHUNKED &&
+                  (bytes == 0 || (bytes <= r->size && chunks_are_ours(properties, types[t], *dims) &&
                                   H5Dget_storage_size(set) >= bytes && H5Dget_storage_size(set) <= r->size));
     H5Pclose(properties);
     H5Sclose(space);
@@ -160,9 +204,9 @@ static herr_t add_name(hid_t group, const char *name, const H5L_info_t *info, vo
 {
     struct name_list *list = context;
     (void)group;
-    if (info->type != H5L_TYPE_HARD || list->count >= MAX_NAMES) {
+    if (info->type != H5L_TYPE_HARD || list->count >= LIMIT_H5_MEMBERS) {
         err_set(list->e, ERR_FORMAT, "member %s is a link, or one of more than %d: not written here", name,
-                MAX_NAMES);
+                LIMIT_H5_MEMBERS);
         return -1;
     }
     if (list->names) {
@@ -230,8 +274,10 @@ static enum err_code load_value(struct h5_attribute *out, hid_t attribute, hid_t
     size_t size = text_size(type);
     if (size > 0) {
         out->kind = H5_KIND_TEXT;
-        if (size > r->size)
-            return err_set(e, ERR_FORMAT, "%s: attribute %s is larger than the file: damaged", r->path, name);
+        if (size > r->size || size > LIMIT_H5_TEXT)
+            return err_set(e, ERR_FORMAT,
+                           "%s: attribute %s is larger than the file, or than %d bytes: damaged", r->path,
+                           name, LIMIT_H5_TEXT);
         value = arena_alloc(a, size + 1, 1, name, e);
         if (!value)
             return e->code;

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/limits.h"
 #include "h5_manifest.h"
 
-#define MAX_DEPTH        32 /* of groups in groups */
 #define OBJECT_BYTES_MIN 16 /* in the file: bounds the number of objects */
 
 struct walk {
@@ -18,23 +18,33 @@ struct walk {
     struct err *e;
 };
 
+struct attribute_names {
+    struct str text; /* each with its zero */
+    size_t count;
+};
+
 static herr_t add_attribute_name(hid_t object, const char *name, const H5A_info_t *info, void *context)
 {
-    struct str *names = context;
+    struct attribute_names *names = context;
     struct err e;
     (void)object;
     (void)info;
-    return str_append(names, name, strlen(name) + 1, &e) ? -1 : 0;
+    if (names->count++ == LIMIT_H5_ATTRIBUTES)
+        return -1;
+    return str_append(&names->text, name, strlen(name) + 1, &e) ? -1 : 0;
 }
 
 static enum err_code walk_attributes(struct walk *w, hid_t object, const char *path)
 {
-    struct str names = {0};
+    struct attribute_names names = {0};
     enum err_code code = ERR_OK;
     if (H5Aiterate2(object, H5_INDEX_NAME, H5_ITER_NATIVE, NULL, add_attribute_name, &names) < 0)
-        code = h5_refuse(w->r, path, "has attributes that cannot be listed", w->e);
-    for (size_t at = 0; !code && at < names.length; at += strlen(names.data + at) + 1) {
-        const char *name = names.data + at;
+        code = names.count > LIMIT_H5_ATTRIBUTES
+                   ? err_set(w->e, ERR_FORMAT, "%s: %s has more than %d attributes: damaged", w->r->path,
+                             path, LIMIT_H5_ATTRIBUTES)
+                   : h5_refuse(w->r, path, "has attributes that cannot be listed", w->e);
+    for (size_t at = 0; !code && at < names.text.length; at += strlen(names.text.data + at) + 1) {
+        const char *name = names.text.data + at;
         struct h5_attribute value;
         if (strcmp(path, "/") == 0 && strcmp(name, H5_HASH_NAME) == 0)
             continue;
@@ -48,7 +58,7 @@ static enum err_code walk_attributes(struct walk *w, hid_t object, const char *p
         code =
             h5_manifest_add_attribute(&w->manifest, path, name, h5_kind_names[value.kind], bytes, size, w->e);
     }
-    str_release(&names);
+    str_release(&names.text);
     return code;
 }
 
@@ -56,7 +66,7 @@ static enum err_code walk_attributes(struct walk *w, hid_t object, const char *p
 static enum err_code hash_rows(char hash[FILE_HASH_SIZE], struct walk *w, hid_t dataset, enum h5_type type,
                                int dims, const uint64_t *shape, uint64_t bytes, const char *path)
 {
-    uint64_t row_bytes = bytes / shape[0], rows = H5_CHUNK_BYTES / row_bytes;
+    uint64_t row_bytes = bytes / shape[0], rows = LIMIT_H5_CHUNK / row_bytes;
     hsize_t start[H5_MAX_DIMS] = {0}, count[H5_MAX_DIMS];
     rows = rows < 1 ? 1 : rows > shape[0] ? shape[0] : rows;
     unsigned char *buffer = malloc((size_t)(rows * row_bytes));
@@ -117,11 +127,15 @@ static enum err_code walk_group(struct walk *w, const char *path, int depth)
     const char **names;
     size_t count;
     char child[H5_PATH_SIZE];
-    if (depth > MAX_DEPTH)
+    if (depth > LIMIT_H5_DEPTH)
         return err_set(w->e, ERR_FORMAT, "%s: groups are nested more than %d deep: damaged", w->r->path,
-                       MAX_DEPTH);
+                       LIMIT_H5_DEPTH);
     if (h5_list(&names, &count, w->r, path, &w->arena, w->e))
         return w->e->code;
+    if (count > w->objects_left)
+        return err_set(w->e, ERR_FORMAT, "%s: has more objects than fit a file of its size: damaged",
+                       w->r->path);
+    w->objects_left -= count; /* before the next list is made: groups may hold one another */
     for (size_t i = 0; i < count; i++)
         if (file_join(child, sizeof child, path, names[i], w->e) || walk_object(w, child, depth + 1))
             return w->e->code;
@@ -130,9 +144,6 @@ static enum err_code walk_group(struct walk *w, const char *path, int depth)
 
 static enum err_code walk_object(struct walk *w, const char *path, int depth)
 {
-    if (w->objects_left-- == 0)
-        return err_set(w->e, ERR_FORMAT, "%s: has more objects than fit a file of its size: damaged",
-                       w->r->path);
     hid_t object = H5Oopen(w->r->file, path, H5P_DEFAULT);
     if (object < 0)
         return h5_refuse(w->r, path, "cannot be opened", w->e);

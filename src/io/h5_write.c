@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/limits.h"
 #include "h5_manifest.h"
 
 struct h5_writer {
@@ -64,9 +65,9 @@ static void plan_chunk(hsize_t chunk[H5_MAX_DIMS], enum h5_type type, int dims, 
         chunk[d] = shape[d];
         inner *= shape[d];
     }
-    for (int d = 0; d < dims && inner > H5_CHUNK_BYTES; d++) {
+    for (int d = 0; d < dims && inner > LIMIT_H5_CHUNK; d++) {
         inner /= shape[d];
-        chunk[d] = H5_CHUNK_BYTES / inner;
+        chunk[d] = LIMIT_H5_CHUNK / inner;
         if (chunk[d] > 0)
             break;
         chunk[d] = 1;
@@ -149,6 +150,11 @@ static hid_t text_type(size_t size)
 
 static void put_text(struct h5_writer *w, const char *path, const char *name, const char *value)
 {
+    if (strlen(value) > LIMIT_H5_TEXT) {
+        err_set(&w->error, ERR_USAGE, "cannot write %s: the text %s of %zu bytes is longer than %d", w->path,
+                name, strlen(value), LIMIT_H5_TEXT);
+        return;
+    }
     hid_t type = text_type(*value ? strlen(value) : 1);
     write_attribute(w, path, name, type, type, value);
     H5Tclose(type);

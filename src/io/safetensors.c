@@ -7,7 +7,6 @@
 #include "io/json.h"
 
 #define LENGTH_BYTES 8
-#define HEADER_MAX   100000000
 
 /* A whole number that is not negative. */
 static bool read_count(uint64_t *out, const struct json_value *v)
@@ -20,9 +19,9 @@ static bool read_count(uint64_t *out, const struct json_value *v)
 static enum err_code read_shape(struct safetensors_tensor *t, const struct json_value *shape,
                                 const char *path, struct err *e)
 {
-    if (json_kind(shape) != JSON_KIND_ARRAY || json_count(shape) > SAFETENSORS_MAX_DIMS)
+    if (json_kind(shape) != JSON_KIND_ARRAY || json_count(shape) > LIMIT_SAFETENSORS_DIMS)
         return err_set(e, ERR_FORMAT, "%s: tensor %s: its shape is not a list of at most %d numbers", path,
-                       t->name, SAFETENSORS_MAX_DIMS);
+                       t->name, LIMIT_SAFETENSORS_DIMS);
     t->dims = (int)json_count(shape);
     t->elements = 1;
     for (int i = 0; i < t->dims; i++)
@@ -41,6 +40,9 @@ static enum err_code read_tensor(struct safetensors_tensor *t, struct json_membe
     if (!type || json_count(m.value) != 3)
         return err_set(e, ERR_FORMAT,
                        "%s: tensor %s: must have dtype, shape and data_offsets and nothing else", path,
+                       m.key);
+    if (strlen(m.key) > LIMIT_NAME)
+        return err_set(e, ERR_FORMAT, "%s: a tensor's name of more than %d bytes: %.40s...", path, LIMIT_NAME,
                        m.key);
     t->name = arena_strndup(a, m.key, strlen(m.key), e);
     t->type = arena_strndup(a, type, strlen(type), e);
@@ -104,6 +106,9 @@ static enum err_code read_tensors(struct safetensors *f, const struct json_value
 {
     if (json_kind(root) != JSON_KIND_OBJECT)
         return err_set(e, ERR_FORMAT, "%s: the header is not a JSON object", path);
+    if (json_count(root) > LIMIT_TENSORS)
+        return err_set(e, ERR_FORMAT, "%s: %zu tensors; at most %d are read: save it in several files", path,
+                       json_count(root), LIMIT_TENSORS);
     f->tensors = arena_alloc(a, json_count(root), sizeof *f->tensors, path, e);
     if (!f->tensors)
         return e->code;
@@ -127,11 +132,12 @@ enum err_code safetensors_parse(struct safetensors *out, const struct file_map *
     if (map->size < LENGTH_BYTES)
         return err_set(e, ERR_FORMAT, "%s: %zu bytes are too few for a safetensors file", path, map->size);
     memcpy(&length, map->data, sizeof length);
-    if (length > HEADER_MAX || length > map->size - LENGTH_BYTES)
+    if (length > LIMIT_SAFETENSORS_HEADER || length > map->size - LENGTH_BYTES)
         return err_set(e, ERR_FORMAT,
-                       "%s: claims a header of %" PRIu64 " bytes, the file has %zu: not a safetensors file, "
-                       "truncated or damaged",
-                       path, length, map->size - LENGTH_BYTES);
+                       "%s: claims a header of %" PRIu64
+                       " bytes, the file has %zu, and %d is the most: not a "
+                       "safetensors file, truncated or damaged",
+                       path, length, map->size - LENGTH_BYTES, LIMIT_SAFETENSORS_HEADER);
     struct json *header;
     if (json_open_bytes(&header, (const char *)map->data + LENGTH_BYTES, (size_t)length, path, e))
         return e->code;

@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "base/str.h"
 #include "io/safetensors.h"
 
-#define CONFIG_MAX ((size_t)64 << 20) /* bytes of a JSON file of a model folder */
 #define PATH_SIZE  4096
 #define INDEX_NAME "model.safetensors.index.json"
 
@@ -221,6 +221,9 @@ static enum err_code list_shards(struct store *s, size_t *count, const struct js
         if (!is_there(s, f))
             return err_set(e, ERR_FORMAT, "%s: names the shard %s, which is missing", index_path, f->path);
     }
+    if (*count > LIMIT_SHARDS)
+        return err_set(e, ERR_FORMAT, "%s: names %zu files; at most %d are read", index_path, *count,
+                       LIMIT_SHARDS);
     return ERR_OK;
 }
 
@@ -248,7 +251,7 @@ static enum err_code open_shards(struct store *s, const struct store_file *index
 {
     struct json *doc;
     size_t count;
-    if (json_open_map(&doc, &index->map, index->path, CONFIG_MAX, e))
+    if (json_open_map(&doc, &index->map, index->path, LIMIT_MODEL_JSON, e))
         return e->code;
     const struct json_value *weight_map = json_get(json_root(doc), "weight_map");
     enum err_code code = list_shards(s, &count, weight_map, index->path, e);
@@ -277,7 +280,7 @@ static enum err_code open_config(struct json **out, struct store *s, const char 
     const struct store_file *f = store_text(s, name);
     if (!f)
         return ERR_OK;
-    if (json_open_map(out, &f->map, f->path, CONFIG_MAX, e))
+    if (json_open_map(out, &f->map, f->path, LIMIT_MODEL_JSON, e))
         return e->code;
     if (json_kind(json_root(*out)) != JSON_KIND_OBJECT)
         return err_set(e, ERR_FORMAT, "%s: must be a JSON object, not %s", f->path,

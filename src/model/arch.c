@@ -5,9 +5,7 @@
 #include <string.h>
 
 #include "arch_read.h"
-
-#define ELEMENTS_MAX (UINT64_C(1) << 40)
-#define LAYERS_MAX   100000
+#include "base/limits.h"
 
 static const struct linear_info {
     const char *path, *gguf;
@@ -110,9 +108,9 @@ static enum err_code check_limits(const struct arch *a, const struct store *stor
         if (sizes[i].value == 0 || sizes[i].value > INT32_MAX)
             return err_set(e, ERR_FORMAT, "%s: %s: %zu is out of range", store->path, sizes[i].name,
                            sizes[i].value);
-    if (a->layers > LAYERS_MAX)
+    if (a->layers > LIMIT_LAYERS)
         return err_set(e, ERR_FORMAT, "%s: %zu layers; at most %d are read", store->path, a->layers,
-                       LAYERS_MAX);
+                       LIMIT_LAYERS);
     if (a->heads % a->kv_heads != 0)
         return err_set(e, ERR_FORMAT, "%s: %zu heads cannot share %zu key/value heads evenly", store->path,
                        a->heads, a->kv_heads);
@@ -121,9 +119,9 @@ static enum err_code check_limits(const struct arch *a, const struct store *stor
                        store->path, a->head_dim);
     for (int l = 0; l <= LINEAR_HEAD; l++) {
         uint64_t elements;
-        size_t rows = a->heads > ELEMENTS_MAX / a->head_dim ? 0 : arch_rows(a, (enum linear)l);
+        size_t rows = a->heads > (size_t)LIMIT_MATRIX / a->head_dim ? 0 : arch_rows(a, (enum linear)l);
         if (rows == 0 || __builtin_mul_overflow((uint64_t)rows, arch_columns(a, (enum linear)l), &elements) ||
-            elements > ELEMENTS_MAX)
+            elements > (uint64_t)LIMIT_MATRIX)
             return err_set(e, ERR_FORMAT, "%s: %s would have more than 2^40 elements", store->path,
                            arch_path((enum linear)l));
     }

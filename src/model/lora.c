@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/limits.h"
+#include "base/str.h"
 #include "lora_choose.h"
 #include "model/lora_init.h"
 
@@ -92,8 +94,8 @@ static enum err_code build(struct lora *l, const struct arch *a, const struct wa
 
 static enum err_code check_rank(size_t rank, struct err *e)
 {
-    if (rank == 0 || rank > LORA_RANK_MAX)
-        return err_set(e, ERR_USAGE, "LoRA rank %zu is out of range: 1 to %d", rank, LORA_RANK_MAX);
+    if (rank == 0 || rank > LIMIT_RANK)
+        return err_set(e, ERR_USAGE, "LoRA rank %zu is out of range: 1 to %d", rank, LIMIT_RANK);
     return ERR_OK;
 }
 
@@ -180,6 +182,28 @@ enum err_code lora_create_given(struct lora *l, const struct arch *a, const stru
     if (code)
         lora_release(l);
     return code;
+}
+
+enum err_code lora_check_given(const struct arch *a, const struct lora_given *given, size_t count,
+                               uint64_t most, struct err *e)
+{
+    uint64_t size = 0; /* ranks and matrices are bounded, and it is held against the bound each time */
+    most = most > LIMIT_ADAPTER_SPARE ? most : LIMIT_ADAPTER_SPARE;
+    for (size_t i = 0; i < count; i++) {
+        int linear = 0;
+        while (linear <= LINEAR_HEAD && !str_ends_with(given[i].path, arch_path((enum linear)linear)))
+            linear++;
+        if (linear > LINEAR_HEAD || given[i].rank > LIMIT_RANK)
+            continue; /* lora_create_given() says so */
+        size_t sides = arch_rows(a, (enum linear)linear) + arch_columns(a, (enum linear)linear);
+        size += (uint64_t)given[i].rank * sides;
+        if (size > most)
+            return err_set(
+                e, ERR_FORMAT,
+                "adapter: %s has the rank %zu: with it there are more parameters than the file can hold",
+                given[i].path, given[i].rank);
+    }
+    return ERR_OK;
 }
 
 enum err_code lora_start_buffer(struct lora *l, struct err *e)

@@ -89,7 +89,7 @@ static enum err_code choose_pattern(bool *chosen, const struct arch *a, const ch
     bool any = false;
     enum err_code code = regex_open(&regex, pattern, strlen(pattern), REGEX_TEXT, e);
     if (!code)
-        code = regex_scratch_open(&scratch, 0, e);
+        code = regex_scratch_open(&scratch, e);
     for (size_t slot = 0; slot <= a->layers * LINEAR_COUNT && !code; slot++) {
         char path[ARCH_PATH_SIZE];
         slot_path(path, a, slot);

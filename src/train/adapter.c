@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "io/h5.h"
 #include "train/ckpt.h"
 #include "train/peft.h"
 #include "train/rundir.h"
@@ -28,7 +29,8 @@ static enum err_code make_from_checkpoint(struct lora *l, const struct arch *a, 
                                           const struct adapter_check *check, struct err *e)
 {
     enum err_code code = check_base(c, check, e);
-    if (!code && lora_create_given(l, a, c->modules, c->module_count, e))
+    if (!code && (lora_check_given(a, c->modules, c->module_count, h5_size(c->file) / sizeof(float), e) ||
+                  lora_create_given(l, a, c->modules, c->module_count, e)))
         code = err_wrap(e, "%s", c->path);
     if (!code && c->has_start)
         code = lora_start_buffer(l, e);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "io/h5.h"
 #include "math/kern.h"
 #include "trace_file.h"
@@ -167,7 +168,7 @@ static enum err_code read_modules(struct ckpt *c, struct err *e)
         if (h5_get_int(&rank, c->file, path, "rank", e) ||
             h5_get_real(&c->modules[i].scaling, c->file, path, "scaling", e))
             return e->code;
-        if (rank < 1 || rank > LORA_RANK_MAX)
+        if (rank < 1 || rank > LIMIT_RANK)
             return err_set(e, ERR_FORMAT, "%s: %s has the rank %" PRId64, c->path, path, rank);
         c->modules[i].path = names[i];
         c->modules[i].rank = (size_t)rank;

@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "base/file.h"
+#include "base/limits.h"
 #include "base/regex.h"
 #include "base/str.h"
 #include "io/json.h"
@@ -11,8 +12,6 @@
 #include "math/kern.h"
 #include "peft_names.h"
 #include "train/peft.h"
-
-#define CONFIG_LIMIT ((size_t)16 << 20)
 
 /* What each field of LoraConfig means here. A field that is in none of these rows is one of a newer PEFT: it
  * is treated as NEUTRAL. */
@@ -143,24 +142,80 @@ static enum err_code check_fields(const struct json_value *config, const char *p
     return check_init(json_get(config, "init_lora_weights"), path, e);
 }
 
-/* Python's re.fullmatch(prefix(pattern), path) */
-static enum err_code matches_pattern(bool *matches, const char *prefix, const char *pattern,
-                                     const char *module, struct err *e)
+/* Python's re.fullmatch(prefix(pattern), path) for the patterns of a configuration, each compiled once. */
+struct patterns {
+    struct regex **compiled;
+    size_t count;
+};
+
+/* What decides about modules: the configuration, with its patterns ready to be matched. */
+struct rules {
+    const struct json_value *config;
+    struct patterns targets, excluded; /* where the value is one pattern, not a list of names */
+    struct patterns ranks, alphas;     /* one for each key, in the file's order */
+    struct regex_scratch *scratch;
+};
+
+static enum err_code add_pattern(struct patterns *p, const char *prefix, const char *pattern, struct err *e)
 {
     struct str text = {0};
-    struct regex *regex = NULL;
-    struct regex_scratch *scratch = NULL;
     enum err_code code = str_appendf(&text, e, "%s(%s)", prefix, pattern);
     if (!code)
-        code = regex_open(&regex, text.data, text.length, REGEX_TEXT, e);
+        code = regex_open(&p->compiled[p->count], text.data, text.length, REGEX_TEXT, e);
     if (!code)
-        code = regex_scratch_open(&scratch, 0, e);
-    if (!code)
-        code = regex_full_match(matches, regex, scratch, module, strlen(module), e);
-    regex_scratch_close(scratch);
-    regex_close(regex);
+        p->count++;
     str_release(&text);
     return code;
+}
+
+static enum err_code compile_value(struct patterns *p, const struct json_value *value, struct arena *arena,
+                                   struct err *e)
+{
+    if (json_kind(value) != JSON_KIND_STRING)
+        return ERR_OK;
+    p->compiled = arena_alloc(arena, 1, sizeof *p->compiled, "patterns", e);
+    return p->compiled ? add_pattern(p, "", json_text(value), e) : e->code;
+}
+
+static enum err_code compile_keys(struct patterns *p, const struct json_value *config, const char *table,
+                                  struct arena *arena, struct err *e)
+{
+    const struct json_value *object = json_get(config, table);
+    if (json_kind(object) != JSON_KIND_OBJECT)
+        return ERR_OK;
+    if (json_count(object) > LIMIT_ADAPTER_PATTERNS)
+        return err_set(e, ERR_FORMAT, "%s has %zu patterns; at most %d are read", table, json_count(object),
+                       LIMIT_ADAPTER_PATTERNS);
+    p->compiled = arena_alloc(arena, json_count(object), sizeof *p->compiled, "patterns", e);
+    if (!p->compiled)
+        return e->code;
+    for (struct json_member m = json_first(object); m.key; m = json_next(m))
+        if (add_pattern(p, "(.*\\.)?", m.key, e))
+            return err_wrap(e, "%s", table);
+    return ERR_OK;
+}
+
+static void rules_release(struct rules *r)
+{
+    struct patterns *const all[] = {&r->targets, &r->excluded, &r->ranks, &r->alphas};
+    for (size_t k = 0; k < sizeof all / sizeof *all; k++)
+        for (size_t i = 0; i < all[k]->count; i++)
+            regex_close(all[k]->compiled[i]);
+    regex_scratch_close(r->scratch);
+}
+
+/* To be released whatever this returns. */
+static enum err_code rules_make(struct rules *r, const struct json_value *config, struct arena *arena,
+                                struct err *e)
+{
+    *r = (struct rules){.config = config};
+    if (regex_scratch_open(&r->scratch, e) ||
+        compile_value(&r->targets, json_get(config, "target_modules"), arena, e) ||
+        compile_value(&r->excluded, json_get(config, "exclude_modules"), arena, e) ||
+        compile_keys(&r->ranks, config, "rank_pattern", arena, e) ||
+        compile_keys(&r->alphas, config, "alpha_pattern", arena, e))
+        return e->code;
+    return ERR_OK;
 }
 
 static bool matches_suffix(const char *name, const char *module)
@@ -173,12 +228,13 @@ static bool matches_suffix(const char *name, const char *module)
 
 /* target_modules' and exclude_modules' rule: a string is a whole-path pattern, a list holds suffixes. *exact:
  * an item of a list is the whole path. */
-static enum err_code matches_names(bool *matches, bool *exact, const struct json_value *names,
+static enum err_code matches_names(bool *matches, bool *exact, const struct rules *r,
+                                   const struct json_value *names, const struct patterns *pattern,
                                    const char *module, struct err *e)
 {
     *matches = *exact = false;
-    if (json_kind(names) == JSON_KIND_STRING)
-        return matches_pattern(matches, "", json_text(names), module, e);
+    if (pattern->count)
+        return regex_full_match(matches, pattern->compiled[0], r->scratch, module, strlen(module), e);
     for (size_t i = 0; i < json_count(names); i++) {
         const char *name = json_text(json_at(names, i));
         if (!name)
@@ -204,15 +260,15 @@ static bool takes_layer(const struct json_value *layers, size_t layer, bool in_b
 }
 
 /* Is this module adapted? PEFT's check_target_module_exists(). */
-static enum err_code is_target(bool *target, const struct json_value *config, const char *module,
-                               size_t layer, enum linear linear, struct err *e)
+static enum err_code is_target(bool *target, const struct rules *r, const char *module, size_t layer,
+                               enum linear linear, struct err *e)
 {
-    const struct json_value *names = json_get(config, "target_modules");
-    const struct json_value *excluded = json_get(config, "exclude_modules");
+    const struct json_value *names = json_get(r->config, "target_modules");
+    const struct json_value *excluded = json_get(r->config, "exclude_modules");
     bool matches, exact;
     *target = false;
     if (!is_neutral(excluded)) {
-        if (matches_names(&matches, &exact, excluded, module, e))
+        if (matches_names(&matches, &exact, r, excluded, &r->excluded, module, e))
             return e->code;
         if (matches)
             return ERR_OK;
@@ -221,23 +277,24 @@ static enum err_code is_target(bool *target, const struct json_value *config, co
         *target = linear != LINEAR_HEAD;
         return ERR_OK;
     }
-    if (matches_names(&matches, &exact, names, module, e))
+    if (matches_names(&matches, &exact, r, names, &r->targets, module, e))
         return e->code;
     bool by_layer = json_kind(names) == JSON_KIND_ARRAY && !exact;
-    *target = matches && (!by_layer ||
-                          takes_layer(json_get(config, "layers_to_transform"), layer, linear != LINEAR_HEAD));
+    *target = matches && (!by_layer || takes_layer(json_get(r->config, "layers_to_transform"), layer,
+                                                   linear != LINEAR_HEAD));
     return ERR_OK;
 }
 
 /* Value of the first key of a pattern table that matches the module, else the general value. */
-static enum err_code value_for(double *value, const struct json_value *config, const char *general,
-                               const char *table, const char *module, struct err *e)
+static enum err_code value_for(double *value, const struct rules *r, const char *general, const char *table,
+                               const struct patterns *patterns, const char *module, struct err *e)
 {
     const char *source = general;
-    const struct json_value *found = json_get(config, general);
-    for (struct json_member m = json_first(json_get(config, table)); m.key; m = json_next(m)) {
+    const struct json_value *found = json_get(r->config, general);
+    struct json_member m = json_first(json_get(r->config, table));
+    for (size_t i = 0; i < patterns->count; i++, m = json_next(m)) {
         bool matches;
-        if (matches_pattern(&matches, "(.*\\.)?", m.key, module, e))
+        if (regex_full_match(&matches, patterns->compiled[i], r->scratch, module, strlen(module), e))
             return err_wrap(e, "%s", table);
         if (matches) {
             source = table;
@@ -252,22 +309,22 @@ static enum err_code value_for(double *value, const struct json_value *config, c
 }
 
 /* Rank and scaling of one module. */
-static enum err_code describe_module(struct lora_given *given, const struct json_value *config, struct err *e)
+static enum err_code describe_module(struct lora_given *given, const struct rules *r, struct err *e)
 {
     double rank, alpha;
-    if (value_for(&rank, config, "r", "rank_pattern", given->path, e) ||
-        value_for(&alpha, config, "lora_alpha", "alpha_pattern", given->path, e))
+    if (value_for(&rank, r, "r", "rank_pattern", &r->ranks, given->path, e) ||
+        value_for(&alpha, r, "lora_alpha", "alpha_pattern", &r->alphas, given->path, e))
         return e->code;
-    if (rank != floor(rank) || rank < 1 || rank > LORA_RANK_MAX)
+    if (rank != floor(rank) || rank < 1 || rank > LIMIT_RANK)
         return err_set(e, ERR_FORMAT, "the rank %g of %s is not a whole number from 1 to %d", rank,
-                       given->path, LORA_RANK_MAX);
+                       given->path, LIMIT_RANK);
     given->rank = (size_t)rank;
-    given->scaling = json_bool(json_get(config, "use_rslora"), false) ? alpha / sqrt(rank) : alpha / rank;
+    given->scaling = json_bool(json_get(r->config, "use_rslora"), false) ? alpha / sqrt(rank) : alpha / rank;
     return ERR_OK;
 }
 
 /* Every module of the model that the configuration adapts. */
-static enum err_code list_modules(struct lora_given *given, size_t *count, const struct json_value *config,
+static enum err_code list_modules(struct lora_given *given, size_t *count, const struct rules *r,
                                   const struct arch *a, struct arena *arena, struct err *e)
 {
     *count = 0;
@@ -276,37 +333,49 @@ static enum err_code list_modules(struct lora_given *given, size_t *count, const
         enum linear linear = head ? LINEAR_HEAD : (enum linear)(slot % LINEAR_COUNT);
         char path[ARCH_PATH_SIZE];
         arch_module_path(path, slot / LINEAR_COUNT, linear);
-        if (is_target(&target, config, path, slot / LINEAR_COUNT, linear, e))
+        if (is_target(&target, r, path, slot / LINEAR_COUNT, linear, e))
             return e->code;
         if (!target)
             continue;
         given[*count].path = arena_strndup(arena, path, strlen(path), e);
-        if (!given[*count].path || describe_module(&given[*count], config, e))
+        if (!given[*count].path || describe_module(&given[*count], r, e))
             return e->code;
         ++*count;
     }
     return *count ? ERR_OK : err_set(e, ERR_MISMATCH, "target_modules matches no linear layer of this model");
 }
 
-static enum err_code create_from_config(struct lora *l, const struct arch *a, const char *path, struct err *e)
+/* `most` is how many parameters the file of the tensors can hold. */
+static enum err_code create_from_rules(struct lora *l, const struct arch *a, const struct json_value *config,
+                                       uint64_t most, struct arena *arena, struct err *e)
+{
+    size_t count = 0;
+    struct rules rules = {0};
+    struct lora_given *given =
+        arena_alloc(arena, a->layers * LINEAR_COUNT + 1, sizeof *given, "modules of an adapter", e);
+    enum err_code code = given ? rules_make(&rules, config, arena, e) : e->code;
+    if (!code)
+        code = list_modules(given, &count, &rules, a, arena, e);
+    if (!code)
+        code = lora_check_given(a, given, count, most, e);
+    if (!code)
+        code = lora_create_given(l, a, given, count, e);
+    if (!code)
+        l->rslora = json_bool(json_get(config, "use_rslora"), false);
+    rules_release(&rules);
+    return code;
+}
+
+static enum err_code create_from_config(struct lora *l, const struct arch *a, const char *path, uint64_t most,
+                                        struct err *e)
 {
     struct json *doc;
     struct arena arena = {0};
-    if (json_open_file(&doc, path, CONFIG_LIMIT, e))
+    if (json_open_file(&doc, path, LIMIT_ADAPTER_JSON, e))
         return e->code;
-    size_t count = 0;
     enum err_code code = check_fields(json_root(doc), path, e);
-    if (!code) {
-        struct lora_given *given =
-            arena_alloc(&arena, a->layers * LINEAR_COUNT + 1, sizeof *given, "modules of an adapter", e);
-        code = given ? list_modules(given, &count, json_root(doc), a, &arena, e) : e->code;
-        if (!code)
-            code = lora_create_given(l, a, given, count, e);
-        if (!code)
-            l->rslora = json_bool(json_get(json_root(doc), "use_rslora"), false);
-        if (code)
-            err_wrap(e, "%s", path);
-    }
+    if (!code && create_from_rules(l, a, json_root(doc), most, &arena, e))
+        code = err_wrap(e, "%s", path);
     arena_release(&arena);
     json_close(doc);
     return code;
@@ -380,25 +449,21 @@ static enum err_code check_head(const struct store_tensor *t, const struct arch 
 }
 
 static enum err_code read_tensors(struct lora *l, const struct arch *a, const struct weights *base,
-                                  const char *path, struct err *e)
+                                  const struct store *store, struct err *e)
 {
-    struct store store;
-    if (store_open_safetensors(&store, path, e))
-        return e->code;
     enum err_code code = ERR_OK;
     for (size_t i = 0; !code && i < 2 * l->count; i++)
-        code = read_tensor(l, &l->modules[i / 2], i % 2, &store, e);
-    for (size_t i = 0; !code && i < store.tensor_count + store.unread_count; i++) {
+        code = read_tensor(l, &l->modules[i / 2], i % 2, store, e);
+    for (size_t i = 0; !code && i < store->tensor_count + store->unread_count; i++) {
         const struct store_tensor *t =
-            i < store.tensor_count ? &store.tensors[i] : &store.unread[i - store.tensor_count];
+            i < store->tensor_count ? &store->tensors[i] : &store->unread[i - store->tensor_count];
         if (strcmp(t->name, PEFT_HEAD_COPY) == 0 && lora_find(l, "lm_head"))
-            code = check_head(t, a, base, path, e);
+            code = check_head(t, a, base, store->path, e);
         else if (!is_expected(l, t->name))
             code = err_set(e, ERR_MISMATCH,
-                           "%s: the tensor %s belongs to nothing that adapter_config.json adapts", path,
-                           t->name);
+                           "%s: the tensor %s belongs to nothing that adapter_config.json adapts",
+                           store->path, t->name);
     }
-    store_close(&store);
     return code;
 }
 
@@ -422,10 +487,15 @@ enum err_code peft_read(struct lora *l, const struct arch *a, const struct weigh
                        "%s is a pickled adapter, which only Python can read: save it again as " PEFT_TENSORS
                        " (PEFT does so by default)",
                        pickled);
-    if (create_from_config(l, a, config, e))
+    struct store store;
+    if (store_open_safetensors(&store, tensors, e))
         return e->code;
-    enum err_code code = read_tensors(l, a, base, tensors, e);
-    if (code)
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < store.tensor_count; i++)
+        bytes += store.tensors[i].bytes;
+    enum err_code code = create_from_config(l, a, config, bytes / dtype_info(DTYPE_BF16)->block_bytes, e);
+    if (!code && (code = read_tensors(l, a, base, &store, e)))
         lora_release(l);
+    store_close(&store);
     return code;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/limits.h"
 #include "io/json.h"
 #include "report_trace.h"
 #include "train/options.h"
@@ -18,7 +19,7 @@
 static enum err_code read_config(struct report *r, struct report_cell *c, const char *path, struct err *e)
 {
     struct str bytes = {0};
-    enum err_code code = file_read_all(&bytes, path, YAML_FILE_LIMIT, e);
+    enum err_code code = file_read_all(&bytes, path, LIMIT_YAML, e);
     if (!code)
         code = yaml_read(&c->config, &r->arena, path, bytes.data, bytes.length, e);
     str_release(&bytes);
@@ -256,7 +257,7 @@ static enum err_code list_cells(struct report *r, const char *folder, const char
     struct str text = {0};
     enum err_code code = file_join(place, sizeof place, r->folder, ".", e);
     if (!code)
-        code = file_read_all(&text, study, YAML_FILE_LIMIT, e);
+        code = file_read_all(&text, study, LIMIT_YAML, e);
     if (!code)
         code = opt_init(&given.set, &options_table, &given, "study", e);
     if (!code) /* the folder may have moved since */

@@ -11,8 +11,8 @@
 
 #include "base/cpu.h"
 #include "base/file.h"
+#include "base/limits.h"
 #include "base/log.h"
-#include "base/yaml.h"
 #include "train/progress.h"
 #include "train/rundir.h"
 #include "train/runlock.h"
@@ -53,7 +53,7 @@ static enum err_code read_grid(struct study *s, const struct options *o, struct 
     struct str text = {0};
     enum err_code code = ERR_OK;
     if (s->ranks->rank == 0) {
-        code = file_read_all(&text, o->config, YAML_FILE_LIMIT, e);
+        code = file_read_all(&text, o->config, LIMIT_YAML, e);
         if (code)
             code = err_wrap(e, "--config");
     }

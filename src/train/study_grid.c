@@ -7,9 +7,8 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/limits.h"
 #include "base/yaml.h"
-
-#define CELLS_MAX 100000
 
 /* What a name is allowed to hold of a value; anything else becomes a hash behind it. */
 #define NAME_VALUE_MAX 40
@@ -269,6 +268,8 @@ static enum err_code add_cell(struct study_grid *g, const char *sweep, size_t nu
     for (size_t i = 0; i < g->count && !code; i++)
         if (strcmp(g->cells[i].name, name.data) == 0)
             goto out; /* another sweep has it too */
+    if (!code && g->count == LIMIT_STUDY_CELLS)
+        code = err_set(e, ERR_USAGE, "%s: more than %d cells", g->file, LIMIT_STUDY_CELLS);
     if (!code && g->count == *room) {
         size_t more = *room ? 2 * *room : 64;
         struct study_cell *cells = arena_alloc(&g->arena, more, sizeof *cells, "cells of a study", e);
@@ -298,9 +299,9 @@ static enum err_code expand(struct study_grid *g, struct err *e)
         for (size_t i = 0; i < g->axis_count; i++)
             if (is_axis(&g->axes[i]) && applies(g, &g->axes[i], g->sweeps[s]) &&
                 (__builtin_mul_overflow(combinations, g->axes[i].entry->count, &combinations) ||
-                 combinations > CELLS_MAX))
+                 combinations > LIMIT_STUDY_CELLS))
                 return err_set(e, ERR_USAGE, "%s: the sweep %s has more than %d cells", g->file, g->sweeps[s],
-                               CELLS_MAX);
+                               LIMIT_STUDY_CELLS);
         for (size_t i = 0; i < combinations; i++)
             if (add_cell(g, g->sweeps[s], i, &room, e))
                 return e->code;

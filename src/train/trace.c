@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "trace_file.h"
 
 #define GROUP     "/trace"
@@ -74,7 +75,7 @@ static enum err_code read_module(struct trace_record *r, struct trace_module *m,
     snprintf(path, sizeof path, GROUP "/%.*s/singular_values", ARCH_PATH_SIZE, m->path);
     if (h5_shape(file, path, H5_F32, 2, shape, e))
         return e->code;
-    if (shape[0] != r->count || shape[1] < 1 || shape[1] > LORA_RANK_MAX)
+    if (shape[0] != r->count || shape[1] < 1 || shape[1] > LIMIT_RANK)
         return err_set(e, ERR_FORMAT, "%s does not have %zu rows", path, r->count);
     m->rank = (size_t)shape[1];
     m->singular_values = arena_alloc(&r->arena, r->count, m->rank * sizeof *m->singular_values, "a trace", e);

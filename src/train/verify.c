@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "base/yaml.h"
+#include "base/limits.h"
 #include "io/h5.h"
 #include "io/json.h"
 #include "io/store.h"
@@ -16,8 +16,6 @@
 #include "train/options.h"
 #include "train/peft.h"
 #include "train/rundir.h"
-
-#define ADAPTER_CONFIG_LIMIT ((size_t)1 << 20)
 
 static void tell(struct verify *v, const char *path, enum err_code code, const struct err *e)
 {
@@ -100,7 +98,7 @@ void verify_adapter(struct verify *v, const char *folder)
     struct json *doc = NULL;
     enum err_code code = file_join(path, sizeof path, folder, PEFT_CONFIG, &e);
     if (!code)
-        code = json_open_file(&doc, path, ADAPTER_CONFIG_LIMIT, &e);
+        code = json_open_file(&doc, path, LIMIT_ADAPTER_JSON, &e);
     if (!code && json_int(json_get(json_root(doc), "r"), 0) < 1)
         code = err_set(&e, ERR_FORMAT, "%s: the key r is no rank", path);
     json_close(doc);
@@ -112,7 +110,7 @@ void verify_adapter(struct verify *v, const char *folder)
 static enum err_code check_config_file(const char *path, struct err *e)
 {
     struct str text = {0};
-    enum err_code code = file_read_all(&text, path, YAML_FILE_LIMIT, e);
+    enum err_code code = file_read_all(&text, path, LIMIT_YAML, e);
     if (!code)
         code = check_config(path, text.data, text.length, e);
     str_release(&text);

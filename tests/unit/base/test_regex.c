@@ -14,7 +14,7 @@ static bool full(const char *pattern, const char *text)
     struct regex_scratch *s;
     bool matches = false;
     assert_int_equal(regex_open(&r, pattern, strlen(pattern), REGEX_TEXT, &e), ERR_OK);
-    assert_int_equal(regex_scratch_open(&s, 0, &e), ERR_OK);
+    assert_int_equal(regex_scratch_open(&s, &e), ERR_OK);
     assert_int_equal(regex_full_match(&matches, r, s, text, strlen(text), &e), ERR_OK);
     regex_scratch_close(s);
     regex_close(r);
@@ -52,7 +52,7 @@ static void syntaxes_differ(void **state)
     const char *text = "a\nb\nx+y";
     struct regex_scratch *s;
     struct err e;
-    assert_int_equal(regex_scratch_open(&s, 0, &e), ERR_OK);
+    assert_int_equal(regex_scratch_open(&s, &e), ERR_OK);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct regex *r;
         size_t start, end;
@@ -75,7 +75,7 @@ static void find_walks_over_a_text(void **state)
     const char *pattern = "\\p{L}+|\\p{N}+";
     const size_t expected[][2] = {{0, 5}, {6, 8}, {9, 10}};
     assert_int_equal(regex_open(&r, pattern, strlen(pattern), REGEX_TEXT, &e), ERR_OK);
-    assert_int_equal(regex_scratch_open(&s, 0, &e), ERR_OK);
+    assert_int_equal(regex_scratch_open(&s, &e), ERR_OK);
     bool found;
     size_t start, end = 0;
     for (size_t i = 0; i < 3; i++) {
@@ -109,7 +109,7 @@ static void bad_text_and_runaway_matches_are_errors(void **state)
     struct regex_scratch *s;
     bool matches;
     assert_int_equal(regex_open(&r, "(x+x+)+y", 8, REGEX_TEXT, &e), ERR_OK);
-    assert_int_equal(regex_scratch_open(&s, 0, &e), ERR_OK);
+    assert_int_equal(regex_scratch_open(&s, &e), ERR_OK);
     assert_int_equal(regex_full_match(&matches, r, s, "\xc3", 1, &e), ERR_DATA);
     char text[64];
     memset(text, 'x', sizeof text);

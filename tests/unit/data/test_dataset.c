@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/limits.h"
 #include "data/dataset.h"
 #include "temp_file.h"
 #include "tiny_tokenizer.h"
@@ -65,6 +66,16 @@ static void check_bad(const char *const *paths, size_t count, const char *path, 
     snprintf(start, sizeof start, "%s:%d: ", path, line);
     if (strncmp(e.message, start, strlen(start)) || !strstr(e.message, reason))
         fail_msg("\"%s\" is not \"%s...%s\"", e.message, start, reason);
+}
+
+/* Before it is looked at: of the file here, no byte lies on a disk. */
+static void test_a_line_that_is_too_long(void **state)
+{
+    (void)state;
+    const char *paths[] = {write_text("long", GOOD)};
+    if (truncate(paths[0], LIMIT_LINE + 100))
+        fail_msg("no large file");
+    check_bad(paths, 1, paths[0], 2, "at most 67108864 are read: cut it into several examples");
 }
 
 static void test_lines(void **state)
@@ -370,11 +381,17 @@ static void test_hash(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lines),          cmocka_unit_test(test_bad_lines),
-        cmocka_unit_test(test_skip),           cmocka_unit_test(test_skip_does_not_hide),
-        cmocka_unit_test(test_truncation),     cmocka_unit_test(test_parts),
-        cmocka_unit_test(test_first_bad_line), cmocka_unit_test(test_changed_file),
-        cmocka_unit_test(test_shortened_file), cmocka_unit_test(test_what_is_no_file),
+        cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_a_line_that_is_too_long),
+        cmocka_unit_test(test_bad_lines),
+        cmocka_unit_test(test_skip),
+        cmocka_unit_test(test_skip_does_not_hide),
+        cmocka_unit_test(test_truncation),
+        cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_first_bad_line),
+        cmocka_unit_test(test_changed_file),
+        cmocka_unit_test(test_shortened_file),
+        cmocka_unit_test(test_what_is_no_file),
         cmocka_unit_test(test_hash),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -1,4 +1,5 @@
 /* Splitting text and NFC. Each split was checked against the `tokenizers` library. */
+#include "base/limits.h"
 #include "data/bytelevel.h"
 #include "data/pattern.h"
 #include "data/pretok.h"
@@ -161,6 +162,40 @@ static void patterns_that_are_refused(void **state)
     }
 }
 
+/* A pattern may go back over the whole of a long text once; one that goes on for ever is stopped. */
+static void runaway_patterns_are_stopped(void **state)
+{
+    (void)state;
+    const size_t length = 3000000;
+    struct pretok_work w = {0};
+    struct pretok *p;
+    struct err e;
+    char *spaces = malloc(length);
+    assert_non_null(spaces);
+    memset(spaces, ' ', length);
+    spaces[length - 1] = 'a';
+    const struct pretok_step sound[] = {
+        split("\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+|\\S+", PRETOK_ISOLATED, false, false), LAST};
+    assert_ok(pretok_open(&p, sound, 2, &e), &e);
+    assert_ok(pretok_split(&w, p, spaces, length, &e), &e);
+    assert_int_equal(w.count, 3);
+    pretok_close(p);
+    free(spaces);
+
+    const struct pretok_step runaway[] = {split("(a+a+)+b", PRETOK_ISOLATED, false, false), LAST};
+    assert_ok(pretok_open(&p, runaway, 2, &e), &e);
+    assert_error(pretok_split(&w, p, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaacb", 40, &e), &e, ERR_DATA,
+                 "the tokenizer's pattern fails on this text");
+    pretok_close(p);
+    pretok_work_release(&w);
+
+    char long_pattern[LIMIT_SPLIT_PATTERN + 2];
+    memset(long_pattern, 'a', sizeof long_pattern);
+    long_pattern[sizeof long_pattern - 1] = '\0';
+    const struct pretok_step large[] = {split(long_pattern, PRETOK_ISOLATED, false, false), LAST};
+    assert_error(pretok_open(&p, large, 2, &e), &e, ERR_UNSUPPORTED, "at most 16384 are read");
+}
+
 static void check_nfc(const char *text, const char *expected)
 {
     struct pretok_text out = {0};
@@ -239,6 +274,7 @@ int main(void)
         cmocka_unit_test(inserted_spaces_stand_for_the_first_character),
         cmocka_unit_test(sequences_that_are_refused),
         cmocka_unit_test(patterns_that_are_refused),
+        cmocka_unit_test(runaway_patterns_are_stopped),
         cmocka_unit_test(canonical_composition),
         cmocka_unit_test(classes),
         cmocka_unit_test(alphabet_is_a_bijection),

@@ -27,6 +27,9 @@ static enum err_code open_changed(struct tokenizer **t, const char *from, const 
     return code;
 }
 
+#define FOUR_8  "4,4,4,4,4,4,4,4,"
+#define FOUR_64 FOUR_8 FOUR_8 FOUR_8 FOUR_8 FOUR_8 FOUR_8 FOUR_8 FOUR_8
+
 static void wrong_files_are_refused(void **state)
 {
     (void)state;
@@ -83,6 +86,7 @@ static void wrong_files_are_refused(void **state)
          "{\"type\":\"Split\",\"behavior\":\"Isolated\"}", ERR_FORMAT, "pattern"},
         {"\"type\":\"TemplateProcessing\"", "\"type\":\"BertProcessing\"", ERR_UNSUPPORTED,
          "'BertProcessing'"},
+        {"\"ids\":[4]", "\"ids\":[" FOUR_64 "4]", ERR_UNSUPPORTED, "more than 64 tokens"},
         {"\"ids\":[4]", "\"ids\":[5]", ERR_FORMAT, "id 5"},
         {"\"ids\":[4]", "\"ids\":4", ERR_FORMAT, "'<e>'"},
         {"{\"Sequence\":{\"id\":\"A\"}}", "{\"Sequence\":{\"id\":\"B\"}}", ERR_UNSUPPORTED,

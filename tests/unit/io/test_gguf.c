@@ -168,6 +168,12 @@ static void test_heads(void **state)
     refuse(&s, ERR_FORMAT, "claims");
     put_head(&s, 3, 0, 1);
     refuse(&s, ERR_FORMAT, "truncated");
+    put_head(&s, 3, 0, LIMIT_GGUF_KEYS + 1);
+    struct err e;
+    assert_ok(str_reserve(&s, (size_t)1 << 20, &e), &e);
+    memset(s.data + s.length, 0, ((size_t)1 << 20) - s.length);
+    s.length = (size_t)1 << 20; /* room for so many */
+    refuse(&s, ERR_FORMAT, "at most 1048576 and 65536 are read");
 }
 
 static void test_keys(void **state)

@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 
+#include "base/limits.h"
 #include "io_files.h"
 #include "io/h5.h"
 
@@ -341,6 +342,64 @@ static void test_unfinished_file(void **state)
     str_release(&bytes);
 }
 
+/* More than is ever written is refused where it would be written, too. */
+static void test_limits(void **state)
+{
+    (void)state;
+    struct err e;
+    struct h5_writer *w;
+    char name[32];
+    const char *path = test_path("limits.h5");
+    assert_ok(h5_create(&w, path, &e), &e);
+    for (int i = 0; i <= LIMIT_H5_ATTRIBUTES; i++) {
+        snprintf(name, sizeof name, "a%d", i);
+        h5_attribute_int(w, "/group", name, i);
+    }
+    assert_error(h5_commit(w, &e), &e, ERR_FORMAT, "/group has more than 1000 attributes");
+    char *text = calloc(1, LIMIT_H5_TEXT + 2);
+    assert_non_null(text);
+    memset(text, 'x', LIMIT_H5_TEXT + 1);
+    assert_ok(h5_create(&w, path, &e), &e);
+    h5_attribute_text(w, "/", "config", text);
+    assert_error(h5_commit(w, &e), &e, ERR_USAGE, "text config of 16777217 bytes is longer than 16777216");
+    free(text);
+    assert_false(file_exists(path));
+}
+
+/* What h5py can make and this program does not (tests/golden/h5): each refused for what is odd about it. */
+static void test_foreign_files(void **state)
+{
+    static const struct {
+        const char *name, *text;
+    } files[] = {
+        {"compound", "dataset /data has a type or shape that is not written here"},
+        {"contiguous", "dataset /data is not stored in full"},
+        {"deep", "groups are nested more than 32 deep"},
+        {"deflated", "dataset /data is not stored in full"},
+        {"external_link", "member adapter is a link"},
+        {"external_storage", "dataset /data is not stored in full"},
+        {"filled", "dataset /data is not stored in full"},
+        {"five_dimensions", "dataset /data has a type or shape that is not written here"},
+        {"list_attribute", "attribute list is not one value"},
+        {"loop", "has more objects than fit a file of its size"},
+        {"named_type", "/type cannot be opened as a dataset"},
+        {"old_format", "does not begin as an HDF5 file of format 1.10"},
+        {"reference", "attribute ref has a type that is not written here"},
+        {"soft_link", "member adapter is a link"},
+        {"text_without_length", "attribute config has a type that is not written here"},
+        {"virtual", "dataset /data is not stored in full"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        struct h5_reader *r;
+        struct err e;
+        char path[PATH_MAX];
+        snprintf(path, sizeof path, "%s/h5/%s.h5", getenv("GOLDEN"), files[i].name);
+        assert_error(h5_open(&r, path, true, &e), &e, ERR_FORMAT, files[i].text);
+        assert_non_null(strstr(e.message, path));
+    }
+}
+
 static void test_version(void **state)
 {
     (void)state;
@@ -359,6 +418,8 @@ int main(void)
         cmocka_unit_test(test_a_full_disk_keeps_the_old_file),
         cmocka_unit_test(test_errors_are_sticky),
         cmocka_unit_test(test_unfinished_file),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_foreign_files),
         cmocka_unit_test(test_version),
     };
     return cmocka_run_group_tests(tests, test_folder_make, test_folder_remove);

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/limits.h"
 #include "numbers.h"
 #include "unit.h"
 
@@ -109,7 +110,7 @@ static void specs_out_of_range_are_refused(void **state)
     struct err e;
     struct lora_spec spec = {.targets = "q_proj", .alpha = 1, .init = "normal"};
     assert_error(lora_create(&l, &untied, &spec, &e), &e, ERR_USAGE, "rank 0");
-    spec.rank = LORA_RANK_MAX + 1;
+    spec.rank = LIMIT_RANK + 1;
     assert_error(lora_create(&l, &untied, &spec, &e), &e, ERR_USAGE, "rank 65537");
     spec.rank = 2;
     spec.dropout = 1;
@@ -195,6 +196,26 @@ static void given_modules_are_checked(void **state)
     lora_release(&l);
 }
 
+/* A file may claim ranks that it has no room for: no memory is taken for them. */
+static void claimed_ranks_are_held_against_the_file(void **state)
+{
+    (void)state;
+    struct err e;
+    struct arch wide = untied;
+    wide.width = 4096;
+    wide.vocab = 128000;
+    struct lora_given given[] = {{"model.layers.0.self_attn.q_proj", 16, 1}, {"lm_head", 64, 1}};
+    const uint64_t parameters = 16 * (4096 + arch_rows(&wide, LINEAR_Q)) + 64 * (4096 + 128000);
+    assert_ok(lora_check_given(&wide, given, 2, 0, &e), &e); /* few enough for any file */
+    given[1].rank = 640;
+    assert_error(lora_check_given(&wide, given, 2, parameters, &e), &e, ERR_FORMAT,
+                 "lm_head has the rank 640");
+    assert_ok(lora_check_given(&wide, given, 2, 10 * parameters, &e), &e);
+    given[1].rank = SIZE_MAX;
+    assert_ok(lora_check_given(&wide, given, 1, 0, &e), &e);
+    assert_error(lora_create_given(&(struct lora){0}, &wide, given, 2, &e), &e, ERR_USAGE, "out of range");
+}
+
 static void normal_has_its_variance_and_b_is_zero(void **state)
 {
     (void)state;
@@ -260,6 +281,7 @@ int main(void)
         cmocka_unit_test(specs_out_of_range_are_refused),
         cmocka_unit_test(the_layout_has_no_gaps),
         cmocka_unit_test(given_modules_are_checked),
+        cmocka_unit_test(claimed_ranks_are_held_against_the_file),
         cmocka_unit_test(normal_has_its_variance_and_b_is_zero),
         cmocka_unit_test(values_belong_to_the_path),
     };

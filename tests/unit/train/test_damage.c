@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/yaml.h"
+#include "base/limits.h"
 #include "data/dataset.h"
 #include "data/tokenizer.h"
 #include "io/store.h"
@@ -147,7 +147,7 @@ static enum err_code read_config(struct err *e)
     struct options o = {0};
     struct str text = {0};
     const char *path = scratch_path(&folder, "config.yaml");
-    enum err_code code = file_read_all(&text, path, YAML_FILE_LIMIT, e);
+    enum err_code code = file_read_all(&text, path, LIMIT_YAML, e);
     if (!code)
         code = opt_init(&o.set, &options_table, &o, "train", e);
     if (!code)

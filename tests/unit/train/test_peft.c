@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "base/file.h"
+#include "base/limits.h"
 #include "io/json.h"
 #include "io/store.h"
 #include "scratch.h"
@@ -227,6 +228,27 @@ static void bad_configurations_are_refused(void **state)
     expect_refused(ERR_FORMAT, "adapter_config.json");
 }
 
+/* What would take memory or time without measure. */
+static void claims_beyond_the_limits_are_refused(void **state)
+{
+    (void)state;
+    struct str text = {0};
+    struct err e;
+    write_plain("");
+    write_config(
+        "{\"peft_type\": \"LORA\", \"r\": 65536, \"lora_alpha\": 1, \"target_modules\": \"all-linear\"}");
+    expect_refused(ERR_FORMAT, "more parameters than the file can hold");
+    write_plain(", \"rank_pattern\": {\"(([a-z_.0-9]+)+)+[:;]\": 2}");
+    expect_refused(ERR_USAGE, "rank_pattern");
+    assert_ok(str_appendf(&text, &e, "{\"peft_type\": \"LORA\", \"r\": 2, \"alpha_pattern\": {"), &e);
+    for (int i = 0; i <= LIMIT_ADAPTER_PATTERNS; i++)
+        assert_ok(str_appendf(&text, &e, "%s\"p%d\": 1", i ? ", " : "", i), &e);
+    assert_ok(str_appendf(&text, &e, "}, \"target_modules\": [\"k_proj\"]}"), &e);
+    write_config(text.data);
+    expect_refused(ERR_FORMAT, "alpha_pattern has 10001 patterns; at most 10000 are read");
+    str_release(&text);
+}
+
 static void tensors_are_checked(void **state)
 {
     (void)state;
@@ -307,6 +329,7 @@ int main(void)
         cmocka_unit_test(targets_follow_peft_s_rules),
         cmocka_unit_test(unsupported_fields_are_named),
         cmocka_unit_test(bad_configurations_are_refused),
+        cmocka_unit_test(claims_beyond_the_limits_are_refused),
         cmocka_unit_test(tensors_are_checked),
         cmocka_unit_test(halves_are_read),
         cmocka_unit_test(copy_of_head_must_be_the_head),

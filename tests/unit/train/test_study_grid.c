@@ -185,6 +185,17 @@ static void too_many_cells_are_refused(void **state)
         assert_ok(str_appendf(&text, &e, "]\n"), &e);
     }
     assert_error(read_grid(&s, text.data, &e), &e, ERR_USAGE, "more than");
+    release(&s);
+
+    str_clear(&text); /* and of many sweeps that are none too large */
+    assert_ok(str_appendf(&text, &e, BASE), &e);
+    for (int sweep = 0; sweep < 3; sweep++) {
+        assert_ok(str_appendf(&text, &e, "s%d.seed: [", sweep), &e);
+        for (int i = 0; i < 4000; i++)
+            assert_ok(str_appendf(&text, &e, "%d,", sweep * 4000 + i), &e);
+        assert_ok(str_appendf(&text, &e, "]\n"), &e);
+    }
+    assert_error(read_grid(&s, text.data, &e), &e, ERR_USAGE, "study.yaml: more than 10000 cells");
     str_release(&text);
     release(&s);
 }
