@@ -35,6 +35,7 @@ test   HDF5_tools      have:h5dump              hdf5-tools           hdf5       
 test   clang           clang                    clang,libomp-dev     clang,libomp-devel llvm+clang+openmp clang,llvm-openmp
 test   sanitizers      sanitizers               libclang-rt-dev      compiler-rt        llvm+clang       compiler-rt
 test   clang-tidy      have:clang-tidy          clang-tidy           clang-tools-extra  llvm+clang       clang-tools
+test   libFuzzer       fuzzer                   libclang-rt-dev      compiler-rt        llvm+clang       compiler-rt
 cluster network        sbin:ip,tc               iproute2             iproute,iproute-tc -                -
 cluster Slurm          sbin:slurmctld,slurmd,srun,munged slurmctld,slurmd,slurm-client,munge slurm-slurmctld,slurm-slurmd,slurm,munge - -
 '
@@ -63,6 +64,7 @@ probe() {
     pip) python3 -m pip --version >/dev/null 2>&1 || /usr/bin/python3 -m pip --version >/dev/null 2>&1 ;;
     clang) have clang && links clang -fopenmp ;;
     sanitizers) links clang -fsanitize=thread ;;
+    fuzzer) have clang && links clang -fsanitize=fuzzer-no-link -Dmain=LLVMFuzzerTestOneInput -fsanitize=fuzzer ;;
     esac
 }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds mpilora and runs all its tests: with gcc everything, with clang the unit tests and clang-tidy, under
-# ThreadSanitizer those of what threads share, and under AddressSanitizer and UBSan the unit and MPI tests.
+# ThreadSanitizer those of what threads share, half a minute of fuzzing for each reader (see fuzz.sh), and under
+# AddressSanitizer and UBSan the unit and MPI tests and what fuzzing once found.
 # Installs what is missing first (see deps.sh).
 #
 #   scripts/test.sh            everything
@@ -54,6 +55,9 @@ headline "build with ThreadSanitizer, tests of what threads share"
 build build-threads -DCMAKE_C_COMPILER=clang -DMPILORA_SANITIZE_THREADS=ON -DCMAKE_C_FLAGS_RELEASE="-O1 -g"
 run_tests build-threads --label-regex '^threads$'
 
-headline "build with AddressSanitizer and UndefinedBehaviorSanitizer, unit and MPI tests"
+headline "fuzzing of the readers"
+scripts/fuzz.sh
+
+headline "build with AddressSanitizer and UndefinedBehaviorSanitizer, unit, MPI and fuzz tests"
 build build-sanitize -DCMAKE_C_COMPILER=gcc -DMPILORA_SANITIZE=ON -DCMAKE_C_FLAGS_RELEASE="-O1 -g"
-run_tests build-sanitize --label-regex '^(unit|mpi)$'
+run_tests build-sanitize --label-regex '^(unit|mpi|fuzz)$'

@@ -87,7 +87,7 @@ static enum err_code parse_text(struct example *ex, struct example_scratch *s, c
     int32_t bos = tokenizer_bos(t);
     size_t skip =
         bos >= 0 && ids->count >= 2 && ids->id[0] == bos && ids->id[1] == bos && ids->start[0] == ids->end[0];
-    if (append(ex, ids->id + skip, ids->count - skip, true, e))
+    if (ids->count && append(ex, ids->id + skip, ids->count - skip, true, e)) /* an empty text has no ids */
         return e->code;
     return append_eos(ex, t, e);
 }
