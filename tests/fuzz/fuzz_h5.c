@@ -1,9 +1,8 @@
 /*
  * The bytes of a checkpoint, as chance damages them: HDF5's metadata has checksums, which the fuzzer never
  * guesses. With FUZZ_MEND=1 in the environment they are put right after each change, as someone would who
- * makes a file for an attack. HDF5 1.10.8 does not stand that: it takes 2.3 GB for a text whose size was
- * changed, and reads as far behind the file. Nothing of this program has run by then; src/README.md says what
- * follows from it.
+ * makes a file for an attack. HDF5 1.10.8 does not stand that: it asks for 2.3 GB for a text whose size was
+ * changed, before this program can know of it. src/README.md says what follows.
  */
 #include "fuzz.h"
 
