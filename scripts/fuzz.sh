@@ -36,6 +36,7 @@ ninja -C build-fuzz -j "$cores" --quiet "${readers[@]/#/fuzz_}"
 if [ -d /dev/shm ] && [ -w /dev/shm ]; then work=$(mktemp -d /dev/shm/fuzz-XXXXXX); else work=$(mktemp -d); fi
 trap 'rm -rf "$work"' EXIT
 export TMPDIR=$work GOLDEN=$PWD/tests/golden OMP_NUM_THREADS=1 ASAN_OPTIONS=allocator_may_return_null=1
+export LSAN_OPTIONS=suppressions=$PWD/tests/support/lsan.supp:print_suppressions=0
 export seconds corpus work
 
 fuzz_one() { # fuzz_one READER: its output in $work/READER.log
