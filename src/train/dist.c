@@ -114,6 +114,9 @@ enum err_code dist_start(struct dist *d, int *argc, char ***argv, struct err *e)
 {
     *d = (struct dist){.world = 1};
     struct launched launched = ask_launcher(); /* before MPI sets variables of its own */
+    /* What else Open MPI 4.1 may choose for the board's window between hosts on TCP fails or ends the process.
+     * A value that is set is kept. */
+    setenv("OMPI_MCA_osc", "sm,pt2pt", 0);
     int provided = MPI_THREAD_SINGLE;
     enum err_code code =
         check(MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided), "the start of communication", e);

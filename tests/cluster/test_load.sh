@@ -90,4 +90,17 @@ kept "$work/kept-sent" --model "$work/mine/wide" --load broadcast
 same_run "$work/kept-each" "$work/kept-sent"
 echo "node2: $each MiB with the file, $kept MiB with what it was sent"
 [ "$each" -gt 121 ] && [ "$kept" -le $((each + 16)) ] || fail "the file is kept beside the base"
+
+# A study opens it the same way, and its groups of ranks share their counters over the network.
+cat >"$work/study.yaml" <<YAML
+data: [$work/data.jsonl]
+max-steps: 1
+threads: 1
+lora-rank: [1, 2]
+YAML
+printf 'node1 slots=1\nnode2 slots=1\n' >"$work/hostfile"
+check 0 on_network_of head timeout --kill-after=10 120 "$SOURCE/jobs/hosts.sh" "$work/hostfile" study \
+    --config "$work/study.yaml" --model "$work/mine/wide" --load broadcast --output "$work/study"
+says err 'copies sent to other nodes: 1,'
+says err 'cells: 2 done, 0 running, 0 failed, 0 left'
 passed
