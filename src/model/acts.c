@@ -125,7 +125,6 @@ static void measure(struct acts_size *s, const struct model *m, const struct mod
         .n = plan->tokens,
         .examples = plan->examples,
         .longest = plan->longest,
-        .chunk = plan->tokens < ACTS_HEAD_CHUNK ? plan->tokens : ACTS_HEAD_CHUNK,
         .part = plan->tokens,
         .block = plan->tokens,
         .width = arch->width,
@@ -144,6 +143,8 @@ static void measure(struct acts_size *s, const struct model *m, const struct mod
         s->columns[g] = arch_group_columns(arch, (enum linear_group)g);
         s->widest = s->columns[g] > s->widest ? s->columns[g] : s->widest;
     }
+    size_t chunk = s->real_size < sizeof(float) ? ACTS_NARROW_HEAD_CHUNK : ACTS_HEAD_CHUNK;
+    s->chunk = plan->tokens < chunk ? plan->tokens : chunk;
     if (s->real_size < sizeof(float)) {
         s->part = s->part < ACTS_NARROW_PART ? s->part : ACTS_NARROW_PART;
         s->block = ACTS_NARROW_BLOCK;

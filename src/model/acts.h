@@ -8,10 +8,11 @@
 
 /* Rows of the head that are worked on at once: enough for a fast matrix product, few enough that [chunk, V]
  * stays small beside the activations. */
-#define ACTS_HEAD_CHUNK 256
+#define ACTS_HEAD_CHUNK        256
+#define ACTS_NARROW_HEAD_CHUNK 512 /* in bf16, whose products lay the matrix out anew each time */
 /* Rows of a group of linear layers that are worked on at once (linear.c) in bf16: base products lose nothing
  * by it there, while those of f32 would lose a tenth. */
-#define ACTS_NARROW_PART 512
+#define ACTS_NARROW_PART 1024
 /* Rows that one thread has of the adapter's products in bf16; in f32, small products would be slower. */
 #define ACTS_NARROW_BLOCK 128
 

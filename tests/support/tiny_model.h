@@ -12,7 +12,7 @@
 #include "numbers.h"
 #include "unit.h"
 
-#define TINY_TOKENS 700
+#define TINY_TOKENS 1200
 
 struct tiny {
     struct store base, golden;

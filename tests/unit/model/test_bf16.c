@@ -71,11 +71,12 @@ static void loss_and_gradients_are_near(void **state)
     print_message("gradients: NMSE at most %.2g\n", worst);
 }
 
-/* A pack of more rows than one part of them (ACTS_NARROW_PART) equals its examples; with dropout too. */
+/* A pack of more rows than one part of them (ACTS_NARROW_PART), and than one chunk of the head, equals its
+ * examples; with dropout too. */
 static void parts_add_up(void **state)
 {
     (void)state;
-    const size_t lengths[] = {5, 200, 250, 31, 140};
+    const size_t lengths[] = {5, 400, 500, 31, 240};
     for (int dropout = 0; dropout < 2; dropout++) {
         static struct tiny t;
         tiny_open_as(&t, "tiny_gqa", DTYPE_BF16);
