@@ -64,10 +64,11 @@ static enum err_code map_file(struct store_file *f, const struct store *s, struc
 static enum err_code name_file(struct store_file *f, struct store *s, const char *name, struct err *e)
 {
     char path[PATH_SIZE];
-    if (file_join(path, sizeof path, s->path, name, e))
-        return e->code;
+    enum err_code code = file_join(path, sizeof path, s->path, name, e);
+    if (code)
+        return code;
     *f = (struct store_file){.name = name, .path = arena_strndup(&s->arena, path, strlen(path), e)};
-    return f->path ? ERR_OK : e->code;
+    return f->path ? ERR_OK : ERR_MEMORY;
 }
 
 /* Maps the weight files s->files[0..count). */

@@ -112,7 +112,7 @@ enum err_code consensus_text(struct dist *d, const char *what, const char *text,
 {
     struct difference f;
     char quoted[512] = "";
-    bool found;
+    bool found = false;
     enum err_code code = compare(d, text, &found, &f, e);
     if (!code && found) {
         if (quote)
@@ -141,7 +141,7 @@ enum err_code consensus_program(struct dist *d, struct err *e)
 enum err_code consensus_warn(struct dist *d, const char *text, struct err *e)
 {
     struct difference f;
-    bool found;
+    bool found = false;
     enum err_code code = compare(d, text, &found, &f, e);
     if (!code && found)
         log_warn("rank %d on %s computes with %s, rank %d on %s with %s: the result's last bits depend on "

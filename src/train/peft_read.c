@@ -353,7 +353,7 @@ static enum err_code create_from_rules(struct lora *l, const struct arch *a, con
     struct rules rules = {0};
     struct lora_given *given =
         arena_alloc(arena, a->layers * LINEAR_COUNT + 1, sizeof *given, "modules of an adapter", e);
-    enum err_code code = given ? rules_make(&rules, config, arena, e) : e->code;
+    enum err_code code = given ? rules_make(&rules, config, arena, e) : ERR_MEMORY;
     if (!code)
         code = list_modules(given, &count, &rules, a, arena, e);
     if (!code)
