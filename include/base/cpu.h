@@ -13,6 +13,7 @@ enum cpu_isa { CPU_PORTABLE, CPU_AVX2, CPU_AVX512 };
 enum cpu_isa cpu_isa_best(void); /* MPILORA_ISA=portable|avx2|avx512 lowers it, for tests */
 const char *cpu_isa_name(enum cpu_isa isa);
 bool cpu_has_bf16(void); /* multiplies bf16 on the avx512 path: AVX512_BF16, which all with AMX_BF16 have */
+bool cpu_has_amx(void);  /* ... and has AMX_BF16 */
 const char *cpu_model_name(void); /* as /proc/cpuinfo has it */
 
 /* Cores that this process may run on: its affinity mask cut by the cgroup CPU quota; at least 1. */

@@ -46,6 +46,12 @@ static bool has_avx512_bf16(void)
     unsigned a, b, c, d;
     return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1U << 5);
 }
+
+static bool has_amx_bf16(void)
+{
+    unsigned a, b, c, d;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & 1U << 22);
+}
 #else
 static enum cpu_isa isa_of_hardware(void)
 {
@@ -53,6 +59,11 @@ static enum cpu_isa isa_of_hardware(void)
 }
 
 static bool has_avx512_bf16(void)
+{
+    return false;
+}
+
+static bool has_amx_bf16(void)
 {
     return false;
 }
@@ -80,6 +91,11 @@ enum cpu_isa cpu_isa_best(void)
 bool cpu_has_bf16(void)
 {
     return cpu_isa_best() == CPU_AVX512 && has_avx512_bf16();
+}
+
+bool cpu_has_amx(void)
+{
+    return cpu_has_bf16() && has_amx_bf16();
 }
 
 const char *cpu_isa_name(enum cpu_isa isa)

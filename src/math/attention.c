@@ -11,6 +11,7 @@ struct forward_task {
     void *probs;                 /* the same in the type */
     float *out;                  /* [rows, head_dim] */
     float *max, *sum;            /* [rows] */
+    void *columns, *value_lines; /* operands of tiles.h: the block's transpose, the values */
 };
 
 static struct forward_task forward_task_make(const struct attention_job *job)
@@ -26,6 +27,8 @@ static struct forward_task forward_task_make(const struct attention_job *job)
     t.out = attention_take(&place, rows * head_dim * sizeof(float));
     t.max = attention_take(&place, rows * sizeof(float));
     t.sum = attention_take(&place, rows * sizeof(float));
+    t.columns = attention_take(&place, rows * head_dim * real);
+    t.value_lines = attention_take(&place, ATTENTION_KEYS * head_dim * real);
     return t;
 }
 
@@ -42,6 +45,33 @@ static void forward_store(void *out, float *lse, const struct attention_job *job
         for (size_t h = 0; h < job->stack; h++)
             lse[(head + h) * job->n + token + i] =
                 (float)((double)t->max[row + h] * (double)s->scale + log((double)t->sum[row + h]));
+    }
+}
+
+static void forward_tile(const struct forward_task *t, const struct attention_job *job, const void *k,
+                         const void *v, const struct attend_tile *tile)
+{
+    const struct attention_shape *s = job->s;
+    gemm_tile(s->type, GEMM_N, GEMM_T, job->rows, tile->keys, s->head_dim, t->block, k, 0, t->scores);
+    job->typed->attend_softmax(t->probs, t->scores, t->max, t->sum, t->out, s->head_dim, tile);
+    gemm_tile(s->type, GEMM_N, GEMM_N, job->rows, s->head_dim, tile->keys, t->probs, v, 1, t->out);
+}
+
+static void forward_tile_by_parts(const struct forward_task *t, const struct attention_job *job,
+                                  const void *k, const void *v, const struct attend_tile *tile, size_t rows)
+{
+    const struct tiles *tiles = job->tiles;
+    size_t head_dim = job->s->head_dim, words = head_dim / tiles->word_elements;
+    const struct tiles_left keys = {k, words, 1}, probs = {t->probs, 1, TILES_QUERIES};
+    const void *lines = tiles->lines(t->value_lines, v, tile->keys, head_dim);
+    for (size_t row = 0; row < rows; row += TILES_QUERIES) {
+        const struct tiles_part part = attention_part(tile, row);
+        float *out = t->out + row * head_dim;
+        tiles->product(part.keys, TILES_QUERIES, words, keys, (const uint32_t *)t->columns + row, job->rows,
+                       false, t->scores);
+        tiles->softmax(t->probs, t->scores, t->max + row, t->sum + row, out, head_dim, &part);
+        tiles->product(TILES_QUERIES, head_dim, part.keys / tiles->word_elements, probs, lines, head_dim,
+                       true, out);
     }
 }
 
@@ -67,6 +97,8 @@ static void forward_block(void *out, float *lse, const void *qkv, const struct a
     memset(t.sum, 0, job->rows * sizeof(float));
     for (size_t i = 0; i < job->rows; i++)
         t.max[i] = -INFINITY;
+    if (job->tiles)
+        job->tiles->transpose(t.columns, t.block, job->rows, head_dim);
 
     for (size_t begin = 0, end = block->first + ATTENTION_QUERIES; begin < end; begin += ATTENTION_KEYS) {
         size_t count = attention_min(ATTENTION_KEYS, end - begin);
@@ -74,9 +106,10 @@ static void forward_block(void *out, float *lse, const void *qkv, const struct a
         const struct attend_tile tile = {job->rows, count, job->stack, block->first - begin, s->scale};
         const void *k = attention_fill_up(t.keys, keys + begin * row_bytes, valid, count, row_bytes);
         const void *v = attention_fill_up(t.values, values + begin * row_bytes, valid, count, row_bytes);
-        gemm_tile(s->type, GEMM_N, GEMM_T, job->rows, count, head_dim, t.block, k, 0, t.scores);
-        job->typed->attend_softmax(t.probs, t.scores, t.max, t.sum, t.out, head_dim, &tile);
-        gemm_tile(s->type, GEMM_N, GEMM_N, job->rows, head_dim, count, t.probs, v, 1, t.out);
+        if (job->tiles)
+            forward_tile_by_parts(&t, job, k, v, &tile, queries * job->stack);
+        else
+            forward_tile(&t, job, k, v, &tile);
     }
     forward_store(out, lse, job, &t, block, stack);
 }

@@ -42,6 +42,8 @@ struct workspace {
     float *scores, *dprobs;                /* [KEYS, rows] */
     void *probs, *dscores;                 /* the same in the type */
     float *dq, *dk, *dv;                   /* [rows, head_dim], [KEYS, head_dim] twice */
+    /* Operands of tiles.h: transposes of queries and douts, and lines of them, of keys and of dscores. */
+    void *query_columns, *dout_columns, *query_lines, *dout_lines, *key_lines, *dscore_lines;
 };
 
 static struct workspace workspace_make(const struct attention_job *job)
@@ -64,6 +66,12 @@ static struct workspace workspace_make(const struct attention_job *job)
     w.dq = attention_take(&place, rows * head_dim * sizeof(float));
     w.dk = attention_take(&place, ATTENTION_KEYS * head_dim * sizeof(float));
     w.dv = attention_take(&place, ATTENTION_KEYS * head_dim * sizeof(float));
+    w.query_columns = attention_take(&place, rows * head_dim * real);
+    w.dout_columns = attention_take(&place, rows * head_dim * real);
+    w.query_lines = attention_take(&place, rows * head_dim * real);
+    w.dout_lines = attention_take(&place, rows * head_dim * real);
+    w.key_lines = attention_take(&place, ATTENTION_KEYS * head_dim * real);
+    w.dscore_lines = in_place ? w.dscores : attention_take(&place, tile * real);
     return w;
 }
 
@@ -78,32 +86,89 @@ static float *sums_at(const struct backward *b, size_t token, size_t column)
     return b->sums + token * b->ld + column;
 }
 
-/* The part of one block of queries with the keys k, v[count, head_dim], of which the first is number `key`:
+/* What a tile reads of its block of queries, filled up: [rows, head_dim] and [rows]. */
+struct block_rows {
+    const void *q, *dout;
+    const float *log_sums, *delta;
+};
+
+/* ... and of its keys, [count, head_dim]; lines are the keys as an operand of tiles.h. */
+struct key_rows {
+    const void *k, *v, *lines;
+};
+
+static void multiply_tile(const struct attention_job *job, const struct workspace *w,
+                          const struct block_rows *rows, const struct key_rows *keys,
+                          const struct attend_tile *tile)
+{
+    enum dtype type = job->s->type;
+    size_t head_dim = job->s->head_dim, count = tile->keys, queries = tile->queries;
+    gemm_tile(type, GEMM_N, GEMM_T, count, queries, head_dim, keys->k, rows->q, 0, w->scores);
+    gemm_tile(type, GEMM_N, GEMM_T, count, queries, head_dim, keys->v, rows->dout, 0, w->dprobs);
+    job->typed->attend_gradient(w->probs, w->dscores, w->scores, w->dprobs, rows->log_sums, rows->delta,
+                                tile);
+    gemm_tile(type, GEMM_N, GEMM_N, count, head_dim, queries, w->probs, rows->dout, 1, w->dv);
+    gemm_tile(type, GEMM_N, GEMM_N, count, head_dim, queries, w->dscores, rows->q, 1, w->dk);
+    gemm_tile(type, GEMM_T, GEMM_N, queries, head_dim, count, w->dscores, keys->k, 0, w->dq);
+}
+
+/* The same by parts, of the first `valid` rows of the block. */
+static void multiply_by_parts(const struct attention_job *job, const struct workspace *w,
+                              const struct block_rows *rows, const struct key_rows *keys,
+                              const struct attend_tile *tile, size_t valid)
+{
+    const struct tiles *tiles = job->tiles;
+    size_t head_dim = job->s->head_dim, words = head_dim / tiles->word_elements,
+           half = TILES_QUERIES / tiles->word_elements;
+    const struct tiles_left k = {keys->k, words, 1}, v = {keys->v, words, 1}, probs = {w->probs, half, 1},
+                            dscores = {w->dscores, half, 1},
+                            dscore_columns = {w->dscore_lines, 1, TILES_QUERIES};
+    tiles->transpose(w->query_columns, rows->q, tile->queries, head_dim);
+    tiles->transpose(w->dout_columns, rows->dout, tile->queries, head_dim);
+    const uint32_t *query_columns = w->query_columns, *dout_columns = w->dout_columns;
+    const uint32_t *query_lines = tiles->lines(w->query_lines, rows->q, tile->queries, head_dim);
+    const uint32_t *dout_lines = tiles->lines(w->dout_lines, rows->dout, tile->queries, head_dim);
+    for (size_t row = 0; row < valid; row += TILES_QUERIES) {
+        const struct tiles_part part = attention_part(tile, row);
+        size_t line = row / tiles->word_elements * head_dim;
+        tiles->product(part.keys, TILES_QUERIES, words, k, query_columns + row, tile->queries, false,
+                       w->scores);
+        tiles->product(part.keys, TILES_QUERIES, words, v, dout_columns + row, tile->queries, false,
+                       w->dprobs);
+        tiles->gradient(w->probs, w->dscores, w->dscore_lines, w->scores, w->dprobs, rows->log_sums + row,
+                        rows->delta + row, &part);
+        tiles->product(part.keys, head_dim, half, probs, dout_lines + line, head_dim, true, w->dv);
+        tiles->product(part.keys, head_dim, half, dscores, query_lines + line, head_dim, true, w->dk);
+        tiles->product(TILES_QUERIES, head_dim, part.keys / tiles->word_elements, dscore_columns, keys->lines,
+                       head_dim, false, w->dq + row * head_dim);
+    }
+}
+
+/* The part of one block of queries with `count` keys, of which the first is number `key`:
  * adds to w->dk, w->dv and to the sums of dq. */
 static void backward_tile(const struct backward *b, const struct workspace *w, const struct task *t,
-                          size_t query, const void *k, const void *v, size_t key, size_t count)
+                          size_t query, const struct key_rows *keys, size_t key, size_t count)
 {
     const struct attention_job *job = &b->job;
     const struct attention_shape *s = job->s;
     size_t head_dim = s->head_dim, rows = job->rows, token = t->block->begin + query;
     size_t valid = attention_min(ATTENTION_QUERIES, t->block->length - query), stack = job->stack;
     size_t at = (t->stack * job->n + token) * stack, row_bytes = head_dim * job->typed->size;
-    const void *q = attention_fill_up(w->queries, job->scratch + job->at.queries + at * row_bytes,
-                                      valid * stack, rows, row_bytes);
-    const void *dout = attention_fill_up(w->douts, job->scratch + job->at.douts + at * row_bytes,
-                                         valid * stack, rows, row_bytes);
-    const float *log_sums = attention_fill_up(w->log_sums, (float *)(job->scratch + job->at.log_sums) + at,
-                                              valid * stack, rows, sizeof(float));
-    const float *delta = attention_fill_up(w->delta, (float *)(job->scratch + job->at.delta) + at,
-                                           valid * stack, rows, sizeof(float));
+    const char *scratch = job->scratch;
+    const struct block_rows block = {
+        attention_fill_up(w->queries, scratch + job->at.queries + at * row_bytes, valid * stack, rows,
+                          row_bytes),
+        attention_fill_up(w->douts, scratch + job->at.douts + at * row_bytes, valid * stack, rows, row_bytes),
+        attention_fill_up(w->log_sums, scratch + job->at.log_sums + at * sizeof(float), valid * stack, rows,
+                          sizeof(float)),
+        attention_fill_up(w->delta, scratch + job->at.delta + at * sizeof(float), valid * stack, rows,
+                          sizeof(float))};
     const struct attend_tile tile = {rows, count, stack, query - key, s->scale};
 
-    gemm_tile(s->type, GEMM_N, GEMM_T, count, rows, head_dim, k, q, 0, w->scores);
-    gemm_tile(s->type, GEMM_N, GEMM_T, count, rows, head_dim, v, dout, 0, w->dprobs);
-    job->typed->attend_gradient(w->probs, w->dscores, w->scores, w->dprobs, log_sums, delta, &tile);
-    gemm_tile(s->type, GEMM_N, GEMM_N, count, head_dim, rows, w->probs, dout, 1, w->dv);
-    gemm_tile(s->type, GEMM_N, GEMM_N, count, head_dim, rows, w->dscores, q, 1, w->dk);
-    gemm_tile(s->type, GEMM_T, GEMM_N, rows, head_dim, count, w->dscores, k, 0, w->dq);
+    if (job->tiles)
+        multiply_by_parts(job, w, &block, keys, &tile, valid * stack);
+    else
+        multiply_tile(job, w, &block, keys, &tile);
     job->kern->attend_add(sums_at(b, token, t->stack * stack * head_dim), b->ld, s->scale, w->dq, valid,
                           stack * head_dim);
 }
@@ -121,15 +186,18 @@ static void backward_task(const struct backward *b, const struct task *t)
     for (size_t key = t->keys; key < keys_end; key += ATTENTION_KEYS) {
         size_t valid = attention_min(ATTENTION_KEYS, length - key), count = attention_whole(valid);
         size_t token = t->block->begin + key, row = kv_head * job->n + token;
-        const void *k =
-            attention_fill_up(w.keys, job->scratch + job->at.keys + row * row_bytes, valid, count, row_bytes);
-        const void *v = attention_fill_up(w.values, job->scratch + job->at.values + row * row_bytes, valid,
-                                          count, row_bytes);
+        struct key_rows keys = {
+            attention_fill_up(w.keys, job->scratch + job->at.keys + row * row_bytes, valid, count, row_bytes),
+            attention_fill_up(w.values, job->scratch + job->at.values + row * row_bytes, valid, count,
+                              row_bytes),
+            NULL};
+        if (job->tiles)
+            keys.lines = job->tiles->lines(w.key_lines, keys.k, count, head_dim);
         memset(w.dk, 0, count * head_dim * sizeof(float));
         memset(w.dv, 0, count * head_dim * sizeof(float));
         for (size_t query = key > t->queries ? key : t->queries; query < queries_end;
              query += ATTENTION_QUERIES)
-            backward_tile(b, &w, t, query, k, v, key, attention_min(count, query + ATTENTION_QUERIES - key));
+            backward_tile(b, &w, t, query, &keys, key, attention_min(count, query + ATTENTION_QUERIES - key));
         job->kern->attend_add(sums_at(b, token, attention_key_column(s) + column), b->ld, s->scale, w.dk,
                               valid, head_dim);
         job->kern->attend_add(sums_at(b, token, attention_value_column(s) + column), b->ld, 1, w.dv, valid,

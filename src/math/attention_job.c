@@ -40,8 +40,8 @@ static size_t task_bytes(const struct attention_shape *s)
     size_t scores = align_up(ATTENTION_KEYS * rows * sizeof(float));
     size_t probs = s->type == DTYPE_F32 ? 0 : align_up(ATTENTION_KEYS * rows * real);
     size_t key_sums = align_up(ATTENTION_KEYS * hd * sizeof(float));
-    size_t forward = block + 2 * keys + scores + probs + out + 2 * row_floats;
-    size_t backward = 2 * block + 2 * row_floats + 2 * keys + 2 * (scores + probs) + out + 2 * key_sums;
+    size_t forward = 2 * block + 3 * keys + scores + probs + out + 2 * row_floats;
+    size_t backward = 6 * block + 2 * row_floats + 3 * keys + 2 * scores + 3 * probs + out + 2 * key_sums;
     return forward > backward ? forward : backward;
 }
 
@@ -111,6 +111,9 @@ void attention_job_init(struct attention_job *job, size_t ld, const struct atten
                                   .at = layout_make(s, n, longest, (size_t)omp_get_max_threads()),
                                   .scratch = scratch};
     job->typed = kern_typed(job->kern, s->type);
+    job->tiles = tiles_for(job->kern, s->type);
+    if (job->tiles && s->head_dim % (TILES_LINE * job->tiles->word_elements) != 0)
+        job->tiles = NULL;
     struct attention_block *blocks = (struct attention_block *)(job->scratch + job->at.blocks);
     job->count = list_blocks(blocks, (size_t *)(job->scratch + job->at.levels), longest, s);
     job->blocks = blocks;

@@ -12,6 +12,10 @@
  * Products read dense matrices of a few sizes: q, k, v and dout are laid out anew, one matrix per stack of
  * heads, and the last block of an example is filled up with zeros in a thread's scratch. So the shapes of the
  * products, and with them the bits of the result, follow from the example alone.
+ *
+ * With kernels for tiles (tiles.h), a block's rows go by TILES_QUERIES through all that is computed of them,
+ * each with the keys up to its own end: scores stay in the nearer caches, and less is computed right of the
+ * diagonal.
  */
 #ifndef MPILORA_MATH_ATTENTION_JOB_H
 #define MPILORA_MATH_ATTENTION_JOB_H
@@ -19,6 +23,7 @@
 #include "math/attention.h"
 #include "math/gemm.h"
 #include "math/kern.h"
+#include "tiles.h"
 
 enum {
     ATTENTION_QUERIES = 64,  /* of a block; keys go by as many, too */
@@ -49,6 +54,7 @@ struct attention_job {
     const struct attention_shape *s;
     const struct kern *kern;
     const struct kern_typed *typed;
+    const struct tiles *tiles; /* NULL: products are left to the matrix library */
     size_t n, ld;
     size_t stack;   /* query heads in a matrix: they share the keys */
     size_t rows;    /* of a block's matrix, stack * ATTENTION_QUERIES */
@@ -79,6 +85,17 @@ const void *attention_fill_up(void *place, const void *src, size_t valid, size_t
 static inline size_t attention_min(size_t a, size_t b)
 {
     return a < b ? a : b;
+}
+
+/* The part of a block's tile that takes TILES_QUERIES of its rows, from `row` on. */
+static inline struct tiles_part attention_part(const struct attend_tile *tile, size_t row)
+{
+    size_t end = tile->first + (row + TILES_QUERIES - 1) / tile->heads + 1;
+    return (struct tiles_part){.keys = attention_min(tile->keys, (end + 1) / 2 * 2),
+                               .heads = tile->heads,
+                               .first = tile->first,
+                               .row = row,
+                               .scale = tile->scale};
 }
 
 /* Length rounded up to whole blocks. */

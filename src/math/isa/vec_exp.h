@@ -43,21 +43,26 @@ static inline __attribute__((always_inline)) float vec_exp(float x)
 /*
  * 2^x within 2.2 ulp for x in [-126, 127], 0 below, NaN for NaN; above 127 the result means nothing. For
  * softmax, whose exponents are at most 0: with one end to mind it takes half the time of vec_exp. x = n + f
- * with |f| <= 1/2; 2^f = 1 + f q(f), q of degree 4 fitted for the least relative error (1e-7).
+ * with |f| <= 1/2; 2^f = 1 + f q(f), q of degree 4 fitted for the least relative error (1e-7), the
+ * coefficient of the highest power first.
  */
+static const float vec_exp2_to_integer = 0x1.8000fep+23F; /* rounds as above, and adds the exponent's bias */
+static const float vec_exp2_q[5] = {0x1.5bda7ap-10F, 0x1.3ce8b0p-7F, 0x1.c6b6d8p-5F, 0x1.ebf9c2p-3F,
+                                    0x1.62e42ap-1F};
+static const float vec_exp2_least = -126.0F;
+
 static inline __attribute__((always_inline)) float vec_exp2(float x)
 {
-    const float to_integer = 0x1.8000fep+23F; /* rounds as above, and adds the exponent's bias */
-    union vec_word shifted = {.f = x + to_integer};
-    float f = x - (shifted.f - to_integer);
-    float q = 0x1.5bda7ap-10F;
-    q = q * f + 0x1.3ce8b0p-7F;
-    q = q * f + 0x1.c6b6d8p-5F;
-    q = q * f + 0x1.ebf9c2p-3F;
-    q = q * f + 0x1.62e42ap-1F;
+    union vec_word shifted = {.f = x + vec_exp2_to_integer};
+    float f = x - (shifted.f - vec_exp2_to_integer);
+    float q = vec_exp2_q[0];
+    q = q * f + vec_exp2_q[1];
+    q = q * f + vec_exp2_q[2];
+    q = q * f + vec_exp2_q[3];
+    q = q * f + vec_exp2_q[4];
     union vec_word power = {.u = shifted.u << 23};
     float e = (q * f + 1.0F) * power.f;
-    return x < -126.0F ? 0.0F : e;
+    return x < vec_exp2_least ? 0.0F : e;
 }
 
 #endif

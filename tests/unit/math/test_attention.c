@@ -178,6 +178,21 @@ static void test_matches_reference(void **state)
         }
 }
 
+/* By way of the tiles' own plain kernels, which a processor of any kind can run. */
+static void test_plain_tiles_match_reference(void **state)
+{
+    (void)state;
+    static const uint32_t offsets[] = {0, 1, 66, 166};
+    FOR_EACH_TYPE(type)
+    {
+        struct fixture f;
+        fixture_init(&f, *type, 3, 1, 32, offsets, 3);
+        f.shape.kern = &kern_reference;
+        check_against_reference(&f);
+        fixture_release(&f);
+    }
+}
+
 static void test_long_examples_match_reference(void **state)
 {
     (void)state;
@@ -186,6 +201,20 @@ static void test_long_examples_match_reference(void **state)
     {
         struct fixture f;
         fixture_init(&f, *type, shapes[i][0], shapes[i][1], shapes[i][2], lengthy, LENGTHY);
+        check_against_reference(&f);
+        fixture_release(&f);
+    }
+}
+
+/* The same of heads that the kernels of tiles take. */
+static void test_long_example_of_wide_heads_matches_reference(void **state)
+{
+    (void)state;
+    static const uint32_t offsets[] = {0, 3, 563};
+    FOR_EACH_TYPE(type)
+    {
+        struct fixture f;
+        fixture_init(&f, *type, 3, 1, 32, offsets, 2);
         check_against_reference(&f);
         fixture_release(&f);
     }
@@ -338,16 +367,15 @@ static void test_extreme_scores(void **state)
 }
 
 /* An example full of NaN between two others: those keep their bits. */
-static void test_nan_stays_in_its_example_and_shows(void **state)
+static void check_nan_stays_in_its_example_and_shows(size_t head_dim)
 {
-    (void)state;
     enum { LENGTH = 70, WHOLE = 3 * LENGTH };
     static const uint32_t offsets[] = {0, LENGTH, 2 * LENGTH, WHOLE};
     FOR_EACH_TYPE(type)
     {
         struct fixture clean, f;
-        fixture_init(&clean, *type, 4, 2, 16, offsets, 3);
-        fixture_init(&f, *type, 4, 2, 16, offsets, 3);
+        fixture_init(&clean, *type, 4, 2, head_dim, offsets, 3);
+        fixture_init(&f, *type, 4, 2, head_dim, offsets, 3);
         run(&clean);
         for (size_t i = LENGTH * f.ld; i < 2 * LENGTH * f.ld; i++)
             f.qkv[i] = NAN;
@@ -367,22 +395,35 @@ static void test_nan_stays_in_its_example_and_shows(void **state)
     }
 }
 
-/* One NaN, in a key: all queries that see it show it. */
-static void test_one_nan_shows(void **state)
+static void test_nan_stays_in_its_example_and_shows(void **state)
 {
     (void)state;
+    check_nan_stays_in_its_example_and_shows(8);
+    check_nan_stays_in_its_example_and_shows(64);
+}
+
+/* One NaN, in a key: all queries that see it show it. */
+static void check_one_nan_shows(size_t head_dim)
+{
     static const uint32_t offsets[] = {0, 70};
     FOR_EACH_TYPE(type)
     {
         struct fixture f;
-        fixture_init(&f, *type, 2, 2, 16, offsets, 1);
-        f.qkv[5 * f.ld + 2 * 16 + 3] = NAN;
+        fixture_init(&f, *type, 2, 2, head_dim, offsets, 1);
+        f.qkv[5 * f.ld + 2 * head_dim + 3] = NAN;
         run(&f);
         for (size_t token = 5; token < f.n; token++)
             assert_true(isnan(f.out[token * f.width]));
         assert_true(isnan(f.dqkv[69 * f.ld]));
         fixture_release(&f);
     }
+}
+
+static void test_one_nan_shows(void **state)
+{
+    (void)state;
+    check_one_nan_shows(8);
+    check_one_nan_shows(64);
 }
 
 /* Decoding position by position must give the rows of the whole forward. */
@@ -433,7 +474,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_matches_reference),
+        cmocka_unit_test(test_plain_tiles_match_reference),
         cmocka_unit_test(test_long_examples_match_reference),
+        cmocka_unit_test(test_long_example_of_wide_heads_matches_reference),
         cmocka_unit_test(test_single_token_copies_value),
         cmocka_unit_test(test_gradient_by_differences),
         cmocka_unit_test(test_threads_do_not_matter),
