@@ -39,6 +39,9 @@ struct metrics {
     const char *path;   /* the caller's */
     struct str pending; /* what the disk has not taken yet */
     bool behind;        /* and it was said */
+    /* What it was opened with: */
+    uint64_t last_step; /* 0: it had no line */
+    bool last_evaluated;
 };
 
 /* Opens for appending behind the line of `step`: later lines, a torn last one and any that are not ours are
@@ -48,6 +51,10 @@ enum err_code metrics_open(struct metrics *m, const char *path, uint64_t step, s
 /* What cannot be written is said once, and goes with a later line. An error only when too much has gathered.
  */
 enum err_code metrics_write(struct metrics *m, const struct metrics_row *row, struct err *e);
+
+/* Before any line is written: puts an evaluation into the last one of the file, which must be that of `step`,
+ * unless it has one. The file is replaced as a whole. */
+enum err_code metrics_add_evaluation(struct metrics *m, uint64_t step, double eval_loss, struct err *e);
 
 /* Writes what has not been written yet, or says why it cannot be. */
 enum err_code metrics_flush(struct metrics *m, struct err *e);

@@ -12,34 +12,52 @@
 #include "io/json.h"
 
 #define PENDING_MAX ((size_t)64 << 20) /* bytes that are kept while the disk takes none */
+#define EVAL_LOSS   "eval_loss"
 
-/* Is this line a whole one of ours, later than `after` and not beyond `step`? Then its step; else 0. */
-static uint64_t step_of_line(const char *line, size_t length, uint64_t after, uint64_t step)
+/* Is this line a whole one of ours, later than the last and not beyond `step`? Then it is the last now. */
+static bool take_line(struct metrics *m, const char *line, size_t length, uint64_t step)
 {
     struct json *doc;
     struct err ignored;
     if (json_open_bytes(&doc, line, length, "line", &ignored))
-        return 0;
+        return false;
     int64_t number = json_int(json_get(json_root(doc), "step"), 0);
+    bool ours = number > 0 && (uint64_t)number > m->last_step && (uint64_t)number <= step;
+    if (ours) {
+        m->last_step = (uint64_t)number;
+        m->last_evaluated = json_kind(json_get(json_root(doc), EVAL_LOSS)) != JSON_KIND_NONE;
+    }
     json_close(doc);
-    return number > 0 && (uint64_t)number > after && (uint64_t)number <= step ? (uint64_t)number : 0;
+    return ours;
 }
 
 /* What of the file stays. */
-static enum err_code cut_back(struct str *kept, const struct file_map *map, uint64_t step, struct err *e)
+static enum err_code cut_back(struct metrics *m, struct str *kept, const struct file_map *map, uint64_t step,
+                              struct err *e)
 {
     const char *at = (const char *)map->data, *end = at + map->size;
-    uint64_t last = 0;
-    for (const char *newline; at < end && (newline = memchr(at, '\n', (size_t)(end - at)));
-         at = newline + 1) {
-        uint64_t number = step_of_line(at, (size_t)(newline - at), last, step);
-        if (!number)
-            continue;
-        last = number;
-        if (str_append(kept, at, (size_t)(newline + 1 - at), e))
+    for (const char *newline; at < end && (newline = memchr(at, '\n', (size_t)(end - at))); at = newline + 1)
+        if (take_line(m, at, (size_t)(newline - at), step) &&
+            str_append(kept, at, (size_t)(newline + 1 - at), e))
             return e->code;
-    }
     return ERR_OK;
+}
+
+/* The lines up to that of `step`, and the size of the file; none if there is no file. */
+static enum err_code read_lines(struct metrics *m, struct str *kept, size_t *size, uint64_t step,
+                                struct err *e)
+{
+    struct file_map map;
+    *size = 0;
+    m->last_step = 0;
+    if (!file_exists(m->path))
+        return ERR_OK;
+    if (file_map_open(&map, m->path, e))
+        return e->code;
+    enum err_code code = cut_back(m, kept, &map, step, e);
+    *size = map.size;
+    file_map_close(&map);
+    return code;
 }
 
 static enum err_code open_file(struct metrics *m, struct err *e)
@@ -60,21 +78,12 @@ enum err_code metrics_open(struct metrics *m, const char *path, uint64_t step, s
 {
     *m = (struct metrics){.path = path};
     struct str kept = {0};
-    struct file_map map;
-    enum err_code code = ERR_OK;
-    if (file_exists(path)) {
-        code = file_map_open(&map, path, e);
-        if (!code) {
-            code = cut_back(&kept, &map, step, e);
-            if (!code && kept.length != map.size)
-                code = file_write_atomic(path, kept.data, kept.length, e);
-            file_map_close(&map);
-        }
-    }
+    size_t size;
+    enum err_code code = read_lines(m, &kept, &size, step, e);
+    if (!code && kept.length != size)
+        code = file_write_atomic(path, kept.data, kept.length, e);
     str_release(&kept);
-    if (code)
-        return code;
-    return open_file(m, e);
+    return code ? code : open_file(m, e);
 }
 
 static enum err_code append_real(struct str *line, const char *key, double value, struct err *e)
@@ -128,7 +137,7 @@ static enum err_code append_row(struct str *line, const struct metrics_row *row,
         append_real(line, "wait_seconds", row->wait_seconds, e) || append_slowest(line, row, e) ||
         append_phases(line, row->phases, e) ||
         (row->skipped && str_appendf(line, e, ", \"skipped\": \"%s\"", row->skipped)) ||
-        (row->evaluated && append_real(line, "eval_loss", row->eval_loss, e)) ||
+        (row->evaluated && append_real(line, EVAL_LOSS, row->eval_loss, e)) ||
         (row->traced && append_trace(line, &row->trace, e)) || str_appendf(line, e, "}\n"))
         return e->code;
     return ERR_OK;
@@ -182,6 +191,26 @@ enum err_code metrics_write(struct metrics *m, const struct metrics_row *row, st
         log_warn("%s: its lines are kept in memory until they can be written", e->message);
     m->behind = true;
     return ERR_OK;
+}
+
+enum err_code metrics_add_evaluation(struct metrics *m, uint64_t step, double eval_loss, struct err *e)
+{
+    struct str lines = {0};
+    size_t size;
+    enum err_code code = read_lines(m, &lines, &size, step, e);
+    if (!code && (m->last_step != step || !lines.length))
+        code = err_set(e, ERR_FORMAT, "%s has lost the line of step %" PRIu64, m->path, step);
+    if (!code && !m->last_evaluated) { /* it may be there already, after a try that failed late */
+        while (lines.data[lines.length - 1] != '}')
+            lines.length--;
+        lines.length--;
+        if (append_real(&lines, EVAL_LOSS, eval_loss, e) || str_append(&lines, "}\n", 2, e) ||
+            file_write_atomic(m->path, lines.data, lines.length, e))
+            code = e->code;
+        m->last_evaluated = !code;
+    }
+    str_release(&lines);
+    return code; /* metrics_flush() finds that the file it has open is gone */
 }
 
 void metrics_close(struct metrics *m)

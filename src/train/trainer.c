@@ -216,6 +216,48 @@ static enum err_code ask_stop(struct trainer *t, struct err *e)
     return code;
 }
 
+struct late_evaluation {
+    struct metrics *metrics;
+    uint64_t step;
+    double loss;
+};
+
+static enum err_code add_evaluation(void *late, struct err *e)
+{
+    const struct late_evaluation *l = late;
+    return metrics_add_evaluation(l->metrics, l->step, l->loss, e);
+}
+
+/* Does this state lack an evaluation? One of its step's that a stop came before, or one at the end. */
+static bool lacks_evaluation(const struct trainer *t)
+{
+    bool last = t->state.step >= t->schedule.total;
+    if (!t->eval_data || !t->state.step)
+        return false;
+    if (t->metrics.last_step != t->state.step) /* no line of it to be mended */
+        return last;
+    return !t->metrics.last_evaluated && (last || is_due(t, t->options->eval_every));
+}
+
+/* Collective. Before the first step: the evaluation that an earlier process was stopped before or in. */
+static enum err_code make_up_evaluation(struct trainer *t, struct err *e)
+{
+    struct metrics_row row = {0};
+    uint64_t lacks = t->dist->rank == 0 && lacks_evaluation(t);
+    if (dist_broadcast(t->dist, &lacks, sizeof lacks, 0, e) || (lacks && evaluate_step(t, &row, e)))
+        return e->code;
+    if (!row.evaluated)
+        return ERR_OK;
+    log_note("step %" PRIu64 ": eval loss %.4f", t->state.step, row.eval_loss);
+    struct late_evaluation late = {&t->metrics, t->state.step, row.eval_loss};
+    enum err_code code = ERR_OK;
+    if (t->dist->rank == 0 && t->metrics.last_step == t->state.step)
+        code = saver_insist((uint64_t)t->options->save_failures, "metrics.jsonl", add_evaluation, &late, e);
+    code = dist_agree(t->dist, code, e);
+    pace_meet(&t->pace);
+    return code;
+}
+
 /* The run has done all its steps. */
 static void finish_state(struct trainer *t, struct err *e)
 {
@@ -223,26 +265,12 @@ static void finish_state(struct trainer *t, struct err *e)
     trainer_note_trouble(t, tracer_finish(&t->tracer, t->state.step, e), e);
 }
 
-/* Collective. A run that was stopped between its last step and its end: what is left to do. */
-static enum err_code finish_late(struct trainer *t, struct err *e)
-{
-    struct metrics_row row = {0};
-    if (t->eval_data && evaluate_step(t, &row, e))
-        return e->code;
-    if (t->stop)
-        return ERR_OK;
-    if (row.evaluated)
-        log_note("eval loss %.4f", row.eval_loss);
-    finish_state(t, e);
-    return save_last(t, e);
-}
-
 /* Collective. Steps until the end or a signal. */
 static enum err_code run_steps(struct trainer *t, struct err *e)
 {
     const struct options *o = t->options;
     uint64_t total = t->schedule.total;
-    if (ask_stop(t, e))
+    if (ask_stop(t, e) || (!t->stop && make_up_evaluation(t, e)))
         return e->code;
     bool first = true;
     while (t->state.step < total && !t->stop) {
@@ -267,8 +295,11 @@ static enum err_code run_steps(struct trainer *t, struct err *e)
         else if (save_last(t, e))
             return e->code;
     }
-    if (!t->stop && !t->state.finished && finish_late(t, e))
-        return e->code;
+    if (!t->stop && !t->state.finished) { /* it was stopped between its last step and its end */
+        finish_state(t, e);
+        if (save_last(t, e))
+            return e->code;
+    }
     pace_report(&t->pace);
     return t->stop ? leave(t, e) : ERR_OK;
 }

@@ -15,6 +15,7 @@
 #include "scratch.h"
 #include "train/adapter.h"
 #include "train/ckpt.h"
+#include "train/metrics.h"
 #include "train/peft.h"
 #include "train/rundir.h"
 
@@ -205,6 +206,38 @@ static void every_call_of_a_save_fails(void **state)
             }
 }
 
+/* One call after another fails while an evaluation is put into the last line of metrics.jsonl: the line stays
+ * or is the new one, and the next attempt makes it that. */
+static void every_call_of_a_late_evaluation_fails(void **state)
+{
+    (void)state;
+    static const char old[] = "{\"step\": 1}\n{\"step\": 2}\n",
+                      new[] = "{\"step\": 1}\n{\"step\": 2, \"eval_loss\": 0.5}\n";
+    const char *place = scratch_path(&folder, "metrics.jsonl");
+    for (unsigned kind = FAULT_OPEN; kind <= FAULT_NAME; kind *= 2) {
+        long n = 0, counted;
+        do {
+            struct metrics m;
+            struct str text = {0};
+            struct err e;
+            assert_ok(file_write_atomic(place, old, strlen(old), &e), &e);
+            assert_ok(metrics_open(&m, place, 2, &e), &e);
+            fault_arm(kind, ++n, 1, EIO);
+            enum err_code code = metrics_add_evaluation(&m, 2, 0.5, &e);
+            counted = fault_disarm();
+            assert_true(!code || e.message[0]);
+            assert_ok(file_read_all(&text, place, 100, &e), &e);
+            if (strcmp(text.data, new) != 0)
+                assert_true(code && strcmp(text.data, old) == 0);
+            assert_ok(metrics_add_evaluation(&m, 2, 0.5, &e), &e);
+            metrics_close(&m);
+            assert_ok(file_read_all(&text, place, 100, &e), &e);
+            assert_string_equal(text.data, new);
+            str_release(&text);
+        } while (counted >= n);
+    }
+}
+
 static void every_call_of_a_load_fails(void **state)
 {
     (void)state;
@@ -230,8 +263,8 @@ static void every_allocation_fails(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_call_of_a_save_fails),
-                                       cmocka_unit_test(every_call_of_a_load_fails),
-                                       cmocka_unit_test(every_allocation_fails)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_call_of_a_save_fails), cmocka_unit_test(every_call_of_a_late_evaluation_fails),
+        cmocka_unit_test(every_call_of_a_load_fails), cmocka_unit_test(every_allocation_fails)};
     return cmocka_run_group_tests(tests, open_folder, close_folder);
 }

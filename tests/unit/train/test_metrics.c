@@ -132,6 +132,44 @@ static void torn_and_strange_lines_go(void **state)
     expect_steps("1 2 3 4 10 ");
 }
 
+static void read_file(struct str *bytes)
+{
+    struct err e;
+    assert_ok(file_read_all(bytes, path, 1 << 20, &e), &e);
+}
+
+/* Into its own line, once; all other bytes stay. */
+static void evaluation_comes_later(void **state)
+{
+    (void)state;
+    struct metrics m;
+    struct err e;
+    struct str before = {0}, after = {0};
+    write_steps(0, 1, 3);
+    read_file(&before);
+    append("{\"step\": 4, \"lo");
+    assert_ok(metrics_open(&m, path, 3, &e), &e);
+    assert_true(m.last_step == 3 && !m.last_evaluated);
+    assert_ok(metrics_add_evaluation(&m, 3, 0.1, &e), &e);
+    assert_ok(metrics_add_evaluation(&m, 3, 0.2, &e), &e);
+    before.length -= 2;
+    assert_ok(str_append(&before, ", \"eval_loss\": 0.1}\n", 20, &e), &e);
+    read_file(&after);
+    assert_string_equal(after.data, before.data);
+    assert_ok(metrics_write(&m, &(struct metrics_row){.step = 4}, &e), &e); /* into the new file */
+    metrics_close(&m);
+    expect_steps("1 2 3 4 ");
+    assert_ok(metrics_open(&m, path, 4, &e), &e);
+    assert_true(m.last_step == 4 && !m.last_evaluated);
+    assert_error(metrics_add_evaluation(&m, 5, 0.1, &e), &e, ERR_FORMAT, "has lost the line of step 5");
+    metrics_close(&m);
+    assert_ok(metrics_open(&m, path, 3, &e), &e);
+    assert_true(m.last_step == 3 && m.last_evaluated);
+    metrics_close(&m);
+    str_release(&before);
+    str_release(&after);
+}
+
 static void unwritable_place_is_named(void **state)
 {
     (void)state;
@@ -190,6 +228,7 @@ int main(void)
         cmocka_unit_test(line_has_every_key),        cmocka_unit_test(no_step_stands_twice),
         cmocka_unit_test(torn_and_strange_lines_go), cmocka_unit_test(unwritable_place_is_named),
         cmocka_unit_test(lines_wait_for_room),       cmocka_unit_test(deleted_file_is_begun_anew),
+        cmocka_unit_test(evaluation_comes_later),
     };
     return cmocka_run_group_tests(tests, open_folder, close_folder);
 }
