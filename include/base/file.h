@@ -19,7 +19,7 @@ struct file_stamp {
 };
 
 struct file_map {
-    const unsigned char *data; /* NULL for an empty file */
+    const unsigned char *data; /* of an empty file: no bytes, but not NULL */
     size_t size;
     struct file_stamp stamp;
 };

@@ -8,8 +8,8 @@
  * many of its points are drawn), and each marker carries its numbers as a tooltip.
  *
  * On a logarithmic axis, values that are exactly 0 are drawn on a line of their own at its lower end, marked
- * "0": a gradient that is 0 is a finding, not a missing value. Negative values there, and values that are not
- * finite, are left out, and break the line.
+ * "0": a gradient that is 0 is a finding, not a missing value. Negative values there, values that are not
+ * finite and those beyond 1e300 (and below 1e-300 there) are left out, and break the line.
  */
 #ifndef MPILORA_TRAIN_SVG_H
 #define MPILORA_TRAIN_SVG_H

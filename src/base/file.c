@@ -59,7 +59,7 @@ enum err_code file_map_open(struct file_map *map, const char *path, struct err *
 
 void file_map_close(struct file_map *map)
 {
-    if (map->data)
+    if (map->size)
         munmap((void *)(uintptr_t)map->data, map->size);
     *map = (struct file_map){0};
 }
@@ -162,12 +162,14 @@ enum err_code file_in_read(void *bytes, const struct file_in *f, uint64_t offset
 
 enum err_code file_in_map(struct file_map *map, const struct file_in *f, struct err *e)
 {
-    *map = (struct file_map){.stamp = f->stamp};
+    *map = (struct file_map){.data = (const unsigned char *)"", .stamp = f->stamp};
     if (!f->size)
         return ERR_OK;
     void *data = mmap(NULL, f->size, PROT_READ, MAP_SHARED, f->fd, 0);
-    if (data == MAP_FAILED)
+    if (data == MAP_FAILED) {
+        *map = (struct file_map){0};
         return err_set_errno(e, errno, "cannot map the %zu bytes of %s", f->size, f->path);
+    }
     map->data = data;
     map->size = f->size;
     return ERR_OK;

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include "train/study_grid.h"
 
 #define FAILURE_LIMIT ((size_t)1 << 16)
+#define STEP_LIMIT    INT64_C(1000000000000000) /* below it a step is exact on an axis */
 
 static enum err_code read_config(struct report *r, struct report_cell *c, const char *path, struct err *e)
 {
@@ -84,9 +86,15 @@ static enum err_code read_phases(struct metrics_row *row, const struct json_valu
 static enum err_code read_row(struct metrics_row *row, uint64_t before, const struct json_value *object,
                               struct err *e)
 {
-    double step, tokens;
+    double tokens;
+    const struct json_value *step = json_get(object, "step");
+    int64_t number = json_int(step, 0);
     *row = (struct metrics_row){0};
-    if (take_number(&step, object, "step", true, e) || take_number(&row->loss, object, "loss", true, e) ||
+    if (json_kind(step) != JSON_KIND_INT)
+        return err_set(e, ERR_FORMAT, "'step' is %s and should be a whole number", json_kind_name(step));
+    if (number <= 0 || (uint64_t)number <= before || number >= STEP_LIMIT)
+        return err_set(e, ERR_FORMAT, "step %" PRId64 " does not follow step %" PRIu64, number, before);
+    if (take_number(&row->loss, object, "loss", true, e) ||
         take_number(&row->epoch, object, "epoch", false, e) ||
         take_number(&row->learning_rate, object, "learning_rate", false, e) ||
         take_number(&row->grad_norm, object, "grad_norm", false, e) ||
@@ -95,9 +103,7 @@ static enum err_code read_row(struct metrics_row *row, uint64_t before, const st
         take_number(&row->eval_loss, object, "eval_loss", false, e) ||
         read_phases(row, json_get(object, "phases"), e))
         return e->code;
-    if (!(step > (double)before && step < 1e15))
-        return err_set(e, ERR_FORMAT, "step %g does not follow step %llu", step, (unsigned long long)before);
-    row->step = (uint64_t)step;
+    row->step = (uint64_t)number;
     row->tokens = tokens > 0 && tokens < 1e18 ? (uint64_t)tokens : 0;
     row->evaluated = json_kind(json_get(object, "eval_loss")) != JSON_KIND_NONE;
     return ERR_OK;

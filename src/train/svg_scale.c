@@ -6,7 +6,10 @@
 #include <string.h>
 
 #define TICKS_WANTED 6
-#define ZERO_GAP     26 /* pixels between 0 and the lowest value of a logarithmic axis */
+#define ZERO_GAP     26    /* pixels between 0 and the lowest value of a logarithmic axis */
+#define VALUE_MAX    1e300 /* between these no range, step or power of ten leaves the numbers */
+#define VALUE_MIN    1e-300
+#define WHOLE_MAX    1e15 /* up to here one more is another number */
 
 void svg_range_begin(struct svg_range *r, const struct svg_axis *axis)
 {
@@ -15,7 +18,9 @@ void svg_range_begin(struct svg_range *r, const struct svg_axis *axis)
 
 bool svg_range_holds(const struct svg_range *r, double value)
 {
-    return isfinite(value) && (r->axis->scale == SVG_LINEAR || value >= 0);
+    if (r->axis->scale == SVG_LOG)
+        return value == 0 || (value >= VALUE_MIN && value <= VALUE_MAX);
+    return fabs(value) <= VALUE_MAX;
 }
 
 static void meet(struct svg_range *r, double value)
@@ -144,7 +149,7 @@ static void finish_log(struct svg_range *r)
 {
     if (r->low > r->high) /* nothing but zeros */
         r->low = 0, r->high = 1;
-    double margin = fmax(0.04 * (r->high - r->low), 0.05);
+    double margin = fmin(fmax(0.04 * (r->high - r->low), 0.05), 5);
     r->low -= margin;
     r->high += margin;
     if (tick_exactly(r))
@@ -168,8 +173,8 @@ void svg_range_finish(struct svg_range *r)
     if (r->axis->zero)
         r->low = fmin(r->low, 0), r->high = fmax(r->high, 0);
     double span = r->high - r->low, size = fmax(fabs(r->low), fabs(r->high));
-    if (span <= 1e-9 * size || span == 0) { /* one value: a range around it that has some ticks */
-        double around = r->axis->whole ? 1 : size > 0 ? 0.1 * size : 1;
+    if (span <= 1e-9 * size || span < VALUE_MIN) { /* one value: a range around it that has some ticks */
+        double around = r->axis->whole && size < WHOLE_MAX ? 1 : size > VALUE_MIN ? 0.1 * size : 1;
         r->low -= around;
         r->high += around;
     } else if (!r->axis->whole) {

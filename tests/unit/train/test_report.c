@@ -174,6 +174,7 @@ static void damaged_metrics_are_named(void **state)
         {"[]\n", "metrics.jsonl:1: "},
         {"\n", "metrics.jsonl:1: "},
         {"{\"step\": -1, \"loss\": 1}\n", "metrics.jsonl:1: step -1"},
+        {"{\"step\": 1.5, \"loss\": 1}\n", "metrics.jsonl:1: 'step' is real and should be a whole number"},
         {"{\"step\": null, \"loss\": 1}\n", "metrics.jsonl:1: "},
     };
     const char *folder = scratch_path(&place, "damaged");

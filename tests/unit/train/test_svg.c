@@ -57,6 +57,31 @@ static void every_point_is_drawn_once(void **state)
     free(svg);
 }
 
+/* Numbers at the ends of what a double holds: no arithmetic leaves them, each coordinate is a number. */
+static void extreme_values_have_places_or_none(void **state)
+{
+    (void)state;
+    static const double values[] = {0,    5e-324, -5e-324, 1e-305, 1,      1 + 1e-15,
+                                    1e15, 1e300,  -1e300,  1e305,  -1e308, 1e308};
+    enum { VALUES = sizeof values / sizeof *values };
+    for (size_t i = 0; i < VALUES; i++)
+        for (size_t k = 0; k < VALUES; k++)
+            for (unsigned kind = 0; kind < 16; kind++) {
+                const double x[] = {1, 2}, y[] = {values[i], values[k]};
+                const struct svg_axis axis = {.title = "y",
+                                              .scale = kind & 1 ? SVG_LOG : SVG_LINEAR,
+                                              .whole = kind & 2,
+                                              .zero = kind & 4,
+                                              .exact = kind & 8};
+                char *svg = draw_one((struct svg_axis){.title = "x"}, axis, x, y, 2);
+                if (strstr(svg, "nan") || strstr(svg, "inf"))
+                    fail_msg("%g and %g on an axis of kind %u: %s", values[i], values[k], kind, svg);
+                assert_true(fabs(values[k]) > 1e300 || values[k] < 0 ||
+                            (kind & 1 && values[k] != 0 && values[k] < 1e-300) || strstr(svg, "only: "));
+                free(svg);
+            }
+}
+
 static void long_series_are_lines(void **state)
 {
     (void)state;
@@ -240,6 +265,7 @@ static void numbers_are_short(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(extreme_values_have_places_or_none),
         cmocka_unit_test(every_point_is_drawn_once),
         cmocka_unit_test(long_series_are_lines),
         cmocka_unit_test(zero_has_a_place_on_a_logarithmic_axis),
