@@ -63,7 +63,8 @@ enum err_code file_sync(const char *path, struct err *e);
 /* fsync of a closed file, then rename to its final name, then fsync of the folder. */
 enum err_code file_commit(const char *temporary, const char *path, struct err *e);
 
-enum err_code file_make_folders(const char *path, struct err *e); /* like mkdir -p */
+/* Like mkdir -p, and the folders that new ones stand in are fsynced. */
+enum err_code file_make_folders(const char *path, struct err *e);
 bool file_exists(const char *path);
 bool file_is_folder(const char *path);
 

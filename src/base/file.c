@@ -175,8 +175,9 @@ enum err_code file_in_map(struct file_map *map, const struct file_in *f, struct 
     return ERR_OK;
 }
 
-/* Makes a rename in the folder of `path` durable. Some network file systems cannot fsync a folder and say
- * EINVAL: there is nothing more that a program can do on them. */
+/* Makes a name in the folder of `path` durable. Some network file systems cannot fsync a folder and say
+ * EINVAL, and one that may be written to but not read cannot be opened for it: there is nothing more that a
+ * program can do. */
 static enum err_code sync_folder_of(const char *path, struct err *e)
 {
     char folder[PATH_MAX];
@@ -188,7 +189,7 @@ static enum err_code sync_folder_of(const char *path, struct err *e)
     folder[length] = '\0';
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
-        return err_set_errno(e, errno, "cannot open the folder %s", folder);
+        return errno == EACCES ? ERR_OK : err_set_errno(e, errno, "cannot open the folder %s", folder);
     enum err_code code = ERR_OK;
     if (fsync(fd) && errno != EINVAL && errno != ENOTSUP)
         code = err_set_errno(e, errno, "cannot flush the folder %s", folder);
@@ -259,6 +260,9 @@ enum err_code file_make_folders(const char *path, struct err *e)
             if (!file_is_folder(part))
                 return err_set_errno(e, reason == EEXIST ? ENOTDIR : reason, "cannot create the folder %s",
                                      part);
+        } else if (sync_folder_of(part, e)) {
+            rmdir(part); /* so that the next attempt flushes its name */
+            return e->code;
         }
         part[i] = path[i];
     }

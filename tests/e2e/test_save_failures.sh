@@ -35,8 +35,9 @@ for nth in 20 200 400; do
     none_left "$work/once$nth"
 done
 
-# The name in its folder counts, too: flushes are those of config.yaml, of its folder, of the metrics, of the checkpoint, and this.
-check 0 faulty "$work/name" FAULT_CALLS=sync FAULT_NTH=5 --
+# The name in its folder counts, too: flushes are those for the folder of checkpoints, of config.yaml, of its folder, of the
+# metrics, of the checkpoint, and this.
+check 0 faulty "$work/name" FAULT_CALLS=sync FAULT_NTH=6 --
 says err '^warning: step 5 could not be saved.*cannot flush the folder .*/name/checkpoints'
 same_run "$work/whole" "$work/name"
 
@@ -49,9 +50,9 @@ check 0 "$MPILORA" inspect "$work/full/checkpoints/$(newest "$work/full")"
 check 0 train "$work/full" $more
 same_run "$work/whole" "$work/full"
 
-# The last save and the export are tried again, too (the first two flushes are those of config.yaml).
+# The last save and the export are tried again, too (the first three flushes are of the folder and config.yaml).
 more="--max-steps 60 --save-every 0"
-check 1 faulty "$work/end" FAULT_CALLS=sync FAULT_NTH=3 FAULT_LENGTH=100000000 -- --save-failures 2
+check 1 faulty "$work/end" FAULT_CALLS=sync FAULT_NTH=4 FAULT_LENGTH=100000000 -- --save-failures 2
 says err 'failure 1 of 2 .*there is no checkpoint yet'
 says err 'mpilora: .*step 60 could not be saved.*Input/output error'
 [ ! -e "$work/end/adapter" ] || fail "an adapter was exported"

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "fault.h"
@@ -238,6 +239,41 @@ static void every_call_of_a_late_evaluation_fails(void **state)
     }
 }
 
+/* Of three new folders each one's name is flushed. One that could not be flushed is not left to pass for one
+ * that was. */
+static void every_call_for_new_folders_fails(void **state)
+{
+    (void)state;
+    enum { NEW = 3 };
+    static const char *const names[NEW] = {"new", "new/in", "new/in/it"};
+    char paths[NEW][PATH_MAX];
+    struct err e;
+    for (int i = 0; i < NEW; i++)
+        snprintf(paths[i], sizeof paths[i], "%s/%s", folder.folder, names[i]);
+    for (unsigned kind = FAULT_OPEN; kind <= FAULT_NAME; kind *= 2) {
+        long n = 1, counted;
+        do {
+            int made = 0;
+            fault_arm(kind, n, 1, n % 2 ? ENOSPC : EIO);
+            enum err_code code = file_make_folders(paths[NEW - 1], &e);
+            counted = fault_disarm();
+            while (made < NEW && file_is_folder(paths[made]))
+                made++;
+            assert_true(!code || (counted == n && made < NEW && strstr(e.message, folder.folder)));
+            if (kind == FAULT_OPEN || kind == FAULT_SYNC)
+                assert_int_equal(made, code ? n - 1 : NEW);
+            assert_true(code || made == NEW);
+            fault_arm(FAULT_SYNC, 0, 0, 0);
+            assert_ok(file_make_folders(paths[NEW - 1], &e), &e);
+            assert_int_equal(fault_disarm(), NEW - made);
+            for (int i = NEW - 1; i >= 0; i--)
+                assert_int_equal(rmdir(paths[i]), 0);
+        } while (counted >= n++);
+        if (kind == FAULT_OPEN || kind == FAULT_SYNC)
+            assert_int_equal(counted, NEW);
+    }
+}
+
 static void every_call_of_a_load_fails(void **state)
 {
     (void)state;
@@ -265,6 +301,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_call_of_a_save_fails), cmocka_unit_test(every_call_of_a_late_evaluation_fails),
-        cmocka_unit_test(every_call_of_a_load_fails), cmocka_unit_test(every_allocation_fails)};
+        cmocka_unit_test(every_call_for_new_folders_fails), cmocka_unit_test(every_call_of_a_load_fails),
+        cmocka_unit_test(every_allocation_fails)};
     return cmocka_run_group_tests(tests, open_folder, close_folder);
 }
