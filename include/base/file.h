@@ -67,6 +67,7 @@ enum err_code file_commit(const char *temporary, const char *path, struct err *e
 enum err_code file_make_folders(const char *path, struct err *e);
 bool file_exists(const char *path);
 bool file_is_folder(const char *path);
+bool file_folder_stamp(struct file_stamp *stamp, const char *path); /* false: not a folder */
 
 /* path = "folder/name"; ERR_USAGE if it does not fit. */
 enum err_code file_join(char *path, size_t size, const char *folder, const char *name, struct err *e);

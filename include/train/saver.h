@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/file.h"
 #include "model/lora.h"
 #include "train/ckpt.h"
 #include "train/trace.h"
@@ -34,6 +35,7 @@ struct saver_facts {
 
 struct saver {
     struct saver_facts facts;
+    struct file_stamp place; /* the folder, as it was at the start */
     const struct lora *lora;
     struct ckpt_state saved; /* on disk, if has_saved */
     bool has_saved;

@@ -275,10 +275,19 @@ bool file_exists(const char *path)
     return stat(path, &st) == 0;
 }
 
-bool file_is_folder(const char *path)
+bool file_folder_stamp(struct file_stamp *stamp, const char *path)
 {
     struct stat st;
-    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+    if (stat(path, &st) || !S_ISDIR(st.st_mode))
+        return false;
+    *stamp = make_stamp(&st);
+    return true;
+}
+
+bool file_is_folder(const char *path)
+{
+    struct file_stamp ignored;
+    return file_folder_stamp(&ignored, path);
 }
 
 enum err_code file_join(char *path, size_t size, const char *folder, const char *name, struct err *e)

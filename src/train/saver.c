@@ -23,6 +23,8 @@ enum err_code saver_open(struct saver *s, const struct saver_facts *facts, const
     *s = (struct saver){.facts = *facts, .lora = lora, .has_saved = on_disk != NULL};
     if (on_disk)
         s->saved = *on_disk;
+    if (!file_folder_stamp(&s->place, facts->folder))
+        return err_set(e, ERR_IO, "there is no folder %s", facts->folder);
     size_t size = lora->size, arrays = lora->outer ? 4 : 3;
     s->memory = calloc(size ? size : 1, arrays * sizeof *s->memory);
     if (!s->memory)
@@ -37,16 +39,27 @@ enum err_code saver_open(struct saver *s, const struct saver_facts *facts, const
     return ERR_OK;
 }
 
-/* The thread's work. A folder of checkpoints that is gone is made anew; not that of the run: with a file
- * system that is not mounted any more it would be another one. */
+/* Is the run's folder there, and that of the start? Where its file system was mounted and is not any more,
+ * there is none, or the empty one below. Both numbers must differ: some file systems give a folder that they
+ * forgot another inode, or have another device when they are mounted again. */
+static enum err_code check_place(const struct saver *s, struct err *e)
+{
+    struct file_stamp now;
+    if (!file_folder_stamp(&now, s->facts.folder))
+        return err_set(e, ERR_IO, "the folder %s is gone", s->facts.folder);
+    if (now.device != s->place.device && now.inode != s->place.inode)
+        return err_set(e, ERR_IO, "the folder %s is gone: in its place is one of another file system",
+                       s->facts.folder);
+    return ERR_OK;
+}
+
+/* The thread's work. A folder of checkpoints that is gone is made anew; not that of the run. */
 static enum err_code write_checkpoint(struct saver *s, struct err *e)
 {
     const struct saver_facts *f = &s->facts;
     char path[PATH_MAX];
-    if (!file_is_folder(f->folder))
-        return err_set(e, ERR_IO, "the folder %s is gone", f->folder);
-    if (file_join(path, sizeof path, f->folder, "checkpoints", e) || file_make_folders(path, e) ||
-        (file_exists(f->metrics_path) && file_sync(f->metrics_path, e)) ||
+    if (check_place(s, e) || file_join(path, sizeof path, f->folder, "checkpoints", e) ||
+        file_make_folders(path, e) || (file_exists(f->metrics_path) && file_sync(f->metrics_path, e)) ||
         rundir_checkpoint_path(path, f->folder, s->state.step, e) ||
         ckpt_write(path, &s->copy, &s->state, f->identity, f->config, f->lora_init, &s->rows, e))
         return e->code;

@@ -100,20 +100,4 @@ wait $pid || status=$?
 [ $status = 1 ] || fail "status $status without a folder"
 says err 'the folder .*/lost is gone'
 [ ! -e "$work/lost" ] || fail "the folder was made again"
-
-# A real full disk, where a file system can be made; and one that has room again.
-more="--max-steps 60 --save-every 5"
-mkdir "$work/disk"
-if mount -t tmpfs -o size=600k tmpfs "$work/disk" 2>/dev/null; then
-    trap 'status=$?; umount -l "$work/disk"; rm -rf "$work"; exit $status' EXIT
-    check 1 train "$work/disk/run" $more --keep-checkpoints 0
-    says err 'could not be saved.*No space left on device'
-    none_left "$work/disk/run"
-    check 0 "$MPILORA" inspect "$work/disk/run/checkpoints/$(newest "$work/disk/run")"
-    mount -o remount,size=20m "$work/disk"
-    check 0 train "$work/disk/run" $more
-    same_run "$work/whole" "$work/disk/run"
-else
-    echo "no file system can be mounted here: not tried on a full one"
-fi
 passed
