@@ -143,9 +143,10 @@ static void measure(struct acts_size *s, const struct model *m, const struct mod
         s->columns[g] = arch_group_columns(arch, (enum linear_group)g);
         s->widest = s->columns[g] > s->widest ? s->columns[g] : s->widest;
     }
-    size_t chunk = s->real_size < sizeof(float) ? ACTS_NARROW_HEAD_CHUNK : ACTS_HEAD_CHUNK;
+    bool narrow = is_wanted(s, NARROW);
+    size_t chunk = narrow ? ACTS_NARROW_HEAD_CHUNK : ACTS_HEAD_CHUNK;
     s->chunk = plan->tokens < chunk ? plan->tokens : chunk;
-    if (s->real_size < sizeof(float)) {
+    if (narrow) {
         s->part = s->part < ACTS_NARROW_PART ? s->part : ACTS_NARROW_PART;
         s->block = ACTS_NARROW_BLOCK;
     }
