@@ -29,7 +29,7 @@ LAYERS = {
 # Each foreign library has one file that knows it; HDF5 and oneDNN, a few.
 FOREIGN = {
     "mpi.h": ["src/train/dist.c"],
-    "hdf5.h": ["src/io/h5*"],
+    "hdf5.h": ["src/io/h5_library*"],
     "cblas.h": ["src/math/gemm_openblas.c"],
     "dnnl.h": ["src/math/gemm_onednn*.c"],
     "jansson.h": ["src/io/json.c"],

@@ -1,12 +1,11 @@
 /*
- * The part of HDF5 that mpilora needs: named arrays in groups, attributes, written once and read back. One thread
- * of a process at a time.
+ * The part of HDF5 that mpilora needs: named arrays in groups, attributes, written once and read back.
  *
- * Writing: errors are sticky. After one call fails, later calls do nothing and h5_commit() reports the first
- * error; this matters because HDF5 1.10 can report success from H5Fclose after a failed write. The file is built
- * under a temporary name in the same folder (".NAME.tmp-PID"); h5_commit() closes it, verifies it by reading back
- * the content hash, fsyncs and renames it; h5_discard() removes it. Datasets are chunked with fletcher32, in the V110
- * file format (which checks its metadata too).
+ * Writing, by the HDF5 library, one thread of a process at a time: errors are sticky. After one call fails, later calls
+ * do nothing and h5_commit() reports the first error; this matters because HDF5 1.10 can report success from H5Fclose
+ * after a failed write. The file is built under a temporary name in the same folder (".NAME.tmp-PID"); h5_commit()
+ * closes it, verifies it by reading back the content hash, fsyncs and renames it; h5_discard() removes it. Datasets are
+ * chunked with fletcher32, in the V110 file format (which checks its metadata too).
  *
  * The content hash, in the root attribute `content_hash`, is XXH3-128 over the names, types, shapes and payload of
  * all datasets and attributes: see src/io/h5_manifest.h. It depends neither on the order of writing nor on HDF5's
@@ -39,10 +38,10 @@ enum err_code h5_commit(struct h5_writer *w, struct err *e); /* frees w, also on
 void h5_discard(struct h5_writer *w);                        /* NULL is fine */
 
 struct h5_reader;
-/* Opens for reading; `verify` holds all that is in the file against its content hash. A file that is truncated, not
- * HDF5, or still marked as being written is ERR_FORMAT with the cure, an absent one is ERR_IO. Datasets and attributes
- * that this program does not write (links, other types, external storage) are refused, and nothing larger than the
- * file is allocated. */
+/* Opens for reading, without the HDF5 library (src/io/h5_format.h): a reader may be used while another thread writes.
+ * `verify` holds all that is in the file against its content hash. A file that is truncated, not HDF5, or still marked
+ * as being written is ERR_FORMAT with the cure, an absent one is ERR_IO. What this program does not write (links, other
+ * types, external storage) is refused. Memory and time are those of a file of its size, whatever it claims. */
 enum err_code h5_open(struct h5_reader **r, const char *path, bool verify, struct err *e);
 void h5_close(struct h5_reader *r);
 

@@ -1,5 +1,3 @@
-#include "h5_internal.h"
-
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/limits.h"
+#include "h5_library.h"
 #include "h5_manifest.h"
 
 struct h5_writer {

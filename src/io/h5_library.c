@@ -1,21 +1,7 @@
-#include "h5_internal.h"
+#include "h5_library.h"
 
 #include <stdio.h>
 #include <string.h>
-
-const char *const h5_kind_names[] = {[H5_KIND_TEXT] = "text", [H5_KIND_REAL] = "real", [H5_KIND_INT] = "int"};
-
-const char *h5_type_name(enum h5_type type)
-{
-    static const char *const names[] = {[H5_F32] = "f32", [H5_I32] = "i32", [H5_I8] = "i8", [H5_U64] = "u64"};
-    return names[type];
-}
-
-size_t h5_type_size(enum h5_type type)
-{
-    static const size_t sizes[] = {[H5_F32] = 4, [H5_I32] = 4, [H5_I8] = 1, [H5_U64] = 8};
-    return sizes[type];
-}
 
 /* Not constants: the library makes them when it starts. Little-endian in the file, whatever the machine. */
 hid_t h5_type_in_file(enum h5_type type)
@@ -48,8 +34,8 @@ hid_t h5_type_in_memory(enum h5_type type)
     return H5I_INVALID_HID;
 }
 
-/* H5dont_atexit must come first: after a failed close the library crashes in its own exit handler. Filters
- * are never loaded from plugins, and errors go into our messages instead of stderr. */
+/* H5dont_atexit must come first: after a failed close the library crashes in its own exit handler. No plugin
+ * is ever loaded, and errors go into our messages instead of stderr. */
 void h5_start_library(void)
 {
     static bool started;
@@ -95,15 +81,6 @@ const char *h5_reason(char buffer[H5_REASON_SIZE])
     snprintf(buffer, H5_REASON_SIZE, "no reason given");
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, take_reason, buffer);
     return buffer;
-}
-
-bool h5_array_bytes(uint64_t *bytes, enum h5_type type, int dims, const uint64_t *shape)
-{
-    *bytes = h5_type_size(type);
-    for (int i = 0; i < dims; i++)
-        if (__builtin_mul_overflow(*bytes, shape[i], bytes))
-            return false;
-    return *bytes <= SIZE_MAX / 2;
 }
 
 bool h5_path_exists(hid_t file, const char *path)
