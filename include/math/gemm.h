@@ -1,7 +1,8 @@
 /*
  * Matrix products: row-major, over a library. All threads of the process; called from inside a parallel
- * region it runs on the calling thread alone. The same product on the same number of threads has the same
- * bits each time. Every dimension and stride must fit an int.
+ * region it runs on the calling thread alone. By oneDNN, and so always in bf16, the same product has the same
+ * bits on any number of threads; by OpenBLAS, each time on the same number. Every dimension and stride must
+ * fit an int.
  */
 #ifndef MPILORA_MATH_GEMM_H
 #define MPILORA_MATH_GEMM_H
@@ -27,8 +28,8 @@ void gemm(enum dtype in, enum dtype out, enum gemm_op op_a, enum gemm_op op_b, s
           float alpha, const void *a, size_t lda, const void *b, size_t ldb, float beta, void *c, size_t ldc);
 
 /* C[m,n] = op(A)[m,k] * op(B)[k,n] + beta * C of dense matrices, A and B of type `in` (f32 or bf16), C f32: a
- * product of one of few shapes that come again and again, as tiles of attention do. oneDNN makes code for
- * each shape and keeps it, which is a tenth faster than gemm_f32(). */
+ * product of one of few shapes that come again and again, as tiles of attention do, on the calling thread
+ * alone. oneDNN makes code for each shape and keeps it, which is a tenth faster than gemm_f32(). */
 void gemm_tile(enum dtype in, enum gemm_op op_a, enum gemm_op op_b, size_t m, size_t n, size_t k,
                const void *a, const void *b, float beta, float *c);
 

@@ -104,7 +104,7 @@ void gemm(enum dtype in, enum dtype out, enum gemm_op op_a, enum gemm_op op_b, s
     assert(fits(m, n, k, lda, ldb, ldc));
 #ifdef MPILORA_HAVE_ONEDNN
     if (m > 0 && n > 0 && k > 0 && gemm_onednn_has_avx512()) {
-        gemm_onednn_matmul(in, out, op_a, op_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+        gemm_onednn_matmul(in, out, op_a, op_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, true);
         return;
     }
 #endif
@@ -116,9 +116,10 @@ void gemm_tile(enum dtype in, enum gemm_op op_a, enum gemm_op op_b, size_t m, si
 {
     size_t lda = op_a == GEMM_N ? k : m, ldb = op_b == GEMM_N ? n : k;
 #ifdef MPILORA_HAVE_ONEDNN
-    if (in == DTYPE_F32 && current() == &gemm_onednn && m > 0 && n > 0 && k > 0) {
+    bool by_onednn = in == DTYPE_F32 ? current() == &gemm_onednn : gemm_onednn_has_avx512();
+    if (by_onednn && m > 0 && n > 0 && k > 0) {
         assert(fits(m, n, k, lda, ldb, n));
-        gemm_onednn_matmul(in, DTYPE_F32, op_a, op_b, m, n, k, 1, a, lda, b, ldb, beta, c, n);
+        gemm_onednn_matmul(in, DTYPE_F32, op_a, op_b, m, n, k, 1, a, lda, b, ldb, beta, c, n, false);
         return;
     }
 #endif

@@ -18,11 +18,12 @@ extern const struct gemm_backend gemm_openblas;
 #ifdef MPILORA_HAVE_ONEDNN
 extern const struct gemm_backend gemm_onednn;
 
-/* gemm() for m, n and k above 0, and whether the library may use a processor's bf16 instructions (its
+/* gemm() for m, n and k above 0, C cut into parts for the threads or, on the calling thread, as a whole (other
+ * bits, if it is a large one); and whether the library may use a processor's bf16 instructions (its
  * ONEDNN_MAX_CPU_ISA can forbid them). */
 void gemm_onednn_matmul(enum dtype in, enum dtype out, enum gemm_op op_a, enum gemm_op op_b, size_t m,
                         size_t n, size_t k, float alpha, const void *a, size_t lda, const void *b, size_t ldb,
-                        float beta, void *c, size_t ldc);
+                        float beta, void *c, size_t ldc, bool cut);
 bool gemm_onednn_allows_bf16(void);
 
 /* Sets up what each of the OpenMP threads needs, so that none does so in the middle of a step. */

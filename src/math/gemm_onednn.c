@@ -9,15 +9,8 @@
 #include "gemm_backend.h"
 #include "gemm_onednn.h"
 
-/* Few enough multiplications that a second thread costs more than it does, above all where cores are shared.
- * OpenBLAS draws its line there too. */
-static bool is_small(size_t m, size_t n, size_t k)
-{
-    return (double)m * (double)n * (double)k <= (double)(1 << 18);
-}
-
 /*
- * Primitives run on one thread each, and C is cut into a part for each thread here, since the library leaves
+ * Primitives run on one thread each, and C is cut into parts for the threads here, since the library leaves
  * threads idle on products with a short side. bf16, 2 threads of an EPYC of family 25 model 17, GFLOPS with
  * the library's threads | in parts | turned as well (below):
  *
@@ -25,35 +18,37 @@ static bool is_small(size_t m, size_t n, size_t k)
  *     dz^T x    16 x 1536 x 2048  226 | 282        dy^T z  576 x 16 x 2048    133 | 201 | 260
  *     x A^T     2048 x 48 x 576   353 | 386        dy W    2048 x 1536 x 576  373 | 382
  *
- * Parts begin at multiples of GRAIN, so that no cache line of C has two writers; to fetch and lay out an
- * element of A or B costs about as much as LAYOUT_COST multiplications.
+ * Into how many parts depends on the product alone, never on the threads: the library chooses by a matrix's
+ * sizes how many terms it adds up before it adds them to the rest (512 and then 64 of 576, or all of them),
+ * so that other parts would have other bits. Parts begin at multiples of GRAIN, so that no cache line of C
+ * has two writers. Larger ones than these gain nothing (of a step's products of 1,024 rows: within 2 %), and
+ * so there are enough for several threads. To fetch and lay out an element of A or B costs about as much as
+ * LAYOUT_COST multiplications; a part is worth LEAST_COST of them.
  */
-enum { GRAIN = 32, LAYOUT_COST = 32 };
+enum { GRAIN = 32, MOST_ROWS = 256, MOST_COLUMNS = 288, LAYOUT_COST = 32, LEAST_COST = 1 << 22 };
 
-static int32_t part_size(int32_t size, int parts)
+static int32_t ceil_div(int32_t x, int32_t y)
 {
-    int32_t share = (size + parts - 1) / parts;
-    return (share + GRAIN - 1) / GRAIN * GRAIN;
+    return x / y + (x % y != 0);
 }
 
-/* In how many bands of rows to cut C, `threads` over that in columns: so that the largest part is smallest,
- * and its rows of A and columns of B, each worth a few multiplications to fetch and lay out, are few. */
-static int row_bands(const struct gemm_product *p, int threads)
+static int32_t part_size(int32_t size, int32_t parts)
 {
-    int best = 1;
-    double least = INFINITY;
-    for (int bands = 1; bands <= threads; bands++) {
-        if (threads % bands != 0)
-            continue;
-        double rows = fmin(part_size(p->m, bands), p->m);
-        double columns = fmin(part_size(p->n, threads / bands), p->n);
-        double cost = rows * columns + LAYOUT_COST * (rows + columns);
-        if (cost < least) {
-            least = cost;
-            best = bands;
-        }
-    }
-    return best;
+    return ceil_div(ceil_div(size, parts), GRAIN) * GRAIN;
+}
+
+/* In how many bands of rows to cut C, and each into how many blocks of columns: an even number if it is cut
+ * at all, as two threads are the most common. */
+static void choose_parts(const struct gemm_product *p, int32_t *bands, int32_t *columns)
+{
+    double m = p->m, n = p->n, k = p->k;
+    double most = (m * n + LAYOUT_COST * (m + n)) * k / LEAST_COST;
+    *bands = ceil_div(p->m, MOST_ROWS);
+    *columns = ceil_div(p->n, MOST_COLUMNS);
+    if (*bands * *columns > 1 && *bands % 2 != 0 && *columns % 2 != 0)
+        ++*(p->m / *bands > p->n / *columns ? bands : columns);
+    while ((double)*bands * *columns > most && *bands * *columns > 1)
+        --*(*bands > *columns ? bands : columns);
 }
 
 static float load(int32_t type, const void *x, size_t i)
@@ -112,9 +107,11 @@ static size_t element_bytes(int32_t type)
     return dtype_info((enum dtype)type)->block_bytes;
 }
 
+typedef void part_function(const struct gemm_product *p, const void *a, const void *b, void *c);
+
 /* The part of C that begins at (row, column), as large as `part` or up to C's end. */
 static void multiply_at(struct gemm_product part, const struct gemm_product *whole, int32_t row,
-                        int32_t column, const char *a, const char *b, char *c)
+                        int32_t column, const char *a, const char *b, char *c, part_function *multiply)
 {
     if (row >= whole->m || column >= whole->n)
         return;
@@ -122,41 +119,49 @@ static void multiply_at(struct gemm_product part, const struct gemm_product *who
     part.n = part.n < whole->n - column ? part.n : whole->n - column;
     size_t in = element_bytes(whole->in), out = element_bytes(whole->out), i = (size_t)row,
            j = (size_t)column;
-    multiply_part(&part, a + i * (whole->op_a == GEMM_N ? (size_t)whole->lda : 1) * in,
-                  b + j * (whole->op_b == GEMM_N ? 1 : (size_t)whole->ldb) * in,
-                  c + (i * (size_t)whole->ldc + j) * out);
+    multiply(&part, a + i * (whole->op_a == GEMM_N ? (size_t)whole->lda : 1) * in,
+             b + j * (whole->op_b == GEMM_N ? 1 : (size_t)whole->ldb) * in,
+             c + (i * (size_t)whole->ldc + j) * out);
 }
 
-static void multiply_by_all(const struct gemm_product *p, const void *a, const void *b, void *c, int threads)
+static void multiply_in_parts(const struct gemm_product *p, const void *a, const void *b, void *c,
+                              part_function *multiply)
 {
     struct gemm_product part = *p;
-    int bands = row_bands(p, threads);
+    int32_t bands, columns;
+    choose_parts(p, &bands, &columns);
     part.m = part_size(p->m, bands);
-    part.n = part_size(p->n, threads / bands);
-#pragma omp parallel for num_threads(threads) schedule(static, 1)
-    for (int i = 0; i < threads; i++)
-        multiply_at(part, p, i % bands * part.m, i / bands * part.n, a, b, c);
+    part.n = part_size(p->n, columns);
+#pragma omp parallel for schedule(static) if (bands * columns > 1 && !omp_in_parallel())
+    for (int32_t i = 0; i < bands * columns; i++)
+        multiply_at(part, p, i / columns * part.m, i % columns * part.n, a, b, c, multiply);
+}
+
+static struct gemm_product make_product(enum dtype in, enum dtype out, enum gemm_op op_a, enum gemm_op op_b,
+                                        size_t m, size_t n, size_t k, float alpha, size_t lda, size_t ldb,
+                                        float beta, size_t ldc)
+{
+    return (struct gemm_product){.in = (int32_t)in,
+                                 .out = (int32_t)out,
+                                 .op_a = (int32_t)op_a,
+                                 .op_b = (int32_t)op_b,
+                                 .m = (int32_t)m,
+                                 .n = (int32_t)n,
+                                 .k = (int32_t)k,
+                                 .lda = (int32_t)lda,
+                                 .ldb = (int32_t)ldb,
+                                 .ldc = (int32_t)ldc,
+                                 .alpha = alpha,
+                                 .beta = beta};
 }
 
 void gemm_onednn_matmul(enum dtype in, enum dtype out, enum gemm_op op_a, enum gemm_op op_b, size_t m,
                         size_t n, size_t k, float alpha, const void *a, size_t lda, const void *b, size_t ldb,
-                        float beta, void *c, size_t ldc)
+                        float beta, void *c, size_t ldc, bool cut)
 {
-    struct gemm_product p = {.in = (int32_t)in,
-                             .out = (int32_t)out,
-                             .op_a = (int32_t)op_a,
-                             .op_b = (int32_t)op_b,
-                             .m = (int32_t)m,
-                             .n = (int32_t)n,
-                             .k = (int32_t)k,
-                             .lda = (int32_t)lda,
-                             .ldb = (int32_t)ldb,
-                             .ldc = (int32_t)ldc,
-                             .alpha = alpha,
-                             .beta = beta};
-    int threads = omp_in_parallel() || is_small(m, n, k) ? 1 : omp_get_max_threads();
-    if (threads > 1)
-        multiply_by_all(&p, a, b, c, threads);
+    const struct gemm_product p = make_product(in, out, op_a, op_b, m, n, k, alpha, lda, ldb, beta, ldc);
+    if (cut)
+        multiply_in_parts(&p, a, b, c, multiply_part);
     else
         multiply_part(&p, a, b, c);
 }
@@ -165,34 +170,34 @@ void gemm_onednn_matmul(enum dtype in, enum dtype out, enum gemm_op op_a, enum g
  * thin, as x A^T and dy B of LoRA. */
 static bool is_better_as_matmul(enum gemm_op op_a, size_t m, size_t n, size_t k)
 {
-    return op_a == GEMM_N && n <= 32 && m >= 4 * n && !is_small(m, n, k) && gemm_onednn_has_avx512();
+    return op_a == GEMM_N && n <= 32 && m >= 4 * n && (double)m * (double)n * (double)k > 1 << 18 &&
+           gemm_onednn_has_avx512();
 }
 
-/* It takes its threads from OpenMP, one when called from inside a parallel region. Up to 3.11.1 its kernels
- * use a buffer of the heap as their stack: no thread that comes here may run the handler of a signal. */
-static void onednn_f32(enum gemm_op op_a, enum gemm_op op_b, size_t m, size_t n, size_t k, float alpha,
-                       const float *a, size_t lda, const float *b, size_t ldb, float beta, float *c,
-                       size_t ldc)
+/* On one thread. Up to 3.11.1 its kernels use a buffer of the heap as their stack: no thread that comes here
+ * may run the handler of a signal. */
+static void multiply_f32(const struct gemm_product *p, const void *a, const void *b, void *c)
 {
-    if (is_better_as_matmul(op_a, m, n, k)) {
-        gemm_onednn_matmul(DTYPE_F32, DTYPE_F32, op_a, op_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
-        return;
-    }
     int threads = omp_get_max_threads();
-    bool alone = threads > 1 && is_small(m, n, k);
-    if (alone)
-        omp_set_num_threads(1);
-    dnnl_status_t status =
-        dnnl_sgemm(op_a == GEMM_T ? 'T' : 'N', op_b == GEMM_T ? 'T' : 'N', (dnnl_dim_t)m, (dnnl_dim_t)n,
-                   (dnnl_dim_t)k, alpha, a, (dnnl_dim_t)lda, b, (dnnl_dim_t)ldb, beta, c, (dnnl_dim_t)ldc);
-    if (alone)
-        omp_set_num_threads(threads);
+    omp_set_num_threads(1);
+    dnnl_status_t status = dnnl_sgemm(p->op_a == GEMM_T ? 'T' : 'N', p->op_b == GEMM_T ? 'T' : 'N', p->m,
+                                      p->n, p->k, p->alpha, a, p->lda, b, p->ldb, p->beta, c, p->ldc);
+    omp_set_num_threads(threads);
     if (status == dnnl_success)
         return;
     /* Arguments were checked: what is left is no memory for its buffers, where OpenBLAS ends the process too.
      */
-    fprintf(stderr, "oneDNN: a product of %zu x %zu x %zu failed (status %d)\n", m, n, k, (int)status);
+    fprintf(stderr, "oneDNN: a product of %d x %d x %d failed (status %d)\n", p->m, p->n, p->k, (int)status);
     abort();
+}
+
+static void onednn_f32(enum gemm_op op_a, enum gemm_op op_b, size_t m, size_t n, size_t k, float alpha,
+                       const float *a, size_t lda, const float *b, size_t ldb, float beta, float *c,
+                       size_t ldc)
+{
+    const struct gemm_product p =
+        make_product(DTYPE_F32, DTYPE_F32, op_a, op_b, m, n, k, alpha, lda, ldb, beta, ldc);
+    multiply_in_parts(&p, a, b, c, is_better_as_matmul(op_a, m, n, k) ? multiply_part : multiply_f32);
 }
 
 static void onednn_describe(char *text, size_t size)

@@ -25,6 +25,25 @@ rm -rf "$work/run"
 check 0 env SLURM_CPUS_PER_TASK=1 "$MPILORA" train $options --threads $cores --max-steps 1 --output "$work/run"
 says err "^warning: 1 rank with $cores threads in all has 1 core of "
 
+# With oneDNN the result is the same bytes on any number of threads: f32, and bf16 where the processor has it. The model is wide
+# enough that products are cut into parts and sums of theirs into blocks.
+types=
+"$MPILORA" --version | grep -q 'oneDNN .* for f32' && types="f32 bf16"
+rm -rf "$work/model"
+python3 "$SOURCE/tests/support/make_tiny_model.py" "$model" --width 576 --layers 2 || fail "the wider model could not be made"
+for type in $types; do
+    run train "$work/$type-1" --dtype $type --max-steps 2
+    if [ "$type" = bf16 ] && grep -q 'take --dtype f32' "$work/err"; then
+        echo "bf16: not on this build or processor: $(tail -n 1 "$work/err")"
+        continue
+    fi
+    [ "$status" = 0 ] || fail "no run in $type: $(cat "$work/err")"
+    for threads in 2 3; do
+        check 0 train "$work/$type-$threads" --dtype $type --max-steps 2 --threads $threads
+        same_run "$work/$type-1" "$work/$type-$threads"
+    done
+done
+
 # OpenMP binds the main thread before the program begins, and what that starts: it looks beyond that, and its helpers leave.
 rm -rf "$work/run"
 OMP_PROC_BIND=close "$MPILORA" train $options --threads 1 --max-steps 100000 --save-every 0 --output "$work/run" \

@@ -224,6 +224,38 @@ static int choose_openblas(void **state)
 }
 
 #ifdef MPILORA_HAVE_ONEDNN
+/* oneDNN's own threads would change the bits of these; OpenBLAS' do too where a sum is cut into two halves.
+ */
+static void test_threads_change_nothing(void **state)
+{
+    (void)state;
+    static const size_t shapes[][4] = {/* m, n, k, form */
+                                       {1, 576, 1152, 0}, {60, 576, 864, 2},   {128, 576, 864, 2},
+                                       {1, 768, 576, 0},  {17, 16, 1536, 2},   {17, 16, 1536, 0},
+                                       {768, 4, 500, 1},  {300, 1000, 600, 3}, {1000, 16, 576, 2}};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        size_t m = shapes[i][0], n = shapes[i][1], k = shapes[i][2];
+        enum gemm_op op_a = shapes[i][3] & 1 ? GEMM_T : GEMM_N, op_b = shapes[i][3] & 2 ? GEMM_T : GEMM_N;
+        size_t lda = op_a == GEMM_N ? k : m, ldb = op_b == GEMM_N ? n : k;
+        float *a = numbers_new(m * k, 1, 1), *b = numbers_new(k * n, 1, 2), *start = numbers_new(m * n, 1, 3);
+        float *expected = numbers_copy(start, m * n);
+        gemm_set_threads(1);
+        gemm_f32(op_a, op_b, m, n, k, 1, a, lda, b, ldb, 1, expected, n);
+        for (int threads = 2; threads <= 8; threads++) {
+            float *c = numbers_copy(start, m * n);
+            gemm_set_threads(threads);
+            gemm_f32(op_a, op_b, m, n, k, 1, a, lda, b, ldb, 1, c, n);
+            if (memcmp(c, expected, m * n * sizeof *c) != 0)
+                fail_msg("%zu x %zu x %zu: other bits on %d threads", m, n, k, threads);
+            free(c);
+        }
+        free(a);
+        free(b);
+        free(start);
+        free(expected);
+    }
+}
+
 static int choose_onednn(void **state)
 {
     (void)state;
@@ -247,7 +279,9 @@ int main(void)
     };
     int failed = cmocka_run_group_tests_name("openblas", of_a_backend, choose_openblas, NULL);
 #ifdef MPILORA_HAVE_ONEDNN
+    const struct CMUnitTest of_onednn[] = {cmocka_unit_test(test_threads_change_nothing)};
     failed += cmocka_run_group_tests_name("onednn", of_a_backend, choose_onednn, NULL);
+    failed += cmocka_run_group_tests_name("onednn's own", of_onednn, choose_onednn, NULL);
 #endif
     return failed + cmocka_run_group_tests(of_all, NULL, NULL);
 }

@@ -321,6 +321,45 @@ static void test_inside_parallel_region(void **state)
     product_free(&p);
 }
 
+/* Threads are no part of a product's bits, nor is whether a parallel region is around it: the products of a
+ * step of a small model, forward and backward, base's and adapter's. The library by itself adds up 512 terms
+ * at a time in some of these shapes and all at once in others, by the number of rows. */
+static void test_threads_change_nothing(void **state)
+{
+    (void)state;
+    static const size_t shapes[][4] = {
+        /* m, n, k, form */
+        {1, 960, 576, 2},    {17, 576, 1536, 2}, {128, 960, 576, 2}, {333, 576, 576, 2}, {512, 576, 960, 0},
+        {1000, 576, 576, 0}, {700, 1536, 96, 2}, {1000, 48, 576, 2}, {128, 576, 48, 0},  {576, 16, 1000, 1},
+        {48, 576, 700, 1},   {192, 16, 512, 1},  {16, 1536, 500, 1}, {100, 9000, 64, 2}, {200, 64, 5000, 0}};
+    for (size_t i = 0; gemm_has_bf16() && i < sizeof shapes / sizeof *shapes;
+         i++) { /* plain loops are slow */
+        struct product p =
+            product_new(shapes[i][0], shapes[i][1], shapes[i][2], (int)shapes[i][3], outs[i % 2], false, 0);
+        size_t bytes = p.m * p.n * bytes_of(p.out);
+        p.beta = 1;
+        gemm_set_threads(1);
+        void *expected = copy_of(p.out, p.c, p.m * p.n);
+        multiply(&p, expected);
+        for (int threads = 2; threads <= 8; threads++) {
+            void *c = copy_of(p.out, p.c, p.m * p.n);
+            gemm_set_threads(threads);
+            if (threads < 8) {
+                multiply(&p, c);
+            } else {
+#pragma omp parallel
+#pragma omp single
+                multiply(&p, c);
+            }
+            if (memcmp(c, expected, bytes) != 0)
+                fail_msg("%zu x %zu x %zu: other bits on %d threads", p.m, p.n, p.k, threads);
+            free(c);
+        }
+        free(expected);
+        product_free(&p);
+    }
+}
+
 /* A first product of a shape made inside a parallel region, then outside of it on other numbers of threads.
  */
 static void test_region_then_all_threads(void **state)
@@ -407,6 +446,7 @@ int main(void)
         cmocka_unit_test(test_nan_and_infinity_are_kept),
         cmocka_unit_test(test_calls_repeat),
         cmocka_unit_test(test_inside_parallel_region),
+        cmocka_unit_test(test_threads_change_nothing),
         cmocka_unit_test(test_region_then_all_threads),
         cmocka_unit_test(test_many_shapes),
         cmocka_unit_test(test_threads_end),
