@@ -10,14 +10,14 @@ fi
 
 headline() { printf '\n== %s\n' "$*"; }
 
-# build FOLDER [CMAKE ARGUMENT...]: configures and builds; a folder that another generator made is begun anew.
+# [targets=...] build FOLDER [CMAKE ARGUMENT...]: configures and builds all, or these; a folder that another generator made is begun anew.
 build() {
     local folder=$1
     shift
     if [ -f "$folder/CMakeCache.txt" ] && [ ! -f "$folder/build.ninja" ]; then rm -rf "$folder"; fi
     mkdir -p "$folder"
     cmake -S . -B "$folder" -G Ninja "$@" >"$folder/configure.log" 2>&1 || { cat "$folder/configure.log"; return 1; }
-    ninja -C "$folder" -j "$cores" --quiet
+    ninja -C "$folder" -j "$cores" --quiet ${targets:-}
 }
 
 # ranks N COMMAND...: on N ranks of this machine, which share its cores.

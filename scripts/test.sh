@@ -52,7 +52,7 @@ headline "clang-tidy"
 scripts/check_tidy.sh build-clang
 
 headline "build with ThreadSanitizer, tests of what threads share"
-build build-threads -DCMAKE_C_COMPILER=clang -DMPILORA_SANITIZE_THREADS=ON -DCMAKE_C_FLAGS_RELEASE="-O1 -g"
+targets=tests_of_threads build build-threads -DCMAKE_C_COMPILER=clang -DMPILORA_SANITIZE_THREADS=ON -DCMAKE_C_FLAGS_RELEASE="-O1 -g"
 run_tests build-threads --label-regex '^threads$'
 
 headline "fuzzing of the readers"
