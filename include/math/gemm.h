@@ -1,8 +1,8 @@
 /*
  * Matrix products: row-major, over a library. All threads of the process; called from inside a parallel
  * region it runs on the calling thread alone. By oneDNN, and so always in bf16, the same product has the same
- * bits on any number of threads; by OpenBLAS, each time on the same number. Every dimension and stride must
- * fit an int.
+ * bits on 1 to 8 threads (and on 9 to 16, 17 to 32, ...); by OpenBLAS, each time on the same number. Every
+ * dimension and stride must fit an int.
  */
 #ifndef MPILORA_MATH_GEMM_H
 #define MPILORA_MATH_GEMM_H

@@ -18,14 +18,23 @@
  *     dz^T x    16 x 1536 x 2048  226 | 282        dy^T z  576 x 16 x 2048    133 | 201 | 260
  *     x A^T     2048 x 48 x 576   353 | 386        dy W    2048 x 1536 x 576  373 | 382
  *
- * Into how many parts depends on the product alone, never on the threads: the library chooses by a matrix's
+ * Into how many parts depends on the product, not on the threads: the library chooses by a matrix's
  * sizes how many terms it adds up before it adds them to the rest (512 and then 64 of 576, or all of them),
  * so that other parts would have other bits. Parts begin at multiples of GRAIN, so that no cache line of C
- * has two writers. Larger ones than these gain nothing (of a step's products of 1,024 rows: within 2 %), and
- * so there are enough for several threads. To fetch and lay out an element of A or B costs about as much as
- * LAYOUT_COST multiplications; a part is worth LEAST_COST of them.
+ * has two writers. Larger ones than these gain little (of a step's products of 1,024 rows: within 2 %), and
+ * so there are enough for the threads that a rank usually has. For more than MANY_THREADS they are halved,
+ * and again for each doubling of the threads: there speed is worth more than their bits. To fetch and lay out
+ * an element of A or B costs about as much as LAYOUT_COST multiplications; a part is worth LEAST_COST of
+ * them.
  */
-enum { GRAIN = 32, MOST_ROWS = 256, MOST_COLUMNS = 288, LAYOUT_COST = 32, LEAST_COST = 1 << 22 };
+enum {
+    GRAIN = 32,
+    MOST_ROWS = 256,
+    MOST_COLUMNS = 288,
+    MANY_THREADS = 8,
+    LAYOUT_COST = 32,
+    LEAST_COST = 1 << 22
+};
 
 static int32_t ceil_div(int32_t x, int32_t y)
 {
@@ -39,12 +48,16 @@ static int32_t part_size(int32_t size, int32_t parts)
 
 /* In how many bands of rows to cut C, and each into how many blocks of columns: an even number if it is cut
  * at all, as two threads are the most common. */
-static void choose_parts(const struct gemm_product *p, int32_t *bands, int32_t *columns)
+static void choose_parts(const struct gemm_product *p, int threads, int32_t *bands, int32_t *columns)
 {
     double m = p->m, n = p->n, k = p->k;
     double most = (m * n + LAYOUT_COST * (m + n)) * k / LEAST_COST;
-    *bands = ceil_div(p->m, MOST_ROWS);
-    *columns = ceil_div(p->n, MOST_COLUMNS);
+    int32_t part_rows = p->m < MOST_ROWS ? p->m : MOST_ROWS;
+    int32_t part_columns = p->n < MOST_COLUMNS ? p->n : MOST_COLUMNS;
+    for (int served = MANY_THREADS; served < threads && part_rows + part_columns > 2 * GRAIN; served *= 2)
+        *(part_rows > part_columns ? &part_rows : &part_columns) /= 2;
+    *bands = ceil_div(p->m, part_rows);
+    *columns = ceil_div(p->n, part_columns);
     if (*bands * *columns > 1 && *bands % 2 != 0 && *columns % 2 != 0)
         ++*(p->m / *bands > p->n / *columns ? bands : columns);
     while ((double)*bands * *columns > most && *bands * *columns > 1)
@@ -129,7 +142,7 @@ static void multiply_in_parts(const struct gemm_product *p, const void *a, const
 {
     struct gemm_product part = *p;
     int32_t bands, columns;
-    choose_parts(p, &bands, &columns);
+    choose_parts(p, omp_get_max_threads(), &bands, &columns);
     part.m = part_size(p->m, bands);
     part.n = part_size(p->n, columns);
 #pragma omp parallel for schedule(static) if (bands * columns > 1 && !omp_in_parallel())
