@@ -1,5 +1,6 @@
 #ifdef MPILORA_HAVE_ONEDNN
 
+#include <assert.h>
 #include <dnnl.h>
 #include <math.h>
 #include <omp.h>
@@ -50,6 +51,7 @@ static int32_t part_size(int32_t size, int32_t parts)
  * at all, as two threads are the most common. */
 static void choose_parts(const struct gemm_product *p, int threads, int32_t *bands, int32_t *columns)
 {
+    assert(p->m > 0 && p->n > 0);
     double m = p->m, n = p->n, k = p->k;
     double most = (m * n + LAYOUT_COST * (m + n)) * k / LEAST_COST;
     int32_t part_rows = p->m < MOST_ROWS ? p->m : MOST_ROWS;

@@ -16,7 +16,9 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-enum { LANES = TILES_LINE, ROWS = 6, REGISTERS = 4 };
+#define LANES     ((size_t)TILES_LINE)
+#define ROWS      ((size_t)6)
+#define REGISTERS ((size_t)4)
 
 INLINE __m512i load_words(const void *x, size_t word)
 {
@@ -43,36 +45,36 @@ INLINE __m512 multiply_add(const bool bf16, __m512 sum, __m512i a, __m512i b)
                 : _mm512_fmadd_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b), sum);
 }
 
-INLINE void product_tile(const bool bf16, const int rows, const int registers, size_t k, struct tiles_left a,
-                         const void *b, size_t ldb, bool add, float *c, size_t ldc)
+INLINE void product_tile(const bool bf16, const size_t rows, const size_t registers, size_t k,
+                         struct tiles_left a, const void *b, size_t ldb, bool add, float *c, size_t ldc)
 {
     __m512 sums[ROWS][REGISTERS];
 #pragma GCC unroll 6
-    for (int i = 0; i < rows; i++)
+    for (size_t i = 0; i < rows; i++)
 #pragma GCC unroll 4
-        for (int j = 0; j < registers; j++)
-            sums[i][j] = add ? _mm512_loadu_ps(c + (size_t)i * ldc + j * LANES) : _mm512_setzero_ps();
+        for (size_t j = 0; j < registers; j++)
+            sums[i][j] = add ? _mm512_loadu_ps(c + i * ldc + j * LANES) : _mm512_setzero_ps();
     for (size_t l = 0; l < k; l++) {
         __m512i line[REGISTERS];
 #pragma GCC unroll 4
-        for (int j = 0; j < registers; j++)
-            line[j] = load_words(b, l * ldb + (size_t)j * LANES);
+        for (size_t j = 0; j < registers; j++)
+            line[j] = load_words(b, l * ldb + j * LANES);
 #pragma GCC unroll 6
-        for (int i = 0; i < rows; i++) {
-            __m512i word = repeat_word(a.words, (size_t)i * a.row + l * a.word);
+        for (size_t i = 0; i < rows; i++) {
+            __m512i word = repeat_word(a.words, i * a.row + l * a.word);
 #pragma GCC unroll 4
-            for (int j = 0; j < registers; j++)
+            for (size_t j = 0; j < registers; j++)
                 sums[i][j] = multiply_add(bf16, sums[i][j], word, line[j]);
         }
     }
 #pragma GCC unroll 6
-    for (int i = 0; i < rows; i++)
+    for (size_t i = 0; i < rows; i++)
 #pragma GCC unroll 4
-        for (int j = 0; j < registers; j++)
-            _mm512_storeu_ps(c + (size_t)i * ldc + j * LANES, sums[i][j]);
+        for (size_t j = 0; j < registers; j++)
+            _mm512_storeu_ps(c + i * ldc + j * LANES, sums[i][j]);
 }
 
-INLINE void product_columns(const bool bf16, const int registers, size_t m, size_t k, struct tiles_left a,
+INLINE void product_columns(const bool bf16, const size_t registers, size_t m, size_t k, struct tiles_left a,
                             const void *b, size_t ldb, bool add, float *c, size_t ldc)
 {
     for (; m >= ROWS; m -= ROWS) {
