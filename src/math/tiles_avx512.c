@@ -199,7 +199,8 @@ INLINE __mmask16 seen_by(const struct tiles_part *part, size_t lane, size_t key)
     if (key <= part->first)
         return 0xFFFF;
     size_t from = (key - part->first) * part->heads, row = part->row + lane;
-    return from <= row ? 0xFFFF : from - row >= LANES ? 0 : (__mmask16)(0xFFFFU << (from - row));
+    unsigned shift = from <= row ? 0 : (unsigned)(from - row < LANES ? from - row : LANES);
+    return (__mmask16)(0xFFFFU << shift);
 }
 
 /* Keys, an even number, that all queries see. */
