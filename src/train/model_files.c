@@ -8,6 +8,7 @@
 
 #include "base/cpu.h"
 #include "base/log.h"
+#include "train/node_hash.h"
 
 /* Bytes that travel at a time. */
 #define PIECE ((size_t)16 << 20)
@@ -271,29 +272,28 @@ static void describe(char text[FILE_HASH_SIZE], const struct model_files *m, con
     file_hasher_finish(hasher, text);
 }
 
+static enum err_code take_hash(char hash[FILE_HASH_SIZE], void *from, struct err *e)
+{
+    struct store *store = from;
+    if (store_hash(store, e))
+        return e->code;
+    memcpy(hash, store->hash, sizeof store->hash);
+    return ERR_OK;
+}
+
 enum err_code model_files_hash(const struct model_files *m, struct store *store, struct dist *d,
                                struct dist *node, struct err *e)
 {
-    struct card {
-        char files[FILE_HASH_SIZE], hash[FILE_HASH_SIZE];
-    } mine = {0}, first;
+    char files[FILE_HASH_SIZE] = "", hash[FILE_HASH_SIZE];
     struct file_hasher *hasher = file_hasher_open(e);
-    enum err_code code = hasher ? ERR_OK : e->code;
+    enum err_code code = dist_agree(d, hasher ? ERR_OK : e->code, e);
+    if (hasher)
+        describe(files, m, store, d, hasher);
     if (!code)
-        describe(mine.files, m, store, d, hasher);
-    if (!code && node->rank == 0)
-        code = store_hash(store, e);
-    code = dist_agree(d, code, e);
-    if (code)
-        return code;
-    memcpy(mine.hash, store->hash, sizeof mine.hash);
-    first = mine;
-    code = dist_broadcast(node, &first, sizeof first, 0, e);
-    if (!code && strcmp(first.files, mine.files) == 0)
-        memcpy(store->hash, first.hash, sizeof first.hash);
-    else if (!code)
-        code = store_hash(store, e);
-    return dist_agree(d, code, e);
+        code = node_hash(hash, files, take_hash, store, d, node, e);
+    if (!code)
+        memcpy(store->hash, hash, sizeof store->hash);
+    return code;
 }
 
 void model_files_keep(struct model_files *m)

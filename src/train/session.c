@@ -11,6 +11,7 @@
 #include "model/lora_init.h"
 #include "train/adapter.h"
 #include "train/consensus.h"
+#include "train/node_hash.h"
 #include "train/threads.h"
 
 static enum err_code agree_program(struct dist *d, const struct options *o, struct err *e)
@@ -281,6 +282,29 @@ static enum err_code gather_index(struct dist *d, struct dataset *data, struct e
     return code;
 }
 
+static enum err_code take_data_hash(char hash[FILE_HASH_SIZE], void *from, struct err *e)
+{
+    return dataset_hash(hash, from, e);
+}
+
+/* Collective. A node reads the files once. */
+static enum err_code hash_data(char hash[FILE_HASH_SIZE], struct dist *d, struct dataset *data, struct err *e)
+{
+    char files[FILE_HASH_SIZE] = "";
+    struct file_hasher *hasher = file_hasher_open(e);
+    enum err_code code = dist_agree(d, hasher ? ERR_OK : e->code, e);
+    for (size_t f = 0; hasher && f < data->path_count; f++)
+        file_hasher_add(hasher, &data->files[f].stamp, sizeof data->files[f].stamp);
+    if (hasher)
+        file_hasher_finish(hasher, files);
+    struct dist node;
+    if (code || dist_split_node(&node, d, e))
+        return e->code;
+    code = node_hash(hash, files, take_data_hash, data, d, &node, e);
+    dist_split_release(&node);
+    return code;
+}
+
 enum err_code session_open_data(struct session *s, struct dataset *data, const struct opt_list *paths,
                                 char hash[FILE_HASH_SIZE], struct err *e)
 {
@@ -297,7 +321,7 @@ enum err_code session_open_data(struct session *s, struct dataset *data, const s
     if (!code)
         code = gather_index(d, data, e);
     if (!code)
-        code = dist_agree(d, dataset_hash(content, data, e), e);
+        code = hash_data(content, d, data, e);
     if (!code)
         code = consensus_text(d, "data set", content, false, e);
     if (!code) {

@@ -1,0 +1,20 @@
+/*
+ * The hash of files that one rank of a node takes for all of them, so that each node reads them once.
+ */
+#ifndef MPILORA_TRAIN_NODE_HASH_H
+#define MPILORA_TRAIN_NODE_HASH_H
+
+#include "base/err.h"
+#include "base/file.h"
+#include "train/dist.h"
+
+/* Reads what `from` is and hashes it. */
+typedef enum err_code node_hash_take(char hash[FILE_HASH_SIZE], void *from, struct err *e);
+
+/* Collective over all ranks; `node` is the group of this rank's node (dist_split_node()). `files` says which
+ * files this rank has open: the same text on two ranks of a node is the same bytes. The first rank of the node
+ * calls `take`, and so does every rank whose text is another; the rest get the first one's hash. */
+enum err_code node_hash(char hash[FILE_HASH_SIZE], const char files[FILE_HASH_SIZE], node_hash_take *take,
+                        void *from, struct dist *d, struct dist *node, struct err *e);
+
+#endif
