@@ -356,29 +356,34 @@ enum err_code svg_append_plot(struct str *out, const struct svg_plot *plot, stru
 
 /* Hues of Okabe and Ito and of Tol, which remain apart under the common kinds of colour blindness, darkened
  * on white and lightened on black to keep their contrast; the dashes of the second half tell the rest apart.
- */
+ * Programs that draw SVG but know no variables get the colours of the day. */
 const char *svg_style(void)
 {
-    return ".s0{--c:#0067b0}.s1{--c:#c84c00}.s2{--c:#00876a}.s3{--c:#b8408c}.s4{--c:#b07d00}.s5{--c:#2a9fd8}"
-           "\n"
-           ".s6{--c:#6b6b70;--d:6 3}.s7{--c:#7b3fb5;--d:6 3}.s8{--c:#8a2232;--d:6 3}.s9{--c:#4d6b12;--d:6 "
-           "3}\n"
-           ".s10{--c:#0067b0;--d:2 3}.s11{--c:#c84c00;--d:2 3}\n"
-           "@media screen and (prefers-color-scheme:dark){.s0{--c:#58a8f5}.s1{--c:#ff8a4c}.s2{--c:#2cc79f}\n"
-           ".s3{--c:#ee86c3}.s4{--c:#e8b93a}.s5{--c:#8ad4fa}.s6{--c:#a5a5ab}.s7{--c:#bd93f9}.s8{--c:#f2788a}"
-           "\n"
-           ".s9{--c:#a9c95c}.s10{--c:#58a8f5}.s11{--c:#ff8a4c}}\n"
+    return ".s0{color:#0067b0}.s1{color:#c84c00}.s2{color:#00876a}.s3{color:#b8408c}.s4{color:#b07d00}\n"
+           ".s5{color:#2a9fd8}.s6{color:#6b6b70}.s7{color:#7b3fb5}.s8{color:#8a2232}.s9{color:#4d6b12}\n"
+           ".s10{color:#0067b0}.s11{color:#c84c00}\n"
+           ".s6,.s7,.s8,.s9{stroke-dasharray:6 3}.s10,.s11{stroke-dasharray:2 3}\n"
+           "@media screen and (prefers-color-scheme:dark){\n"
+           ".s0{color:#58a8f5}.s1{color:#ff8a4c}.s2{color:#2cc79f}.s3{color:#ee86c3}.s4{color:#e8b93a}\n"
+           ".s5{color:#8ad4fa}.s6{color:#a5a5ab}.s7{color:#bd93f9}.s8{color:#f2788a}.s9{color:#a9c95c}\n"
+           ".s10{color:#58a8f5}.s11{color:#ff8a4c}}\n"
            ".plot{display:block;width:100%;height:auto;font:12px system-ui,-apple-system,\"Segoe "
            "UI\",Roboto,\n"
            "\"Helvetica Neue\",\"Noto Sans\",\"DejaVu Sans\",sans-serif;font-variant-numeric:tabular-nums}\n"
-           ".plot text{fill:var(--ink)}.plot .tick,.plot .title,.plot .empty{fill:var(--soft)}\n"
-           ".plot .line{fill:none;stroke:var(--c);stroke-width:1.8;stroke-dasharray:var(--d,none);\n"
+           ".plot text{fill:" SVG_INK ";fill:var(--ink)}.plot .tick,.plot .title,.plot .empty{fill:" SVG_SOFT
+           ";fill:var(--soft)}\n"
+           ".plot .line{fill:none;stroke:currentColor;stroke-width:1.8;\n"
            "stroke-linejoin:round;stroke-linecap:round}\n"
-           ".plot .mark{fill:var(--c);stroke:var(--paper);stroke-width:1}\n"
-           ".plot .leader{stroke:var(--faint)}.plot .paper{fill:var(--paper)}.plot "
+           ".plot .mark,.plot .bar,.plot .leader{stroke-dasharray:none}\n"
+           ".plot .mark{fill:currentColor;stroke:" SVG_PAPER ";stroke:var(--paper);stroke-width:1}\n"
+           ".plot .leader{stroke:" SVG_FAINT ";stroke:var(--faint)}.plot .paper{fill:" SVG_PAPER
+           ";fill:var(--paper)}.plot "
            ".headline{font-weight:600}\n"
-           ".plot .bar{fill:none;stroke:var(--c);stroke-width:1.2;opacity:.7}\n"
-           ".plot .band{fill:var(--c);opacity:.16}\n"
-           ".plot .grid{stroke:var(--rule);stroke-width:1}.plot .minor,.plot .frame{stroke:var(--faint)}\n"
-           ".plot .level path{stroke:var(--soft);stroke-dasharray:4 3}.plot .level text{fill:var(--soft)}\n";
+           ".plot .bar{fill:none;stroke:currentColor;stroke-width:1.2;opacity:.7}\n"
+           ".plot .band{fill:currentColor;opacity:.16}\n"
+           ".plot .grid{stroke:" SVG_RULE
+           ";stroke:var(--rule);stroke-width:1}.plot .minor,.plot .frame{stroke:" SVG_FAINT
+           ";stroke:var(--faint)}\n"
+           ".plot .level path{stroke:" SVG_SOFT
+           ";stroke:var(--soft);stroke-dasharray:4 3}.plot .level text{fill:" SVG_SOFT ";fill:var(--soft)}\n";
 }

@@ -248,6 +248,25 @@ static void names_beside_points_are_apart(void **state)
     free(svg);
 }
 
+/* Before each colour that is a variable, the same property stands with a plain one, for programs that do not
+ * know variables and would draw black on black. */
+static void plain_colours_come_first(void **state)
+{
+    (void)state;
+    size_t variables = 0;
+    for (const char *at = svg_style(); (at = strstr(at, "var(")); at++) {
+        const char *property = at;
+        while (property[-1] != ';' && property[-1] != '{')
+            property--;
+        size_t name = (size_t)(strchr(property, ':') - property) + 1, plain = name + strlen("#000000;");
+        assert_true(property - svg_style() > (ptrdiff_t)plain);
+        assert_memory_equal(property - plain, property, name);
+        assert_int_equal(property[(ptrdiff_t)name - (ptrdiff_t)plain], '#');
+        variables++;
+    }
+    assert_true(variables > 0);
+}
+
 static void numbers_are_short(void **state)
 {
     (void)state;
@@ -273,6 +292,7 @@ int main(void)
         cmocka_unit_test(nothing_is_said_to_be_nothing),
         cmocka_unit_test(text_cannot_break_out),
         cmocka_unit_test(names_beside_points_are_apart),
+        cmocka_unit_test(plain_colours_come_first),
         cmocka_unit_test(numbers_are_short),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
