@@ -11,10 +11,11 @@
 /* Reads what `from` is and hashes it. */
 typedef enum err_code node_hash_take(char hash[FILE_HASH_SIZE], void *from, struct err *e);
 
-/* Collective over all ranks; `node` is the group of this rank's node (dist_split_node()). `files` says which
- * files this rank has open: the same text on two ranks of a node is the same bytes. The first rank of the
- * node calls `take`, and so does every rank whose text is another; the rest get the first one's hash. */
-enum err_code node_hash(char hash[FILE_HASH_SIZE], const char files[FILE_HASH_SIZE], node_hash_take *take,
+/* Collective over all ranks; `node` is the group of this rank's node (dist_split_node()). `files` was
+ * fed with what says which files this rank has open, and is finished here: two ranks of a node that fed the
+ * same have the same bytes; NULL, if file_hasher_open() failed, is its error on all ranks. The first rank of
+ * the node calls `take`, and so does every rank with other files; the rest get the first one's hash. */
+enum err_code node_hash(char hash[FILE_HASH_SIZE], struct file_hasher *files, node_hash_take *take,
                         void *from, struct dist *d, struct dist *node, struct err *e);
 
 #endif

@@ -20,12 +20,13 @@
 #include "base/err.h"
 #include "base/str.h"
 
-/* What the rules of svg_style() ask of the page: its colours by day and by night, as declarations. */
+/* Colours by day. */
 #define SVG_PAPER "#fdfdfc"
 #define SVG_INK   "#1b1e23"
 #define SVG_SOFT  "#59606b"
 #define SVG_RULE  "#e7e7e3"
 #define SVG_FAINT "#b9bcc2"
+/* What the rules of svg_style() ask of the page: its colours by day and by night, as declarations. */
 #define SVG_DAY                                                                                              \
     "--paper:" SVG_PAPER ";--ink:" SVG_INK ";--soft:" SVG_SOFT ";--rule:" SVG_RULE ";--faint:" SVG_FAINT ";"
 #define SVG_NIGHT "--paper:#15171b;--ink:#e8e9ec;--soft:#a3a9b4;--rule:#2c3037;--faint:#555b66;"

@@ -261,15 +261,14 @@ enum err_code model_files_open(struct model_files *m, struct store *store, struc
     return code;
 }
 
-/* Which files this rank has open: those with the same text have the same bytes. */
-static void describe(char text[FILE_HASH_SIZE], const struct model_files *m, const struct store *s,
-                     const struct dist *d, struct file_hasher *hasher)
+/* Which files this rank has open: those that feed the same have the same bytes. */
+static void describe(struct file_hasher *files, const struct model_files *m, const struct store *s,
+                     const struct dist *d)
 {
     int copy = m->own ? d->rank : -1;
-    file_hasher_add(hasher, &copy, sizeof copy);
+    file_hasher_add(files, &copy, sizeof copy);
     for (size_t i = 0; i < file_count(s); i++)
-        file_hasher_add(hasher, &file_at(s, i)->map.stamp, sizeof(struct file_stamp));
-    file_hasher_finish(hasher, text);
+        file_hasher_add(files, &file_at(s, i)->map.stamp, sizeof(struct file_stamp));
 }
 
 static enum err_code take_hash(char hash[FILE_HASH_SIZE], void *from, struct err *e)
@@ -284,13 +283,11 @@ static enum err_code take_hash(char hash[FILE_HASH_SIZE], void *from, struct err
 enum err_code model_files_hash(const struct model_files *m, struct store *store, struct dist *d,
                                struct dist *node, struct err *e)
 {
-    char files[FILE_HASH_SIZE] = "", hash[FILE_HASH_SIZE];
-    struct file_hasher *hasher = file_hasher_open(e);
-    enum err_code code = dist_agree(d, hasher ? ERR_OK : e->code, e);
-    if (hasher)
-        describe(files, m, store, d, hasher);
-    if (!code)
-        code = node_hash(hash, files, take_hash, store, d, node, e);
+    char hash[FILE_HASH_SIZE];
+    struct file_hasher *files = file_hasher_open(e);
+    if (files)
+        describe(files, m, store, d);
+    enum err_code code = node_hash(hash, files, take_hash, store, d, node, e);
     if (!code)
         memcpy(store->hash, hash, sizeof store->hash);
     return code;

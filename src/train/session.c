@@ -290,17 +290,13 @@ static enum err_code take_data_hash(char hash[FILE_HASH_SIZE], void *from, struc
 /* Collective. A node reads the files once. */
 static enum err_code hash_data(char hash[FILE_HASH_SIZE], struct dist *d, struct dataset *data, struct err *e)
 {
-    char files[FILE_HASH_SIZE] = "";
-    struct file_hasher *hasher = file_hasher_open(e);
-    enum err_code code = dist_agree(d, hasher ? ERR_OK : e->code, e);
-    for (size_t f = 0; hasher && f < data->path_count; f++)
-        file_hasher_add(hasher, &data->files[f].stamp, sizeof data->files[f].stamp);
-    if (hasher)
-        file_hasher_finish(hasher, files);
     struct dist node;
-    if (code || dist_split_node(&node, d, e))
+    if (dist_split_node(&node, d, e))
         return e->code;
-    code = node_hash(hash, files, take_data_hash, data, d, &node, e);
+    struct file_hasher *files = file_hasher_open(e);
+    for (size_t f = 0; files && f < data->path_count; f++)
+        file_hasher_add(files, &data->files[f].stamp, sizeof data->files[f].stamp);
+    enum err_code code = node_hash(hash, files, take_data_hash, data, d, &node, e);
     dist_split_release(&node);
     return code;
 }

@@ -37,13 +37,6 @@ void __wrap_file_hasher_add(struct file_hasher *h, const void *bytes, size_t len
     __real_file_hasher_add(h, bytes, length);
 }
 
-/* Ranks of one machine as if each `per_node` of them were on a host of their own. */
-static void pretend(struct dist *node, int per_node)
-{
-    struct err e;
-    expect(dist_split(node, &ranks, ranks.rank / per_node, &e) == ERR_OK);
-}
-
 static bool is_first_node(int per_node)
 {
     return ranks.rank < per_node;

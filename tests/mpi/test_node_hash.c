@@ -21,16 +21,14 @@ static enum err_code take(char hash[FILE_HASH_SIZE], void *from, struct err *e)
     return ERR_OK;
 }
 
-/* Ranks of one machine as if each `per_node` of them were on a host of their own. */
-static void pretend(struct dist *node, int per_node)
+static struct file_hasher *open_files(const char *name)
 {
     struct err e;
-    expect(dist_split(node, &ranks, ranks.rank / per_node, &e) == ERR_OK);
-}
-
-static void name_files(char name[FILE_HASH_SIZE], const char *text)
-{
-    file_hash_bytes(name, text, strlen(text));
+    struct file_hasher *files = file_hasher_open(&e);
+    expect(files);
+    if (files)
+        file_hasher_add(files, name, strlen(name));
+    return files;
 }
 
 /* Each node reads once, and does not take over what another node has found. */
@@ -40,12 +38,11 @@ static void one_rank_of_a_node_reads(void **state)
     for (int per_node = 1; per_node <= 4; per_node++) {
         struct dist node;
         struct err e;
-        char name[FILE_HASH_SIZE], hash[FILE_HASH_SIZE] = "", wanted[FILE_HASH_SIZE];
+        char hash[FILE_HASH_SIZE] = "", wanted[FILE_HASH_SIZE];
         struct files f = {.content = ranks.rank < per_node ? "first host" : "others"};
         pretend(&node, per_node);
-        name_files(name, "the same files");
         file_hash_bytes(wanted, f.content, strlen(f.content));
-        expect(node_hash(hash, name, take, &f, &ranks, &node, &e) == ERR_OK);
+        expect(node_hash(hash, open_files("the same files"), take, &f, &ranks, &node, &e) == ERR_OK);
         expect(f.taken == (ranks.rank % per_node == 0));
         expect(strcmp(hash, wanted) == 0);
         dist_split_release(&node);
@@ -59,12 +56,11 @@ static void who_has_other_files_open_reads_them(void **state)
     struct dist node;
     struct err e;
     bool odd = ranks.rank % 2 == 1;
-    char name[FILE_HASH_SIZE], hash[FILE_HASH_SIZE] = "", wanted[FILE_HASH_SIZE];
+    char hash[FILE_HASH_SIZE] = "", wanted[FILE_HASH_SIZE];
     struct files f = {.content = odd ? "theirs" : "ours"};
     pretend(&node, 8);
-    name_files(name, odd ? "some" : "others");
     file_hash_bytes(wanted, f.content, strlen(f.content));
-    expect(node_hash(hash, name, take, &f, &ranks, &node, &e) == ERR_OK);
+    expect(node_hash(hash, open_files(odd ? "some" : "others"), take, &f, &ranks, &node, &e) == ERR_OK);
     expect(f.taken == (odd || ranks.rank == 0));
     expect(strcmp(hash, wanted) == 0);
     dist_split_release(&node);
@@ -76,12 +72,12 @@ static void an_error_is_all_ranks_error(void **state)
     (void)state;
     struct dist node;
     struct err e;
-    char name[FILE_HASH_SIZE], hash[FILE_HASH_SIZE] = "";
+    char hash[FILE_HASH_SIZE] = "";
     int last = ranks.world - 1;
     pretend(&node, 2);
-    name_files(name, ranks.rank == last ? "the last rank's" : "the same files");
     struct files f = {.content = ranks.rank == last ? NULL : "ours"};
-    expect(node_hash(hash, name, take, &f, &ranks, &node, &e) == ERR_IO);
+    expect(node_hash(hash, open_files(ranks.rank == last ? "the last rank's" : "the same files"), take, &f,
+                     &ranks, &node, &e) == ERR_IO);
     char message[64];
     snprintf(message, sizeof message, "rank %d cannot read", last);
     expect(strstr(e.message, message));

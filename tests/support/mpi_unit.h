@@ -28,6 +28,13 @@ static inline void agree(void)
     assert_int_equal(all, 0);
 }
 
+/* Ranks of one machine as if each `per_node` of them were on a host of their own. */
+static inline void pretend(struct dist *node, int per_node)
+{
+    struct err e;
+    expect(dist_split(node, &ranks, ranks.rank / per_node, &e) == ERR_OK);
+}
+
 /* The main function: starts and stops the ranks around the tests. */
 #define MPI_UNIT_MAIN(tests)                                                                                 \
     int main(int argc, char **argv)                                                                          \
