@@ -26,14 +26,21 @@ faulty() {
         "$MPILORA" train $options --output "$folder" $more "$@"
 }
 
-# One save of many fails at some place: the next step saves, and the run is as if nothing had been.
+# One write of many fails, of a checkpoint or of the metrics: it is made up for, and the run is as if nothing had been.
 for nth in 20 200 400; do
     check 0 faulty "$work/once$nth" FAULT_CALLS=write FAULT_NTH=$nth FAULT_ERRNO=28 --
-    says err '^warning: .*(could not be saved|kept in memory).*No space left'
+    says err '^warning: .*(could not be saved.*No space left|No space left.*kept in memory)'
     says err 'saving works again|can be written again'
     same_run "$work/whole" "$work/once$nth"
     none_left "$work/once$nth"
 done
+
+# The same of the metrics alone, whose lines wait in memory until the disk takes them.
+check 0 faulty "$work/lines" FAULT_UNDER="$work/lines/metrics.jsonl" FAULT_CALLS=write FAULT_NTH=7 FAULT_LENGTH=5 \
+    FAULT_ERRNO=28 --
+says err '^warning: .*/lines/metrics.jsonl.*No space left.*kept in memory'
+says err '/lines/metrics.jsonl: can be written again'
+same_run "$work/whole" "$work/lines"
 
 # The name in its folder counts, too: flushes are those for the folder of checkpoints, of config.yaml, of its folder, of the
 # metrics, of the checkpoint, and this.
