@@ -301,6 +301,18 @@ static enum err_code hash_data(char hash[FILE_HASH_SIZE], struct dist *d, struct
     return code;
 }
 
+/* What a model computes beyond its positions is noise: no layer has seen such angles. */
+static void warn_of_long_examples(const struct session *s, const struct dataset *data)
+{
+    size_t limit = s->model.arch.max_positions, count = 0;
+    for (size_t i = 0; limit && i < data->count; i++)
+        count += data->entries[i].tokens > limit;
+    if (count)
+        log_warn("%zu of %zu examples (%s) are longer than the %zu positions that this model was made for: "
+                 "--max-length %zu cuts them there",
+                 count, data->count, data->paths[0], limit, limit);
+}
+
 enum err_code session_open_data(struct session *s, struct dataset *data, const struct opt_list *paths,
                                 char hash[FILE_HASH_SIZE], struct err *e)
 {
@@ -321,6 +333,7 @@ enum err_code session_open_data(struct session *s, struct dataset *data, const s
     if (!code)
         code = consensus_text(d, "data set", content, false, e);
     if (!code) {
+        warn_of_long_examples(s, data);
         if (hash)
             memcpy(hash, content, sizeof content);
         return ERR_OK;

@@ -24,6 +24,15 @@ refused 1 'empty.jsonl: no example' --data "$work/empty.jsonl"
 check 0 train "$work/skipping" --max-steps 2 --data "$work/bad.jsonl" --skip-bad-lines
 says err '^warning: 1 unusable line.*bad.jsonl:6: '
 
+# Beyond the positions that the model was made for there is no error, but one warning, however many ranks there are.
+{ head -n 3 "$work/data.jsonl"; python3 -c 'print("{\"text\": \"" + "far " * 300 + "\"}")'; } >"$work/far.jsonl"
+for n in 1 2; do
+    check 0 ranks $n "$MPILORA" train $options --output "$work/far-$n" --max-steps 1 --data "$work/far.jsonl" \
+        --max-length 1024 --micro-batch-tokens 1024
+    [ "$(grep -cE '^warning: 1 of 4 examples \(.*far.jsonl\) .* than the 512 positions' "$work/err")" = 1 ] ||
+        fail "not warned once: $(cat "$work/err")"
+done
+
 # A rate that blows up: all ranks stop together, with the step and an example, and older checkpoints stay.
 for n in 1 2; do
     rm -rf "$work/blown"
