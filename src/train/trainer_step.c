@@ -82,6 +82,18 @@ static enum err_code run_batch(struct trainer *t, struct metrics_row *row, bool 
     return code;
 }
 
+/* An outer momentum of m averages over 1 / (1 - m) meetings: a run of a few times that ends while it still swings. */
+static void warn_of_few_meetings(const struct trainer *t)
+{
+    uint64_t meetings = (t->schedule.total + t->outer.every - 1) / t->outer.every;
+    double settled = 5 / (1 - t->outer.momentum);
+    if (t->outer.momentum > 0 && (double)meetings < settled)
+        log_warn("the ranks meet %" PRIu64 " times, and --outer-momentum %g needs some %.0f meetings to come to rest: "
+                 "--outer-learning-rate 1 --outer-momentum 0 takes the plain mean, and a smaller --local-steps "
+                 "meets more often",
+                 meetings, t->outer.momentum, settled);
+}
+
 void trainer_report_first(const struct trainer *t)
 {
     const double mib = 1024 * 1024, adapter = (double)(t->session->lora.size * sizeof(float)) / mib;
@@ -93,6 +105,8 @@ void trainer_report_first(const struct trainer *t)
     else if (world > 1)
         log_note("  %-12s %.2f MiB of gradient a step, a rank sends up to %.2f MiB for it (--reduce %s)",
                  "network", adapter, (double)reduce_sent_bytes(&t->reduce) / mib, t->options->reduce);
+    if (t->outer.every > 1)
+        warn_of_few_meetings(t);
     if (packs < world)
         log_warn("a batch has %zu pack%s for %zu ranks, so that %zu ranks have nothing to do: a smaller "
                  "--micro-batch-tokens (now %" PRIu64 ") or a larger --batch-size (now %" PRId64
