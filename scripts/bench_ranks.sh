@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What several ranks cost on one machine: steps of the same batches with all threads in one rank, spread over 2 ranks, and
-# over 4 where there are four threads; and what it costs that the sum of the gradients is the same bits on any number of
+# over 4, which share cores where there are fewer threads; and what it costs that the sum of the gradients is the same bits on any number of
 # ranks (--reduce exact) against a plain sum (--reduce fast). All taken in turn.
 #
 #   scripts/bench_ranks.sh [OPTION...]
@@ -28,10 +28,14 @@ with open(sys.argv[1], "w") as out:
         print(json.dumps({"text": " ".join(str(i * k) for k in range(int(sys.argv[3]) + 2))}), file=out)
 PYTHON
 
+each() { # each RANKS: threads of one of them
+    echo $((threads > $1 ? threads / $1 : 1))
+}
+
 take() { # take RANKS REDUCE: the steps of one run, then what its metrics say
     rm -rf "$work/run"
     ranks "$1" "$mpilora" train --model "$model" --data "$work/data.jsonl" --output "$work/run" --dtype "$dtype" \
-        --threads $((threads / $1)) --batch-size "$packs" --micro-batch-tokens "$pack" --max-length "$pack" \
+        --threads "$(each "$1")" --batch-size "$packs" --micro-batch-tokens "$pack" --max-length "$pack" \
         --max-steps $((steps + 1)) --save-every 0 --reduce "$2" &&
         python3 - "$work/run/metrics.jsonl" $((packs * pack)) <<'PYTHON'
 import json, statistics, sys
@@ -46,13 +50,12 @@ print(json.dumps({"step_seconds": middle(lambda r: r["seconds"]), "exposed": mid
 PYTHON
 }
 
-counts="1 2"
-if [ $((threads % 4)) = 0 ]; then counts="1 2 4"; else echo "no 4 ranks: that takes 4 threads, here are $threads"; fi
+[ "$threads" -ge 4 ] || echo "4 ranks have a thread each and share $cores cores"
 for number in $(seq "$turns"); do
-    for count in $counts; do turn "$number" "exact-$count" take "$count" exact; done
+    for count in 1 2 4; do turn "$number" "exact-$count" take "$count" exact; done
     turn "$number" fast-2 take 2 fast
 done
-for count in ${counts#1 }; do
+for count in 2 4; do
     python3 - "$work/exact-1" "$work/exact-$count" <<'PYTHON'
 import json, sys
 one, many = ([json.loads(line)["loss"] for line in open(path)] for path in sys.argv[1:])
@@ -60,7 +63,7 @@ if any(abs(a / b - 1) > 1e-2 for a, b in zip(one, many)):
     sys.exit("not the same work")
 PYTHON
     python3 scripts/ratios.py "$work/exact-1" "$work/exact-$count" \
-        "efficiency of $count ranks with $((threads / count)) threads against one with $threads: a['step_seconds'] / b['step_seconds']" \
+        "efficiency of $count ranks with $(each $count) threads against one with $threads: a['step_seconds'] / b['step_seconds']" \
         "of a step of $count ranks, communication that nothing hides: b['exposed'] / b['step_seconds']"
 done
 python3 scripts/ratios.py "$work/exact-2" "$work/fast-2" \

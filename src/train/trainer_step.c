@@ -82,16 +82,17 @@ static enum err_code run_batch(struct trainer *t, struct metrics_row *row, bool 
     return code;
 }
 
-/* An outer momentum of m averages over 1 / (1 - m) meetings: a run of a few times that ends while it still swings. */
+/* An outer momentum of m averages over 1 / (1 - m) meetings, and swings for a few times that. */
 static void warn_of_few_meetings(const struct trainer *t)
 {
     uint64_t meetings = (t->schedule.total + t->outer.every - 1) / t->outer.every;
     double settled = 5 / (1 - t->outer.momentum);
     if (t->outer.momentum > 0 && (double)meetings < settled)
-        log_warn("the ranks meet %" PRIu64 " times, and --outer-momentum %g needs some %.0f meetings to come to rest: "
-                 "--outer-learning-rate 1 --outer-momentum 0 takes the plain mean, and a smaller --local-steps "
-                 "meets more often",
-                 meetings, t->outer.momentum, settled);
+        log_warn(
+            "%" PRIu64 " meetings of the ranks are few for --outer-momentum %g, which needs some %.0f to "
+            "come to rest: take the plain mean (--outer-learning-rate 1 --outer-momentum 0) or meet more "
+            "often (--local-steps)",
+            meetings, t->outer.momentum, settled);
 }
 
 void trainer_report_first(const struct trainer *t)
