@@ -5,7 +5,7 @@
 # module load gcc openmpi openblas hdf5
 
 # 2. The program and its cache of models. Both must be on a file system that all nodes see.
-export MPILORA=${MPILORA:-$PWD/build/mpilora}
+export MPILORA=${MPILORA:-${top:-$PWD}/build/mpilora}
 export MPILORA_CACHE=${MPILORA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mpilora}
 
 # 3. Networks. Open MPI finds InfiniBand and Omni-Path by itself. On clusters with several Ethernet interfaces it may

@@ -9,19 +9,20 @@
 #     node1 slots=1
 #     node2 slots=1
 #
-# It takes: ssh to each machine without a password (try `ssh node2 hostname`), the same Open MPI on all of them, and this
-# folder, model, data and output at the same paths on all, so on a shared file system; with --load broadcast the first machine
-# alone needs the model.
+# It takes: ssh to each machine without a password (try `ssh node2 hostname`), the same Open MPI on all of them, and the
+# folder of mpilora, the one you start this from, model, data and output at the same paths on all, so on a shared file system;
+# with --load broadcast the first machine alone needs the model.
 #
 # Ctrl-C once saves a checkpoint and stops; the same command again goes on from there. When a machine is lost the run
 # ends; take its line out of the file, and the same command goes on from the last checkpoint without it. The
 # result does not depend on the number of machines.
+top=$(cd "$(dirname "$0")/.." && pwd)
+. "$top/jobs/env.sh" # before set -u, which some sites' modules do not stand
 set -euo pipefail
-cd "$(dirname "$0")/.."
-. jobs/env.sh
-. jobs/supervise.sh
+. "$top/jobs/supervise.sh"
 
-[ -f "${1:-}" ] || { echo "usage: jobs/hosts.sh HOSTFILE [study] OPTIONS..." >&2; exit 2; }
+[ $# -ge 1 ] || { echo "usage: jobs/hosts.sh HOSTFILE [study] OPTIONS..." >&2; exit 2; }
+[ -f "$1" ] || { echo "jobs/hosts.sh: $1: no such file of hosts" >&2; exit 2; }
 hosts=$1
 shift
 command=train

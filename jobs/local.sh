@@ -5,10 +5,10 @@
 #
 # The first argument is the number of ranks, the others go to `mpilora train`, or to `mpilora study` when the next is
 # `study`. Ctrl-C once saves a checkpoint and stops; the same command again goes on from there.
+top=$(cd "$(dirname "$0")/.." && pwd)
+. "$top/jobs/env.sh" # before set -u, which some sites' modules do not stand
 set -euo pipefail
-cd "$(dirname "$0")/.."
-. jobs/env.sh
-. jobs/supervise.sh
+. "$top/jobs/supervise.sh"
 
 case ${1:-} in
 '' | *[!0-9]*) echo "usage: jobs/local.sh RANKS [study] OPTIONS..." >&2; exit 2 ;;

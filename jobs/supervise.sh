@@ -11,8 +11,8 @@ if [ -n "${SLURM_JOB_ID:-}" ] && [ -z "${SLURM_JOB_END_TIME:-}" ]; then
         end=$(date -d "$end" +%s 2>/dev/null) && export SLURM_JOB_END_TIME=$end
 fi
 
-# Since 22.05 srun does not take this over from sbatch by itself: a task would get one core.
-[ -z "${SLURM_CPUS_PER_TASK:-}" ] || export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK
+# Of sbatch --export=NONE, which some sites make the default: srun would start the ranks without what env.sh has set.
+unset SLURM_EXPORT_ENV
 
 # A rank that leaves because another one does not answer (--rank-timeout) makes this file, here where all nodes see it.
 export MPILORA_LEFT=$PWD/.mpilora-left-${SLURM_JOB_ID:-$(hostname)-$$}
@@ -41,6 +41,12 @@ end_launcher_after_ranks() {
 # script becomes USR1: Ctrl-C, a closed terminal, what Slurm sends before a time limit (USR1) and at a requeue (TERM). A
 # second Ctrl-C ends the launcher, and with it the ranks, at once.
 supervise() {
+    # Since 22.05 srun does not take this over from sbatch by itself: a task would get one core. But the srun that mpirun
+    # starts one helper a node with must not have it: that one needs the cores of all ranks there.
+    unset SRUN_CPUS_PER_TASK
+    case ${1##*/} in
+    srun) [ -z "${SLURM_CPUS_PER_TASK:-}" ] || export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK ;;
+    esac
     rm -f "$MPILORA_LEFT"
     setsid "$@" & # in a session of its own the launcher does not see the terminal's Ctrl-C
     launcher=$! launcher_name=$1

@@ -19,7 +19,7 @@ build  CMake           have:cmake               cmake                cmake      
 build  Ninja           have:ninja               ninja-build          ninja-build        ninja            ninja
 build  pkg-config      have:pkg-config          pkg-config           pkgconf-pkg-config pkgconf          pkg-config
 build  Open_MPI        have:mpicc,mpirun        libopenmpi-dev,openmpi-bin openmpi-devel openmpi         openmpi
-build  OpenBLAS_OpenMP openblas                 libopenblas-openmp-dev openblas-devel   openblas+threads=openmp "openblas=*=openmp*"
+build  OpenBLAS_OpenMP openblas                 libopenblas-openmp-dev openblas-devel   openblas,threads=openmp "openblas=*=openmp*"
 build  HDF5            have:h5cc                libhdf5-dev          hdf5-devel         hdf5~mpi         hdf5
 build  jansson         pc:jansson               libjansson-dev       jansson-devel      jansson          jansson
 build  PCRE2           pc:libpcre2-8            libpcre2-dev         pcre2-devel        pcre2+jit        pcre2

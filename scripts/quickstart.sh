@@ -4,6 +4,7 @@
 #
 #   scripts/quickstart.sh [FOLDER]     the run's folder; default: runs/quickstart. A run that was stopped goes on.
 . "$(dirname "$0")/common.sh"
+case ${1:-} in -*) sed -n '2,/^[^#]/s/^# \{0,1\}//p' scripts/quickstart.sh >&2; exit 2 ;; esac
 run=${1:-runs/quickstart}
 heldout=jobs/quickstart/heldout.jsonl
 SECONDS=0

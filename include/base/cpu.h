@@ -24,6 +24,11 @@ int cpu_quota_cores(void);
 /* Cores' worth of time that cgroups (v1 or v2) allow, the tightest limit on the way up; 0: no limit.
  * `membership` is /proc/self/cgroup and `mount` /sys/fs/cgroup outside of tests. */
 double cpu_cgroup_quota(const char *membership, const char *mount);
+/* Likewise bytes of memory. */
+double cpu_cgroup_memory(const char *membership, const char *mount);
+/* Bytes that processes here may take together: what is installed, or less if the cgroup says so; 0: unknown.
+ */
+double cpu_memory_limit(void);
 
 /* Resident and peak resident bytes of this process. */
 size_t cpu_memory_resident(void);

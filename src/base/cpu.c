@@ -173,9 +173,23 @@ static double quota_of_folder(const char *folder)
     return quota > 0 && period > 0 ? quota / period : 0; /* -1: no limit */
 }
 
-/* The tightest quota on the way from a cgroup up to the root of its hierarchy. Every parent counts; and in a
+/* Bytes that one cgroup folder allows; 0 as above. */
+static double memory_of_folder(const char *folder)
+{
+    const double unlimited = 0x1p62; /* v1 says "no limit" with the largest number of whole pages */
+    char path[PATH_MAX + 32], line[128];
+    snprintf(path, sizeof path, "%s/memory.max", folder);
+    bool found = line_of(line, sizeof line, path, "");
+    snprintf(path, sizeof path, "%s/memory.limit_in_bytes", folder);
+    if (!found && !line_of(line, sizeof line, path, ""))
+        return 0;
+    double limit = strtod(line, NULL); /* of "max" 0 */
+    return limit > 0 && limit < unlimited ? limit : 0;
+}
+
+/* The tightest limit on the way from a cgroup up to the root of its hierarchy. Every parent counts; and in a
  * container the path may be the host's, while the root of the mount is the container's own group. */
-static double quota_up_to(const char *mount, const char *group)
+static double limit_up_to(const char *mount, const char *group, double (*of_folder)(const char *))
 {
     char folder[PATH_MAX];
     int length = snprintf(folder, sizeof folder, "%s%s", mount, group);
@@ -184,9 +198,9 @@ static double quota_up_to(const char *mount, const char *group)
         return 0;
     double least = 0;
     for (;;) {
-        double quota = quota_of_folder(folder);
-        if (quota > 0 && (least == 0 || quota < least))
-            least = quota;
+        double limit = of_folder(folder);
+        if (limit > 0 && (least == 0 || limit < least))
+            least = limit;
         char *slash = strrchr(folder + root, '/');
         if (!slash)
             return least;
@@ -194,7 +208,8 @@ static double quota_up_to(const char *mount, const char *group)
     }
 }
 
-double cpu_cgroup_quota(const char *membership, const char *mount)
+static double cgroup_limit(const char *membership, const char *mount, const char *controller,
+                           double (*of_folder)(const char *))
 {
     FILE *file = fopen(membership, "re");
     if (!file)
@@ -209,18 +224,28 @@ double cpu_cgroup_quota(const char *membership, const char *mount)
             continue;
         *group++ = '\0';
         controllers++;
-        bool v2 = *controllers == '\0', cpu = false;
+        bool v2 = *controllers == '\0', ours = false;
         for (char *rest = controllers, *word; (word = strsep(&rest, ","));)
-            cpu = cpu || strcmp(word, "cpu") == 0;
-        if (!v2 && !cpu)
+            ours = ours || strcmp(word, controller) == 0;
+        if (!v2 && !ours)
             continue;
-        snprintf(folder, sizeof folder, v2 ? "%s" : "%s/cpu", mount);
-        double quota = quota_up_to(folder, group);
-        if (quota > 0 && (least == 0 || quota < least))
-            least = quota;
+        snprintf(folder, sizeof folder, "%s%s%s", mount, v2 ? "" : "/", v2 ? "" : controller);
+        double limit = limit_up_to(folder, group, of_folder);
+        if (limit > 0 && (least == 0 || limit < least))
+            least = limit;
     }
     fclose(file);
     return least;
+}
+
+double cpu_cgroup_quota(const char *membership, const char *mount)
+{
+    return cgroup_limit(membership, mount, "cpu", quota_of_folder);
+}
+
+double cpu_cgroup_memory(const char *membership, const char *mount)
+{
+    return cgroup_limit(membership, mount, "memory", memory_of_folder);
 }
 
 int cpu_quota_cores(void)
@@ -235,6 +260,15 @@ int cpu_usable_cores(void)
 {
     int cores = affinity_cores(), quota = cpu_quota_cores();
     return quota > 0 && quota < cores ? quota : cores;
+}
+
+double cpu_memory_limit(void)
+{
+    char line[128];
+    double limit = cpu_cgroup_memory("/proc/self/cgroup", "/sys/fs/cgroup");
+    double installed =
+        line_of(line, sizeof line, "/proc/meminfo", "MemTotal:") ? strtod(line, NULL) * 1024 : 0;
+    return installed > 0 && (limit <= 0 || installed < limit) ? installed : limit;
 }
 
 size_t cpu_memory_resident(void)

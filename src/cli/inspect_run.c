@@ -27,7 +27,7 @@ static enum err_code add_config(struct facts *f, const char *yaml, struct err *e
         } else if (spec->type == OPT_REAL) {
             facts_real(f, spec->name, *(const double *)value);
         } else if (spec->type == OPT_INT) {
-            facts_int(f, spec->name, (uint64_t)*(const int64_t *)value); /* no range begins below 0 */
+            facts_int(f, spec->name, (uint64_t) * (const int64_t *)value); /* no range begins below 0 */
         } else if (spec->type == OPT_LIST) {
             const struct opt_list *list = value;
             facts_list(f, spec->name);
@@ -139,6 +139,27 @@ enum err_code inspect_adapter(struct facts *f, const char *path, struct err *e)
     return code;
 }
 
+/* A line of metrics: numbers and texts, and objects of them; what was not finite or is not known is null. */
+static void add_members(struct facts *f, const struct json_value *object, bool inner)
+{
+    for (struct json_member m = json_first(object); m.key; m = json_next(m))
+        switch (json_kind(m.value)) {
+        case JSON_KIND_INT:
+        case JSON_KIND_REAL:
+            facts_real(f, m.key, json_number(m.value, 0));
+            break;
+        case JSON_KIND_OBJECT:
+            if (inner)
+                break;
+            facts_object(f, m.key);
+            add_members(f, m.value, true);
+            facts_end(f);
+            break;
+        default:
+            facts_text(f, m.key, json_text(m.value));
+        }
+}
+
 /* The last whole line of metrics.jsonl, where a run has got to; none is no error. */
 static enum err_code add_metrics(struct facts *f, const char *folder, struct err *e)
 {
@@ -158,8 +179,7 @@ static enum err_code add_metrics(struct facts *f, const char *folder, struct err
         code = json_open_bytes(&doc, line, (size_t)(end - line), path, e);
         if (!code) {
             facts_object(f, "last_metrics");
-            for (struct json_member m = json_first(json_root(doc)); m.key; m = json_next(m))
-                facts_real(f, m.key, json_number(m.value, 0));
+            add_members(f, json_root(doc), false);
             facts_end(f);
             json_close(doc);
         }

@@ -260,6 +260,13 @@ enum err_code example_parse(struct example *ex, struct example_scratch *scratch,
     size_t valid = str_utf8_valid_prefix(line, length);
     if (valid < length)
         return err_set(e, ERR_DATA, "byte %zu of the line is not valid UTF-8", valid + 1);
+    size_t first = 0;
+    while (first < length && (line[first] == ' ' || line[first] == '\t'))
+        first++;
+    if (first < length && line[first] == '[')
+        return err_set(e, ERR_DATA,
+                       "a line must hold one JSON object, and this begins an array: jq -c '.[]' FILE writes "
+                       "its elements a line each");
     if (json_open_bytes(&doc, line, length, NULL, e))
         return e->code = e->code == ERR_FORMAT ? ERR_DATA : e->code;
     enum err_code code = find_form(&ex->form, json_root(doc), e);

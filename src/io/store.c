@@ -1,8 +1,10 @@
 #include "io/store.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/limits.h"
 #include "base/str.h"
@@ -431,6 +433,11 @@ enum err_code store_open_image(struct store *s, const char *path, const struct s
                                struct err *e)
 {
     enum err_code code = start(s, path, image, e);
+    if (!code && !image && access(s->path, F_OK) && errno == ENOENT)
+        code = err_set(e, ERR_IO,
+                       "%s: no such file or folder; a model is a Hugging Face folder or a .gguf file, and "
+                       "scripts/fetch_model.sh OWNER/NAME fetches one from the hub and prints its path",
+                       s->path);
     if (!code)
         code = is_folder(s) ? open_folder(s, e) : open_file(s, e);
     if (code)

@@ -8,6 +8,7 @@
 #include "base/cpu.h"
 #include "base/log.h"
 #include "math/gemm.h"
+#include "train/memory.h"
 
 #define MIB (1024.0 * 1024.0)
 
@@ -85,6 +86,11 @@ enum err_code progress_report(struct session *s, const struct progress_facts *fa
     if (s->model.weights.mapped)
         log_note("  %-12s and %.0f of the model's file, mapped: its ranks on a node share them", "",
                  (double)s->model.weights.mapped / MIB);
+    double shared = (double)s->model.weights.placed;
+    if (memory_check(d, shared, (weights + acts + adapter) * MIB - shared, e)) {
+        str_release(&hosts);
+        return e->code;
+    }
     log_note("  %-12s %" PRIu64 " of %" PRIu64 ", batches of %" PRId64 " examples", "steps to do",
              facts->steps_total - facts->steps_done, facts->steps_total, s->options->batch_size);
     str_release(&hosts);

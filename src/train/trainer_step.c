@@ -109,11 +109,11 @@ void trainer_report_first(const struct trainer *t)
     if (t->outer.every > 1)
         warn_of_few_meetings(t);
     if (packs < world)
-        log_warn("a batch has %zu pack%s for %zu ranks, so that %zu ranks have nothing to do: a smaller "
+        log_warn("a batch has %zu pack%s for %zu ranks, so that %zu of them ha%s nothing to do: a smaller "
                  "--micro-batch-tokens (now %" PRIu64 ") or a larger --batch-size (now %" PRId64
                  ") gives them work",
-                 packs, packs == 1 ? "" : "s", world, world - packs, t->loader.options.pack_tokens,
-                 t->options->batch_size);
+                 packs, packs == 1 ? "" : "s", world, world - packs, world - packs == 1 ? "s" : "ve",
+                 t->loader.options.pack_tokens, t->options->batch_size);
 }
 
 /* Gives the gradient's norm, or names the examples that it is of. */

@@ -54,11 +54,26 @@ submit --time=7 --output="$work/end.log" --wrap '. jobs/supervise.sh; echo "$SLU
 job_completes 60
 [ "$(cat "$work/end.log")" = $(($(date -d "$(job_says StartTime)" +%s) + 7 * 60)) ] || fail "end: $(cat "$work/end.log")"
 
-# What sbatch gives each task, srun gives it too.
-submit --ntasks=2 --cpus-per-task=2 --time=5 --output="$work/cores.log" \
-    --wrap '. jobs/supervise.sh; supervise srun --kill-on-bad-exit=1 scontrol show step "$SLURM_JOB_ID.0"'
+# What sbatch gives each task, srun gives it too; mpirun's helper on the other node gets the cores of all ranks there. What
+# the job script exports reaches the ranks, also where sbatch hands nothing on.
+submit --export=NONE --nodes=2 --ntasks-per-node=2 --cpus-per-task=2 --time=5 --output="$work/cores.log" --wrap '
+. jobs/supervise.sh
+export MARK=seen
+supervise srun --kill-on-bad-exit=1 sh -c "echo task \$MARK; scontrol show step \$SLURM_JOB_ID.0"
+supervise mpirun --bind-to none sh -c "scontrol show step \$SLURM_JOB_ID.1"'
 job_completes 60
-[ "$(grep -c 'CPUs=4 Tasks=2 ' "$work/cores.log")" = 2 ] || fail "$(cat "$work/cores.log")"
+[ "$(grep -c 'CPUs=8 Tasks=4 ' "$work/cores.log")" = 4 ] || fail "srun: $(cat "$work/cores.log")"
+[ "$(grep -c 'task seen' "$work/cores.log")" = 4 ] || fail "srun's environment: $(cat "$work/cores.log")"
+[ "$(grep -c 'CPUs=4 Tasks=1 ' "$work/cores.log")" = 4 ] || fail "mpirun: $(cat "$work/cores.log")"
+
+# From a folder that is not mpilora's: one line that says so. A part of an array by itself: of how many?
+for try in "--chdir=$work jobs/train.sbatch" "--array=2 jobs/study-array.sbatch"; do
+    rm -f "$work/refused.log"
+    slurm sbatch -W --nodes=1 --ntasks-per-node=1 --cpus-per-task=1 --time=5 --output="$work/refused.log" $try --model none \
+        >"$work/out" 2>"$work/err" && fail "$try: taken"
+    grep -qE "submit this from mpilora's top folder|PARTS=8" "$work/refused.log" || fail "$try: $(cat "$work/refused.log")"
+    [ "$(wc -l <"$work/refused.log")" = 1 ] || fail "$try: $(cat "$work/refused.log")"
+done
 
 # A host dies and is back before Slurm notices. The other rank leaves after --rank-timeout; the job goes on.
 export LEAVE_GRACE=3

@@ -16,6 +16,7 @@ refused() {
 refused 2 'micro-batch-tokens 32 is below --max-length 64' --micro-batch-tokens 32
 refused 2 'warmup-steps 4 is more than the 3 steps' --warmup-steps 4
 refused 2 'q_prox' --target-modules q_prox
+refused 1 'OWNER/NAME: no such file or folder; .*fetch_model.sh' --model OWNER/NAME
 refused 1 'missing.jsonl' --data "$work/missing.jsonl"
 { head -n 5 "$work/data.jsonl"; echo '{"prompt": 1}'; tail -n 5 "$work/data.jsonl"; } >"$work/bad.jsonl"
 refused 1 'bad.jsonl:6: ' --data "$work/bad.jsonl"

@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/cpu.h"
 #include "base/file.h"
@@ -77,6 +78,31 @@ static void reads_quota_v1(void **state)
     assert_true(quota("v1/broken", "v1/fs") == 0);
 }
 
+static double memory(const char *membership, const char *mount)
+{
+    return cpu_cgroup_memory(scratch_path(&scratch, membership), scratch_path(&scratch, mount));
+}
+
+static void reads_memory_limits(void **state)
+{
+    (void)state;
+    put("m2/membership", "0::/job/step\n");
+    assert_true(memory("m2/membership", "m2/fs") == 0);
+    put("m2/fs/job/step/memory.max", "max\n");
+    assert_true(memory("m2/membership", "m2/fs") == 0);
+    put("m2/fs/job/memory.max", "3000000000\n"); /* a parent's */
+    assert_true(memory("m2/membership", "m2/fs") == 3e9);
+    put("m1/membership", "9:cpu:/elsewhere\n4:memory:/slurm/job\n0::/\n");
+    put("m1/fs/memory/slurm/job/memory.limit_in_bytes", "9223372036854771712\n"); /* what v1 has for none */
+    put("m1/fs/memory/memory.limit_in_bytes", "9223372036854771712\n");
+    assert_true(memory("m1/membership", "m1/fs") == 0);
+    put("m1/fs/memory/slurm/memory.limit_in_bytes", "524288000\n");
+    assert_true(memory("m1/membership", "m1/fs") == 524288000);
+
+    double installed = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    assert_true(cpu_memory_limit() > 0 && cpu_memory_limit() <= installed);
+}
+
 static void honours_affinity(void **state)
 {
     (void)state;
@@ -142,9 +168,12 @@ static void time_passes(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_quota_v2),   cmocka_unit_test(reads_quota_v1),
-        cmocka_unit_test(honours_affinity), cmocka_unit_test(environment_lowers_the_isa),
-        cmocka_unit_test(counts_memory),    cmocka_unit_test(time_passes)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(reads_quota_v2),
+                                       cmocka_unit_test(reads_quota_v1),
+                                       cmocka_unit_test(reads_memory_limits),
+                                       cmocka_unit_test(honours_affinity),
+                                       cmocka_unit_test(environment_lowers_the_isa),
+                                       cmocka_unit_test(counts_memory),
+                                       cmocka_unit_test(time_passes)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -186,7 +186,9 @@ static void test_bad_lines(void **state)
     check_bad("{\"text\":\"\\ud800\"}", "JSON");
     check_bad("{\"text\":\"a\xFF\"}", "byte 11 of the line is not valid UTF-8");
     check_bad("{\"text\":\"\xED\xA0\x80\"}", "not valid UTF-8");
-    check_bad("[\"text\"]", "one JSON object, this is array");
+    check_bad("[\"text\"]", "one JSON object, and this begins an array: jq");
+    check_bad(" [", "begins an array"); /* pretty-printed */
+    check_bad("3", "one JSON object, this is integer");
     check_bad("\"text\"", "one JSON object");
     check_bad("null", "one JSON object");
     check_bad("{}", "wrong fields: has none of");
