@@ -39,6 +39,7 @@ struct opt_spec {
     const char *commands; /* letters of the commands that take it */
     const char *required; /* letters of those that cannot do without */
     const char *help;     /* or the text of the heading */
+    bool unrecorded;      /* opt_append_config() leaves it out */
     size_t offset;
 };
 
@@ -118,7 +119,8 @@ enum err_code opt_append_value(const struct opt_set *set, const struct opt_spec 
 /* Equal values (2e-4 and 0.0002 are) of two sets over one table. */
 bool opt_values_equal(const struct opt_set *a, const struct opt_set *b, const struct opt_spec *spec);
 
-/* The command's options as a configuration that opt_read_config() reads back to the same values. */
+/* The command's options, but for unrecorded ones, as a configuration that opt_read_config() reads back to the
+ * same values. */
 enum err_code opt_append_config(const struct opt_set *set, struct str *out, struct err *e);
 
 /* Help for one command, 100 columns wide; and all options of all commands as a table in Markdown. */

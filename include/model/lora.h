@@ -37,7 +37,7 @@ struct lora {
     float *start; /* what was taken out of the base when the run began, like params; NULL: nothing was */
     float *outer; /* momentum of the outer step where ranks step by themselves; NULL: they do not */
     bool rslora;  /* scalings are alpha / sqrt(rank), not alpha / rank */
-    float dropout;
+    double dropout;
     uint64_t seed; /* of dropout */
 };
 

@@ -37,6 +37,10 @@ void options_release(struct options *o);
 /* The resolved options of the command as YAML: the run's config.yaml and the record in a checkpoint. */
 enum err_code options_write_yaml(const struct options *o, struct str *out, struct err *e);
 
+/* Reads it back; `name` is for messages. `o` as after options_parse(). */
+enum err_code options_read_yaml(struct options *o, const char *command, const char *name, const char *text,
+                                size_t length, struct err *e);
+
 /* Was the option given, on the command line or in the file? */
 bool options_given(const struct options *o, const char *name);
 

@@ -11,10 +11,11 @@
 /* Collective. `trace` gets the checkpoint's trace on rank 0, the caller's to release; it is zeroed otherwise.
  * Finds the checkpoint that --resume asks for, and brings its adapter, moments, step and cursor
  * to all ranks. Rank 0 reads and decides. *resumed is false when the run begins at the start: then state is
- * zero. ERR_MISMATCH when the checkpoint is of another base, tokenizer, data, LoRA shape or of other options,
- * with both values; ERR_USAGE when the output folder holds checkpoints that this run would get mixed up with.
+ * zero. *here: the checkpoint is one of --output's own. ERR_MISMATCH when the checkpoint is of another base,
+ * tokenizer, data, LoRA shape or of other options, with both values; ERR_USAGE when the output folder holds
+ * checkpoints that this run would get mixed up with.
  */
 enum err_code resume_load(struct session *s, const struct ckpt_identity *identity, struct ckpt_state *state,
-                          bool *resumed, struct trace_record *trace, struct err *e);
+                          bool *resumed, bool *here, struct trace_record *trace, struct err *e);
 
 #endif

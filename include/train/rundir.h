@@ -33,7 +33,14 @@ enum err_code rundir_settle(const char *folder, uint64_t step, uint64_t keep, st
  * work here. */
 void rundir_clean(const char *folder);
 
-/* Deletes the checkpoints of this step and later ones, and `latest`. */
+/* Has the run's adapter been exported since the checkpoint of `step` was written? An export that failed
+ * leaves none, or that of an earlier end. */
+bool rundir_is_exported(const char *folder, uint64_t step);
+
+/* Is this path one of the checkpoints in the folder? */
+bool rundir_holds(const char *folder, const char *checkpoint);
+
+/* Deletes the checkpoints of this step and later ones; `latest` then is the newest that is left, or gone. */
 enum err_code rundir_delete_from(const char *folder, uint64_t step, struct err *e);
 
 #endif

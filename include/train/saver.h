@@ -5,7 +5,8 @@
  * save waits for the copy alone, and for an earlier save that is not done yet. Nothing else of the process
  * may call HDF5 meanwhile. What can go wrong (a full disk, a quota, a folder that is gone) is said and tried
  * again; the run ends only after `failures_max` failures in a row. The checkpoint on disk stays until a newer
- * one is whole. A disk that does not answer is waited for, and that is said.
+ * one is whole. A disk that does not answer is waited for, and that is said: at the end for ever, between two
+ * steps for `patience` seconds each time that a save is due.
  */
 #ifndef MPILORA_TRAIN_SAVER_H
 #define MPILORA_TRAIN_SAVER_H
@@ -27,7 +28,7 @@ struct saver_facts {
     uint64_t keep;            /* checkpoints; 0: all */
     uint64_t every;           /* steps between saves: the longest time until the next try; 0: no bound */
     uint64_t failures_max;
-    double patience; /* seconds of waiting for a save before it is said; then after twice that, ... */
+    double patience; /* seconds of waiting for a save before it is said */
     const struct ckpt_identity *identity;
     const char *config, *lora_init;
     const struct trace_record *trace; /* rows that are in it never change */
@@ -61,13 +62,20 @@ enum err_code saver_open(struct saver *s, const struct saver_facts *facts, const
  * warning, the last one allowed is the error. */
 enum err_code saver_step(struct saver *s, const struct ckpt_state *now, bool due, struct err *e);
 
+/* Others that wait meanwhile: they are told, at least every second, that this goes on. */
+struct saver_company {
+    void (*tell)(void *context);
+    void *context;
+};
+
 /* Returns when this state is on disk, or has failed too often; tries again after 1, 2, 4, ... seconds. */
-enum err_code saver_last(struct saver *s, const struct ckpt_state *now, struct err *e);
+enum err_code saver_last(struct saver *s, const struct ckpt_state *now, const struct saver_company *company,
+                         struct err *e);
 
 /* The same manner for anything else that is written: up to `tries` times. `what` is for the warnings. */
 enum err_code saver_insist(uint64_t tries, const char *what,
                            enum err_code (*write)(void *context, struct err *e), void *context,
-                           struct err *e);
+                           const struct saver_company *company, struct err *e);
 
 /* Waits for a save at work. A zeroed one is fine. */
 void saver_close(struct saver *s);

@@ -29,7 +29,7 @@ enum err_code opt_append_config(const struct opt_set *set, struct str *out, stru
 {
     for (size_t i = 0; i < set->table->spec_count; i++) {
         const struct opt_spec *spec = &set->table->specs[i];
-        if (!opt_takes(set->command, spec) || strcmp(spec->name, OPT_CONFIG) == 0)
+        if (!opt_takes(set->command, spec) || spec->unrecorded || strcmp(spec->name, OPT_CONFIG) == 0)
             continue;
         if (str_appendf(out, e, "%s:", spec->name) || append_config_value(set, spec, out, e))
             return err_wrap(e, "--%s", spec->name);

@@ -12,14 +12,13 @@
 /* The options of a run as its checkpoint recorded them, each in its own type. */
 static enum err_code add_config(struct facts *f, const char *yaml, struct err *e)
 {
-    struct options o = {0};
-    enum err_code code = opt_init(&o.set, &options_table, &o, "train", e);
-    if (!code)
-        code = opt_read_config(&o.set, "options recorded in the checkpoint", yaml, strlen(yaml), e);
+    struct options o;
+    enum err_code code =
+        options_read_yaml(&o, "train", "options recorded in the checkpoint", yaml, strlen(yaml), e);
     facts_object(f, "config");
     for (size_t i = 0; !code && i < options_table.spec_count; i++) {
         const struct opt_spec *spec = &options_table.specs[i];
-        if (!spec->name || !strcmp(spec->name, OPT_CONFIG) || !opt_takes(o.set.command, spec))
+        if (!spec->name || !strcmp(spec->name, OPT_CONFIG) || spec->unrecorded || !opt_takes(o.set.command, spec))
             continue;
         const void *value = (const char *)&o + spec->offset;
         if (spec->type == OPT_FLAG) {

@@ -38,7 +38,7 @@ static void drop(const struct step *s, const struct step_rows *rows, const struc
                  const void *x)
 {
     s->real->dropout(y, x, dropout_key(s, m), rows->samples, rows->positions, rows->n, m->in,
-                     s->lora->dropout);
+                     (float)s->lora->dropout);
 }
 
 static bool ends_half_block(enum linear_group g)

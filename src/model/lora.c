@@ -134,7 +134,7 @@ enum err_code lora_create(struct lora *l, const struct arch *a, const struct lor
         code = build(l, a, wanted, e);
     }
     arena_release(&scratch);
-    l->dropout = (float)spec->dropout;
+    l->dropout = spec->dropout;
     l->seed = spec->seed;
     l->rslora = spec->rslora;
     if (!code && spec->init)

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "io/h5.h"
 #include "train/ckpt.h"
+#include "train/options.h"
 #include "train/peft.h"
 #include "train/rundir.h"
 
@@ -25,6 +26,19 @@ static enum err_code check_base(const struct ckpt *c, const struct adapter_check
                    c->path, c->identity.base, check->base_hash);
 }
 
+/* What the run trained with, for the record of an export; 0 if a later program has recorded more than is
+ * known here. */
+static double recorded_dropout(const struct ckpt *c)
+{
+    struct options then;
+    struct err e;
+    double dropout = 0;
+    if (!options_read_yaml(&then, "train", c->path, c->config, strlen(c->config), &e))
+        dropout = then.lora_dropout;
+    options_release(&then);
+    return dropout;
+}
+
 static enum err_code make_from_checkpoint(struct lora *l, const struct arch *a, struct ckpt *c,
                                           const struct adapter_check *check, struct err *e)
 {
@@ -37,6 +51,7 @@ static enum err_code make_from_checkpoint(struct lora *l, const struct arch *a, 
     if (!code)
         code = ckpt_read(c, l, false, e);
     l->rslora = c->rslora;
+    l->dropout = recorded_dropout(c);
     if (code)
         lora_release(l);
     ckpt_close(c);

@@ -166,7 +166,7 @@ enum err_code consensus_check(struct dist *d, const struct lora *l, char (*hosts
     if (odd == world)
         return ERR_OK;
     return err_set(
-        e, ERR_COMM,
+        e, ERR_MISMATCH,
         "the adapter of rank %zu on %s is not that of %s%s%s: memory, processor or libraries of %s are at "
         "fault; without it the same command goes on from the last checkpoint",
         odd, hosts[odd], certain ? "most ranks" : "rank 0 on ", certain ? "" : hosts[0],

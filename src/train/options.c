@@ -3,6 +3,9 @@
 #include <stddef.h>
 #include <string.h>
 
+/* What a resumed run may change. */
+enum resume_rule { FREE, ONCE, FIXED, DATA };
+
 static const struct opt_spec specs[] = {
 #define HEADING(text) {.type = OPT_HEADING, .help = text},
 #define OPTION(field_, name_, type_, default_, value_, range_, commands_, required_, resume_, help_)         \
@@ -14,6 +17,7 @@ static const struct opt_spec specs[] = {
      .commands = commands_,                                                                                  \
      .required = required_,                                                                                  \
      .help = help_,                                                                                          \
+     .unrecorded = resume_ == ONCE,                                                                          \
      .offset = offsetof(struct options, field_)},
 #include "train/options.def"
 #undef OPTION
@@ -31,12 +35,8 @@ static const struct opt_command commands[] = {
 #undef FLAT
 };
 
-/* What a resumed run may change, beside each of the specs. */
-static const enum {
-    FREE,
-    FIXED,
-    DATA
-} resume_rules[] = {
+/* Beside each of the specs. */
+static const enum resume_rule resume_rules[] = {
 #define HEADING(text)                                                                                FREE,
 #define OPTION(field_, name_, type_, default_, value_, range_, commands_, required_, resume_, help_) resume_,
 #include "train/options.def"
@@ -71,6 +71,15 @@ enum err_code options_write_yaml(const struct options *o, struct str *out, struc
     return opt_append_config(&o->set, out, e);
 }
 
+enum err_code options_read_yaml(struct options *o, const char *command, const char *name, const char *text,
+                                size_t length, struct err *e)
+{
+    *o = (struct options){0};
+    if (opt_init(&o->set, &options_table, o, command, e))
+        return e->code;
+    return opt_read_config(&o->set, name, text, length, e);
+}
+
 bool options_given(const struct options *o, const char *name)
 {
     const struct opt_spec *spec = opt_find(&options_table, name);
@@ -89,12 +98,11 @@ static enum err_code append_difference(struct str *out, const struct opt_set *no
 
 enum err_code options_compare_for_resume(const struct options *now, const char *recorded_yaml, struct err *e)
 {
-    struct options then = {0};
+    struct options then;
     struct str differences = {0};
-    enum err_code code = opt_init(&then.set, &options_table, &then, now->set.command->name, e);
-    if (!code)
-        code = opt_read_config(&then.set, "options recorded in the checkpoint", recorded_yaml,
-                               strlen(recorded_yaml), e);
+    enum err_code code =
+        options_read_yaml(&then, now->set.command->name, "options recorded in the checkpoint", recorded_yaml,
+                          strlen(recorded_yaml), e);
     if (code == ERR_USAGE) /* not this user's mistake, but another program version's record */
         code = e->code = ERR_MISMATCH;
     for (size_t i = 0; !code && i < COUNT(specs); i++)
@@ -108,7 +116,7 @@ enum err_code options_compare_for_resume(const struct options *now, const char *
             "or --allow-changed-options",
             differences.data);
     str_release(&differences);
-    opt_release(&then.set);
+    options_release(&then);
     return code;
 }
 

@@ -72,8 +72,9 @@ static enum err_code check(const struct ckpt *c, const struct ckpt_identity *now
     return ERR_OK;
 }
 
-static enum err_code load(struct lora *l, struct ckpt_state *state, bool *resumed, struct trace_record *trace,
-                          const struct ckpt_identity *identity, const struct options *o, struct err *e)
+static enum err_code load(struct lora *l, struct ckpt_state *state, bool *resumed, bool *here,
+                          struct trace_record *trace, const struct ckpt_identity *identity,
+                          const struct options *o, struct err *e)
 {
     struct ckpt c;
     enum err_code code = choose(&c, o, e);
@@ -82,8 +83,10 @@ static enum err_code load(struct lora *l, struct ckpt_state *state, bool *resume
     code = check(&c, identity, o, e);
     if (!code)
         code = ckpt_read(&c, l, true, e);
+    *here = rundir_holds(o->output, c.path);
     if (!code && strcmp(o->resume, "auto") != 0)
-        code = clear_output(o, c.state.step + 1, "later than the one to go on from", e);
+        code = *here ? clear_output(o, c.state.step + 1, "later than the one to go on from", e)
+                     : clear_output(o, 0, "of another run than the one to go on from", e);
     if (!code)
         code = trace_read_from(trace, c.file, e);
     if (!code) {
@@ -96,17 +99,20 @@ static enum err_code load(struct lora *l, struct ckpt_state *state, bool *resume
 }
 
 enum err_code resume_load(struct session *s, const struct ckpt_identity *identity, struct ckpt_state *state,
-                          bool *resumed, struct trace_record *trace, struct err *e)
+                          bool *resumed, bool *here, struct trace_record *trace, struct err *e)
 {
     struct dist *d = s->dist;
     struct lora *l = &s->lora;
     *state = (struct ckpt_state){0};
-    *resumed = false;
+    *resumed = *here = false;
     *trace = (struct trace_record){0};
-    enum err_code code = d->rank == 0 ? load(l, state, resumed, trace, identity, s->options, e) : ERR_OK;
+    enum err_code code =
+        d->rank == 0 ? load(l, state, resumed, here, trace, identity, s->options, e) : ERR_OK;
     code = dist_agree(d, code, e);
     if (!code)
         code = dist_broadcast(d, resumed, sizeof *resumed, 0, e);
+    if (!code)
+        code = dist_broadcast(d, here, sizeof *here, 0, e);
     if (code || !*resumed)
         return code;
     size_t bytes = l->size * sizeof(float);

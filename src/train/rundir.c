@@ -6,9 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "peft_names.h"
 
 #define NAME_FORMAT "step-%08" PRIu64 ".h5"
 #define NAME_SIZE   64
@@ -173,19 +175,56 @@ void rundir_clean(const char *folder)
     }
 }
 
+static bool is_older(const struct stat *a, const struct stat *b)
+{
+    return a->st_mtim.tv_sec != b->st_mtim.tv_sec ? a->st_mtim.tv_sec < b->st_mtim.tv_sec
+                                                  : a->st_mtim.tv_nsec < b->st_mtim.tv_nsec;
+}
+
+bool rundir_is_exported(const char *folder, uint64_t step)
+{
+    static const char *const names[] = {"adapter/" PEFT_TENSORS, "adapter/" PEFT_CONFIG};
+    char path[PATH_MAX];
+    struct err ignored;
+    struct stat checkpoint, file;
+    if (rundir_checkpoint_path(path, folder, step, &ignored) || stat(path, &checkpoint))
+        return false;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (file_join(path, sizeof path, folder, names[i], &ignored) || stat(path, &file) ||
+            !S_ISREG(file.st_mode) || is_older(&file, &checkpoint))
+            return false;
+    return true;
+}
+
+bool rundir_holds(const char *folder, const char *checkpoint)
+{
+    char path[PATH_MAX], real[PATH_MAX], its[PATH_MAX];
+    struct err ignored;
+    if (file_join(path, sizeof path, folder, "checkpoints", &ignored) || !realpath(path, real) ||
+        !realpath(checkpoint, its))
+        return false;
+    char *slash = strrchr(its, '/');
+    *slash = '\0';
+    return strcmp(real, its) == 0;
+}
+
 enum err_code rundir_delete_from(const char *folder, uint64_t step, struct err *e)
 {
     struct arena arena = {0};
     uint64_t *steps;
-    size_t count;
+    size_t count = 0;
     char path[PATH_MAX];
     enum err_code code = link_path(path, folder, e);
     if (!code)
         code = rundir_list(&steps, &count, folder, &arena, e);
-    for (size_t i = 0; !code && i < count; i++)
-        if (steps[i] >= step)
-            code = delete_checkpoint(folder, steps[i], e);
-    if (!code && count && unlink(path) && errno != ENOENT)
+    size_t left = 0;
+    while (left < count && steps[left] < step)
+        left++;
+    for (size_t i = left; !code && i < count; i++)
+        code = delete_checkpoint(folder, steps[i], e);
+    if (!code && left)
+        code = point_latest(folder, steps[left - 1], e);
+    else if (!code && count && unlink(path) && errno != ENOENT)
         code = err_set_errno(e, errno, "cannot delete %s", path);
     arena_release(&arena);
     return code;

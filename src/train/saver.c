@@ -16,6 +16,7 @@
 #include "train/rundir.h"
 
 #define PAUSE_MAX_SECONDS 60
+#define BEAT              0.5 /* seconds between two signs of life to others that wait */
 
 enum err_code saver_open(struct saver *s, const struct saver_facts *facts, const struct lora *lora,
                          const struct ckpt_state *on_disk, struct err *e)
@@ -137,31 +138,41 @@ static enum err_code conclude(struct saver *s, struct err *e)
         s->state.step, s->failures - 1, describe_newest(newest, s));
 }
 
-/* As long as it takes: with a call that hangs in the kernel there is nothing else to do. */
-static void wait_for_thread(struct saver *s)
+/* Is the thread done, now or within so many seconds? */
+static bool wait_for_thread(struct saver *s, double seconds)
 {
-    double begun = cpu_seconds(), patience = s->facts.patience;
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
-    for (;;) {
-        double end = (double)until.tv_nsec * 1e-9 + patience;
-        until.tv_sec += (time_t)end;
-        until.tv_nsec = (long)(fmod(end, 1) * 1e9);
-        if (pthread_timedjoin_np(s->thread, NULL, &until) != ETIMEDOUT)
-            break;
-        log_warn("step %" PRIu64
-                 " is not on disk yet, and training has waited %.0f s for it: is the disk slow, or gone?",
-                 s->state.step, cpu_seconds() - begun);
-        patience *= 2;
-    }
-    s->running = false;
+    double end = (double)until.tv_nsec * 1e-9 + seconds;
+    until.tv_sec += (time_t)end;
+    until.tv_nsec = (long)(fmod(end, 1) * 1e9);
+    if (s->running && pthread_timedjoin_np(s->thread, NULL, &until) != ETIMEDOUT)
+        s->running = false;
+    return !s->running;
 }
 
-static enum err_code join(struct saver *s, struct err *e)
+static void warn_of_waiting(const struct saver *s, double seconds, const char *then)
+{
+    log_warn("step %" PRIu64
+             " is not on disk yet, and training has waited %.0f s for it: is the disk slow, or gone?%s",
+             s->state.step, seconds, then);
+}
+
+/* As long as it takes: with a call that hangs in the kernel there is nothing else to do. */
+static enum err_code join(struct saver *s, const struct saver_company *company, struct err *e)
 {
     if (!s->running)
         return ERR_OK;
-    wait_for_thread(s);
+    double begun = cpu_seconds(), patience = s->facts.patience;
+    while (!wait_for_thread(s, patience < BEAT ? patience : BEAT)) {
+        double waited = cpu_seconds() - begun;
+        if (waited >= patience) {
+            warn_of_waiting(s, waited, "");
+            patience *= 2;
+        }
+        if (company)
+            company->tell(company->context);
+    }
     return conclude(s, e);
 }
 
@@ -178,23 +189,29 @@ static enum err_code begin(struct saver *s, const struct ckpt_state *now, struct
 
 enum err_code saver_step(struct saver *s, const struct ckpt_state *now, bool due, struct err *e)
 {
-    if (s->running && (due || __atomic_load_n(&s->done, __ATOMIC_ACQUIRE)) && join(s, e))
-        return e->code;
+    if (s->running && (due || __atomic_load_n(&s->done, __ATOMIC_ACQUIRE))) {
+        if (!wait_for_thread(s, s->facts.patience))
+            warn_of_waiting(s, s->facts.patience, " It goes on without newer checkpoints.");
+        else if (conclude(s, e))
+            return e->code;
+    }
     if (s->running || (!due && !(s->failures && now->step >= s->retry_at)))
         return ERR_OK;
     return begin(s, now, e);
 }
 
-static void pause_seconds(uint64_t seconds)
+static void pause_seconds(double seconds, const struct saver_company *company)
 {
-    struct timespec left = {.tv_sec = (time_t)seconds};
-    while (nanosleep(&left, &left))
-        continue;
+    for (double end = cpu_seconds() + seconds, left; (left = end - cpu_seconds()) > 0;) {
+        nanosleep(&(struct timespec){.tv_nsec = (long)((left < BEAT ? left : BEAT) * 1e9)}, NULL);
+        if (company)
+            company->tell(company->context);
+    }
 }
 
-static uint64_t pause_after(uint64_t failures)
+static double pause_after(uint64_t failures)
 {
-    return failures > 6 ? PAUSE_MAX_SECONDS : UINT64_C(1) << (failures - 1);
+    return failures > 6 ? PAUSE_MAX_SECONDS : (double)(UINT64_C(1) << (failures - 1));
 }
 
 static bool same_state(const struct ckpt_state *a, const struct ckpt_state *b)
@@ -202,21 +219,23 @@ static bool same_state(const struct ckpt_state *a, const struct ckpt_state *b)
     return a->step == b->step && a->cursor == b->cursor && a->finished == b->finished;
 }
 
-enum err_code saver_last(struct saver *s, const struct ckpt_state *now, struct err *e)
+enum err_code saver_last(struct saver *s, const struct ckpt_state *now, const struct saver_company *company,
+                         struct err *e)
 {
-    enum err_code code = join(s, e);
+    enum err_code code = join(s, company, e);
     while (!code && !(s->has_saved && same_state(&s->saved, now))) {
         if (s->failures)
-            pause_seconds(pause_after(s->failures));
+            pause_seconds(pause_after(s->failures), company);
         code = begin(s, now, e);
         if (!code)
-            code = join(s, e);
+            code = join(s, company, e);
     }
     return code;
 }
 
 enum err_code saver_insist(uint64_t tries, const char *what,
-                           enum err_code (*write)(void *context, struct err *e), void *context, struct err *e)
+                           enum err_code (*write)(void *context, struct err *e), void *context,
+                           const struct saver_company *company, struct err *e)
 {
     for (uint64_t failures = 0;;) {
         enum err_code code = write(context, e);
@@ -228,14 +247,14 @@ enum err_code saver_insist(uint64_t tries, const char *what,
         log_warn("%s could not be written (failure %" PRIu64 " of %" PRIu64
                  " that --save-failures allows): %s",
                  what, failures, tries, e->message);
-        pause_seconds(pause_after(failures));
+        pause_seconds(pause_after(failures), company);
     }
 }
 
 void saver_close(struct saver *s)
 {
-    if (s->running)
-        wait_for_thread(s);
+    while (s->running)
+        wait_for_thread(s, PAUSE_MAX_SECONDS);
     free(s->memory);
     *s = (struct saver){0};
 }

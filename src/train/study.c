@@ -93,18 +93,21 @@ static enum err_code open_folder(const struct study *s, struct err *e)
  * why it cannot. */
 static bool is_end_of(const struct ckpt *c, const struct study *s, const struct options *o)
 {
-    struct options then = {0};
+    struct options then;
     struct err e;
     bool same = c->state.finished && !strcmp(c->identity.base, s->session.store.hash) &&
                 !strcmp(c->identity.tokenizer, tokenizer_hash(s->session.tokenizer)) &&
                 !strcmp(c->identity.data, s->data_hash) && !options_compare_for_resume(o, c->config, &e);
-    if (same && !opt_init(&then.set, &options_table, &then, "train", &e) &&
-        !opt_read_config(&then.set, c->path, c->config, strlen(c->config), &e))
-        same = then.max_steps == o->max_steps && then.epochs == o->epochs;
-    else
+    if (options_read_yaml(&then, "train", c->path, c->config, strlen(c->config), &e))
         same = false;
+    same = same && then.max_steps == o->max_steps && then.epochs == o->epochs;
     options_release(&then);
     return same;
+}
+
+static enum err_code failed_path(char path[PATH_MAX], const char *folder, struct err *e)
+{
+    return file_join(path, PATH_MAX, folder, "failed.txt", e);
 }
 
 static enum err_code find_done(bool *done, const struct study *s, const struct study_cell *cell,
@@ -117,8 +120,10 @@ static enum err_code find_done(bool *done, const struct study *s, const struct s
     enum err_code code = study_grid_options(&s->grid, cell, &o, e);
     if (!code && file_exists(o.output)) {
         bool found;
+        char failure[PATH_MAX];
         if (!rundir_open_newest(&c, &found, o.output, &damaged) && found) {
-            *done = is_end_of(&c, s, &o);
+            *done = is_end_of(&c, s, &o) && rundir_is_exported(o.output, c.state.step) &&
+                    !failed_path(failure, o.output, &damaged) && !file_exists(failure);
             ckpt_close(&c);
         }
     }
@@ -209,11 +214,6 @@ static void announce(const struct study *s)
 
 /* ---- The cells ---- */
 
-static enum err_code failed_path(char path[PATH_MAX], const char *folder, struct err *e)
-{
-    return file_join(path, PATH_MAX, folder, "failed.txt", e);
-}
-
 /* The group's leader: the cell's folder is there, now without an earlier failure. */
 static enum err_code open_cell(const char *folder, struct err *e)
 {
@@ -268,7 +268,7 @@ static enum err_code run_cell(struct study *s, const struct study_cell *cell, bo
         code = train_cell(s, &o, &trouble);
         if (code == ERR_COMM)
             *e = trouble;
-        else if (code == ERR_BUSY && leads(s))
+        if (code == ERR_BUSY && leads(s))
             log_error("cell %s is left to another job: %s", cell->name, trouble.message);
         else if (code && code != ERR_STOPPED && leads(s))
             record_failure(o.output, cell->name, &trouble);
@@ -372,8 +372,11 @@ static enum err_code run_all(struct study *s, struct err *e)
     s->session.on_step_context = s;
     log_set_speaking(false); /* the cells' own notes */
     enum err_code code = run_cells(s, e);
-    if (!code && leads(s))
-        code = dist_board_add(s->board, SLOT_LEFT, 1, &before, e);
+    struct err lost;
+    if (leads(s) && dist_board_add(s->board, SLOT_LEFT, 1, &before, &lost) && !code) {
+        code = lost.code; /* after a failure, too: rank 0 waits for all groups */
+        *e = lost;
+    }
     if (!code && s->ranks->rank == 0)
         code = wait_for_groups(s, e);
     log_set_speaking(s->ranks->rank == 0);

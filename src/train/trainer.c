@@ -19,12 +19,19 @@
 #define SLOW_DISK 50e6 /* bytes a second that a checkpoint is written at, until one was */
 #define SLOW_SAVE 30   /* seconds of waiting for a save after which a person is told */
 
-static uint64_t count_steps(const struct options *o, uint64_t batches_per_epoch)
+/* Steps of the whole run. Those of earlier processes may have had batches of another size (a resume with
+ * --allow-changed-options): epochs count from where the cursor is. */
+static uint64_t count_steps(const struct trainer *t)
 {
+    const struct options *o = t->options;
+    uint64_t count = t->data->count, size = (uint64_t)o->batch_size;
+    uint64_t each = loader_batches_per_epoch(&t->loader), left = count - t->state.cursor % count;
+    uint64_t passed = t->state.cursor / count * each + each - (left + size - 1) / size;
     double epochs = o->epochs > 0 ? o->epochs : o->max_steps > 0 ? INFINITY : 1;
     /* Less than a millionth of a batch is rounding of the decimal fraction. */
-    double by_epochs = ceil(epochs * (double)batches_per_epoch - 1e-6);
-    uint64_t steps = by_epochs < 1 ? 1 : by_epochs > 1e15 ? (uint64_t)1e15 : (uint64_t)by_epochs;
+    double by_epochs = ceil(epochs * (double)each - 1e-6);
+    uint64_t whole = by_epochs < 1 ? 1 : by_epochs > 1e15 ? (uint64_t)1e15 : (uint64_t)by_epochs;
+    uint64_t steps = t->state.step + (whole > passed ? whole - passed : 0);
     return o->max_steps > 0 && (uint64_t)o->max_steps < steps ? (uint64_t)o->max_steps : steps;
 }
 
@@ -61,7 +68,7 @@ static enum err_code prepare(struct trainer *t, struct err *e)
     t->schedule = (struct schedule){.shape = o->lr_schedule,
                                     .peak = o->learning_rate,
                                     .warmup = (uint64_t)o->warmup_steps,
-                                    .total = count_steps(o, loader_batches_per_epoch(&t->loader))};
+                                    .total = count_steps(t)};
     struct model_plan plan = session_plan(t->session, true);
     batch_plan(&t->loader, &plan);
     if (t->eval_data)
@@ -105,7 +112,7 @@ static enum err_code open_output(struct trainer *t, struct err *e)
                                 .trace = &t->tracer.record};
     if (saver_open(&t->saver, &facts, &t->session->lora, t->resumed_here ? &t->state : NULL, e))
         return e->code;
-    return metrics_open(&t->metrics, t->metrics_path, t->state.step, e);
+    return metrics_open(&t->metrics, t->metrics_path, t->resumed_here ? t->state.step : 0, e);
 }
 
 /* Is it time for what is done every so many steps? With local steps it waits for the ranks to meet. */
@@ -132,20 +139,60 @@ static enum err_code flush_metrics(void *context, struct err *e)
     return metrics_flush(&t->metrics, e);
 }
 
-/* Collective. Returns when this state is on disk. */
-static enum err_code save_last(struct trainer *t, struct err *e)
+/* Rank 0, again and again while it waits for a disk: the others are to wait as well. */
+static void ask_for_patience(void *trainer)
 {
-    enum err_code code = t->trouble_code;
-    if (code)
-        *e = t->trouble;
-    if (!code && t->dist->rank == 0) {
-        code = saver_insist((uint64_t)t->options->save_failures, "metrics.jsonl", flush_metrics, t, e);
-        if (!code)
-            code = saver_last(&t->saver, &t->state, e);
-    }
+    struct trainer *t = trainer;
+    uint64_t more = 1;
+    struct err ignored; /* a connection that is broken shows when they agree */
+    dist_broadcast(t->dist, &more, sizeof more, 0, &ignored);
+}
+
+/* Collective. What rank 0 does with files, for as long as it takes: to the others' watchdogs it is not gone.
+ */
+static enum err_code let_rank_0(struct trainer *t, enum err_code (*work)(struct trainer *, struct err *),
+                                struct err *e)
+{
+    enum err_code code = t->dist->rank == 0 ? work(t, e) : ERR_OK;
+    struct err lost;
+    uint64_t more = 0;
+    do {
+        if (dist_broadcast(t->dist, &more, sizeof more, 0, &lost)) {
+            *e = lost;
+            return e->code;
+        }
+    } while (more);
     code = dist_agree(t->dist, code, e);
     pace_meet(&t->pace);
     return code;
+}
+
+/* Rank 0. */
+static enum err_code write_insisting(struct trainer *t, const char *what,
+                                     enum err_code (*write)(void *, struct err *), void *context,
+                                     struct err *e)
+{
+    struct saver_company others = {ask_for_patience, t};
+    return saver_insist((uint64_t)t->options->save_failures, what, write, context, &others, e);
+}
+
+static enum err_code save_files(struct trainer *t, struct err *e)
+{
+    if (write_insisting(t, "metrics.jsonl", flush_metrics, t, e))
+        return e->code;
+    struct saver_company others = {ask_for_patience, t};
+    return saver_last(&t->saver, &t->state, &others, e);
+}
+
+/* Collective. Returns when this state is on disk. */
+static enum err_code save_last(struct trainer *t, struct err *e)
+{
+    enum err_code code = dist_agree(t->dist, t->trouble_code, &t->trouble);
+    if (code) {
+        *e = t->trouble;
+        return code;
+    }
+    return let_rank_0(t, save_files, e);
 }
 
 static enum err_code write_adapter(void *context, struct err *e)
@@ -159,13 +206,9 @@ static enum err_code write_adapter(void *context, struct err *e)
                       *o->base_name ? o->base_name : o->model, o->lora_dropout, e);
 }
 
-/* Collective. */
-static enum err_code export_adapter(struct trainer *t, struct err *e)
+static enum err_code export_files(struct trainer *t, struct err *e)
 {
-    enum err_code code = ERR_OK;
-    if (t->dist->rank == 0)
-        code = saver_insist((uint64_t)t->options->save_failures, "adapter", write_adapter, t, e);
-    return dist_agree(t->dist, code, e);
+    return write_insisting(t, "adapter", write_adapter, t, e);
 }
 
 /* Collective. A signal in the middle leaves the step without an evaluation, and t->stop set. */
@@ -195,15 +238,21 @@ static void write_metrics(struct trainer *t, const struct metrics_row *row)
 /* Collective. */
 static enum err_code leave(struct trainer *t, struct err *e)
 {
+    const char *why = t->stop == STOP_SIGNAL ? "by a signal" : "in time for the limit";
+    if (t->state.step == 0) /* what was measured before the first step is not in a checkpoint */
+        return err_set(e, ERR_STOPPED,
+                       "stopped %s at step 0 of %" PRIu64
+                       ": nothing was learnt yet, the same command starts anew",
+                       why, t->schedule.total);
     if (save_last(t, e))
         return e->code;
     char path[PATH_MAX];
     if (rundir_checkpoint_path(path, t->options->output, t->state.step, e))
         return e->code;
     return err_set(e, ERR_STOPPED,
-                   "stopped %s at step %" PRIu64 " of %" PRIu64 "; the same command goes on from %s",
-                   t->stop == STOP_SIGNAL ? "by a signal" : "in time for the limit", t->state.step,
-                   t->schedule.total, path);
+                   "stopped %s at step %" PRIu64 " of %" PRIu64 "; the same command%s goes on from %s", why,
+                   t->state.step, t->schedule.total,
+                   strcmp(t->options->resume, "auto") == 0 ? "" : ", with --resume auto,", path);
 }
 
 /* Collective. Has a signal come before the first step? */
@@ -216,16 +265,17 @@ static enum err_code ask_stop(struct trainer *t, struct err *e)
     return code;
 }
 
-struct late_evaluation {
-    struct metrics *metrics;
-    uint64_t step;
-    double loss;
-};
-
-static enum err_code add_evaluation(void *late, struct err *e)
+static enum err_code add_evaluation(void *trainer, struct err *e)
 {
-    const struct late_evaluation *l = late;
-    return metrics_add_evaluation(l->metrics, l->step, l->loss, e);
+    struct trainer *t = trainer;
+    return metrics_add_evaluation(&t->metrics, t->state.step, t->late_loss, e);
+}
+
+static enum err_code add_late_evaluation(struct trainer *t, struct err *e)
+{
+    if (t->metrics.last_step != t->state.step)
+        return ERR_OK;
+    return write_insisting(t, "metrics.jsonl", add_evaluation, t, e);
 }
 
 /* Does this state lack an evaluation? One of its step's that a stop came before, or one at the end. */
@@ -249,13 +299,8 @@ static enum err_code make_up_evaluation(struct trainer *t, struct err *e)
     if (!row.evaluated)
         return ERR_OK;
     log_note("step %" PRIu64 ": eval loss %.4f", t->state.step, row.eval_loss);
-    struct late_evaluation late = {&t->metrics, t->state.step, row.eval_loss};
-    enum err_code code = ERR_OK;
-    if (t->dist->rank == 0 && t->metrics.last_step == t->state.step)
-        code = saver_insist((uint64_t)t->options->save_failures, "metrics.jsonl", add_evaluation, &late, e);
-    code = dist_agree(t->dist, code, e);
-    pace_meet(&t->pace);
-    return code;
+    t->late_loss = row.eval_loss;
+    return let_rank_0(t, add_late_evaluation, e);
 }
 
 /* The run has done all its steps. */
@@ -292,14 +337,11 @@ static enum err_code run_steps(struct trainer *t, struct err *e)
             finish_state(t, e);
         if (!t->state.finished)
             save_step(t);
-        else if (save_last(t, e))
-            return e->code;
     }
-    if (!t->stop && !t->state.finished) { /* it was stopped between its last step and its end */
+    if (!t->stop && !t->state.finished) /* it was stopped between its last step and its end */
         finish_state(t, e);
-        if (save_last(t, e))
-            return e->code;
-    }
+    if (!t->stop && save_last(t, e))
+        return e->code;
     pace_report(&t->pace);
     return t->stop ? leave(t, e) : ERR_OK;
 }
@@ -335,28 +377,21 @@ static enum err_code train(struct trainer *t, struct err *e)
     if (!code)
         code = run_steps(t, e);
     if (!code)
-        code = export_adapter(t, e);
+        code = let_rank_0(t, export_files, e);
     if (!code)
         log_note("done: %" PRIu64 " steps; the adapter is in %s/adapter", t->state.step, t->options->output);
     return code;
 }
 
-/* Collective. A finished run: says so, and puts back the export if it is gone. */
+/* Collective. A finished run: exports the adapter if that is still to be done. */
 static enum err_code finish_again(struct trainer *t, struct err *e)
 {
-    char path[PATH_MAX];
     uint64_t missing = 0;
-    if (file_join(path, sizeof path, t->options->output, "adapter/adapter_config.json", e))
-        return e->code;
     if (t->dist->rank == 0)
-        missing = !file_exists(path);
+        missing = !rundir_is_exported(t->options->output, t->state.step);
     if (dist_broadcast(t->dist, &missing, sizeof missing, 0, e))
         return e->code;
-    log_note("this run is finished: %" PRIu64
-             " steps are done; --max-steps or --epochs would have to be higher to "
-             "go on",
-             t->state.step);
-    return missing ? export_adapter(t, e) : ERR_OK;
+    return missing ? let_rank_0(t, export_files, e) : ERR_OK;
 }
 
 /* Collective. A fresh adapter: the trace compares it with the base before anything is taken out of that. */
@@ -381,7 +416,8 @@ static enum err_code start(struct trainer *t, struct err *e)
     if (!code)
         code = tracer_begin(&t->tracer, t->session, (uint64_t)t->options->trace_every, e);
     if (!code)
-        code = resume_load(t->session, &t->identity, &t->state, &resumed, &earlier, e);
+        code = resume_load(t->session, &t->identity, &t->state, &resumed, &t->resumed_here, &earlier, e);
+    t->schedule.total = code ? 0 : count_steps(t);
     if (!code && !resumed)
         code = start_adapter(t, e);
     if (!code && d->rank == 0)
@@ -390,10 +426,15 @@ static enum err_code start(struct trainer *t, struct err *e)
     code = dist_agree(d, code, e);
     if (code)
         return code;
-    t->resumed_here = resumed && strcmp(t->options->resume, "auto") == 0;
-    if (t->state.finished && t->state.step >= t->schedule.total)
+    t->state.finished = t->state.finished && t->state.step >= t->schedule.total;
+    if (!t->state.finished)
+        return train(t, e);
+    log_note("this run is finished: %" PRIu64
+             " steps are done; --max-steps or --epochs would have to be higher to go on",
+             t->state.step);
+    if (t->resumed_here)
         return finish_again(t, e);
-    t->state.finished = false;
+    t->schedule.total = t->state.step; /* the end of a run elsewhere: in this folder it is to be written */
     return train(t, e);
 }
 

@@ -48,6 +48,7 @@ struct trainer {
     double apart;               /* seconds of steps since the ranks had one adapter */
     enum stop_reason stop;      /* some rank wants to */
     bool resumed_here;          /* from a checkpoint of the output folder */
+    double late_loss;           /* of an evaluation that an earlier process owes */
     enum err_code trouble_code; /* this rank's, until the ranks next agree on errors */
     struct err trouble;
 };

@@ -26,10 +26,8 @@ static void tell(struct verify *v, const char *path, enum err_code code, const s
 
 static enum err_code check_config(const char *name, const char *text, size_t length, struct err *e)
 {
-    struct options o = {0};
-    enum err_code code = opt_init(&o.set, &options_table, &o, "train", e);
-    if (!code)
-        code = opt_read_config(&o.set, name, text, length, e);
+    struct options o;
+    enum err_code code = options_read_yaml(&o, "train", name, text, length, e);
     options_release(&o);
     return code;
 }

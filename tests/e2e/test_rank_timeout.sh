@@ -23,4 +23,11 @@ says err 'error: rank [0-2] on .* has waited for 2\.[0-9] s in .* of step [0-9]+
 check 0 ranks 2 "$MPILORA" train $options $more --output "$work/run"
 says err '^going on from .*step-'
 same_run "$work/whole" "$work/run"
+
+# Rank 0 tries for a while to save what others wait for: it is not gone.
+check 1 env LD_PRELOAD="${FAULT:?}" FAULT_UNDER="$work/slow" FAULT_CALLS=sync FAULT_NTH=4 FAULT_LENGTH=100000000 \
+    mpirun -n 2 --bind-to none "$MPILORA" train $options --output "$work/slow" --max-steps 30 --save-every 0 --rank-timeout 1 \
+    --save-failures 3
+says err 'mpilora: .*step 30 could not be saved, nor could 2 others .*Input/output error'
+! grep -q 'is gone' "$work/err" || fail "taken for lost: $(cat "$work/err")"
 passed

@@ -33,6 +33,26 @@ check 0 train "$work/short" --max-steps 31
 check 0 train "$work/straight" --max-steps 31
 same_run "$work/straight" "$work/short"
 
+# An export that failed is made up for, though the checkpoint says that the run is over and an earlier adapter is there.
+mv "$work/short/adapter/adapter_model.safetensors" "$work/stale"
+mkdir "$work/short/adapter/adapter_model.safetensors"
+check 1 train "$work/short" --max-steps 31 --save-failures 1
+says err 'adapter could not be written'
+rmdir "$work/short/adapter/adapter_model.safetensors"
+printf x | dd of="$work/stale" bs=1 seek=3000 conv=notrunc status=none
+touch -d '1 hour ago' "$work/stale"
+mv "$work/stale" "$work/short/adapter/adapter_model.safetensors"
+check 0 train "$work/short" --max-steps 31
+same_run "$work/straight" "$work/short"
+
+# Epochs count from the cursor when the size of a batch changes: one of 37 examples are 4 batches of 10, 2 of 20, 8 of 5.
+check 0 train "$work/sizes" --epochs 1
+for sizes in "2 20 6" "3 5 14"; do
+    set -- $sizes
+    check 0 train "$work/sizes" --epochs $1 --batch-size $2 --allow-changed-options
+    tail -n 1 "$work/sizes/metrics.jsonl" | grep -qE "\"step\": $3, \"epoch\": $1[,.]" || fail "$(tail -n 1 "$work/sizes/metrics.jsonl")"
+done
+
 # What must be the same, and is not.
 check 1 train "$work/short" --max-steps 40 --lora-alpha 8
 says err 'lora-alpha 8 \(checkpoint: 32'
@@ -84,7 +104,17 @@ check 0 train "$work/two" --max-steps 50
 
 # From a given checkpoint, into another folder.
 check 0 train "$work/from" --max-steps 22 --resume "$work/whole/checkpoints/latest"
-says err 'finished'
+says err 'finished: 200 steps'
+check 0 "$MPILORA" inspect "$work/from" --verify
+cmp "$work/whole/adapter/adapter_model.safetensors" "$work/from/adapter/adapter_model.safetensors" || fail "not its end"
+check 2 train "$work/short" --max-steps 300 --resume "$work/whole/checkpoints/latest"
+says err 'holds checkpoints .*of another run than the one to go on from'
+check 0 train "$work/short" --max-steps 203 --resume "$work/whole/checkpoints/latest" --overwrite
+[ "$(steps "$work/short")" = "201 202 203" ] || fail "steps of two runs: $(steps "$work/short")"
+check 0 "$MPILORA" inspect "$work/short" --verify
+grep -qE '^(resume|overwrite|allow-changed-options):' "$work/short/config.yaml" && fail "a wish for one start was recorded"
+check 0 train "$work/killed" $more --resume "$work/killed/checkpoints/step-00000189.h5" --overwrite
+same_run "$work/whole" "$work/killed"
 check 1 train "$work/from2" --max-steps 400 --resume "$work/nothing.h5"
 says err 'nothing.h5'
 passed

@@ -25,6 +25,10 @@ stop INT "$work/run"
 check 0 train "$work/run" $more
 same_run "$work/whole" "$work/run"
 
+check 75 timeout --preserve-status --signal=USR1 1.5 "$MPILORA" train $options --output "$work/anew" \
+    --max-steps 100000 --resume never --overwrite
+says err 'the same command, with --resume auto, goes on from'
+
 # To mpirun, which hands it to all ranks; and to one rank alone.
 for target in all one; do
     mpirun -n 3 --bind-to none "$MPILORA" train $options $more \
@@ -57,7 +61,9 @@ check 2 train "$work/nolimit" --time-limit 12x
 says err '--time-limit 12x is not a time'
 check 0 env SLURM_JOB_END_TIME=1 "$MPILORA" train $options --max-steps 20 --output "$work/nolimit" --time-limit none
 
-# Before the first step: while the model is being loaded.
+# Before the first step, while the model is being loaded: what a trace measures then is not lost.
+more="$more --trace-every 100"
+check 0 train "$work/traced" $more
 "$MPILORA" train $options --output "$work/early" $more >"$work/out" 2>"$work/err" </dev/null &
 pid=$!
 background="$background $pid"
@@ -68,6 +74,10 @@ wait $pid || status=$?
 [ $status = 75 ] || fail "status $status when stopped early: $(cat "$work/err")"
 says err 'stopped by a signal at step [0-9]+ of 400'
 check 0 train "$work/early" $more
+for folder in traced early; do
+    h5dump -a /trace/base_eval_loss "$work/$folder/checkpoints/latest" | grep '(0)' >"$work/$folder.base" || fail "no trace of the base"
+done
+cmp "$work/traced.base" "$work/early.base" || fail "another trace"
 cmp "$work/whole/adapter/adapter_model.safetensors" "$work/early/adapter/adapter_model.safetensors" ||
     fail "the adapters differ"
 passed

@@ -23,7 +23,7 @@ static void damaged_rank_is_named(void **state)
         bits ^= 1;
         if (ranks.rank == damaged)
             memcpy(value, &bits, sizeof bits);
-        expect(consensus_check(&ranks, &l, hosts, &e) == ERR_COMM);
+        expect(consensus_check(&ranks, &l, hosts, &e) == ERR_MISMATCH);
         int named = ranks.world == 2 ? 1 : damaged; /* of two, who is right? */
         snprintf(name, sizeof name, "the adapter of rank %d on host%d is not that of %s", named, named,
                  ranks.world == 2 ? "rank 0 on host0, and there are too few to tell" : "most ranks");

@@ -104,11 +104,11 @@ static void training_goes_on_meanwhile(void **state)
         train_to(1000); /* what comes next is in the adapter before the thread is done */
     }
     train_to(30);
-    assert_ok(saver_last(&saver, &(struct ckpt_state){.step = 30}, &e), &e);
+    assert_ok(saver_last(&saver, &(struct ckpt_state){.step = 30}, NULL, &e), &e);
     expect_values(29);
     expect_values(30);
     assert_false(is_on_disk(28)); /* keep is 2 */
-    assert_ok(saver_last(&saver, &(struct ckpt_state){.step = 30, .finished = true}, &e), &e);
+    assert_ok(saver_last(&saver, &(struct ckpt_state){.step = 30, .finished = true}, NULL, &e), &e);
     expect_values(30);
 }
 
@@ -132,16 +132,22 @@ static void failures_are_tried_again_ever_later(void **state)
     assert_int_equal(rename(aside, saver.facts.folder), 0);
     assert_ok(take_step(43, false, &e), &e);
     train_to(43);
-    assert_ok(saver_last(&saver, &(struct ckpt_state){.step = 43}, &e), &e);
+    assert_ok(saver_last(&saver, &(struct ckpt_state){.step = 43}, NULL, &e), &e);
     assert_int_equal(saver.failures, 0);
     expect_values(43);
     expect_values(30);
     assert_int_equal(rename(saver.facts.folder, aside), 0);
     saver.facts.failures_max = 1;
     assert_ok(take_step(50, true, &e), &e);
-    assert_error(saver_last(&saver, &(struct ckpt_state){.step = 50}, &e), &e, ERR_IO, "is that of step 43");
+    assert_error(saver_last(&saver, &(struct ckpt_state){.step = 50}, NULL, &e), &e, ERR_IO,
+                 "is that of step 43");
     assert_int_equal(rename(aside, saver.facts.folder), 0);
     expect_values(43);
+}
+
+static void count_call(void *count)
+{
+    ++*(int *)count;
 }
 
 static enum err_code fail_twice(void *count, struct err *e)
@@ -154,11 +160,13 @@ static void others_are_tried_again_too(void **state)
 {
     (void)state;
     struct err e;
-    int calls = 1;
-    assert_ok(saver_insist(2, "it", fail_twice, &calls, &e), &e);
+    int calls = 1, told = 0;
+    struct saver_company company = {count_call, &told};
+    assert_ok(saver_insist(2, "it", fail_twice, &calls, &company, &e), &e);
     assert_int_equal(calls, 3);
+    assert_in_range(told, 2, 9); /* in a second */
     calls = 0;
-    assert_error(saver_insist(1, "it", fail_twice, &calls, &e), &e, ERR_IO, "it could not be written");
+    assert_error(saver_insist(1, "it", fail_twice, &calls, NULL, &e), &e, ERR_IO, "it could not be written");
 }
 
 /* The other end of the pipe that stands where metrics.jsonl should: opening it hangs until then. */
@@ -191,6 +199,10 @@ static void a_disk_that_does_not_answer_is_named(void **state)
     enum err_code first = take_step(60, true, &e);
     assert_int_equal(pthread_create(&disk, NULL, answer_later, pipe_path), 0);
     enum err_code second = take_step(61, true, &e);
+    bool went_on = saver.running;
+    int told = 0;
+    enum err_code last =
+        saver_last(&saver, &(struct ckpt_state){.step = 61}, &(struct saver_company){count_call, &told}, &e);
     pthread_join(disk, NULL);
     log_set_speaking(false);
     dup2(stderr_kept, STDERR_FILENO);
@@ -200,9 +212,12 @@ static void a_disk_that_does_not_answer_is_named(void **state)
     fclose(messages);
     assert_ok(first, &e);
     assert_ok(second, &e);
+    assert_ok(last, &e);
+    assert_true(went_on);
+    assert_true(told >= 3); /* while the disk says nothing, and before the next try */
     assert_non_null(strstr(said, "warning: step 60 is not on disk yet, and training has waited 0 s for it"));
+    assert_non_null(strstr(said, "gone? It goes on without newer checkpoints."));
     assert_non_null(strstr(said, "step 60 could not be saved")); /* a pipe cannot be flushed */
-    assert_ok(saver_last(&saver, &(struct ckpt_state){.step = 61}, &e), &e);
     expect_values(61);
 }
 
