@@ -39,4 +39,7 @@ bool str_ends_with(const char *s, const char *suffix);
  * `length`. */
 size_t str_utf8_valid_prefix(const void *bytes, size_t length);
 
+/* How much of a text to quote, for "%.*s": up to `most` bytes, and no character by half. */
+int str_utf8_cut(const char *text, int most);
+
 #endif

@@ -16,6 +16,7 @@ struct generate_options {
     double temperature; /* 0: greedy, ties to the smallest id */
     double top_p;       /* in (0, 1]: draws among the likeliest tokens that together reach this probability */
     uint64_t seed;      /* token i is drawn with counter i */
+    size_t vocab; /* ids from here on, which pad the model's matrices, are never chosen; 0: there are none */
     const int32_t *stop; /* ids that end the sequence (not passed to the callback) */
     size_t stop_count;
 };

@@ -183,3 +183,13 @@ size_t str_utf8_valid_prefix(const void *bytes, size_t length)
     }
     return at;
 }
+
+int str_utf8_cut(const char *text, int most)
+{
+    int length = (int)strnlen(text, (size_t)most + 1);
+    if (length <= most)
+        return length;
+    while (most > 0 && ((unsigned char)text[most] & 0xC0) == 0x80)
+        most--;
+    return most;
+}

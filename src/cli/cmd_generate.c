@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "cli/commands.h"
 #include "data/chat.h"
+#include "io/json.h"
 #include "model/generate.h"
 #include "train/session.h"
 
@@ -60,16 +61,52 @@ static bool take_token(int32_t token, void *context)
     return print_waiting(a, false);
 }
 
+/* Ids that end an answer. */
+struct stops {
+    int32_t id[32];
+    size_t count;
+};
+
+static void add_stop(struct stops *stops, int64_t id)
+{
+    if (id >= 0 && id <= INT32_MAX && stops->count < sizeof stops->id / sizeof *stops->id)
+        stops->id[stops->count++] = (int32_t)id;
+}
+
+/* The tokenizer's, all that the model declares, and in a chat the end of the assistant's turn. */
+static enum err_code find_stops(struct stops *stops, const struct session *s, struct err *e)
+{
+    const struct json *declared[] = {s->store.generation_config, s->store.config};
+    *stops = (struct stops){0};
+    add_stop(stops, tokenizer_eos(s->tokenizer));
+    for (size_t i = 0; i < sizeof declared / sizeof *declared; i++) {
+        const struct json_value *ids = declared[i] ? json_get(json_root(declared[i]), "eos_token_id") : NULL;
+        if (json_kind(ids) == JSON_KIND_INT)
+            add_stop(stops, json_int(ids, -1));
+        for (size_t k = 0; json_kind(ids) == JSON_KIND_ARRAY && k < json_count(ids); k++)
+            add_stop(stops, json_int(json_at(ids, k), -1));
+    }
+    const struct chat_format *format;
+    if (s->options->chat && chat_find(&format, s->tokenizer, e))
+        return e->code;
+    if (s->options->chat)
+        add_stop(stops, tokenizer_id(s->tokenizer, chat_turn_end(format)));
+    return ERR_OK;
+}
+
 static enum err_code run(struct session *s, const struct ids *prompt, struct err *e)
 {
     const struct options *o = s->options;
-    int32_t eos = tokenizer_eos(s->tokenizer);
+    struct stops stops;
+    if (find_stops(&stops, s, e))
+        return e->code;
     struct generate_options options = {.max_new_tokens = (size_t)o->max_new_tokens,
                                        .temperature = o->temperature,
                                        .top_p = o->top_p,
                                        .seed = (uint64_t)o->seed,
-                                       .stop = &eos,
-                                       .stop_count = eos >= 0};
+                                       .vocab = (size_t)tokenizer_vocab_size(s->tokenizer),
+                                       .stop = stops.id,
+                                       .stop_count = stops.count};
     size_t limit = s->model.arch.max_positions;
     if (limit && prompt->count + options.max_new_tokens > limit)
         log_warn("prompt (%zu tokens) and answer (up to %zu) may pass the %zu positions that this model was "

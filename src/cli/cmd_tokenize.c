@@ -60,7 +60,8 @@ static enum err_code parse_ids(int32_t **out, size_t *count, const char *text, s
         errno = 0;
         long id = strtol(at, &end, 10);
         if (end == at || errno || id < 0 || id > INT32_MAX || !memchr(" ,[]\t\n", *end, sizeof " ,[]\t\n"))
-            return err_set(e, ERR_USAGE, "--decode: '%.40s' does not begin with a token id", at);
+            return err_set(e, ERR_USAGE, "--decode: '%.*s' does not begin with a token id",
+                           str_utf8_cut(at, 40), at);
         (*out)[(*count)++] = (int32_t)id;
         at = end;
     }

@@ -19,6 +19,12 @@ static const struct chat_format formats[] = {
 static const char *const role_names[] = {
     [CHAT_SYSTEM] = "system", [CHAT_USER] = "user", [CHAT_ASSISTANT] = "assistant"};
 
+const char *chat_turn_end(const struct chat_format *format)
+{
+    (void)format; /* all that are known write the same */
+    return TURN_END;
+}
+
 /* Whether two templates are the same program: a newline in a Jinja string may be written \n, and Jinja drops
  * one newline at the very end. */
 static bool same_template(const char *text, const char *known)
@@ -49,9 +55,9 @@ enum err_code chat_find(const struct chat_format **format, const struct tokenize
     }
     return err_set(
         e, ERR_UNSUPPORTED,
-        "this model's chat template is not one of the known ones (it begins with '%.60s'): write the data as "
+        "this model's chat template is not one of the known ones (it begins with '%.*s'): write the data as "
         "{\"prompt\", \"completion\"} with the turns spelled out",
-        text);
+        str_utf8_cut(text, 60), text);
 }
 
 static enum err_code append_turn(struct str *text, struct chat_span *content, const char *role,

@@ -1,6 +1,7 @@
 #include "data/pattern.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 /* What \s means to Oniguruma: Unicode's White_Space. PCRE2's own \s also takes U+180E. */
@@ -23,9 +24,10 @@ struct scanner {
 
 static enum err_code refuse(const struct scanner *s, size_t at, const char *why, struct err *e)
 {
-    size_t rest = s->length - at;
-    return err_set(e, ERR_UNSUPPORTED, "pattern, byte %zu, at '%.*s': %s", at, (int)(rest < 12 ? rest : 12),
-                   s->text + at, why);
+    char rest[16] = "";
+    snprintf(rest, sizeof rest, "%.*s", (int)(s->length - at < 15 ? s->length - at : 15), s->text + at);
+    return err_set(e, ERR_UNSUPPORTED, "pattern, byte %zu, at '%.*s': %s", at, str_utf8_cut(rest, 12), rest,
+                   why);
 }
 
 static bool is_alnum(char c)

@@ -244,9 +244,16 @@ enum err_code json_append_string(struct str *out, const char *text, size_t lengt
 {
     if (str_append(out, "\"", 1, e))
         return e->code;
-    size_t copied = 0;
+    size_t copied = 0, valid = str_utf8_valid_prefix(text, length);
     for (size_t i = 0; i < length; i++) {
         unsigned char c = (unsigned char)text[i];
+        if (i == valid) { /* the name of a file, say, in another encoding */
+            if (str_append(out, text + copied, i - copied, e) || str_append(out, "\\ufffd", 6, e))
+                return e->code;
+            copied = i + 1;
+            valid = copied + str_utf8_valid_prefix(text + copied, length - copied);
+            continue;
+        }
         if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7f)
             continue;
         if (str_append(out, text + copied, i - copied, e))

@@ -103,6 +103,14 @@ static enum err_code refuse_variants(const struct reader *r)
         if (value != keys[i].neutral)
             return err_set(r->e, ERR_UNSUPPORTED, "%s: key %s is %g: not supported", r->path, key, value);
     }
+    bool causal;
+    if (gguf_get_bool(&causal, r->g, "llama.attention.causal", true, r->e))
+        return r->e->code;
+    if (!causal)
+        return err_set(
+            r->e, ERR_UNSUPPORTED,
+            "%s: key llama.attention.causal is false: attention in both directions is not supported",
+            r->path);
     return ERR_OK;
 }
 

@@ -103,6 +103,11 @@ static enum err_code refuse_variants(const struct arch *a, const struct reader *
             "%s/config.json: quantization_config: quantised safetensors are not supported; use the "
             "unquantised model or a GGUF file of it",
             r->path);
+    const struct json_value *causal = json_get(r->root, "is_causal");
+    if (!is_absent(causal) && !json_bool(causal, false))
+        return err_set(r->e, ERR_UNSUPPORTED,
+                       "%s/config.json: is_causal false: attention in both directions is not supported",
+                       r->path);
     if (family->window == 0)
         return ERR_OK;
     const struct json_value *window = json_get(r->root, "sliding_window");

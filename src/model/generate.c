@@ -133,9 +133,15 @@ static int by_logit(const void *a, const void *b)
     return x->token < y->token ? -1 : 1;
 }
 
+static size_t choices(const struct generation *g, const struct generate_options *o)
+{
+    size_t vocab = g->m->arch.vocab;
+    return o->vocab && o->vocab < vocab ? o->vocab : vocab;
+}
+
 static int32_t draw(struct generation *g, const struct generate_options *o, uint64_t number)
 {
-    size_t vocab = g->m->arch.vocab, count = 0;
+    size_t vocab = choices(g, o), count = 0;
     for (size_t i = 0; i < vocab; i++)
         g->candidates[i] = (struct candidate){g->acts->logits[i], (int32_t)i};
     qsort(g->candidates, vocab, sizeof *g->candidates, by_logit);
@@ -157,7 +163,7 @@ static int32_t choose(struct generation *g, const struct generate_options *o, ui
     if (o->temperature > 0)
         return draw(g, o, number);
     size_t best = 0;
-    for (size_t i = 1; i < g->m->arch.vocab; i++)
+    for (size_t i = 1; i < choices(g, o); i++)
         if (g->acts->logits[i] > g->acts->logits[best])
             best = i;
     return (int32_t)best;

@@ -64,13 +64,13 @@ static enum err_code misshapen(const struct store_tensor *t, size_t rows, size_t
 static struct task *expect(struct loading *l, const char *name, size_t rows, size_t columns, bool vector,
                            size_t interleaved_head)
 {
-    const struct store_tensor *t = store_find(l->store, name);
-    if (!t)
-        err_set(l->e, ERR_FORMAT, "%s: tensor %s is missing", l->store->path, name);
-    else if (!has_shape(t, rows, columns, vector))
-        misshapen(t, rows, columns, vector, l->e);
-    if (!t || !has_shape(t, rows, columns, vector))
+    const struct store_tensor *t;
+    if (store_require(&t, l->store, name, l->e))
         return NULL;
+    if (!has_shape(t, rows, columns, vector)) {
+        misshapen(t, rows, columns, vector, l->e);
+        return NULL;
+    }
     /* A vector is one row, unless its elements are to be permuted as rows. */
     bool column = vector && interleaved_head > 0;
     struct convert_matrix in = {.type = t->type,
@@ -268,19 +268,37 @@ static enum err_code load_outside_blocks(struct loading *l)
     return load_matrix(l, &w->head, is_gguf(l) ? "output.weight" : "lm_head.weight", a->vocab, a->width);
 }
 
-/* Tensors that some writers add and that carry nothing: tables of the rotation, and a copy of a tied head. */
+/* Tables of the rotation, which some writers add, carry nothing. */
 static bool is_harmless(const struct loading *l, const char *name)
 {
     if (is_gguf(l))
         return strcmp(name, "rope_freqs.weight") == 0;
-    return str_ends_with(name, ".rotary_emb.inv_freq") || (l->a->tied && strcmp(name, "lm_head.weight") == 0);
+    return str_ends_with(name, ".rotary_emb.inv_freq");
+}
+
+/* A tied head may be in the file once more. One of its own is another model: it was trained, and the
+ * configuration is stale. */
+static enum err_code check_tied_head(const struct loading *l, const struct store_tensor *head)
+{
+    const struct store_tensor *table = store_find(l->store, "model.embed_tokens.weight");
+    if (table && head->type == table->type && head->bytes == table->bytes &&
+        memcmp(head->data, table->data, head->bytes) == 0)
+        return ERR_OK;
+    return err_set(
+        l->e, ERR_MISMATCH,
+        "%s: lm_head.weight is not model.embed_tokens.weight, although config.json ties them "
+        "(tie_word_embeddings): set that to false if the head is one of its own, or leave the tensor out",
+        head->file);
 }
 
 static enum err_code refuse_surplus(const struct loading *l)
 {
     for (size_t i = 0; i < l->store->tensor_count; i++) {
         const struct store_tensor *t = &l->store->tensors[i];
-        if (!l->taken[i] && !is_harmless(l, t->name))
+        if (l->a->tied && !is_gguf(l) && strcmp(t->name, "lm_head.weight") == 0) {
+            if (!l->memory && check_tied_head(l, t)) /* once is enough */
+                return l->e->code;
+        } else if (!l->taken[i] && !is_harmless(l, t->name))
             return err_set(l->e, ERR_UNSUPPORTED,
                            "%s: tensor %s is not part of a %s model as its configuration has it", t->file,
                            t->name, l->a->family);

@@ -421,8 +421,15 @@ static bool is_expected(const struct lora *l, const char *tensor)
     return false;
 }
 
-/* An adapter of lm_head makes PEFT save the base's head beside it. A copy changes nothing; a trained or
- * resized head would. */
+static float round_to(enum dtype type, float x)
+{
+    if (type == DTYPE_BF16)
+        return dtype_bf16_to_f32(dtype_f32_to_bf16(x));
+    return type == DTYPE_F16 ? dtype_f16_to_f32(dtype_f32_to_f16(x)) : x;
+}
+
+/* An adapter of lm_head makes PEFT save the base's head beside it. A copy, in the type that the base had
+ * there or has here, changes nothing; a trained or resized head would. */
 static enum err_code check_head(const struct store_tensor *t, const struct arch *a,
                                 const struct weights *base, const char *path, struct err *e)
 {
@@ -437,8 +444,7 @@ static enum err_code check_head(const struct store_tensor *t, const struct arch 
         weights_read(own, base, a, 0, LINEAR_HEAD, i, 1);
         dtype_to_f32(rows, t->type, (const char *)t->data + i * row_bytes, a->width);
         for (size_t k = 0; same && k < a->width; k++)
-            same = own[k] ==
-                   (base->type == DTYPE_BF16 ? dtype_bf16_to_f32(dtype_f32_to_bf16(rows[k])) : rows[k]);
+            same = own[k] == round_to(base->type, rows[k]) || rows[k] == round_to(t->type, own[k]);
     }
     arena_release(&arena);
     if (same)

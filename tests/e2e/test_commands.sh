@@ -118,6 +118,19 @@ done
 check 0 "$MPILORA" generate --model "$model" --prompt "on 1" --adapter "$work/run" --max-new-tokens 8
 ! grep -q 'on 1' "$work/out" || fail "the prompt was printed"
 
+# Every token that the model declares ends an answer, not the first of the list alone.
+cp -r "$model" "$work/stops"
+check 0 "$MPILORA" generate --model "$work/stops" --adapter "$work/run" --prompt "on the" --max-new-tokens 12
+cp "$work/out" "$work/first"
+check 0 "$MPILORA" tokenize --model "$work/stops" --text "$(cat "$work/first")" --json
+python3 - "$work/out" "$work/stops/generation_config.json" <<'PY'
+import json, sys
+ids = json.load(open(sys.argv[1]))
+json.dump({"eos_token_id": [2, ids[len(ids) // 2]]}, open(sys.argv[2], "w"))
+PY
+check 0 "$MPILORA" generate --model "$work/stops" --adapter "$work/run" --prompt "on the" --max-new-tokens 12
+[ "$(wc -c <"$work/out")" -lt "$(wc -c <"$work/first")" ] || fail "went on: $(cat "$work/out")"
+
 # probe: names, shapes and sums; the adapter is the one given; a base of another content is refused.
 check 0 "$MPILORA" probe --model "$model" --data "$work/mixed.jsonl" --skip-bad-lines --adapter "$work/run" --output "$work/p.h5"
 check 0 h5dump -H "$work/p.h5"

@@ -131,6 +131,11 @@ static void checks_utf8_like_the_definition(void **state)
                 for (size_t length = 9; length <= sizeof text; length += length < 14 ? 1 : 10)
                     assert_int_equal(str_utf8_valid_prefix(text, length), valid_prefix_slowly(text, length));
             }
+    assert_int_equal(str_utf8_cut("ab", 2), 2);
+    assert_int_equal(str_utf8_cut("abc", 2), 2);
+    assert_int_equal(str_utf8_cut("a\xc3\xa9z", 2), 1);
+    assert_int_equal(str_utf8_cut("a\xc3\xa9z", 3), 3);
+    assert_int_equal(str_utf8_cut("\xf0\x9f\x98\x80!", 3), 0);
     assert_int_equal(str_utf8_valid_prefix("\xED\xA0\x80", 3), 0);          /* surrogate */
     assert_int_equal(str_utf8_valid_prefix("a\xC0\x80", 3), 1);             /* overlong zero */
     assert_int_equal(str_utf8_valid_prefix("\xF4\x90\x80\x80", 4), 0);      /* over U+10FFFF */

@@ -92,6 +92,7 @@ static void test_text(void **state)
     check("{\"text\":\"abc\"}", with_bos, &usual, "^abc$", "01111");
     check(" {\"text\":\"a\", \"id\": 7, \"tags\": [\"x\"], \"big\": 123456789012345678901234567890} ", plain,
           &usual, "a$", "01");
+    check("{\"text\":\"abc\",\"prompt\":null,\"completion\":null}", plain, &usual, "abc$", "0111");
     check("{\"text\":\"\"}", with_bos, &usual, "^$", "01");
     check("{\"text\":\"\\u00e9\"}", plain, &usual, "\xC3\xA9$", "011");
     check("{\"text\":\"a<|im_end|>b<|eos|>\"}", plain, &usual, "a>b$$", "01111");
@@ -191,6 +192,7 @@ static void test_bad_lines(void **state)
     check_bad("3", "one JSON object, this is integer");
     check_bad("\"text\"", "one JSON object");
     check_bad("null", "one JSON object");
+    check_bad("{\"prompt\":\"a\",\"completion\":null}", "has \"prompt\" but no \"completion\"");
     check_bad("{}", "wrong fields: has none of");
     check_bad("{\"Text\":\"a\"}", "wrong fields: has none of");
     check_bad("{\"text\":7}", "\"text\" must be a string, this is integer");

@@ -158,6 +158,16 @@ static void test_file(void **state)
     assert_error(json_open_file(&doc, test_path("empty.json"), 10, &e), &e, ERR_FORMAT, "empty.json");
 }
 
+static void bytes_that_are_no_text_are_replaced(void **state)
+{
+    (void)state;
+    struct err e;
+    struct str out = {0};
+    assert_ok(json_append_string(&out, "a\xff\xc3\xa9\xf0\x9f\x98", 7, &e), &e);
+    assert_string_equal(out.data, "\"a\\ufffd\xc3\xa9\\ufffd\\ufffd\\ufffd\"");
+    str_release(&out);
+}
+
 static void test_written_values_read_back(void **state)
 {
     (void)state;
@@ -199,6 +209,7 @@ int main(void)
         cmocka_unit_test(test_every_truncation_and_flip),
         cmocka_unit_test(test_long_integers_are_reals),
         cmocka_unit_test(test_file),
+        cmocka_unit_test(bytes_that_are_no_text_are_replaced),
         cmocka_unit_test(test_written_values_read_back),
     };
     return cmocka_run_group_tests(tests, test_folder_make, test_folder_remove);

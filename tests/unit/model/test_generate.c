@@ -88,6 +88,29 @@ static void stops_where_told(void **state)
     tiny_close(&t);
 }
 
+static void padding_is_never_chosen(void **state)
+{
+    (void)state;
+    static struct tiny t;
+    tiny_open(&t, "tiny_gqa");
+    const int32_t prompt[] = {3, 1, 4};
+    struct generate_options options = {.max_new_tokens = 40, .top_p = 1};
+    int32_t most = 0;
+    struct collected all = generate(&t.model, prompt, 3, &options);
+    for (size_t i = 0; i < all.count; i++)
+        most = all.tokens[i] > most ? all.tokens[i] : most;
+    assert_true(most > 3);
+    options.vocab = (size_t)most;
+    for (int greedy = 0; greedy < 2; greedy++) {
+        options.temperature = greedy ? 0 : 50;
+        struct collected less = generate(&t.model, prompt, 3, &options);
+        assert_int_equal(less.count, 40);
+        for (size_t i = 0; i < less.count; i++)
+            assert_true(less.tokens[i] < most);
+    }
+    tiny_close(&t);
+}
+
 static void sampling_follows_seed_temperature_and_top_p(void **state)
 {
     (void)state;
@@ -248,6 +271,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(greedy_equals_the_whole_forward_pass),
         cmocka_unit_test(stops_where_told),
+        cmocka_unit_test(padding_is_never_chosen),
         cmocka_unit_test(sampling_follows_seed_temperature_and_top_p),
         cmocka_unit_test(sampled_frequencies_are_the_probabilities),
         cmocka_unit_test(bad_options_are_refused),

@@ -320,6 +320,43 @@ static void copy_of_head_must_be_the_head(void **state)
                  "trained or resized");
 }
 
+/* PEFT had the base in bf16: its copy is rounded, the base here is not. */
+static void copy_of_head_may_be_rounded(void **state)
+{
+    (void)state;
+    static const char header[] = "{\"base_model.model.lm_head.lora_A.weight\":{\"dtype\":\"BF16\",\"shape\":["
+                                 "2,8],\"data_offsets\":[0,32]},"
+                                 "\"base_model.model.lm_head.lora_B.weight\":{\"dtype\":\"BF16\",\"shape\":["
+                                 "20,2],\"data_offsets\":[32,112]},"
+                                 "\"base_model.model.lm_head.base_layer.weight\":{\"dtype\":\"BF16\","
+                                 "\"shape\":[20,8],\"data_offsets\":[112,432]}}";
+    static float head[20 * 8];
+    uint64_t length = sizeof header - 1;
+    uint16_t values[16 + 40 + 160] = {0};
+    struct lora l;
+    struct err e;
+    struct str file = {0};
+    small_fill(head, 20 * 8, 9);
+    const struct weights base = {.type = DTYPE_F32, .head = head};
+    for (int i = 0; i < 160; i++)
+        values[56 + i] = dtype_f32_to_bf16(head[i]);
+    assert_ok(str_append(&file, &length, 8, &e), &e);
+    assert_ok(str_append(&file, header, length, &e), &e);
+    size_t begin = file.length;
+    assert_ok(str_append(&file, values, sizeof values, &e), &e);
+    write_config("{\"peft_type\": \"LORA\", \"r\": 2, \"lora_alpha\": 6, \"target_modules\": [\"lm_head\"]}");
+    const char *path = scratch_path(&folder, "adapter_model.safetensors");
+    assert_ok(file_write_atomic(path, file.data, file.length, &e), &e);
+    assert_ok(peft_read(&l, &small_arch, &base, folder.folder, &e), &e);
+    lora_release(&l);
+    file.data[begin + 112 + 318] ^= 1; /* the last value's last bit */
+    path = scratch_path(&folder, "adapter_model.safetensors");
+    assert_ok(file_write_atomic(path, file.data, file.length, &e), &e);
+    assert_error(peft_read(&l, &small_arch, &base, folder.folder, &e), &e, ERR_UNSUPPORTED,
+                 "trained or resized");
+    str_release(&file);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -333,6 +370,7 @@ int main(void)
         cmocka_unit_test(tensors_are_checked),
         cmocka_unit_test(halves_are_read),
         cmocka_unit_test(copy_of_head_must_be_the_head),
+        cmocka_unit_test(copy_of_head_may_be_rounded),
     };
     return cmocka_run_group_tests(tests, open_folder, close_folder);
 }
