@@ -8,7 +8,7 @@
 #   --dtype f32|bf16    default f32
 #   --local H           default 8
 #   --rate X            --outer-learning-rate of the runs, default 0.7
-#   --momentum X        their --outer-momentum, default 0.9
+#   --momentum X        their --outer-momentum, default 0.3
 #   --steps N           default: one epoch
 #   --length N          of an example at most, in tokens; a pack has twice as many; default 128
 #   --ranks N           default 2
@@ -16,7 +16,7 @@
 # MPILORA names the program, if it is not to be built.
 . "$(dirname "$0")/common.sh"
 . scripts/bench_common.sh
-dtype=f32 local=8 rate=0.7 momentum=0.9 steps=0 length=128 ranks=2
+dtype=f32 local=8 rate=0.7 momentum=0.3 steps=0 length=128 ranks=2
 parse_options "dtype local rate momentum steps length ranks" "" "$@"
 prepare
 

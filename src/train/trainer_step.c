@@ -82,17 +82,16 @@ static enum err_code run_batch(struct trainer *t, struct metrics_row *row, bool 
     return code;
 }
 
-/* An outer momentum of m averages over 1 / (1 - m) meetings, and swings for a few times that. */
-static void warn_of_few_meetings(const struct trainer *t)
+/* In the long run the outer step goes rate / (1 - momentum) times as far as the ranks have changed on
+ * average. Much more than once, and the adapter swings about where they agree to go. */
+static void warn_of_long_steps(const struct outer *o)
 {
-    uint64_t meetings = (t->schedule.total + t->outer.every - 1) / t->outer.every;
-    double settled = 5 / (1 - t->outer.momentum);
-    if (t->outer.momentum > 0 && (double)meetings < settled)
-        log_warn(
-            "%" PRIu64 " meetings of the ranks are few for --outer-momentum %g, which needs some %.0f to "
-            "come to rest: take the plain mean (--outer-learning-rate 1 --outer-momentum 0) or meet more "
-            "often (--local-steps)",
-            meetings, t->outer.momentum, settled);
+    const double times = o->learning_rate / (1 - o->momentum);
+    if (times > 2)
+        log_warn("--outer-learning-rate %g with --outer-momentum %g goes %.1f times as far as the ranks have "
+                 "come: the adapter swings about where they agree to go, and a short run ends worse for it "
+                 "(the defaults go once)",
+                 o->learning_rate, o->momentum, times);
 }
 
 void trainer_report_first(const struct trainer *t)
@@ -107,7 +106,7 @@ void trainer_report_first(const struct trainer *t)
         log_note("  %-12s %.2f MiB of gradient a step, a rank sends up to %.2f MiB for it (--reduce %s)",
                  "network", adapter, (double)reduce_sent_bytes(&t->reduce) / mib, t->options->reduce);
     if (t->outer.every > 1)
-        warn_of_few_meetings(t);
+        warn_of_long_steps(&t->outer);
     if (packs < world)
         log_warn("a batch has %zu pack%s for %zu ranks, so that %zu of them ha%s nothing to do: a smaller "
                  "--micro-batch-tokens (now %" PRIu64 ") or a larger --batch-size (now %" PRId64
