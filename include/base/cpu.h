@@ -26,8 +26,7 @@ int cpu_quota_cores(void);
 double cpu_cgroup_quota(const char *membership, const char *mount);
 /* Likewise bytes of memory. */
 double cpu_cgroup_memory(const char *membership, const char *mount);
-/* Bytes that processes here may take together: what is installed, or less if the cgroup says so; 0: unknown.
- */
+/* Bytes that all processes may take: what is installed, or less if the cgroup says so; 0: unknown. */
 double cpu_memory_limit(void);
 
 /* Resident and peak resident bytes of this process. */

@@ -25,8 +25,8 @@ enum err_code consensus_program(struct dist *d, struct err *e);
  * most: a run is as good, but its bits then depend on which ranks are where. */
 enum err_code consensus_warn(struct dist *d, const char *text, struct err *e);
 
-/* Collective. Compares a hash of the values over all ranks. ERR_MISMATCH, on all of them, names the rank (host of
- * hosts[world]) that differs from most. */
+/* Collective. Compares a hash of the values over all ranks. ERR_MISMATCH, on all of them, names the rank (host
+ * of hosts[world]) that differs from most. */
 enum err_code consensus_check(struct dist *d, const struct lora *l, char (*hosts)[DIST_HOST_SIZE],
                               struct err *e);
 

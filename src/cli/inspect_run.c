@@ -26,7 +26,7 @@ static enum err_code add_config(struct facts *f, const char *yaml, struct err *e
         } else if (spec->type == OPT_REAL) {
             facts_real(f, spec->name, *(const double *)value);
         } else if (spec->type == OPT_INT) {
-            facts_int(f, spec->name, (uint64_t) * (const int64_t *)value); /* no range begins below 0 */
+            facts_int(f, spec->name, (uint64_t)*(const int64_t *)value); /* no range begins below 0 */
         } else if (spec->type == OPT_LIST) {
             const struct opt_list *list = value;
             facts_list(f, spec->name);

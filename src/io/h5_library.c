@@ -1,7 +1,11 @@
 #include "h5_library.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
 
 /* Not constants: the library makes them when it starts. Little-endian in the file, whatever the machine. */
 hid_t h5_type_in_file(enum h5_type type)
@@ -34,6 +38,24 @@ hid_t h5_type_in_memory(enum h5_type type)
     return H5I_INVALID_HID;
 }
 
+static _Thread_local const char *at_work;
+
+void h5_at_work(const char *path)
+{
+    at_work = path;
+}
+
+static void tell_of_exit(void)
+{
+    if (!at_work) /* of the thread that calls exit() */
+        return;
+    log_error("%s: the HDF5 library has ended the program in the middle of it, as it does when it gets no "
+              "memory. The "
+              "checkpoints on disk stay, and the same command goes on from the newest",
+              at_work);
+    _exit(err_exit_status(ERR_MEMORY));
+}
+
 /* H5dont_atexit must come first: after a failed close the library crashes in its own exit handler. No plugin
  * is ever loaded, and errors go into our messages instead of stderr. */
 void h5_start_library(void)
@@ -45,6 +67,7 @@ void h5_start_library(void)
     H5open();
     H5PLset_loading_state(0);
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    atexit(tell_of_exit);
     started = true;
 }
 

@@ -12,6 +12,12 @@
 
 /* The HDF5 library is told how to behave, once. */
 void h5_start_library(void);
+
+/* This thread writes a file by that name; NULL: not any more. Some of the library's functions end the program
+ * when an allocation of their own fails (exit(-1), without a word): it then says so, with the status of an
+ * error. */
+void h5_at_work(const char *path);
+
 hid_t h5_file_access(void);
 
 /* HDF5's own words for the call that has just failed; any other call forgets them. */

@@ -23,6 +23,13 @@ static void fail(struct h5_writer *w, const char *what, const char *path)
         err_set(&w->error, ERR_IO, "cannot write %s: %s %s: %s", w->path, what, path, h5_reason(buffer));
 }
 
+static void release(struct h5_writer *w)
+{
+    h5_at_work(NULL);
+    str_release(&w->manifest);
+    free(w);
+}
+
 enum err_code h5_create(struct h5_writer **out, const char *path, struct err *e)
 {
     struct h5_writer *w = calloc(1, sizeof *w);
@@ -40,13 +47,14 @@ enum err_code h5_create(struct h5_writer **out, const char *path, struct err *e)
     }
     strcpy(w->path, path); /* shorter than the temporary name */
     h5_start_library();
+    h5_at_work(w->path);
     hid_t access = h5_file_access();
     w->file = H5Fcreate(w->temporary, H5F_ACC_TRUNC, H5P_DEFAULT, access);
     if (w->file < 0) {
         err_set(e, ERR_IO, "cannot create %s: %s", w->temporary, h5_reason(buffer));
         H5Pclose(access);
         unlink(w->temporary);
-        free(w);
+        release(w);
         return e->code;
     }
     H5Pclose(access);
@@ -197,12 +205,6 @@ static void close_file(struct h5_writer *w)
     if (H5Fclose(w->file) < 0)
         fail(w, "close of", w->temporary);
     H5Pclose(w->links);
-}
-
-static void release(struct h5_writer *w)
-{
-    str_release(&w->manifest);
-    free(w);
 }
 
 enum err_code h5_commit(struct h5_writer *w, struct err *e)

@@ -69,9 +69,9 @@ same_run "$work/one" "$work/each"
 
 # Who cannot read the model, and what helps, is said once.
 check 1 train_over $hosts "$work/none" --model "$work/mine/wide" $more
-says err "rank 2 on node2: .*mine/wide.*No such file.*--load broadcast sends them"
+says err "rank 2 on node2: .*mine/wide.*no such file.*--load broadcast sends them"
 check 1 train_over node2,node1 "$work/none" --model "$work/mine/wide" --load broadcast $more
-says err "rank 0 on node2, which is to read the model for all \(--load broadcast\): .*mine/wide.*No such file"
+says err "rank 0 on node2, which is to read the model for all \(--load broadcast\): .*mine/wide.*no such file"
 [ "$(grep -c '^mpilora: ' "$work/err")" = 1 ] || fail "more than one error: $(cat "$work/err")"
 [ ! -e "$work/none/checkpoints" ] || fail "a run without a model"
 

@@ -86,6 +86,23 @@ done
 [ $nth -gt 200 ] || fail "a run makes more calls than $nth"
 echo "one in 31 of $nth calls failed"
 
+# One allocation in 997 of the HDF5 library's fails: it goes on, or ends with an error that says so, and so does the next start.
+nth=17
+while run faulty "$work/each$nth" FAULT_CALLS=hdf5 FAULT_NTH=$nth FAULT_REPORT="$work/reached" --; [ -e "$work/reached" ]; do
+    rm "$work/reached"
+    case $status in
+    0) ;;
+    1) says err '^mpilora: (step [0-9]+ could not be saved|.*the HDF5 library has ended the program)' ;;
+    *) fail "status $status when allocation $nth of HDF5 failed: $(cat "$work/err")" ;;
+    esac
+    check 0 train "$work/each$nth" $more
+    same_run "$work/short" "$work/each$nth"
+    rm -r "$work/each$nth"
+    nth=$((nth + 997))
+done
+[ $nth -gt 5000 ] || fail "HDF5 makes more allocations than $nth"
+echo "one in 997 of $nth allocations of HDF5 failed"
+
 # A folder of checkpoints that vanishes is made anew; that of the run is not.
 during() { # during FOLDER COMMAND...: runs the command after some steps, then waits for the end
     local folder=$1

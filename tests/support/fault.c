@@ -64,7 +64,8 @@ __attribute__((constructor)) static void read_environment(void)
         unsigned kind;
     } kinds[] = {{"open", FAULT_OPEN},         {"read", FAULT_READ}, {"write", FAULT_WRITE},
                  {"truncate", FAULT_TRUNCATE}, {"sync", FAULT_SYNC}, {"close", FAULT_CLOSE},
-                 {"name", FAULT_NAME},         {"all", FAULT_FILES}, {"memory", FAULT_MEMORY}};
+                 {"name", FAULT_NAME},         {"all", FAULT_FILES}, {"memory", FAULT_MEMORY},
+                 {"hdf5", FAULT_HDF5}};
     const char *calls = getenv("FAULT_CALLS");
     unsigned wanted = 0;
     for (size_t i = 0; calls && i < sizeof kinds / sizeof *kinds; i++)
@@ -225,27 +226,36 @@ void *__libc_calloc(size_t count, size_t size);
 void *__libc_realloc(void *block, size_t size);
 void *__libc_memalign(size_t alignment, size_t size);
 
-/* The first object of the process is the program itself. */
-static int find_program(struct dl_phdr_info *info, size_t size, void *range)
+/* The code of an object in the process: the first is the program itself. */
+struct object {
+    const char *name; /* part of it; NULL: the first */
+    uintptr_t begin, end;
+};
+
+static int find_object(struct dl_phdr_info *info, size_t size, void *wanted)
 {
     (void)size;
-    uintptr_t *bounds = range;
+    struct object *o = wanted;
+    if (o->name && !strstr(info->dlpi_name, o->name))
+        return 0;
     for (int i = 0; i < info->dlpi_phnum; i++)
         if (info->dlpi_phdr[i].p_type == PT_LOAD && info->dlpi_phdr[i].p_flags & PF_X) {
-            bounds[0] = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
-            bounds[1] = bounds[0] + info->dlpi_phdr[i].p_memsz;
+            o->begin = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
+            o->end = o->begin + info->dlpi_phdr[i].p_memsz;
         }
     return 1;
 }
 
 static bool memory_fails(const void *caller)
 {
-    static uintptr_t program[2];
-    if (!(plan.kinds & FAULT_MEMORY))
+    static struct object program, hdf5 = {.name = "/libhdf5"};
+    if (!(plan.kinds & (FAULT_MEMORY | FAULT_HDF5)))
         return false;
-    if (!program[1])
-        dl_iterate_phdr(find_program, program);
-    return (uintptr_t)caller >= program[0] && (uintptr_t)caller < program[1] && fails(FAULT_MEMORY);
+    struct object *o = plan.kinds & FAULT_HDF5 ? &hdf5 : &program;
+    if (!o->end)
+        dl_iterate_phdr(find_object, o);
+    return (uintptr_t)caller >= o->begin && (uintptr_t)caller < o->end &&
+           fails(plan.kinds & FAULT_HDF5 ? FAULT_HDF5 : FAULT_MEMORY);
 }
 
 void *malloc(size_t size)

@@ -3,7 +3,7 @@
  * link with `fault` (a shared library that stands before the C library), or preload that into a program and
  * tell it in the environment:
  *
- *   FAULT_CALLS=open,write,...  the kinds below that count; all: every one but memory
+ *   FAULT_CALLS=open,write,...  the kinds below that count; all: every one but memory and hdf5
  *   FAULT_UNDER=/path           only calls for paths that begin so (memory has none)
  *   FAULT_NTH=N, FAULT_LENGTH=K the Nth call, and K - 1 behind it, fail (K is 1 without it)
  *   FAULT_WHILE=FILE            every call fails while this file exists
@@ -23,8 +23,8 @@ enum fault_kind {
     FAULT_CLOSE = 32, /* closes all the same */
     FAULT_NAME = 64,  /* rename, symlink, mkdir, unlink */
     FAULT_FILES = 127,
-    FAULT_MEMORY =
-        128, /* the program's own allocations: libraries (HDF5, jansson) end the process at theirs */
+    FAULT_MEMORY = 128, /* the program's own allocations */
+    FAULT_HDF5 = 256,   /* those of the HDF5 library */
 };
 
 /* From now on the calls of these kinds are counted; those from number `first` (from 1; 0: none) up to `first`
