@@ -27,9 +27,10 @@ faulty() {
 }
 
 # One write of many fails, of a checkpoint or of the metrics: it is made up for, and the run is as if nothing had been.
+# The disk is full, or the user's quota of it is used up (28 and 122).
 for nth in 20 200 400; do
-    check 0 faulty "$work/once$nth" FAULT_CALLS=write FAULT_NTH=$nth FAULT_ERRNO=28 --
-    says err '^warning: .*(could not be saved.*No space left|No space left.*kept in memory)'
+    check 0 faulty "$work/once$nth" FAULT_CALLS=write FAULT_NTH=$nth FAULT_ERRNO=$((nth == 200 ? 122 : 28)) --
+    says err '^warning: .*(could not be saved.*(No space|quota)|(No space|quota).*kept in memory)'
     says err 'saving works again|can be written again'
     same_run "$work/whole" "$work/once$nth"
     none_left "$work/once$nth"
