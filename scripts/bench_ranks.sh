@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What several ranks cost on one machine: steps of the same batches with all threads in one rank, spread over 2 ranks, and
-# over 4, which share cores where there are fewer threads; and what it costs that the sum of the gradients is the same bits on any number of
-# ranks (--reduce exact) against a plain sum (--reduce fast). All taken in turn.
+# over 4, which share cores where there are fewer threads; and what it costs that the sum of the gradients is the same bits
+# on any number of ranks (--reduce exact) against a plain sum (--reduce fast). All taken in turn.
 #
 #   scripts/bench_ranks.sh [OPTION...]
 #

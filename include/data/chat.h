@@ -27,8 +27,8 @@ struct chat_format; /* one row of the table of known templates */
  * to go on (prompt/completion data). */
 enum err_code chat_find(const struct chat_format **format, const struct tokenizer *t, struct err *e);
 
-/* The token behind each turn, as the vocabulary writes it. */
-const char *chat_turn_end(const struct chat_format *format);
+/* The token behind each turn, as the vocabulary writes it: the same in all known templates. */
+#define CHAT_TURN_END "<|im_end|>"
 
 /* Byte range of rendered text that is supervised: assistant content and the end-of-turn token behind it. */
 struct chat_span {

@@ -45,6 +45,7 @@ const struct json_value *json_root(const struct json *doc);
 
 /* Reading. All accept v == NULL and answer JSON_KIND_NONE / NULL / 0 / the given default. */
 enum json_kind json_kind(const struct json_value *v);
+bool json_is_absent(const struct json_value *v);        /* not there, or null */
 const char *json_kind_name(const struct json_value *v); /* "object", ..., "nothing" */
 const struct json_value *json_get(const struct json_value *object, const char *key);
 size_t json_count(const struct json_value *array_or_object);

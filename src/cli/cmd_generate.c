@@ -74,7 +74,7 @@ static void add_stop(struct stops *stops, int64_t id)
 }
 
 /* The tokenizer's, all that the model declares, and in a chat the end of the assistant's turn. */
-static enum err_code find_stops(struct stops *stops, const struct session *s, struct err *e)
+static void find_stops(struct stops *stops, const struct session *s)
 {
     const struct json *declared[] = {s->store.generation_config, s->store.config};
     *stops = (struct stops){0};
@@ -86,20 +86,15 @@ static enum err_code find_stops(struct stops *stops, const struct session *s, st
         for (size_t k = 0; json_kind(ids) == JSON_KIND_ARRAY && k < json_count(ids); k++)
             add_stop(stops, json_int(json_at(ids, k), -1));
     }
-    const struct chat_format *format;
-    if (s->options->chat && chat_find(&format, s->tokenizer, e))
-        return e->code;
     if (s->options->chat)
-        add_stop(stops, tokenizer_id(s->tokenizer, chat_turn_end(format)));
-    return ERR_OK;
+        add_stop(stops, tokenizer_id(s->tokenizer, CHAT_TURN_END));
 }
 
 static enum err_code run(struct session *s, const struct ids *prompt, struct err *e)
 {
     const struct options *o = s->options;
     struct stops stops;
-    if (find_stops(&stops, s, e))
-        return e->code;
+    find_stops(&stops, s);
     struct generate_options options = {.max_new_tokens = (size_t)o->max_new_tokens,
                                        .temperature = o->temperature,
                                        .top_p = o->top_p,

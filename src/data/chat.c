@@ -3,7 +3,6 @@
 #include <string.h>
 
 #define TURN_BEGIN "<|im_start|>"
-#define TURN_END   "<|im_end|>"
 
 struct chat_format {
     const char *name;
@@ -18,12 +17,6 @@ static const struct chat_format formats[] = {
 
 static const char *const role_names[] = {
     [CHAT_SYSTEM] = "system", [CHAT_USER] = "user", [CHAT_ASSISTANT] = "assistant"};
-
-const char *chat_turn_end(const struct chat_format *format)
-{
-    (void)format; /* all that are known write the same */
-    return TURN_END;
-}
 
 /* Whether two templates are the same program: a newline in a Jinja string may be written \n, and Jinja drops
  * one newline at the very end. */
@@ -67,7 +60,7 @@ static enum err_code append_turn(struct str *text, struct chat_span *content, co
         str_append(text, "\n", 1, e))
         return e->code;
     content->start = text->length;
-    if (str_append(text, bytes, length, e) || str_append(text, TURN_END, strlen(TURN_END), e))
+    if (str_append(text, bytes, length, e) || str_append(text, CHAT_TURN_END, strlen(CHAT_TURN_END), e))
         return e->code;
     content->end = text->length;
     return str_append(text, "\n", 1, e);

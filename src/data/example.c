@@ -197,14 +197,8 @@ const char *example_form_name(enum example_form form)
     return forms[form].name;
 }
 
-/* A table's writer may give every line all of its columns, null where they do not apply. */
-static bool is_absent(const struct json_value *root, const char *key)
-{
-    const struct json_value *v = json_get(root, key);
-    return json_kind(v) == JSON_KIND_NONE || json_kind(v) == JSON_KIND_NULL;
-}
-
-/* Which of the three forms a line has; a line must have exactly one. */
+/* Which of the three forms a line has; a line must have exactly one. A table's writer may give every line all
+ * of its columns, null where they do not apply. */
 static enum err_code find_form(enum example_form *form, const struct json_value *root, struct err *e)
 {
     static const struct {
@@ -220,14 +214,15 @@ static enum err_code find_form(enum example_form *form, const struct json_value 
     if (json_kind(root) != JSON_KIND_OBJECT)
         return err_set(e, ERR_DATA, "a line must hold one JSON object, this is %s", json_kind_name(root));
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
-        if (json_kind(json_get(root, fields[i].key)) == JSON_KIND_NULL)
+        const struct json_value *v = json_get(root, fields[i].key);
+        if (json_kind(v) == JSON_KIND_NULL)
             null = fields[i].key;
-        if (is_absent(root, fields[i].key))
+        if (json_is_absent(v))
             continue;
         if (found && *form != fields[i].form)
             return err_set(e, ERR_DATA, "wrong fields: has both \"%s\" and \"%s\", a line must have one form",
                            found, fields[i].key);
-        if (fields[i].partner && is_absent(root, fields[i].partner))
+        if (fields[i].partner && json_is_absent(json_get(root, fields[i].partner)))
             return err_set(e, ERR_DATA, "wrong fields: has \"%s\" but no \"%s\"", fields[i].key,
                            fields[i].partner);
         found = fields[i].key;

@@ -11,11 +11,6 @@ static struct tokload_text text_of(const struct json_value *v)
     return (struct tokload_text){.data = json_text(v), .length = json_text_length(v)};
 }
 
-static bool is_absent(const struct json_value *v)
-{
-    return json_kind(v) == JSON_KIND_NONE || json_kind(v) == JSON_KIND_NULL;
-}
-
 static enum err_code bad_kind(const struct tokload_spec *s, const char *what, const char *wanted,
                               const struct json_value *v, struct err *e)
 {
@@ -26,7 +21,7 @@ static enum err_code read_bool(bool *out, const struct tokload_spec *s, const st
                                const char *key, bool otherwise, struct err *e)
 {
     const struct json_value *v = json_get(object, key);
-    if (!is_absent(v) && json_kind(v) != JSON_KIND_BOOL)
+    if (!json_is_absent(v) && json_kind(v) != JSON_KIND_BOOL)
         return bad_kind(s, key, "true or false", v, e);
     *out = json_bool(v, otherwise);
     return ERR_OK;
@@ -47,7 +42,7 @@ static enum err_code read_id(int32_t *out, const struct tokload_spec *s, const s
 static const char *type_of(const struct json_value *v)
 {
     const char *type = json_text(json_get(v, "type"));
-    return is_absent(v) ? "nothing" : type ? type : "something without a type";
+    return json_is_absent(v) ? "nothing" : type ? type : "something without a type";
 }
 
 static enum err_code unsupported(const struct tokload_spec *s, const char *component,
@@ -67,7 +62,7 @@ static enum err_code unsupported(const struct tokload_spec *s, const char *compo
 static enum err_code read_normalizer(struct tokload_spec *s, const struct json_value *v, int depth,
                                      struct err *e)
 {
-    if (is_absent(v))
+    if (json_is_absent(v))
         return ERR_OK;
     const char *type = type_of(v);
     const struct json_value *list = json_get(v, "normalizers");
@@ -212,7 +207,8 @@ static enum err_code read_postprocessor(struct tokload_spec *s, const struct jso
 {
     const char *type = type_of(v);
     const struct json_value *list = json_get(v, "processors");
-    if (is_absent(v) || strcmp(type, "ByteLevel") == 0) /* ByteLevel trims offsets, which we keep whole */
+    if (json_is_absent(v) ||
+        strcmp(type, "ByteLevel") == 0) /* ByteLevel trims offsets, which we keep whole */
         return ERR_OK;
     if (strcmp(type, "TemplateProcessing") == 0)
         return read_template(s, v, e);
@@ -281,7 +277,7 @@ static enum err_code read_merges(struct tokload_spec *s, const struct json_value
 static enum err_code read_model(struct tokload_spec *s, const struct json_value *model, struct err *e)
 {
     const char *type = json_text(json_get(model, "type"));
-    bool byte_fallback;
+    bool byte_fallback = false;
     if (json_kind(model) != JSON_KIND_OBJECT)
         return bad_kind(s, "model", "an object", model, e);
     if (type != NULL ? strcmp(type, "BPE") != 0 : json_get(model, "merges") == NULL)
@@ -313,7 +309,7 @@ static enum err_code read_model(struct tokload_spec *s, const struct json_value 
 
 static enum err_code read_added(struct tokload_spec *s, const struct json_value *list, struct err *e)
 {
-    if (!is_absent(list) && json_kind(list) != JSON_KIND_ARRAY)
+    if (!json_is_absent(list) && json_kind(list) != JSON_KIND_ARRAY)
         return bad_kind(s, "added_tokens", "an array", list, e);
     s->added = arena_alloc(&s->scratch, json_count(list), sizeof *s->added, "added tokens", e);
     if (s->added == NULL)
@@ -348,7 +344,7 @@ static enum err_code read_declared(int32_t *out, const struct tokload_spec *s, c
     const struct json_value *v = doc ? json_get(json_root(doc), key) : NULL;
     if (json_kind(v) == JSON_KIND_ARRAY)
         v = json_at(v, 0);
-    return is_absent(v) ? ERR_OK : read_id(out, s, v, "token", key, e);
+    return json_is_absent(v) ? ERR_OK : read_id(out, s, v, "token", key, e);
 }
 
 /* eos_token of tokenizer_config.json: a text or an object that holds it. */

@@ -155,6 +155,11 @@ enum json_kind json_kind(const struct json_value *v)
     return JSON_KIND_NONE;
 }
 
+bool json_is_absent(const struct json_value *v)
+{
+    return json_kind(v) == JSON_KIND_NONE || json_kind(v) == JSON_KIND_NULL;
+}
+
 const char *json_kind_name(const struct json_value *v)
 {
     static const char *const names[] = {

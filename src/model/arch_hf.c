@@ -29,11 +29,6 @@ struct reader {
     struct err *e;
 };
 
-static bool is_absent(const struct json_value *v)
-{
-    return json_kind(v) == JSON_KIND_NONE || json_kind(v) == JSON_KIND_NULL;
-}
-
 static enum err_code wrong_kind(const struct reader *r, const char *key, const char *wanted,
                                 const struct json_value *v)
 {
@@ -44,7 +39,7 @@ static enum err_code wrong_kind(const struct reader *r, const char *key, const c
 static enum err_code read_size(size_t *out, const struct reader *r, const char *key, int64_t otherwise)
 {
     const struct json_value *v = json_get(r->root, key);
-    if (!is_absent(v) && json_kind(v) != JSON_KIND_INT)
+    if (!json_is_absent(v) && json_kind(v) != JSON_KIND_INT)
         return wrong_kind(r, key, "an integer", v);
     int64_t value = json_int(v, otherwise);
     if (value < 0)
@@ -57,7 +52,7 @@ static enum err_code read_number(double *out, const struct reader *r, const stru
                                  const char *key, double otherwise)
 {
     const struct json_value *v = json_get(object, key);
-    if (!is_absent(v) && json_kind(v) != JSON_KIND_INT && json_kind(v) != JSON_KIND_REAL)
+    if (!json_is_absent(v) && json_kind(v) != JSON_KIND_INT && json_kind(v) != JSON_KIND_REAL)
         return wrong_kind(r, key, "a number", v);
     *out = json_number(v, otherwise);
     return ERR_OK;
@@ -66,7 +61,7 @@ static enum err_code read_number(double *out, const struct reader *r, const stru
 static enum err_code read_flag(bool *out, const struct reader *r, const char *key)
 {
     const struct json_value *v = json_get(r->root, key);
-    if (!is_absent(v) && json_kind(v) != JSON_KIND_BOOL)
+    if (!json_is_absent(v) && json_kind(v) != JSON_KIND_BOOL)
         return wrong_kind(r, key, "true or false", v);
     *out = json_bool(v, false);
     return ERR_OK;
@@ -93,18 +88,18 @@ static enum err_code refuse_variants(const struct arch *a, const struct reader *
                                      const struct family *family)
 {
     const struct json_value *act = json_get(r->root, "hidden_act");
-    if (!is_absent(act) && (!json_text(act) || strcmp(json_text(act), "silu") != 0))
+    if (!json_is_absent(act) && (!json_text(act) || strcmp(json_text(act), "silu") != 0))
         return err_set(r->e, ERR_UNSUPPORTED,
                        "%s/config.json: hidden_act \"%s\" is not supported; only silu is", r->path,
                        json_text(act) ? json_text(act) : json_kind_name(act));
-    if (!is_absent(json_get(r->root, "quantization_config")))
+    if (!json_is_absent(json_get(r->root, "quantization_config")))
         return err_set(
             r->e, ERR_UNSUPPORTED,
             "%s/config.json: quantization_config: quantised safetensors are not supported; use the "
             "unquantised model or a GGUF file of it",
             r->path);
     const struct json_value *causal = json_get(r->root, "is_causal");
-    if (!is_absent(causal) && !json_bool(causal, false))
+    if (!json_is_absent(causal) && !json_bool(causal, false))
         return err_set(r->e, ERR_UNSUPPORTED,
                        "%s/config.json: is_causal false: attention in both directions is not supported",
                        r->path);
@@ -117,7 +112,7 @@ static enum err_code refuse_variants(const struct arch *a, const struct reader *
                        " tokens for a %s model: windows are not supported. If the model has none, write "
                        "\"sliding_window\": null",
                        r->path, family->window, family->model_type);
-    if (!is_absent(window))
+    if (!json_is_absent(window))
         return err_set(r->e, ERR_UNSUPPORTED,
                        "%s/config.json: sliding_window %" PRId64 ": attention windows are not supported",
                        r->path, json_int(window, 0));
@@ -129,9 +124,9 @@ static enum err_code read_rope_type(struct arch *a, const struct reader *r, cons
     static const char *const names[] = {
         [ROPE_DEFAULT] = "default", [ROPE_LINEAR] = "linear", [ROPE_LLAMA3] = "llama3"};
     const struct json_value *v = json_get(rope, "rope_type");
-    if (is_absent(v))
+    if (json_is_absent(v))
         v = json_get(rope, "type");
-    if (is_absent(v)) {
+    if (json_is_absent(v)) {
         a->rope_type = ROPE_DEFAULT;
         return ERR_OK;
     }
@@ -154,11 +149,11 @@ static enum err_code read_rope(struct arch *a, const struct reader *r)
 {
     const struct json_value *rope = json_get(r->root, "rope_scaling");
     const char *key = "rope_scaling";
-    if (is_absent(rope) || (json_kind(rope) == JSON_KIND_OBJECT && json_count(rope) == 0)) {
+    if (json_is_absent(rope) || (json_kind(rope) == JSON_KIND_OBJECT && json_count(rope) == 0)) {
         rope = json_get(r->root, "rope_parameters");
         key = "rope_parameters";
     }
-    if (!is_absent(rope) && json_kind(rope) != JSON_KIND_OBJECT)
+    if (!json_is_absent(rope) && json_kind(rope) != JSON_KIND_OBJECT)
         return wrong_kind(r, key, "an object", rope);
     double outer_theta = DEFAULT_THETA, outer_partial = 1, partial = 1, outer_original = 0;
     if (read_rope_type(a, r, rope) || read_number(&outer_theta, r, r->root, "rope_theta", DEFAULT_THETA) ||
@@ -216,7 +211,7 @@ enum err_code arch_read_hf(struct arch *a, const struct store *store, struct err
     if (read_size(&a->kv_heads, &r, "num_key_value_heads", kv_heads) ||
         read_size(&a->head_dim, &r, "head_dim", (int64_t)(a->width / a->heads)))
         return e->code;
-    if (is_absent(json_get(r.root, "head_dim")) && a->width % a->heads != 0)
+    if (json_is_absent(json_get(r.root, "head_dim")) && a->width % a->heads != 0)
         return err_set(e, ERR_FORMAT, "%s/config.json: hidden_size %zu is not a multiple of %zu heads",
                        store->path, a->width, a->heads);
     if (family->has_bias_keys &&

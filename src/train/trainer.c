@@ -417,7 +417,8 @@ static enum err_code start(struct trainer *t, struct err *e)
         code = tracer_begin(&t->tracer, t->session, (uint64_t)t->options->trace_every, e);
     if (!code)
         code = resume_load(t->session, &t->identity, &t->state, &resumed, &t->resumed_here, &earlier, e);
-    t->schedule.total = code ? 0 : count_steps(t);
+    if (!code)
+        t->schedule.total = count_steps(t);
     if (!code && !resumed)
         code = start_adapter(t, e);
     if (!code && d->rank == 0)

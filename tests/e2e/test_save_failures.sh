@@ -72,37 +72,31 @@ check 0 faulty "$work/export" FAULT_CALLS=write FAULT_NTH=1 --
 cmp "$work/whole/adapter/adapter_model.safetensors" "$work/export/adapter/adapter_model.safetensors" ||
     fail "the export differs"
 
-# One call in 31 of a whole short run fails, from config.yaml to the export: an end in order each time, and then the same bytes.
 more="--max-steps 2 --save-every 1 --save-failures 2"
 check 0 train "$work/short" $more
-nth=1
-while run faulty "$work/each$nth" FAULT_CALLS=all FAULT_NTH=$nth FAULT_ERRNO=5 FAULT_REPORT="$work/reached" --; [ -e "$work/reached" ]; do
-    rm "$work/reached"
-    case $status in 0 | 1) ;; *) fail "status $status when call $nth failed: $(cat "$work/err")" ;; esac
-    check 0 train "$work/each$nth" $more
-    same_run "$work/short" "$work/each$nth"
-    rm -r "$work/each$nth"
-    nth=$((nth + 31))
-done
-[ $nth -gt 200 ] || fail "a run makes more calls than $nth"
-echo "one in 31 of $nth calls failed"
 
-# One allocation in 997 of the HDF5 library's fails: it goes on, or ends with an error that says so, and so does the next start.
-nth=17
-while run faulty "$work/each$nth" FAULT_CALLS=hdf5 FAULT_NTH=$nth FAULT_REPORT="$work/reached" --; [ -e "$work/reached" ]; do
-    rm "$work/reached"
-    case $status in
-    0) ;;
-    1) says err '^mpilora: (step [0-9]+ could not be saved|.*the HDF5 library has ended the program)' ;;
-    *) fail "status $status when allocation $nth of HDF5 failed: $(cat "$work/err")" ;;
-    esac
-    check 0 train "$work/each$nth" $more
-    same_run "$work/short" "$work/each$nth"
-    rm -r "$work/each$nth"
-    nth=$((nth + 997))
-done
+# each_fails CALLS FIRST APART [PATTERN]: of a whole short run every so-many-th such call fails, from config.yaml to the
+# export: an end in order each time, with an error of that pattern if it is one, and then the same bytes. Sets nth.
+each_fails() {
+    local calls=$1 apart=$3 pattern=${4:-}
+    nth=$2
+    while run faulty "$work/each$nth" FAULT_CALLS="$calls" FAULT_NTH=$nth FAULT_ERRNO=5 FAULT_REPORT="$work/reached" --
+        [ -e "$work/reached" ]; do
+        rm "$work/reached"
+        case $status in 0 | 1) ;; *) fail "status $status when call $nth ($calls) failed: $(cat "$work/err")" ;; esac
+        [ $status = 0 ] || [ -z "$pattern" ] || says err "$pattern"
+        check 0 train "$work/each$nth" $more
+        same_run "$work/short" "$work/each$nth"
+        rm -r "$work/each$nth"
+        nth=$((nth + apart))
+    done
+    echo "one in $apart of $nth calls ($calls) failed"
+}
+each_fails all 1 31
+[ $nth -gt 200 ] || fail "a run makes more calls than $nth"
+# The allocations of the HDF5 library: it goes on, or says so.
+each_fails hdf5 17 997 '^mpilora: (step [0-9]+ could not be saved|.*the HDF5 library has ended the program)'
 [ $nth -gt 5000 ] || fail "HDF5 makes more allocations than $nth"
-echo "one in 997 of $nth allocations of HDF5 failed"
 
 # A folder of checkpoints that vanishes is made anew; that of the run is not.
 during() { # during FOLDER COMMAND...: runs the command after some steps, then waits for the end
