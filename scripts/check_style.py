@@ -23,18 +23,22 @@ LAYERS = {
     "io": ["base", "math"],
     "data": ["base", "math", "io"],
     "model": ["base", "math", "io"],
-    "train": ["base", "math", "io", "data", "model"],
-    "cli": ["base", "math", "io", "data", "model", "train"],
+    "ranks": ["base", "math", "io", "data", "model"],
+    "run": ["base", "math", "io", "data", "model", "ranks"],
+    "train": ["base", "math", "io", "data", "model", "ranks", "run"],
+    "report": ["base", "math", "io", "run"],
+    "bench": ["base", "math", "io", "data", "model", "ranks", "run", "train", "report"],
+    "cli": ["base", "math", "io", "data", "model", "ranks", "run", "train", "report", "bench"],
 }
 # Each foreign library has one file that knows it; HDF5 and oneDNN, a few.
 FOREIGN = {
-    "mpi.h": ["src/train/dist.c"],
-    "hdf5.h": ["src/io/h5_library*"],
+    "mpi.h": ["src/ranks/dist.c"],
+    "hdf5.h": ["src/io/h5/h5_library*"],
     "cblas.h": ["src/math/gemm_openblas.c"],
     "dnnl.h": ["src/math/gemm_onednn*.c"],
     "jansson.h": ["src/io/json.c"],
     "pcre2.h": ["src/base/regex.c"],
-    "utf8proc.h": ["src/data/pretok.c"],
+    "utf8proc.h": ["src/data/tokenizer/pretok.c"],
     "yaml.h": ["src/base/yaml.c"],
     "xxhash.h": ["src/base/file.c"],
 }
@@ -97,8 +101,8 @@ def check_c(path, lines):
             breach(path, number, f"layer {layer} must not include {name}")
         if layer and not quoted and not any(relative.match(p) for p in FOREIGN.get(name, ["*"])):
             breach(path, number, f"<{name}> belongs in {' and '.join(FOREIGN[name])} alone")
-    if path.suffix == ".h" and path.parts[-3] == "include":
-        guard = f"MPILORA_{layer.upper()}_{path.stem.upper()}_H"
+    if path.suffix == ".h" and relative.parts[0] == "include":
+        guard = f"MPILORA_{'_'.join(relative.with_suffix('').parts[1:]).upper()}_H"
         if f"#ifndef {guard}" not in lines:
             breach(path, 1, f"the include guard is not {guard}")
 

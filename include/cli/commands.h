@@ -1,5 +1,5 @@
 /*
- * The commands of the program: one function for each row of train/commands.def.
+ * The commands of the program: one function for each row of run/commands.def.
  *
  * A command's function runs on all ranks (a command that is ALONE: on one process) with its options read and
  * checked one by one. It writes its result to stdout, on rank 0 only, and returns a code and message that all
@@ -9,13 +9,13 @@
 #define MPILORA_CLI_COMMANDS_H
 
 #include "base/err.h"
-#include "train/dist.h"
-#include "train/options.h"
+#include "ranks/dist.h"
+#include "run/options.h"
 
 typedef enum err_code command_function(const struct options *o, struct dist *d, struct err *e);
 
 #define COMMAND(letter, name, ranks, signals, config, argument, help) command_function cmd_##name;
-#include "train/commands.def"
+#include "run/commands.def"
 #undef COMMAND
 
 #endif

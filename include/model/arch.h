@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
-#include "io/store.h"
+#include "io/store/store.h"
 
 enum linear {
 #define LINEAR(code, path, gguf, group, rows, columns) LINEAR_##code,

@@ -12,7 +12,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
-#include "io/store.h"
+#include "io/store/store.h"
 #include "math/convert.h"
 #include "model/arch.h"
 

@@ -5,7 +5,7 @@
 #define MPILORA_TRAIN_BATCH_H
 
 #include "base/err.h"
-#include "data/loader.h"
+#include "data/examples/loader.h"
 #include "model/model.h"
 #include "train/tally.h"
 

@@ -9,7 +9,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
-#include "data/loader.h"
+#include "data/examples/loader.h"
 #include "train/session.h"
 #include "train/tally.h"
 

@@ -15,7 +15,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "model/lora.h"
-#include "train/reduce.h"
+#include "ranks/reduce.h"
 
 struct outer {
     uint64_t every; /* H; 1: no local steps, and nothing below */

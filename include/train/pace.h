@@ -7,8 +7,8 @@
 #define MPILORA_TRAIN_PACE_H
 
 #include "base/err.h"
-#include "train/dist.h"
-#include "train/metrics.h"
+#include "ranks/dist.h"
+#include "run/metrics.h"
 #include "train/tally.h"
 
 struct pace {

@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 #include "base/err.h"
-#include "data/dataset.h"
-#include "train/metrics.h"
+#include "data/examples/dataset.h"
+#include "run/metrics.h"
 #include "train/session.h"
 
 struct progress {

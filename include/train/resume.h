@@ -5,7 +5,7 @@
 #define MPILORA_TRAIN_RESUME_H
 
 #include "base/err.h"
-#include "train/ckpt.h"
+#include "run/ckpt.h"
 #include "train/session.h"
 
 /* Collective. `trace` gets the checkpoint's trace on rank 0, the caller's to release; it is zeroed otherwise.

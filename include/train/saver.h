@@ -18,8 +18,8 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "model/lora.h"
-#include "train/ckpt.h"
-#include "train/trace.h"
+#include "run/ckpt.h"
+#include "run/trace.h"
 
 /* What does not change while the run goes on, all of it the caller's. */
 struct saver_facts {

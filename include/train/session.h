@@ -9,15 +9,15 @@
 #include <stdbool.h>
 
 #include "base/err.h"
-#include "data/dataset.h"
-#include "data/tokenizer.h"
-#include "io/store.h"
+#include "data/examples/dataset.h"
+#include "data/tokenizer/tokenizer.h"
+#include "io/store/store.h"
 #include "model/lora.h"
 #include "model/model.h"
-#include "train/dist.h"
-#include "train/model_files.h"
-#include "train/node_memory.h"
-#include "train/options.h"
+#include "ranks/dist.h"
+#include "ranks/model_files.h"
+#include "ranks/node_memory.h"
+#include "run/options.h"
 
 struct session {
     const struct options *options;
@@ -30,7 +30,7 @@ struct session {
     double load_seconds;            /* that base and tokenizer took */
     struct lora lora;               /* model.lora == &lora when there is an adapter */
     int threads;                    /* of this rank */
-    struct str map;                 /* of all ranks (train/threads.h) */
+    struct str map;                 /* of all ranks (ranks/threads.h) */
     void (*on_step)(void *context); /* called after each training step, on every rank; NULL: nothing */
     void *on_step_context;
 };

@@ -12,8 +12,8 @@
 #define MPILORA_TRAIN_STUDY_H
 
 #include "base/err.h"
-#include "train/dist.h"
-#include "train/options.h"
+#include "ranks/dist.h"
+#include "run/options.h"
 
 /* Collective. `o` are the options of the command. ERR_STOPPED after a signal, with all cells saved;
  * ERR_PARTIAL when cells failed, after all others are done. */

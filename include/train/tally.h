@@ -15,7 +15,7 @@
 #include "base/err.h"
 #include "model/model.h"
 #include "train/deadline.h"
-#include "train/dist.h"
+#include "ranks/dist.h"
 
 struct tally {
     double *slots; /* counts first, then the seconds of each rank, then a loss for each pack */

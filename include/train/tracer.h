@@ -1,5 +1,5 @@
 /*
- * Makes the trace of a running training (train/trace.h). It looks on: nothing that it does changes the run.
+ * Makes the trace of a running training (run/trace.h). It looks on: nothing that it does changes the run.
  *
  * Measuring is rank 0's work, from what every rank has: parameters, the reduced gradient, and the first pack
  * of each batch, which is always rank 0's.
@@ -11,11 +11,11 @@
 #include <stdint.h>
 
 #include "base/err.h"
-#include "data/loader.h"
+#include "data/examples/loader.h"
 #include "model/tap.h"
 #include "train/evaluate.h"
 #include "train/session.h"
-#include "train/trace.h"
+#include "run/trace.h"
 
 struct tracer {
     struct session *session;

@@ -10,7 +10,7 @@
 #define MPILORA_TRAIN_TRAINER_H
 
 #include "base/err.h"
-#include "data/dataset.h"
+#include "data/examples/dataset.h"
 #include "train/session.h"
 
 /* Collective. Trains the session's adapter as its options say, from the start or from a checkpoint, and

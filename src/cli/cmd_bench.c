@@ -3,10 +3,10 @@
 
 #include "cli/commands.h"
 #include "cli/facts.h"
-#include "io/store.h"
+#include "io/store/store.h"
 #include "math/gemm.h"
-#include "train/bench.h"
-#include "train/threads.h"
+#include "bench/bench.h"
+#include "ranks/threads.h"
 
 static void add_phases(struct facts *f, const struct bench_result *r)
 {

@@ -1,9 +1,9 @@
 #include "base/log.h"
 #include "cli/commands.h"
-#include "io/store.h"
+#include "io/store/store.h"
 #include "model/arch.h"
-#include "train/adapter.h"
-#include "train/peft.h"
+#include "run/adapter.h"
+#include "run/export/peft.h"
 
 /* The base's shapes and hash are needed, its weights are not. */
 enum err_code cmd_export(const struct options *o, struct dist *d, struct err *e)

@@ -4,7 +4,7 @@
 
 #include "base/log.h"
 #include "cli/commands.h"
-#include "data/chat.h"
+#include "data/template/chat.h"
 #include "io/json.h"
 #include "model/generate.h"
 #include "train/session.h"

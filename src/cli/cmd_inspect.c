@@ -4,7 +4,7 @@
 #include "base/file.h"
 #include "cli/commands.h"
 #include "cli/inspect.h"
-#include "train/peft.h"
+#include "run/export/peft.h"
 
 typedef enum err_code inspect_function(struct facts *f, const char *path, struct err *e);
 

@@ -4,7 +4,7 @@
 
 #include "cli/commands.h"
 #include "cli/facts.h"
-#include "train/plan.h"
+#include "bench/plan.h"
 
 #define MIB (1024.0 * 1024.0)
 

@@ -3,10 +3,10 @@
 
 #include "base/log.h"
 #include "cli/commands.h"
-#include "data/loader.h"
-#include "io/h5.h"
+#include "data/examples/loader.h"
+#include "io/h5/h5.h"
 #include "train/batch.h"
-#include "train/ckpt.h"
+#include "run/ckpt.h"
 #include "train/session.h"
 
 #define NAME_SIZE 64 /* "/examples/<number>/supervised" */

@@ -1,6 +1,6 @@
 #include "base/log.h"
 #include "cli/commands.h"
-#include "train/report.h"
+#include "report/report.h"
 
 enum err_code cmd_report(const struct options *o, struct dist *d, struct err *e)
 {

@@ -6,9 +6,9 @@
 
 #include "base/file.h"
 #include "cli/commands.h"
-#include "data/tokenizer.h"
+#include "data/tokenizer/tokenizer.h"
 #include "io/json.h"
-#include "io/store.h"
+#include "io/store/store.h"
 
 /* One text's ids on a line of their own: "1 2 3", or "[1, 2, 3]". */
 static enum err_code print_ids(const struct tokenizer *t, struct ids *ids, const char *text, size_t length,

@@ -1,7 +1,7 @@
 #include "cli/commands.h"
 
 #include "base/file.h"
-#include "train/runlock.h"
+#include "run/runlock.h"
 #include "train/session.h"
 #include "train/trainer.h"
 

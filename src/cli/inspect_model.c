@@ -1,10 +1,10 @@
 #include <stdlib.h>
 
 #include "cli/inspect.h"
-#include "data/chat.h"
-#include "data/dataset.h"
-#include "data/tokenizer.h"
-#include "io/store.h"
+#include "data/template/chat.h"
+#include "data/examples/dataset.h"
+#include "data/tokenizer/tokenizer.h"
+#include "io/store/store.h"
 #include "model/arch.h"
 
 static const char *rope_name(enum rope_type type)

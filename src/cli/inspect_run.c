@@ -4,10 +4,10 @@
 #include "base/limits.h"
 #include "cli/inspect.h"
 #include "io/json.h"
-#include "io/store.h"
-#include "train/ckpt.h"
-#include "train/options.h"
-#include "train/rundir.h"
+#include "io/store/store.h"
+#include "run/ckpt.h"
+#include "run/options.h"
+#include "run/rundir.h"
 
 /* The options of a run as its checkpoint recorded them, each in its own type. */
 static enum err_code add_config(struct facts *f, const char *yaml, struct err *e)

@@ -2,8 +2,8 @@
 
 #include "base/file.h"
 #include "cli/inspect.h"
-#include "train/peft.h"
-#include "train/verify.h"
+#include "run/export/peft.h"
+#include "run/verify.h"
 
 /* One list after the other: what is damaged waits until all that is intact has been told. */
 struct verdicts {

@@ -10,10 +10,10 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "cli/commands.h"
-#include "io/h5.h"
+#include "io/h5/h5.h"
 #include "math/gemm.h"
 #include "math/parallel.h"
-#include "train/launch.h"
+#include "ranks/launch.h"
 #include "train/stop.h"
 
 enum command_ranks { TOGETHER, ALONE };
@@ -26,7 +26,7 @@ static const struct command {
     command_function *run;
 } commands[] = {
 #define COMMAND(letter, name, ranks, signals, config, argument, help) {#name, ranks, signals, cmd_##name},
-#include "train/commands.def"
+#include "run/commands.def"
 #undef COMMAND
 };
 

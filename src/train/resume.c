@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "train/rundir.h"
+#include "run/rundir.h"
 
 /* Checkpoints of --output from `step` on are not part of this run's past: they go, if the user says so. */
 static enum err_code clear_output(const struct options *o, uint64_t step, const char *why, struct err *e)

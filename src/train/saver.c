@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "math/parallel.h"
 #include "train/deadline.h"
-#include "train/rundir.h"
+#include "run/rundir.h"
 
 #define PAUSE_MAX_SECONDS 60
 #define BEAT              0.5 /* seconds between two signs of life to others that wait */

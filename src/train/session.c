@@ -9,10 +9,10 @@
 #include "base/log.h"
 #include "math/gemm.h"
 #include "model/lora_init.h"
-#include "train/adapter.h"
-#include "train/consensus.h"
-#include "train/node_hash.h"
-#include "train/threads.h"
+#include "run/adapter.h"
+#include "ranks/consensus.h"
+#include "ranks/node_hash.h"
+#include "ranks/threads.h"
 
 static enum err_code agree_program(struct dist *d, const struct options *o, struct err *e)
 {

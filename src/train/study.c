@@ -14,11 +14,11 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "train/progress.h"
-#include "train/rundir.h"
-#include "train/runlock.h"
+#include "run/rundir.h"
+#include "run/runlock.h"
 #include "train/session.h"
 #include "train/stop.h"
-#include "train/study_grid.h"
+#include "run/study_grid.h"
 #include "train/trainer.h"
 
 /* What all groups count together. */

@@ -9,11 +9,11 @@
 
 #include "base/log.h"
 #include "train/batch.h"
-#include "train/consensus.h"
-#include "train/peft.h"
+#include "ranks/consensus.h"
+#include "run/export/peft.h"
 #include "train/resume.h"
-#include "train/rundir.h"
-#include "train/watchdog.h"
+#include "run/rundir.h"
+#include "ranks/watchdog.h"
 #include "trainer_parts.h"
 
 #define SLOW_DISK 50e6 /* bytes a second that a checkpoint is written at, until one was */

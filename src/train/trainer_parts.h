@@ -1,21 +1,21 @@
 /*
  * What training is made of: the run (trainer.c) and one step of it (trainer_step.c).
  */
-#ifndef MPILORA_SRC_TRAIN_TRAINER_PARTS_H
-#define MPILORA_SRC_TRAIN_TRAINER_PARTS_H
+#ifndef MPILORA_TRAIN_TRAINER_PARTS_H
+#define MPILORA_TRAIN_TRAINER_PARTS_H
 
 #include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "train/evaluate.h"
-#include "train/guard.h"
-#include "train/metrics.h"
+#include "run/guard.h"
+#include "run/metrics.h"
 #include "train/optim.h"
 #include "train/outer.h"
 #include "train/pace.h"
 #include "train/progress.h"
-#include "train/reduce.h"
+#include "ranks/reduce.h"
 #include "train/saver.h"
 #include "train/schedule.h"
 #include "train/tally.h"

@@ -5,7 +5,7 @@
 #include "base/cpu.h"
 #include "base/log.h"
 #include "train/batch.h"
-#include "train/watchdog.h"
+#include "ranks/watchdog.h"
 #include "trainer_parts.h"
 
 void trainer_note_trouble(struct trainer *t, enum err_code code, const struct err *e)

@@ -2,7 +2,7 @@
  * model. */
 #include "fuzz.h"
 
-#include "io/store.h"
+#include "io/store/store.h"
 #include "model/model.h"
 
 enum err_code fuzz_read(const char *bytes, size_t size, struct err *e)

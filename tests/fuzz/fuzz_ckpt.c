@@ -12,11 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/h5.h"
+#include "io/h5/h5.h"
 #include "small_lora.h"
-#include "train/adapter.h"
-#include "train/ckpt.h"
-#include "train/verify.h"
+#include "run/adapter.h"
+#include "run/ckpt.h"
+#include "run/verify.h"
 
 enum { LINES_MAX = 256, ELEMENTS_MAX = 4096 };
 

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "train/options.h"
-#include "train/study_grid.h"
+#include "run/options.h"
+#include "run/study_grid.h"
 
 static enum err_code read_options(struct options *o, const char *bytes, size_t size, struct err *e)
 {

@@ -2,7 +2,7 @@
  */
 #include "fuzz.h"
 
-#include "data/dataset.h"
+#include "data/examples/dataset.h"
 #include "tiny_tokenizer.h"
 
 static void read_back(const struct dataset *d)

@@ -1,7 +1,7 @@
 /* A GGUF file: its table, its vocabulary on a text, and its model. */
 #include "fuzz.h"
 
-#include "data/tokenizer.h"
+#include "data/tokenizer/tokenizer.h"
 #include "model/model.h"
 
 static const char text[] = "Two nodes, please: 12 caf\xC3\xA9s <e> \xF0\x9F\x98\x80";

@@ -5,7 +5,7 @@
 #include "fuzz.h"
 
 #include "h5_mend.h"
-#include "train/ckpt.h"
+#include "run/ckpt.h"
 
 enum err_code fuzz_read(const char *bytes, size_t size, struct err *e)
 {

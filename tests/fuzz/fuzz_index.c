@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "io/store.h"
+#include "io/store/store.h"
 
 #define GOLDEN "tiny_sharded/"
 

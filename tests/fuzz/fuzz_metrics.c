@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include "io/json.h"
-#include "train/metrics.h"
-#include "train/report.h"
-#include "train/verify.h"
+#include "run/metrics.h"
+#include "report/report.h"
+#include "run/verify.h"
 
 static size_t lines_damaged;
 

@@ -3,8 +3,8 @@
 #include "fuzz.h"
 
 #include "small_lora.h"
-#include "train/adapter.h"
-#include "train/verify.h"
+#include "run/adapter.h"
+#include "run/verify.h"
 
 static void ignore(void *context, const char *path, const char *why)
 {

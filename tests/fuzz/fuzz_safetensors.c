@@ -1,7 +1,7 @@
 /* One safetensors file: all tensors of its table are read from end to end. */
 #include "fuzz.h"
 
-#include "io/store.h"
+#include "io/store/store.h"
 #include "math/kern.h"
 
 enum err_code fuzz_read(const char *bytes, size_t size, struct err *e)

@@ -2,7 +2,7 @@
 #include "fuzz.h"
 
 #include "base/str.h"
-#include "data/tokenizer.h"
+#include "data/tokenizer/tokenizer.h"
 #include "tiny_tokenizer.h"
 
 static const char text[] = "Two nodes, please: 12 caf\xC3\xA9s <e>  \xF0\x9F\x98\x80\n\nab aab 345";

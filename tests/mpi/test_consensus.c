@@ -2,7 +2,7 @@
 #include "mpi_unit.h"
 
 #include "small_lora.h"
-#include "train/consensus.h"
+#include "ranks/consensus.h"
 
 static char hosts[8][DIST_HOST_SIZE];
 

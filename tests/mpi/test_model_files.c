@@ -5,7 +5,7 @@
 
 #include "base/file.h"
 #include "base/str.h"
-#include "train/model_files.h"
+#include "ranks/model_files.h"
 
 /* What this rank has opened, read and hashed: calls of these functions come here first (--wrap). */
 static size_t opened, read_bytes, hashed;

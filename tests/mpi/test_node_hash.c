@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "train/node_hash.h"
+#include "ranks/node_hash.h"
 
 /* Stands for files: how often this rank has read them. */
 struct files {

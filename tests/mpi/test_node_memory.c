@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "train/node_memory.h"
+#include "ranks/node_memory.h"
 
 enum { BYTES = 1 << 20 };
 

@@ -3,10 +3,10 @@
 
 #include <mpi.h>
 
-#include "data/pack.h"
+#include "data/examples/pack.h"
 #include "small_lora.h"
-#include "train/plan.h"
-#include "train/reduce.h"
+#include "bench/plan.h"
+#include "ranks/reduce.h"
 
 static uint64_t sent; /* floats of this rank for others */
 

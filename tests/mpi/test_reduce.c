@@ -3,9 +3,9 @@
 
 #include <math.h>
 
-#include "data/pack.h"
+#include "data/examples/pack.h"
 #include "small_lora.h"
-#include "train/reduce.h"
+#include "ranks/reduce.h"
 #include "train/tally.h"
 
 /* Value i of pack p's gradient: magnitudes so far apart that another order of the sum shows. */

@@ -5,7 +5,7 @@
 #define MPILORA_TESTS_GGUF_BUILD_H
 
 #include "base/str.h"
-#include "io/gguf.h"
+#include "io/store/gguf.h"
 #include "unit.h"
 
 static inline void put(struct str *s, const void *bytes, size_t length)

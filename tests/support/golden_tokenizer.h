@@ -4,7 +4,7 @@
 #ifndef MPILORA_TESTS_GOLDEN_TOKENIZER_H
 #define MPILORA_TESTS_GOLDEN_TOKENIZER_H
 
-#include "data/tokenizer.h"
+#include "data/tokenizer/tokenizer.h"
 #include "io/json.h"
 #include "io_files.h"
 

@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "../../src/io/h5_checksum.h"
+#include "../../src/io/h5/h5_checksum.h"
 
 enum { H5_BLOCKS_MAX = 1024 };
 

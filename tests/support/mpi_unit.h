@@ -5,7 +5,7 @@
 #ifndef MPILORA_TESTS_MPI_UNIT_H
 #define MPILORA_TESTS_MPI_UNIT_H
 
-#include "train/dist.h"
+#include "ranks/dist.h"
 #include "unit.h"
 
 static struct dist ranks;

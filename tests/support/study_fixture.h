@@ -9,9 +9,9 @@
 #include "base/file.h"
 #include "scratch.h"
 #include "small_lora.h"
-#include "train/ckpt.h"
-#include "train/metrics.h"
-#include "train/rundir.h"
+#include "run/ckpt.h"
+#include "run/metrics.h"
+#include "run/rundir.h"
 
 struct fixture_cell {
     const char *scheme;

@@ -14,9 +14,9 @@
 
 #include "base/file.h"
 #include "base/str.h"
-#include "data/tokenizer.h"
+#include "data/tokenizer/tokenizer.h"
 #include "io/json.h"
-#include "io/store.h"
+#include "io/store/store.h"
 
 enum { TINY_LINE_H = 256, TINY_BOS, TINY_IM_START, TINY_IM_END, TINY_EOS };
 

@@ -1,5 +1,5 @@
 /* Byte-pair encoding against the definition: merge the best pair, leftmost first, until there is none. */
-#include "data/bpe.h"
+#include "data/tokenizer/bpe.h"
 #include "unit.h"
 
 #include <stdlib.h>

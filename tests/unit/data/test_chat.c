@@ -1,6 +1,6 @@
 /* Chat templates: the text that transformers' apply_chat_template renders, the ids, and which tokens are
  * supervised. */
-#include "data/chat.h"
+#include "data/template/chat.h"
 #include "golden_tokenizer.h"
 
 static struct json *golden, *variants;

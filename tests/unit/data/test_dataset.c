@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 
 #include "base/limits.h"
-#include "data/dataset.h"
+#include "data/examples/dataset.h"
 #include "temp_file.h"
 #include "tiny_tokenizer.h"
 

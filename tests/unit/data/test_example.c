@@ -6,7 +6,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "data/example.h"
+#include "data/examples/example.h"
 #include "tiny_tokenizer.h"
 
 static struct tokenizer *plain, *with_bos;

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "data/loader.h"
+#include "data/examples/loader.h"
 #include "temp_file.h"
 #include "tiny_tokenizer.h"
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/rng.h"
-#include "data/pack.h"
+#include "data/examples/pack.h"
 
 enum { MOST = 300 };
 

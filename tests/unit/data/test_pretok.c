@@ -1,8 +1,8 @@
 /* Splitting text and NFC. Each split was checked against the `tokenizers` library. */
 #include "base/limits.h"
-#include "data/bytelevel.h"
-#include "data/pattern.h"
-#include "data/pretok.h"
+#include "data/tokenizer/bytelevel.h"
+#include "data/tokenizer/pattern.h"
+#include "data/tokenizer/pretok.h"
 #include "unit.h"
 
 #include <stdlib.h>

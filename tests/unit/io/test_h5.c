@@ -4,7 +4,7 @@
 
 #include "base/limits.h"
 #include "io_files.h"
-#include "io/h5.h"
+#include "io/h5/h5.h"
 
 #define ROWS 3
 #define COLS 5

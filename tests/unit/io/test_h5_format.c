@@ -9,7 +9,7 @@
 #include "base/limits.h"
 #include "h5_mend.h"
 #include "io_files.h"
-#include "io/h5.h"
+#include "io/h5/h5.h"
 
 static const char *golden(const char *name)
 {

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "base/arena.h"
-#include "io/safetensors.h"
+#include "io/store/safetensors.h"
 
 /* A file of this header and so many bytes of data; exactly as long, so that a sanitizer sees any byte beyond.
  */

@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 
 #include "gguf_build.h"
-#include "io/store.h"
+#include "io/store/store.h"
 
 /* The tests of opening run twice: on disk, and on an image of the same files while they are not on disk. */
 static bool from_memory;

@@ -11,7 +11,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "scratch.h"
-#include "train/rundir.h"
+#include "run/rundir.h"
 #include "train/saver.h"
 
 static const struct ckpt_identity identity = {.base = "00112233445566778899aabbccddeeff",

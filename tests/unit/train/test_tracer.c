@@ -5,9 +5,9 @@
 #include "model/lora_init.h"
 #include "scratch.h"
 #include "tiny_model.h"
-#include "train/launch.h"
+#include "ranks/launch.h"
 #include "train/optim.h"
-#include "train/ckpt.h"
+#include "run/ckpt.h"
 
 static const struct optim_options plain = {.beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .ratio_b = 1};
 

@@ -1,0 +1,84 @@
+/*
+ * A data set: JSONL files as one sequence of examples, held as an index of lines (24 bytes an example), not
+ * as text.
+ *
+ * Scanning is shared: dataset_scan() with (part, parts) reads only its part of the bytes of all files laid
+ * end to end and fills an index of the lines that begin there; the caller (which knows ranks) gathers the
+ * parts' indices in order and gives the whole to dataset_set_index(). With parts == 1 the scan alone is
+ * enough: dataset_open().
+ */
+#ifndef MPILORA_DATA_EXAMPLES_DATASET_H
+#define MPILORA_DATA_EXAMPLES_DATASET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/file.h"
+#include "data/examples/example.h"
+
+struct dataset_entry {
+    uint64_t offset; /* of the line in its file */
+    uint32_t file;   /* index into paths */
+    uint32_t bytes;  /* of the line, without its end */
+    uint32_t tokens; /* after cutting */
+    uint32_t supervised;
+};
+
+struct dataset_counts {
+    uint64_t tokens, supervised, truncated, bad_lines;
+};
+
+struct dataset {
+    const char *const *paths;
+    size_t path_count;
+    const struct tokenizer *tokenizer;
+    struct example_options options;
+    bool skip_bad_lines;
+    struct file_in *files;
+    struct dataset_entry *entries; /* in file order */
+    size_t count;
+    struct dataset_counts counts;
+    uint64_t forms[EXAMPLE_FORM_COUNT]; /* examples of each form in the part that was scanned here */
+    char first_bad[512];                /* with skip_bad_lines: the first bad line's error, for the report */
+};
+
+/* Opens the files. Paths and tokenizer must outlive the data set. An empty list, an unreadable file and a
+ * file that is not a regular one (a pipe, "-") are errors. After an error there is nothing to close. */
+enum err_code dataset_init(struct dataset *d, const char *const *paths, size_t path_count,
+                           const struct tokenizer *tokenizer, const struct example_options *options,
+                           bool skip_bad_lines, struct err *e);
+
+/* Fills entries and counts from part `part` of `parts` of the files' lines (tokenising every line, on all
+ * threads; the result does not depend on the number of threads or parts). Blank lines, a byte order mark and
+ * CRLF are accepted. A bad line is ERR_DATA "FILE:LINE: reason" for the first bad line in file order of this
+ * part, unless skip_bad_lines. A line that the model cannot take at all (ERR_UNSUPPORTED) stops the scan
+ * always. */
+enum err_code dataset_scan(struct dataset *d, size_t part, size_t parts, struct err *e);
+
+/* Replaces entries (copied) and counts by the gathered whole. ERR_DATA when no example is left. */
+enum err_code dataset_set_index(struct dataset *d, const struct dataset_entry *entries, size_t count,
+                                const struct dataset_counts *counts, struct err *e);
+
+/* init + scan of everything + check that there is an example. */
+enum err_code dataset_open(struct dataset *d, const char *const *paths, size_t path_count,
+                           const struct tokenizer *tokenizer, const struct example_options *options,
+                           bool skip_bad_lines, struct err *e);
+void dataset_close(struct dataset *d);
+
+/* Keeps the first `count` examples only, if there are more. */
+void dataset_limit(struct dataset *d, size_t count);
+
+/* Parses example `index` again from its line. ERR_MISMATCH "FILE:LINE: ..." if the line is no longer what the
+ * scan saw (as far as the numbers of its tokens show it). */
+enum err_code dataset_read(struct example *ex, struct example_scratch *scratch, const struct dataset *d,
+                           size_t index, struct err *e);
+
+/* "FILE:LINE" of an example, for messages (counts lines: slow). */
+void dataset_place(char *text, size_t size, const struct dataset *d, size_t index);
+
+/* Hash of the files' content, in order. */
+enum err_code dataset_hash(char hash[FILE_HASH_SIZE], const struct dataset *d, struct err *e);
+
+#endif

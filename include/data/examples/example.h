@@ -1,0 +1,64 @@
+/*
+ * One line of training data -> one example: token ids and which of them carry loss.
+ *
+ * {"text"}                   ids of the text with the post-processor's special tokens, then EOS; every token
+ * but the first is supervised.
+ * {"prompt","completion"}    each tokenised by itself without post-processing, joined, then EOS; the
+ * completion's tokens and EOS are supervised.
+ * {"messages":[{"role","content"}]}  the chat template's rendering; a token is supervised when it lies wholly
+ * inside an assistant's content or is the end-of-turn token behind it. train_on_prompt supervises every token
+ * but the first in all three.
+ */
+#ifndef MPILORA_DATA_EXAMPLES_EXAMPLE_H
+#define MPILORA_DATA_EXAMPLES_EXAMPLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "data/template/chat.h"
+#include "data/tokenizer/tokenizer.h"
+
+enum example_form { EXAMPLE_TEXT, EXAMPLE_COMPLETION, EXAMPLE_MESSAGES, EXAMPLE_FORM_COUNT };
+
+/* "text", "completion", "messages" */
+const char *example_form_name(enum example_form form);
+
+struct example {
+    enum example_form form;
+    int32_t *tokens;     /* [count] */
+    uint8_t *supervised; /* [count]; token i is predicted from token i - 1, so supervised[0] is 0 */
+    size_t count, capacity;
+    size_t supervised_count;
+    bool truncated;
+};
+
+struct example_options {
+    size_t max_length;
+    bool train_on_prompt;
+};
+
+void example_release(struct example *ex);
+
+/* Scratch memory for one thread; zero-initialise, example_scratch_release(). */
+struct example_scratch {
+    struct ids ids;
+    struct str line;               /* as it was read from the file */
+    struct str text;               /* rendered conversation */
+    struct chat_message *messages; /* [message_capacity] */
+    struct chat_span *spans;       /* [message_capacity] */
+    size_t message_capacity;
+};
+void example_scratch_release(struct example_scratch *s);
+
+/* Parses one line (without its line end). A line that is not JSON, not UTF-8, has wrong fields or no
+ * supervised token left is ERR_DATA with the reason alone: the caller knows file and line. Examples over
+ * max_length are cut at the end. ERR_UNSUPPORTED when the model cannot take such a line at all: no EOS token,
+ * or a chat template that is not known. `t` may be NULL: then JSON, fields and roles are checked, and the
+ * example has no tokens. */
+enum err_code example_parse(struct example *ex, struct example_scratch *scratch, const struct tokenizer *t,
+                            const char *line, size_t length, const struct example_options *options,
+                            struct err *e);
+
+#endif

@@ -1,0 +1,63 @@
+/*
+ * Byte-level BPE tokenizers, from a Hugging Face folder (tokenizer.json) or from a GGUF file's vocabulary.
+ *
+ * Text goes through the pipeline of the `tokenizers` library: added tokens are cut out, the normalizer (none
+ * or NFC), the pre-tokenizers (any sequence of Split, Digits, ByteLevel) split the rest, BPE merges each
+ * piece. What a tokenizer.json asks for beyond that (SentencePiece-style BPE, Unigram, WordPiece, an unknown
+ * pre-tokenizer name in a GGUF) is refused by name.
+ */
+#ifndef MPILORA_DATA_TOKENIZER_TOKENIZER_H
+#define MPILORA_DATA_TOKENIZER_TOKENIZER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/file.h"
+#include "base/str.h"
+#include "io/store/store.h"
+
+struct tokenizer;
+
+/* Ids with the half-open byte range of the text that each stands for. A token inside a multi-byte character
+ * still gets byte offsets. Special tokens added by the post-processor have start == end. Owned by the caller:
+ * zero-initialise, ids_release(). */
+struct ids {
+    int32_t *id;
+    uint32_t *start, *end;
+    size_t count, capacity;
+    struct tokenizer_work *work; /* of the tokenizer; kept from call to call */
+};
+
+void ids_release(struct ids *ids);
+
+/* The tokenizer of a model: of the folder, or inside the GGUF file. The store may be closed afterwards. */
+enum err_code tokenizer_open(struct tokenizer **t, const struct store *store, struct err *e);
+void tokenizer_close(struct tokenizer *t); /* NULL is fine */
+
+/* Replaces `out` by the ids of `text`. Ill-formed UTF-8 is ERR_DATA with the byte offset. With `special`,
+ * adds what the post-processor adds around a single sequence (e.g. BOS); text of special tokens inside `text`
+ * always becomes those tokens, as the `tokenizers` library does it; so does a byte that the vocabulary lacks
+ * vanish where there is no unknown token. Thread-safe on one tokenizer with distinct `out`. */
+enum err_code tokenizer_encode(struct ids *out, const struct tokenizer *t, const char *text, size_t length,
+                               bool special, struct err *e);
+
+/* Appends the text of the ids to `out`. Bytes that are not UTF-8 become U+FFFD, as the `tokenizers` library
+ * does it. An id out of range is ERR_DATA; one that the vocabulary leaves out adds nothing. */
+enum err_code tokenizer_decode(struct str *out, const struct tokenizer *t, const int32_t *ids, size_t count,
+                               bool skip_special, struct err *e);
+
+int32_t tokenizer_vocab_size(const struct tokenizer *t); /* largest id + 1, added tokens included */
+int32_t tokenizer_eos(const struct tokenizer *t);        /* -1 if none is declared */
+int32_t tokenizer_bos(const struct tokenizer *t);
+int32_t tokenizer_id(const struct tokenizer *t, const char *token); /* -1 if there is no such token */
+/* As the vocabulary writes it; NULL if there is none. */
+const char *tokenizer_token(const struct tokenizer *t, int32_t id);
+const char *tokenizer_chat_template(const struct tokenizer *t); /* NULL if the model has none */
+
+/* Hash over vocabulary, merges, added tokens, pipeline, EOS and chat template: the same for a GGUF and
+ * another file that defines the same tokenizer is not promised; the same file always gives the same hash. */
+const char *tokenizer_hash(const struct tokenizer *t);
+
+#endif

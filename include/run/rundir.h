@@ -1,0 +1,46 @@
+/*
+ * The output folder of a run: DIR/checkpoints/step-00000100.h5, the link DIR/checkpoints/latest to the
+ * newest. For one rank.
+ */
+#ifndef MPILORA_RUN_RUNDIR_H
+#define MPILORA_RUN_RUNDIR_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "run/ckpt.h"
+
+/* Path of the checkpoint of a step. */
+enum err_code rundir_checkpoint_path(char path[PATH_MAX], const char *folder, uint64_t step, struct err *e);
+
+/* Steps of the checkpoints in the folder, ascending; none if there is no such folder. Memory from `a`. */
+enum err_code rundir_list(uint64_t **steps, size_t *count, const char *folder, struct arena *a,
+                          struct err *e);
+
+/* Opens the newest checkpoint that verifies; warns of each that it skips, with the reason. *found is false
+ * when the folder has none at all; ERR_FORMAT when none verifies. */
+enum err_code rundir_open_newest(struct ckpt *c, bool *found, const char *folder, struct err *e);
+
+/* After the checkpoint of `step` was written: points `latest` to it and deletes checkpoints of earlier steps
+ * but for the newest `keep`, this one included (0: all are kept). */
+enum err_code rundir_settle(const char *folder, uint64_t step, uint64_t keep, struct err *e);
+
+/* Deletes what processes that were killed while they wrote have left half written. No other run may be at
+ * work here. */
+void rundir_clean(const char *folder);
+
+/* Has the run's adapter been exported since the checkpoint of `step` was written? An export that failed
+ * leaves none, or that of an earlier end. */
+bool rundir_is_exported(const char *folder, uint64_t step);
+
+/* Is this path one of the checkpoints in the folder? */
+bool rundir_holds(const char *folder, const char *checkpoint);
+
+/* Deletes the checkpoints of this step and later ones; `latest` then is the newest that is left, or gone. */
+enum err_code rundir_delete_from(const char *folder, uint64_t step, struct err *e);
+
+#endif

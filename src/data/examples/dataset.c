@@ -1,0 +1,386 @@
+#include "data/examples/dataset.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/limits.h"
+
+enum {
+    BLOCK_LINES = 4096, /* lines tokenised between two serial collections of the results */
+    CHUNK = 65536,      /* bytes of a file that is read from end to end */
+};
+
+static const char byte_order_mark[] = "\xEF\xBB\xBF";
+
+enum err_code dataset_init(struct dataset *d, const char *const *paths, size_t path_count,
+                           const struct tokenizer *tokenizer, const struct example_options *options,
+                           bool skip_bad_lines, struct err *e)
+{
+    *d = (struct dataset){.paths = paths,
+                          .path_count = path_count,
+                          .tokenizer = tokenizer,
+                          .options = *options,
+                          .skip_bad_lines = skip_bad_lines};
+    if (!path_count || path_count > UINT32_MAX)
+        return err_set(e, ERR_USAGE, "no data files are given: name them with --data");
+    d->files = calloc(path_count, sizeof *d->files);
+    if (!d->files)
+        return err_set(e, ERR_MEMORY, "not enough memory for %zu data files", path_count);
+    for (size_t f = 0; f < path_count; f++) {
+        enum err_code code;
+        if (!strcmp(paths[f], "-"))
+            code = err_set(
+                e, ERR_USAGE,
+                "data cannot come from standard input, since it is read more than once: write it to a "
+                "file");
+        else
+            code = file_in_open(&d->files[f], paths[f], e);
+        if (code) {
+            dataset_close(d);
+            return code;
+        }
+    }
+    return ERR_OK;
+}
+
+void dataset_limit(struct dataset *d, size_t count)
+{
+    if (count >= d->count)
+        return;
+    d->count = count;
+    d->counts.tokens = d->counts.supervised = 0;
+    for (size_t i = 0; i < count; i++) {
+        d->counts.tokens += d->entries[i].tokens;
+        d->counts.supervised += d->entries[i].supervised;
+    }
+}
+
+void dataset_close(struct dataset *d)
+{
+    for (size_t f = 0; d->files && f < d->path_count; f++)
+        file_in_close(&d->files[f]);
+    free(d->files);
+    free(d->entries);
+    *d = (struct dataset){0};
+}
+
+/* "FILE:LINE" of the line that begins at `offset`; of a file that cannot be read any more, the byte. */
+static void describe_place(char *text, size_t size, const struct dataset *d, size_t file, uint64_t offset)
+{
+    unsigned char bytes[CHUNK];
+    struct err ignored;
+    uint64_t number = 1;
+    for (uint64_t at = 0; at < offset;) {
+        size_t length = offset - at < CHUNK ? (size_t)(offset - at) : CHUNK;
+        if (file_in_read(bytes, &d->files[file], at, length, &ignored)) {
+            snprintf(text, size, "%s, byte %llu", d->paths[file], (unsigned long long)offset);
+            return;
+        }
+        for (const unsigned char *p = bytes, *end = p + length; (p = memchr(p, '\n', (size_t)(end - p))); p++)
+            number++;
+        at += length;
+    }
+    snprintf(text, size, "%s:%llu", d->paths[file], (unsigned long long)number);
+}
+
+/* Where parts of the work read: lines in file order, from the first that begins at or behind `at`. */
+struct cursor {
+    size_t file;
+    struct file_map map; /* of the file, while it is scanned */
+    uint64_t at, end;    /* bytes of the file: next line, end of this part */
+};
+
+/* Byte `part / parts` of the way through all files laid end to end. */
+static uint64_t part_border(uint64_t total, size_t part, size_t parts)
+{
+    return (uint64_t)((unsigned __int128)total * part / parts);
+}
+
+/* The part of file `file` (which begins at byte `base` of all files) that lies in [begin, end) of all files;
+ * its first line is the first that begins there. */
+static struct cursor cursor_make(size_t file, struct file_map map, uint64_t base, uint64_t begin,
+                                 uint64_t end)
+{
+    struct cursor c = {.file = file, .map = map};
+    c.at = begin > base ? begin - base : 0;
+    c.end = end > base ? end - base : 0;
+    if (c.end > map.size)
+        c.end = map.size;
+    if (c.at > 0 && c.at < c.end && map.data[c.at - 1] != '\n') {
+        const unsigned char *next = memchr(map.data + c.at, '\n', map.size - c.at);
+        c.at = next ? (uint64_t)(next - map.data) + 1 : map.size;
+    }
+    return c;
+}
+
+static bool is_blank(const unsigned char *text, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        if (text[i] != ' ' && text[i] != '\t' && text[i] != '\r')
+            return false;
+    return true;
+}
+
+/* The next line that is not blank; false at the end of the part. */
+static bool cursor_next(struct dataset_entry *line, uint64_t *length, struct cursor *c)
+{
+    const struct file_map *map = &c->map;
+    while (c->at < c->end) {
+        const unsigned char *text = map->data + c->at, *stop = map->data + map->size;
+        const unsigned char *end = memchr(text, '\n', (size_t)(stop - text));
+        uint64_t next = (uint64_t)((end ? end + 1 : stop) - map->data);
+        if (!end)
+            end = stop;
+        if (c->at == 0 && end - text >= 3 && !memcmp(text, byte_order_mark, 3))
+            text += 3;
+        if (end > text && end[-1] == '\r')
+            end--;
+        c->at = next;
+        if (is_blank(text, (size_t)(end - text)))
+            continue;
+        *length = (uint64_t)(end - text);
+        *line = (struct dataset_entry){.offset = (uint64_t)(text - map->data), .file = (uint32_t)c->file};
+        return true;
+    }
+    return false;
+}
+
+/* One line on its way through the scan. */
+struct scan_line {
+    struct dataset_entry entry;
+    uint64_t length;
+    enum err_code code;
+    bool truncated;
+    enum example_form form;
+};
+
+static enum err_code parse_line(struct example *ex, struct example_scratch *scratch, const struct dataset *d,
+                                const char *text, uint64_t length, struct err *e)
+{
+    if (length > LIMIT_LINE)
+        return err_set(e, ERR_DATA, "a line of %llu bytes; at most %d are read: cut it into several examples",
+                       (unsigned long long)length, LIMIT_LINE);
+    return example_parse(ex, scratch, d->tokenizer, text, (size_t)length, &d->options, e);
+}
+
+static void measure_line(struct scan_line *line, struct example *ex, struct example_scratch *scratch,
+                         const struct dataset *d, const struct file_map *map)
+{
+    struct err e;
+    const char *text = (const char *)map->data + line->entry.offset;
+    line->code = parse_line(ex, scratch, d, text, line->length, &e);
+    if (line->code)
+        return;
+    line->entry.bytes = (uint32_t)line->length;
+    line->entry.tokens = (uint32_t)ex->count;
+    line->entry.supervised = (uint32_t)ex->supervised_count;
+    line->truncated = ex->truncated;
+    line->form = ex->form;
+}
+
+static void measure_block(struct scan_line *lines, size_t count, const struct dataset *d,
+                          const struct file_map *map)
+{
+#pragma omp parallel
+    {
+        struct example ex = {0};
+        struct example_scratch scratch = {0};
+#pragma omp for schedule(dynamic, 16)
+        for (size_t i = 0; i < count; i++)
+            measure_line(&lines[i], &ex, &scratch, d, map);
+        example_release(&ex);
+        example_scratch_release(&scratch);
+    }
+}
+
+static enum err_code add_entry(struct dataset *d, size_t *capacity, const struct scan_line *line,
+                               struct err *e)
+{
+    if (d->count == *capacity) {
+        size_t more = *capacity ? 2 * *capacity : BLOCK_LINES;
+        struct dataset_entry *entries = reallocarray(d->entries, more, sizeof *entries);
+        if (!entries)
+            return err_set(e, ERR_MEMORY, "not enough memory for an index of %zu examples", more);
+        d->entries = entries;
+        *capacity = more;
+    }
+    d->entries[d->count++] = line->entry;
+    d->counts.tokens += line->entry.tokens;
+    d->counts.supervised += line->entry.supervised;
+    d->counts.truncated += line->truncated;
+    d->forms[line->form]++;
+    return ERR_OK;
+}
+
+/* A line that could not be used: says why, by parsing it again here, in the order of the file. */
+static enum err_code report_line(struct dataset *d, const struct scan_line *line, const struct file_map *map,
+                                 struct err *e)
+{
+    bool skip = line->code == ERR_DATA && d->skip_bad_lines;
+    if (skip && d->counts.bad_lines++)
+        return ERR_OK;
+    struct example ex = {0};
+    struct example_scratch scratch = {0};
+    char place[512];
+    const char *text = (const char *)map->data + line->entry.offset;
+    enum err_code code = parse_line(&ex, &scratch, d, text, line->length, e);
+    example_release(&ex);
+    example_scratch_release(&scratch);
+    if (!code) /* memory was short, or the file has just changed */
+        code =
+            err_set(e, line->code, "this line could not be read, although a second try could: start again");
+    describe_place(place, sizeof place, d, line->entry.file, line->entry.offset);
+    err_wrap(e, "%s", place);
+    if (!skip)
+        return code;
+    snprintf(d->first_bad, sizeof d->first_bad, "%.*s", (int)sizeof d->first_bad - 1, e->message);
+    return ERR_OK;
+}
+
+static enum err_code scan_file(struct dataset *d, size_t *capacity, struct scan_line *lines, struct cursor c,
+                               struct err *e)
+{
+    for (;;) {
+        const uint64_t begin = c.at;
+        size_t count = 0;
+        while (count < BLOCK_LINES && cursor_next(&lines[count].entry, &lines[count].length, &c))
+            count++;
+        if (!count)
+            return ERR_OK;
+        measure_block(lines, count, d, &c.map);
+        for (size_t i = 0; i < count; i++)
+            if (lines[i].code ? report_line(d, &lines[i], &c.map, e) : add_entry(d, capacity, &lines[i], e))
+                return e->code;
+        file_map_drop(&c.map, c.map.data + begin, c.at - begin);
+    }
+}
+
+enum err_code dataset_scan(struct dataset *d, size_t part, size_t parts, struct err *e)
+{
+    assert(part < parts);
+    free(d->entries);
+    d->entries = NULL;
+    d->count = 0;
+    d->counts = (struct dataset_counts){0};
+    memset(d->forms, 0, sizeof d->forms);
+    d->first_bad[0] = '\0';
+
+    struct scan_line *lines = calloc(BLOCK_LINES, sizeof *lines);
+    if (!lines)
+        return err_set(e, ERR_MEMORY, "not enough memory to read data");
+    uint64_t total = 0;
+    for (size_t f = 0; f < d->path_count; f++)
+        total += d->files[f].size;
+    uint64_t begin = part_border(total, part, parts), end = part_border(total, part + 1, parts);
+
+    enum err_code code = ERR_OK;
+    uint64_t base = 0;
+    size_t capacity = 0;
+    for (size_t f = 0; f < d->path_count && !code; f++) {
+        struct file_map map;
+        code = file_in_map(&map, &d->files[f], e);
+        if (!code)
+            code = scan_file(d, &capacity, lines, cursor_make(f, map, base, begin, end), e);
+        file_map_close(&map);
+        base += d->files[f].size;
+    }
+    free(lines);
+    return code;
+}
+
+static enum err_code need_examples(const struct dataset *d, struct err *e)
+{
+    if (d->count)
+        return ERR_OK;
+    const char *others = d->path_count > 1 ? " and the other data files" : "";
+    if (!d->counts.bad_lines)
+        return err_set(e, ERR_DATA, "%s%s: no example in it", d->paths[0], others);
+    return err_set(e, ERR_DATA, "%s%s: no example is left, all %llu lines are bad%s%s", d->paths[0], others,
+                   (unsigned long long)d->counts.bad_lines, d->first_bad[0] ? "; the first: " : "",
+                   d->first_bad);
+}
+
+enum err_code dataset_set_index(struct dataset *d, const struct dataset_entry *entries, size_t count,
+                                const struct dataset_counts *counts, struct err *e)
+{
+    struct dataset_entry *copy = reallocarray(NULL, count ? count : 1, sizeof *copy);
+    if (!copy)
+        return err_set(e, ERR_MEMORY, "not enough memory for an index of %zu examples", count);
+    if (count)
+        memcpy(copy, entries, count * sizeof *copy);
+    free(d->entries);
+    d->entries = copy;
+    d->count = count;
+    d->counts = *counts;
+    return need_examples(d, e);
+}
+
+enum err_code dataset_open(struct dataset *d, const char *const *paths, size_t path_count,
+                           const struct tokenizer *tokenizer, const struct example_options *options,
+                           bool skip_bad_lines, struct err *e)
+{
+    if (dataset_init(d, paths, path_count, tokenizer, options, skip_bad_lines, e))
+        return e->code;
+    if (dataset_scan(d, 0, 1, e) || need_examples(d, e)) {
+        dataset_close(d);
+        return e->code;
+    }
+    return ERR_OK;
+}
+
+enum err_code dataset_read(struct example *ex, struct example_scratch *scratch, const struct dataset *d,
+                           size_t index, struct err *e)
+{
+    assert(index < d->count);
+    const struct dataset_entry *entry = &d->entries[index];
+    struct str *line = &scratch->line;
+    str_clear(line);
+    if (str_reserve(line, entry->bytes, e))
+        return e->code;
+    enum err_code code = file_in_read(line->data, &d->files[entry->file], entry->offset, entry->bytes, e);
+    if (!code)
+        code = parse_line(ex, scratch, d, line->data, entry->bytes, e);
+    if (!code && ex->count == entry->tokens && ex->supervised_count == entry->supervised)
+        return ERR_OK;
+    char place[512];
+    dataset_place(place, sizeof place, d, index);
+    if (code && code != ERR_DATA)
+        return err_wrap(e, "%s", place);
+    return err_set(
+        e, ERR_MISMATCH,
+        "%s: this line has changed since the run began: leave data files alone while they are in use", place);
+}
+
+void dataset_place(char *text, size_t size, const struct dataset *d, size_t index)
+{
+    assert(index < d->count);
+    const struct dataset_entry *entry = &d->entries[index];
+    describe_place(text, size, d, entry->file, entry->offset);
+}
+
+enum err_code dataset_hash(char hash[FILE_HASH_SIZE], const struct dataset *d, struct err *e)
+{
+    struct file_hasher *h = file_hasher_open(e);
+    if (!h)
+        return e->code;
+    enum err_code code = ERR_OK;
+    for (size_t f = 0; f < d->path_count && !code; f++) {
+        /* The size keeps "a" "bc" and "ab" "c" apart. */
+        uint64_t size = d->files[f].size;
+        unsigned char bytes[8];
+        for (size_t i = 0; i < sizeof bytes; i++)
+            bytes[i] = (unsigned char)(size >> (8 * i));
+        file_hasher_add(h, bytes, sizeof bytes);
+        for (uint64_t at = 0; at < size && !code; at += CHUNK) {
+            unsigned char chunk[CHUNK];
+            size_t length = size - at < CHUNK ? (size_t)(size - at) : CHUNK;
+            code = file_in_read(chunk, &d->files[f], at, length, e);
+            if (!code)
+                file_hasher_add(h, chunk, length);
+        }
+    }
+    file_hasher_finish(h, hash);
+    return code;
+}

@@ -1,0 +1,300 @@
+#include "data/tokenizer/tokenizer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/tokenizer/tokload.h"
+
+#define MAX_TEXT (UINT32_MAX / 2 - 1)
+
+/* Working memory of one caller, reached through its struct ids. */
+struct tokenizer_work {
+    struct pretok_work pretok;
+    struct bpe_work bpe;
+    struct pretok_text normal;
+};
+
+/* The text at hand and the way back from it to the caller's: first through `normal`, then by `offset`. */
+struct region {
+    const char *text;
+    size_t length;
+    const struct pretok_text *normal; /* NULL: the text is the caller's own */
+    size_t offset;
+};
+
+/* ---- opening ---- */
+
+enum err_code tokenizer_open(struct tokenizer **t, const struct store *store, struct err *e)
+{
+    struct tokload_spec spec = {.bos = -1, .eos = -1};
+    struct json *doc = NULL;
+    enum err_code code = store->kind == STORE_GGUF ? tokload_read_gguf(&spec, store, e)
+                                                   : tokload_read_json(&spec, &doc, store, e);
+    if (code == ERR_OK)
+        code = tokload_build(t, &spec, e);
+    arena_release(&spec.scratch);
+    json_close(doc);
+    return code;
+}
+
+void tokenizer_close(struct tokenizer *t)
+{
+    if (t == NULL)
+        return;
+    pretok_close(t->pretok);
+    struct arena arena = t->arena; /* which holds t itself */
+    arena_release(&arena);
+}
+
+void ids_release(struct ids *ids)
+{
+    free(ids->id);
+    free(ids->start);
+    free(ids->end);
+    if (ids->work != NULL) {
+        pretok_work_release(&ids->work->pretok);
+        bpe_work_release(&ids->work->bpe);
+        pretok_text_release(&ids->work->normal);
+        free(ids->work);
+    }
+    *ids = (struct ids){0};
+}
+
+/* ---- encoding ---- */
+
+static enum err_code ids_reserve(struct ids *ids, size_t count, struct err *e)
+{
+    if (count <= ids->capacity)
+        return ERR_OK;
+    size_t capacity = count + count / 2 + 64;
+    void *id = realloc(ids->id, capacity * sizeof *ids->id);
+    ids->id = id ? id : ids->id;
+    void *start = realloc(ids->start, capacity * sizeof *ids->start);
+    ids->start = start ? start : ids->start;
+    void *end = realloc(ids->end, capacity * sizeof *ids->end);
+    ids->end = end ? end : ids->end;
+    if (id == NULL || start == NULL || end == NULL)
+        return err_set(e, ERR_MEMORY, "no memory for %zu token ids", capacity);
+    ids->capacity = capacity;
+    return ERR_OK;
+}
+
+static enum err_code ids_add(struct ids *ids, int32_t id, size_t start, size_t end, struct err *e)
+{
+    if (ids_reserve(ids, ids->count + 1, e))
+        return e->code;
+    ids->id[ids->count] = id;
+    ids->start[ids->count] = (uint32_t)start;
+    ids->end[ids->count++] = (uint32_t)end;
+    return ERR_OK;
+}
+
+/* Adds a token that stands for bytes start..end-1 of the region's text; start < end. */
+static enum err_code add_token(struct ids *out, int32_t id, const struct region *r, size_t start, size_t end,
+                               struct err *e)
+{
+    if (r->normal != NULL) {
+        start = r->normal->start[start];
+        end = r->normal->end[end - 1];
+    }
+    return ids_add(out, id, r->offset + start, r->offset + end, e);
+}
+
+/* Bytes from..to-1 of the region's text, which hold no added token. */
+static enum err_code encode_plain(struct ids *out, const struct tokenizer *t, const struct region *r,
+                                  size_t from, size_t to, struct err *e)
+{
+    struct pretok_work *w = &out->work->pretok;
+    struct bpe_work *b = &out->work->bpe;
+    if (pretok_split(w, t->pretok, r->text + from, to - from, e))
+        return e->code;
+    for (size_t i = 0; i < w->count; i++) {
+        size_t at = w->pieces[i].start;
+        if (bpe_encode(b, t->bpe, w->text + at, w->pieces[i].end - at, e))
+            return e->code;
+        for (size_t k = 0; k < b->count; k++) {
+            size_t start = at + b->symbols[k].skipped, end = start + b->symbols[k].length;
+            at = end;
+            if (w->is_made) {
+                start = w->made.start[start];
+                end = w->made.end[end - 1];
+            }
+            if (add_token(out, b->symbols[k].id, r, from + start, from + end, e))
+                return e->code;
+        }
+    }
+    return ERR_OK;
+}
+
+/* Stage two: a stretch of the caller's text without raw added tokens. */
+static enum err_code encode_region(struct ids *out, const struct tokenizer *t, const char *text, size_t from,
+                                   size_t to, struct err *e)
+{
+    struct region r = {.text = text + from, .length = to - from, .offset = from};
+    if (t->nfc) {
+        bool changed;
+        struct pretok_text *normal = &out->work->normal;
+        if (pretok_nfc(&changed, normal, r.text, r.length, e))
+            return e->code;
+        if (changed) {
+            r.text = normal->bytes;
+            r.length = normal->length;
+            r.normal = normal;
+        }
+    }
+    size_t done = 0;
+    struct added_cursor cursor = {0};
+    struct added_match match;
+    while (t->added_normalized != NULL &&
+           added_find(&match, &cursor, t->added_normalized, r.text, r.length)) {
+        if ((done < match.start && encode_plain(out, t, &r, done, match.start, e)) ||
+            add_token(out, match.id, &r, match.start, match.end, e))
+            return e->code;
+        done = match.end;
+    }
+    return done < r.length ? encode_plain(out, t, &r, done, r.length, e) : ERR_OK;
+}
+
+static enum err_code encode_text(struct ids *out, const struct tokenizer *t, const char *text, size_t length,
+                                 struct err *e)
+{
+    size_t done = 0;
+    struct added_cursor cursor = {0};
+    struct added_match match;
+    while (t->added_raw != NULL && added_find(&match, &cursor, t->added_raw, text, length)) {
+        if ((done < match.start && encode_region(out, t, text, done, match.start, e)) ||
+            ids_add(out, match.id, match.start, match.end, e))
+            return e->code;
+        done = match.end;
+    }
+    return done < length ? encode_region(out, t, text, done, length, e) : ERR_OK;
+}
+
+enum err_code tokenizer_encode(struct ids *out, const struct tokenizer *t, const char *text, size_t length,
+                               bool special, struct err *e)
+{
+    size_t bad = str_utf8_valid_prefix(text, length);
+    out->count = 0;
+    if (bad < length)
+        return err_set(e, ERR_DATA, "the text is not UTF-8 at byte %zu", bad);
+    if (length > MAX_TEXT)
+        return err_set(e, ERR_DATA, "a text of %zu bytes is too long to tokenise", length);
+    if (out->work == NULL && (out->work = calloc(1, sizeof *out->work)) == NULL)
+        return err_set(e, ERR_MEMORY, "no memory to tokenise");
+    for (size_t i = 0; special && i < t->prefix_count; i++) {
+        if (ids_add(out, t->prefix[i], 0, 0, e))
+            return e->code;
+    }
+    if (encode_text(out, t, text, length, e))
+        return e->code;
+    for (size_t i = 0; special && i < t->suffix_count; i++) {
+        if (ids_add(out, t->suffix[i], length, length, e))
+            return e->code;
+    }
+    return ERR_OK;
+}
+
+/* ---- decoding ---- */
+
+/* The number of bytes at s that one U+FFFD stands for: the longest beginning of a character that breaks off
+ * there (Unicode's "maximal subpart"), at least one byte. */
+static size_t broken_length(const unsigned char *s, size_t length)
+{
+    unsigned char low = 0x80, high = 0xBF;
+    size_t wanted = s[0] >= 0xC2 && s[0] <= 0xDF   ? 2
+                    : s[0] >= 0xE0 && s[0] <= 0xEF ? 3
+                    : s[0] >= 0xF0 && s[0] <= 0xF4 ? 4
+                                                   : 1;
+    if (s[0] == 0xE0)
+        low = 0xA0;
+    else if (s[0] == 0xED)
+        high = 0x9F;
+    else if (s[0] == 0xF0)
+        low = 0x90;
+    else if (s[0] == 0xF4)
+        high = 0x8F;
+    size_t n = 1;
+    while (n < wanted && n < length && s[n] >= low && s[n] <= high) {
+        n++;
+        low = 0x80;
+        high = 0xBF;
+    }
+    return n;
+}
+
+static enum err_code append_lossy(struct str *out, const char *bytes, size_t length, struct err *e)
+{
+    while (length > 0) {
+        size_t valid = str_utf8_valid_prefix(bytes, length);
+        if (str_append(out, bytes, valid, e))
+            return e->code;
+        bytes += valid;
+        length -= valid;
+        if (length == 0)
+            break;
+        size_t broken = broken_length((const unsigned char *)bytes, length);
+        if (str_append(out, "\xEF\xBF\xBD", 3, e))
+            return e->code;
+        bytes += broken;
+        length -= broken;
+    }
+    return ERR_OK;
+}
+
+enum err_code tokenizer_decode(struct str *out, const struct tokenizer *t, const int32_t *ids, size_t count,
+                               bool skip_special, struct err *e)
+{
+    struct str bytes = {0};
+    enum err_code code = ERR_OK;
+    for (size_t i = 0; code == ERR_OK && i < count; i++) {
+        if (ids[i] < 0 || ids[i] >= t->vocab_size) {
+            code = err_set(e, ERR_DATA, "id %d at place %zu is not in the vocabulary of %d tokens",
+                           (int)ids[i], i, (int)t->vocab_size);
+            break;
+        }
+        const struct tokload_entry *entry = &t->entries[ids[i]];
+        if (entry->text != NULL && !(skip_special && entry->special))
+            code = str_append(&bytes, entry->decoded, entry->decoded_length, e);
+    }
+    if (code == ERR_OK && bytes.length > 0)
+        code = append_lossy(out, bytes.data, bytes.length, e);
+    str_release(&bytes);
+    return code;
+}
+
+/* ---- facts ---- */
+
+int32_t tokenizer_vocab_size(const struct tokenizer *t)
+{
+    return t->vocab_size;
+}
+
+int32_t tokenizer_eos(const struct tokenizer *t)
+{
+    return t->eos;
+}
+
+int32_t tokenizer_bos(const struct tokenizer *t)
+{
+    return t->bos;
+}
+
+int32_t tokenizer_id(const struct tokenizer *t, const char *token)
+{
+    return strmap_get(&t->ids, token, strlen(token));
+}
+
+const char *tokenizer_token(const struct tokenizer *t, int32_t id)
+{
+    return id >= 0 && id < t->vocab_size ? t->entries[id].text : NULL;
+}
+
+const char *tokenizer_chat_template(const struct tokenizer *t)
+{
+    return t->chat_template;
+}
+
+const char *tokenizer_hash(const struct tokenizer *t)
+{
+    return t->hash;
+}

@@ -1,0 +1,229 @@
+#include <assert.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "data/tokenizer/tokload.h"
+
+/* tokenizer.ggml.token_type */
+enum { TYPE_NORMAL = 1, TYPE_UNKNOWN = 2, TYPE_CONTROL = 3, TYPE_USER_DEFINED = 4 };
+
+#define BYTE_LEVEL(regex)                                                                                    \
+    {                                                                                                        \
+        .kind = PRETOK_BYTE_LEVEL, .use_regex = (regex)                                                      \
+    }
+#define SINGLE_DIGITS                                                                                        \
+    {                                                                                                        \
+        .kind = PRETOK_DIGITS, .individual_digits = true                                                     \
+    }
+#define SPLIT(text)                                                                                          \
+    {                                                                                                        \
+        .kind = PRETOK_SPLIT, .pattern = (text), .pattern_length = sizeof(text) - 1                          \
+    }
+#define CONTRACTIONS "(?i:'s|'t|'re|'ve|'m|'ll|'d)|"
+#define LLAMA3_LIKE(digits)                                                                                  \
+    CONTRACTIONS "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" digits                                                     \
+                 "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+#define TEKKEN                                                                                               \
+    "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+|"             \
+    "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*|"             \
+    "\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+
+/* tokenizer.ggml.pre: what a converter calls the pipeline of the tokenizer.json that it read. The pipelines
+ * are those of the models' own tokenizer.json; "default" is llama.cpp's, for files whose converter did not
+ * know. */
+static const struct known_pre {
+    const char *name;
+    struct pretok_step steps[5];
+    size_t step_count;
+    bool nfc, ignore_merges, add_bos;
+} known[] = {
+    {"gpt-2", {BYTE_LEVEL(true)}, 1, false, false, false},
+    {"phi-2", {BYTE_LEVEL(true)}, 1, false, false, false},
+    {"smollm", {SINGLE_DIGITS, BYTE_LEVEL(true)}, 2, false, false, false},
+    {"starcoder", {SINGLE_DIGITS, BYTE_LEVEL(true)}, 2, false, false, false},
+    {"refact", {SINGLE_DIGITS, BYTE_LEVEL(true)}, 2, false, false, false},
+    {"llama-bpe", {SPLIT(LLAMA3_LIKE("\\p{N}{1,3}")), BYTE_LEVEL(false)}, 2, false, true, true},
+    {"llama3", {SPLIT(LLAMA3_LIKE("\\p{N}{1,3}")), BYTE_LEVEL(false)}, 2, false, true, true},
+    {"llama-v3", {SPLIT(LLAMA3_LIKE("\\p{N}{1,3}")), BYTE_LEVEL(false)}, 2, false, true, true},
+    {"qwen2", {SPLIT(LLAMA3_LIKE("\\p{N}")), BYTE_LEVEL(false)}, 2, true, false, false},
+    {"tekken", {SPLIT(TEKKEN), BYTE_LEVEL(false)}, 2, false, true, true},
+    {"default",
+     {SPLIT("[\\p{P}\\$\\+<=>\\^~\\|]+"), SPLIT(PRETOK_GPT2_PATTERN), SPLIT("\\p{N}+"),
+      SPLIT("[0-9][0-9][0-9]"), BYTE_LEVEL(false)},
+     5,
+     false,
+     false,
+     false},
+};
+
+/* An array that a tokenizer cannot do without. */
+static enum err_code get_array(const struct gguf_key **out, const struct tokload_spec *s,
+                               const struct gguf *g, const char *key, enum gguf_elements elements,
+                               struct err *e)
+{
+    if (gguf_get_array(out, g, key, elements, e))
+        return e->code;
+    return *out ? ERR_OK : err_set(e, ERR_FORMAT, "%s: key %s is missing", s->where, key);
+}
+
+static bool text_is(struct gguf_string s, const char *text)
+{
+    return s.length == strlen(text) && memcmp(s.data, text, s.length) == 0;
+}
+
+static enum err_code read_pipeline(const struct known_pre **row, struct tokload_spec *s, const struct gguf *g,
+                                   struct err *e)
+{
+    struct gguf_string model = {0}, pre = {0};
+    if (gguf_get_string(&model, g, "tokenizer.ggml.model", e) ||
+        gguf_get_string(&pre, g, "tokenizer.ggml.pre", e))
+        return e->code;
+    if (model.data == NULL)
+        return err_set(e, ERR_UNSUPPORTED, "%s: holds no tokenizer (key tokenizer.ggml.model)", s->where);
+    if (!text_is(model, "gpt2"))
+        return err_set(e, ERR_UNSUPPORTED,
+                       "%s: tokenizer.ggml.model '%.*s' is not supported, only 'gpt2' (byte-level BPE)",
+                       s->where, (int)(model.length < 64 ? model.length : 64), model.data);
+    if (pre.data == NULL)
+        return err_set(e, ERR_UNSUPPORTED, "%s: does not name its pre-tokenizer (key tokenizer.ggml.pre)",
+                       s->where);
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        if (!text_is(pre, known[i].name))
+            continue;
+        *row = &known[i];
+        memcpy(s->steps, known[i].steps, sizeof known[i].steps);
+        s->step_count = known[i].step_count;
+        s->nfc = known[i].nfc;
+        s->ignore_merges = known[i].ignore_merges;
+        return ERR_OK;
+    }
+    struct str names = {0};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        if (str_appendf(&names, e, "%s%s", i > 0 ? ", " : "", known[i].name)) {
+            str_release(&names);
+            return e->code;
+        }
+    }
+    err_set(e, ERR_UNSUPPORTED, "%s: pre-tokenizer '%.*s' (key tokenizer.ggml.pre) is not known, only %s",
+            s->where, (int)(pre.length < 64 ? pre.length : 64), pre.data, names.data);
+    str_release(&names);
+    return e->code;
+}
+
+static enum err_code read_tokens(struct tokload_spec *s, struct file_hasher *hasher, const struct gguf *g,
+                                 struct err *e)
+{
+    const struct gguf_key *tokens, *types;
+    if (get_array(&tokens, s, g, "tokenizer.ggml.tokens", GGUF_STRINGS, e) ||
+        get_array(&types, s, g, "tokenizer.ggml.token_type", GGUF_INTEGERS, e))
+        return e->code;
+    if (tokens->count == 0 || tokens->count > LIMIT_IDS || types->count != tokens->count)
+        return err_set(e, ERR_FORMAT, "%s: %" PRIu64 " tokens and %" PRIu64 " token types (as many, 1 to %d)",
+                       s->where, tokens->count, types->count, LIMIT_IDS);
+    s->vocab_count = (size_t)tokens->count;
+    s->vocab = arena_alloc(&s->scratch, s->vocab_count, sizeof *s->vocab, "vocabulary", e);
+    s->added = arena_alloc(&s->scratch, s->vocab_count, sizeof *s->added, "added tokens", e);
+    if (s->vocab == NULL || s->added == NULL)
+        return e->code;
+    for (size_t i = 0; i < s->vocab_count; i++) {
+        struct gguf_string text = tokens->strings[i];
+        int64_t type = gguf_array_int(types, i);
+        file_hasher_add(hasher, &text.length, sizeof text.length);
+        file_hasher_add(hasher, text.data, text.length);
+        file_hasher_add(hasher, &type, sizeof type);
+        if (text.length == 0)
+            continue;
+        s->vocab[i] = (struct tokload_text){.data = text.data, .length = text.length};
+        if (type == TYPE_CONTROL || type == TYPE_USER_DEFINED || type == TYPE_UNKNOWN)
+            s->added[s->added_count++] = (struct added_token){.content = text.data,
+                                                              .length = text.length,
+                                                              .id = (int32_t)i,
+                                                              .special = type != TYPE_USER_DEFINED};
+    }
+    return ERR_OK;
+}
+
+static enum err_code read_merges(struct tokload_spec *s, struct file_hasher *hasher, const struct gguf *g,
+                                 struct err *e)
+{
+    const struct gguf_key *merges;
+    if (get_array(&merges, s, g, "tokenizer.ggml.merges", GGUF_STRINGS, e))
+        return e->code;
+    s->merge_count = (size_t)merges->count;
+    s->merges = arena_alloc(&s->scratch, s->merge_count, sizeof *s->merges, "merges", e);
+    if (s->merges == NULL)
+        return e->code;
+    for (size_t i = 0; i < s->merge_count; i++) {
+        struct gguf_string text = merges->strings[i];
+        file_hasher_add(hasher, &text.length, sizeof text.length);
+        file_hasher_add(hasher, text.data, text.length);
+        if (tokload_split_merge(&s->merges[i], text.data, text.length, i, s->where, e))
+            return e->code;
+    }
+    return ERR_OK;
+}
+
+static enum err_code read_special(int32_t *id, const struct tokload_spec *s, const struct gguf *g,
+                                  const char *key, struct err *e)
+{
+    uint64_t value;
+    if (gguf_get_u64(&value, g, key, UINT64_MAX, e))
+        return e->code;
+    *id = -1;
+    if (value == UINT64_MAX)
+        return ERR_OK;
+    if (value >= s->vocab_count)
+        return err_set(e, ERR_FORMAT, "%s: %s is %" PRIu64 ", but there are %zu tokens", s->where, key, value,
+                       s->vocab_count);
+    *id = (int32_t)value;
+    return ERR_OK;
+}
+
+/* add_bos_token and add_eos_token play the part of a post-processor. */
+static enum err_code read_affixes(struct tokload_spec *s, const struct known_pre *row, const struct gguf *g,
+                                  struct err *e)
+{
+    bool add_bos, add_eos;
+    if (read_special(&s->bos, s, g, "tokenizer.ggml.bos_token_id", e) ||
+        read_special(&s->eos, s, g, "tokenizer.ggml.eos_token_id", e) ||
+        gguf_get_bool(&add_bos, g, "tokenizer.ggml.add_bos_token", row->add_bos, e) ||
+        gguf_get_bool(&add_eos, g, "tokenizer.ggml.add_eos_token", false, e))
+        return e->code;
+    if ((add_bos && s->bos < 0) || (add_eos && s->eos < 0))
+        return err_set(
+            e, ERR_FORMAT, "%s: wants a %s token added but does not name it (key tokenizer.ggml.%s_token_id)",
+            s->where, add_bos && s->bos < 0 ? "BOS" : "EOS", add_bos && s->bos < 0 ? "bos" : "eos");
+    s->prefix = &s->bos;
+    s->suffix = &s->eos;
+    s->prefix_count = add_bos;
+    s->suffix_count = add_eos;
+    return ERR_OK;
+}
+
+enum err_code tokload_read_gguf(struct tokload_spec *s, const struct store *store, struct err *e)
+{
+    const struct gguf *g = store->gguf;
+    const struct known_pre *row = NULL;
+    struct gguf_string template = {0};
+    s->where = store->path;
+    if (read_pipeline(&row, s, g, e))
+        return e->code;
+    assert(row);
+    struct file_hasher *hasher = file_hasher_open(e);
+    if (hasher == NULL)
+        return e->code;
+    file_hasher_add(hasher, row->name, strlen(row->name));
+    enum err_code code = read_tokens(s, hasher, g, e);
+    if (code == ERR_OK)
+        code = read_merges(s, hasher, g, e);
+    if (code == ERR_OK)
+        code = read_affixes(s, row, g, e);
+    uint64_t affixes[2] = {s->prefix_count, s->suffix_count};
+    file_hasher_add(hasher, affixes, sizeof affixes);
+    file_hasher_finish(hasher, s->source_hash);
+    if (code || gguf_get_string(&template, g, "tokenizer.chat_template", e))
+        return e->code;
+    s->chat_template = (struct tokload_text){.data = template.data, .length = template.length};
+    return ERR_OK;
+}

@@ -1,0 +1,13 @@
+/*
+ * The two checksums of an HDF5 file: lookup3 (Bob Jenkins) over blocks of metadata, fletcher32 over chunks.
+ */
+#ifndef MPILORA_IO_H5_H5_CHECKSUM_H
+#define MPILORA_IO_H5_H5_CHECKSUM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+uint32_t h5_lookup3(const unsigned char *bytes, size_t length);
+uint32_t h5_fletcher32(const unsigned char *bytes, size_t length);
+
+#endif

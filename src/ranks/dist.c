@@ -1,0 +1,493 @@
+#include "ranks/dist.h"
+
+#include <assert.h>
+#include <limits.h>
+#include <mpi.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ranks/watchdog.h"
+
+/* A count of MPI is an int; longer arrays go in pieces of this many elements. */
+#define PIECE ((size_t)1 << 28)
+
+/* The blocking calls' communicator and, as all calls on one must come in the same order on all ranks, those
+ * of the calls that go on beside them. */
+struct dist_comm {
+    MPI_Comm comm, exchanges, shares;
+};
+
+_Static_assert(sizeof(MPI_Request) <= sizeof(((struct dist_request *)0)->handle),
+               "a request fits its handle");
+
+static struct dist_comm all_ranks; /* filled by dist_start() */
+
+static enum err_code check(int result, const char *what, struct err *e)
+{
+    if (result == MPI_SUCCESS)
+        return ERR_OK;
+    char text[MPI_MAX_ERROR_STRING] = "unknown error";
+    int length = 0;
+    MPI_Error_string(result, text, &length);
+    return err_set(e, ERR_COMM, "%s between the ranks failed: %s", what, text);
+}
+
+/* The same for a call that may have to wait for other ranks. */
+#define WATCHED(call, what, e) (watchdog_enter(what), watchdog_leave(check((call), (what), (e))))
+
+/* How many processes the launcher of this one says it started. */
+struct launched {
+    long count;           /* 0: it says nothing */
+    const char *variable; /* where it says so */
+};
+
+static void ask(struct launched *l, const char *variable)
+{
+    const char *text = getenv(variable);
+    long count = text ? strtol(text, NULL, 10) : 0;
+    if (count > l->count)
+        *l = (struct launched){count, variable};
+}
+
+/* SLURM_NTASKS alone is set in a batch script as well, whose own processes are single on purpose; a step has
+ * its own variable. An mpirun inside of a job counts its own processes, not those of the step that Slurm made
+ * for it. */
+static struct launched ask_launcher(void)
+{
+    struct launched l = {0};
+    ask(&l, "OMPI_COMM_WORLD_SIZE");
+    if (l.count > 1)
+        return l;
+    ask(&l, "SLURM_STEP_NUM_TASKS");
+    ask(&l, "PMI_SIZE");
+    if (getenv("SLURM_STEP_ID"))
+        ask(&l, "SLURM_NTASKS");
+    return l;
+}
+
+static enum err_code refuse_strangers(const struct dist *d, const struct launched *l, struct err *e)
+{
+    if (l->count <= 1 || l->count == d->world)
+        return ERR_OK;
+    char version[128], found[64] = "each of them is alone";
+    dist_version(version, sizeof version);
+    if (d->world > 1)
+        snprintf(found, sizeof found, "only %d of them found each other", d->world);
+    return err_set(e, ERR_COMM,
+                   "the launcher started %ld processes (%s), but %s: launcher and MPI library "
+                   "do not match. This program is built with %s: start it with that library's own mpirun, or "
+                   "under Slurm with srun --mpi=pmix (srun --mpi=list shows the choices)",
+                   l->count, l->variable, found, version);
+}
+
+static enum err_code find_neighbours(struct dist *d, struct err *e)
+{
+    MPI_Comm node;
+    enum err_code code =
+        check(MPI_Comm_split_type(d->comm->comm, MPI_COMM_TYPE_SHARED, d->rank, MPI_INFO_NULL, &node),
+              "grouping by node", e);
+    if (code)
+        return code;
+    MPI_Comm_rank(node, &d->node_rank);
+    MPI_Comm_size(node, &d->node_ranks);
+    MPI_Comm_free(&node);
+    int leader = d->node_rank == 0;
+    return check(MPI_Allreduce(&leader, &d->nodes, 1, MPI_INT, MPI_SUM, d->comm->comm), "counting nodes", e);
+}
+
+static enum err_code open_lanes(struct dist_comm *c, struct err *e)
+{
+    enum err_code code = check(MPI_Comm_dup(c->comm, &c->exchanges), "opening a lane", e);
+    return code ? code : check(MPI_Comm_dup(c->comm, &c->shares), "opening a lane", e);
+}
+
+static void close_lanes(struct dist_comm *c)
+{
+    if (c->exchanges != MPI_COMM_NULL)
+        MPI_Comm_free(&c->exchanges);
+    if (c->shares != MPI_COMM_NULL)
+        MPI_Comm_free(&c->shares);
+}
+
+enum err_code dist_start(struct dist *d, int *argc, char ***argv, struct err *e)
+{
+    *d = (struct dist){.world = 1};
+    struct launched launched = ask_launcher(); /* before MPI sets variables of its own */
+    /* What else Open MPI 4.1 may choose for the board's window between hosts on TCP fails or ends the process.
+     * A value that is set is kept. */
+    setenv("OMPI_MCA_osc", "sm,pt2pt", 0);
+    int provided = MPI_THREAD_SINGLE;
+    enum err_code code =
+        check(MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided), "the start of communication", e);
+    if (code)
+        return code;
+    all_ranks = (struct dist_comm){MPI_COMM_WORLD, MPI_COMM_NULL, MPI_COMM_NULL};
+    d->comm = &all_ranks;
+    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+    MPI_Comm_rank(MPI_COMM_WORLD, &d->rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &d->world);
+    char host[MPI_MAX_PROCESSOR_NAME] = "";
+    int length = 0;
+    MPI_Get_processor_name(host, &length);
+    snprintf(d->host, sizeof d->host, "%.127s", host);
+    if (provided < MPI_THREAD_FUNNELED)
+        return err_set(e, ERR_COMM, "this MPI library does not allow threads (MPI_THREAD_FUNNELED)");
+    code = refuse_strangers(d, &launched, e);
+    if (!code)
+        code = open_lanes(d->comm, e);
+    return code ? code : find_neighbours(d, e);
+}
+
+/* Collective. `type` as MPI_Comm_split_type() takes it; MPI_UNDEFINED: groups by number. */
+static enum err_code split(struct dist *group, struct dist *d, int type, int number, struct err *e)
+{
+    *group = *d;
+    group->comm = NULL;
+    if (d->world == 1)
+        return ERR_OK;
+    enum err_code code = ERR_OK;
+    struct dist_comm *comm = malloc(sizeof *comm);
+    if (comm)
+        *comm = (struct dist_comm){MPI_COMM_NULL, MPI_COMM_NULL, MPI_COMM_NULL};
+    else
+        code = err_set(e, ERR_MEMORY, "no memory for a group of ranks");
+    code = dist_agree(d, code, e);
+    assert(comm || code);
+    if (!code)
+        code = check(type == MPI_UNDEFINED
+                         ? MPI_Comm_split(d->comm->comm, number, d->rank, &comm->comm)
+                         : MPI_Comm_split_type(d->comm->comm, type, d->rank, MPI_INFO_NULL, &comm->comm),
+                     "making groups", e);
+    if (code) {
+        free(comm);
+        return code;
+    }
+    group->comm = comm;
+    MPI_Comm_rank(comm->comm, &group->rank);
+    MPI_Comm_size(comm->comm, &group->world);
+    code = open_lanes(comm, e);
+    if (!code)
+        code = find_neighbours(group, e);
+    return dist_agree(d, code, e);
+}
+
+enum err_code dist_split(struct dist *group, struct dist *d, int number, struct err *e)
+{
+    return split(group, d, MPI_UNDEFINED, number, e);
+}
+
+enum err_code dist_split_node(struct dist *group, struct dist *d, struct err *e)
+{
+    return split(group, d, MPI_COMM_TYPE_SHARED, 0, e);
+}
+
+void dist_split_release(struct dist *group)
+{
+    if (group->comm) {
+        close_lanes(group->comm);
+        MPI_Comm_free(&group->comm->comm);
+    }
+    free(group->comm);
+    group->comm = NULL;
+}
+
+void dist_stop(struct dist *d)
+{
+    (void)d;
+    int started = 0;
+    MPI_Initialized(&started);
+    if (started) {
+        close_lanes(&all_ranks);
+        MPI_Finalize();
+    }
+}
+
+void dist_abort(struct dist *d, int status)
+{
+    (void)d;
+    MPI_Abort(MPI_COMM_WORLD, status);
+    _Exit(status);
+}
+
+enum err_code dist_agree(struct dist *d, enum err_code code, struct err *e)
+{
+    if (d->world == 1)
+        return code;
+    int failing = code ? d->rank : d->world, lowest = d->world;
+    struct err trouble;
+    if (WATCHED(MPI_Allreduce(&failing, &lowest, 1, MPI_INT, MPI_MIN, d->comm->comm), "agreeing on errors",
+                &trouble)) {
+        *e = trouble;
+        return e->code;
+    }
+    if (lowest == d->world)
+        return ERR_OK;
+    return dist_broadcast(d, e, sizeof *e, lowest, &trouble) ? (*e = trouble, e->code) : e->code;
+}
+
+static enum err_code reduce(struct dist *d, void *x, size_t count, MPI_Datatype type, size_t size, MPI_Op op,
+                            struct err *e)
+{
+    if (d->world == 1)
+        return ERR_OK;
+    for (size_t done = 0; done < count;) {
+        size_t part = count - done < PIECE ? count - done : PIECE;
+        enum err_code code =
+            WATCHED(MPI_Allreduce(MPI_IN_PLACE, (char *)x + done * size, (int)part, type, op, d->comm->comm),
+                    "a sum", e);
+        if (code)
+            return code;
+        done += part;
+    }
+    return ERR_OK;
+}
+
+enum err_code dist_sum_f32(struct dist *d, float *x, size_t count, struct err *e)
+{
+    return reduce(d, x, count, MPI_FLOAT, sizeof *x, MPI_SUM, e);
+}
+
+enum err_code dist_sum_f64(struct dist *d, double *x, size_t count, struct err *e)
+{
+    return reduce(d, x, count, MPI_DOUBLE, sizeof *x, MPI_SUM, e);
+}
+
+enum err_code dist_sum_u64(struct dist *d, uint64_t *x, size_t count, struct err *e)
+{
+    return reduce(d, x, count, MPI_UINT64_T, sizeof *x, MPI_SUM, e);
+}
+
+enum err_code dist_max_u64(struct dist *d, uint64_t *x, size_t count, struct err *e)
+{
+    return reduce(d, x, count, MPI_UINT64_T, sizeof *x, MPI_MAX, e);
+}
+
+enum err_code dist_broadcast(struct dist *d, void *bytes, size_t length, int root, struct err *e)
+{
+    if (d->world == 1)
+        return ERR_OK;
+    for (size_t done = 0; done < length;) {
+        size_t part = length - done < PIECE ? length - done : PIECE;
+        enum err_code code = WATCHED(
+            MPI_Bcast((char *)bytes + done, (int)part, MPI_BYTE, root, d->comm->comm), "a broadcast", e);
+        if (code)
+            return code;
+        done += part;
+    }
+    return ERR_OK;
+}
+
+enum err_code dist_broadcast_block(struct dist *d, void **bytes, size_t *length, int root, struct err *e)
+{
+    uint64_t size = *length;
+    enum err_code code = dist_broadcast(d, &size, sizeof size, root, e);
+    if (code || d->rank == root) {
+        code = dist_agree(d, code, e);
+        return code ? code : dist_broadcast(d, *bytes, size, root, e);
+    }
+    *length = size;
+    *bytes = malloc(size ? size : 1);
+    if (!*bytes)
+        code = err_set(e, ERR_MEMORY, "no memory for %zu bytes from rank %d", *length, root);
+    code = dist_agree(d, code, e);
+    if (!code)
+        code = dist_broadcast(d, *bytes, size, root, e);
+    if (code) {
+        free(*bytes);
+        *bytes = NULL;
+    }
+    return code;
+}
+
+/* One broadcast a rank rather than an MPI_Allgatherv, whose counts and displacements are ints. */
+enum err_code dist_gather_all(struct dist *d, void **all, size_t *total, size_t *sizes, const void *mine,
+                              size_t length, struct err *e)
+{
+    *all = NULL;
+    *total = 0;
+    enum err_code code = ERR_OK;
+    uint64_t *lengths = calloc((size_t)d->world, sizeof *lengths);
+    if (!lengths)
+        code = err_set(e, ERR_MEMORY, "no memory for %d counts", d->world);
+    code = dist_agree(d, code, e);
+    assert(lengths || code);
+    if (code)
+        goto out;
+    lengths[d->rank] = length;
+    code = dist_sum_u64(d, lengths, (size_t)d->world, e);
+    if (code)
+        goto out;
+    for (int r = 0; r < d->world; r++)
+        *total += lengths[r];
+    *all = malloc(*total ? *total : 1);
+    if (!*all)
+        code = err_set(e, ERR_MEMORY, "no memory for %zu bytes gathered from all ranks", *total);
+    code = dist_agree(d, code, e);
+    assert(*all || code);
+    char *place = *all;
+    for (int r = 0; r < d->world && !code; r++) {
+        if (r == d->rank && length)
+            memcpy(place, mine, length);
+        code = dist_broadcast(d, place, lengths[r], r, e);
+        place += lengths[r];
+        if (sizes)
+            sizes[r] = lengths[r];
+    }
+out:
+    if (code) {
+        free(*all);
+        *all = NULL;
+    }
+    free(lengths);
+    return code;
+}
+
+/* The result of a call that gave `request`, if it went well. */
+static enum err_code start(struct dist_request *r, MPI_Request request, int result, const char *what,
+                           struct err *e)
+{
+    enum err_code code = check(result, what, e);
+    r->active = !code;
+    memcpy(&r->handle, &request, sizeof request);
+    return code;
+}
+
+enum err_code dist_exchange_start(struct dist *d, struct dist_request *r, float *received,
+                                  const struct dist_pieces *got, const float *send,
+                                  const struct dist_pieces *sent, struct err *e)
+{
+    MPI_Request request = MPI_REQUEST_NULL;
+    int result = MPI_Ialltoallv(send, sent->lengths, sent->places, MPI_FLOAT, received, got->lengths,
+                                got->places, MPI_FLOAT, d->comm->exchanges, &request);
+    return start(r, request, result, "an exchange", e);
+}
+
+enum err_code dist_sum_start(struct dist *d, struct dist_request *r, float *x, size_t count, struct err *e)
+{
+    MPI_Request request = MPI_REQUEST_NULL;
+    int result =
+        MPI_Iallreduce(MPI_IN_PLACE, x, (int)count, MPI_FLOAT, MPI_SUM, d->comm->exchanges, &request);
+    return start(r, request, result, "a sum", e);
+}
+
+enum err_code dist_share_start(struct dist *d, struct dist_request *r, float *x,
+                               const struct dist_pieces *pieces, struct err *e)
+{
+    MPI_Request request = MPI_REQUEST_NULL;
+    int result = MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, x, pieces->lengths, pieces->places,
+                                 MPI_FLOAT, d->comm->shares, &request);
+    return start(r, request, result, "gathering", e);
+}
+
+static MPI_Request request_of(const struct dist_request *r)
+{
+    MPI_Request request;
+    memcpy(&request, &r->handle, sizeof request);
+    return request;
+}
+
+enum err_code dist_test(struct dist_request *r, bool *done, struct err *e)
+{
+    *done = !r->active;
+    if (*done)
+        return ERR_OK;
+    int flag = 0;
+    MPI_Request request = request_of(r);
+    enum err_code code = check(MPI_Test(&request, &flag, MPI_STATUS_IGNORE), "the gradient's way", e);
+    memcpy(&r->handle, &request, sizeof request);
+    r->active = !code && !flag;
+    *done = !r->active;
+    return code;
+}
+
+enum err_code dist_wait(struct dist_request *r, struct err *e)
+{
+    if (!r->active)
+        return ERR_OK;
+    MPI_Request request = request_of(r);
+    r->active = false;
+    return WATCHED(MPI_Wait(&request, MPI_STATUS_IGNORE), "the gradient's way", e);
+}
+
+/* In memory of rank 0 that the others reach without its doing; alone, plain memory. */
+struct dist_board {
+    struct dist *ranks;
+    MPI_Win window;
+    uint64_t *slots; /* [count]; elsewhere than on rank 0 not to be touched */
+};
+
+enum err_code dist_board_open(struct dist_board **board, struct dist *d, size_t count, struct err *e)
+{
+    enum err_code code = ERR_OK;
+    struct dist_board *b = calloc(1, sizeof *b);
+    if (!b || (d->world == 1 && !(b->slots = calloc(count, sizeof *b->slots))))
+        code = err_set(e, ERR_MEMORY, "no memory for %zu shared counters", count);
+    code = dist_agree(d, code, e);
+    assert(b || code);
+    if (code) {
+        free(b);
+        return code;
+    }
+    b->ranks = d;
+    if (d->world > 1) {
+        MPI_Aint bytes = d->rank == 0 ? (MPI_Aint)(count * sizeof *b->slots) : 0;
+        code = check(
+            MPI_Win_allocate(bytes, sizeof *b->slots, MPI_INFO_NULL, d->comm->comm, &b->slots, &b->window),
+            "sharing counters", e);
+        if (code) {
+            free(b);
+            return code;
+        }
+        MPI_Win_set_errhandler(b->window, MPI_ERRORS_RETURN);
+        if (d->rank == 0)
+            memset(b->slots, 0, count * sizeof *b->slots);
+        MPI_Barrier(d->comm->comm);
+        MPI_Win_lock_all(0, b->window);
+    }
+    *board = b;
+    return ERR_OK;
+}
+
+enum err_code dist_board_add(struct dist_board *b, size_t slot, uint64_t amount, uint64_t *before,
+                             struct err *e)
+{
+    if (b->ranks->world == 1) {
+        *before = b->slots[slot];
+        b->slots[slot] += amount;
+        return ERR_OK;
+    }
+    if (b->ranks->rank == 0) { /* over some networks the others are only served while rank 0 is in MPI */
+        int waiting;
+        MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, b->ranks->comm->comm, &waiting, MPI_STATUS_IGNORE);
+    }
+    int result = MPI_Fetch_and_op(&amount, before, MPI_UINT64_T, 0, (MPI_Aint)slot, MPI_SUM, b->window);
+    if (result == MPI_SUCCESS)
+        result = MPI_Win_flush(0, b->window);
+    return check(result, "counting", e);
+}
+
+void dist_board_close(struct dist_board *b)
+{
+    if (!b)
+        return;
+    if (b->ranks->world > 1) {
+        MPI_Win_unlock_all(b->window);
+        MPI_Win_free(&b->window);
+    } else {
+        free(b->slots);
+    }
+    free(b);
+}
+
+void dist_version(char *text, size_t size)
+{
+    char version[MPI_MAX_LIBRARY_VERSION_STRING] = "";
+    int length = 0;
+    MPI_Get_library_version(version, &length);
+    char *v = strstr(version, "Open MPI v");
+    if (v)
+        snprintf(text, size, "Open MPI %.*s", (int)strcspn(v + 10, ", "), v + 10);
+    else
+        snprintf(text, size, "%.*s", (int)strcspn(version, "\n"), version);
+}

@@ -1,0 +1,21 @@
+/*
+ * Writing HTML and SVG into a string. The first error stays; what follows it does nothing.
+ */
+#ifndef MPILORA_REPORT_MARKUP_H
+#define MPILORA_REPORT_MARKUP_H
+
+#include "base/err.h"
+#include "base/str.h"
+
+struct markup {
+    struct str *out;
+    struct err *e; /* e->code is ERR_OK at the start */
+};
+
+/* Markup as it is; what `%s` stands for must need no escaping. */
+void markup_put(struct markup *m, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Text as the content of an element or of an attribute between double quotes. */
+void markup_text(struct markup *m, const char *text);
+
+#endif

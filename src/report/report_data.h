@@ -1,0 +1,148 @@
+/*
+ * What a report is made from, and the parts that the files of the report share.
+ *
+ *   report_read -> report_check_claims, report_draw_study | report_draw_run -> report_make_html, _csv, _json
+ *
+ * All memory is the report's arena's.
+ */
+#ifndef MPILORA_REPORT_REPORT_DATA_H
+#define MPILORA_REPORT_REPORT_DATA_H
+
+#include <math.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/yaml.h"
+#include "run/metrics.h"
+#include "report/svg.h"
+
+/* What tracing recorded: for each traced step and each adapted module a value of each column. */
+enum report_column {
+    REPORT_GRAD_A,
+    REPORT_GRAD_B,
+    REPORT_OUTPUT_RATIO, /* norm of s B A x over norm of W x */
+    REPORT_UPDATE_RATIO, /* norm of the change of s B A since the start, over norm of W */
+    REPORT_COLUMNS
+};
+
+struct report_trace {
+    size_t steps, modules, ranks;   /* ranks: singular values of a module; all 0 when nothing was traced */
+    double *step;                   /* [steps] optimizer steps done before the measurement */
+    double *column[REPORT_COLUMNS]; /* [steps, modules] */
+    double *singular;               /* [steps, modules, ranks] of B A, descending */
+    /* Before the first step; NAN where not recorded: eval loss of the base and with the adapter, and the
+     * largest difference that the adapter makes to any logit. */
+    double base_eval_loss, start_eval_loss, logit_difference;
+};
+
+enum report_status { REPORT_DONE, REPORT_FAILED, REPORT_NOT_DONE };
+
+struct report_cell {
+    const char *name;
+    enum report_status status;
+    const char *failure; /* of a failed one: its first line */
+    struct yaml_map config;
+    struct metrics_row *rows;
+    size_t row_count;
+    struct report_trace trace;
+};
+
+enum report_verdict { REPORT_NOT_MEASURED, REPORT_HELD, REPORT_NOT_HELD, REPORT_PARTLY_MEASURED };
+
+#define REPORT_CHECKS_MAX 4
+
+struct report_check {
+    const char *criterion, *measured;
+    enum report_verdict verdict;
+};
+
+struct report_claim {
+    const char *statement;
+    enum report_verdict verdict;
+    struct report_check checks[REPORT_CHECKS_MAX];
+    size_t check_count;
+    const struct report_cell **cells; /* that it came from */
+    size_t cell_count;
+};
+
+#define REPORT_CLAIMS 6
+
+struct report_figure {
+    const char *caption;
+    struct svg_plot plot;
+};
+
+#define REPORT_FIGURES_MAX 16
+
+struct report {
+    struct arena arena;
+    const char *folder;
+    bool is_study;
+    struct report_cell *cells; /* of a run: itself */
+    size_t count;
+    struct report_claim claims[REPORT_CLAIMS];
+    struct report_figure figures[REPORT_FIGURES_MAX];
+    size_t figure_count;
+};
+
+/* report_read.c */
+enum err_code report_read(struct report *r, const char *folder, struct err *e);
+/* An option of a cell as text; its default where config.yaml does not have it, "" where there is no such
+ * option. */
+const char *report_option(const struct report_cell *c, const char *name);
+double report_number(const struct report_cell *c, const char *name); /* NAN if it is none */
+bool report_has(const struct report_cell *c, const char *name, const char *value);
+
+/* report_group.c: cells that belong together, and numbers over them */
+struct report_group {
+    const struct report_cell **cells;
+    size_t count;
+};
+struct report_spread {
+    double mean, low, high;
+    size_t count;
+};
+double report_final_loss(const struct report_cell *c); /* the last eval loss; NAN if there is none */
+double report_first_loss(const struct report_cell *c); /* of the first batch, before the first step */
+/* Of each finite value of the cells; count 0 and NANs if there is none. */
+struct report_spread report_spread(const struct report_group *g, double (*value)(const struct report_cell *));
+/* Median, smallest and largest of a column over the modules of a traced step. */
+struct report_spread report_modules(const struct report_trace *t, enum report_column column, size_t step);
+double report_median(double *values, size_t count); /* sorts them; NAN for none */
+
+enum report_scheme_kind { REPORT_B_ZERO = 1, REPORT_A_RANDOM = 2 };
+struct report_scheme {
+    const char *name, *a, *b; /* how its matrices start, in words */
+    int kind;
+};
+extern const struct report_scheme report_schemes[];
+extern const size_t report_scheme_count;
+const struct report_scheme *report_scheme_of(const struct report_cell *c); /* NULL: unknown */
+
+/* A cell of a study counts when it is finished, a run by itself as far as it is. */
+bool report_is_measured(const struct report *r, const struct report_cell *c);
+
+/* Measured cells that agree in all but `free_names` (ended by NULL) with `like`. */
+enum err_code report_select(struct report_group *g, struct report *r, const struct report_cell *like,
+                            const char *const *free_names, struct err *e);
+/* Of a scheme at the study's usual shape (rank, scaling, learning rate ratio): the cells with the learning
+ * rate and standard deviations of the lowest mean final loss. None: count 0. */
+enum err_code report_best(struct report_group *g, struct report *r, const char *scheme, struct err *e);
+
+enum err_code report_check_claims(struct report *r, struct err *e); /* report_claims.c */
+enum err_code report_draw_study(struct report *r, struct err *e);   /* report_figures.c */
+enum err_code report_draw_run(struct report *r, struct err *e);
+enum err_code report_make_html(struct str *out, struct report *r, struct err *e);      /* report_html.c */
+enum err_code report_make_csv(struct str *out, const struct report *r, struct err *e); /* report_tables.c */
+enum err_code report_make_json(struct str *out, const struct report *r, struct err *e);
+const char *report_status_name(enum report_status status);
+const char *report_verdict_name(enum report_verdict verdict);
+
+/* Text in the report's arena. */
+const char *report_textf(struct report *r, struct err *e, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,320 @@
+#include "report_data.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/limits.h"
+#include "io/json.h"
+#include "report_trace.h"
+#include "run/options.h"
+#include "run/rundir.h"
+#include "run/study_grid.h"
+
+#define FAILURE_LIMIT ((size_t)1 << 16)
+#define STEP_LIMIT    INT64_C(1000000000000000) /* below it a step is exact on an axis */
+
+static enum err_code read_config(struct report *r, struct report_cell *c, const char *path, struct err *e)
+{
+    struct str bytes = {0};
+    enum err_code code = file_read_all(&bytes, path, LIMIT_YAML, e);
+    if (!code)
+        code = yaml_read(&c->config, &r->arena, path, bytes.data, bytes.length, e);
+    str_release(&bytes);
+    return code;
+}
+
+/* `_` and `-` are the same in a configuration. */
+static bool is_name(const char *key, const char *name)
+{
+    for (; *key && *name; key++, name++)
+        if ((*key == '_' ? '-' : *key) != *name)
+            return false;
+    return !*key && !*name;
+}
+
+const char *report_option(const struct report_cell *c, const char *name)
+{
+    for (size_t i = 0; i < c->config.count; i++)
+        if (is_name(c->config.entries[i].key, name) && c->config.entries[i].count > 0)
+            return c->config.entries[i].values[0].text;
+    const struct opt_spec *spec = opt_find(&options_table, name);
+    return spec ? spec->initial : "";
+}
+
+double report_number(const struct report_cell *c, const char *name)
+{
+    const char *text = report_option(c, name);
+    char *end;
+    double x = strtod(text, &end);
+    return end == text || *end ? NAN : x;
+}
+
+bool report_has(const struct report_cell *c, const char *name, const char *value)
+{
+    return !strcmp(report_option(c, name), value);
+}
+
+/* A number, or NAN for the null that stands for one that is not finite. */
+static enum err_code take_number(double *x, const struct json_value *object, const char *key, bool required,
+                                 struct err *e)
+{
+    const struct json_value *v = json_get(object, key);
+    enum json_kind kind = json_kind(v);
+    *x = json_number(v, NAN);
+    if (kind == JSON_KIND_INT || kind == JSON_KIND_REAL || kind == JSON_KIND_NULL ||
+        (kind == JSON_KIND_NONE && !required))
+        return ERR_OK;
+    return err_set(e, ERR_FORMAT, "'%s' is %s and should be a number", key, json_kind_name(v));
+}
+
+/* Time per phase: rows of an older program have none. */
+static enum err_code read_phases(struct metrics_row *row, const struct json_value *phases, struct err *e)
+{
+    for (int i = 0; i < PROF_COUNT; i++) {
+        row->phases[i] = NAN;
+        if (phases && take_number(&row->phases[i], phases, prof_name((enum prof_phase)i), false, e))
+            return e->code;
+    }
+    return ERR_OK;
+}
+
+static enum err_code read_row(struct metrics_row *row, uint64_t before, const struct json_value *object,
+                              struct err *e)
+{
+    double tokens;
+    const struct json_value *step = json_get(object, "step");
+    int64_t number = json_int(step, 0);
+    *row = (struct metrics_row){0};
+    if (json_kind(step) != JSON_KIND_INT)
+        return err_set(e, ERR_FORMAT, "'step' is %s and should be a whole number", json_kind_name(step));
+    if (number <= 0 || (uint64_t)number <= before || number >= STEP_LIMIT)
+        return err_set(e, ERR_FORMAT, "step %" PRId64 " does not follow step %" PRIu64, number, before);
+    if (take_number(&row->loss, object, "loss", true, e) ||
+        take_number(&row->epoch, object, "epoch", false, e) ||
+        take_number(&row->learning_rate, object, "learning_rate", false, e) ||
+        take_number(&row->grad_norm, object, "grad_norm", false, e) ||
+        take_number(&row->seconds, object, "seconds", false, e) ||
+        take_number(&tokens, object, "tokens", false, e) ||
+        take_number(&row->eval_loss, object, "eval_loss", false, e) ||
+        read_phases(row, json_get(object, "phases"), e))
+        return e->code;
+    row->step = (uint64_t)number;
+    row->tokens = tokens > 0 && tokens < 1e18 ? (uint64_t)tokens : 0;
+    row->evaluated = json_kind(json_get(object, "eval_loss")) != JSON_KIND_NONE;
+    return ERR_OK;
+}
+
+/* A last line without its end is one that a running or killed program has not finished: it is left out. */
+static enum err_code read_metrics(struct report *r, struct report_cell *c, const char *path, struct err *e)
+{
+    struct file_map map;
+    if (!file_exists(path))
+        return ERR_OK;
+    if (file_map_open(&map, path, e))
+        return e->code;
+    const char *at = (const char *)map.data, *end = at + map.size;
+    size_t lines = 0;
+    for (const char *p = at; p < end && (p = memchr(p, '\n', (size_t)(end - p))); p++)
+        lines++;
+    c->rows = arena_alloc(&r->arena, lines, sizeof *c->rows, "metrics", e);
+    enum err_code code = c->rows ? ERR_OK : ERR_MEMORY;
+    for (size_t line = 1; !code && line <= lines; line++) {
+        const char *newline = memchr(at, '\n', (size_t)(end - at));
+        struct json *doc = NULL;
+        code = json_open_bytes(&doc, at, (size_t)(newline - at), NULL, e);
+        if (!code)
+            code = read_row(&c->rows[c->row_count], c->row_count ? c->rows[c->row_count - 1].step : 0,
+                            json_root(doc), e);
+        c->row_count += !code;
+        if (code)
+            err_wrap(e, "%s:%zu", path, line);
+        json_close(doc);
+        at = newline + 1;
+    }
+    file_map_close(&map);
+    return code;
+}
+
+/* The first line of the message that a failed cell left. */
+static enum err_code read_failure(struct report *r, struct report_cell *c, const char *path, struct err *e)
+{
+    struct str text = {0};
+    enum err_code code = file_read_all(&text, path, FAILURE_LIMIT, e);
+    if (!code) {
+        c->failure = arena_strndup(&r->arena, text.length ? text.data : "",
+                                   strcspn(text.length ? text.data : "", "\n"), e);
+        code = c->failure ? ERR_OK : e->code;
+    }
+    c->status = REPORT_FAILED;
+    str_release(&text);
+    return code;
+}
+
+/* A checkpoint that does not verify fails its cell, not the report. */
+static enum err_code read_checkpoint(struct report *r, struct report_cell *c, const char *folder,
+                                     struct err *e)
+{
+    struct ckpt ckpt;
+    bool found;
+    struct err trouble;
+    if (rundir_open_newest(&ckpt, &found, folder, &trouble)) {
+        c->status = REPORT_FAILED;
+        c->failure = arena_strndup(&r->arena, trouble.message, strlen(trouble.message), e);
+        return c->failure ? ERR_OK : e->code;
+    }
+    if (!found)
+        return ERR_OK;
+    c->status = ckpt.state.finished ? REPORT_DONE : REPORT_NOT_DONE;
+    enum err_code code = report_trace_read(&c->trace, &ckpt, &r->arena, e);
+    ckpt_close(&ckpt);
+    return code;
+}
+
+static enum err_code read_cell(struct report *r, struct report_cell *c, const char *folder, struct err *e)
+{
+    char path[PATH_MAX];
+    c->status = REPORT_NOT_DONE;
+    c->trace.logit_difference = c->trace.base_eval_loss = c->trace.start_eval_loss = NAN;
+    if (file_join(path, sizeof path, folder, "config.yaml", e) ||
+        (file_exists(path) && read_config(r, c, path, e)) ||
+        file_join(path, sizeof path, folder, "metrics.jsonl", e) || read_metrics(r, c, path, e) ||
+        file_join(path, sizeof path, folder, "failed.txt", e))
+        return e->code;
+    return file_exists(path) ? read_failure(r, c, path, e) : read_checkpoint(r, c, folder, e);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strverscmp(((const struct report_cell *)a)->name, ((const struct report_cell *)b)->name);
+}
+
+static struct report_cell *find_cell(struct report *r, const char *name)
+{
+    for (size_t i = 0; i < r->count; i++)
+        if (!strcmp(r->cells[i].name, name))
+            return &r->cells[i];
+    return NULL;
+}
+
+static enum err_code add_cell(struct report *r, const char *name, struct err *e)
+{
+    struct report_cell *c = &r->cells[r->count];
+    *c = (struct report_cell){.name = arena_strndup(&r->arena, name, strlen(name), e)};
+    if (!c->name)
+        return e->code;
+    r->count++;
+    return ERR_OK;
+}
+
+/* The options of a cell that has not begun, as it will record them. */
+static enum err_code plan_cell(struct report *r, const struct study_grid *g, const struct study_cell *cell,
+                               struct err *e)
+{
+    struct options o;
+    struct str text = {0};
+    struct report_cell *c = &r->cells[r->count - 1];
+    enum err_code code = study_grid_options(g, cell, &o, e);
+    if (!code)
+        code = options_write_yaml(&o, &text, e);
+    if (!code)
+        code = yaml_read(&c->config, &r->arena, cell->name, text.data, text.length, e);
+    str_release(&text);
+    options_release(&o);
+    return code;
+}
+
+/* Folders of cells, and room for `planned` more. */
+static enum err_code list_folders(struct report *r, const char *folder, size_t planned, struct err *e)
+{
+    char path[PATH_MAX];
+    DIR *dir = opendir(folder);
+    if (!dir && errno != ENOENT)
+        return err_set_errno(e, errno, "cannot open %s", folder);
+    size_t room = 0;
+    while (dir && readdir(dir))
+        room++;
+    r->cells = arena_alloc(&r->arena, room + planned, sizeof *r->cells, "cells", e);
+    enum err_code code = r->cells ? ERR_OK : ERR_MEMORY;
+    if (dir)
+        rewinddir(dir);
+    for (struct dirent *entry; !code && dir && r->count < room && (entry = readdir(dir));) {
+        if (entry->d_name[0] == '.')
+            continue;
+        code = file_join(path, sizeof path, folder, entry->d_name, e);
+        if (!code && file_is_folder(path))
+            code = add_cell(r, entry->d_name, e);
+    }
+    if (dir)
+        closedir(dir);
+    return code;
+}
+
+/* Cells that have a folder, and those that study.yaml plans. */
+static enum err_code list_cells(struct report *r, const char *folder, const char *study, struct err *e)
+{
+    char output[] = "--output", place[PATH_MAX];
+    struct options given = {0};
+    struct study_grid grid = {0};
+    struct str text = {0};
+    enum err_code code = file_join(place, sizeof place, r->folder, ".", e);
+    if (!code)
+        code = file_read_all(&text, study, LIMIT_YAML, e);
+    if (!code)
+        code = opt_init(&given.set, &options_table, &given, "study", e);
+    if (!code) /* the folder may have moved since */
+        code = opt_read_arguments(&given.set, 2, (char *const[]){output, place}, e);
+    if (!code)
+        code = study_grid_read(&grid, &given, study, text.data, text.length, e);
+    if (!code)
+        code = list_folders(r, folder, grid.count, e);
+    for (size_t i = 0; !code && i < grid.count; i++) {
+        if (find_cell(r, grid.cells[i].name))
+            continue;
+        code = add_cell(r, grid.cells[i].name, e);
+        if (!code)
+            code = plan_cell(r, &grid, &grid.cells[i], e);
+    }
+    if (!code)
+        qsort(r->cells, r->count, sizeof *r->cells, by_name);
+    study_grid_release(&grid);
+    options_release(&given);
+    str_release(&text);
+    return code;
+}
+
+static enum err_code read_study(struct report *r, const char *study, struct err *e)
+{
+    char cells[PATH_MAX], path[PATH_MAX];
+    if (file_join(cells, sizeof cells, r->folder, "cells", e) || list_cells(r, cells, study, e))
+        return e->code;
+    for (size_t i = 0; i < r->count; i++)
+        if (file_join(path, sizeof path, cells, r->cells[i].name, e) || read_cell(r, &r->cells[i], path, e))
+            return e->code;
+    return ERR_OK;
+}
+
+enum err_code report_read(struct report *r, const char *folder, struct err *e)
+{
+    char study[PATH_MAX], config[PATH_MAX];
+    *r = (struct report){.folder = folder};
+    if (file_join(study, sizeof study, folder, "study.yaml", e) ||
+        file_join(config, sizeof config, folder, "config.yaml", e))
+        return e->code;
+    r->is_study = file_exists(study);
+    if (r->is_study)
+        return read_study(r, study, e);
+    if (!file_exists(config))
+        return err_set(e, ERR_USAGE,
+                       "%s is neither the folder of a run (config.yaml) nor of a study (study.yaml)", folder);
+    r->cells = arena_alloc(&r->arena, 1, sizeof *r->cells, "cells", e);
+    if (!r->cells)
+        return e->code;
+    r->count = 1;
+    r->cells[0].name = ".";
+    return read_cell(r, &r->cells[0], folder, e);
+}

@@ -1,0 +1,144 @@
+#include "run/adapter.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "io/h5/h5.h"
+#include "run/ckpt.h"
+#include "run/options.h"
+#include "run/export/peft.h"
+#include "run/rundir.h"
+
+static enum err_code check_base(const struct ckpt *c, const struct adapter_check *check, struct err *e)
+{
+    if (strcmp(c->identity.base, check->base_hash) == 0)
+        return ERR_OK;
+    if (check->allow_base_mismatch) {
+        log_warn("%s was trained on a base with the content hash %s, this one has %s", c->path,
+                 c->identity.base, check->base_hash);
+        return ERR_OK;
+    }
+    return err_set(e, ERR_MISMATCH,
+                   "%s was trained on another base: its content hash is %s, this model's is %s; "
+                   "--allow-base-mismatch uses it all the same",
+                   c->path, c->identity.base, check->base_hash);
+}
+
+/* What the run trained with, for the record of an export; 0 if a later program has recorded more than is
+ * known here. */
+static double recorded_dropout(const struct ckpt *c)
+{
+    struct options then;
+    struct err e;
+    double dropout = 0;
+    if (!options_read_yaml(&then, "train", c->path, c->config, strlen(c->config), &e))
+        dropout = then.lora_dropout;
+    options_release(&then);
+    return dropout;
+}
+
+static enum err_code make_from_checkpoint(struct lora *l, const struct arch *a, struct ckpt *c,
+                                          const struct adapter_check *check, struct err *e)
+{
+    enum err_code code = check_base(c, check, e);
+    if (!code && (lora_check_given(a, c->modules, c->module_count, h5_size(c->file) / sizeof(float), e) ||
+                  lora_create_given(l, a, c->modules, c->module_count, e)))
+        code = err_wrap(e, "%s", c->path);
+    if (!code && c->has_start)
+        code = lora_start_buffer(l, e);
+    if (!code)
+        code = ckpt_read(c, l, false, e);
+    l->rslora = c->rslora;
+    l->dropout = recorded_dropout(c);
+    if (code)
+        lora_release(l);
+    ckpt_close(c);
+    return code;
+}
+
+enum err_code adapter_load(struct lora *l, const struct arch *a, const char *path,
+                           const struct adapter_check *check, struct err *e)
+{
+    struct ckpt c;
+    if (!file_is_folder(path)) {
+        if (!file_exists(path))
+            return err_set(e, ERR_IO, "there is no adapter %s", path);
+        return ckpt_open(&c, path, e) ? e->code : make_from_checkpoint(l, a, &c, check, e);
+    }
+    if (peft_is_folder(path))
+        return peft_read(l, a, check->base, path, e);
+    bool found;
+    if (rundir_open_newest(&c, &found, path, e))
+        return e->code;
+    if (!found)
+        return err_set(e, ERR_USAGE,
+                       "%s holds no adapter: neither an adapter_config.json (PEFT) nor checkpoints of a run",
+                       path);
+    return make_from_checkpoint(l, a, &c, check, e);
+}
+
+/* The modules in one block, behind a byte that says whether the adapter has a start: for each its rank, its
+ * scaling and its path with the zero. */
+static enum err_code append_modules(struct str *out, const struct lora *l, struct err *e)
+{
+    const bool has_start = l->start != NULL;
+    if (str_append(out, &has_start, 1, e))
+        return e->code;
+    for (size_t i = 0; i < l->count; i++) {
+        const struct lora_module *m = &l->modules[i];
+        double scaling = m->scaling;
+        if (str_append(out, &m->rank, sizeof m->rank, e) || str_append(out, &scaling, sizeof scaling, e) ||
+            str_append(out, m->path, strlen(m->path) + 1, e))
+            return e->code;
+    }
+    return ERR_OK;
+}
+
+/* The block comes from rank 0 of this very run, so it is well-formed. */
+static enum err_code create_from_block(struct lora *l, const struct arch *a, const char *block, size_t length,
+                                       struct err *e)
+{
+    struct arena arena = {0};
+    size_t most = length / (sizeof l->modules->rank + sizeof(double) + 1), count = 0;
+    struct lora_given *given = arena_alloc(&arena, most, sizeof *given, "modules of the adapter", e);
+    for (const char *at = block + 1; given && at < block + length; count++) {
+        memcpy(&given[count].rank, at, sizeof given->rank);
+        at += sizeof given->rank;
+        memcpy(&given[count].scaling, at, sizeof given->scaling);
+        at += sizeof given->scaling;
+        given[count].path = at;
+        at += strlen(at) + 1;
+    }
+    enum err_code code = given ? lora_create_given(l, a, given, count, e) : e->code;
+    if (!code && block[0])
+        code = lora_start_buffer(l, e);
+    arena_release(&arena);
+    return code;
+}
+
+enum err_code adapter_broadcast(struct lora *l, const struct arch *a, struct dist *d, struct err *e)
+{
+    if (d->world == 1)
+        return ERR_OK;
+    struct str text = {0};
+    enum err_code code = dist_agree(d, d->rank == 0 ? append_modules(&text, l, e) : ERR_OK, e);
+    void *block = text.data;
+    size_t length = text.length;
+    if (!code)
+        code = dist_broadcast_block(d, &block, &length, 0, e);
+    if (!code) {
+        code = d->rank == 0 ? ERR_OK : create_from_block(l, a, block, length, e);
+        code = dist_agree(d, code, e);
+    }
+    if (!code)
+        code = dist_broadcast(d, l->params, l->size * sizeof *l->params, 0, e);
+    if (!code && l->start)
+        code = dist_broadcast(d, l->start, l->size * sizeof *l->start, 0, e);
+    if (d->rank == 0)
+        str_release(&text);
+    else
+        free(block);
+    return code;
+}

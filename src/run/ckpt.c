@@ -1,0 +1,285 @@
+#include "run/ckpt.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "io/h5/h5.h"
+#include "math/kern.h"
+#include "trace_file.h"
+
+/* Raised when the layout changes so that older programs must not read it. */
+#define FORMAT 2
+
+#define PATH_SIZE (ARCH_PATH_SIZE + 64)
+#define GUARD     "/guard"
+
+/* The arrays of a checkpoint: where each lies, what is behind its name. */
+static const struct array {
+    const char *group, *suffix;
+    bool moment, outer, start;
+} arrays[] = {{.group = "/adapter", .suffix = ""},
+              {.group = "/optimizer", .suffix = "_m", .moment = true},
+              {.group = "/optimizer", .suffix = "_v", .moment = true},
+              {.group = "/optimizer", .suffix = "_outer", .moment = true, .outer = true},
+              {.group = "/adapter_start", .suffix = "", .start = true}};
+#define ARRAY_COUNT (sizeof arrays / sizeof *arrays)
+
+/* The flat array of `l` that arrays[i] is kept from. */
+static float *flat_array(const struct lora *l, size_t i)
+{
+    return (float *const[ARRAY_COUNT]){l->params, l->m, l->v, l->outer, l->start}[i];
+}
+
+/* The two matrices of a module: name, shape and place. */
+struct matrix {
+    const char *name;
+    uint64_t shape[2];
+    size_t offset;
+};
+
+static void list_matrices(struct matrix matrices[2], const struct lora_module *m)
+{
+    matrices[0] = (struct matrix){"lora_A", {m->rank, m->in}, m->a};
+    matrices[1] = (struct matrix){"lora_B", {m->out, m->rank}, m->b};
+}
+
+static void matrix_path(char path[PATH_SIZE], const char *group, const char *suffix,
+                        const struct lora_module *m, const struct matrix *matrix)
+{
+    snprintf(path, PATH_SIZE, "%s/%s/%s%s", group, m->path, matrix->name, suffix);
+}
+
+void ckpt_write_matrices(struct h5_writer *w, const char *group, const char *suffix,
+                         const struct lora_module *m, const float *values)
+{
+    char path[PATH_SIZE];
+    struct matrix matrices[2];
+    list_matrices(matrices, m);
+    for (int k = 0; k < 2; k++) {
+        matrix_path(path, group, suffix, m, &matrices[k]);
+        h5_write(w, path, H5_F32, 2, matrices[k].shape, values + matrices[k].offset);
+    }
+}
+
+static void write_module(struct h5_writer *w, const struct lora *l, const struct lora_module *m)
+{
+    char path[PATH_SIZE];
+    for (size_t i = 0; i < ARRAY_COUNT; i++)
+        if (flat_array(l, i))
+            ckpt_write_matrices(w, arrays[i].group, arrays[i].suffix, m, flat_array(l, i));
+    snprintf(path, sizeof path, "/adapter/%s", m->path);
+    h5_attribute_int(w, path, "rank", (int64_t)m->rank);
+    h5_attribute_real(w, path, "scaling", m->scaling);
+}
+
+static void write_guard(struct h5_writer *w, const struct guard *g)
+{
+    if (!g->losses && !g->nonfinite)
+        return;
+    h5_attribute_int(w, GUARD, "nonfinite", (int64_t)g->nonfinite);
+    h5_attribute_int(w, GUARD, "spikes", (int64_t)g->spikes);
+    h5_attribute_int(w, GUARD, "losses", (int64_t)g->losses);
+    h5_attribute_real(w, GUARD, "mean", g->mean);
+    h5_attribute_real(w, GUARD, "variance", g->variance);
+}
+
+enum err_code ckpt_write(const char *path, const struct lora *l, const struct ckpt_state *state,
+                         const struct ckpt_identity *identity, const char *config, const char *lora_init,
+                         const struct trace_record *trace, struct err *e)
+{
+    struct h5_writer *w;
+    if (h5_create(&w, path, e))
+        return e->code;
+    h5_attribute_int(w, "/", "format", FORMAT);
+    h5_attribute_int(w, "/", "step", (int64_t)state->step);
+    h5_attribute_int(w, "/", "cursor", (int64_t)state->cursor);
+    h5_attribute_int(w, "/", "finished", state->finished);
+    write_guard(w, &state->guard);
+    h5_attribute_text(w, "/", "config", config);
+    h5_attribute_text(w, "/", "lora_init", lora_init);
+    h5_attribute_int(w, "/", "rslora", l->rslora);
+    h5_attribute_text(w, "/", "base_hash", identity->base);
+    h5_attribute_text(w, "/", "tokenizer_hash", identity->tokenizer);
+    h5_attribute_text(w, "/", "data_hash", identity->data);
+    h5_attribute_text(w, "/", "version", MPILORA_VERSION);
+    h5_attribute_text(w, "/", "hdf5_version", h5_version());
+    for (size_t i = 0; i < l->count; i++)
+        write_module(w, l, &l->modules[i]);
+    if (trace)
+        trace_write(w, trace);
+    return h5_commit(w, e);
+}
+
+static enum err_code get_hash(char hash[FILE_HASH_SIZE], struct ckpt *c, const char *name, struct err *e)
+{
+    const char *text;
+    if (h5_get_text(&text, c->file, "/", name, &c->arena, e))
+        return e->code;
+    if (strlen(text) != FILE_HASH_SIZE - 1)
+        return err_set(e, ERR_FORMAT, "%s: the attribute %s is not a hash", c->path, name);
+    memcpy(hash, text, FILE_HASH_SIZE);
+    return ERR_OK;
+}
+
+static enum err_code get_count(uint64_t *value, struct ckpt *c, const char *place, const char *name,
+                               struct err *e)
+{
+    int64_t number;
+    if (h5_get_int(&number, c->file, place, name, e))
+        return e->code;
+    if (number < 0)
+        return err_set(e, ERR_FORMAT, "%s: the attribute %s is negative", c->path, name);
+    *value = (uint64_t)number;
+    return ERR_OK;
+}
+
+/* Checkpoints of older versions have none. */
+static enum err_code read_guard(struct guard *g, struct ckpt *c, struct err *e)
+{
+    if (!h5_exists(c->file, GUARD))
+        return ERR_OK;
+    if (get_count(&g->nonfinite, c, GUARD, "nonfinite", e) || get_count(&g->spikes, c, GUARD, "spikes", e) ||
+        get_count(&g->losses, c, GUARD, "losses", e) || h5_get_real(&g->mean, c->file, GUARD, "mean", e) ||
+        h5_get_real(&g->variance, c->file, GUARD, "variance", e))
+        return e->code;
+    if (g->nonfinite > c->state.step || g->spikes > c->state.step - g->nonfinite || !isfinite(g->mean) ||
+        !isfinite(g->variance) || g->variance < 0)
+        return err_set(e, ERR_FORMAT, "%s: the attributes of " GUARD " are none of a run", c->path);
+    return ERR_OK;
+}
+
+static enum err_code read_modules(struct ckpt *c, struct err *e)
+{
+    const char **names;
+    if (h5_list(&names, &c->module_count, c->file, "/adapter", &c->arena, e))
+        return e->code;
+    c->modules = arena_alloc(&c->arena, c->module_count, sizeof *c->modules, "modules of a checkpoint", e);
+    if (!c->modules)
+        return e->code;
+    for (size_t i = 0; i < c->module_count; i++) {
+        char path[PATH_SIZE];
+        int64_t rank;
+        if ((size_t)snprintf(path, sizeof path, "/adapter/%s", names[i]) >= sizeof path)
+            return err_set(e, ERR_FORMAT, "%s: the name of the module %.40s... is too long", c->path,
+                           names[i]);
+        if (h5_get_int(&rank, c->file, path, "rank", e) ||
+            h5_get_real(&c->modules[i].scaling, c->file, path, "scaling", e))
+            return e->code;
+        if (rank < 1 || rank > LIMIT_RANK)
+            return err_set(e, ERR_FORMAT, "%s: %s has the rank %" PRId64, c->path, path, rank);
+        c->modules[i].path = names[i];
+        c->modules[i].rank = (size_t)rank;
+    }
+    return ERR_OK;
+}
+
+static enum err_code read_facts(struct ckpt *c, struct err *e)
+{
+    uint64_t format = 0, finished = 0, rslora = 0;
+    if (get_count(&format, c, "/", "format", e))
+        return err_wrap(e, "%s is not a checkpoint of this program", c->path);
+    if (format != FORMAT)
+        return err_set(e, ERR_UNSUPPORTED, "%s has the checkpoint format %" PRIu64 ", this program reads %d",
+                       c->path, format, FORMAT);
+    if (get_count(&c->state.step, c, "/", "step", e) || get_count(&c->state.cursor, c, "/", "cursor", e) ||
+        get_count(&finished, c, "/", "finished", e) || get_count(&rslora, c, "/", "rslora", e) ||
+        read_guard(&c->state.guard, c, e) || h5_get_text(&c->config, c->file, "/", "config", &c->arena, e) ||
+        h5_get_text(&c->lora_init, c->file, "/", "lora_init", &c->arena, e) ||
+        h5_get_text(&c->version, c->file, "/", "version", &c->arena, e) ||
+        get_hash(c->identity.base, c, "base_hash", e) ||
+        get_hash(c->identity.tokenizer, c, "tokenizer_hash", e) ||
+        get_hash(c->identity.data, c, "data_hash", e))
+        return e->code;
+    c->state.finished = finished != 0;
+    c->rslora = rslora != 0;
+    c->has_start = h5_exists(c->file, "/adapter_start");
+    return read_modules(c, e);
+}
+
+enum err_code ckpt_open(struct ckpt *c, const char *path, struct err *e)
+{
+    *c = (struct ckpt){0};
+    if (h5_open(&c->file, path, true, e))
+        return e->code;
+    c->path = arena_strndup(&c->arena, path, strlen(path), e);
+    enum err_code code = c->path ? read_facts(c, e) : e->code;
+    if (code)
+        ckpt_close(c);
+    return code;
+}
+
+void ckpt_close(struct ckpt *c)
+{
+    h5_close(c->file);
+    arena_release(&c->arena);
+    *c = (struct ckpt){0};
+}
+
+static enum err_code compare_modules(const struct ckpt *c, const struct lora *l, struct err *e)
+{
+    for (size_t i = 0; i < c->module_count; i++) {
+        const struct lora_given *then = &c->modules[i];
+        const struct lora_module *now = lora_find(l, then->path);
+        if (!now)
+            return err_set(e, ERR_MISMATCH, "%s adapts %s, this run does not", c->path, then->path);
+        if (now->rank != then->rank)
+            return err_set(e, ERR_MISMATCH, "%s: the rank of %s is %zu, in this run it is %zu", c->path,
+                           then->path, then->rank, now->rank);
+        if (now->scaling != (float)then->scaling)
+            return err_set(e, ERR_MISMATCH,
+                           "%s: the scaling (alpha / rank) of %s is %g, in this run it is %g", c->path,
+                           then->path, then->scaling, (double)now->scaling);
+    }
+    for (size_t i = 0; c->module_count != l->count && i < l->count; i++) {
+        size_t k = 0;
+        while (k < c->module_count && strcmp(c->modules[k].path, l->modules[i].path) != 0)
+            k++;
+        if (k == c->module_count)
+            return err_set(e, ERR_MISMATCH, "%s does not adapt %s, this run does", c->path,
+                           l->modules[i].path);
+    }
+    return ERR_OK;
+}
+
+/* Do both have an outer momentum? A run that may begin local steps anew begins with none. */
+static bool has_outer(const struct ckpt *c, const struct lora *l)
+{
+    char path[PATH_SIZE];
+    struct matrix matrices[2];
+    list_matrices(matrices, &l->modules[0]);
+    matrix_path(path, "/optimizer", "_outer", &l->modules[0], &matrices[0]);
+    return l->outer && h5_exists(c->file, path);
+}
+
+enum err_code ckpt_read(struct ckpt *c, struct lora *l, bool moments, struct err *e)
+{
+    if (compare_modules(c, l, e))
+        return e->code;
+    if (c->has_start != (l->start != NULL))
+        return err_set(e, ERR_MISMATCH, "%s %s a part of the base as its start (lora-init %s), this run %s",
+                       c->path, c->has_start ? "took" : "did not take", c->lora_init,
+                       l->start ? "does" : "does not");
+    for (size_t i = 0; i < ARRAY_COUNT; i++) {
+        if ((arrays[i].moment && !moments) || (arrays[i].outer && !has_outer(c, l)) ||
+            (arrays[i].start && !c->has_start))
+            continue;
+        for (size_t j = 0; j < l->count; j++) {
+            struct matrix matrices[2];
+            list_matrices(matrices, &l->modules[j]);
+            for (int k = 0; k < 2; k++) {
+                char path[PATH_SIZE];
+                float *values = flat_array(l, i) + matrices[k].offset;
+                size_t count = matrices[k].shape[0] * matrices[k].shape[1];
+                matrix_path(path, arrays[i].group, arrays[i].suffix, &l->modules[j], &matrices[k]);
+                if (h5_read(c->file, path, H5_F32, 2, matrices[k].shape, values, e))
+                    return e->code;
+                if (kern_first_nonfinite(values, count) < count)
+                    return err_set(e, ERR_NUMERIC, "%s: %s holds a value that is not finite", c->path, path);
+            }
+        }
+    }
+    return ERR_OK;
+}

@@ -1,0 +1,507 @@
+#include <limits.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/file.h"
+#include "base/limits.h"
+#include "base/regex.h"
+#include "base/str.h"
+#include "io/json.h"
+#include "io/store/store.h"
+#include "math/kern.h"
+#include "peft_names.h"
+#include "run/export/peft.h"
+
+/* What each field of LoraConfig means here. A field that is in none of these rows is one of a newer PEFT: it
+ * is treated as NEUTRAL. */
+enum field_rule {
+    USED,    /* read below */
+    IGNORED, /* says how the adapter was trained or kept, not what it computes */
+    NEUTRAL  /* refused unless it is absent, null, false, 0 or empty */
+};
+static const struct field {
+    const char *name;
+    enum field_rule rule;
+} fields[] = {{"peft_type", USED},
+              {"task_type", IGNORED},
+              {"r", USED},
+              {"lora_alpha", USED},
+              {"use_rslora", USED},
+              {"rank_pattern", USED},
+              {"alpha_pattern", USED},
+              {"target_modules", USED},
+              {"exclude_modules", USED},
+              {"layers_to_transform", USED},
+              {"layers_pattern", USED},
+              {"bias", USED},
+              {"init_lora_weights", USED},
+              {"auto_mapping", IGNORED},
+              {"base_model_name_or_path", IGNORED},
+              {"revision", IGNORED},
+              {"inference_mode", IGNORED},
+              {"peft_version", IGNORED},
+              {"lora_dropout", IGNORED},
+              {"loftq_config", IGNORED},
+              {"eva_config", IGNORED},
+              {"corda_config", IGNORED},
+              {"lora_ga_config", IGNORED},
+              {"megatron_core", IGNORED},
+              {"qalora_group_size", IGNORED},
+              {"runtime_config", IGNORED},
+              {"ensure_weight_tying", IGNORED},
+              {"use_dora", NEUTRAL},
+              {"lora_bias", NEUTRAL},
+              {"modules_to_save", NEUTRAL},
+              {"fan_in_fan_out", NEUTRAL},
+              {"layer_replication", NEUTRAL},
+              {"trainable_token_indices", NEUTRAL},
+              {"target_parameters", NEUTRAL}};
+
+/* Initial values that leave the base as it is; the others make PEFT change it when it loads the adapter. */
+static const char *const plain_inits[] = {"gaussian", "eva", "orthogonal"};
+
+static bool is_neutral(const struct json_value *v)
+{
+    switch (json_kind(v)) {
+    case JSON_KIND_NONE:
+    case JSON_KIND_NULL:
+        return true;
+    case JSON_KIND_BOOL:
+        return !json_bool(v, true);
+    case JSON_KIND_INT:
+    case JSON_KIND_REAL:
+        return json_number(v, 1) == 0;
+    case JSON_KIND_STRING:
+        return json_text_length(v) == 0;
+    case JSON_KIND_ARRAY:
+    case JSON_KIND_OBJECT:
+        return json_count(v) == 0;
+    }
+    return false;
+}
+
+static enum field_rule rule_of(const char *name)
+{
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        if (strcmp(fields[i].name, name) == 0)
+            return fields[i].rule;
+    return NEUTRAL;
+}
+
+static bool text_is(const struct json_value *v, const char *text)
+{
+    return json_text(v) && strcmp(json_text(v), text) == 0;
+}
+
+static enum err_code check_init(const struct json_value *init, const char *path, struct err *e)
+{
+    enum json_kind kind = json_kind(init);
+    if (kind != JSON_KIND_STRING)
+        return ERR_OK;
+    for (size_t i = 0; i < sizeof plain_inits / sizeof *plain_inits; i++)
+        if (text_is(init, plain_inits[i]))
+            return ERR_OK;
+    return err_set(
+        e, ERR_UNSUPPORTED,
+        "%s: init_lora_weights \"%s\" changes the base model when the adapter is loaded, which is not "
+        "supported: convert the adapter with PEFT (save_pretrained with "
+        "path_initial_model_for_weight_conversion)",
+        path, json_text(init));
+}
+
+/* The layers of the models here are called "layers", whatever pattern says so; another name matches none of
+ * them. */
+static enum err_code check_layers_pattern(const struct json_value *config, const char *path, struct err *e)
+{
+    const struct json_value *pattern = json_get(config, "layers_pattern");
+    enum json_kind layers = json_kind(json_get(config, "layers_to_transform"));
+    if (layers == JSON_KIND_NONE || layers == JSON_KIND_NULL || is_neutral(pattern) ||
+        text_is(pattern, "layers") || (json_count(pattern) == 1 && text_is(json_at(pattern, 0), "layers")))
+        return ERR_OK;
+    return err_set(e, ERR_UNSUPPORTED, "%s: layers_pattern must be \"layers\", others are not supported",
+                   path);
+}
+
+static enum err_code check_fields(const struct json_value *config, const char *path, struct err *e)
+{
+    if (json_kind(config) != JSON_KIND_OBJECT)
+        return err_set(e, ERR_FORMAT, "%s is not a JSON object", path);
+    if (!text_is(json_get(config, "peft_type"), "LORA"))
+        return err_set(e, ERR_UNSUPPORTED,
+                       "%s: peft_type must be \"LORA\", other kinds of adapters are not supported", path);
+    const struct json_value *bias = json_get(config, "bias");
+    if (!is_neutral(bias) && !text_is(bias, "none"))
+        return err_set(e, ERR_UNSUPPORTED, "%s: bias must be \"none\", trained biases are not supported",
+                       path);
+    for (struct json_member m = json_first(config); m.key; m = json_next(m))
+        if (rule_of(m.key) == NEUTRAL && !is_neutral(m.value))
+            return err_set(e, ERR_UNSUPPORTED, "%s: %s is set, which is not supported here", path, m.key);
+    if (check_layers_pattern(config, path, e))
+        return e->code;
+    return check_init(json_get(config, "init_lora_weights"), path, e);
+}
+
+/* Python's re.fullmatch(prefix(pattern), path) for the patterns of a configuration, each compiled once. */
+struct patterns {
+    struct regex **compiled;
+    size_t count;
+};
+
+/* What decides about modules: the configuration, with its patterns ready to be matched. */
+struct rules {
+    const struct json_value *config;
+    struct patterns targets, excluded; /* where the value is one pattern, not a list of names */
+    struct patterns ranks, alphas;     /* one for each key, in the file's order */
+    struct regex_scratch *scratch;
+};
+
+static enum err_code add_pattern(struct patterns *p, const char *prefix, const char *pattern, struct err *e)
+{
+    struct str text = {0};
+    enum err_code code = str_appendf(&text, e, "%s(%s)", prefix, pattern);
+    if (!code)
+        code = regex_open(&p->compiled[p->count], text.data, text.length, REGEX_TEXT, e);
+    if (!code)
+        p->count++;
+    str_release(&text);
+    return code;
+}
+
+static enum err_code compile_value(struct patterns *p, const struct json_value *value, struct arena *arena,
+                                   struct err *e)
+{
+    if (json_kind(value) != JSON_KIND_STRING)
+        return ERR_OK;
+    p->compiled = arena_alloc(arena, 1, sizeof *p->compiled, "patterns", e);
+    return p->compiled ? add_pattern(p, "", json_text(value), e) : e->code;
+}
+
+static enum err_code compile_keys(struct patterns *p, const struct json_value *config, const char *table,
+                                  struct arena *arena, struct err *e)
+{
+    const struct json_value *object = json_get(config, table);
+    if (json_kind(object) != JSON_KIND_OBJECT)
+        return ERR_OK;
+    if (json_count(object) > LIMIT_ADAPTER_PATTERNS)
+        return err_set(e, ERR_FORMAT, "%s has %zu patterns; at most %d are read", table, json_count(object),
+                       LIMIT_ADAPTER_PATTERNS);
+    p->compiled = arena_alloc(arena, json_count(object), sizeof *p->compiled, "patterns", e);
+    if (!p->compiled)
+        return e->code;
+    for (struct json_member m = json_first(object); m.key; m = json_next(m))
+        if (add_pattern(p, "(.*\\.)?", m.key, e))
+            return err_wrap(e, "%s", table);
+    return ERR_OK;
+}
+
+static void rules_release(struct rules *r)
+{
+    struct patterns *const all[] = {&r->targets, &r->excluded, &r->ranks, &r->alphas};
+    for (size_t k = 0; k < sizeof all / sizeof *all; k++)
+        for (size_t i = 0; i < all[k]->count; i++)
+            regex_close(all[k]->compiled[i]);
+    regex_scratch_close(r->scratch);
+}
+
+/* To be released whatever this returns. */
+static enum err_code rules_make(struct rules *r, const struct json_value *config, struct arena *arena,
+                                struct err *e)
+{
+    *r = (struct rules){.config = config};
+    if (regex_scratch_open(&r->scratch, e) ||
+        compile_value(&r->targets, json_get(config, "target_modules"), arena, e) ||
+        compile_value(&r->excluded, json_get(config, "exclude_modules"), arena, e) ||
+        compile_keys(&r->ranks, config, "rank_pattern", arena, e) ||
+        compile_keys(&r->alphas, config, "alpha_pattern", arena, e))
+        return e->code;
+    return ERR_OK;
+}
+
+static bool matches_suffix(const char *name, const char *module)
+{
+    size_t length = strlen(name), whole = strlen(module);
+    if (!str_ends_with(module, name))
+        return false;
+    return length == whole || module[whole - length - 1] == '.';
+}
+
+/* target_modules' and exclude_modules' rule: a string is a whole-path pattern, a list holds suffixes. *exact:
+ * an item of a list is the whole path. */
+static enum err_code matches_names(bool *matches, bool *exact, const struct rules *r,
+                                   const struct json_value *names, const struct patterns *pattern,
+                                   const char *module, struct err *e)
+{
+    *matches = *exact = false;
+    if (pattern->count)
+        return regex_full_match(matches, pattern->compiled[0], r->scratch, module, strlen(module), e);
+    for (size_t i = 0; i < json_count(names); i++) {
+        const char *name = json_text(json_at(names, i));
+        if (!name)
+            return err_set(e, ERR_FORMAT, "a name of a module is not a string");
+        *exact = *exact || strcmp(name, module) == 0;
+        *matches = *matches || matches_suffix(name, module);
+    }
+    return ERR_OK;
+}
+
+/* layers_to_transform: one number, a list, or nothing, which takes every layer. */
+static bool takes_layer(const struct json_value *layers, size_t layer, bool in_block)
+{
+    enum json_kind kind = json_kind(layers);
+    if (kind == JSON_KIND_INT)
+        return in_block && json_int(layers, -1) == (int64_t)layer;
+    if (kind != JSON_KIND_ARRAY || json_count(layers) == 0)
+        return true;
+    for (size_t i = 0; in_block && i < json_count(layers); i++)
+        if (json_int(json_at(layers, i), -1) == (int64_t)layer)
+            return true;
+    return false;
+}
+
+/* Is this module adapted? PEFT's check_target_module_exists(). */
+static enum err_code is_target(bool *target, const struct rules *r, const char *module, size_t layer,
+                               enum linear linear, struct err *e)
+{
+    const struct json_value *names = json_get(r->config, "target_modules");
+    const struct json_value *excluded = json_get(r->config, "exclude_modules");
+    bool matches, exact;
+    *target = false;
+    if (!is_neutral(excluded)) {
+        if (matches_names(&matches, &exact, r, excluded, &r->excluded, module, e))
+            return e->code;
+        if (matches)
+            return ERR_OK;
+    }
+    if (text_is(names, "all-linear")) {
+        *target = linear != LINEAR_HEAD;
+        return ERR_OK;
+    }
+    if (matches_names(&matches, &exact, r, names, &r->targets, module, e))
+        return e->code;
+    bool by_layer = json_kind(names) == JSON_KIND_ARRAY && !exact;
+    *target = matches && (!by_layer || takes_layer(json_get(r->config, "layers_to_transform"), layer,
+                                                   linear != LINEAR_HEAD));
+    return ERR_OK;
+}
+
+/* Value of the first key of a pattern table that matches the module, else the general value. */
+static enum err_code value_for(double *value, const struct rules *r, const char *general, const char *table,
+                               const struct patterns *patterns, const char *module, struct err *e)
+{
+    const char *source = general;
+    const struct json_value *found = json_get(r->config, general);
+    struct json_member m = json_first(json_get(r->config, table));
+    for (size_t i = 0; i < patterns->count; i++, m = json_next(m)) {
+        bool matches;
+        if (regex_full_match(&matches, patterns->compiled[i], r->scratch, module, strlen(module), e))
+            return err_wrap(e, "%s", table);
+        if (matches) {
+            source = table;
+            found = m.value;
+            break;
+        }
+    }
+    *value = json_number(found, NAN);
+    if (!isfinite(*value))
+        return err_set(e, ERR_FORMAT, "%s gives no number for %s", source, module);
+    return ERR_OK;
+}
+
+/* Rank and scaling of one module. */
+static enum err_code describe_module(struct lora_given *given, const struct rules *r, struct err *e)
+{
+    double rank, alpha;
+    if (value_for(&rank, r, "r", "rank_pattern", &r->ranks, given->path, e) ||
+        value_for(&alpha, r, "lora_alpha", "alpha_pattern", &r->alphas, given->path, e))
+        return e->code;
+    if (rank != floor(rank) || rank < 1 || rank > LIMIT_RANK)
+        return err_set(e, ERR_FORMAT, "the rank %g of %s is not a whole number from 1 to %d", rank,
+                       given->path, LIMIT_RANK);
+    given->rank = (size_t)rank;
+    given->scaling = json_bool(json_get(r->config, "use_rslora"), false) ? alpha / sqrt(rank) : alpha / rank;
+    return ERR_OK;
+}
+
+/* Every module of the model that the configuration adapts. */
+static enum err_code list_modules(struct lora_given *given, size_t *count, const struct rules *r,
+                                  const struct arch *a, struct arena *arena, struct err *e)
+{
+    *count = 0;
+    for (size_t slot = 0; slot <= a->layers * LINEAR_COUNT; slot++) {
+        bool head = slot == a->layers * LINEAR_COUNT, target;
+        enum linear linear = head ? LINEAR_HEAD : (enum linear)(slot % LINEAR_COUNT);
+        char path[ARCH_PATH_SIZE];
+        arch_module_path(path, slot / LINEAR_COUNT, linear);
+        if (is_target(&target, r, path, slot / LINEAR_COUNT, linear, e))
+            return e->code;
+        if (!target)
+            continue;
+        given[*count].path = arena_strndup(arena, path, strlen(path), e);
+        if (!given[*count].path || describe_module(&given[*count], r, e))
+            return e->code;
+        ++*count;
+    }
+    return *count ? ERR_OK : err_set(e, ERR_MISMATCH, "target_modules matches no linear layer of this model");
+}
+
+/* `most` is how many parameters the file of the tensors can hold. */
+static enum err_code create_from_rules(struct lora *l, const struct arch *a, const struct json_value *config,
+                                       uint64_t most, struct arena *arena, struct err *e)
+{
+    size_t count = 0;
+    struct rules rules = {0};
+    struct lora_given *given =
+        arena_alloc(arena, a->layers * LINEAR_COUNT + 1, sizeof *given, "modules of an adapter", e);
+    enum err_code code = given ? rules_make(&rules, config, arena, e) : ERR_MEMORY;
+    if (!code)
+        code = list_modules(given, &count, &rules, a, arena, e);
+    if (!code)
+        code = lora_check_given(a, given, count, most, e);
+    if (!code)
+        code = lora_create_given(l, a, given, count, e);
+    if (!code)
+        l->rslora = json_bool(json_get(config, "use_rslora"), false);
+    rules_release(&rules);
+    return code;
+}
+
+static enum err_code create_from_config(struct lora *l, const struct arch *a, const char *path, uint64_t most,
+                                        struct err *e)
+{
+    struct json *doc;
+    struct arena arena = {0};
+    if (json_open_file(&doc, path, LIMIT_ADAPTER_JSON, e))
+        return e->code;
+    enum err_code code = check_fields(json_root(doc), path, e);
+    if (!code && create_from_rules(l, a, json_root(doc), most, &arena, e))
+        code = err_wrap(e, "%s", path);
+    arena_release(&arena);
+    json_close(doc);
+    return code;
+}
+
+static enum err_code read_tensor(struct lora *l, const struct lora_module *m, bool b,
+                                 const struct store *store, struct err *e)
+{
+    char name[PEFT_NAME_SIZE];
+    peft_tensor_name(name, m->path, b);
+    const struct store_tensor *t;
+    if (store_require(&t, store, name, e))
+        return e->code;
+    size_t rows = b ? m->out : m->rank, columns = b ? m->rank : m->in;
+    if (t->dims != 2 || t->shape[0] != rows || t->shape[1] != columns)
+        return err_set(
+            e, ERR_MISMATCH,
+            "%s: %s should have the shape [%zu, %zu] for this model and adapter_config.json, but has %d "
+            "dimensions, the first two [%llu, %llu]",
+            store->path, name, rows, columns, t->dims, (unsigned long long)t->shape[0],
+            t->dims > 1 ? (unsigned long long)t->shape[1] : 1ULL);
+    if (t->type != DTYPE_F32 && t->type != DTYPE_BF16 && t->type != DTYPE_F16)
+        return err_set(e, ERR_UNSUPPORTED, "%s: %s has the type %s; f32, bf16 and f16 can be read",
+                       store->path, name, dtype_info(t->type)->name);
+    float *values = l->params + (b ? m->b : m->a);
+    dtype_to_f32(values, t->type, t->data, rows * columns);
+    size_t bad = kern_first_nonfinite(values, rows * columns);
+    if (bad < rows * columns)
+        return err_set(e, ERR_NUMERIC, "%s: %s holds a value that is not finite at [%zu, %zu]", store->path,
+                       name, bad / columns, bad % columns);
+    return ERR_OK;
+}
+
+/* Does the name belong to a module of the adapter? */
+static bool is_expected(const struct lora *l, const char *tensor)
+{
+    char name[PEFT_NAME_SIZE];
+    for (size_t i = 0; i < 2 * l->count; i++) {
+        peft_tensor_name(name, l->modules[i / 2].path, i % 2);
+        if (strcmp(name, tensor) == 0)
+            return true;
+    }
+    return false;
+}
+
+static float round_to(enum dtype type, float x)
+{
+    if (type == DTYPE_BF16)
+        return dtype_bf16_to_f32(dtype_f32_to_bf16(x));
+    return type == DTYPE_F16 ? dtype_f16_to_f32(dtype_f32_to_f16(x)) : x;
+}
+
+/* An adapter of lm_head makes PEFT save the base's head beside it. A copy, in the type that the base had
+ * there or has here, changes nothing; a trained or resized head would. */
+static enum err_code check_head(const struct store_tensor *t, const struct arch *a,
+                                const struct weights *base, const char *path, struct err *e)
+{
+    bool same = base && t->data && t->dims == 2 && t->shape[0] == a->vocab && t->shape[1] == a->width;
+    size_t row_bytes = same ? t->bytes / a->vocab : 0;
+    struct arena arena = {0};
+    float *rows = arena_alloc(&arena, a->width, 2 * sizeof *rows, "rows of lm_head", e),
+          *own = rows + a->width;
+    if (!rows)
+        return e->code;
+    for (size_t i = 0; same && i < a->vocab; i++) {
+        weights_read(own, base, a, 0, LINEAR_HEAD, i, 1);
+        dtype_to_f32(rows, t->type, (const char *)t->data + i * row_bytes, a->width);
+        for (size_t k = 0; same && k < a->width; k++)
+            same = own[k] == round_to(base->type, rows[k]) || rows[k] == round_to(t->type, own[k]);
+    }
+    arena_release(&arena);
+    if (same)
+        return ERR_OK;
+    return err_set(e, ERR_UNSUPPORTED,
+                   "%s: %s is not the head of this base: a head that was trained or resized cannot be used",
+                   path, t->name);
+}
+
+static enum err_code read_tensors(struct lora *l, const struct arch *a, const struct weights *base,
+                                  const struct store *store, struct err *e)
+{
+    enum err_code code = ERR_OK;
+    for (size_t i = 0; !code && i < 2 * l->count; i++)
+        code = read_tensor(l, &l->modules[i / 2], i % 2, store, e);
+    for (size_t i = 0; !code && i < store->tensor_count + store->unread_count; i++) {
+        const struct store_tensor *t =
+            i < store->tensor_count ? &store->tensors[i] : &store->unread[i - store->tensor_count];
+        if (strcmp(t->name, PEFT_HEAD_COPY) == 0 && lora_find(l, "lm_head"))
+            code = check_head(t, a, base, store->path, e);
+        else if (!is_expected(l, t->name))
+            code = err_set(e, ERR_MISMATCH,
+                           "%s: the tensor %s belongs to nothing that adapter_config.json adapts",
+                           store->path, t->name);
+    }
+    return code;
+}
+
+bool peft_is_folder(const char *path)
+{
+    char config[PATH_MAX];
+    struct err e;
+    return file_join(config, sizeof config, path, PEFT_CONFIG, &e) == ERR_OK && file_exists(config);
+}
+
+enum err_code peft_read(struct lora *l, const struct arch *a, const struct weights *base, const char *folder,
+                        struct err *e)
+{
+    char config[PATH_MAX], tensors[PATH_MAX], pickled[PATH_MAX];
+    if (file_join(config, sizeof config, folder, PEFT_CONFIG, e) ||
+        file_join(tensors, sizeof tensors, folder, PEFT_TENSORS, e) ||
+        file_join(pickled, sizeof pickled, folder, "adapter_model.bin", e))
+        return e->code;
+    if (!file_exists(tensors) && file_exists(pickled))
+        return err_set(e, ERR_UNSUPPORTED,
+                       "%s is a pickled adapter, which only Python can read: save it again as " PEFT_TENSORS
+                       " (PEFT does so by default)",
+                       pickled);
+    struct store store;
+    if (store_open_safetensors(&store, tensors, e))
+        return e->code;
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < store.tensor_count; i++)
+        bytes += store.tensors[i].bytes;
+    enum err_code code = create_from_config(l, a, config, bytes / dtype_info(DTYPE_BF16)->block_bytes, e);
+    if (!code && (code = read_tensors(l, a, base, &store, e)))
+        lora_release(l);
+    store_close(&store);
+    return code;
+}

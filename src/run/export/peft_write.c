@@ -1,0 +1,174 @@
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/file.h"
+#include "base/str.h"
+#include "io/json.h"
+#include "io/store/store.h"
+#include "model/lora_init.h"
+#include "peft_names.h"
+#include "run/export/peft.h"
+
+/* The alpha that gives the module its scaling: the rounder number where that gives the same float, since a
+ * scaling of 32 / 3 was cut to one. */
+static double alpha_of(const struct lora_module *m, bool rslora)
+{
+    char text[32];
+    double divisor = rslora ? sqrt((double)m->rank) : (double)m->rank;
+    double exact = (double)m->scaling * divisor, round;
+    snprintf(text, sizeof text, "%.6g", exact);
+    sscanf(text, "%lf", &round);
+    return (float)(round / divisor) == m->scaling ? round : exact;
+}
+
+/* How many layers have this linear adapted. */
+static size_t count_adapted(const struct lora *l, const struct arch *a, enum linear linear)
+{
+    if (linear == LINEAR_HEAD)
+        return lora_find(l, arch_path(LINEAR_HEAD)) != NULL;
+    size_t count = 0;
+    for (size_t layer = 0; layer < a->layers; layer++)
+        count += lora_at(l, layer, linear) != NULL;
+    return count;
+}
+
+static enum err_code append_item(struct str *out, const char *text, struct err *e)
+{
+    if (str_appendf(out, e, "%s\n    ", out->length ? "," : ""))
+        return e->code;
+    return json_append_string(out, text, strlen(text), e);
+}
+
+/* Names where every layer has them, which is short and what people write; else all the paths, in flat order.
+ */
+static enum err_code list_targets(struct str *out, const struct lora *l, const struct arch *a, struct err *e)
+{
+    bool whole = true;
+    for (int i = 0; i < LINEAR_COUNT; i++) {
+        size_t count = count_adapted(l, a, (enum linear)i);
+        whole = whole && (count == 0 || count == a->layers);
+    }
+    for (int i = 0; whole && i <= LINEAR_COUNT; i++) {
+        const char *path = arch_path((enum linear)i), *dot = strrchr(path, '.');
+        if (count_adapted(l, a, (enum linear)i) && append_item(out, dot ? dot + 1 : path, e))
+            return e->code;
+    }
+    for (size_t i = 0; !whole && i < l->count; i++)
+        if (append_item(out, l->modules[i].path, e))
+            return e->code;
+    return ERR_OK;
+}
+
+/* `"path": value` for each module whose rank (or alpha) is not the first module's. */
+static enum err_code list_pattern(struct str *out, const struct lora *l, bool ranks, struct err *e)
+{
+    const struct lora_module *first = l->modules;
+    for (size_t i = 1; i < l->count; i++) {
+        const struct lora_module *m = &l->modules[i];
+        double value = ranks ? (double)m->rank : alpha_of(m, l->rslora);
+        if (value == (ranks ? (double)first->rank : alpha_of(first, l->rslora)))
+            continue;
+        if (append_item(out, m->path, e) || str_appendf(out, e, ": ") || json_append_real(out, value, e))
+            return e->code;
+    }
+    return ERR_OK;
+}
+
+/* `"key": open items close`, items each on a line of their own. */
+static enum err_code append_group(struct str *out, const char *key, const char *brackets,
+                                  const struct str *items, struct err *e)
+{
+    return str_appendf(out, e, "  \"%s\": %c%s%s%c,\n", key, brackets[0], items->length ? items->data : "",
+                       items->length ? "\n  " : "", brackets[1]);
+}
+
+/* Keys in alphabetical order, as PEFT writes them. */
+static enum err_code append_config(struct str *out, const struct lora *l, const struct arch *a,
+                                   const char *base_name, double dropout, struct err *e)
+{
+    struct str targets = {0}, ranks = {0}, alphas = {0};
+    enum err_code code = ERR_OK;
+    if (list_targets(&targets, l, a, e) || list_pattern(&ranks, l, true, e) ||
+        list_pattern(&alphas, l, false, e) || str_appendf(out, e, "{\n") ||
+        append_group(out, "alpha_pattern", "{}", &alphas, e) ||
+        str_appendf(out, e, "  \"base_model_name_or_path\": ") ||
+        json_append_string(out, base_name, strlen(base_name), e) ||
+        str_appendf(
+            out, e,
+            ",\n  \"bias\": \"none\",\n  \"fan_in_fan_out\": false,\n  \"inference_mode\": true,\n"
+            "  \"init_lora_weights\": true,\n  \"layers_pattern\": null,\n  \"layers_to_transform\": null,\n"
+            "  \"lora_alpha\": ") ||
+        json_append_real(out, alpha_of(l->modules, l->rslora), e) ||
+        str_appendf(out, e, ",\n  \"lora_bias\": false,\n  \"lora_dropout\": ") ||
+        json_append_real(out, dropout, e) ||
+        str_appendf(out, e, ",\n  \"modules_to_save\": null,\n  \"peft_type\": \"LORA\",\n  \"r\": %zu,\n",
+                    l->modules->rank) ||
+        append_group(out, "rank_pattern", "{}", &ranks, e) ||
+        append_group(out, "target_modules", "[]", &targets, e) ||
+        str_appendf(out, e,
+                    "  \"task_type\": \"CAUSAL_LM\",\n  \"use_dora\": false,\n  \"use_rslora\": %s\n}\n",
+                    l->rslora ? "true" : "false"))
+        code = e->code;
+    str_release(&targets);
+    str_release(&ranks);
+    str_release(&alphas);
+    return code;
+}
+
+static enum err_code write_tensors(const char *path, const struct lora *l, struct err *e)
+{
+    struct arena arena = {0};
+    struct store_output *tensors = arena_alloc(&arena, 2 * l->count, sizeof *tensors, "tensors to export", e);
+    for (size_t i = 0; tensors && i < 2 * l->count; i++) {
+        const struct lora_module *m = &l->modules[i / 2];
+        char *name = arena_alloc(&arena, PEFT_NAME_SIZE, 1, "names of tensors", e);
+        if (!name) {
+            tensors = NULL;
+            break;
+        }
+        bool b = i % 2;
+        peft_tensor_name(name, m->path, b);
+        tensors[i] = (struct store_output){.name = name,
+                                           .shape = {b ? m->out : m->rank, b ? m->rank : m->in},
+                                           .data = l->params + (b ? m->b : m->a)};
+    }
+    enum err_code code = tensors ? store_write_safetensors(path, tensors, 2 * l->count, e) : e->code;
+    arena_release(&arena);
+    return code;
+}
+
+static enum err_code write_folder(const char *folder, const struct lora *l, const struct arch *a,
+                                  const char *base_name, double dropout, struct err *e)
+{
+    char path[PATH_MAX];
+    struct str config = {0};
+    enum err_code code = file_make_folders(folder, e);
+    if (!code)
+        code = file_join(path, sizeof path, folder, PEFT_TENSORS, e);
+    if (!code)
+        code = write_tensors(path, l, e);
+    if (!code)
+        code = append_config(&config, l, a, base_name, dropout, e);
+    if (!code)
+        code = file_join(path, sizeof path, folder, PEFT_CONFIG, e);
+    if (!code)
+        code = file_write_atomic(path, config.data, config.length, e);
+    str_release(&config);
+    return code;
+}
+
+enum err_code peft_write(const char *folder, const struct lora *l, const struct arch *a,
+                         const char *base_name, double dropout, struct err *e)
+{
+    struct lora wide;
+    if (!l->start)
+        return write_folder(folder, l, a, base_name, dropout, e);
+    if (lora_widen(&wide, l, a, e))
+        return e->code;
+    enum err_code code = write_folder(folder, &wide, a, base_name, dropout, e);
+    lora_release(&wide);
+    return code;
+}

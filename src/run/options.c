@@ -1,0 +1,145 @@
+#include "run/options.h"
+
+#include <stddef.h>
+#include <string.h>
+
+/* What a resumed run may change. */
+enum resume_rule { FREE, ONCE, FIXED, DATA };
+
+static const struct opt_spec specs[] = {
+#define HEADING(text) {.type = OPT_HEADING, .help = text},
+#define OPTION(field_, name_, type_, default_, value_, range_, commands_, required_, resume_, help_)         \
+    {.name = name_,                                                                                          \
+     .type = OPT_##type_,                                                                                    \
+     .initial = default_,                                                                                    \
+     .value_name = value_,                                                                                   \
+     .range = range_,                                                                                        \
+     .commands = commands_,                                                                                  \
+     .required = required_,                                                                                  \
+     .help = help_,                                                                                          \
+     .unrecorded = resume_ == ONCE,                                                                          \
+     .offset = offsetof(struct options, field_)},
+#include "run/options.def"
+#undef OPTION
+#undef HEADING
+};
+
+static const struct opt_command commands[] = {
+#define OWN  true
+#define FLAT false
+#define COMMAND(letter_, name_, ranks_, signals_, config_, argument_, help_)                                 \
+    {.letter = letter_, .name = #name_, .argument = argument_, .own_config = config_, .help = help_},
+#include "run/commands.def"
+#undef COMMAND
+#undef OWN
+#undef FLAT
+};
+
+/* Beside each of the specs. */
+static const enum resume_rule resume_rules[] = {
+#define HEADING(text)                                                                                FREE,
+#define OPTION(field_, name_, type_, default_, value_, range_, commands_, required_, resume_, help_) resume_,
+#include "run/options.def"
+#undef OPTION
+#undef HEADING
+};
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+const struct opt_table options_table = {.program = "mpilora",
+                                        .specs = specs,
+                                        .spec_count = COUNT(specs),
+                                        .commands = commands,
+                                        .command_count = COUNT(commands)};
+
+enum err_code options_parse(struct options *o, const char *command, int argc, char *const *argv,
+                            struct err *e)
+{
+    *o = (struct options){0};
+    if (opt_init(&o->set, &options_table, o, command, e))
+        return e->code;
+    return opt_read_all(&o->set, argc, argv, e);
+}
+
+void options_release(struct options *o)
+{
+    opt_release(&o->set);
+}
+
+enum err_code options_write_yaml(const struct options *o, struct str *out, struct err *e)
+{
+    return opt_append_config(&o->set, out, e);
+}
+
+enum err_code options_read_yaml(struct options *o, const char *command, const char *name, const char *text,
+                                size_t length, struct err *e)
+{
+    *o = (struct options){0};
+    if (opt_init(&o->set, &options_table, o, command, e))
+        return e->code;
+    return opt_read_config(&o->set, name, text, length, e);
+}
+
+bool options_given(const struct options *o, const char *name)
+{
+    const struct opt_spec *spec = opt_find(&options_table, name);
+    return spec && o->set.origins[spec - specs] != OPT_DEFAULT;
+}
+
+static enum err_code append_difference(struct str *out, const struct opt_set *now, const struct opt_set *then,
+                                       const struct opt_spec *spec, struct err *e)
+{
+    if (str_appendf(out, e, "%s--%s ", out->length ? ", " : "", spec->name) ||
+        opt_append_value(now, spec, out, e) || str_appendf(out, e, " (checkpoint: ") ||
+        opt_append_value(then, spec, out, e))
+        return e->code;
+    return str_append(out, ")", 1, e);
+}
+
+enum err_code options_compare_for_resume(const struct options *now, const char *recorded_yaml, struct err *e)
+{
+    struct options then;
+    struct str differences = {0};
+    enum err_code code =
+        options_read_yaml(&then, now->set.command->name, "options recorded in the checkpoint", recorded_yaml,
+                          strlen(recorded_yaml), e);
+    if (code == ERR_USAGE) /* not this user's mistake, but another program version's record */
+        code = e->code = ERR_MISMATCH;
+    for (size_t i = 0; !code && i < COUNT(specs); i++)
+        if (resume_rules[i] == FIXED && opt_takes(now->set.command, &specs[i]) &&
+            !opt_values_equal(&now->set, &then.set, &specs[i]))
+            code = append_difference(&differences, &now->set, &then.set, &specs[i], e);
+    if (!code && differences.length)
+        code = err_set(
+            e, ERR_MISMATCH,
+            "options differ from those the checkpoint was trained with: %s; give the checkpoint's values, "
+            "or --allow-changed-options",
+            differences.data);
+    str_release(&differences);
+    options_release(&then);
+    return code;
+}
+
+enum err_code options_help_overview(struct str *out, struct err *e)
+{
+    if (str_appendf(out, e, "usage: [mpirun -n N] %s COMMAND [options]\n       %s --version\n\ncommands:\n",
+                    options_table.program, options_table.program))
+        return e->code;
+    for (size_t i = 0; i < COUNT(commands); i++)
+        if (str_appendf(out, e, "  %-10s %s\n", commands[i].name, commands[i].help))
+            return e->code;
+    return str_appendf(out, e, "\n%s COMMAND --help shows a command's options.\n", options_table.program);
+}
+
+enum err_code options_help(const char *command, struct str *out, struct err *e)
+{
+    const struct opt_command *found = opt_find_command(&options_table, command);
+    if (!found)
+        return err_set(e, ERR_USAGE, "unknown command '%s'; see %s --help", command, options_table.program);
+    return opt_append_help(&options_table, found, out, e);
+}
+
+enum err_code options_markdown(struct str *out, struct err *e)
+{
+    return opt_append_markdown(&options_table, out, e);
+}

@@ -1,0 +1,244 @@
+#include "run/verify.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/limits.h"
+#include "io/h5/h5.h"
+#include "io/json.h"
+#include "io/store/store.h"
+#include "math/kern.h"
+#include "export/peft_names.h"
+#include "run/ckpt.h"
+#include "run/options.h"
+#include "run/export/peft.h"
+#include "run/rundir.h"
+
+static void tell(struct verify *v, const char *path, enum err_code code, const struct err *e)
+{
+    v->files++;
+    v->damaged += code != ERR_OK;
+    v->tell(v->context, path, code ? e->message : NULL);
+}
+
+static enum err_code check_config(const char *name, const char *text, size_t length, struct err *e)
+{
+    struct options o;
+    enum err_code code = options_read_yaml(&o, "train", name, text, length, e);
+    options_release(&o);
+    return code;
+}
+
+static enum err_code check_checkpoint(const char *path, const uint64_t *step, struct err *e)
+{
+    struct ckpt c;
+    struct trace_record trace;
+    if (ckpt_open(&c, path, e))
+        return e->code;
+    enum err_code code = check_config("its configuration", c.config, strlen(c.config), e);
+    if (!code && step && *step != c.state.step)
+        code = err_set(e, ERR_FORMAT, "%s holds step %" PRIu64 ": it was renamed", path, c.state.step);
+    if (!code) {
+        code = trace_read_from(&trace, c.file, e);
+        if (!code)
+            trace_release(&trace);
+    }
+    ckpt_close(&c);
+    return code;
+}
+
+void verify_checkpoint(struct verify *v, const char *path, const uint64_t *step)
+{
+    struct err e;
+    tell(v, path, check_checkpoint(path, step, &e), &e);
+}
+
+static enum err_code check_tensor(const struct store *s, const struct store_tensor *t, struct err *e)
+{
+    const char a[] = ".lora_A.weight", b[] = ".lora_B.weight";
+    char partner[PEFT_NAME_SIZE];
+    size_t stem = strlen(t->name) - (sizeof a - 1);
+    if (t->type == DTYPE_F32 && kern_first_nonfinite(t->data, t->elements) < t->elements)
+        return err_set(e, ERR_NUMERIC, "%s: %s holds a value that is not finite", t->file, t->name);
+    if (!str_ends_with(t->name, a) && !str_ends_with(t->name, b))
+        return ERR_OK;
+    if (strlen(t->name) >= sizeof partner)
+        return err_set(e, ERR_FORMAT, "%s: the name of a tensor is too long: %.40s...", t->file, t->name);
+    bool is_a = str_ends_with(t->name, a);
+    snprintf(partner, sizeof partner, "%.*s%s", (int)stem, t->name, is_a ? b : a);
+    const struct store_tensor *other = store_find(s, partner);
+    if (!other || t->dims != 2 || other->dims != 2 || t->shape[is_a ? 0 : 1] != other->shape[is_a ? 1 : 0])
+        return err_set(e, ERR_FORMAT, "%s: %s has no partner of the same rank", t->file, t->name);
+    return ERR_OK;
+}
+
+static enum err_code check_tensors(const char *path, struct err *e)
+{
+    struct store s = {0};
+    enum err_code code = store_open_safetensors(&s, path, e);
+    if (code)
+        return code;
+    if (!s.tensor_count)
+        code = err_set(e, ERR_FORMAT, "%s: there are no tensors in it", path);
+    for (size_t i = 0; !code && i < s.tensor_count; i++)
+        code = check_tensor(&s, &s.tensors[i], e);
+    store_close(&s);
+    return code;
+}
+
+void verify_adapter(struct verify *v, const char *folder)
+{
+    struct err e;
+    char path[PATH_MAX];
+    struct json *doc = NULL;
+    enum err_code code = file_join(path, sizeof path, folder, PEFT_CONFIG, &e);
+    if (!code)
+        code = json_open_file(&doc, path, LIMIT_ADAPTER_JSON, &e);
+    if (!code && json_int(json_get(json_root(doc), "r"), 0) < 1)
+        code = err_set(&e, ERR_FORMAT, "%s: the key r is no rank", path);
+    json_close(doc);
+    tell(v, path, code, &e);
+    code = file_join(path, sizeof path, folder, PEFT_TENSORS, &e);
+    tell(v, path, code ? code : check_tensors(path, &e), &e);
+}
+
+static enum err_code check_config_file(const char *path, struct err *e)
+{
+    struct str text = {0};
+    enum err_code code = file_read_all(&text, path, LIMIT_YAML, e);
+    if (!code)
+        code = check_config(path, text.data, text.length, e);
+    str_release(&text);
+    return code;
+}
+
+/* One line of metrics.jsonl; its step goes to *last. */
+static enum err_code check_line(int64_t *last, const char *path, size_t number, const char *line,
+                                size_t length, struct err *e)
+{
+    struct json *doc;
+    if (json_open_bytes(&doc, line, length, NULL, e))
+        return err_wrap(e, "%s:%zu", path, number);
+    int64_t step = json_int(json_get(json_root(doc), "step"), 0);
+    json_close(doc);
+    if (step <= *last)
+        return err_set(e, ERR_FORMAT, "%s:%zu: step %" PRId64 " stands behind step %" PRId64, path, number,
+                       step, *last);
+    *last = step;
+    return ERR_OK;
+}
+
+static enum err_code check_metrics(const char *path, struct err *e)
+{
+    struct file_map map;
+    int64_t last = 0;
+    size_t number = 1;
+    if (file_map_open(&map, path, e))
+        return e->code;
+    enum err_code code = ERR_OK;
+    const char *at = (const char *)map.data, *end = at + map.size;
+    for (; !code && at < end; number++) {
+        const char *newline = memchr(at, '\n', (size_t)(end - at));
+        if (!newline)
+            code = err_set(e, ERR_FORMAT, "%s:%zu: the last line is torn: the next resume mends that", path,
+                           number);
+        else
+            code = check_line(&last, path, number, at, (size_t)(newline - at), e);
+        at = newline ? newline + 1 : end;
+    }
+    file_map_close(&map);
+    return code;
+}
+
+/* Does the adapter hold the checkpoint's values? */
+static enum err_code compare_module(const struct ckpt *c, const struct store *s, const char *module, bool b,
+                                    struct err *e)
+{
+    char name[PEFT_NAME_SIZE], path[PEFT_NAME_SIZE];
+    const struct store_tensor *t;
+    peft_tensor_name(name, module, b);
+    snprintf(path, sizeof path, "/adapter/%s/lora_%c", module, b ? 'B' : 'A');
+    if (store_require(&t, s, name, e))
+        return e->code;
+    if (t->type != DTYPE_F32 || t->dims != 2)
+        return err_set(e, ERR_MISMATCH, "%s: %s is not an f32 matrix", t->file, name);
+    float *values = malloc(t->bytes ? t->bytes : 1);
+    if (!values)
+        return err_set(e, ERR_MEMORY, "no memory to compare %s", name);
+    enum err_code code = h5_read(c->file, path, H5_F32, 2, t->shape, values, e);
+    if (!code && memcmp(values, t->data, t->bytes) != 0)
+        code = err_set(e, ERR_MISMATCH, "%s: %s is not what %s has: export it again", t->file, name, c->path);
+    free(values);
+    return code;
+}
+
+static enum err_code compare_adapter(const char *folder, const char *checkpoint, struct err *e)
+{
+    struct ckpt c;
+    struct store s = {0};
+    char path[PATH_MAX];
+    if (file_join(path, sizeof path, folder, "adapter/" PEFT_TENSORS, e) || ckpt_open(&c, checkpoint, e))
+        return e->code;
+    enum err_code code = ERR_OK;
+    if (c.state.finished && !c.has_start) { /* with a start, the export is a wider one */
+        code = store_open_safetensors(&s, path, e);
+        for (size_t i = 0; !code && i < c.module_count; i++)
+            for (int b = 0; !code && b < 2; b++)
+                code = compare_module(&c, &s, c.modules[i].path, b, e);
+        store_close(&s);
+    }
+    ckpt_close(&c);
+    return code;
+}
+
+static enum err_code verify_folder(struct verify *v, const char *folder, const uint64_t *steps, size_t count,
+                                   struct err *e)
+{
+    char path[PATH_MAX], last[PATH_MAX] = "";
+    size_t damaged = 0;
+    if (file_join(path, sizeof path, folder, "config.yaml", e))
+        return e->code;
+    if (!count && !file_exists(path))
+        return err_set(
+            e, ERR_USAGE,
+            "%s is neither a run (config.yaml, checkpoints) nor an adapter: there is nothing to verify",
+            folder);
+    for (size_t i = 0; i < count; i++) {
+        size_t before = v->damaged;
+        if (rundir_checkpoint_path(last, folder, steps[i], e))
+            return e->code;
+        verify_checkpoint(v, last, &steps[i]);
+        damaged = v->damaged - before; /* the last one's */
+    }
+    if (file_join(path, sizeof path, folder, "config.yaml", e))
+        return e->code;
+    tell(v, path, check_config_file(path, e), e);
+    if (file_join(path, sizeof path, folder, "metrics.jsonl", e))
+        return e->code;
+    if (file_exists(path))
+        tell(v, path, check_metrics(path, e), e);
+    if (file_join(path, sizeof path, folder, "adapter", e))
+        return e->code;
+    if (!peft_is_folder(path))
+        return ERR_OK;
+    size_t before = v->damaged;
+    verify_adapter(v, path);
+    if (*last && !damaged && v->damaged == before && compare_adapter(folder, last, e))
+        tell(v, path, e->code, e);
+    return ERR_OK;
+}
+
+enum err_code verify_run(struct verify *v, const char *folder, struct err *e)
+{
+    struct arena arena = {0};
+    uint64_t *steps;
+    size_t count;
+    enum err_code code = rundir_list(&steps, &count, folder, &arena, e);
+    if (!code)
+        code = verify_folder(v, folder, steps, count, e);
+    arena_release(&arena);
+    return code;
+}

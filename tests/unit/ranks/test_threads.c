@@ -1,0 +1,127 @@
+/* Threads of ranks, for launchers that bind and that do not. */
+#include "unit.h"
+
+#include <stdlib.h>
+
+#include "ranks/threads.h"
+
+static struct threads_rank rank_on(const char *host, uint64_t cpus)
+{
+    struct threads_rank r = {.cpus = {cpus}};
+    snprintf(r.host, sizeof r.host, "%s", host);
+    return r;
+}
+
+static void one_rank_gets_all(void **state)
+{
+    (void)state;
+    struct threads_rank t[] = {rank_on("a", 0xff)};
+    assert_int_equal(threads_choose(t, 1, 0), 8);
+    t[0].quota = 3;
+    assert_int_equal(threads_choose(t, 1, 0), 3);
+    t[0].wanted = 5;
+    assert_int_equal(threads_choose(t, 1, 0), 5);
+}
+
+static void unbound_ranks_share(void **state)
+{
+    (void)state;
+    struct threads_rank t[] = {rank_on("a", 0xff), rank_on("a", 0xff), rank_on("a", 0xff),
+                               rank_on("b", 0xff)};
+    assert_int_equal(threads_choose(t, 4, 0), 2); /* 8 / 3 */
+    assert_int_equal(threads_choose(t, 4, 3), 8); /* alone on its host */
+    t[0].quota = t[1].quota = t[2].quota = 3;
+    assert_int_equal(threads_choose(t, 4, 1), 1);
+}
+
+static void bound_ranks_keep_their_cores(void **state)
+{
+    (void)state;
+    struct threads_rank t[] = {rank_on("a", 0x0f), rank_on("a", 0x30), rank_on("a", 0xc0)};
+    assert_int_equal(threads_choose(t, 3, 0), 4);
+    assert_int_equal(threads_choose(t, 3, 1), 2);
+    assert_int_equal(threads_choose(t, 3, 2), 2);
+}
+
+static void thirds_make_whole_cores(void **state)
+{
+    (void)state;
+    struct threads_rank t[] = {rank_on("a", 7), rank_on("a", 7), rank_on("a", 7)};
+    assert_int_equal(threads_choose(t, 3, 0), 1);
+}
+
+static void slurm_grants_less_than_there_is(void **state)
+{
+    (void)state;
+    struct threads_rank t[] = {rank_on("a", 0xff), rank_on("a", 0xff)};
+    t[0].granted = t[1].granted = 3;
+    assert_int_equal(threads_choose(t, 2, 1), 3);
+    t[1].granted = 6;
+    assert_int_equal(threads_choose(t, 2, 1), 4); /* no more than its share of what it may run on */
+    t[1].quota = t[0].quota = 4;
+    assert_int_equal(threads_choose(t, 2, 0), 2);
+    t[0].wanted = 7;
+    assert_int_equal(threads_choose(t, 2, 0), 7);
+
+    struct dist d = {.world = 1, .host = "here"};
+    static const struct {
+        const char *text;
+        int granted;
+    } cases[] = {{"5", 5}, {"", 0}, {"0", 0}, {"-2", 0}, {"4x", 0}, {"99999999999", 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        setenv("SLURM_CPUS_PER_TASK", cases[i].text, 1);
+        threads_describe(&t[0], &d, 0);
+        assert_int_equal(t[0].granted, cases[i].granted);
+    }
+    unsetenv("SLURM_CPUS_PER_TASK");
+    threads_describe(&t[0], &d, 0);
+    assert_int_equal(t[0].granted, 0);
+}
+
+static void the_map_has_a_line_for_each_host(void **state)
+{
+    (void)state;
+    struct err e;
+    struct str map = {0};
+    struct threads_rank t[] = {rank_on("a", 0x3), rank_on("a", 0x3),  rank_on("b", 0x1), rank_on("b", 0xf2),
+                               rank_on("a", 0x4), rank_on("c", 0x80), rank_on("c", 0x80)};
+    t[6].wanted = 2;
+    assert_ok(threads_map(&map, t, 7, &e), &e);
+    assert_string_equal(map.data,
+                        "a: ranks 0-1 with 1 thread each on cores 0-1, rank 4 with 1 thread on cores 2\n"
+                        "b: rank 2 with 1 thread on cores 0, rank 3 with 5 threads on cores 1,4-7\n"
+                        "c: rank 5 with 1 thread on cores 7, rank 6 with 2 threads on cores 7\n");
+    str_release(&map);
+}
+
+static void never_less_than_one(void **state)
+{
+    (void)state;
+    struct threads_rank t[] = {rank_on("a", 1), rank_on("a", 1), rank_on("a", 1)};
+    assert_int_equal(threads_choose(t, 3, 2), 1);
+}
+
+static void this_process_can_be_described(void **state)
+{
+    (void)state;
+    struct dist d = {.world = 1, .host = "here"};
+    struct threads_rank r;
+    threads_describe(&r, &d, 0);
+    assert_string_equal(r.host, "here");
+    assert_true(threads_choose(&r, 1, 0) >= 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_rank_gets_all),
+        cmocka_unit_test(unbound_ranks_share),
+        cmocka_unit_test(bound_ranks_keep_their_cores),
+        cmocka_unit_test(thirds_make_whole_cores),
+        cmocka_unit_test(slurm_grants_less_than_there_is),
+        cmocka_unit_test(the_map_has_a_line_for_each_host),
+        cmocka_unit_test(never_less_than_one),
+        cmocka_unit_test(this_process_can_be_described),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

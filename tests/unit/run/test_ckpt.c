@@ -1,0 +1,269 @@
+/* Checkpoints: what goes in comes out, and nothing else does. */
+#include "small_lora.h"
+
+#include <math.h>
+
+#include "base/file.h"
+#include "io/h5/h5.h"
+#include "scratch.h"
+#include "run/ckpt.h"
+#include "run/rundir.h"
+
+static const struct ckpt_identity identity = {.base = "00112233445566778899aabbccddeeff",
+                                              .tokenizer = "10112233445566778899aabbccddeeff",
+                                              .data = "20112233445566778899aabbccddeeff"};
+static const struct ckpt_state saved = {.step = 12, .cursor = 345, .finished = true};
+static const char config[] = "lora-rank: 3\nmodel: \"a b\"\n";
+
+static struct scratch folder;
+
+static int open_folder(void **state)
+{
+    (void)state;
+    return scratch_open(&folder) ? 0 : -1;
+}
+
+static int close_folder(void **state)
+{
+    (void)state;
+    scratch_close(&folder);
+    return 0;
+}
+
+static const char *write_one(const char *name, const struct lora *l)
+{
+    struct err e;
+    const char *path = scratch_path(&folder, name);
+    assert_ok(ckpt_write(path, l, &saved, &identity, config, "normal", NULL, &e), &e);
+    return path;
+}
+
+static void all_comes_back(void **state)
+{
+    (void)state;
+    struct lora l, again;
+    struct ckpt c;
+    struct err e;
+    small_make(&l, "q_proj,down_proj,lm_head", 3, 5);
+    assert_ok(ckpt_open(&c, write_one("a.h5", &l), &e), &e);
+    assert_int_equal(c.state.step, 12);
+    assert_int_equal(c.state.cursor, 345);
+    assert_true(c.state.finished);
+    assert_string_equal(c.config, config);
+    assert_string_equal(c.lora_init, "normal");
+    assert_memory_equal(&c.identity, &identity, sizeof identity);
+    assert_int_equal(c.module_count, 25);
+    small_make(&again, "q_proj,down_proj,lm_head", 3, 5);
+    memset(again.params, 0, again.size * sizeof(float));
+    memset(again.m, 0, again.size * sizeof(float));
+    memset(again.v, 0, again.size * sizeof(float));
+    assert_ok(ckpt_read(&c, &again, true, &e), &e);
+    small_equal(again.params, l.params, l.size);
+    small_equal(again.m, l.m, l.size);
+    small_equal(again.v, l.v, l.size);
+    ckpt_close(&c);
+    lora_release(&again);
+
+    /* For use without training: the modules as the file has them, no moments. */
+    assert_ok(ckpt_open(&c, scratch_path(&folder, "a.h5"), &e), &e);
+    assert_ok(lora_create_given(&again, &small_arch, c.modules, c.module_count, &e), &e);
+    assert_ok(ckpt_read(&c, &again, false, &e), &e);
+    small_equal(again.params, l.params, l.size);
+    assert_true(again.modules[7].scaling == l.modules[7].scaling);
+    assert_null(again.m);
+    ckpt_close(&c);
+    lora_release(&again);
+    lora_release(&l);
+}
+
+static void refuse(const char *path, const char *targets, size_t rank, double alpha, const char *text)
+{
+    struct lora l;
+    struct ckpt c;
+    struct err e;
+    small_make(&l, targets, rank, alpha);
+    assert_ok(ckpt_open(&c, path, &e), &e);
+    assert_error(ckpt_read(&c, &l, true, &e), &e, ERR_MISMATCH, text);
+    ckpt_close(&c);
+    lora_release(&l);
+}
+
+static void other_shapes_are_refused(void **state)
+{
+    (void)state;
+    struct lora l;
+    small_make(&l, "q_proj,down_proj", 3, 6);
+    const char *path = write_one("b.h5", &l);
+    refuse(path, "q_proj,down_proj", 4, 8, "is 3, in this run it is 4");
+    refuse(path, "q_proj,down_proj", 3, 9, "is 2, in this run it is 3");
+    refuse(path, "q_proj", 3, 6, "adapts model.layers.0.mlp.down_proj, this run does not");
+    refuse(path, "q_proj,down_proj,v_proj", 3, 6,
+           "does not adapt model.layers.0.self_attn.v_proj, this run does");
+    lora_release(&l);
+}
+
+static void nonfinite_values_are_refused(void **state)
+{
+    (void)state;
+    struct lora l;
+    struct ckpt c;
+    struct err e;
+    small_make(&l, "q_proj", 3, 6);
+    l.v[l.modules[2].b] = INFINITY;
+    assert_ok(ckpt_open(&c, write_one("c.h5", &l), &e), &e);
+    assert_error(ckpt_read(&c, &l, true, &e), &e, ERR_NUMERIC, "model.layers.2.self_attn.q_proj/lora_B_v");
+    ckpt_close(&c);
+    lora_release(&l);
+}
+
+/* A damaged file is refused, or (where the damage is between its parts) holds what it held. */
+static void expect_refused_or_same(const char *path, const struct lora *l)
+{
+    struct lora again;
+    struct ckpt c;
+    struct err e;
+    if (ckpt_open(&c, path, &e))
+        return;
+    small_make(&again, "q_proj", 1, 2);
+    assert_ok(ckpt_read(&c, &again, true, &e), &e);
+    small_equal(again.params, l->params, l->size);
+    small_equal(again.m, l->m, l->size);
+    small_equal(again.v, l->v, l->size);
+    assert_int_equal(c.state.step, saved.step);
+    assert_string_equal(c.config, config);
+    ckpt_close(&c);
+    lora_release(&again);
+}
+
+static void damage_is_found(void **state)
+{
+    (void)state;
+    struct lora l;
+    struct ckpt c;
+    struct err e;
+    struct str bytes = {0};
+    small_make(&l, "q_proj", 1, 2);
+    assert_ok(file_read_all(&bytes, write_one("d.h5", &l), 1 << 24, &e), &e);
+    char path[PATH_MAX]; /* the scratch's own buffers are few */
+    snprintf(path, sizeof path, "%s", scratch_path(&folder, "damaged.h5"));
+    for (size_t i = 0; i < 100; i++) {
+        size_t at = bytes.length * i / 100;
+        assert_ok(file_write_atomic(path, bytes.data, at, &e), &e);
+        assert_error(ckpt_open(&c, path, &e), &e, ERR_FORMAT, "damaged.h5");
+        bytes.data[at] ^= 0x10;
+        assert_ok(file_write_atomic(path, bytes.data, bytes.length, &e), &e);
+        expect_refused_or_same(path, &l);
+        bytes.data[at] ^= 0x10;
+    }
+    str_release(&bytes);
+    lora_release(&l);
+}
+
+static void other_files_are_refused(void **state)
+{
+    (void)state;
+    struct ckpt c;
+    struct err e;
+    struct h5_writer *w;
+    const char *path = scratch_path(&folder, "other.h5");
+    assert_error(ckpt_open(&c, scratch_path(&folder, "none.h5"), &e), &e, ERR_IO, "none.h5");
+    assert_ok(file_write_atomic(path, "hello", 5, &e), &e);
+    assert_error(ckpt_open(&c, path, &e), &e, ERR_FORMAT, "other.h5");
+    assert_ok(h5_create(&w, path, &e), &e);
+    h5_attribute_int(w, "/", "step", 3);
+    assert_ok(h5_commit(w, &e), &e);
+    assert_error(ckpt_open(&c, path, &e), &e, ERR_FORMAT, "not a checkpoint of this program");
+    assert_ok(h5_create(&w, path, &e), &e);
+    h5_attribute_int(w, "/", "format", 99);
+    assert_ok(h5_commit(w, &e), &e);
+    assert_error(ckpt_open(&c, path, &e), &e, ERR_UNSUPPORTED, "format 99");
+}
+
+static void save_step(const struct lora *l, uint64_t step, uint64_t keep)
+{
+    char path[PATH_MAX];
+    struct err e;
+    struct ckpt_state now = {.step = step};
+    assert_ok(rundir_checkpoint_path(path, folder.folder, step, &e), &e);
+    assert_ok(ckpt_write(path, l, &now, &identity, config, "normal", NULL, &e), &e);
+    assert_ok(rundir_settle(folder.folder, step, keep, &e), &e);
+}
+
+static void expect_steps(const uint64_t *expected, size_t count)
+{
+    struct arena a = {0};
+    struct err e;
+    uint64_t *steps;
+    size_t found;
+    assert_ok(rundir_list(&steps, &found, folder.folder, &a, &e), &e);
+    assert_int_equal(found, count);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(steps[i], expected[i]);
+    arena_release(&a);
+}
+
+static void expect_newest(uint64_t step)
+{
+    struct ckpt c;
+    struct err e;
+    bool found;
+    assert_ok(rundir_open_newest(&c, &found, folder.folder, &e), &e);
+    assert_true(found);
+    assert_int_equal(c.state.step, step);
+    ckpt_close(&c);
+}
+
+static void folder_keeps_the_newest(void **state)
+{
+    (void)state;
+    struct lora l;
+    struct ckpt c;
+    struct err e;
+    bool found = true;
+    small_make(&l, "q_proj", 1, 2);
+    expect_steps(NULL, 0);
+    assert_ok(rundir_open_newest(&c, &found, folder.folder, &e), &e);
+    assert_false(found);
+    assert_ok(file_make_folders(scratch_path(&folder, "checkpoints"), &e), &e);
+    for (uint64_t step = 5; step <= 20; step += 5)
+        save_step(&l, step, 3);
+    expect_steps((uint64_t[]){10, 15, 20}, 3);
+    save_step(&l, 123456789012, 0);
+    expect_steps((uint64_t[]){10, 15, 20, 123456789012}, 4);
+    expect_newest(123456789012);
+
+    /* Names that are not ours are left alone. */
+    assert_ok(file_write_atomic(scratch_path(&folder, "checkpoints/step-1.h5"), "x", 1, &e), &e);
+    assert_ok(file_write_atomic(scratch_path(&folder, "checkpoints/step-00000001.h5.tmp"), "x", 1, &e), &e);
+    expect_steps((uint64_t[]){10, 15, 20, 123456789012}, 4);
+
+    /* Going back to 20: later ones are passed over when they are damaged, and not deleted. */
+    assert_ok(file_write_atomic(scratch_path(&folder, "checkpoints/step-123456789012.h5"), "x", 1, &e), &e);
+    expect_newest(20);
+    save_step(&l, 21, 2);
+    expect_steps((uint64_t[]){20, 21, 123456789012}, 3);
+    struct ckpt latest;
+    assert_ok(ckpt_open(&latest, scratch_path(&folder, "checkpoints/latest"), &e), &e);
+    assert_int_equal(latest.state.step, 21);
+    ckpt_close(&latest);
+
+    assert_ok(rundir_delete_from(folder.folder, 21, &e), &e);
+    expect_steps((uint64_t[]){20}, 1);
+    assert_ok(file_write_atomic(scratch_path(&folder, "checkpoints/step-00000020.h5"), "x", 1, &e), &e);
+    assert_error(rundir_open_newest(&c, &found, folder.folder, &e), &e, ERR_FORMAT,
+                 "none of the 1 checkpoints");
+    lora_release(&l);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_comes_back),
+        cmocka_unit_test(other_shapes_are_refused),
+        cmocka_unit_test(nonfinite_values_are_refused),
+        cmocka_unit_test(damage_is_found),
+        cmocka_unit_test(other_files_are_refused),
+        cmocka_unit_test(folder_keeps_the_newest),
+    };
+    return cmocka_run_group_tests(tests, open_folder, close_folder);
+}

@@ -1,0 +1,216 @@
+#include "unit.h"
+
+#include "model/lora_init.h"
+#include "run/options.h"
+
+/* Parses an argument list that ends with NULL; the caller releases. */
+static enum err_code parse(struct options *o, const char *command, const char *const *words, struct err *e)
+{
+    char *argv[64];
+    int argc = 0;
+    for (; words[argc]; argc++)
+        argv[argc] = (char *)(uintptr_t)words[argc];
+    return options_parse(o, command, argc, argv, e);
+}
+
+#define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
+#define TRAIN      "--model", "m", "--data", "d", "--output", "o"
+
+static void table_is_sound(void **state)
+{
+    (void)state;
+    struct err e;
+    assert_ok(opt_check_table(&options_table, &e), &e);
+}
+
+static void defaults_are_those_of_the_manual(void **state)
+{
+    (void)state;
+    struct options o;
+    struct err e;
+    assert_ok(parse(&o, "train", WORDS(TRAIN), &e), &e);
+    assert_string_equal(o.model, "m");
+    assert_int_equal(o.data.count, 1);
+    assert_string_equal(o.dtype, "f32");
+    assert_string_equal(o.target_modules, "all-linear");
+    assert_int_equal(o.lora_rank, 16);
+    assert_true(o.lora_alpha == 32 && o.lora_dropout == 0);
+    assert_int_equal(o.batch_size, 16);
+    assert_string_equal(o.micro_batch_tokens, "auto");
+    assert_int_equal(o.max_length, 1024);
+    assert_true(o.learning_rate == 2e-4);
+    assert_string_equal(o.lr_schedule, "cosine");
+    assert_int_equal(o.keep_checkpoints, 3);
+    assert_string_equal(o.resume, "auto");
+    assert_false(o.shuffle);
+    assert_false(options_given(&o, "lora-rank"));
+    assert_true(options_given(&o, "model"));
+    options_release(&o);
+}
+
+static void every_command_parses(void **state)
+{
+    (void)state;
+    struct options o;
+    struct err e;
+    assert_ok(parse(&o, "eval", WORDS("--model", "m", "--data", "a", "--data", "b", "--json"), &e), &e);
+    assert_int_equal(o.data.count, 2);
+    assert_true(o.json);
+    options_release(&o);
+    assert_ok(parse(&o, "generate", WORDS("--model", "m", "--prompt", "- hello\nthere", "--seed", "7"), &e),
+              &e);
+    assert_string_equal(o.prompt, "- hello\nthere");
+    assert_int_equal(o.seed, 7);
+    options_release(&o);
+    assert_ok(parse(&o, "export", WORDS("--model", "m", "--checkpoint", "c", "--output", "o"), &e), &e);
+    options_release(&o);
+    assert_ok(parse(&o, "inspect", WORDS("some/path", "--json"), &e), &e);
+    assert_string_equal(o.set.argument, "some/path");
+    options_release(&o);
+    assert_ok(parse(&o, "tokenize", WORDS("--model", "m", "--text", ""), &e), &e);
+    assert_true(options_given(&o, "text")); /* the empty text is a text */
+    options_release(&o);
+    assert_ok(parse(&o, "probe", WORDS(TRAIN, "--lora-rank", "4"), &e), &e);
+    options_release(&o);
+    assert_ok(parse(&o, "train", WORDS("--help"), &e), &e);
+    assert_true(o.set.help_wanted);
+    options_release(&o);
+}
+
+static void mistakes_are_usage_errors(void **state)
+{
+    (void)state;
+    struct options o;
+    struct err e;
+    static const struct {
+        const char *command, *words[4], *message;
+    } cases[] = {
+        {"train", {"--lora-rnak", "8"}, "did you mean --lora-rank?"},
+        {"train", {"--batch-size", "0"}, "--batch-size: 0 is out of range"},
+        {"train", {"--lora-dropout", "1"}, "less than 1"},
+        {"train", {"--learning-rate", "-1e-4"}, "--learning-rate"},
+        {"train", {"--lr-schedule", "cosin"}, "constant|linear|cosine"},
+        {"train", {"--dtype", "bf17"}, "not one of f32"},
+        {"train", {"--micro-batch-tokens", "many"}, "not one of auto|N"},
+        {"train", {"--prompt", "x"}, "--prompt is not an option of train; it belongs to generate"},
+        {"eval", {"--lora-rank", "8"}, "it belongs to train, probe, bench and plan"},
+        {"train", {"--data", "x"}, "train needs --model PATH"},
+        {"generate", {"--model", "x"}, "generate needs --prompt TEXT"},
+        {"inspect", {"--json"}, "inspect needs a PATH"},
+        {"trian", {"--model", "x"}, "unknown command 'trian'; did you mean train?"},
+        {"generate", {"--top-p", "1.5"}, "--top-p: 1.5 is out of range"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_error(parse(&o, cases[i].command, cases[i].words, &e), &e, ERR_USAGE, cases[i].message);
+        options_release(&o);
+    }
+}
+
+static void resolved_options_feed_back(void **state)
+{
+    (void)state;
+    struct options o;
+    struct err e;
+    struct str first = {0}, second = {0};
+    assert_ok(parse(&o, "train",
+                    WORDS(TRAIN, "--data", "it's: odd.jsonl", "--target-modules", ".*\\.(q|v)_proj",
+                          "--shuffle", "--learning-rate", "1e-5", "--resume", "never"),
+                    &e),
+              &e);
+    assert_ok(options_write_yaml(&o, &first, &e), &e);
+    options_release(&o);
+    assert_non_null(strstr(first.data, "target-modules: \".*\\\\.(q|v)_proj\"\n"));
+    assert_non_null(strstr(first.data, "data:\n  - d\n  - \"it's: odd.jsonl\"\n"));
+
+    struct options again = {0};
+    assert_ok(opt_init(&again.set, &options_table, &again, "train", &e), &e);
+    assert_ok(opt_read_config(&again.set, "config.yaml", first.data, first.length, &e), &e);
+    assert_ok(options_write_yaml(&again, &second, &e), &e);
+    assert_string_equal(first.data, second.data);
+    assert_string_equal(again.target_modules, ".*\\.(q|v)_proj");
+    options_release(&again);
+    str_release(&first);
+    str_release(&second);
+}
+
+static void resume_compares_what_is_fixed(void **state)
+{
+    (void)state;
+    struct options then, now;
+    struct err e;
+    struct str record = {0};
+    assert_ok(parse(&then, "train", WORDS(TRAIN, "--lora-rank", "8", "--learning-rate", "0.0001"), &e), &e);
+    assert_ok(options_write_yaml(&then, &record, &e), &e);
+    options_release(&then);
+
+    assert_ok(
+        parse(&now, "train",
+              WORDS("--model", "elsewhere", "--data", "moved", "--output", "p", "--lora-rank", "8",
+                    "--learning-rate", "1e-4", "--max-steps", "9", "--threads", "2", "--save-every", "5"),
+              &e),
+        &e);
+    assert_ok(options_compare_for_resume(&now, record.data, &e), &e);
+    assert_ok(options_compare_for_resume(&now, "lora-rank: 8\nlearning-rate: 1e-4\n", &e), &e); /* older */
+    assert_error(options_compare_for_resume(&now, "lora-rank: 8\nfrom-the-future: 1\n", &e), &e, ERR_MISMATCH,
+                 "from-the-future");
+    assert_error(options_compare_for_resume(&now, "lora-rank: [", &e), &e, ERR_MISMATCH, "checkpoint:2");
+    options_release(&now);
+
+    assert_ok(parse(&now, "train", WORDS(TRAIN, "--seed", "5", "--train-on-prompt"), &e), &e);
+    assert_error(options_compare_for_resume(&now, record.data, &e), &e, ERR_MISMATCH,
+                 "--lora-rank 16 (checkpoint: 8), --train-on-prompt true (checkpoint: false), "
+                 "--learning-rate 0.0002 (checkpoint: 0.0001), --seed 5 (checkpoint: 0); ");
+    options_release(&now);
+    str_release(&record);
+}
+
+static void help_fits_the_page(void **state)
+{
+    (void)state;
+    struct err e;
+    struct str text = {0};
+    for (size_t i = 0; i < options_table.command_count; i++) {
+        str_clear(&text);
+        assert_ok(options_help(options_table.commands[i].name, &text, &e), &e);
+        for (const char *line = text.data; *line; line += strcspn(line, "\n") + 1)
+            if (strcspn(line, "\n") > 110)
+                fail_msg("%s: %.*s", options_table.commands[i].name, (int)strcspn(line, "\n"), line);
+    }
+    str_clear(&text);
+    assert_ok(options_help_overview(&text, &e), &e);
+    for (size_t i = 0; i < options_table.command_count; i++)
+        assert_non_null(strstr(text.data, options_table.commands[i].name));
+    assert_error(options_help("nothing", &text, &e), &e, ERR_USAGE, "unknown command");
+    str_clear(&text);
+    assert_ok(options_markdown(&text, &e), &e);
+    for (size_t i = 0; i < options_table.spec_count; i++)
+        if (options_table.specs[i].name)
+            assert_non_null(strstr(text.data, options_table.specs[i].help));
+    str_release(&text);
+}
+
+/* The values of --lora-init are the table of schemes. */
+static void every_scheme_can_be_chosen(void **state)
+{
+    (void)state;
+    char names[512] = "";
+    for (size_t i = 0; lora_scheme_at(i); i++)
+        snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", i ? "|" : "",
+                 lora_scheme_at(i)->name);
+    assert_string_equal(opt_find(&options_table, "lora-init")->value_name, names);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(table_is_sound),
+        cmocka_unit_test(defaults_are_those_of_the_manual),
+        cmocka_unit_test(every_command_parses),
+        cmocka_unit_test(mistakes_are_usage_errors),
+        cmocka_unit_test(resolved_options_feed_back),
+        cmocka_unit_test(resume_compares_what_is_fixed),
+        cmocka_unit_test(help_fits_the_page),
+        cmocka_unit_test(every_scheme_can_be_chosen),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
