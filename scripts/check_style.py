@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks the conventions of src/README.md that a compiler does not: run by CTest as `style`.
 
-    check_style.py [--mpilora PROGRAM]     with the program, README's table of options is checked too
+    check_style.py [--mpilora PROGRAM]     with the program, its table of options is checked too
 
 Prints one line for each breach, "file:line: what", and exits with 1 if there is any.
 """
@@ -107,9 +107,9 @@ def check_c(path, lines):
             breach(path, 1, f"the include guard is not {guard}")
 
 
-def check_part(name, maker, made):
-    """What stands in README between the marks of that name is what the maker makes."""
-    readme = ROOT / "README.md"
+def check_part(page, name, maker, made):
+    """What stands in the page between the marks of that name is what the maker makes."""
+    readme = ROOT / page
     text = readme.read_text(encoding="utf-8")
     begin, end = f"<!-- {name}: made by `{maker}` -->\n", f"<!-- end of {name} -->"
     if begin not in text or end not in text:
@@ -120,13 +120,13 @@ def check_part(name, maker, made):
 
 
 def check_options(program):
-    """README's table is the program's own."""
-    check_part("options", "mpilora --help-markdown",
+    """The table of options is the program's own."""
+    check_part("src/cli/README.md", "options", "mpilora --help-markdown",
                subprocess.run([program, "--help-markdown"], check=True, capture_output=True, text=True).stdout.strip())
 
 
 def check_limits():
-    """README's table of limits is limits.def's."""
+    """The table of limits is limits.def's."""
     rows = []
     for name, number, unit, file, what, why in re.findall(
             r'^LIMIT\((\w+), (.+?), (BYTES|COUNT), "(.*?)", "(.*?)", "(.*?)"\)$',
@@ -135,7 +135,8 @@ def check_limits():
         mebi = unit == "BYTES" and value % (1 << 20) == 0
         rows.append(f"| {file} | {what} | {value >> 20 if mebi else value:,}"
                     f"{' MiB' if mebi else ' bytes' if unit == 'BYTES' else ''} | {why} |")
-    check_part("limits", "include/base/limits.def", "\n".join(["| file | what | at most | |", "|---|---|---|---|", *rows]))
+    check_part("src/io/README.md", "limits", "include/base/limits.def",
+               "\n".join(["| file | what | at most | |", "|---|---|---|---|", *rows]))
 
 
 def main():

@@ -1,4 +1,4 @@
-# README's own commands, on a tiny model: the blocks marked "sh tested", in their order, in one shell.
+# The READMEs' own commands, on a tiny model: the blocks marked "sh tested", in their order, in one shell.
 . "$SOURCE/tests/support/e2e.sh"
 : "${MPILORA:?is the program}"
 python3 "$SOURCE/tests/support/make_tiny_model.py" "$work/model"
@@ -18,21 +18,22 @@ PYTHON
 
 {
     echo 'set -euxo pipefail'
-    awk '/^```sh tested$/ { inside = 1; next } /^```$/ { inside = 0 } inside' "$SOURCE/README.md"
+    awk '/^```sh tested$/ { inside = 1; next } /^```$/ { inside = 0 } inside' "$SOURCE/README.md" "$SOURCE/jobs/README.md"
 } >"$work/commands.sh"
-[ "$(wc -l <"$work/commands.sh")" -ge 12 ] || fail "README has too few commands that are tested"
+[ "$(wc -l <"$work/commands.sh")" -ge 12 ] || fail "the READMEs have too few commands that are tested"
 PATH=$work/bin:$PATH model=$work/model check 0 bash "$work/commands.sh"
 
 for file in runs/mine/adapter/adapter_model.safetensors runs/again/adapter/adapter_config.json \
     runs/chat/checkpoints/latest my-adapter/adapter_model.safetensors probe.h5; do
     checks=$((checks + 1))
-    [ -s "$file" ] || fail "README's commands did not make $file"
+    [ -s "$file" ] || fail "the READMEs' commands did not make $file"
 done
 
 # Every script and page that the READMEs name is there.
-named=$(cat "$SOURCE/README.md" "$SOURCE/jobs/README.md" | grep -oE '(scripts|jobs|src)/[A-Za-z_./]+\.(sh|md|py|sbatch|yaml)')
+named=$(cat "$SOURCE/README.md" "$SOURCE"/{jobs,scripts,src,tests}/README.md |
+    grep -oE '(scripts|jobs|src|tests)/[A-Za-z_./]+\.(sh|md|py|sbatch|yaml)')
 for file in $named; do
     checks=$((checks + 1))
-    [ -e "$SOURCE/$file" ] || fail "README names $file, which does not exist"
+    [ -e "$SOURCE/$file" ] || fail "a README names $file, which does not exist"
 done
 passed
