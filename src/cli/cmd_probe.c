@@ -22,12 +22,12 @@ static void write_examples(struct h5_writer *w, const struct loader *l, size_t p
                            size_t V)
 {
     const struct pack *p = &l->pack;
-    const uint32_t *numbers = l->plan.order + l->plan.first[pack];
+    const uint32_t *numbers = l->batch.plan.order + l->batch.plan.first[pack];
     for (size_t i = 0; i < p->example_count; i++) {
         char name[NAME_SIZE];
         const size_t first = p->offsets[i];
         const uint64_t shape[] = {p->offsets[i + 1] - first, V};
-        const uint64_t number = l->batch_index[numbers[i]];
+        const uint64_t number = l->batch.index[numbers[i]];
         snprintf(name, sizeof name, "/examples/%" PRIu64 "/tokens", number);
         h5_write(w, name, H5_I32, 1, shape, p->tokens + first);
         snprintf(name, sizeof name, "/examples/%" PRIu64 "/supervised", number);
@@ -56,7 +56,7 @@ static enum err_code probe_pack(void *context, size_t pack, const struct model_i
     if (model_logits(m, in, p->logits, e))
         return e->code;
     write_examples(p->file, &p->loader, pack, p->logits, m->arch.vocab);
-    if (model_step_grad(m, in, 1 / (double)p->loader.batch_supervised, result, e))
+    if (model_step_grad(m, in, 1 / (double)p->loader.batch.supervised, result, e))
         return e->code;
     p->loss_sum += result->loss_sum;
     return ERR_OK;
@@ -74,7 +74,7 @@ static enum err_code probe_open(struct probe *p, struct session *s, const struct
         loader_next(&p->loader, e) ||
         tally_init(&p->tally, data->count, (size_t)p->session->dist->world, &p->arena, e))
         return e->code;
-    tally_begin(&p->tally, p->loader.plan.pack_count);
+    tally_begin(&p->tally, p->loader.batch.plan.pack_count);
     batch_plan(&p->loader, &plan);
     if (model_plan_memory(&s->model, &plan, e))
         return e->code;
@@ -102,8 +102,8 @@ static enum err_code write_probe(struct session *s, const struct dataset *data, 
     if (!code) {
         write_modules(p.file, "/adapter", &s->lora, s->lora.params);
         write_modules(p.file, "/grad", &s->lora, s->lora.grads);
-        h5_attribute_real(p.file, "/", "loss", p.loss_sum / (double)p.loader.batch_supervised);
-        h5_attribute_int(p.file, "/", "supervised_tokens", (int64_t)p.loader.batch_supervised);
+        h5_attribute_real(p.file, "/", "loss", p.loss_sum / (double)p.loader.batch.supervised);
+        h5_attribute_int(p.file, "/", "supervised_tokens", (int64_t)p.loader.batch.supervised);
         code = h5_commit(p.file, e);
         p.file = NULL;
     }

@@ -226,8 +226,8 @@ enum err_code dist_agree(struct dist *d, enum err_code code, struct err *e)
     return dist_broadcast(d, e, sizeof *e, lowest, &trouble) ? (*e = trouble, e->code) : e->code;
 }
 
-static enum err_code reduce(struct dist *d, void *x, size_t count, MPI_Datatype type, size_t size, MPI_Op op,
-                            struct err *e)
+static enum err_code combine(struct dist *d, void *x, size_t count, MPI_Datatype type, size_t size, MPI_Op op,
+                             struct err *e)
 {
     if (d->world == 1)
         return ERR_OK;
@@ -245,22 +245,22 @@ static enum err_code reduce(struct dist *d, void *x, size_t count, MPI_Datatype 
 
 enum err_code dist_sum_f32(struct dist *d, float *x, size_t count, struct err *e)
 {
-    return reduce(d, x, count, MPI_FLOAT, sizeof *x, MPI_SUM, e);
+    return combine(d, x, count, MPI_FLOAT, sizeof *x, MPI_SUM, e);
 }
 
 enum err_code dist_sum_f64(struct dist *d, double *x, size_t count, struct err *e)
 {
-    return reduce(d, x, count, MPI_DOUBLE, sizeof *x, MPI_SUM, e);
+    return combine(d, x, count, MPI_DOUBLE, sizeof *x, MPI_SUM, e);
 }
 
 enum err_code dist_sum_u64(struct dist *d, uint64_t *x, size_t count, struct err *e)
 {
-    return reduce(d, x, count, MPI_UINT64_T, sizeof *x, MPI_SUM, e);
+    return combine(d, x, count, MPI_UINT64_T, sizeof *x, MPI_SUM, e);
 }
 
 enum err_code dist_max_u64(struct dist *d, uint64_t *x, size_t count, struct err *e)
 {
-    return reduce(d, x, count, MPI_UINT64_T, sizeof *x, MPI_MAX, e);
+    return combine(d, x, count, MPI_UINT64_T, sizeof *x, MPI_MAX, e);
 }
 
 enum err_code dist_broadcast(struct dist *d, void *bytes, size_t length, int root, struct err *e)

@@ -1,10 +1,8 @@
-#include "markup.h"
+#include "report/markup.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-#include "report/svg.h"
 
 void markup_put(struct markup *m, const char *format, ...)
 {
@@ -24,10 +22,10 @@ void markup_put(struct markup *m, const char *format, ...)
 void markup_text(struct markup *m, const char *text)
 {
     if (!m->e->code)
-        svg_append_text(m->out, text, m->e);
+        markup_append_text(m->out, text, m->e);
 }
 
-enum err_code svg_append_text(struct str *out, const char *text, struct err *e)
+enum err_code markup_append_text(struct str *out, const char *text, struct err *e)
 {
     static const char replacement[] = "\xef\xbf\xbd";
     size_t length = strlen(text), valid = str_utf8_valid_prefix(text, length);

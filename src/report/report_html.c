@@ -1,8 +1,9 @@
+#include "report/svg_scale.h"
 #include "report_data.h"
 
 #include <string.h>
 
-#include "markup.h"
+#include "report/markup.h"
 
 #define CELLS_NAMED 6 /* behind a claim; all of them are in report.json */
 

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "markup.h"
+#include "report/markup.h"
 #include "svg_label.h"
 
 #define WIDTH         540
@@ -25,21 +25,6 @@ struct drawing {
     double height;
     bool any; /* some series has a point */
 };
-
-const char *svg_number(char text[SVG_NUMBER_SIZE], double x)
-{
-    snprintf(text, SVG_NUMBER_SIZE, "%.4g", x);
-    char *exponent = strchr(text, 'e');
-    if (exponent) { /* 1.2e-05 -> 1.2e-5 */
-        char *digits = exponent + 2, *kept = digits;
-        while (*kept == '0' && kept[1])
-            kept++;
-        if (exponent[1] == '+')
-            digits--;
-        memmove(digits, kept, strlen(kept) + 1);
-    }
-    return text;
-}
 
 /* Characters, not bytes. */
 static double text_width(const char *text)

@@ -4,7 +4,7 @@
 #ifndef MPILORA_REPORT_SVG_LABEL_H
 #define MPILORA_REPORT_SVG_LABEL_H
 
-#include "svg_scale.h"
+#include "report/svg_scale.h"
 
 #define SVG_LABELS_MAX 32 /* later ones are set beside their points, whatever is there */
 

@@ -1,4 +1,4 @@
-#include "svg_scale.h"
+#include "report/svg_scale.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -10,6 +10,21 @@
 #define VALUE_MAX    1e300 /* between these no range, step or power of ten leaves the numbers */
 #define VALUE_MIN    1e-300
 #define WHOLE_MAX    1e15 /* up to here one more is another number */
+
+const char *svg_number(char text[SVG_NUMBER_SIZE], double x)
+{
+    snprintf(text, SVG_NUMBER_SIZE, "%.4g", x);
+    char *exponent = strchr(text, 'e');
+    if (exponent) { /* 1.2e-05 -> 1.2e-5 */
+        char *digits = exponent + 2, *kept = digits;
+        while (*kept == '0' && kept[1])
+            kept++;
+        if (exponent[1] == '+')
+            digits--;
+        memmove(digits, kept, strlen(kept) + 1);
+    }
+    return text;
+}
 
 void svg_range_begin(struct svg_range *r, const struct svg_axis *axis)
 {

@@ -6,8 +6,8 @@ enum { PLACES = 4 }; /* examples that a message names at most */
 
 void batch_plan(const struct loader *l, struct model_plan *plan)
 {
-    if (plan->longest < l->longest)
-        plan->longest = l->longest;
+    if (plan->longest < l->batch.longest)
+        plan->longest = l->batch.longest;
     if (plan->tokens < l->pack.token_capacity)
         plan->tokens = l->pack.token_capacity;
     if (plan->examples < l->pack.example_capacity)
@@ -28,8 +28,9 @@ struct model_input batch_input(const struct pack *p)
 uint64_t batch_share_supervised(const struct loader *l)
 {
     uint64_t sum = 0;
-    for (uint32_t i = l->plan.first[l->pack_begin]; i < l->plan.first[l->pack_end]; i++)
-        sum += l->data->entries[l->batch_index[l->plan.order[i]]].supervised;
+    for (uint32_t i = l->batch.plan.first[l->batch.pack_begin]; i < l->batch.plan.first[l->batch.pack_end];
+         i++)
+        sum += l->batch.data->entries[l->batch.index[l->batch.plan.order[i]]].supervised;
     return sum;
 }
 
@@ -37,7 +38,7 @@ uint64_t batch_share_supervised(const struct loader *l)
 static enum err_code name_examples(const struct loader *l, size_t pack, const struct model_result *result,
                                    struct err *e)
 {
-    size_t first = l->plan.first[pack], end = l->plan.first[pack + 1];
+    size_t first = l->batch.plan.first[pack], end = l->batch.plan.first[pack + 1];
     size_t culprit = first + result->first_nonfinite;
     char places[1200] = "";
     if (culprit < end) {
@@ -50,7 +51,7 @@ static enum err_code name_examples(const struct loader *l, size_t pack, const st
             snprintf(places + used, sizeof places - used, " and %zu more", end - i);
             break;
         }
-        dataset_place(place, sizeof place, l->data, l->batch_index[l->plan.order[i]]);
+        dataset_place(place, sizeof place, l->batch.data, l->batch.index[l->batch.plan.order[i]]);
         used += (size_t)snprintf(places + used, sizeof places - used, "%s%s", i > first ? ", " : "", place);
     }
     return err_wrap(e, "%s", places);
@@ -58,7 +59,7 @@ static enum err_code name_examples(const struct loader *l, size_t pack, const st
 
 enum err_code batch_run(struct loader *l, struct tally *t, batch_work *work, void *context, struct err *e)
 {
-    for (size_t pack = l->pack_begin; pack < l->pack_end; pack++) {
+    for (size_t pack = l->batch.pack_begin; pack < l->batch.pack_end; pack++) {
         if (loader_pack(l, pack, e))
             return e->code;
         t->data_seconds = l->wait_seconds;

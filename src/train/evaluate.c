@@ -58,8 +58,8 @@ static enum err_code measure(void *context, size_t pack, const struct model_inpu
 static void show_progress(const struct evaluator *v)
 {
     char line[80];
-    snprintf(line, sizeof line, "evaluating: %" PRIu64 " of %zu examples", v->loader.cursor,
-             v->loader.data->count);
+    snprintf(line, sizeof line, "evaluating: %" PRIu64 " of %zu examples", v->loader.batch.cursor,
+             v->loader.batch.data->count);
     log_progress(line);
 }
 
@@ -67,12 +67,12 @@ enum err_code evaluate_run(struct evaluator *v, struct evaluation *out, struct e
 {
     struct dist *d = v->session->dist;
     struct model_result sum = {0};
-    size_t count = v->loader.data->count;
-    v->loader.cursor = 0;
-    while (v->loader.cursor < count) {
+    size_t count = v->loader.batch.data->count;
+    v->loader.batch.cursor = 0;
+    while (v->loader.batch.cursor < count) {
         double begun = cpu_seconds();
         enum err_code code = loader_next(&v->loader, e);
-        tally_begin(&v->tally, code ? 0 : v->loader.plan.pack_count);
+        tally_begin(&v->tally, code ? 0 : v->loader.batch.plan.pack_count);
         if (!code)
             code = batch_run(&v->loader, &v->tally, measure, v, e);
         if (tally_finish(&v->tally, d, code, deadline_or_signal(), e))

@@ -21,7 +21,7 @@ static enum err_code first_logits(float **logits, size_t *count, struct tracer *
                                   struct err *e)
 {
     struct model *m = &t->session->model;
-    l->cursor = 0;
+    l->batch.cursor = 0;
     if (loader_next(l, e) || loader_pack(l, 0, e))
         return e->code;
     const struct model_input in = batch_input(&l->pack);

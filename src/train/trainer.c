@@ -25,7 +25,7 @@ static uint64_t count_steps(const struct trainer *t)
 {
     const struct options *o = t->options;
     uint64_t count = t->data->count, size = (uint64_t)o->batch_size;
-    uint64_t each = loader_batches_per_epoch(&t->loader), left = count - t->state.cursor % count;
+    uint64_t each = batcher_batches_per_epoch(&t->loader.batch), left = count - t->state.cursor % count;
     uint64_t passed = t->state.cursor / count * each + each - (left + size - 1) / size;
     double epochs = o->epochs > 0 ? o->epochs : o->max_steps > 0 ? INFINITY : 1;
     /* Less than a millionth of a batch is rounding of the decimal fraction. */
@@ -73,7 +73,7 @@ static enum err_code prepare(struct trainer *t, struct err *e)
     batch_plan(&t->loader, &plan);
     if (t->eval_data)
         evaluate_plan(&t->evaluator, &plan);
-    size_t packs = t->loader.plan.capacity, world = (size_t)t->dist->world;
+    size_t packs = t->loader.batch.plan.capacity, world = (size_t)t->dist->world;
     size_t summands = o->local_steps > 1 && packs < world ? world : packs;
     if (o->local_steps > 1 && (o->trace_every > 0 || o->skip_nonfinite > 0 || o->spike_sigma > 0))
         return err_set(e, ERR_USAGE,
@@ -371,7 +371,7 @@ static enum err_code train(struct trainer *t, struct err *e)
     if (pace_open(&t->pace, d, e) || progress_report(t->session, &facts, e))
         return e->code;
     progress_begin(&t->progress, t->state.step, t->schedule.total, (uint64_t)t->options->log_every);
-    t->loader.cursor = t->state.cursor;
+    t->loader.batch.cursor = t->state.cursor;
     outer_begin(&t->outer, &t->session->lora);
     code = watch_ranks(t, e);
     if (!code)

@@ -54,9 +54,9 @@ static enum err_code add_gradient(void *context, size_t pack, const struct model
 static enum err_code run_batch(struct trainer *t, struct metrics_row *row, bool meeting, struct err *e)
 {
     enum err_code code = loader_next(&t->loader, e);
-    size_t packs = code ? 0 : t->loader.plan.pack_count;
+    size_t packs = code ? 0 : t->loader.batch.plan.pack_count;
     tally_begin(&t->tally, packs);
-    t->loss_scale = 1.0 / (double)t->loader.batch_supervised;
+    t->loss_scale = 1.0 / (double)t->loader.batch.supervised;
     if (!code && t->outer.every > 1)
         begin_local(t);
     else if (!code)
@@ -97,7 +97,7 @@ static void warn_of_long_steps(const struct outer *o)
 void trainer_report_first(const struct trainer *t)
 {
     const double mib = 1024 * 1024, adapter = (double)(t->session->lora.size * sizeof(float)) / mib;
-    size_t packs = t->loader.plan.pack_count, world = (size_t)t->dist->world;
+    size_t packs = t->loader.batch.plan.pack_count, world = (size_t)t->dist->world;
     if (world > 1 && t->outer.every > 1) /* values and two moments, to be added and to be shared */
         log_note("  %-12s %.2f MiB of adapter and moments, a rank sends %.2f MiB for them every %" PRIu64
                  " steps (--local-steps)",
@@ -112,7 +112,7 @@ void trainer_report_first(const struct trainer *t)
                  "--micro-batch-tokens (now %" PRIu64 ") or a larger --batch-size (now %" PRId64
                  ") gives them work",
                  packs, packs == 1 ? "" : "s", world, world - packs, world - packs == 1 ? "s" : "ve",
-                 t->loader.options.pack_tokens, t->options->batch_size);
+                 t->loader.batch.options.pack_tokens, t->options->batch_size);
 }
 
 /* Gives the gradient's norm, or names the examples that it is of. */
@@ -121,8 +121,8 @@ static enum err_code measure_gradient(struct trainer *t, double *norm, struct er
     char place[512];
     if (!optim_grad_norm(norm, &t->session->lora, e))
         return ERR_OK;
-    dataset_place(place, sizeof place, t->data, t->loader.batch_index[0]);
-    return err_wrap(e, "%s and the %zu examples behind it", place, t->loader.batch_examples - 1);
+    dataset_place(place, sizeof place, t->data, t->loader.batch.index[0]);
+    return err_wrap(e, "%s and the %zu examples behind it", place, t->loader.batch.examples - 1);
 }
 
 static void update_adapter(struct trainer *t, struct metrics_row *row, struct err *e)
@@ -204,10 +204,10 @@ enum err_code trainer_step(struct trainer *t, struct metrics_row *row, struct er
     if (code)
         return code;
     t->state.step = step;
-    t->state.cursor = t->loader.cursor;
+    t->state.cursor = t->loader.batch.cursor;
     row->epoch = (double)t->state.cursor / (double)t->data->count;
-    row->tokens = t->loader.batch_tokens;
-    row->supervised_tokens = t->loader.batch_supervised;
+    row->tokens = t->loader.batch.tokens;
+    row->supervised_tokens = t->loader.batch.supervised;
     row->seconds = cpu_seconds() - begun;
     t->apart += row->seconds;
     deadline_note_work(t->apart);

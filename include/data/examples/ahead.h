@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
-#include "data/examples/loader.h"
+#include "data/examples/batcher.h"
 
 struct ahead;
 

@@ -71,6 +71,7 @@ enum err_code tokload_read_json(struct tokload_spec *spec, struct json **doc, co
                                 struct err *e);
 enum err_code tokload_read_gguf(struct tokload_spec *spec, const struct store *store, struct err *e);
 enum err_code tokload_build(struct tokenizer **t, struct tokload_spec *spec, struct err *e);
+void tokload_release(struct tokenizer *t);
 
 /* "left right", as both containers write merges in one string. */
 enum err_code tokload_split_merge(struct tokload_merge *merge, const char *text, size_t length, size_t index,

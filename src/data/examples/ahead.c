@@ -17,7 +17,8 @@ struct slot {
 };
 
 struct ahead {
-    struct loader source; /* the thread's, while there is one; reads nothing ahead itself */
+    struct batcher batcher; /* the thread's, while there is one, and so is what it reads into: */
+    struct pack pack;
     struct arena arena;
     bool running;
     pthread_t thread;
@@ -33,18 +34,17 @@ struct ahead {
 enum err_code ahead_open(struct ahead **out, const struct dataset *d, const struct loader_options *options,
                          struct err *e)
 {
-    struct loader_options own = *options;
-    own.read_ahead = false;
     struct ahead *a = *out = calloc(1, sizeof *a);
     if (!a)
         return err_set(e, ERR_MEMORY, "not enough memory to read ahead");
     pthread_mutex_init(&a->lock, NULL);
     pthread_cond_init(&a->filled, NULL);
     pthread_cond_init(&a->freed, NULL);
-    enum err_code code = loader_open(&a->source, d, &own, e);
+    enum err_code code = batcher_open(&a->batcher, d, options, e);
+    if (!code)
+        code = batcher_make_pack(&a->pack, &a->batcher, &a->arena, e);
     for (size_t i = 0; i < SLOTS && !code; i++)
-        code = pack_init(&a->slots[i].pack, a->source.pack.token_capacity, a->source.pack.example_capacity,
-                         &a->arena, e);
+        code = batcher_make_pack(&a->slots[i].pack, &a->batcher, &a->arena, e);
     if (code) {
         ahead_close(a);
         *out = NULL;
@@ -59,7 +59,7 @@ static void swap_packs(struct pack *a, struct pack *b)
     *b = kept;
 }
 
-/* Puts what the source has read into the ring; false when there is no more to do. */
+/* Puts what was read into the ring; false when there is no more to do. */
 static bool put(struct ahead *a, size_t number, enum err_code code, const struct err *error)
 {
     pthread_mutex_lock(&a->lock);
@@ -68,12 +68,12 @@ static bool put(struct ahead *a, size_t number, enum err_code code, const struct
     bool go_on = !a->quit;
     if (go_on) {
         struct slot *s = &a->slots[(a->first + a->count++) % SLOTS];
-        s->batch = a->source.batch_first;
+        s->batch = a->batcher.first;
         s->number = number;
         s->code = code;
         if (code)
             s->error = *error;
-        swap_packs(&s->pack, &a->source.pack);
+        swap_packs(&s->pack, &a->pack);
         pthread_cond_signal(&a->filled);
     }
     pthread_mutex_unlock(&a->lock);
@@ -85,7 +85,7 @@ static bool put(struct ahead *a, size_t number, enum err_code code, const struct
 static bool wait_for_turn(struct ahead *a)
 {
     pthread_mutex_lock(&a->lock);
-    while (a->source.cursor > a->batch_end && !a->quit)
+    while (a->batcher.cursor > a->batch_end && !a->quit)
         pthread_cond_wait(&a->freed, &a->lock);
     bool go_on = !a->quit;
     pthread_mutex_unlock(&a->lock);
@@ -95,14 +95,14 @@ static bool wait_for_turn(struct ahead *a)
 static void *work(void *context)
 {
     struct ahead *a = context;
-    struct loader *l = &a->source;
+    struct batcher *b = &a->batcher;
     struct err error;
-    const uint64_t end = l->options.end;
+    const uint64_t end = b->options.end;
     bool go_on = true;
     parallel_roam();
-    while (go_on && !(end && l->cursor >= end) && wait_for_turn(a) && !loader_next(l, &error))
-        for (size_t number = l->pack_begin; number < l->pack_end && go_on; number++) {
-            enum err_code code = loader_pack(l, number, &error);
+    while (go_on && !(end && b->cursor >= end) && wait_for_turn(a) && !batcher_next(b, &error))
+        for (size_t number = b->pack_begin; number < b->pack_end && go_on; number++) {
+            enum err_code code = batcher_read(&a->pack, b, number, &error);
             go_on = put(a, number, code, &error);
         }
     pthread_mutex_lock(&a->lock);
@@ -140,7 +140,7 @@ void ahead_follow(struct ahead *a, uint64_t cursor, uint64_t end)
     stop(a);
     a->batch = cursor;
     a->batch_end = end;
-    a->source.cursor = cursor;
+    a->batcher.cursor = cursor;
     a->first = a->count = 0;
     a->quit = a->ended = false;
     a->running = pthread_create(&a->thread, NULL, work, a) == 0;
@@ -179,7 +179,7 @@ void ahead_close(struct ahead *a)
     if (!a)
         return;
     stop(a);
-    loader_close(&a->source);
+    batcher_close(&a->batcher);
     arena_release(&a->arena);
     pthread_cond_destroy(&a->freed);
     pthread_cond_destroy(&a->filled);

@@ -39,11 +39,8 @@ enum err_code tokenizer_open(struct tokenizer **t, const struct store *store, st
 
 void tokenizer_close(struct tokenizer *t)
 {
-    if (t == NULL)
-        return;
-    pretok_close(t->pretok);
-    struct arena arena = t->arena; /* which holds t itself */
-    arena_release(&arena);
+    if (t != NULL)
+        tokload_release(t);
 }
 
 void ids_release(struct ids *ids)

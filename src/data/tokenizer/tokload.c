@@ -237,6 +237,13 @@ static enum err_code fill(struct tokenizer *t, struct tokload_spec *s, struct er
     return set_hash(t, s, e);
 }
 
+void tokload_release(struct tokenizer *t)
+{
+    pretok_close(t->pretok);
+    struct arena arena = t->arena; /* which holds t itself */
+    arena_release(&arena);
+}
+
 enum err_code tokload_build(struct tokenizer **out, struct tokload_spec *s, struct err *e)
 {
     struct arena arena = {0};
@@ -245,7 +252,7 @@ enum err_code tokload_build(struct tokenizer **out, struct tokload_spec *s, stru
         return e->code;
     t->arena = arena;
     if (fill(t, s, e)) {
-        tokenizer_close(t);
+        tokload_release(t);
         return e->code;
     }
     *out = t;

@@ -77,23 +77,23 @@ static void test_epochs_in_file_order(void **state)
     struct loader l;
     const struct loader_options options = usual();
     open_loader(&l, &options);
-    assert_int_equal(loader_batches_per_epoch(&l), 7);
+    assert_int_equal(batcher_batches_per_epoch(&l.batch), 7);
     uint64_t sample = 0;
     for (int epoch = 0; epoch < 3; epoch++)
         for (size_t batch = 0; batch < 7; batch++) {
             next(&l);
             size_t expected = batch < 6 ? BATCH : EXAMPLES - 6 * BATCH; /* batches do not cross epochs */
-            assert_int_equal(l.batch_examples, expected);
-            assert_int_equal(l.batch_first, sample);
+            assert_int_equal(l.batch.examples, expected);
+            assert_int_equal(l.batch.first, sample);
             uint64_t tokens = 0;
-            for (size_t i = 0; i < l.batch_examples; i++, sample++) {
-                assert_int_equal(l.batch_index[i], sample % EXAMPLES);
-                assert_int_equal(l.lengths[i], data.entries[sample % EXAMPLES].tokens);
-                tokens += l.lengths[i];
+            for (size_t i = 0; i < l.batch.examples; i++, sample++) {
+                assert_int_equal(l.batch.index[i], sample % EXAMPLES);
+                assert_int_equal(l.batch.lengths[i], data.entries[sample % EXAMPLES].tokens);
+                tokens += l.batch.lengths[i];
             }
-            assert_int_equal(l.batch_tokens, tokens);
-            assert_int_equal(l.batch_supervised, tokens - l.batch_examples); /* all but each first token */
-            assert_int_equal(l.cursor, sample);
+            assert_int_equal(l.batch.tokens, tokens);
+            assert_int_equal(l.batch.supervised, tokens - l.batch.examples); /* all but each first token */
+            assert_int_equal(l.batch.cursor, sample);
         }
     loader_close(&l);
 }
@@ -105,17 +105,17 @@ static void test_exact_epochs(void **state)
     struct loader_options options = usual();
     options.batch_size = EXAMPLES;
     open_loader(&l, &options);
-    assert_int_equal(loader_batches_per_epoch(&l), 1);
+    assert_int_equal(batcher_batches_per_epoch(&l.batch), 1);
     for (int epoch = 0; epoch < 2; epoch++) {
         next(&l);
-        assert_int_equal(l.batch_examples, EXAMPLES);
+        assert_int_equal(l.batch.examples, EXAMPLES);
     }
     loader_close(&l);
 
     options.batch_size = 1000 * EXAMPLES; /* more than there are: an epoch is one batch */
     open_loader(&l, &options);
     next(&l);
-    assert_int_equal(l.batch_examples, EXAMPLES);
+    assert_int_equal(l.batch.examples, EXAMPLES);
     loader_close(&l);
 }
 
@@ -133,24 +133,24 @@ static void test_packs(void **state)
         next(&l);
         unsigned char seen[BATCH] = {0};
         uint64_t tokens = 0, supervised = 0;
-        for (size_t number = 0; number < l.plan.pack_count; number++) {
+        for (size_t number = 0; number < l.batch.plan.pack_count; number++) {
             assert_int_equal(loader_pack(&l, number, &e), ERR_OK);
             const struct pack *p = &l.pack;
             assert_true(p->token_count <= LIMIT);
             for (size_t i = 0; i < p->example_count; i++) {
-                uint64_t at = p->samples[i] - l.batch_first;
-                assert_true(at < l.batch_examples && !seen[at]++);
-                assert_int_equal(example_in_pack(p, i), l.batch_index[at]);
+                uint64_t at = p->samples[i] - l.batch.first;
+                assert_true(at < l.batch.examples && !seen[at]++);
+                assert_int_equal(example_in_pack(p, i), l.batch.index[at]);
                 assert_int_equal(p->positions[p->offsets[i]], 0);
                 assert_int_equal(p->supervised[p->offsets[i]], 0);
             }
             tokens += p->token_count;
             supervised += p->supervised_count;
         }
-        for (size_t i = 0; i < l.batch_examples; i++)
+        for (size_t i = 0; i < l.batch.examples; i++)
             assert_true(seen[i]);
-        assert_int_equal(tokens, l.batch_tokens);
-        assert_int_equal(supervised, l.batch_supervised);
+        assert_int_equal(tokens, l.batch.tokens);
+        assert_int_equal(supervised, l.batch.supervised);
     }
     loader_close(&l);
 }
@@ -161,9 +161,9 @@ static void run_epoch(uint64_t order[EXAMPLES], struct loader *l)
     size_t done = 0;
     while (done < EXAMPLES) {
         next(l);
-        for (size_t i = 0; i < l->batch_examples; i++) {
-            assert_true(l->batch_index[i] < EXAMPLES && !seen[l->batch_index[i]]++);
-            order[done++] = l->batch_index[i];
+        for (size_t i = 0; i < l->batch.examples; i++) {
+            assert_true(l->batch.index[i] < EXAMPLES && !seen[l->batch.index[i]]++);
+            order[done++] = l->batch.index[i];
         }
     }
 }
@@ -217,17 +217,18 @@ static void test_ranks(void **state)
             for (size_t rank = 0; rank < world; rank++) {
                 struct loader *l = &ranks[rank];
                 next(l);
-                assert_int_equal(l->plan.pack_count, one.plan.pack_count);
-                assert_int_equal(l->batch_examples, one.batch_examples);
-                assert_memory_equal(l->batch_index, one.batch_index, one.batch_examples * sizeof(uint64_t));
-                assert_memory_equal(l->plan.order, one.plan.order, one.batch_examples * sizeof(uint32_t));
-                assert_memory_equal(l->plan.first, one.plan.first,
-                                    (one.plan.pack_count + 1) * sizeof(uint32_t));
-                assert_int_equal(l->pack_begin, at);
-                at = l->pack_end;
+                assert_int_equal(l->batch.plan.pack_count, one.batch.plan.pack_count);
+                assert_int_equal(l->batch.examples, one.batch.examples);
+                assert_memory_equal(l->batch.index, one.batch.index, one.batch.examples * sizeof(uint64_t));
+                assert_memory_equal(l->batch.plan.order, one.batch.plan.order,
+                                    one.batch.examples * sizeof(uint32_t));
+                assert_memory_equal(l->batch.plan.first, one.batch.plan.first,
+                                    (one.batch.plan.pack_count + 1) * sizeof(uint32_t));
+                assert_int_equal(l->batch.pack_begin, at);
+                at = l->batch.pack_end;
             }
-            assert_int_equal(at, one.plan.pack_count);
-            assert_true(one.pack_begin == 0 && one.pack_end == at);
+            assert_int_equal(at, one.batch.plan.pack_count);
+            assert_true(one.batch.pack_begin == 0 && one.batch.pack_end == at);
         }
         loader_close(&one);
         for (size_t rank = 0; rank < world; rank++)
@@ -251,15 +252,15 @@ static void test_resume(void **state)
         others.world = 3;
         others.rank = 1;
         open_loader(&resumed, &others);
-        resumed.cursor = whole.cursor;
+        resumed.batch.cursor = whole.batch.cursor;
         for (int i = 0; i < 10; i++) {
             next(&whole);
             next(&resumed);
-            assert_int_equal(whole.cursor, resumed.cursor);
-            assert_int_equal(whole.batch_first, resumed.batch_first);
-            assert_int_equal(whole.batch_examples, resumed.batch_examples);
-            assert_memory_equal(whole.batch_index, resumed.batch_index,
-                                whole.batch_examples * sizeof(uint64_t));
+            assert_int_equal(whole.batch.cursor, resumed.batch.cursor);
+            assert_int_equal(whole.batch.first, resumed.batch.first);
+            assert_int_equal(whole.batch.examples, resumed.batch.examples);
+            assert_memory_equal(whole.batch.index, resumed.batch.index,
+                                whole.batch.examples * sizeof(uint64_t));
             assert_int_equal(loader_pack(&whole, 0, &e), ERR_OK);
             assert_int_equal(loader_pack(&resumed, 0, &e), ERR_OK);
             assert_int_equal(whole.pack.token_count, resumed.pack.token_count);
@@ -306,14 +307,14 @@ static void test_read_ahead(void **state)
             open_loader(&ahead, &options);
             for (int batch = 0; batch < 40; batch++) {
                 if (batch == 20)
-                    plain.cursor = ahead.cursor = 2 * BATCH;
+                    plain.batch.cursor = ahead.batch.cursor = 2 * BATCH;
                 next(&plain);
                 next(&ahead);
-                for (size_t i = plain.pack_begin; i < plain.pack_end; i++)
+                for (size_t i = plain.batch.pack_begin; i < plain.batch.pack_end; i++)
                     if (batch % 5 != 4 || i % 2)
                         expect_same_pack(&ahead, &plain, i);
                 if (batch % 7 == 6) {
-                    expect_same_pack(&ahead, &plain, plain.plan.pack_count - 1);
+                    expect_same_pack(&ahead, &plain, plain.batch.plan.pack_count - 1);
                     expect_same_pack(&ahead, &plain, 0);
                 }
             }
@@ -334,11 +335,11 @@ static void test_read_ahead_to_an_end(void **state)
     options.end = EXAMPLES;
     open_loader(&ahead, &options);
     for (int round = 0; round < 3; round++) {
-        plain.cursor = ahead.cursor = 0;
-        while (plain.cursor < EXAMPLES) {
+        plain.batch.cursor = ahead.batch.cursor = 0;
+        while (plain.batch.cursor < EXAMPLES) {
             next(&plain);
             next(&ahead);
-            for (size_t i = 0; i < plain.plan.pack_count; i++)
+            for (size_t i = 0; i < plain.batch.plan.pack_count; i++)
                 expect_same_pack(&ahead, &plain, i);
         }
     }
@@ -367,11 +368,11 @@ static void test_error_ahead(void **state)
     size_t errors = 0;
     for (int batch = 0; batch < 5; batch++) {
         next(&l);
-        for (size_t i = l.pack_begin; i < l.pack_end; i++) {
+        for (size_t i = l.batch.pack_begin; i < l.batch.pack_end; i++) {
             enum err_code code = loader_pack(&l, i, &e);
             bool holds_it = false;
-            for (uint32_t k = l.plan.first[i]; k < l.plan.first[i + 1]; k++)
-                holds_it |= l.batch_index[l.plan.order[k]] == bad;
+            for (uint32_t k = l.batch.plan.first[i]; k < l.batch.plan.first[i + 1]; k++)
+                holds_it |= l.batch.index[l.batch.plan.order[k]] == bad;
             assert_int_equal(code, holds_it ? ERR_MISMATCH : ERR_OK);
             if (code)
                 assert_non_null(strstr(e.message, "data.jsonl:20: this line has changed"));

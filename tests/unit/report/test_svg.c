@@ -5,7 +5,9 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "report/markup.h"
 #include "report/svg.h"
+#include "report/svg_scale.h"
 
 static size_t count(const char *text, const char *piece)
 {
@@ -174,7 +176,7 @@ static void text_cannot_break_out(void **state)
     (void)state;
     struct str out = {0};
     struct err e;
-    assert_ok(svg_append_text(&out, "<b a=\"1\" c='2'>&\x01\xff\xc3\xa9", &e), &e);
+    assert_ok(markup_append_text(&out, "<b a=\"1\" c='2'>&\x01\xff\xc3\xa9", &e), &e);
     assert_string_equal(out.data,
                         "&lt;b a=&quot;1&quot; c=&#39;2&#39;&gt;&amp;\xef\xbf\xbd\xef\xbf\xbd\xc3\xa9");
     str_release(&out);

@@ -4,7 +4,11 @@
 #ifndef MPILORA_REPORT_SVG_SCALE_H
 #define MPILORA_REPORT_SVG_SCALE_H
 
-#include "report/svg.h"
+#include "report/svg_plot.h"
+
+/* A number for people: four significant digits, "1.2e-5" where that is shorter. */
+#define SVG_NUMBER_SIZE 32
+const char *svg_number(char text[SVG_NUMBER_SIZE], double x);
 
 #define SVG_TICKS_MAX 64
 #define SVG_EXACT_MAX 12 /* with more values than that, an exact axis has round ticks after all */

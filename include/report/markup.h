@@ -18,4 +18,8 @@ void markup_put(struct markup *m, const char *format, ...) __attribute__((format
 /* Text as the content of an element or of an attribute between double quotes. */
 void markup_text(struct markup *m, const char *text);
 
+/* Text as the content of an element or attribute of HTML and XML; bytes that are not UTF-8 and control
+ * characters become U+FFFD. */
+enum err_code markup_append_text(struct str *out, const char *text, struct err *e);
+
 #endif

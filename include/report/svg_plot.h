@@ -1,0 +1,44 @@
+/*
+ * What a plot shows: data alone, which svg.h draws.
+ */
+#ifndef MPILORA_REPORT_SVG_PLOT_H
+#define MPILORA_REPORT_SVG_PLOT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define SVG_STYLES 12 /* styles that differ; higher numbers begin again */
+
+enum svg_scale { SVG_LINEAR, SVG_LOG };
+
+struct svg_axis {
+    const char *title; /* with the unit: "step", "loss (nats per token)" */
+    enum svg_scale scale;
+    bool whole; /* values are whole numbers: so are the ticks */
+    bool zero;  /* a linear axis begins at 0 */
+    bool exact; /* ticks at the values of the points, which are few, not at round numbers */
+};
+
+struct svg_series {
+    const char *name;
+    unsigned style;           /* colour, dashes and marker; below SVG_STYLES */
+    const double *x, *y;      /* [count] */
+    const double *low, *high; /* [count] the band around y, or both NULL */
+    size_t count;
+    bool no_line;  /* markers alone */
+    bool no_marks; /* the line alone */
+    bool beside;   /* the name stands beside the last point, not in the legend */
+};
+
+struct svg_plot {
+    const char *id;                  /* unique in the document; a name of letters, digits and "-" */
+    const char *title, *description; /* for readers who do not see it */
+    struct svg_axis x, y;
+    const struct svg_series *series;
+    size_t count;
+    const char *level_name; /* a horizontal line at `level`; NULL: none */
+    double level;
+    bool alone; /* a document by itself, which has its colours, rules and paper with it */
+};
+
+#endif
