@@ -5,7 +5,9 @@
  *
  * q, k, v lie side by side in one row of qkv[n, ld]: H heads of q, then K heads of k, then K of v, each
  * head_dim wide, q and k already rotated. Query head h reads key/value head h / (H / K). Scores are scaled by
- * `scale`. Results do not depend on the number of threads.
+ * `scale`, then, where there is a cap, become cap * tanh(score / cap) (Gemma 2). With a window a query sees itself
+ * and the window - 1 tokens before it, as transformers' sliding attention; the work grows with the window, not with
+ * the example. Results do not depend on the number of threads.
  */
 #ifndef MPILORA_MATH_ATTENTION_H
 #define MPILORA_MATH_ATTENTION_H
@@ -21,6 +23,8 @@ struct attention_shape {
     enum dtype type; /* of qkv, out and dqkv: DTYPE_F32 (0) or DTYPE_BF16; scores, sums and dout are f32 */
     size_t heads, kv_heads, head_dim;
     float scale;
+    size_t window; /* keys that a query sees, itself included; 0: all before it */
+    float cap;     /* 0: none */
     const uint32_t
         *offsets; /* [examples + 1] first token of each example, and n; empty examples are allowed */
     size_t examples;
@@ -47,7 +51,7 @@ void attention_backward_reference(float *dqkv, const float *dout, const float *q
                                   const struct attention_shape *s);
 
 /* One new token against a key/value cache: q[H, head_dim], keys and values [K, capacity, head_dim] with
- * `count` positions filled -> out[H, head_dim]. */
+ * `count` positions filled, the new token's the last -> out[H, head_dim]. */
 void attention_decode(float *out, const float *q, const float *keys, const float *values, size_t count,
                       size_t capacity, const struct attention_shape *s);
 

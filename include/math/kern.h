@@ -110,10 +110,14 @@ struct kern {
 
     /* Attention, on the calling thread alone. y[rows, ld] += a * x[rows, cols] */
     void (*attend_add)(float *y, size_t ld, float a, const float *x, size_t rows, size_t cols);
-    /* One query of one head: out[head_dim] = softmax(scale * keys q) values; keys, values [count, head_dim].
-     */
+    /* Scores under a cap, scores[rows, columns]: t = tanh(in * score), then score = out * t. With dprobs[rows,
+     * columns] (not NULL) also dprobs = delta[column] + (dprobs - delta[column]) * (1 - t^2). */
+    void (*attend_cap)(float *scores, float *dprobs, const float *delta, size_t rows, size_t columns, float in,
+                       float out);
+    /* One query of one head: out[head_dim] = softmax(scores) values with scores = scale * keys q, under a cap
+     * above 0 cap * tanh(scores / cap); keys, values [count, head_dim]. */
     void (*attend_one)(float *out, const float *q, const float *keys, const float *values, size_t count,
-                       size_t head_dim, float scale);
+                       size_t head_dim, float scale, float cap);
 
     /* AdamW (Loshchilov & Hutter 2019), as torch.optim.AdamW: decay first, then the moments' step. */
     void (*adamw)(float *params, const float *grads, float *m, float *v, size_t count,

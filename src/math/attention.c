@@ -53,6 +53,7 @@ static void forward_tile(const struct forward_task *t, const struct attention_jo
 {
     const struct attention_shape *s = job->s;
     gemm_tile(s->type, GEMM_N, GEMM_T, job->rows, tile->keys, s->head_dim, t->block, k, 0, t->scores);
+    attention_limit_rows(job, t->scores, tile);
     job->typed->attend_softmax(t->probs, t->scores, t->max, t->sum, t->out, s->head_dim, tile);
     gemm_tile(s->type, GEMM_N, GEMM_N, job->rows, s->head_dim, tile->keys, t->probs, v, 1, t->out);
 }
@@ -62,16 +63,19 @@ static void forward_tile_by_parts(const struct forward_task *t, const struct att
 {
     const struct tiles *tiles = job->tiles;
     size_t head_dim = job->s->head_dim, words = head_dim / tiles->word_elements;
-    const struct tiles_left keys = {k, words, 1}, probs = {t->probs, 1, TILES_QUERIES};
-    const void *lines = tiles->lines(t->value_lines, v, tile->keys, head_dim);
+    const struct tiles_left probs = {t->probs, 1, TILES_QUERIES};
+    const uint32_t *lines = tiles->lines(t->value_lines, v, tile->keys, head_dim);
     for (size_t row = 0; row < rows; row += TILES_QUERIES) {
-        const struct tiles_part part = attention_part(tile, row);
+        size_t skipped;
+        const struct tiles_part part = attention_part(&skipped, job, tile, row);
+        const struct tiles_left keys = {(const uint32_t *)k + skipped * words, words, 1};
         float *out = t->out + row * head_dim;
         tiles->product(part.keys, TILES_QUERIES, words, keys, (const uint32_t *)t->columns + row, job->rows,
                        false, t->scores);
+        attention_limit_part(job, t->scores, NULL, NULL, &part);
         tiles->softmax(t->probs, t->scores, t->max + row, t->sum + row, out, head_dim, &part);
-        tiles->product(TILES_QUERIES, head_dim, part.keys / tiles->word_elements, probs, lines, head_dim,
-                       true, out);
+        tiles->product(TILES_QUERIES, head_dim, part.keys / tiles->word_elements, probs,
+                       lines + skipped / tiles->word_elements * head_dim, head_dim, true, out);
     }
 }
 
@@ -100,7 +104,8 @@ static void forward_block(void *out, float *lse, const void *qkv, const struct a
     if (job->tiles)
         job->tiles->transpose(t.columns, t.block, job->rows, head_dim);
 
-    for (size_t begin = 0, end = block->first + ATTENTION_QUERIES; begin < end; begin += ATTENTION_KEYS) {
+    size_t begin = attention_first_seen(job, block->first) / ATTENTION_QUERIES * ATTENTION_QUERIES;
+    for (size_t end = block->first + ATTENTION_QUERIES; begin < end; begin += ATTENTION_KEYS) {
         size_t count = attention_min(ATTENTION_KEYS, end - begin);
         size_t valid = attention_min(count, block->length - begin);
         const struct attend_tile tile = {job->rows, count, job->stack, block->first - begin, s->scale};
@@ -139,11 +144,11 @@ void attention_decode(float *out, const float *q, const float *keys, const float
                       size_t capacity, const struct attention_shape *s)
 {
     const struct kern *kern = s->kern ? s->kern : kern_for(cpu_isa_best());
-    size_t group = s->heads / s->kv_heads;
-#pragma omp parallel for schedule(static) if (count * s->heads * s->head_dim >= 1 << 16)
+    size_t group = s->heads / s->kv_heads, seen = s->window && s->window < count ? s->window : count;
+#pragma omp parallel for schedule(static) if (seen * s->heads * s->head_dim >= 1 << 16)
     for (size_t head = 0; head < s->heads; head++) {
-        size_t cache = head / group * capacity * s->head_dim;
-        kern->attend_one(out + head * s->head_dim, q + head * s->head_dim, keys + cache, values + cache,
-                         count, s->head_dim, s->scale);
+        size_t cache = (head / group * capacity + count - seen) * s->head_dim;
+        kern->attend_one(out + head * s->head_dim, q + head * s->head_dim, keys + cache, values + cache, seen,
+                         s->head_dim, s->scale, s->cap);
     }
 }

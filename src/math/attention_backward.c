@@ -97,6 +97,15 @@ struct key_rows {
     const void *k, *v, *lines;
 };
 
+/* The keys from that row on, a multiple of ATTENTION_QUERIES. */
+static struct key_rows key_rows_from(const struct attention_job *job, const struct key_rows *keys, size_t row)
+{
+    size_t bytes = row * job->s->head_dim * job->typed->size;
+    const char *lines = keys->lines;
+    return (struct key_rows){(const char *)keys->k + bytes, (const char *)keys->v + bytes,
+                             lines ? lines + bytes : NULL};
+}
+
 static void multiply_tile(const struct attention_job *job, const struct workspace *w,
                           const struct block_rows *rows, const struct key_rows *keys,
                           const struct attend_tile *tile)
@@ -105,6 +114,7 @@ static void multiply_tile(const struct attention_job *job, const struct workspac
     size_t head_dim = job->s->head_dim, count = tile->keys, queries = tile->queries;
     gemm_tile(type, GEMM_N, GEMM_T, count, queries, head_dim, keys->k, rows->q, 0, w->scores);
     gemm_tile(type, GEMM_N, GEMM_T, count, queries, head_dim, keys->v, rows->dout, 0, w->dprobs);
+    attention_limit_columns(job, w->scores, w->dprobs, rows->delta, tile, 0);
     job->typed->attend_gradient(w->probs, w->dscores, w->scores, w->dprobs, rows->log_sums, rows->delta,
                                 tile);
     gemm_tile(type, GEMM_N, GEMM_N, count, head_dim, queries, w->probs, rows->dout, 1, w->dv);
@@ -120,8 +130,7 @@ static void multiply_by_parts(const struct attention_job *job, const struct work
     const struct tiles *tiles = job->tiles;
     size_t head_dim = job->s->head_dim, words = head_dim / tiles->word_elements,
            half = TILES_QUERIES / tiles->word_elements;
-    const struct tiles_left k = {keys->k, words, 1}, v = {keys->v, words, 1}, probs = {w->probs, half, 1},
-                            dscores = {w->dscores, half, 1},
+    const struct tiles_left probs = {w->probs, half, 1}, dscores = {w->dscores, half, 1},
                             dscore_columns = {w->dscore_lines, 1, TILES_QUERIES};
     tiles->transpose(w->query_columns, rows->q, tile->queries, head_dim);
     tiles->transpose(w->dout_columns, rows->dout, tile->queries, head_dim);
@@ -129,18 +138,24 @@ static void multiply_by_parts(const struct attention_job *job, const struct work
     const uint32_t *query_lines = tiles->lines(w->query_lines, rows->q, tile->queries, head_dim);
     const uint32_t *dout_lines = tiles->lines(w->dout_lines, rows->dout, tile->queries, head_dim);
     for (size_t row = 0; row < valid; row += TILES_QUERIES) {
-        const struct tiles_part part = attention_part(tile, row);
-        size_t line = row / tiles->word_elements * head_dim;
+        size_t skipped, line = row / tiles->word_elements * head_dim;
+        const struct tiles_part part = attention_part(&skipped, job, tile, row);
+        const struct tiles_left k = {(const uint32_t *)keys->k + skipped * words, words, 1},
+                                v = {(const uint32_t *)keys->v + skipped * words, words, 1};
         tiles->product(part.keys, TILES_QUERIES, words, k, query_columns + row, tile->queries, false,
                        w->scores);
         tiles->product(part.keys, TILES_QUERIES, words, v, dout_columns + row, tile->queries, false,
                        w->dprobs);
+        attention_limit_part(job, w->scores, w->dprobs, rows->delta + row, &part);
         tiles->gradient(w->probs, w->dscores, w->dscore_lines, w->scores, w->dprobs, rows->log_sums + row,
                         rows->delta + row, &part);
-        tiles->product(part.keys, head_dim, half, probs, dout_lines + line, head_dim, true, w->dv);
-        tiles->product(part.keys, head_dim, half, dscores, query_lines + line, head_dim, true, w->dk);
-        tiles->product(TILES_QUERIES, head_dim, part.keys / tiles->word_elements, dscore_columns, keys->lines,
-                       head_dim, false, w->dq + row * head_dim);
+        tiles->product(part.keys, head_dim, half, probs, dout_lines + line, head_dim, true,
+                       w->dv + skipped * head_dim);
+        tiles->product(part.keys, head_dim, half, dscores, query_lines + line, head_dim, true,
+                       w->dk + skipped * head_dim);
+        tiles->product(TILES_QUERIES, head_dim, part.keys / tiles->word_elements, dscore_columns,
+                       (const uint32_t *)keys->lines + skipped / tiles->word_elements * head_dim, head_dim, false,
+                       w->dq + row * head_dim);
     }
 }
 
@@ -178,6 +193,7 @@ static void backward_task(const struct backward *b, const struct task *t)
     const struct attention_job *job = &b->job;
     const struct attention_shape *s = job->s;
     struct workspace w = workspace_make(job);
+    float *dk = w.dk, *dv = w.dv;
     size_t head_dim = s->head_dim, row_bytes = head_dim * job->typed->size, length = t->block->length;
     size_t kv_head = kv_head_of(job, t->stack), column = kv_head * head_dim;
     size_t queries_end = attention_min(length, t->queries + ATTENTION_SEGMENT);
@@ -193,14 +209,22 @@ static void backward_task(const struct backward *b, const struct task *t)
             NULL};
         if (job->tiles)
             keys.lines = job->tiles->lines(w.key_lines, keys.k, count, head_dim);
-        memset(w.dk, 0, count * head_dim * sizeof(float));
-        memset(w.dv, 0, count * head_dim * sizeof(float));
+        memset(dk, 0, count * head_dim * sizeof(float));
+        memset(dv, 0, count * head_dim * sizeof(float));
         for (size_t query = key > t->queries ? key : t->queries; query < queries_end;
-             query += ATTENTION_QUERIES)
-            backward_tile(b, &w, t, query, &keys, key, attention_min(count, query + ATTENTION_QUERIES - key));
-        job->kern->attend_add(sums_at(b, token, attention_key_column(s) + column), b->ld, s->scale, w.dk,
+             query += ATTENTION_QUERIES) {
+            size_t unseen = attention_first_seen(job, query) / ATTENTION_QUERIES * ATTENTION_QUERIES;
+            size_t skipped = unseen > key ? unseen - key : 0, end = query + ATTENTION_QUERIES - key;
+            if (skipped >= count)
+                break;
+            const struct key_rows seen = key_rows_from(job, &keys, skipped);
+            w.dk = dk + skipped * head_dim;
+            w.dv = dv + skipped * head_dim;
+            backward_tile(b, &w, t, query, &seen, key + skipped, attention_min(count, end) - skipped);
+        }
+        job->kern->attend_add(sums_at(b, token, attention_key_column(s) + column), b->ld, s->scale, dk,
                               valid, head_dim);
-        job->kern->attend_add(sums_at(b, token, attention_value_column(s) + column), b->ld, 1, w.dv, valid,
+        job->kern->attend_add(sums_at(b, token, attention_value_column(s) + column), b->ld, 1, dv, valid,
                               head_dim);
     }
 }
@@ -235,7 +259,7 @@ static void prepare(const struct backward *b, const float *dout, const void *out
 }
 
 /* The task of a round that begins at this block of queries, for a key/value head and the stack of that number
- * among those that share it; false if there is none. */
+ * among those that share it; false if there is none, or if its queries see none of its keys. */
 static bool find_task(struct task *t, const struct attention_job *job, const struct attention_block *block,
                       size_t round, size_t kv_head, size_t number)
 {
@@ -244,7 +268,8 @@ static bool find_task(struct task *t, const struct attention_job *job, const str
     size_t i = block->first / ATTENTION_SEGMENT, j = (round + segments - i) % segments;
     *t = (struct task){block, kv_head * (job->stacks / job->s->kv_heads) + number, i * ATTENTION_SEGMENT,
                        j * ATTENTION_SEGMENT};
-    return block->first % ATTENTION_SEGMENT == 0 && round < segments && j <= i;
+    return block->first % ATTENTION_SEGMENT == 0 && round < segments && j <= i &&
+           attention_first_seen(job, t->queries) < t->keys + ATTENTION_SEGMENT;
 }
 
 static size_t count_rounds(const struct attention_job *job)

@@ -1,6 +1,7 @@
 #include "attention_job.h"
 
 #include <assert.h>
+#include <math.h>
 #include <omp.h>
 #include <string.h>
 
@@ -108,6 +109,7 @@ void attention_job_init(struct attention_job *job, size_t ld, const struct atten
                                   .rows = stack * ATTENTION_QUERIES,
                                   .stacks = s->heads / stack,
                                   .columns = (s->heads + 2 * s->kv_heads) * s->head_dim,
+                                  .window = s->window ? s->window : SIZE_MAX,
                                   .at = layout_make(s, n, longest, (size_t)omp_get_max_threads()),
                                   .scratch = scratch};
     job->typed = kern_typed(job->kern, s->type);
@@ -117,6 +119,33 @@ void attention_job_init(struct attention_job *job, size_t ld, const struct atten
     struct attention_block *blocks = (struct attention_block *)(job->scratch + job->at.blocks);
     job->count = list_blocks(blocks, (size_t *)(job->scratch + job->at.levels), longest, s);
     job->blocks = blocks;
+}
+
+void attention_limit_rows(const struct attention_job *job, float *scores, const struct attend_tile *tile)
+{
+    float cap = job->s->cap;
+    if (cap > 0)
+        job->kern->attend_cap(scores, NULL, NULL, tile->queries, tile->keys, tile->scale / cap, cap / tile->scale);
+    for (size_t i = 0; i < tile->queries && job->window < SIZE_MAX; i++) {
+        size_t unseen = attention_min(tile->keys, attention_first_seen(job, tile->first + i / tile->heads));
+        for (size_t key = 0; key < unseen; key++)
+            scores[i * tile->keys + key] = -INFINITY;
+    }
+}
+
+void attention_limit_columns(const struct attention_job *job, float *scores, float *dprobs, const float *delta,
+                             const struct attend_tile *tile, size_t row)
+{
+    size_t columns = tile->queries;
+    float cap = job->s->cap;
+    if (cap > 0)
+        job->kern->attend_cap(scores, dprobs, delta, tile->keys, columns, tile->scale / cap, cap / tile->scale);
+    for (size_t key = 0; key < tile->keys && job->window < SIZE_MAX; key++) {
+        size_t end = key + job->window; /* the first query that does not see it any more */
+        size_t seen = end < tile->first ? 0 : (end - tile->first) * tile->heads;
+        for (size_t i = seen < row ? 0 : seen - row; i < columns; i++)
+            scores[key * columns + i] = -INFINITY;
+    }
 }
 
 void *attention_job_scratch(const struct attention_job *job)

@@ -16,6 +16,9 @@
  * With kernels for tiles (tiles.h), a block's rows go by TILES_QUERIES through all that is computed of them,
  * each with the keys up to its own end: scores stay in the nearer caches, and less is computed right of the
  * diagonal.
+ *
+ * With a window, blocks begin with the first keys that their first query sees, rounded down to 64, and the scores of
+ * keys that a query does not see any more become -inf before the softmax.
  */
 #ifndef MPILORA_MATH_ATTENTION_JOB_H
 #define MPILORA_MATH_ATTENTION_JOB_H
@@ -60,6 +63,7 @@ struct attention_job {
     size_t rows;    /* of a block's matrix, stack * ATTENTION_QUERIES */
     size_t stacks;  /* of all query heads */
     size_t columns; /* of qkv */
+    size_t window;  /* as the shape's; SIZE_MAX: all keys */
     struct attention_layout at;
     char *scratch;
     const struct attention_block *blocks; /* of all examples, those with most keys first */
@@ -87,15 +91,41 @@ static inline size_t attention_min(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* The part of a block's tile that takes TILES_QUERIES of its rows, from `row` on. */
-static inline struct tiles_part attention_part(const struct attend_tile *tile, size_t row)
+/* The first key that a query sees, both counted from the same place, which is no later than that key. */
+static inline size_t attention_first_seen(const struct attention_job *job, size_t query)
+{
+    return query < job->window ? 0 : query + 1 - job->window;
+}
+
+/* The part of a block's tile that takes TILES_QUERIES of its rows, from `row` on. It leaves out the tile's first
+ * *skipped keys, an even number, which none of these rows sees. */
+static inline struct tiles_part attention_part(size_t *skipped, const struct attention_job *job,
+                                               const struct attend_tile *tile, size_t row)
 {
     size_t end = tile->first + (row + TILES_QUERIES - 1) / tile->heads + 1;
-    return (struct tiles_part){.keys = attention_min(tile->keys, (end + 1) / 2 * 2),
+    size_t unseen = attention_first_seen(job, tile->first + row / tile->heads);
+    *skipped = attention_min(unseen, tile->first) / 2 * 2;
+    return (struct tiles_part){.keys = attention_min(tile->keys, (end + 1) / 2 * 2) - *skipped,
                                .heads = tile->heads,
-                               .first = tile->first,
+                               .first = tile->first - *skipped,
                                .row = row,
                                .scale = tile->scale};
+}
+
+/* The passes over a tile's raw scores that come before the softmax, where the shape has a cap or a window: of
+ * scores[queries, keys], ... */
+void attention_limit_rows(const struct attention_job *job, float *scores, const struct attend_tile *tile);
+
+/* ... and of transposed ones, scores[keys, queries]. dprobs (NULL: none) is changed so that probs * (dprobs - delta)
+ * is the gradient with respect to the scores before the cap. */
+void attention_limit_columns(const struct attention_job *job, float *scores, float *dprobs, const float *delta,
+                             const struct attend_tile *tile, size_t row);
+
+static inline void attention_limit_part(const struct attention_job *job, float *scores, float *dprobs,
+                                        const float *delta, const struct tiles_part *part)
+{
+    const struct attend_tile tile = {TILES_QUERIES, part->keys, part->heads, part->first, part->scale};
+    attention_limit_columns(job, scores, dprobs, delta, &tile, part->row);
 }
 
 /* Length rounded up to whole blocks. */

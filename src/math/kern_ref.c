@@ -64,18 +64,37 @@ static void attend_add(float *y, size_t ld, float a, const float *x, size_t rows
         y[i / cols * ld + i % cols] += a * x[i];
 }
 
+static void attend_cap(float *scores, float *dprobs, const float *delta, size_t rows, size_t columns, float in,
+                       float out)
+{
+    for (size_t i = 0; i < rows * columns; i++) {
+        double t = tanh((double)in * (double)scores[i]);
+        scores[i] = (float)((double)out * t);
+        if (dprobs) {
+            double offset = (double)delta[i % columns];
+            dprobs[i] = (float)(offset + ((double)dprobs[i] - offset) * (1 - t * t));
+        }
+    }
+}
+
+static double score_of(const float *q, const float *key, size_t head_dim, float scale, float cap)
+{
+    double raw = (double)scale * dot(q, key, head_dim);
+    return cap > 0 ? (double)cap * tanh(raw / (double)cap) : raw;
+}
+
 static void attend_one(float *out, const float *q, const float *keys, const float *values, size_t count,
-                       size_t head_dim, float scale)
+                       size_t head_dim, float scale, float cap)
 {
     double max = -INFINITY, sum = 0;
     for (size_t j = 0; j < count; j++)
-        max = fmax(max, (double)scale * dot(q, keys + j * head_dim, head_dim));
+        max = fmax(max, score_of(q, keys + j * head_dim, head_dim, scale, cap));
     for (size_t j = 0; j < count; j++)
-        sum += exp((double)scale * dot(q, keys + j * head_dim, head_dim) - max);
+        sum += exp(score_of(q, keys + j * head_dim, head_dim, scale, cap) - max);
     for (size_t i = 0; i < head_dim; i++) {
         double mean = 0;
         for (size_t j = 0; j < count; j++) {
-            double p = exp((double)scale * dot(q, keys + j * head_dim, head_dim) - max) / sum;
+            double p = exp(score_of(q, keys + j * head_dim, head_dim, scale, cap) - max) / sum;
             mean += p * (double)values[j * head_dim + i];
         }
         out[i] = (float)mean;
@@ -105,6 +124,7 @@ const struct kern kern_reference = {
     .axpy = axpy,
     .sum_squares = sum_squares,
     .attend_add = attend_add,
+    .attend_cap = attend_cap,
     .attend_one = attend_one,
     .adamw = adamw,
 };

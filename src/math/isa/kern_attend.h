@@ -20,8 +20,28 @@ static void attend_add(float *y, size_t ld, float a, const float *x, size_t rows
     }
 }
 
+static void attend_cap(float *scores, float *dprobs, const float *delta, size_t rows, size_t columns, float in,
+                       float out)
+{
+    for (size_t row = 0; row < rows; row++) {
+        float *x = scores + row * columns, *g = dprobs ? dprobs + row * columns : NULL;
+        if (g) {
+#pragma omp simd
+            for (size_t i = 0; i < columns; i++) {
+                float t = vec_tanh(x[i] * in);
+                x[i] = out * t;
+                g[i] = delta[i] + (g[i] - delta[i]) * (1.0F - t * t);
+            }
+        } else {
+#pragma omp simd
+            for (size_t i = 0; i < columns; i++)
+                x[i] = out * vec_tanh(x[i] * in);
+        }
+    }
+}
+
 static void attend_one(float *out, const float *q, const float *keys, const float *values, size_t count,
-                       size_t head_dim, float scale)
+                       size_t head_dim, float scale, float cap)
 {
     enum { BLOCK = 64 };
     float scores[BLOCK], max = -INFINITY;
@@ -31,6 +51,8 @@ static void attend_one(float *out, const float *q, const float *keys, const floa
         size_t block = min_size(BLOCK, count - begin);
         for (size_t j = 0; j < block; j++)
             scores[j] = scale * dot_row(q, keys + (begin + j) * head_dim, head_dim);
+        if (cap > 0)
+            attend_cap(scores, NULL, NULL, 1, block, 1.0F / cap, cap);
         float here = max_block(scores, block);
         if (here > max) { /* what was summed so far is rescaled to the new maximum */
             float shrink = vec_exp(max - here);

@@ -236,6 +236,7 @@ const struct kern JOIN(kern_isa_, KERN_ISA) = {
     .axpy = axpy,
     .sum_squares = sum_squares,
     .attend_add = attend_add,
+    .attend_cap = attend_cap,
     .attend_one = attend_one,
     .adamw = adamw,
 };

@@ -220,6 +220,67 @@ static void test_long_example_of_wide_heads_matches_reference(void **state)
     }
 }
 
+/* Windows on both sides of the sizes of blocks (64), of a part's queries and of tiles (512); 2,000 bites nowhere. */
+static const size_t windows[] = {1, 2, 15, 63, 64, 65, 100, 448, 512, 513, 700, 2000};
+enum { WINDOWS = sizeof windows / sizeof *windows };
+
+static void check_limited(enum dtype type, const struct kern *kern, const size_t shape[3], const uint32_t *offsets,
+                          size_t examples, size_t window, float cap)
+{
+    struct fixture f;
+    fixture_init(&f, type, shape[0], shape[1], shape[2], offsets, examples);
+    f.shape.kern = kern;
+    f.shape.window = window;
+    f.shape.cap = cap;
+    check_against_reference(&f);
+    fixture_release(&f);
+}
+
+static void test_windows_match_reference(void **state)
+{
+    (void)state;
+    static const uint32_t long_enough[] = {0, 5, 565};
+    static const size_t narrow[] = {2, 1, 4}, wide[] = {3, 1, 32};
+    FOR_EACH_TYPE(type)
+    {
+        for (size_t i = 0; i < WINDOWS; i++)
+            check_limited(*type, NULL, narrow, long_enough, 2, windows[i], 0);
+        check_limited(*type, NULL, narrow, lengthy, LENGTHY, 100, 0);
+        check_limited(*type, NULL, narrow, lengthy, LENGTHY, 600, 0);
+        check_limited(*type, NULL, wide, mixed, MIXED, 50, 0); /* by the processor's own kernels of tiles */
+        check_limited(*type, NULL, wide, mixed, MIXED, 70, 0);
+    }
+}
+
+/* By way of the tiles' own plain kernels. */
+static void test_windows_of_plain_tiles_match_reference(void **state)
+{
+    (void)state;
+    static const uint32_t offsets[] = {0, 1, 66, 166}, long_enough[] = {0, 540};
+    static const size_t shape[] = {3, 1, 32};
+    FOR_EACH_TYPE(type)
+    {
+        for (size_t i = 0; windows[i] < 166; i++)
+            check_limited(*type, &kern_reference, shape, offsets, 3, windows[i], 0);
+        check_limited(*type, &kern_reference, shape, long_enough, 1, 513, 0);
+    }
+}
+
+/* Scores of up to some tens: a cap of 2 bends most of them, one of 50 hardly any. */
+static void test_caps_match_reference(void **state)
+{
+    (void)state;
+    static const size_t shape[] = {4, 2, 32};
+    static const float caps[] = {2, 50};
+    FOR_EACH_TYPE(type) for (size_t i = 0; i < 4; i++)
+    {
+        size_t window = i / 2 * 70;
+        for (int isa = CPU_PORTABLE; isa <= (int)cpu_isa_best(); isa++)
+            check_limited(*type, kern_for((enum cpu_isa)isa), shape, mixed, MIXED, window, caps[i % 2]);
+        check_limited(*type, &kern_reference, shape, mixed, MIXED, window, caps[i % 2]);
+    }
+}
+
 static void test_single_token_copies_value(void **state)
 {
     (void)state;
@@ -244,12 +305,13 @@ static double loss_of(struct fixture *f, float *out, float *lse)
     return loss;
 }
 
-static void test_gradient_by_differences(void **state)
+static void check_gradient_by_differences(size_t window, float cap)
 {
-    (void)state;
     static const uint32_t offsets[] = {0, 3, 10};
     struct fixture f;
     fixture_init(&f, DTYPE_F32, 4, 2, 6, offsets, 2);
+    f.shape.window = window;
+    f.shape.cap = cap;
     run(&f);
     float *out = numbers_copy(f.out, f.n * f.width), *lse = numbers_copy(f.lse, f.n * 4);
     float step = 0x1p-7F;
@@ -273,15 +335,25 @@ static void test_gradient_by_differences(void **state)
     fixture_release(&f);
 }
 
-static void check_threads(enum dtype type, const uint32_t *offsets, size_t examples)
+static void test_gradient_by_differences(void **state)
+{
+    (void)state;
+    check_gradient_by_differences(0, 0);
+    check_gradient_by_differences(4, 0);
+    check_gradient_by_differences(0, 1);
+}
+
+static void check_threads(enum dtype type, const uint32_t *offsets, size_t examples, size_t window)
 {
     struct fixture one, f;
     gemm_set_threads(1);
     fixture_init(&one, type, 6, 2, 64, offsets, examples);
+    one.shape.window = window;
     run(&one);
     for (int threads = 2; threads <= THREADS; threads++) {
         gemm_set_threads(threads);
         fixture_init(&f, type, 6, 2, 64, offsets, examples);
+        f.shape.window = window;
         run(&f);
         assert_memory_equal(f.out, one.out, f.n * f.width * sizeof(float));
         assert_memory_equal(f.lse, one.lse, f.n * 6 * sizeof(float));
@@ -297,16 +369,18 @@ static void test_threads_do_not_matter(void **state)
     (void)state;
     FOR_EACH_TYPE(type)
     {
-        check_threads(*type, mixed, MIXED);
-        check_threads(*type, lengthy, LENGTHY);
+        check_threads(*type, mixed, MIXED, 0);
+        check_threads(*type, lengthy, LENGTHY, 0);
+        check_threads(*type, lengthy, LENGTHY, 200);
     }
 }
 
 /* Each example of a pack alone, at another address and in another place: the same bits. */
-static void check_examples_alone(enum dtype type, const uint32_t *all, size_t examples)
+static void check_examples_alone(enum dtype type, const uint32_t *all, size_t examples, size_t window)
 {
     struct fixture pack;
     fixture_init(&pack, type, 6, 2, 64, all, examples);
+    pack.shape.window = window;
     run(&pack);
     for (size_t e = 0; e < examples; e++) {
         uint32_t offsets[] = {0, all[e + 1] - all[e]};
@@ -314,6 +388,7 @@ static void check_examples_alone(enum dtype type, const uint32_t *all, size_t ex
             continue;
         struct fixture alone;
         fixture_init(&alone, type, 6, 2, 64, offsets, 1);
+        alone.shape.window = window;
         memcpy(alone.qkv, pack.qkv + all[e] * pack.ld, alone.n * alone.ld * sizeof(float));
         memcpy(alone.dout, pack.dout + all[e] * pack.width, alone.n * alone.width * sizeof(float));
         run(&alone);
@@ -332,8 +407,9 @@ static void test_pack_equals_examples_alone(void **state)
     (void)state;
     FOR_EACH_TYPE(type)
     {
-        check_examples_alone(*type, mixed, MIXED);
-        check_examples_alone(*type, lengthy, LENGTHY);
+        check_examples_alone(*type, mixed, MIXED, 0);
+        check_examples_alone(*type, lengthy, LENGTHY, 0);
+        check_examples_alone(*type, lengthy, LENGTHY, 200);
     }
 }
 
@@ -427,15 +503,16 @@ static void test_one_nan_shows(void **state)
 }
 
 /* Decoding position by position must give the rows of the whole forward. */
-static void test_decode_matches_forward(void **state)
+static void check_decode_matches_forward(size_t window, float cap)
 {
-    (void)state;
     enum { N = 150, CAPACITY = 160, HD = 64 };
     static const uint32_t offsets[] = {0, N};
     for (int isa = CPU_PORTABLE; isa <= (int)cpu_isa_best(); isa++) {
         struct fixture f;
         fixture_init(&f, DTYPE_F32, 6, 2, HD, offsets, 1);
         f.shape.kern = kern_for((enum cpu_isa)isa);
+        f.shape.window = window;
+        f.shape.cap = cap;
         run(&f);
         float *keys = numbers_new(2 * CAPACITY * HD, NAN, 1),
               *values = numbers_new(2 * CAPACITY * HD, NAN, 1);
@@ -454,6 +531,14 @@ static void test_decode_matches_forward(void **state)
         free(values);
         fixture_release(&f);
     }
+}
+
+static void test_decode_matches_forward(void **state)
+{
+    (void)state;
+    check_decode_matches_forward(0, 0);
+    check_decode_matches_forward(40, 0);
+    check_decode_matches_forward(0, 3);
 }
 
 static void test_scratch_is_linear(void **state)
@@ -477,6 +562,9 @@ int main(void)
         cmocka_unit_test(test_plain_tiles_match_reference),
         cmocka_unit_test(test_long_examples_match_reference),
         cmocka_unit_test(test_long_example_of_wide_heads_matches_reference),
+        cmocka_unit_test(test_windows_match_reference),
+        cmocka_unit_test(test_windows_of_plain_tiles_match_reference),
+        cmocka_unit_test(test_caps_match_reference),
         cmocka_unit_test(test_single_token_copies_value),
         cmocka_unit_test(test_gradient_by_differences),
         cmocka_unit_test(test_threads_do_not_matter),

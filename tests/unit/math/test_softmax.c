@@ -1,3 +1,4 @@
+#include <float.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -34,6 +35,26 @@ static void test_exp_is_accurate(void **state)
     assert_true(vec_exp(INFINITY) == INFINITY && vec_exp(-INFINITY) == 0 && isnan(vec_exp(NAN)));
     assert_true(vec_exp(88.7F) < INFINITY && vec_exp(88.8F) == INFINITY);
     assert_true(vec_exp(-103) > 0 && vec_exp(-104) == 0);
+}
+
+static void test_tanh_is_accurate(void **state)
+{
+    (void)state;
+    double worst = 0;
+    for (uint64_t i = 0; i < UINT64_C(1) << 32; i += 1499) {
+        union vec_word x = {.u = (uint32_t)i};
+        double exact = tanh((double)x.f);
+        float got = vec_tanh(x.f), rounded = (float)exact;
+        if (isnan(x.f)) {
+            assert_true(isnan(got));
+        } else if (fabsf(rounded) >= FLT_MIN) {
+            double ulp = (double)nextafterf(fabsf(rounded), INFINITY) - fabs((double)rounded);
+            worst = fmax(worst, fabs((double)got - exact) / ulp);
+        }
+    }
+    if (worst >= 1.5)
+        fail_msg("%g ulp", worst);
+    assert_true(vec_tanh(0) == 0 && vec_tanh(INFINITY) == 1 && vec_tanh(-INFINITY) == -1);
 }
 
 /* In f32, the gradient over the logits. */
@@ -316,7 +337,8 @@ static void test_attention_tiles_show_nan(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exp_is_accurate),          cmocka_unit_test(test_cross_entropy),
+        cmocka_unit_test(test_exp_is_accurate),
+        cmocka_unit_test(test_tanh_is_accurate),          cmocka_unit_test(test_cross_entropy),
         cmocka_unit_test(test_cross_entropy_gradient),   cmocka_unit_test(test_cross_entropy_extremes),
         cmocka_unit_test(test_exp2_is_accurate),         cmocka_unit_test(test_attention_tiles),
         cmocka_unit_test(test_attention_tiles_show_nan),
