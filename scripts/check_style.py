@@ -45,6 +45,8 @@ FOREIGN = {
 # Words of a place of work, and things left undone; spelt in parts so that this file passes its own check.
 FORBIDDEN = re.compile("|".join(["TO" + "DO", "FIX" + "ME", r"\bX" + r"XX\b", r"/wo" + r"rk/", r"\.\./sha" + "red", "/ro" + r"ot/\w",
                                  "/tm" + r"p/w\b"]))
+# What only seems to be there or not: a path outside a test's own folder, a process known by its name.
+OUTSIDE = re.compile(r'"/(nonexistent|no/|none/|does/)|\b(pkill|killall|pidof)\b|\bpgrep (?!-[Ps] )')
 TEXT = {".c", ".h", ".def", ".py", ".sh", ".md", ".txt", ".yaml", ".sbatch", ".supp", ".cmake", ""}
 
 breaches = []
@@ -73,6 +75,8 @@ def check_text(path, lines):
             breach(path, number, "space at the end of the line")
         if found := FORBIDDEN.search(line):
             breach(path, number, f"'{found.group()}' has no place in the repository")
+        if path.relative_to(ROOT).parts[0] == "tests" and (found := OUTSIDE.search(line)):
+            breach(path, number, f"'{found.group()}': a test names no path outside its own folder, and no process by its name")
         limit = COLUMNS.get(path.suffix, len(line))
         if len(line) > limit:
             breach(path, number, f"{len(line)} columns, more than {limit}")

@@ -1,5 +1,6 @@
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,6 +39,19 @@ static const struct command *find_command(const char *name)
     return NULL;
 }
 
+/* Starts this program anew. By its real path: the kernel names a process after the path that it was started by,
+ * and one named `exe` is found by no pgrep. Only where that path does not lead to it any more, by the link. */
+static void restart(char **argv)
+{
+    char path[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", path, sizeof path);
+    if (length > 0 && (size_t)length < sizeof path) {
+        path[length] = '\0';
+        execv(path, argv);
+    }
+    execv("/proc/self/exe", argv);
+}
+
 /* OpenBLAS chooses its kernels before main() begins; a better choice takes a new start of the program. */
 static void restart_with_better_core(char **argv)
 {
@@ -47,7 +61,7 @@ static void restart_with_better_core(char **argv)
         return;
     parallel_roam(); /* or OpenMP would find one processor only */
     if (!setenv("OPENBLAS_CORETYPE", core, 1) && !setenv(guard, "1", 1))
-        execv("/proc/self/exe", argv);
+        restart(argv);
     log_warn("OpenBLAS does not know this processor and uses slow kernels; set OPENBLAS_CORETYPE=%s", core);
 }
 

@@ -72,7 +72,7 @@ CONF
 
 slurm() { on_host head timeout 60 "$@"; }
 
-all_idle() { [ "$(slurm sinfo -h -N -t idle -o %N | wc -l)" = "$1" ]; }
+all_idle() { [ "$(slurm sinfo -h -N -t idle -o %N | sort -u | wc -l)" = "$1" ]; }
 
 slurm_up() {
     local node

@@ -5,6 +5,7 @@ hosts_need_namespaces
 . "$SOURCE/tests/support/train.sh"
 . "$SOURCE/tests/cluster/mpirun.sh"
 hosts_up head node1 node2 node3 node4
+cd "$work" || exit # the job script leaves a note for the launcher in this folder
 
 more="--max-steps 800 --save-every 20" # enough that a fast machine is not done before it is disturbed
 check 0 train "$work/one" $more
@@ -17,7 +18,7 @@ ended() {
     case " $* " in *" $status "*) ;; *) fail "status $status, not $*: $(cat "$work/err")" ;; esac
 }
 
-no_rank_on() { ! on_host "$1" pgrep -x mpilora >/dev/null; }
+no_rank_on() { [ -z "$(on_host "$1" "$SOURCE/tests/support/rank_pids.sh")" ]; }
 
 # A host is switched off. The run ends, and goes on from its last checkpoint on those that are left; asked to stop, it does
 # so on all hosts, and goes on with fewer.
@@ -64,7 +65,7 @@ says err 'the ranks have left, but not mpirun: ending it$'
 says err 'saved; the same command goes on from here'
 until_true $$ no_rank_on node1
 until_true $$ no_rank_on node2
-[ -z "$(ls -A "$SOURCE" | grep '^.mpilora-left')" ] || fail "a note is left over"
+[ -z "$(ls -A | grep '^.mpilora-left')" ] || fail "a note is left over"
 link_join node2
 check 0 train_over node1,node2 "$work/left" $more
 same_run "$work/one" "$work/left"

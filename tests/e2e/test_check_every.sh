@@ -5,11 +5,9 @@
 
 # turn_bit RANK RUN...: in that rank below $pid, wherever it has the adapter of one of these runs.
 turn_bit() {
-    local rank wrong='' wanted=$1
+    local wrong
+    wrong=$(ranks_of $pid | sed -n "$(($1 + 1))p")
     shift
-    for rank in $(pgrep -P $pid mpilora); do
-        if tr '\0' '\n' <"/proc/$rank/environ" | grep -qx "OMPI_COMM_WORLD_RANK=$wanted"; then wrong=$rank; fi
-    done
     python3 "$SOURCE/tests/support/turn_bit.py" "$wrong" "${@/%//adapter/adapter_model.safetensors}" >"$work/turned" 2>&1 || {
         ! grep -q 'PermissionError' "$work/turned" || skip "this system does not let a process write into another's memory"
         fail "$(cat "$work/turned")"

@@ -10,9 +10,9 @@ more="--max-steps 40 --save-every 1 --trace-every 9 --eval-data $work/held.jsonl
 folder=$work/run
 check 0 train "$work/whole" $more
 
-# What is left of the last start; nothing else has this folder in its command line.
+# What is left of the last start: all that it started is in its session.
 left_over() {
-    pgrep -f -- "--output $folder" >/dev/null
+    pgrep -s $pid
 }
 
 # begin RANKS VARIABLE=VALUE...: starts or goes on, in the background; sets pid.
@@ -20,7 +20,7 @@ begin() {
     local count=$1 launcher=
     shift
     [ "$count" = 1 ] || launcher="mpirun -n $count --bind-to none"
-    env "$@" $launcher "$MPILORA" train $options $more --output "$folder" >"$work/out" 2>"$work/err" </dev/null &
+    setsid env "$@" $launcher "$MPILORA" train $options $more --output "$folder" >"$work/out" 2>"$work/err" </dev/null &
     pid=$!
     background="$background $pid"
 }
@@ -31,7 +31,7 @@ end() {
     { wait $pid; } 2>/dev/null || status=$?
     background=
     for _ in $(seq 300); do
-        left_over || return
+        left_over >/dev/null || return
         sleep 0.1
     done
     fail "ranks that were left alone do not end"
@@ -58,7 +58,7 @@ while [ $done_kills -lt "$kills" ]; do
     else # at some time: a rank, or the launcher
         begin $count KILLED=1
         sleep "0.$((RANDOM % 9 + 1))"
-        victims=$(pgrep -f -- "--output $folder" | shuf -n 1 --random-source=<(yes $RANDOM))
+        victims=$(left_over | shuf -n 1 --random-source=<(yes $RANDOM))
         [ -z "$victims" ] || kill -KILL $victims 2>/dev/null
     fi
     end

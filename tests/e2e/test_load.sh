@@ -18,13 +18,13 @@ reached() { # reached STEP: is it on disk?
 }
 until_true $pid reached 40 # after a few of all that happens in a run
 
+[ "$(ranks_of $pid | wc -l)" = $world ] || fail "not $world ranks: $(ranks_of $pid)"
 # Looks at all ranks, and keeps the newest checkpoint, twice a second; then asks them to stop.
-python3 - $pid "$seconds" $world "$folder" "$work/kept" >"$work/samples" <<'PY' || fail "the ranks could not be watched"
-import json, os, signal, subprocess, sys, time
-launcher, seconds, world = (int(x) for x in sys.argv[1:4])
-folder, kept = sys.argv[4:]
-ranks = sorted(int(p) for p in subprocess.check_output(["pgrep", "-P", str(launcher), "mpilora"], text=True).split())
-assert len(ranks) == world, ranks
+python3 - $pid "$seconds" "$folder" "$work/kept" $(ranks_of $pid) >"$work/samples" <<'PY' || fail "the ranks could not be watched"
+import json, os, signal, sys, time
+launcher, seconds = (int(x) for x in sys.argv[1:3])
+folder, kept = sys.argv[3:5]
+ranks = [int(p) for p in sys.argv[5:]]
 
 def resident(pid):
     for line in open(f"/proc/{pid}/status"):

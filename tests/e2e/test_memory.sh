@@ -11,7 +11,7 @@ peak() {
     pid=$!
     background="$background $pid"
     while kill -0 $pid 2>/dev/null; do
-        now=$(pgrep -P $pid mpilora | sed 's|.*|/proc/&/smaps_rollup|' | xargs -r cat 2>/dev/null |
+        now=$(ranks_of $pid | sed 's|.*|/proc/&/smaps_rollup|' | xargs -r cat 2>/dev/null |
             awk '/^Pss:/ { sum += $2 } END { print int(sum / 1024) }')
         [ "${now:-0}" -le $peak ] || peak=$now
         sleep 0.05

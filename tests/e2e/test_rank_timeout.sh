@@ -11,7 +11,7 @@ mpirun -n 3 --bind-to none "$MPILORA" train $options $more --output "$work/run" 
 pid=$!
 background="$background $pid"
 until_true $pid test -e "$work/run/checkpoints/latest"
-stopped=$(pgrep -P $pid mpilora | tail -n 1)
+stopped=$(ranks_of $pid | tail -n 1)
 kill -STOP "$stopped"
 begun=$SECONDS status=0
 wait $pid || status=$?

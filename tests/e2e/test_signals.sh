@@ -36,7 +36,7 @@ for target in all one; do
     pid=$!
     background="$background $pid"
     until_true $pid grep -q '^step 5/400 ' "$work/err"
-    if [ $target = all ]; then kill -USR1 $pid; else kill -USR1 "$(pgrep -P $pid mpilora | tail -n 1)"; fi
+    if [ $target = all ]; then kill -USR1 $pid; else kill -USR1 "$(ranks_of $pid | tail -n 1)"; fi
     status=0
     wait $pid || status=$?
     checks=$((checks + 1))

@@ -103,10 +103,10 @@ begin() {
     until_true $pid test -e "$work/killed/cells/$1/checkpoints/step-00000$2.h5"
 }
 begin normal-lr0.001-r4-s1 040
-kill -KILL $(pgrep -P $pid mpilora)
+kill -KILL $(ranks_of $pid)
 wait $pid 2>/dev/null
 begin normal-lr0.01-r4-s0 040
-kill -USR1 "$(pgrep -P $pid mpilora | tail -n 1)"
+kill -USR1 "$(ranks_of $pid | tail -n 1)"
 status=0
 wait $pid || status=$?
 checks=$((checks + 1))

@@ -99,6 +99,27 @@ static void expect_one_hash(const struct model_files *m, struct store *s, struct
     expect(hashed >= least && hashed < least + stamps);
 }
 
+/* A folder of rank 0's making that all ranks know the path of. */
+static void make_folder(char path[64])
+{
+    struct err e;
+    snprintf(path, 64, "/tmp/mpilora-test.XXXXXX");
+    expect(ranks.rank > 0 || mkdtemp(path));
+    expect(dist_broadcast(&ranks, path, 64, 0, &e) == ERR_OK);
+}
+
+/* In a folder of this test's, which holds nothing: no model is there. */
+static char absent[80];
+
+static void make_absent(void)
+{
+    char folder[64];
+    make_folder(folder);
+    snprintf(absent, sizeof absent, "%s/absent", folder);
+    if (ranks.rank == 0)
+        expect(rmdir(folder) == 0);
+}
+
 /* Opens `path` both ways, in the second with no such file on any but the first host: the same. */
 static void open_both_ways(const char *path, int per_node)
 {
@@ -107,12 +128,13 @@ static void open_both_ways(const char *path, int per_node)
     struct model_files each = {0}, sent = {0};
     struct store near = {0}, far = {0};
     pretend(&node, per_node);
+    make_absent();
     bool first = is_first_node(per_node);
     expect(model_files_open(&each, &near, &ranks, &node, path, false, &e) == ERR_OK);
     expect(!each.shared.memory && !each.own && !near.image);
     opened = read_bytes = 0;
     enum err_code code =
-        model_files_open(&sent, &far, &ranks, &node, first ? path : "/nonexistent/model", true, &e);
+        model_files_open(&sent, &far, &ranks, &node, first ? path : absent, true, &e);
     expect(code == ERR_OK);
     if (code) {
         print_error("%s\n", e.message);
@@ -147,15 +169,6 @@ static void both_ways_are_the_same(void **state)
         for (int per_node = 1; per_node <= 4; per_node++)
             open_both_ways(golden(models[i]), per_node);
     agree();
-}
-
-/* A folder of rank 0's making that all ranks know the path of. */
-static void make_folder(char path[64])
-{
-    struct err e;
-    snprintf(path, 64, "/tmp/mpilora-test.XXXXXX");
-    expect(ranks.rank > 0 || mkdtemp(path));
-    expect(dist_broadcast(&ranks, path, 64, 0, &e) == ERR_OK);
 }
 
 static void write_file(const char *folder, const char *name, const void *bytes, size_t length)
@@ -254,14 +267,15 @@ static void missing_files_are_one_error(void **state)
     struct model_files m;
     struct store s = {0};
     pretend(&node, 1);
+    make_absent();
     const char *near = golden("tiny_tied");
-    expect(model_files_open(&m, &s, &ranks, &node, "/nonexistent/a", true, &e) == ERR_IO);
-    expect(strstr(e.message, "/nonexistent/a") && (ranks.world == 1 || strstr(e.message, "rank 0 on ")) &&
+    expect(model_files_open(&m, &s, &ranks, &node, absent, true, &e) == ERR_IO);
+    expect(strstr(e.message, absent) && (ranks.world == 1 || strstr(e.message, "rank 0 on ")) &&
            !s.path);
     if (ranks.world > 1) {
-        const char *path = ranks.rank == 0 ? near : "/nonexistent/b";
+        const char *path = ranks.rank == 0 ? near : absent;
         expect(model_files_open(&m, &s, &ranks, &node, path, false, &e) == ERR_IO);
-        expect(strstr(e.message, "rank 1 on ") && strstr(e.message, "/nonexistent/b") &&
+        expect(strstr(e.message, "rank 1 on ") && strstr(e.message, absent) &&
                strstr(e.message, "--load broadcast"));
     }
     dist_split_release(&node);

@@ -65,6 +65,11 @@ if not eval(sys.argv[1]):
     sys.exit("false: %s\nof: %.600s" % (sys.argv[1], v))' "$1" "${2:-$work/out}" >&2 || fail "JSON check: $1"
 }
 
+# ranks_of PROCESS: of the ranks that this mpirun has started, their processes in the order of the ranks.
+ranks_of() {
+    "$SOURCE/tests/support/rank_pids.sh" "$1"
+}
+
 passed() {
     echo "$checks checks passed"
 }

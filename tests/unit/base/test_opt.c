@@ -200,7 +200,6 @@ static void refuses_with_advice(void **state)
         {"beta", "", "beta needs a PATH"},
         {"alpha", "--count 3", "alpha needs --user-name TEXT"},
         {"alpha", "--user-name=", "alpha needs --user-name TEXT"},
-        {"alpha", "--user-name x --config /no/such/file", "/no/such/file"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         check_error(cases[i].command, cases[i].line, cases[i].message);
@@ -271,6 +270,13 @@ static void config_errors_name_file_and_line(void **state)
     assert_ok(parse(&set, &v, "alpha", "--user-name x --count 2", &e), &e);
     assert_error(read_config(&set, "count: none\n", &e), &e, ERR_USAGE, "run.yaml:1: count");
     opt_release(&set);
+    struct scratch scratch;
+    char line[512];
+    assert_true(scratch_open(&scratch));
+    const char *absent = scratch_path(&scratch, "absent.yaml");
+    snprintf(line, sizeof line, "--user-name x --config %s", absent);
+    check_error("alpha", line, absent);
+    scratch_close(&scratch);
 }
 
 static void written_config_reads_back(void **state)

@@ -331,8 +331,9 @@ static void test_what_is_no_file(void **state)
     (void)state;
     struct dataset d;
     struct err e;
-    char pipe[128];
+    char pipe[128], absent[128];
     snprintf(pipe, sizeof pipe, "%s/pipe", folder.path);
+    snprintf(absent, sizeof absent, "%s/absent.jsonl", folder.path);
     assert_int_equal(mkfifo(pipe, 0600), 0);
     const struct {
         const char *path, *says;
@@ -341,7 +342,7 @@ static void test_what_is_no_file(void **state)
         {"-", "standard input", ERR_USAGE},
         {pipe, "not a regular file", ERR_IO},
         {folder.path, "folder", ERR_IO},
-        {"/no/such.jsonl", "/no/such.jsonl", ERR_IO},
+        {absent, absent, ERR_IO},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const char *paths[] = {write_text("good", GOOD), cases[i].path};

@@ -104,8 +104,8 @@ static void wrong_files_are_refused(void **state)
     for (size_t length = 0; length < sizeof small - 1; length++)
         assert_true(golden_open_texts(&t, small, length, NULL, &e) != ERR_OK);
     assert_error(golden_open_texts(&t, "[]", 2, NULL, &e), &e, ERR_FORMAT, "object");
-    struct store nowhere = {.kind = STORE_HF, .path = "/nonexistent"};
-    assert_error(tokenizer_open(&t, &nowhere, &e), &e, ERR_UNSUPPORTED, "/nonexistent/tokenizer.json");
+    struct store nowhere = {.kind = STORE_HF, .path = test_path("absent")};
+    assert_error(tokenizer_open(&t, &nowhere, &e), &e, ERR_UNSUPPORTED, "absent/tokenizer.json");
 }
 
 /* ---- what lies beside tokenizer.json ---- */

@@ -175,8 +175,8 @@ static void unwritable_place_is_named(void **state)
     (void)state;
     struct metrics m;
     struct err e;
-    assert_error(metrics_open(&m, "/nonexistent/metrics.jsonl", 0, &e), &e, ERR_IO,
-                 "/nonexistent/metrics.jsonl");
+    const char *nowhere = scratch_path(&folder, "absent/metrics.jsonl");
+    assert_error(metrics_open(&m, nowhere, 0, &e), &e, ERR_IO, nowhere);
     metrics_close(&m);
 }
 

@@ -34,7 +34,7 @@ static int open_all(void **state)
     snprintf(place, sizeof place, "%s/run", folder.folder);
     assert_ok(file_make_folders(place, &e), &e);
     const struct saver_facts facts = {.folder = place,
-                                      .metrics_path = "/nonexistent",
+                                      .metrics_path = scratch_path(&folder, "no-metrics"),
                                       .keep = 2,
                                       .every = 5,
                                       .failures_max = 3,
