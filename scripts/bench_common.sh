@@ -48,7 +48,7 @@ prepare() {
     mpilora=${MPILORA:-build/mpilora}
     if [ -z "${MPILORA:-}" ]; then
         scripts/deps.sh
-        build build -DMPILORA_TESTS=OFF
+        targets=mpilora build build
     fi
     model=${model:-$(scripts/fetch_model.sh smollm2)}
     work=$(mktemp -d)

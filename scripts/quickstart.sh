@@ -14,7 +14,7 @@ scripts/deps.sh
 echo "all there"
 
 headline "2. Build"
-build build -DMPILORA_TESTS=OFF
+targets=mpilora build build
 mpilora=build/mpilora
 "$mpilora" --version
 

@@ -29,7 +29,7 @@ headline "dependencies"
 scripts/deps.sh --test
 
 headline "build with gcc"
-build build -DCMAKE_C_COMPILER=gcc
+build build -DCMAKE_C_COMPILER=gcc -DMPILORA_TESTS=ON
 
 headline "model"
 status=0
@@ -45,7 +45,7 @@ run_tests build
 [ -z "$quick" ] || exit 0
 
 headline "build with clang, unit tests"
-build build-clang -DCMAKE_C_COMPILER=clang
+build build-clang -DCMAKE_C_COMPILER=clang -DMPILORA_TESTS=ON
 run_tests build-clang --label-regex unit
 
 headline "clang-tidy"

@@ -64,6 +64,11 @@ enum err_code gemm_choose(const char *name, struct err *e);
 /* "OpenBLAS 0.3.21 OpenMP SkylakeX", "oneDNN 2.6.3 for f32, OpenBLAS ..." */
 const char *gemm_backend(void);
 
+/* The file of an OpenBLAS that has threads of its own (its pthreads build), or NULL. They come on top of OpenMP's, so
+ * that a product inside of a parallel region is not computed on one thread, and is slower; which build it is was not
+ * decided when this program was linked, but by what the system finds when it starts. The text is the library's. */
+const char *gemm_with_own_threads(void);
+
 /*
  * OpenBLAS picks its kernels when the library is loaded, and on a processor younger than itself it picks slow
  * ones. Returns the OPENBLAS_CORETYPE that this processor should have been given, or NULL when the choice

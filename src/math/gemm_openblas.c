@@ -1,5 +1,6 @@
 #include <assert.h>
 #include <cblas.h>
+#include <dlfcn.h>
 #include <limits.h>
 #include <omp.h>
 #include <stdio.h>
@@ -58,6 +59,14 @@ static void openblas_describe(char *text, size_t size)
 
 const struct gemm_backend gemm_openblas = {
     .name = "openblas", .describe = openblas_describe, .f32 = openblas_f32};
+
+const char *gemm_with_own_threads(void)
+{
+    Dl_info found;
+    if (openblas_get_parallel() != OPENBLAS_THREAD)
+        return NULL;
+    return dladdr((void *)openblas_get_parallel, &found) && found.dli_fname ? found.dli_fname : "OpenBLAS";
+}
 
 const char *gemm_better_core(void)
 {

@@ -142,6 +142,15 @@ static enum err_code check_dtype(const struct options *o, struct err *e)
     return ERR_OK;
 }
 
+static void warn_of_threads(const struct dist *d)
+{
+    const char *library = d->rank == 0 ? gemm_with_own_threads() : NULL;
+    if (library)
+        log_warn("%s is OpenBLAS with threads of its own, which get into the way of this program's: put its OpenMP "
+                 "build in its place (Debian: libopenblas0-openmp), or first into LD_LIBRARY_PATH",
+                 library);
+}
+
 enum err_code session_open(struct session *s, const struct options *o, struct dist *d, struct err *e)
 {
     *s = (struct session){.options = o, .dist = d};
@@ -156,6 +165,7 @@ enum err_code session_open(struct session *s, const struct options *o, struct di
         code = compare_means(s, e);
     if (!code) {
         double begun = cpu_seconds();
+        warn_of_threads(d);
         gemm_set_threads(s->threads);
         code = open_model(s, e);
         s->load_seconds = cpu_seconds() - begun;
