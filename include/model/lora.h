@@ -1,9 +1,11 @@
 /*
  * The adapter: y = W x + scaling * B (A (dropout x)), A [rank, in], B [out, rank], for every adapted module.
  *
- * All modules' values lie in flat fp32 arrays of equal length and layout: params, grads, and AdamW's m and v.
- * Inside a block the A of one input group lie together (one matrix product), then its B. Source of the
- * method: Hu et al., LoRA, 2021; matching rules and scaling as in PEFT.
+ * The layout says which modules are adapted and where their values lie; it is constant. Values are flat f32
+ * arrays of layout.size numbers each: params here, gradients with whoever adds them up (ranks/reduce.h),
+ * moments with whoever steps (struct lora_moments). Inside a block the A of one input group lie together (one
+ * matrix product), then its B. Source of the method: Hu et al., LoRA, 2021; matching rules and scaling as in
+ * PEFT.
  */
 #ifndef MPILORA_MODEL_LORA_H
 #define MPILORA_MODEL_LORA_H
@@ -25,20 +27,29 @@ struct lora_module {
     size_t a, b;   /* offsets of A [rank, in] and B [out, rank] in the flat arrays */
 };
 
-struct lora {
-    struct arena arena;
+struct lora_layout {
     struct lora_module *modules; /* in flat order: by layer, then linear.def's order; lm_head last */
     size_t count;
-    size_t size;                   /* length of each flat array */
-    float *params, *grads, *m, *v; /* grads, m, v are NULL until lora_train_buffers() */
+    size_t size;    /* length of each flat array */
     int32_t *index; /* [layers * LINEAR_COUNT + 1] module number of (layer, linear), or -1; last: lm_head */
     size_t layers;  /* of the model */
     size_t lowest_layer; /* no gradient is needed below; == layers when only lm_head is adapted */
+};
+
+struct lora {
+    struct arena arena;
+    struct lora_layout layout;
+    float *params;
     float *start; /* what was taken out of the base when the run began, like params; NULL: nothing was */
-    float *outer; /* momentum of the outer step where ranks step by themselves; NULL: they do not */
     bool rslora;  /* scalings are alpha / sqrt(rank), not alpha / rank */
     double dropout;
     uint64_t seed; /* of dropout */
+};
+
+/* What the optimizer keeps from step to step, laid out like params. */
+struct lora_moments {
+    float *m, *v; /* AdamW's */
+    float *outer; /* momentum of the outer step where ranks step by themselves; NULL: they do not */
 };
 
 struct lora_spec {
@@ -76,20 +87,19 @@ enum err_code lora_check_given(const struct arch *a, const struct lora_given *gi
 
 /* Room for `start`, zero. */
 enum err_code lora_start_buffer(struct lora *l, struct err *e);
-/* Room for `outer`, zero. */
-enum err_code lora_outer_buffer(struct lora *l, struct err *e);
-/* grads, m and v, zero. */
-enum err_code lora_train_buffers(struct lora *l, struct err *e);
-const struct lora_module *lora_find(const struct lora *l, const char *path);
+/* Moments of zero, in memory of the arena's; `outer` only if it is wanted. */
+enum err_code lora_moments_init(struct lora_moments *moments, const struct lora_layout *l, bool outer,
+                                struct arena *a, struct err *e);
+const struct lora_module *lora_find(const struct lora_layout *l, const char *path);
 /* NULL if it is not adapted, or `l` is. */
-const struct lora_module *lora_at(const struct lora *l, size_t layer, enum linear linear);
+const struct lora_module *lora_at(const struct lora_layout *l, size_t layer, enum linear linear);
 
 /* The A of a group's adapted modules are one matrix [ranks, in] at flat offset *a, in linear.def's order; 0
  * (and *a untouched) when there are none. */
-size_t lora_group_ranks(const struct lora *l, size_t layer, enum linear_group g, size_t *a);
+size_t lora_group_ranks(const struct lora_layout *l, size_t layer, enum linear_group g, size_t *a);
 
 /* The part of the flat arrays that a layer's modules have; layer == l->layers: lm_head. */
-void lora_layer_range(size_t *begin, size_t *count, const struct lora *l, size_t layer);
+void lora_layer_range(size_t *begin, size_t *count, const struct lora_layout *l, size_t layer);
 
 void lora_release(struct lora *l);
 

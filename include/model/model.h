@@ -25,11 +25,6 @@ struct model {
     float *inv_freq;       /* [head_dim / 2] */
     struct acts *acts;     /* NULL before model_plan_memory() */
     struct model_tap *tap; /* NULL: nothing is looked at (model/tap.h) */
-    /* NULL, or called by model_step_grad() when the pack has given all that it adds to the gradients of a
-     * layer (lora_layer_range): first lm_head's (layer == arch.layers), then from the last layer down to the
-     * lowest adapted one. */
-    void (*on_grads)(void *context, size_t layer);
-    void *on_grads_context;
     struct arena arena;
 };
 
@@ -41,6 +36,15 @@ struct model_input {
     const uint32_t *offsets;   /* [examples + 1] */
     const uint64_t *samples;   /* [examples] keys of dropout */
     size_t n, examples;
+};
+
+/* Where the gradients of a pack go. */
+struct model_grads {
+    float *values; /* [lora->layout.size] what the pack gives is added to them */
+    /* NULL, or called when the pack has given all that it adds to a layer's (lora_layer_range): first
+     * lm_head's (layer == arch.layers), then from the last layer down to the lowest adapted one. */
+    void (*ready)(void *context, size_t layer);
+    void *context;
 };
 
 struct model_result {
@@ -87,11 +91,11 @@ size_t model_head_rows(const struct model *m);
  * larger than planned. ERR_NUMERIC when the loss is not finite: the message names the first tensor that was
  * not, found by running the pack again, result->first_nonfinite the example. */
 
-/* Adds the gradient of loss_scale * (sum of cross-entropy over the supervised tokens) to lora->grads (after
+/* Adds the gradient of loss_scale * (sum of cross-entropy over the supervised tokens) to grads->values (after
  * ERR_NUMERIC their content is undefined). With dropout, the masks are functions of (lora->seed, module path,
  * sample, position, column) alone. */
 enum err_code model_step_grad(struct model *m, const struct model_input *in, double loss_scale,
-                              struct model_result *result, struct err *e);
+                              const struct model_grads *grads, struct model_result *result, struct err *e);
 
 /* Loss, accuracy and exact match without gradients and without dropout; exact_of[examples] (may be NULL) gets
  * 1 for an exact example. */

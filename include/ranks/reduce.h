@@ -42,15 +42,15 @@ struct reduce_slot {
 enum { REDUCE_SLOTS = 4 }; /* buckets under way at most */
 
 struct reduce {
-    struct lora *lora;
+    const struct lora_layout *layout;
     struct dist *dist;
     bool fast;
-    float *total;              /* [lora->size] lora's own buffer: the gradient of the batch */
+    float *total;              /* [layout->size] the sum over all ranks; unused on one rank, unless fast */
     size_t pack_count;         /* of the current batch */
     size_t pack, end;          /* the one that is worked on; behind the last of this rank */
     size_t reported;           /* floats of it that reduce_grads_ready() was told of */
     struct reduce_node *nodes; /* [depth] subtrees of this rank, in pack order: a stack */
-    float **sums;              /* [depth] [lora->size] their gradients */
+    float **sums;              /* [depth] [layout->size] their gradients */
     size_t count, depth;
     struct reduce_node *all_nodes; /* of all ranks, in pack order */
     size_t *owned;                 /* [world] how many of them each rank has */
@@ -65,27 +65,27 @@ struct reduce {
 };
 
 /* Memory for batches of up to `packs` packs; pages that a run never needs are never touched. `fast`: the
- * plain sum. `d` must outlive it. */
-enum err_code reduce_init(struct reduce *r, struct lora *l, struct dist *d, size_t packs, bool fast,
-                          struct arena *a, struct err *e);
+ * plain sum. `l` and `d` must outlive it. */
+enum err_code reduce_init(struct reduce *r, const struct lora_layout *l, struct dist *d, size_t packs,
+                          bool fast, struct arena *a, struct err *e);
 
 /* All ranks with the same number of packs, shared as pack_share() does. */
 void reduce_begin(struct reduce *r, size_t pack_count);
-/* Around the work on one pack, in ascending order: points lora->grads at zeros, or, on the fast way, at the
- * sum so far; then takes what was added. */
-void reduce_pack_begin(struct reduce *r, size_t pack);
+/* Around the work on one pack, in ascending order. The first gives what the pack's gradient is to be added to
+ * [layout->size], valid until the second: zeros, or, on the fast way, the sum so far. */
+float *reduce_pack_begin(struct reduce *r, size_t pack);
 void reduce_pack_end(struct reduce *r);
 
-/* For the work on a pack to call, from time to time, on each part of lora->grads that the pack adds nothing
+/* For the work on a pack to call, from time to time, on each part of its gradient that the pack adds nothing
  * to any more: all parts once, or none. Lets the gradient travel meanwhile. */
 void reduce_grads_ready(struct reduce *r, size_t begin, size_t count);
 
-/* The same for all that a layer has, as model_step_grad() tells it (on_grads). `reduce` is a struct reduce.
+/* The same for all that a layer has, as model_step_grad() tells it (struct model_grads). `reduce` is a struct reduce.
  */
 void reduce_layer_ready(void *reduce, size_t layer);
 
-/* Collective. lora->grads is the gradient of the batch, on all ranks. */
-enum err_code reduce_finish(struct reduce *r, struct err *e);
+/* Collective. *grads is the gradient of the batch [layout->size], on all ranks, until the next one begins. */
+enum err_code reduce_finish(struct reduce *r, const float **grads, struct err *e);
 /* Collective. Instead of it, when some rank has failed with its packs: brings what travels to an end. */
 void reduce_drop(struct reduce *r);
 

@@ -17,7 +17,7 @@ struct adapter_check {
 };
 
 /* Makes `l` from a checkpoint (.h5), a run folder (its newest checkpoint that verifies) or a PEFT folder. A
- * checkpoint of another base is ERR_MISMATCH, unless allowed (then a warning). No train buffers. */
+ * checkpoint of another base is ERR_MISMATCH, unless allowed (then a warning). */
 enum err_code adapter_load(struct lora *l, const struct arch *a, const char *path,
                            const struct adapter_check *check, struct err *e);
 

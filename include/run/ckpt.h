@@ -38,11 +38,11 @@ struct ckpt_identity {
     char base[FILE_HASH_SIZE], tokenizer[FILE_HASH_SIZE], data[FILE_HASH_SIZE];
 };
 
-/* Writes adapter and moments (`l` has its train buffers) atomically; `config` is the resolved configuration;
- * `trace` may be NULL. */
-enum err_code ckpt_write(const char *path, const struct lora *l, const struct ckpt_state *state,
-                         const struct ckpt_identity *identity, const char *config, const char *lora_init,
-                         const struct trace_record *trace, struct err *e);
+/* Writes adapter and moments atomically; `config` is the resolved configuration; `trace` may be NULL. */
+enum err_code ckpt_write(const char *path, const struct lora *l, const struct lora_moments *moments,
+                         const struct ckpt_state *state, const struct ckpt_identity *identity,
+                         const char *config, const char *lora_init, const struct trace_record *trace,
+                         struct err *e);
 
 /* One module's matrices out of a flat array, as <group>/<module path>/lora_A<suffix> and lora_B<suffix>. */
 void ckpt_write_matrices(struct h5_writer *w, const char *group, const char *suffix,
@@ -65,9 +65,9 @@ struct ckpt {
 enum err_code ckpt_open(struct ckpt *c, const char *path, struct err *e);
 void ckpt_close(struct ckpt *c);
 
-/* Reads the values into an adapter of the same modules, with or without the moments, with `start` if the
- * checkpoint has it. ERR_MISMATCH names the first module that is missing on either side or has another rank,
+/* Reads the values into an adapter of the same modules, the moments too unless that is NULL, with `start` if
+ * the checkpoint has it. ERR_MISMATCH names the first module that is missing on either side or has another rank,
  * scaling or shape, with both values; ERR_NUMERIC one with a value that is not finite. */
-enum err_code ckpt_read(struct ckpt *c, struct lora *l, bool moments, struct err *e);
+enum err_code ckpt_read(struct ckpt *c, struct lora *l, struct lora_moments *moments, struct err *e);
 
 #endif

@@ -20,12 +20,12 @@
 struct outer {
     uint64_t every; /* H; 1: no local steps, and nothing below */
     double learning_rate, momentum;
-    float *start; /* [lora->size] the values that the ranks last met with */
+    float *start; /* [layout.size] the values that the ranks last met with */
+    float *grads; /* [layout.size] of a rank's local step */
 };
 
-/* Memory, in `l` too (its outer momentum, zero). */
 enum err_code outer_init(struct outer *o, uint64_t every, double learning_rate, double momentum,
-                         struct lora *l, struct arena *a, struct err *e);
+                         const struct lora_layout *l, struct arena *a, struct err *e);
 
 /* The ranks' values are equal now, and these. */
 void outer_begin(struct outer *o, const struct lora *l);
@@ -35,7 +35,9 @@ uint64_t outer_last_meeting(const struct outer *o, uint64_t step);
 /* Do they meet at the end of this step, of `total` in the run? */
 bool outer_meets(const struct outer *o, uint64_t step, uint64_t total);
 
-/* Collective. The outer step: values and moments are the same on all ranks afterwards. `r` is idle. */
-enum err_code outer_step(struct outer *o, struct lora *l, struct reduce *r, struct err *e);
+/* Collective. The outer step: values and moments, of which there are all three, are the same on all ranks
+ * afterwards. `r` is idle. */
+enum err_code outer_step(struct outer *o, struct lora *l, struct lora_moments *moments, struct reduce *r,
+                         struct err *e);
 
 #endif

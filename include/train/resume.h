@@ -15,7 +15,8 @@
  * tokenizer, data, LoRA shape or of other options, with both values; ERR_USAGE when the output folder holds
  * checkpoints that this run would get mixed up with.
  */
-enum err_code resume_load(struct session *s, const struct ckpt_identity *identity, struct ckpt_state *state,
-                          bool *resumed, bool *here, struct trace_record *trace, struct err *e);
+enum err_code resume_load(struct session *s, struct lora_moments *moments,
+                          const struct ckpt_identity *identity, struct ckpt_state *state, bool *resumed,
+                          bool *here, struct trace_record *trace, struct err *e);
 
 #endif

@@ -38,6 +38,7 @@ struct saver {
     struct saver_facts facts;
     struct file_stamp place; /* the folder, as it was at the start */
     const struct lora *lora;
+    const struct lora_moments *moments;
     struct ckpt_state saved; /* on disk, if has_saved */
     bool has_saved;
     uint64_t failures; /* in a row */
@@ -47,6 +48,7 @@ struct saver {
     bool running, done; /* done: set by the thread */
     float *memory;      /* of the copy */
     struct lora copy;
+    struct lora_moments copy_moments;
     struct trace_record rows;
     struct ckpt_state state;
     double seconds; /* that it took */
@@ -54,9 +56,9 @@ struct saver {
     struct err error;
 };
 
-/* `lora` has its train buffers. `on_disk` is the state that a checkpoint in the folder holds, or NULL. */
+/* `on_disk` is the state that a checkpoint in the folder holds, or NULL. */
 enum err_code saver_open(struct saver *s, const struct saver_facts *facts, const struct lora *lora,
-                         const struct ckpt_state *on_disk, struct err *e);
+                         const struct lora_moments *moments, const struct ckpt_state *on_disk, struct err *e);
 
 /* After each step: begins a save if one is `due`, or if one that failed is to be tried again. A failure is a
  * warning, the last one allowed is the error. */

@@ -23,8 +23,8 @@ struct tracer {
     struct trace_record record;
     struct arena arena;
     struct model_tap tap;
-    float *start;        /* [lora->size] the adapter's first values */
-    float *before;       /* [lora->size] the adapter before the step that is traced */
+    float *start;        /* [layout.size] the adapter's first values */
+    float *before;       /* [layout.size] the adapter before the step that is traced */
     double *weight_norm; /* [modules] of the file's W */
     float *logits;       /* of the base on the first pack, while the start is measured */
     struct err *errors;  /* [modules] */
@@ -51,7 +51,7 @@ enum err_code tracer_plan(struct tracer *t, const struct trace_record *earlier, 
  * there; when the step is done. */
 bool tracer_is_due(const struct tracer *t, uint64_t step);
 void tracer_watch_pack(struct tracer *t, bool watch);
-enum err_code tracer_before_step(struct tracer *t, uint64_t step, struct err *e);
+enum err_code tracer_before_step(struct tracer *t, const float *grads, uint64_t step, struct err *e);
 enum err_code tracer_after_step(struct tracer *t, struct trace_summary *summary, struct err *e);
 
 /* The row of the last state. */

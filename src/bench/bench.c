@@ -20,6 +20,7 @@ struct bench {
     struct arena arena;
     struct pack pack;
     struct reduce reduce;
+    struct lora_moments moments;
     struct dist *dist; /* that the steps are taken with */
     size_t length, examples;
     double *seconds;                    /* [steps] */
@@ -70,8 +71,8 @@ static enum err_code prepare(struct bench *b, struct err *e)
     b->seconds =
         arena_alloc(&b->arena, (size_t)s->options->steps, sizeof *b->seconds, "times of the steps", e);
     b->ready = arena_alloc(&b->arena, s->model.arch.layers + 1, sizeof *b->ready, "times of the layers", e);
-    if (!b->seconds || !b->ready || lora_train_buffers(&s->lora, e) ||
-        reduce_init(&b->reduce, &s->lora, b->dist, (size_t)b->dist->world,
+    if (!b->seconds || !b->ready || lora_moments_init(&b->moments, &s->lora.layout, false, &b->arena, e) ||
+        reduce_init(&b->reduce, &s->lora.layout, b->dist, (size_t)b->dist->world,
                     !strcmp(s->options->reduce, "fast"), &b->arena, e))
         return e->code;
     return model_plan_memory(&s->model, &plan, e);
@@ -93,15 +94,13 @@ static enum err_code run_step(struct bench *b, uint64_t step, struct err *e)
         .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .max_grad_norm = 1, .ratio_b = 1};
     struct model_input in = batch_input(&b->pack);
     struct model_result result;
+    const float *grads;
     double norm;
     reduce_begin(&b->reduce, world);
     b->pack_begun = cpu_seconds();
-    reduce_pack_begin(&b->reduce, (size_t)b->dist->rank);
-    s->model.on_grads = note_layer;
-    s->model.on_grads_context = b;
+    const struct model_grads own = {reduce_pack_begin(&b->reduce, (size_t)b->dist->rank), note_layer, b};
     enum err_code code =
-        model_step_grad(&s->model, &in, 1.0 / (double)(b->pack.supervised_count * world), &result, e);
-    s->model.on_grads = NULL;
+        model_step_grad(&s->model, &in, 1.0 / (double)(b->pack.supervised_count * world), &own, &result, e);
     if (!code)
         reduce_pack_end(&b->reduce);
     b->pack_end = cpu_seconds();
@@ -111,11 +110,11 @@ static enum err_code run_step(struct bench *b, uint64_t step, struct err *e)
     if (code)
         reduce_drop(&b->reduce);
     else
-        code = reduce_finish(&b->reduce, e);
+        code = reduce_finish(&b->reduce, &grads, e);
     if (!code)
-        code = optim_grad_norm(&norm, &s->lora, e);
+        code = optim_grad_norm(&norm, &s->lora.layout, grads, e);
     if (!code)
-        optim_step(&s->lora, &optim, norm, 2e-4, step);
+        optim_step(&s->lora, &b->moments, grads, &optim, norm, 2e-4, step);
     b->ended = cpu_seconds();
     return code;
 }

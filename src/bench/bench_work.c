@@ -47,7 +47,7 @@ static void add_base(struct work *w, enum linear_group g, bool input_grad)
  * once for a group. */
 static void add_lora(struct work *w, size_t layer, enum linear_group g, bool input_grad)
 {
-    const struct lora *lora = &w->session->lora;
+    const struct lora_layout *lora = &w->session->lora.layout;
     bool head = g == GROUP_HEAD;
     double n = head ? w->supervised : w->tokens, in = (double)arch_group_columns(w->arch, g), outs = 0;
     enum prof_phase phase = head ? PROF_HEAD : PROF_LORA_GEMM;
@@ -137,5 +137,5 @@ void bench_count_work(struct bench_phase phases[PROF_COUNT], const struct sessio
     add_head(&w);
     add(&w, PROF_EMBEDDING, 0, (w.real + f32) * w.tokens * (double)a->width);
     /* the norm of the gradient reads it; AdamW reads four arrays and writes three */
-    add(&w, PROF_OPTIMIZER, (2 + 16) * (double)s->lora.size, 8 * f32 * (double)s->lora.size);
+    add(&w, PROF_OPTIMIZER, (2 + 16) * (double)s->lora.layout.size, 8 * f32 * (double)s->lora.layout.size);
 }

@@ -265,13 +265,13 @@ enum err_code plan_measure(struct plan_facts *f, struct plan_part *parts, struct
     f->parts = parts;
     for (size_t layer = layers + 1; layer-- > 0;) {
         size_t begin, count;
-        lora_layer_range(&begin, &count, &s->lora, layer);
+        lora_layer_range(&begin, &count, &s->lora.layout, layer);
         double left = given ? pack.seconds / 2 * (double)layer / (double)layers : pack.left[layer];
         if (count)
             *parts++ = (struct plan_part){.begin = begin, .count = count, .left = left};
     }
     free(pack.left);
-    f->adapter = s->lora.size;
+    f->adapter = s->lora.layout.size;
     f->pack_tokens = pack.tokens;
     f->pack_seconds = pack.seconds;
     f->update_seconds = pack.update_seconds;

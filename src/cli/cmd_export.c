@@ -25,7 +25,7 @@ enum err_code cmd_export(const struct options *o, struct dist *d, struct err *e)
     if (!code)
         code = peft_write(o->output, &lora, &arch, *o->base_name ? o->base_name : o->model, lora.dropout, e);
     if (!code)
-        log_note("%zu adapted modules written to %s", lora.count, o->output);
+        log_note("%zu adapted modules written to %s", lora.layout.count, o->output);
     lora_release(&lora);
     store_close(&store);
     return code;

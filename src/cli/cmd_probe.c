@@ -13,8 +13,8 @@
 
 static void write_modules(struct h5_writer *w, const char *group, const struct lora *l, const float *values)
 {
-    for (size_t i = 0; i < l->count; i++)
-        ckpt_write_matrices(w, group, "", &l->modules[i], values);
+    for (size_t i = 0; i < l->layout.count; i++)
+        ckpt_write_matrices(w, group, "", &l->layout.modules[i], values);
 }
 
 /* The examples of one pack, under their numbers in the data; logits[tokens of the pack, V]. */
@@ -44,6 +44,7 @@ struct probe {
     struct arena arena;
     struct h5_writer *file;
     float *logits; /* [tokens of the largest pack, V] */
+    struct model_grads grads;
     double loss_sum;
 };
 
@@ -56,7 +57,7 @@ static enum err_code probe_pack(void *context, size_t pack, const struct model_i
     if (model_logits(m, in, p->logits, e))
         return e->code;
     write_examples(p->file, &p->loader, pack, p->logits, m->arch.vocab);
-    if (model_step_grad(m, in, 1 / (double)p->loader.batch.supervised, result, e))
+    if (model_step_grad(m, in, 1 / (double)p->loader.batch.supervised, &p->grads, result, e))
         return e->code;
     p->loss_sum += result->loss_sum;
     return ERR_OK;
@@ -70,8 +71,9 @@ static enum err_code probe_open(struct probe *p, struct session *s, const struct
     struct model_plan plan = session_plan(s, true);
     s->lora.dropout = 0;
     *p = (struct probe){.session = s};
-    if (lora_train_buffers(&s->lora, e) || loader_open(&p->loader, data, &options, e) ||
-        loader_next(&p->loader, e) ||
+    p->grads.values =
+        arena_alloc(&p->arena, s->lora.layout.size, sizeof *p->grads.values, "gradients of the adapter", e);
+    if (!p->grads.values || loader_open(&p->loader, data, &options, e) || loader_next(&p->loader, e) ||
         tally_init(&p->tally, data->count, (size_t)p->session->dist->world, &p->arena, e))
         return e->code;
     tally_begin(&p->tally, p->loader.batch.plan.pack_count);
@@ -101,7 +103,7 @@ static enum err_code write_probe(struct session *s, const struct dataset *data, 
         code = batch_run(&p.loader, &p.tally, probe_pack, &p, e);
     if (!code) {
         write_modules(p.file, "/adapter", &s->lora, s->lora.params);
-        write_modules(p.file, "/grad", &s->lora, s->lora.grads);
+        write_modules(p.file, "/grad", &s->lora, p.grads.values);
         h5_attribute_real(p.file, "/", "loss", p.loss_sum / (double)p.loader.batch.supervised);
         h5_attribute_int(p.file, "/", "supervised_tokens", (int64_t)p.loader.batch.supervised);
         code = h5_commit(p.file, e);

@@ -103,7 +103,7 @@ static void lay_out(struct acts *a, struct layout *l)
 }
 #undef real
 
-static void measure_ranks(struct acts_size *s, const struct arch *arch, const struct lora *lora)
+static void measure_ranks(struct acts_size *s, const struct arch *arch, const struct lora_layout *lora)
 {
     size_t offset;
     for (size_t layer = 0; layer < arch->layers && lora; layer++)
@@ -132,7 +132,7 @@ static void measure(struct acts_size *s, const struct model *m, const struct mod
         .heads = arch->heads,
         .vocab = arch->vocab,
         .layers = arch->layers,
-        .first_kept = plan->train && m->lora ? m->lora->lowest_layer : arch->layers,
+        .first_kept = plan->train && m->lora ? m->lora->layout.lowest_layer : arch->layers,
         .real_size = kern_typed(&kern_reference, m->weights.type)->size,
         .recompute = plan->recompute,
         .train = plan->train,
@@ -150,7 +150,7 @@ static void measure(struct acts_size *s, const struct model *m, const struct mod
         s->part = s->part < ACTS_NARROW_PART ? s->part : ACTS_NARROW_PART;
         s->block = ACTS_NARROW_BLOCK;
     }
-    measure_ranks(s, arch, m->lora);
+    measure_ranks(s, arch, m->lora ? &m->lora->layout : NULL);
     const struct attention_shape shape = {.type = m->weights.type,
                                           .heads = arch->heads,
                                           .kv_heads = arch->kv_heads,
@@ -216,7 +216,7 @@ void acts_close(struct acts *a)
 bool acts_fit_lora(const struct acts *a, const struct arch *arch, const struct lora *lora, bool train)
 {
     struct acts_size now = {0};
-    measure_ranks(&now, arch, lora);
+    measure_ranks(&now, arch, lora ? &lora->layout : NULL);
     for (int g = 0; g <= GROUP_HEAD; g++)
         if (now.ranks[g] > a->size.ranks[g])
             return false;
@@ -225,7 +225,7 @@ bool acts_fit_lora(const struct acts *a, const struct arch *arch, const struct l
     if (!train)
         return true;
     return a->size.train && (lora->dropout == 0 || a->size.dropout) &&
-           lora->lowest_layer >= a->size.first_kept;
+           lora->layout.lowest_layer >= a->size.first_kept;
 }
 
 void *acts_low(const struct acts *a, size_t layer, enum linear_group g)

@@ -4,7 +4,7 @@
 static bool is_adapted(const struct step *s, size_t layer, enum linear_group g)
 {
     size_t a;
-    return lora_group_ranks(s->lora, layer, g, &a) > 0;
+    return lora_group_ranks(s->layout, layer, g, &a) > 0;
 }
 
 /* The group at whose input the gradient ends in the lowest adapted layer. */
@@ -96,12 +96,11 @@ static void backward_attention(const struct step *s, size_t layer, bool lowest, 
 
 void block_backward_all(const struct step *s)
 {
-    for (size_t layer = s->m->arch.layers; layer-- > s->lora->lowest_layer;) {
-        bool lowest = layer == s->lora->lowest_layer;
+    for (size_t layer = s->m->arch.layers; layer-- > s->layout->lowest_layer;) {
+        bool lowest = layer == s->layout->lowest_layer;
         enum linear_group last = last_group(s, layer);
         if (backward_mlp(s, layer, lowest, last))
             backward_attention(s, layer, lowest, last);
-        if (s->m->on_grads)
-            s->m->on_grads(s->m->on_grads_context, layer);
+        step_grads_ready(s, layer);
     }
 }

@@ -101,7 +101,7 @@ static enum err_code feed(struct generation *g, const int32_t *tokens, size_t n,
                                    .n = n,
                                    .examples = 1};
     struct step s;
-    if (step_begin(&s, g->m, acts, &in, false, e))
+    if (step_begin(&s, g->m, acts, &in, NULL, e))
         return e->code;
     block_embed(&s);
     for (size_t layer = 0; layer < arch->layers; layer++) {

@@ -48,7 +48,7 @@ static void backward_chunk(const struct step *s, const struct step_rows *rows, c
 {
     const struct acts *acts = s->acts;
     size_t width = s->m->arch.width;
-    bool below = s->lora->lowest_layer < s->m->arch.layers;
+    bool below = s->layout->lowest_layer < s->m->arch.layers;
     linear_backward(s, rows, 0, GROUP_HEAD, below ? acts->head_dnormed : NULL, acts->logits,
                     gradient_stride(s), acts->head_normed);
     if (!below)

@@ -20,11 +20,11 @@ static struct adapted find_adapted(const struct step *s, size_t layer, enum line
         return found;
     for (int l = 0; l <= LINEAR_HEAD; l++) {
         const struct lora_module *m =
-            arch_group((enum linear)l) == g ? lora_at(s->lora, layer, (enum linear)l) : NULL;
+            arch_group((enum linear)l) == g ? lora_at(s->layout, layer, (enum linear)l) : NULL;
         if (m)
             found.modules[found.count++] = m;
     }
-    found.ranks = lora_group_ranks(s->lora, layer, g, &found.a);
+    found.ranks = lora_group_ranks(s->layout, layer, g, &found.a);
     found.low = acts_low(s->acts, layer, g);
     return found;
 }
@@ -264,7 +264,7 @@ static void backward_b(const struct part *p)
         const struct lora_module *m = p->ad.modules[i];
         gemm(s->type, DTYPE_F32, GEMM_T, GEMM_N, m->out, m->rank, p->rows.n, 1,
              step_at(s, p->dy, arch_row_offset(&s->m->arch, m->linear)), p->ld,
-             move(p->ad.low, s->type, from), p->ad.ranks, 1, s->lora->grads + m->b, m->rank);
+             move(p->ad.low, s->type, from), p->ad.ranks, 1, s->grads->values + m->b, m->rank);
     }
 }
 
@@ -273,7 +273,7 @@ static void backward_a(const struct part *p)
 {
     const struct step *s = p->s;
     gemm(s->type, DTYPE_F32, GEMM_T, GEMM_N, p->ad.ranks, p->in, p->rows.n, 1, p->dlow, p->ad.ranks, p->x,
-         p->in, 1, s->lora->grads + p->ad.a, p->in);
+         p->in, 1, s->grads->values + p->ad.a, p->in);
 }
 
 /* dA and dx where each module saw x under a mask of its own. */
@@ -286,7 +286,7 @@ static void backward_a_dropout(const struct part *p)
         const void *dlow = step_at(s, p->dlow, from);
         drop(s, &p->rows, m, p->dropped, p->x);
         gemm(s->type, DTYPE_F32, GEMM_T, GEMM_N, m->rank, in, n, 1, dlow, p->ad.ranks, p->dropped, in, 1,
-             s->lora->grads + m->a, in);
+             s->grads->values + m->a, in);
         if (!p->dx)
             continue;
         gemm(s->type, s->type, GEMM_N, GEMM_N, n, in, m->rank, 1, dlow, p->ad.ranks, params_at(s, m->a), in,

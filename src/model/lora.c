@@ -29,7 +29,7 @@ static enum linear slot_linear(const struct arch *a, size_t slot)
     return slot == a->layers * LINEAR_COUNT ? LINEAR_HEAD : (enum linear)(slot % LINEAR_COUNT);
 }
 
-static enum err_code set_module(struct lora *l, const struct arch *a, size_t slot,
+static enum err_code set_module(struct lora_layout *l, struct arena *arena, const struct arch *a, size_t slot,
                                 const struct wanted *wanted, struct err *e)
 {
     struct lora_module *m = &l->modules[l->count];
@@ -37,7 +37,7 @@ static enum err_code set_module(struct lora *l, const struct arch *a, size_t slo
     m->linear = slot_linear(a, slot);
     m->layer = m->linear == LINEAR_HEAD ? 0 : slot / LINEAR_COUNT;
     arch_module_path(path, m->layer, m->linear);
-    m->path = arena_strndup(&l->arena, path, strlen(path), e);
+    m->path = arena_strndup(arena, path, strlen(path), e);
     if (!m->path)
         return e->code;
     m->in = arch_columns(a, m->linear);
@@ -51,7 +51,7 @@ static enum err_code set_module(struct lora *l, const struct arch *a, size_t slo
 }
 
 /* Offsets: for each group of a layer, first every A, then every B. */
-static enum err_code lay_out(struct lora *l, struct err *e)
+static enum err_code lay_out(struct lora_layout *l, struct err *e)
 {
     uint64_t size = 0; /* ranks and matrices are bounded, so only the sum could overflow */
     for (size_t first = 0, end; first < l->count; first = end) {
@@ -70,26 +70,34 @@ static enum err_code lay_out(struct lora *l, struct err *e)
             return err_set(e, ERR_MEMORY, "adapter: more parameters than can be addressed");
     }
     l->size = size;
-    l->params = arena_alloc(&l->arena, l->size, sizeof(float), "adapter parameters", e);
-    return l->params ? ERR_OK : e->code;
+    return ERR_OK;
 }
 
-/* Builds the adapter of the linears whose rank is not 0. */
-static enum err_code build(struct lora *l, const struct arch *a, const struct wanted *wanted, struct err *e)
+/* Lays out the linears whose rank is not 0. */
+static enum err_code build_layout(struct lora_layout *l, struct arena *arena, const struct arch *a,
+                                  const struct wanted *wanted, struct err *e)
 {
     size_t slots = slot_count(a), count = 0;
     for (size_t i = 0; i < slots; i++)
         count += wanted[i].rank != 0;
     l->layers = l->lowest_layer = a->layers;
-    l->modules = arena_alloc(&l->arena, count, sizeof *l->modules, "adapter modules", e);
-    l->index = arena_alloc(&l->arena, slots, sizeof *l->index, "adapter modules", e);
+    l->modules = arena_alloc(arena, count, sizeof *l->modules, "adapter modules", e);
+    l->index = arena_alloc(arena, slots, sizeof *l->index, "adapter modules", e);
     if (!l->modules || !l->index)
         return e->code;
     memset(l->index, 0xff, slots * sizeof *l->index);
     for (size_t i = 0; i < slots; i++)
-        if (wanted[i].rank != 0 && set_module(l, a, i, &wanted[i], e))
+        if (wanted[i].rank != 0 && set_module(l, arena, a, i, &wanted[i], e))
             return e->code;
     return lay_out(l, e);
+}
+
+static enum err_code build(struct lora *l, const struct arch *a, const struct wanted *wanted, struct err *e)
+{
+    if (build_layout(&l->layout, &l->arena, a, wanted, e))
+        return e->code;
+    l->params = arena_alloc(&l->arena, l->layout.size, sizeof(float), "adapter parameters", e);
+    return l->params ? ERR_OK : e->code;
 }
 
 static enum err_code check_rank(size_t rank, struct err *e)
@@ -208,29 +216,22 @@ enum err_code lora_check_given(const struct arch *a, const struct lora_given *gi
 
 enum err_code lora_start_buffer(struct lora *l, struct err *e)
 {
-    l->start = arena_alloc(&l->arena, l->size, sizeof(float), "start of the adapter", e);
+    l->start = arena_alloc(&l->arena, l->layout.size, sizeof(float), "start of the adapter", e);
     return l->start ? ERR_OK : e->code;
 }
 
-enum err_code lora_outer_buffer(struct lora *l, struct err *e)
+enum err_code lora_moments_init(struct lora_moments *moments, const struct lora_layout *l, bool outer,
+                                struct arena *a, struct err *e)
 {
-    l->outer = arena_alloc(&l->arena, l->size, sizeof(float), "momentum of the outer step", e);
-    return l->outer ? ERR_OK : e->code;
+    *moments =
+        (struct lora_moments){.m = arena_alloc(a, l->size, sizeof(float), "moments of the adapter", e),
+                              .v = arena_alloc(a, l->size, sizeof(float), "moments of the adapter", e)};
+    if (outer)
+        moments->outer = arena_alloc(a, l->size, sizeof(float), "momentum of the outer step", e);
+    return moments->m && moments->v && (!outer || moments->outer) ? ERR_OK : e->code;
 }
 
-enum err_code lora_train_buffers(struct lora *l, struct err *e)
-{
-    float **const buffers[] = {&l->grads, &l->m, &l->v};
-    for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++) {
-        *buffers[i] =
-            arena_alloc(&l->arena, l->size, sizeof(float), "gradients and moments of the adapter", e);
-        if (!*buffers[i])
-            return e->code;
-    }
-    return ERR_OK;
-}
-
-const struct lora_module *lora_find(const struct lora *l, const char *path)
+const struct lora_module *lora_find(const struct lora_layout *l, const char *path)
 {
     for (size_t i = 0; i < l->count; i++)
         if (strcmp(l->modules[i].path, path) == 0)
@@ -238,7 +239,7 @@ const struct lora_module *lora_find(const struct lora *l, const char *path)
     return NULL;
 }
 
-const struct lora_module *lora_at(const struct lora *l, size_t layer, enum linear linear)
+const struct lora_module *lora_at(const struct lora_layout *l, size_t layer, enum linear linear)
 {
     if (!l)
         return NULL;
@@ -246,7 +247,7 @@ const struct lora_module *lora_at(const struct lora *l, size_t layer, enum linea
     return number < 0 ? NULL : &l->modules[number];
 }
 
-size_t lora_group_ranks(const struct lora *l, size_t layer, enum linear_group g, size_t *a)
+size_t lora_group_ranks(const struct lora_layout *l, size_t layer, enum linear_group g, size_t *a)
 {
     size_t ranks = 0;
     for (int i = 0; i <= LINEAR_HEAD; i++) {
@@ -261,7 +262,7 @@ size_t lora_group_ranks(const struct lora *l, size_t layer, enum linear_group g,
     return ranks;
 }
 
-void lora_layer_range(size_t *begin, size_t *count, const struct lora *l, size_t layer)
+void lora_layer_range(size_t *begin, size_t *count, const struct lora_layout *l, size_t layer)
 {
     size_t first = l->size, end = 0;
     for (size_t i = 0; i < l->count; i++) {

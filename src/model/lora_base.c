@@ -33,13 +33,13 @@ enum err_code lora_change_base(const struct lora *l, const struct arch *a, struc
     struct arena arena = {0};
     struct change c = {.l = l, .a = a, .w = w};
     size_t largest = 0;
-    for (size_t i = 0; i < l->count; i++)
-        if (l->modules[i].out * l->modules[i].in > largest)
-            largest = l->modules[i].out * l->modules[i].in;
+    for (size_t i = 0; i < l->layout.count; i++)
+        if (l->layout.modules[i].out * l->layout.modules[i].in > largest)
+            largest = l->layout.modules[i].out * l->layout.modules[i].in;
     c.rows = arena_alloc(&arena, largest, sizeof *c.rows, "a matrix of the base", e);
     enum err_code code = c.rows ? ERR_OK : e->code;
-    for (size_t i = 0; i < l->count && !code; i++) {
-        c.m = &l->modules[i];
+    for (size_t i = 0; i < l->layout.count && !code; i++) {
+        c.m = &l->layout.modules[i];
         code = weights_change(w, a, c.m->layer, c.m->linear, e);
         if (!code)
             parallel_each((c.m->out + ROWS - 1) / ROWS, change_rows, &c);
@@ -61,15 +61,15 @@ static void put_beside(float *out, const float *x, const float *y, float sign, s
 enum err_code lora_widen(struct lora *out, const struct lora *l, const struct arch *a, struct err *e)
 {
     struct arena arena = {0};
-    struct lora_given *given = arena_alloc(&arena, l->count, sizeof *given, "adapter modules", e);
+    struct lora_given *given = arena_alloc(&arena, l->layout.count, sizeof *given, "adapter modules", e);
     enum err_code code = given ? ERR_OK : ERR_MEMORY;
-    for (size_t i = 0; i < l->count && !code; i++)
-        given[i] =
-            (struct lora_given){l->modules[i].path, 2 * l->modules[i].rank, (double)l->modules[i].scaling};
+    for (size_t i = 0; i < l->layout.count && !code; i++)
+        given[i] = (struct lora_given){l->layout.modules[i].path, 2 * l->layout.modules[i].rank,
+                                       (double)l->layout.modules[i].scaling};
     if (!code)
-        code = lora_create_given(out, a, given, l->count, e);
-    for (size_t i = 0; i < l->count && !code; i++) {
-        const struct lora_module *m = &l->modules[i], *wide = lora_find(out, m->path);
+        code = lora_create_given(out, a, given, l->layout.count, e);
+    for (size_t i = 0; i < l->layout.count && !code; i++) {
+        const struct lora_module *m = &l->layout.modules[i], *wide = lora_find(&out->layout, m->path);
         float *A = out->params + wide->a;
         size_t count = m->rank * m->in;
         memcpy(A, l->params + m->a, count * sizeof *A);

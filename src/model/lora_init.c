@@ -78,12 +78,12 @@ static enum err_code check_spec(const struct lora_scheme *s, const struct lora *
     if (check_std("init-std", spec->init_std, s->takes_std_a, s->name, e) ||
         check_std("init-std-b", spec->init_std_b, s->takes_std_b, s->name, e))
         return e->code;
-    for (size_t i = 0; i < l->count; i++)
-        if (s->needs_even_rank && l->modules[i].rank % 2 != 0)
+    for (size_t i = 0; i < l->layout.count; i++)
+        if (s->needs_even_rank && l->layout.modules[i].rank % 2 != 0)
             return err_set(e, ERR_USAGE,
                            "lora-init: %s needs an even rank, for half of it goes to A and half to B; it is "
                            "%zu",
-                           s->name, l->modules[i].rank);
+                           s->name, l->layout.modules[i].rank);
     return ERR_OK;
 }
 
@@ -92,9 +92,9 @@ enum err_code lora_init_values(struct lora *l, const struct lora_spec *spec, str
     const struct row *row = find_row(spec->init, e);
     if (!row || check_spec(&row->scheme, l, spec, e))
         return e->code;
-    memset(l->params, 0, l->size * sizeof *l->params);
-    for (size_t i = 0; i < l->count && row->draw; i++) {
-        const struct lora_module *m = &l->modules[i];
+    memset(l->params, 0, l->layout.size * sizeof *l->params);
+    for (size_t i = 0; i < l->layout.count && row->draw; i++) {
+        const struct lora_module *m = &l->layout.modules[i];
         if (row->draw(l->params + m->a, l->params + m->b, m, spec, e))
             return e->code;
     }
@@ -114,7 +114,7 @@ struct deriving {
 static void derive_one(void *context, size_t i)
 {
     struct deriving *d = context;
-    const struct lora_module *m = &d->l->modules[d->first + i * d->step];
+    const struct lora_module *m = &d->l->layout.modules[d->first + i * d->step];
     struct err *e = &d->errors[i];
     float *W = malloc(m->out * m->in * sizeof *W);
     enum err_code code = ERR_OK;
@@ -136,15 +136,15 @@ enum err_code lora_init_from_base(struct lora *l, const char *init, const struct
     struct arena arena = {0};
     if (!row)
         return e->code;
-    for (size_t i = 0; i < l->count; i++) {
-        const struct lora_module *m = &l->modules[i];
+    for (size_t i = 0; i < l->layout.count; i++) {
+        const struct lora_module *m = &l->layout.modules[i];
         size_t most = m->in < m->out ? m->in : m->out;
         if (m->rank > most)
             return err_set(e, ERR_USAGE,
                            "lora-init: the rank %zu is above that of %s, %zu x %zu, out of which %s takes it",
                            m->rank, m->path, m->out, m->in, init);
     }
-    size_t count = first < l->count ? (l->count - first + step - 1) / step : 0;
+    size_t count = first < l->layout.count ? (l->layout.count - first + step - 1) / step : 0;
     struct deriving d = {l, row->derive, a, w, first, step, NULL};
     d.errors = arena_alloc(&arena, count, sizeof *d.errors, "modules of the adapter", e);
     enum err_code code = d.errors ? ERR_OK : e->code;

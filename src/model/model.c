@@ -103,16 +103,18 @@ static enum err_code check_input(const struct model *m, const struct acts_size *
 }
 
 enum err_code step_begin(struct step *s, const struct model *m, const struct acts *acts,
-                         const struct model_input *in, bool train, struct err *e)
+                         const struct model_input *in, const struct model_grads *grads, struct err *e)
 {
     if (check_input(m, &acts->size, in, e))
         return e->code;
-    if (!acts_fit_lora(acts, &m->arch, m->lora, train))
+    if (!acts_fit_lora(acts, &m->arch, m->lora, grads != NULL))
         return err_set(e, ERR_MISMATCH, "the adapter is larger than the one that memory was planned for");
     *s = (struct step){
         .m = m,
         .acts = acts,
         .lora = m->lora,
+        .layout = m->lora ? &m->lora->layout : NULL,
+        .grads = grads,
         .type = m->weights.type,
         .kern = kern_for(cpu_isa_best()),
         .in = in,
@@ -123,18 +125,24 @@ enum err_code step_begin(struct step *s, const struct model *m, const struct act
                       .scale = 1.0F / sqrtf((float)m->arch.head_dim),
                       .offsets = in->offsets,
                       .examples = in->examples},
-        .dropout = train && m->lora->dropout > 0,
+        .dropout = grads && m->lora->dropout > 0,
     };
     s->real = kern_typed(s->kern, s->type);
     s->adapter = s->lora ? s->lora->params : NULL;
     if (s->adapter && acts->adapter) {
-        s->real->from_f32(acts->adapter, s->lora->params, s->lora->size);
+        s->real->from_f32(acts->adapter, s->lora->params, s->lora->layout.size);
         s->adapter = acts->adapter;
     }
     for (size_t i = 0; i < in->examples && in->samples; i++)
         for (size_t token = in->offsets[i]; token < in->offsets[i + 1]; token++)
             acts->samples[token] = in->samples[i];
     return ERR_OK;
+}
+
+void step_grads_ready(const struct step *s, size_t layer)
+{
+    if (s->grads->ready)
+        s->grads->ready(s->grads->context, layer);
 }
 
 const void *step_at(const struct step *s, const void *reals, size_t count)
@@ -172,8 +180,8 @@ void step_check(const struct step *s, enum dtype type, const void *x, size_t ld,
 /* The name of a parameter tensor of the adapter that is not finite; false if all are. */
 static bool find_bad_adapter(char *name, size_t size, const struct lora *lora)
 {
-    for (size_t i = 0; lora && i < lora->count; i++) {
-        const struct lora_module *m = &lora->modules[i];
+    for (size_t i = 0; lora && i < lora->layout.count; i++) {
+        const struct lora_module *m = &lora->layout.modules[i];
         bool bad_a = kern_first_nonfinite(lora->params + m->a, m->rank * m->in) < m->rank * m->in;
         if (bad_a || kern_first_nonfinite(lora->params + m->b, m->out * m->rank) < m->out * m->rank) {
             snprintf(name, size, "%s.lora_%c", m->path, bad_a ? 'A' : 'B');
@@ -211,11 +219,11 @@ static enum err_code diagnose(struct step *s, const struct model_result *result,
 }
 
 enum err_code model_step_grad(struct model *m, const struct model_input *in, double loss_scale,
-                              struct model_result *result, struct err *e)
+                              const struct model_grads *grads, struct model_result *result, struct err *e)
 {
     struct step s;
-    assert(m->acts && m->lora && m->lora->grads);
-    if (step_begin(&s, m, m->acts, in, true, e))
+    assert(m->acts && m->lora && grads->values);
+    if (step_begin(&s, m, m->acts, in, grads, e))
         return e->code;
     block_forward_all(&s);
     head_run(&s, loss_scale, result, NULL);
@@ -223,8 +231,7 @@ enum err_code model_step_grad(struct model *m, const struct model_input *in, dou
         return diagnose(&s, result, e);
     if (loss_scale == 0)
         return ERR_OK;
-    if (m->on_grads)
-        m->on_grads(m->on_grads_context, m->arch.layers);
+    step_grads_ready(&s, m->arch.layers);
     block_backward_all(&s);
     return ERR_OK;
 }
@@ -234,7 +241,7 @@ enum err_code model_evaluate(struct model *m, const struct model_input *in, stru
 {
     struct step s;
     assert(m->acts);
-    if (step_begin(&s, m, m->acts, in, false, e))
+    if (step_begin(&s, m, m->acts, in, NULL, e))
         return e->code;
     block_forward_all(&s);
     head_run(&s, 0, result, exact_of);
@@ -245,7 +252,7 @@ enum err_code model_logits(struct model *m, const struct model_input *in, float 
 {
     struct step s;
     assert(m->acts);
-    if (step_begin(&s, m, m->acts, in, false, e))
+    if (step_begin(&s, m, m->acts, in, NULL, e))
         return e->code;
     block_forward_all(&s);
     for (size_t first = 0, count; first < in->n; first += count) {

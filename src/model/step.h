@@ -21,9 +21,11 @@ struct trace {
 struct step {
     const struct model *m;
     const struct acts *acts;
-    const struct lora *lora; /* NULL: the base alone */
-    const void *adapter;     /* its params in reals */
-    enum dtype type;         /* of reals */
+    const struct lora *lora;          /* NULL: the base alone */
+    const struct lora_layout *layout; /* its own, or NULL */
+    const void *adapter;              /* its params in reals */
+    const struct model_grads *grads;  /* NULL: a forward pass only */
+    enum dtype type;                  /* of reals */
     const struct kern *kern;
     const struct kern_typed *real;
     const struct model_input *in;
@@ -43,7 +45,10 @@ struct step_rows step_rows(const struct step *s);
 
 /* Checks the pack against vocabulary and plan. */
 enum err_code step_begin(struct step *s, const struct model *m, const struct acts *acts,
-                         const struct model_input *in, bool train, struct err *e);
+                         const struct model_input *in, const struct model_grads *grads, struct err *e);
+
+/* The pack has given all that it adds to a layer's gradients. */
+void step_grads_ready(const struct step *s, size_t layer);
 
 /* With a trace, and nothing found before: looks for NaN and infinity in x[n, ld] of this type, columns
  * [0, columns). `what` is the path of the module whose output x is. */

@@ -7,7 +7,7 @@
 
 enum err_code model_tap_open(struct model_tap *t, const struct model *m, struct err *e)
 {
-    const struct lora *l = m->lora;
+    const struct lora_layout *l = &m->lora->layout;
     size_t in = 0, out = 0, rank = 0;
     *t = (struct model_tap){.model = m};
     for (size_t i = 0; i < l->count; i++) {
@@ -34,14 +34,14 @@ void model_tap_close(struct model_tap *t)
 
 void model_tap_clear(struct model_tap *t)
 {
-    memset(t->sums, 0, t->model->lora->count * sizeof *t->sums);
+    memset(t->sums, 0, t->model->lora->layout.count * sizeof *t->sums);
 }
 
 static void add_module(struct model_tap *t, const struct lora_module *m, size_t n)
 {
     const struct lora *l = t->model->lora;
     const struct kern *kern = kern_for(cpu_isa_best());
-    struct model_tap_sums *sums = &t->sums[m - l->modules];
+    struct model_tap_sums *sums = &t->sums[m - l->layout.modules];
     gemm_f32(GEMM_N, GEMM_T, n, m->rank, m->in, 1, t->x, m->in, l->params + m->a, m->in, 0, t->low, m->rank);
     sums->ax += kern->sum_squares(t->low, n * m->rank);
     gemm_f32(GEMM_N, GEMM_T, n, m->out, m->rank, m->scaling, t->low, m->rank, l->params + m->b, m->rank, 0,
@@ -63,7 +63,7 @@ void model_tap_add(struct model_tap *t, size_t layer, enum linear_group g, const
     bool gathered = false;
     for (int i = 0; i <= LINEAR_HEAD; i++) {
         const struct lora_module *m =
-            arch_group((enum linear)i) == g ? lora_at(t->model->lora, layer, (enum linear)i) : NULL;
+            arch_group((enum linear)i) == g ? lora_at(&t->model->lora->layout, layer, (enum linear)i) : NULL;
         if (!m)
             continue;
         for (size_t row = 0; row < taken && !gathered; row++)

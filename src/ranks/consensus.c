@@ -159,7 +159,7 @@ enum err_code consensus_check(struct dist *d, const struct lora *l, char (*hosts
     bool certain;
     for (size_t r = 0; r < world; r++)
         hashes[r] = 0;
-    hashes[d->rank] = hash_bytes(l->params, l->size * sizeof *l->params);
+    hashes[d->rank] = hash_bytes(l->params, l->layout.size * sizeof *l->params);
     if (dist_sum_u64(d, hashes, world, e))
         return e->code;
     size_t odd = consensus_find_odd(&certain, hashes, world);

@@ -45,8 +45,8 @@ static enum err_code init_pieces(struct dist_pieces *p, size_t world, struct are
 /* What it takes to send the gradient to other ranks. */
 static enum err_code init_travel(struct reduce *r, size_t world, struct arena *a, struct err *e)
 {
-    size_t smallest = choose_bucket(r->lora->size, r->depth ? r->depth : 1);
-    r->ready = arena_alloc(a, (r->lora->size + smallest - 1) / smallest, sizeof *r->ready, "buckets", e);
+    size_t smallest = choose_bucket(r->layout->size, r->depth ? r->depth : 1);
+    r->ready = arena_alloc(a, (r->layout->size + smallest - 1) / smallest, sizeof *r->ready, "buckets", e);
     if (!r->ready)
         return e->code;
     for (size_t i = 0; i < REDUCE_SLOTS && !r->fast; i++) {
@@ -71,11 +71,13 @@ static size_t most_sums(size_t packs, size_t world)
     return depth < most ? depth : most;
 }
 
-enum err_code reduce_init(struct reduce *r, struct lora *l, struct dist *d, size_t packs, bool fast,
-                          struct arena *a, struct err *e)
+enum err_code reduce_init(struct reduce *r, const struct lora_layout *l, struct dist *d, size_t packs,
+                          bool fast, struct arena *a, struct err *e)
 {
     size_t world = (size_t)d->world;
-    *r = (struct reduce){.lora = l, .dist = d, .fast = fast, .total = l->grads};
+    *r = (struct reduce){.layout = l, .dist = d, .fast = fast};
+    if (!(r->total = arena_alloc(a, l->size, sizeof(float), "gradient of a batch", e)))
+        return e->code;
     if (!fast) {
         r->depth = most_sums(packs, world);
         r->nodes = arena_alloc(a, r->depth, sizeof *r->nodes, "subtrees of the gradient sum", e);
@@ -129,15 +131,15 @@ static void plan_travel(struct reduce *r)
         if (r->owned[rank] > most)
             most = r->owned[rank];
     }
-    r->bucket = choose_bucket(r->lora->size, most);
-    r->buckets = (r->lora->size + r->bucket - 1) / r->bucket;
+    r->bucket = choose_bucket(r->layout->size, most);
+    r->buckets = (r->layout->size + r->bucket - 1) / r->bucket;
     r->started = r->added = r->finished = 0;
     memset(r->ready, 0, r->buckets * sizeof *r->ready);
 }
 
 static float *bucket_range(const struct reduce *r, size_t bucket, size_t *begin, size_t *length)
 {
-    size_t end = r->lora->size - bucket * r->bucket;
+    size_t end = r->layout->size - bucket * r->bucket;
     *length = end < r->bucket ? end : r->bucket;
     *begin = end - *length;
     return r->total + *begin;
@@ -147,7 +149,7 @@ static float *bucket_range(const struct reduce *r, size_t bucket, size_t *begin,
 static void mark_ready(struct reduce *r, size_t begin, size_t count)
 {
     size_t end = begin + count, first, length;
-    for (size_t k = (r->lora->size - end) / r->bucket; k < r->buckets; k++) {
+    for (size_t k = (r->layout->size - end) / r->bucket; k < r->buckets; k++) {
         bucket_range(r, k, &first, &length);
         size_t from = begin > first ? begin : first, to = end < first + length ? end : first + length;
         if (from >= to)
@@ -271,31 +273,29 @@ void reduce_begin(struct reduce *r, size_t pack_count)
     r->count = 0;
     r->code = ERR_OK;
     pack_share(&begin, &r->end, pack_count, (size_t)r->dist->rank, (size_t)r->dist->world);
-    if (r->fast) {
-        r->lora->grads = r->total;
-        memset(r->total, 0, r->lora->size * sizeof(float));
-    }
+    if (r->fast)
+        memset(r->total, 0, r->layout->size * sizeof(float));
     if (r->dist->world == 1)
         return;
     plan_travel(r);
     if (begin == r->end) { /* nothing to add: the others need not wait for this rank's word */
-        mark_ready(r, 0, r->lora->size);
+        mark_ready(r, 0, r->layout->size);
         travel(r);
     }
 }
 
-void reduce_pack_begin(struct reduce *r, size_t pack)
+float *reduce_pack_begin(struct reduce *r, size_t pack)
 {
     r->pack = pack;
     r->reported = 0;
     if (r->fast)
-        return;
+        return r->total;
     assert(r->count < r->depth);
     enum prof_phase before = prof_enter(PROF_COMMUNICATION);
     r->nodes[r->count] = (struct reduce_node){.first = pack, .level = 0};
-    memset(r->sums[r->count], 0, r->lora->size * sizeof(float));
-    r->lora->grads = r->sums[r->count];
+    memset(r->sums[r->count], 0, r->layout->size * sizeof(float));
     prof_enter(before);
+    return r->sums[r->count];
 }
 
 /* Is the node at `left` on the stack the left sibling of `right`? */
@@ -331,7 +331,7 @@ void reduce_layer_ready(void *reduce, size_t layer)
 {
     struct reduce *r = reduce;
     size_t begin, count;
-    lora_layer_range(&begin, &count, r->lora, layer);
+    lora_layer_range(&begin, &count, r->layout, layer);
     if (count)
         reduce_grads_ready(r, begin, count);
 }
@@ -339,9 +339,9 @@ void reduce_layer_ready(void *reduce, size_t layer)
 void reduce_pack_end(struct reduce *r)
 {
     enum prof_phase before = prof_enter(PROF_COMMUNICATION);
-    assert(r->reported == 0 || r->reported == r->lora->size);
+    assert(r->reported == 0 || r->reported == r->layout->size);
     if (!r->reported)
-        add_pack(r, 0, r->lora->size);
+        add_pack(r, 0, r->layout->size);
     if (!r->fast)
         r->count++;
     while (r->count >= 2 && are_siblings(&r->nodes[r->count - 2], &r->nodes[r->count - 1]))
@@ -368,20 +368,20 @@ static enum err_code arrive(struct reduce *r, struct err *e)
     return ERR_OK;
 }
 
-enum err_code reduce_finish(struct reduce *r, struct err *e)
+enum err_code reduce_finish(struct reduce *r, const float **grads, struct err *e)
 {
     enum err_code code = ERR_OK;
+    *grads = r->total;
     enum prof_phase before = prof_enter(PROF_COMMUNICATION);
     if (r->dist->world > 1) {
         code = arrive(r, e);
-        r->lora->grads = r->total;
     } else if (!r->fast) {
         struct walk w = {.nodes = r->nodes,
                          .pack_count = r->pack_count,
-                         .length = r->lora->size,
+                         .length = r->layout->size,
                          .sums = r->sums,
                          .kern = kern_for(cpu_isa_best())};
-        r->lora->grads = add_up(&w, (int)bits(r->pack_count - 1), 0);
+        *grads = add_up(&w, (int)bits(r->pack_count - 1), 0);
     }
     prof_enter(before);
     return code;
@@ -400,7 +400,7 @@ void reduce_drop(struct reduce *r)
 size_t reduce_sent_bytes(const struct reduce *r)
 {
     struct reduce_traffic t;
-    reduce_count_traffic(&t, r->lora->size, r->pack_count, (size_t)r->dist->world, r->fast);
+    reduce_count_traffic(&t, r->layout->size, r->pack_count, (size_t)r->dist->world, r->fast);
     return t.sent_bytes;
 }
 

@@ -49,7 +49,7 @@ static enum err_code make_from_checkpoint(struct lora *l, const struct arch *a, 
     if (!code && c->has_start)
         code = lora_start_buffer(l, e);
     if (!code)
-        code = ckpt_read(c, l, false, e);
+        code = ckpt_read(c, l, NULL, e);
     l->rslora = c->rslora;
     l->dropout = recorded_dropout(c);
     if (code)
@@ -86,8 +86,8 @@ static enum err_code append_modules(struct str *out, const struct lora *l, struc
     const bool has_start = l->start != NULL;
     if (str_append(out, &has_start, 1, e))
         return e->code;
-    for (size_t i = 0; i < l->count; i++) {
-        const struct lora_module *m = &l->modules[i];
+    for (size_t i = 0; i < l->layout.count; i++) {
+        const struct lora_module *m = &l->layout.modules[i];
         double scaling = m->scaling;
         if (str_append(out, &m->rank, sizeof m->rank, e) || str_append(out, &scaling, sizeof scaling, e) ||
             str_append(out, m->path, strlen(m->path) + 1, e))
@@ -101,7 +101,7 @@ static enum err_code create_from_block(struct lora *l, const struct arch *a, con
                                        struct err *e)
 {
     struct arena arena = {0};
-    size_t most = length / (sizeof l->modules->rank + sizeof(double) + 1), count = 0;
+    size_t most = length / (sizeof l->layout.modules->rank + sizeof(double) + 1), count = 0;
     struct lora_given *given = arena_alloc(&arena, most, sizeof *given, "modules of the adapter", e);
     for (const char *at = block + 1; given && at < block + length; count++) {
         memcpy(&given[count].rank, at, sizeof given->rank);
@@ -133,9 +133,9 @@ enum err_code adapter_broadcast(struct lora *l, const struct arch *a, struct dis
         code = dist_agree(d, code, e);
     }
     if (!code)
-        code = dist_broadcast(d, l->params, l->size * sizeof *l->params, 0, e);
+        code = dist_broadcast(d, l->params, l->layout.size * sizeof *l->params, 0, e);
     if (!code && l->start)
-        code = dist_broadcast(d, l->start, l->size * sizeof *l->start, 0, e);
+        code = dist_broadcast(d, l->start, l->layout.size * sizeof *l->start, 0, e);
     if (d->rank == 0)
         str_release(&text);
     else

@@ -19,18 +19,19 @@
 /* The arrays of a checkpoint: where each lies, what is behind its name. */
 static const struct array {
     const char *group, *suffix;
-    bool moment, outer, start;
+    bool outer;
 } arrays[] = {{.group = "/adapter", .suffix = ""},
-              {.group = "/optimizer", .suffix = "_m", .moment = true},
-              {.group = "/optimizer", .suffix = "_v", .moment = true},
-              {.group = "/optimizer", .suffix = "_outer", .moment = true, .outer = true},
-              {.group = "/adapter_start", .suffix = "", .start = true}};
+              {.group = "/optimizer", .suffix = "_m"},
+              {.group = "/optimizer", .suffix = "_v"},
+              {.group = "/optimizer", .suffix = "_outer", .outer = true},
+              {.group = "/adapter_start", .suffix = ""}};
 #define ARRAY_COUNT (sizeof arrays / sizeof *arrays)
 
-/* The flat array of `l` that arrays[i] is kept from. */
-static float *flat_array(const struct lora *l, size_t i)
+/* The flat array that arrays[i] is kept from. */
+static float *flat_array(const struct lora *l, const struct lora_moments *moments, size_t i)
 {
-    return (float *const[ARRAY_COUNT]){l->params, l->m, l->v, l->outer, l->start}[i];
+    const struct lora_moments none = {0}, *m = moments ? moments : &none;
+    return (float *const[ARRAY_COUNT]){l->params, m->m, m->v, m->outer, l->start}[i];
 }
 
 /* The two matrices of a module: name, shape and place. */
@@ -64,12 +65,13 @@ void ckpt_write_matrices(struct h5_writer *w, const char *group, const char *suf
     }
 }
 
-static void write_module(struct h5_writer *w, const struct lora *l, const struct lora_module *m)
+static void write_module(struct h5_writer *w, const struct lora *l, const struct lora_moments *moments,
+                         const struct lora_module *m)
 {
     char path[PATH_SIZE];
     for (size_t i = 0; i < ARRAY_COUNT; i++)
-        if (flat_array(l, i))
-            ckpt_write_matrices(w, arrays[i].group, arrays[i].suffix, m, flat_array(l, i));
+        if (flat_array(l, moments, i))
+            ckpt_write_matrices(w, arrays[i].group, arrays[i].suffix, m, flat_array(l, moments, i));
     snprintf(path, sizeof path, "/adapter/%s", m->path);
     h5_attribute_int(w, path, "rank", (int64_t)m->rank);
     h5_attribute_real(w, path, "scaling", m->scaling);
@@ -86,9 +88,10 @@ static void write_guard(struct h5_writer *w, const struct guard *g)
     h5_attribute_real(w, GUARD, "variance", g->variance);
 }
 
-enum err_code ckpt_write(const char *path, const struct lora *l, const struct ckpt_state *state,
-                         const struct ckpt_identity *identity, const char *config, const char *lora_init,
-                         const struct trace_record *trace, struct err *e)
+enum err_code ckpt_write(const char *path, const struct lora *l, const struct lora_moments *moments,
+                         const struct ckpt_state *state, const struct ckpt_identity *identity,
+                         const char *config, const char *lora_init, const struct trace_record *trace,
+                         struct err *e)
 {
     struct h5_writer *w;
     if (h5_create(&w, path, e))
@@ -106,8 +109,8 @@ enum err_code ckpt_write(const char *path, const struct lora *l, const struct ck
     h5_attribute_text(w, "/", "data_hash", identity->data);
     h5_attribute_text(w, "/", "version", MPILORA_VERSION);
     h5_attribute_text(w, "/", "hdf5_version", h5_version());
-    for (size_t i = 0; i < l->count; i++)
-        write_module(w, l, &l->modules[i]);
+    for (size_t i = 0; i < l->layout.count; i++)
+        write_module(w, l, moments, &l->layout.modules[i]);
     if (trace)
         trace_write(w, trace);
     return h5_commit(w, e);
@@ -222,7 +225,7 @@ static enum err_code compare_modules(const struct ckpt *c, const struct lora *l,
 {
     for (size_t i = 0; i < c->module_count; i++) {
         const struct lora_given *then = &c->modules[i];
-        const struct lora_module *now = lora_find(l, then->path);
+        const struct lora_module *now = lora_find(&l->layout, then->path);
         if (!now)
             return err_set(e, ERR_MISMATCH, "%s adapts %s, this run does not", c->path, then->path);
         if (now->rank != then->rank)
@@ -233,28 +236,28 @@ static enum err_code compare_modules(const struct ckpt *c, const struct lora *l,
                            "%s: the scaling (alpha / rank) of %s is %g, in this run it is %g", c->path,
                            then->path, then->scaling, (double)now->scaling);
     }
-    for (size_t i = 0; c->module_count != l->count && i < l->count; i++) {
+    for (size_t i = 0; c->module_count != l->layout.count && i < l->layout.count; i++) {
         size_t k = 0;
-        while (k < c->module_count && strcmp(c->modules[k].path, l->modules[i].path) != 0)
+        while (k < c->module_count && strcmp(c->modules[k].path, l->layout.modules[i].path) != 0)
             k++;
         if (k == c->module_count)
             return err_set(e, ERR_MISMATCH, "%s does not adapt %s, this run does", c->path,
-                           l->modules[i].path);
+                           l->layout.modules[i].path);
     }
     return ERR_OK;
 }
 
-/* Do both have an outer momentum? A run that may begin local steps anew begins with none. */
-static bool has_outer(const struct ckpt *c, const struct lora *l)
+/* Has the checkpoint an outer momentum? A run that may begin local steps anew begins with none. */
+static bool has_outer(const struct ckpt *c, const struct lora_layout *l)
 {
     char path[PATH_SIZE];
     struct matrix matrices[2];
     list_matrices(matrices, &l->modules[0]);
     matrix_path(path, "/optimizer", "_outer", &l->modules[0], &matrices[0]);
-    return l->outer && h5_exists(c->file, path);
+    return h5_exists(c->file, path);
 }
 
-enum err_code ckpt_read(struct ckpt *c, struct lora *l, bool moments, struct err *e)
+enum err_code ckpt_read(struct ckpt *c, struct lora *l, struct lora_moments *moments, struct err *e)
 {
     if (compare_modules(c, l, e))
         return e->code;
@@ -263,17 +266,17 @@ enum err_code ckpt_read(struct ckpt *c, struct lora *l, bool moments, struct err
                        c->path, c->has_start ? "took" : "did not take", c->lora_init,
                        l->start ? "does" : "does not");
     for (size_t i = 0; i < ARRAY_COUNT; i++) {
-        if ((arrays[i].moment && !moments) || (arrays[i].outer && !has_outer(c, l)) ||
-            (arrays[i].start && !c->has_start))
+        float *flat = flat_array(l, moments, i);
+        if (!flat || (arrays[i].outer && !has_outer(c, &l->layout)))
             continue;
-        for (size_t j = 0; j < l->count; j++) {
+        for (size_t j = 0; j < l->layout.count; j++) {
             struct matrix matrices[2];
-            list_matrices(matrices, &l->modules[j]);
+            list_matrices(matrices, &l->layout.modules[j]);
             for (int k = 0; k < 2; k++) {
                 char path[PATH_SIZE];
-                float *values = flat_array(l, i) + matrices[k].offset;
+                float *values = flat + matrices[k].offset;
                 size_t count = matrices[k].shape[0] * matrices[k].shape[1];
-                matrix_path(path, arrays[i].group, arrays[i].suffix, &l->modules[j], &matrices[k]);
+                matrix_path(path, arrays[i].group, arrays[i].suffix, &l->layout.modules[j], &matrices[k]);
                 if (h5_read(c->file, path, H5_F32, 2, matrices[k].shape, values, e))
                     return e->code;
                 if (kern_first_nonfinite(values, count) < count)

@@ -65,7 +65,7 @@ enum err_code progress_report(struct session *s, const struct progress_facts *fa
     }
     double weights = (double)model_memory_weights(&s->model) / MIB;
     double acts = (double)model_memory_acts(&s->model) / MIB;
-    double one = (double)(l->size * sizeof(float)) / MIB;
+    double one = (double)(l->layout.size * sizeof(float)) / MIB;
     double adapter = one * (4 + (double)facts->gradient_buffers);
     double base = (double)arch_parameters(&s->model.arch);
     log_note("mpilora " MPILORA_VERSION " train");
@@ -78,8 +78,8 @@ enum err_code progress_report(struct session *s, const struct progress_facts *fa
     report_data("data", facts->data);
     if (facts->eval_data)
         report_data("eval data", facts->eval_data);
-    log_note("  %-12s %zu linear layers, %zu trainable parameters (%.2f %% of the base)", "adapter", l->count,
-             l->size, 100 * (double)l->size / base);
+    log_note("  %-12s %zu linear layers, %zu trainable parameters (%.2f %% of the base)", "adapter",
+             l->layout.count, l->layout.size, 100 * (double)l->layout.size / base);
     log_note("  %-12s %.0f MiB a rank: base %.0f, activations %.0f (packs of up to %zu tokens), adapter and "
              "optimizer up to %.0f",
              "memory", weights + acts + adapter, weights, acts, facts->pack_tokens, adapter);

@@ -72,9 +72,9 @@ static enum err_code check(const struct ckpt *c, const struct ckpt_identity *now
     return ERR_OK;
 }
 
-static enum err_code load(struct lora *l, struct ckpt_state *state, bool *resumed, bool *here,
-                          struct trace_record *trace, const struct ckpt_identity *identity,
-                          const struct options *o, struct err *e)
+static enum err_code load(struct lora *l, struct lora_moments *moments, struct ckpt_state *state,
+                          bool *resumed, bool *here, struct trace_record *trace,
+                          const struct ckpt_identity *identity, const struct options *o, struct err *e)
 {
     struct ckpt c;
     enum err_code code = choose(&c, o, e);
@@ -82,7 +82,7 @@ static enum err_code load(struct lora *l, struct ckpt_state *state, bool *resume
         return code;
     code = check(&c, identity, o, e);
     if (!code)
-        code = ckpt_read(&c, l, true, e);
+        code = ckpt_read(&c, l, moments, e);
     *here = rundir_holds(o->output, c.path);
     if (!code && strcmp(o->resume, "auto") != 0)
         code = *here ? clear_output(o, c.state.step + 1, "later than the one to go on from", e)
@@ -98,8 +98,9 @@ static enum err_code load(struct lora *l, struct ckpt_state *state, bool *resume
     return code;
 }
 
-enum err_code resume_load(struct session *s, const struct ckpt_identity *identity, struct ckpt_state *state,
-                          bool *resumed, bool *here, struct trace_record *trace, struct err *e)
+enum err_code resume_load(struct session *s, struct lora_moments *moments,
+                          const struct ckpt_identity *identity, struct ckpt_state *state, bool *resumed,
+                          bool *here, struct trace_record *trace, struct err *e)
 {
     struct dist *d = s->dist;
     struct lora *l = &s->lora;
@@ -107,7 +108,7 @@ enum err_code resume_load(struct session *s, const struct ckpt_identity *identit
     *resumed = *here = false;
     *trace = (struct trace_record){0};
     enum err_code code =
-        d->rank == 0 ? load(l, state, resumed, here, trace, identity, s->options, e) : ERR_OK;
+        d->rank == 0 ? load(l, moments, state, resumed, here, trace, identity, s->options, e) : ERR_OK;
     code = dist_agree(d, code, e);
     if (!code)
         code = dist_broadcast(d, resumed, sizeof *resumed, 0, e);
@@ -115,10 +116,10 @@ enum err_code resume_load(struct session *s, const struct ckpt_identity *identit
         code = dist_broadcast(d, here, sizeof *here, 0, e);
     if (code || !*resumed)
         return code;
-    size_t bytes = l->size * sizeof(float);
+    size_t bytes = l->layout.size * sizeof(float);
     if (dist_broadcast(d, state, sizeof *state, 0, e) || dist_broadcast(d, l->params, bytes, 0, e) ||
-        dist_broadcast(d, l->m, bytes, 0, e) || dist_broadcast(d, l->v, bytes, 0, e) ||
-        (l->outer && dist_broadcast(d, l->outer, bytes, 0, e)) ||
+        dist_broadcast(d, moments->m, bytes, 0, e) || dist_broadcast(d, moments->v, bytes, 0, e) ||
+        (moments->outer && dist_broadcast(d, moments->outer, bytes, 0, e)) ||
         (l->start && dist_broadcast(d, l->start, bytes, 0, e)))
         return e->code;
     return session_change_base(s, e);

@@ -19,24 +19,23 @@
 #define BEAT              0.5 /* seconds between two signs of life to others that wait */
 
 enum err_code saver_open(struct saver *s, const struct saver_facts *facts, const struct lora *lora,
-                         const struct ckpt_state *on_disk, struct err *e)
+                         const struct lora_moments *moments, const struct ckpt_state *on_disk, struct err *e)
 {
-    *s = (struct saver){.facts = *facts, .lora = lora, .has_saved = on_disk != NULL};
+    *s = (struct saver){.facts = *facts, .lora = lora, .moments = moments, .has_saved = on_disk != NULL};
     if (on_disk)
         s->saved = *on_disk;
     if (!file_folder_stamp(&s->place, facts->folder))
         return err_set(e, ERR_IO, "there is no folder %s", facts->folder);
-    size_t size = lora->size, arrays = lora->outer ? 4 : 3;
+    size_t size = lora->layout.size, arrays = moments->outer ? 4 : 3;
     s->memory = calloc(size ? size : 1, arrays * sizeof *s->memory);
     if (!s->memory)
         return err_set(e, ERR_MEMORY, "no memory for a copy of the adapter to save (%zu bytes)",
                        size * arrays * sizeof *s->memory);
-    s->copy = *lora; /* what it points to stays as it is, but for these */
+    s->copy = *lora; /* its layout and start are constant */
     s->copy.params = s->memory;
-    s->copy.m = s->memory + size;
-    s->copy.v = s->memory + 2 * size;
-    if (lora->outer)
-        s->copy.outer = s->memory + 3 * size;
+    s->copy_moments = (struct lora_moments){.m = s->memory + size,
+                                            .v = s->memory + 2 * size,
+                                            .outer = moments->outer ? s->memory + 3 * size : NULL};
     return ERR_OK;
 }
 
@@ -62,7 +61,8 @@ static enum err_code write_checkpoint(struct saver *s, struct err *e)
     if (check_place(s, e) || file_join(path, sizeof path, f->folder, "checkpoints", e) ||
         file_make_folders(path, e) || (file_exists(f->metrics_path) && file_sync(f->metrics_path, e)) ||
         rundir_checkpoint_path(path, f->folder, s->state.step, e) ||
-        ckpt_write(path, &s->copy, &s->state, f->identity, f->config, f->lora_init, &s->rows, e))
+        ckpt_write(path, &s->copy, &s->copy_moments, &s->state, f->identity, f->config, f->lora_init,
+                   &s->rows, e))
         return e->code;
     return rundir_settle(f->folder, s->state.step, f->keep, e);
 }
@@ -84,12 +84,12 @@ static void *work_beside(void *saver)
 
 static void take_copy(struct saver *s, const struct ckpt_state *now)
 {
-    size_t bytes = s->lora->size * sizeof(float);
+    size_t bytes = s->lora->layout.size * sizeof(float);
     memcpy(s->copy.params, s->lora->params, bytes);
-    memcpy(s->copy.m, s->lora->m, bytes);
-    memcpy(s->copy.v, s->lora->v, bytes);
-    if (s->lora->outer)
-        memcpy(s->copy.outer, s->lora->outer, bytes);
+    memcpy(s->copy_moments.m, s->moments->m, bytes);
+    memcpy(s->copy_moments.v, s->moments->v, bytes);
+    if (s->moments->outer)
+        memcpy(s->copy_moments.outer, s->moments->outer, bytes);
     s->rows = *s->facts.trace;
     s->state = *now;
     s->done = false;

@@ -224,8 +224,8 @@ enum err_code session_new_adapter(struct session *s, struct err *e)
 static enum err_code share_modules(struct session *s, struct err *e)
 {
     struct lora *l = &s->lora;
-    for (size_t i = 0; i < l->count; i++) {
-        const struct lora_module *m = &l->modules[i];
+    for (size_t i = 0; i < l->layout.count; i++) {
+        const struct lora_module *m = &l->layout.modules[i];
         int root = (int)(i % (size_t)s->dist->world);
         if (dist_broadcast(s->dist, l->params + m->a, m->rank * m->in * sizeof(float), root, e) ||
             dist_broadcast(s->dist, l->params + m->b, m->rank * m->out * sizeof(float), root, e))
@@ -248,7 +248,7 @@ enum err_code session_start_adapter(struct session *s, struct err *e)
         code = share_modules(s, e);
     if (code)
         return code;
-    memcpy(l->start, l->params, l->size * sizeof *l->start);
+    memcpy(l->start, l->params, l->layout.size * sizeof *l->start);
     return session_change_base(s, e);
 }
 

@@ -39,7 +39,7 @@ static void weigh_module(void *context, size_t i)
 {
     const struct measuring *w = context;
     const struct session *s = w->t->session;
-    const struct lora_module *m = &s->lora.modules[i];
+    const struct lora_module *m = &s->lora.layout.modules[i];
     float *row = malloc(m->in * sizeof *row);
     double sum = 0;
     if (!row) {
@@ -60,7 +60,7 @@ static void measure_state(void *context, size_t i)
     const struct measuring *w = context;
     struct tracer *t = w->t;
     const struct lora *l = &t->session->lora;
-    const struct lora_module *m = &l->modules[i];
+    const struct lora_module *m = &l->layout.modules[i];
     struct lowrank shape = shape_of(m);
     const float *A = l->params + m->a, *B = l->params + m->b, *A0 = t->start + m->a, *B0 = t->start + m->b;
     float *values = t->record.modules[i].values[w->row];
@@ -80,15 +80,15 @@ static void measure_state(void *context, size_t i)
 }
 
 /* What the batch adds to it. */
-static void measure_batch(const struct tracer *t, size_t row)
+static void measure_batch(const struct tracer *t, const float *grads, size_t row)
 {
     const struct lora *l = &t->session->lora;
-    for (size_t i = 0; i < l->count; i++) {
-        const struct lora_module *m = &l->modules[i];
+    for (size_t i = 0; i < l->layout.count; i++) {
+        const struct lora_module *m = &l->layout.modules[i];
         const struct model_tap_sums *sums = &t->tap.sums[i];
         float *values = t->record.modules[i].values[row];
-        values[TRACE_GRAD_A] = (float)sqrt(sum_squares(l->grads + m->a, m->rank * m->in));
-        values[TRACE_GRAD_B] = (float)sqrt(sum_squares(l->grads + m->b, m->rank * m->out));
+        values[TRACE_GRAD_A] = (float)sqrt(sum_squares(grads + m->a, m->rank * m->in));
+        values[TRACE_GRAD_B] = (float)sqrt(sum_squares(grads + m->b, m->rank * m->out));
         if (!sums->rows)
             continue;
         values[TRACE_MEAN_SQUARE_AX] = (float)(sums->ax / (double)(sums->rows * m->rank));
@@ -102,7 +102,7 @@ static void measure_update(void *context, size_t i)
     const struct measuring *w = context;
     struct tracer *t = w->t;
     const struct lora *l = &t->session->lora;
-    const struct lora_module *m = &l->modules[i];
+    const struct lora_module *m = &l->layout.modules[i];
     struct lowrank shape = shape_of(m);
     double update = 0;
     lowrank_distance(&update, &shape, l->params + m->a, l->params + m->b, t->before + m->a, t->before + m->b,
@@ -115,13 +115,13 @@ static enum err_code for_each_module(struct tracer *t, void (*work)(void *, size
                                      struct err *e)
 {
     struct measuring w = {t, row};
-    size_t count = t->session->lora.count;
+    size_t count = t->session->lora.layout.count;
     memset(t->errors, 0, count * sizeof *t->errors);
     parallel_each(count, work, &w);
     for (size_t i = 0; i < count; i++)
         if (t->errors[i].code) {
             *e = t->errors[i];
-            return err_wrap(e, "the trace of %s", t->session->lora.modules[i].path);
+            return err_wrap(e, "the trace of %s", t->session->lora.layout.modules[i].path);
         }
     return ERR_OK;
 }
@@ -129,13 +129,13 @@ static enum err_code for_each_module(struct tracer *t, void (*work)(void *, size
 static enum err_code take_memory(struct tracer *t, struct err *e)
 {
     const struct lora *l = &t->session->lora;
-    t->start = arena_alloc(&t->arena, l->size, sizeof *t->start, "the trace", e);
-    t->before = arena_alloc(&t->arena, l->size, sizeof *t->before, "the trace", e);
-    t->weight_norm = arena_alloc(&t->arena, l->count, sizeof *t->weight_norm, "the trace", e);
-    t->errors = arena_alloc(&t->arena, l->count, sizeof *t->errors, "the trace", e);
+    t->start = arena_alloc(&t->arena, l->layout.size, sizeof *t->start, "the trace", e);
+    t->before = arena_alloc(&t->arena, l->layout.size, sizeof *t->before, "the trace", e);
+    t->weight_norm = arena_alloc(&t->arena, l->layout.count, sizeof *t->weight_norm, "the trace", e);
+    t->errors = arena_alloc(&t->arena, l->layout.count, sizeof *t->errors, "the trace", e);
     if (!t->start || !t->before || !t->weight_norm || !t->errors)
         return e->code;
-    memcpy(t->start, l->params, l->size * sizeof *t->start);
+    memcpy(t->start, l->params, l->layout.size * sizeof *t->start);
     return model_tap_open(&t->tap, &t->session->model, e);
 }
 
@@ -160,15 +160,15 @@ void tracer_end(struct tracer *t)
 static enum err_code take_rows(struct trace_record *r, const struct lora *l, size_t capacity, struct err *e)
 {
     r->capacity = capacity;
-    r->module_count = l->count;
+    r->module_count = l->layout.count;
     r->steps = arena_alloc(&r->arena, capacity, sizeof *r->steps, "the trace", e);
-    r->modules = arena_alloc(&r->arena, l->count, sizeof *r->modules, "the trace", e);
+    r->modules = arena_alloc(&r->arena, l->layout.count, sizeof *r->modules, "the trace", e);
     if (!r->steps || !r->modules)
         return e->code;
-    for (size_t i = 0; i < l->count; i++) {
+    for (size_t i = 0; i < l->layout.count; i++) {
         struct trace_module *m = &r->modules[i];
-        m->rank = l->modules[i].rank;
-        m->path = l->modules[i].path;
+        m->rank = l->layout.modules[i].rank;
+        m->path = l->layout.modules[i].path;
         m->values = arena_alloc(&r->arena, capacity, sizeof *m->values, "the trace", e);
         m->singular_values =
             arena_alloc(&r->arena, capacity, m->rank * sizeof *m->singular_values, "the trace", e);
@@ -193,8 +193,8 @@ enum err_code tracer_plan(struct tracer *t, const struct trace_record *earlier, 
         r->start_eval_loss = earlier->start_eval_loss;
         r->start_logit_difference = earlier->start_logit_difference;
     }
-    for (size_t i = 0; i < l->count && kept; i++) {
-        const struct trace_module *from = trace_find(earlier, l->modules[i].path);
+    for (size_t i = 0; i < l->layout.count && kept; i++) {
+        const struct trace_module *from = trace_find(earlier, l->layout.modules[i].path);
         struct trace_module *to = &r->modules[i];
         if (!from || from->rank != to->rank)
             return err_set(e, ERR_FORMAT, "the checkpoint's trace is not of the modules of its adapter");
@@ -207,7 +207,7 @@ enum err_code tracer_plan(struct tracer *t, const struct trace_record *earlier, 
     if (!t->every)
         return ERR_OK;
     if (l->start)
-        memcpy(t->start, l->start, l->size * sizeof *t->start);
+        memcpy(t->start, l->start, l->layout.size * sizeof *t->start);
     return for_each_module(t, weigh_module, 0, e);
 }
 
@@ -223,13 +223,13 @@ void tracer_watch_pack(struct tracer *t, bool watch)
     t->session->model.tap = watch ? &t->tap : NULL;
 }
 
-enum err_code tracer_before_step(struct tracer *t, uint64_t step, struct err *e)
+enum err_code tracer_before_step(struct tracer *t, const float *grads, uint64_t step, struct err *e)
 {
     struct trace_record *r = &t->record;
     if (for_each_module(t, measure_state, r->count, e))
         return e->code;
-    measure_batch(t, r->count);
-    memcpy(t->before, t->session->lora.params, t->session->lora.size * sizeof *t->before);
+    measure_batch(t, grads, r->count);
+    memcpy(t->before, t->session->lora.params, t->session->lora.layout.size * sizeof *t->before);
     r->steps[r->count++] = step;
     t->open_row = true;
     return ERR_OK;

@@ -79,10 +79,11 @@ static enum err_code prepare(struct trainer *t, struct err *e)
         return err_set(e, ERR_USAGE,
                        "--local-steps above 1: there is no one step for --trace-every, --skip-nonfinite or "
                        "--spike-sigma");
-    deadline_expect_save(5 + (double)(3 * l->size * sizeof(float)) / SLOW_DISK);
-    if (deadline_set(o->time_limit, e) || schedule_check(&t->schedule, e) || lora_train_buffers(l, e) ||
-        reduce_init(&t->reduce, l, t->dist, summands, !strcmp(o->reduce, "fast"), &t->arena, e) ||
-        outer_init(&t->outer, (uint64_t)o->local_steps, o->outer_learning_rate, o->outer_momentum, l,
+    deadline_expect_save(5 + (double)(3 * l->layout.size * sizeof(float)) / SLOW_DISK);
+    if (deadline_set(o->time_limit, e) || schedule_check(&t->schedule, e) ||
+        lora_moments_init(&t->moments, &l->layout, o->local_steps > 1, &t->arena, e) ||
+        reduce_init(&t->reduce, &l->layout, t->dist, summands, !strcmp(o->reduce, "fast"), &t->arena, e) ||
+        outer_init(&t->outer, (uint64_t)o->local_steps, o->outer_learning_rate, o->outer_momentum, &l->layout,
                    &t->arena, e) ||
         tally_init(&t->tally, packs, world, &t->arena, e) ||
         model_plan_memory(&t->session->model, &plan, e) || options_write_yaml(o, &t->config, e))
@@ -110,7 +111,7 @@ static enum err_code open_output(struct trainer *t, struct err *e)
                                 .config = t->config.data,
                                 .lora_init = o->lora_init,
                                 .trace = &t->tracer.record};
-    if (saver_open(&t->saver, &facts, &t->session->lora, t->resumed_here ? &t->state : NULL, e))
+    if (saver_open(&t->saver, &facts, &t->session->lora, &t->moments, t->resumed_here ? &t->state : NULL, e))
         return e->code;
     return metrics_open(&t->metrics, t->metrics_path, t->resumed_here ? t->state.step : 0, e);
 }
@@ -367,7 +368,7 @@ static enum err_code train(struct trainer *t, struct err *e)
                                    .pack_tokens = t->loader.pack.token_capacity,
                                    .steps_done = t->state.step,
                                    .steps_total = t->schedule.total,
-                                   .gradient_buffers = t->reduce.depth + (t->outer.every > 1 ? 2 : 0)};
+                                   .gradient_buffers = t->reduce.depth + (t->outer.every > 1 ? 3 : 0)};
     if (pace_open(&t->pace, d, e) || progress_report(t->session, &facts, e))
         return e->code;
     progress_begin(&t->progress, t->state.step, t->schedule.total, (uint64_t)t->options->log_every);
@@ -416,7 +417,8 @@ static enum err_code start(struct trainer *t, struct err *e)
     if (!code)
         code = tracer_begin(&t->tracer, t->session, (uint64_t)t->options->trace_every, e);
     if (!code)
-        code = resume_load(t->session, &t->identity, &t->state, &resumed, &t->resumed_here, &earlier, e);
+        code = resume_load(t->session, &t->moments, &t->identity, &t->state, &resumed, &t->resumed_here,
+                           &earlier, e);
     if (!code)
         t->schedule.total = count_steps(t);
     if (!code && !resumed)

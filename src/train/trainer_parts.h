@@ -32,6 +32,8 @@ struct trainer {
     struct tally tally;
     struct reduce reduce;
     struct outer outer;
+    const float *grads; /* of the batch: the reduction's, or of local steps */
+    struct lora_moments moments;
     struct schedule schedule;
     struct optim_options optim;
     struct guard_options guard;

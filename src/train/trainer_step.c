@@ -16,14 +16,13 @@ void trainer_note_trouble(struct trainer *t, enum err_code code, const struct er
     t->trouble = *e;
 }
 
-/* Local steps: the rank's own gradient, added where it lies. */
+/* Local steps: the gradient of the rank's own packs. */
 static void begin_local(struct trainer *t)
 {
-    struct lora *l = &t->session->lora;
     uint64_t supervised = batch_share_supervised(&t->loader);
     t->loss_scale = supervised ? 1.0 / (double)supervised : 0;
-    l->grads = t->reduce.total;
-    memset(l->grads, 0, l->size * sizeof *l->grads);
+    memset(t->outer.grads, 0, t->session->lora.layout.size * sizeof *t->outer.grads);
+    t->grads = t->outer.grads;
 }
 
 static enum err_code add_gradient(void *context, size_t pack, const struct model_input *in,
@@ -33,15 +32,12 @@ static enum err_code add_gradient(void *context, size_t pack, const struct model
     struct model *m = &t->session->model;
     bool watch = pack == 0 && tracer_is_due(&t->tracer, t->state.step);
     bool local = t->outer.every > 1;
-    if (!local) {
-        reduce_pack_begin(&t->reduce, pack);
-        m->on_grads = reduce_layer_ready;
-        m->on_grads_context = &t->reduce;
-    }
+    struct model_grads grads = {.values = t->outer.grads};
+    if (!local)
+        grads = (struct model_grads){reduce_pack_begin(&t->reduce, pack), reduce_layer_ready, &t->reduce};
     if (watch)
         tracer_watch_pack(&t->tracer, true);
-    enum err_code code = model_step_grad(m, in, t->loss_scale, result, e);
-    m->on_grads = NULL;
+    enum err_code code = model_step_grad(m, in, t->loss_scale, &grads, result, e);
     if (watch)
         tracer_watch_pack(&t->tracer, false);
     if (!code && !local)
@@ -76,7 +72,7 @@ static enum err_code run_batch(struct trainer *t, struct metrics_row *row, bool 
     t->stop = t->tally.stop;
     watchdog_note_work(t->tally.slowest_seconds);
     if (t->outer.every == 1)
-        code = reduce_finish(&t->reduce, e);
+        code = reduce_finish(&t->reduce, &t->grads, e);
     if (!code)
         pace_finish(&t->pace, &t->tally, row);
     return code;
@@ -96,7 +92,7 @@ static void warn_of_long_steps(const struct outer *o)
 
 void trainer_report_first(const struct trainer *t)
 {
-    const double mib = 1024 * 1024, adapter = (double)(t->session->lora.size * sizeof(float)) / mib;
+    const double mib = 1024 * 1024, adapter = (double)(t->session->lora.layout.size * sizeof(float)) / mib;
     size_t packs = t->loader.batch.plan.pack_count, world = (size_t)t->dist->world;
     if (world > 1 && t->outer.every > 1) /* values and two moments, to be added and to be shared */
         log_note("  %-12s %.2f MiB of adapter and moments, a rank sends %.2f MiB for them every %" PRIu64
@@ -119,7 +115,7 @@ void trainer_report_first(const struct trainer *t)
 static enum err_code measure_gradient(struct trainer *t, double *norm, struct err *e)
 {
     char place[512];
-    if (!optim_grad_norm(norm, &t->session->lora, e))
+    if (!optim_grad_norm(norm, &t->session->lora.layout, t->grads, e))
         return ERR_OK;
     dataset_place(place, sizeof place, t->data, t->loader.batch.index[0]);
     return err_wrap(e, "%s and the %zu examples behind it", place, t->loader.batch.examples - 1);
@@ -129,8 +125,8 @@ static void update_adapter(struct trainer *t, struct metrics_row *row, struct er
 {
     row->traced = tracer_is_due(&t->tracer, t->state.step);
     if (row->traced)
-        trainer_note_trouble(t, tracer_before_step(&t->tracer, t->state.step, e), e);
-    optim_step(&t->session->lora, &t->optim, row->grad_norm, row->learning_rate,
+        trainer_note_trouble(t, tracer_before_step(&t->tracer, t->grads, t->state.step, e), e);
+    optim_step(&t->session->lora, &t->moments, t->grads, &t->optim, row->grad_norm, row->learning_rate,
                guard_steps_taken(&t->state.guard, row->step));
     if (row->traced)
         trainer_note_trouble(t, tracer_after_step(&t->tracer, &row->trace, e), e);
@@ -164,7 +160,7 @@ static enum err_code meet(struct trainer *t, struct metrics_row *row, struct err
     enum err_code code = dist_agree(t->dist, t->trouble_code, e);
     double begun = cpu_seconds();
     if (!code)
-        code = outer_step(&t->outer, &t->session->lora, &t->reduce, e);
+        code = outer_step(&t->outer, &t->session->lora, &t->moments, &t->reduce, e);
     pace_meet(&t->pace);
     row->comm_seconds += cpu_seconds() - begun;
     return code;

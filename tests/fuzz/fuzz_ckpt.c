@@ -163,15 +163,16 @@ static enum err_code read_whole(const char *path, struct err *e)
 {
     struct ckpt c;
     struct lora l = {0};
+    struct lora_moments moments;
     if (ckpt_open(&c, path, e))
         return e->code;
     enum err_code code = lora_create_given(&l, &small_arch, c.modules, c.module_count, e);
     if (!code)
-        code = lora_train_buffers(&l, e);
+        code = lora_moments_init(&moments, &l.layout, false, &l.arena, e);
     if (!code && c.has_start)
         code = lora_start_buffer(&l, e);
     if (!code)
-        code = ckpt_read(&c, &l, true, e);
+        code = ckpt_read(&c, &l, &moments, e);
     lora_release(&l);
     ckpt_close(&c);
     return code;
@@ -192,7 +193,7 @@ enum err_code fuzz_read(const char *bytes, size_t size, struct err *e)
     if (!trace_read(&trace, path, &ignored))
         trace_release(&trace);
     enum err_code code = adapter_load(&l, &small_arch, path, &check, e);
-    for (size_t i = 0; !code && i < l.size; i++)
+    for (size_t i = 0; !code && i < l.layout.size; i++)
         fuzz_check(l.params[i] - l.params[i] == 0, "a value that is not finite");
     lora_release(&l);
     return code;

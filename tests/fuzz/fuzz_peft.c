@@ -20,7 +20,7 @@ enum err_code fuzz_read(const char *bytes, size_t size, struct err *e)
     fuzz_put("adapter_config.json", config.bytes, config.size);
     fuzz_put("adapter_model.safetensors", rest.bytes, rest.size);
     enum err_code code = adapter_load(&l, &small_arch, fuzz_folder(), &check, e);
-    for (size_t i = 0; !code && i < l.size; i++)
+    for (size_t i = 0; !code && i < l.layout.size; i++)
         fuzz_check(l.params[i] - l.params[i] == 0, "a value that is not finite");
     lora_release(&l);
     verify_adapter(&v, fuzz_folder());

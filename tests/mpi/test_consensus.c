@@ -18,7 +18,7 @@ static void damaged_rank_is_named(void **state)
     for (int damaged = 0; damaged < ranks.world && ranks.world > 1; damaged++) {
         char name[160];
         uint32_t bits;
-        float *value = &l.params[l.size - 1 - (size_t)damaged], before = *value;
+        float *value = &l.params[l.layout.size - 1 - (size_t)damaged], before = *value;
         memcpy(&bits, value, sizeof bits);
         bits ^= 1;
         if (ranks.rank == damaged)

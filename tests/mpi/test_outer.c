@@ -14,27 +14,27 @@ static float change_of(int rank, int round, size_t i)
     return 0.01F * (float)(rank + 1) * (float)(round + 1) * (i % 2 ? 1.5F : -1);
 }
 
-static void check_round(struct outer *o, struct lora *l, struct reduce *r, int round, double *values,
-                        double *buffer)
+static void check_round(struct outer *o, struct lora *l, struct lora_moments *moments, struct reduce *r,
+                        int round, double *values, double *buffer)
 {
     struct err e;
     size_t wrong = 0;
-    for (size_t i = 0; i < l->size; i++) {
+    for (size_t i = 0; i < l->layout.size; i++) {
         l->params[i] += change_of(ranks.rank, round, i);
-        l->m[i] = (float)(ranks.rank + 1);
-        l->v[i] = (float)(2 * ranks.rank);
+        moments->m[i] = (float)(ranks.rank + 1);
+        moments->v[i] = (float)(2 * ranks.rank);
     }
-    expect(outer_step(o, l, r, &e) == ERR_OK);
-    for (size_t i = 0; i < l->size; i++) {
+    expect(outer_step(o, l, moments, r, &e) == ERR_OK);
+    for (size_t i = 0; i < l->layout.size; i++) {
         double gradient = 0;
         for (int rank = 0; rank < ranks.world; rank++)
             gradient -= (double)change_of(rank, round, i) / ranks.world;
         buffer[i] = momentum * buffer[i] + gradient;
         values[i] -= rate * (gradient + momentum * buffer[i]);
-        wrong +=
-            fabs((double)l->params[i] - values[i]) > 1e-5 || fabs((double)l->outer[i] - buffer[i]) > 1e-5;
-        wrong += fabs((double)l->m[i] - (ranks.world + 1) / 2.0) > 1e-5;
-        wrong += fabs((double)l->v[i] - (ranks.world - 1)) > 1e-5;
+        wrong += fabs((double)l->params[i] - values[i]) > 1e-5 ||
+                 fabs((double)moments->outer[i] - buffer[i]) > 1e-5;
+        wrong += fabs((double)moments->m[i] - (ranks.world + 1) / 2.0) > 1e-5;
+        wrong += fabs((double)moments->v[i] - (ranks.world - 1)) > 1e-5;
     }
     expect(wrong == 0);
 }
@@ -45,26 +45,28 @@ static void steps_follow_the_definition(void **state)
     struct lora l;
     struct reduce r;
     struct outer o;
+    struct lora_moments moments;
     struct arena arena = {0};
     struct err e;
     small_make(&l, "q_proj", 3, 2);
-    assert_ok(reduce_init(&r, &l, &ranks, (size_t)ranks.world, false, &arena, &e), &e);
-    assert_ok(outer_init(&o, 4, rate, momentum, &l, &arena, &e), &e);
+    assert_ok(reduce_init(&r, &l.layout, &ranks, (size_t)ranks.world, false, &arena, &e), &e);
+    assert_ok(outer_init(&o, 4, rate, momentum, &l.layout, &arena, &e), &e);
+    assert_ok(lora_moments_init(&moments, &l.layout, true, &arena, &e), &e);
     outer_begin(&o, &l);
-    double *values = arena_alloc(&arena, l.size, sizeof *values, "test", &e);
-    double *buffer = arena_alloc(&arena, l.size, sizeof *buffer, "test", &e);
+    double *values = arena_alloc(&arena, l.layout.size, sizeof *values, "test", &e);
+    double *buffer = arena_alloc(&arena, l.layout.size, sizeof *buffer, "test", &e);
     assert_true(values && buffer);
-    for (size_t i = 0; i < l.size; i++) {
+    for (size_t i = 0; i < l.layout.size; i++) {
         values[i] = (double)l.params[i];
         buffer[i] = 0;
     }
     for (int round = 0; round < 3; round++)
-        check_round(&o, &l, &r, round, values, buffer);
+        check_round(&o, &l, &moments, &r, round, values, buffer);
     struct dist *d = &ranks;
-    float *first = arena_alloc(&arena, l.size, sizeof *first, "test", &e);
-    memcpy(first, l.params, l.size * sizeof *first);
-    expect(dist_broadcast(d, first, l.size * sizeof *first, 0, &e) == ERR_OK);
-    expect(memcmp(first, l.params, l.size * sizeof *first) == 0);
+    float *first = arena_alloc(&arena, l.layout.size, sizeof *first, "test", &e);
+    memcpy(first, l.params, l.layout.size * sizeof *first);
+    expect(dist_broadcast(d, first, l.layout.size * sizeof *first, 0, &e) == ERR_OK);
+    expect(memcmp(first, l.params, l.layout.size * sizeof *first) == 0);
     arena_release(&arena);
     lora_release(&l);
     agree();

@@ -32,6 +32,7 @@ int MPI_Iallgatherv(const void *send, int send_count, MPI_Datatype send_type, vo
 static void run_batch(struct reduce *r, size_t packs)
 {
     struct err e;
+    const float *grads;
     size_t begin, end;
     reduce_begin(r, packs);
     pack_share(&begin, &end, packs, (size_t)ranks.rank, (size_t)ranks.world);
@@ -39,7 +40,7 @@ static void run_batch(struct reduce *r, size_t packs)
         reduce_pack_begin(r, pack);
         reduce_pack_end(r);
     }
-    expect(reduce_finish(r, &e) == ERR_OK);
+    expect(reduce_finish(r, &grads, &e) == ERR_OK);
 }
 
 static void planned_bytes_are_sent(void **state)
@@ -50,10 +51,13 @@ static void planned_bytes_are_sent(void **state)
     struct arena arena = {0};
     struct err e;
     small_make(&l, "q_proj", 2000, 1);
-    const struct plan_part part = {.count = l.size};
-    struct plan_facts facts = {
-        .adapter = l.size, .parts = &part, .pack_seconds = 1, .ranks_per_node = 1, .link = {.rate = 1e9}};
-    assert_ok(reduce_init(&r, &l, &ranks, 33, false, &arena, &e), &e);
+    const struct plan_part part = {.count = l.layout.size};
+    struct plan_facts facts = {.adapter = l.layout.size,
+                               .parts = &part,
+                               .pack_seconds = 1,
+                               .ranks_per_node = 1,
+                               .link = {.rate = 1e9}};
+    assert_ok(reduce_init(&r, &l.layout, &ranks, 33, false, &arena, &e), &e);
     for (facts.batch_packs = 1; facts.batch_packs <= 33; facts.batch_packs += 4) {
         struct plan_row row;
         struct reduce_traffic t;
@@ -61,7 +65,7 @@ static void planned_bytes_are_sent(void **state)
         sent = 0;
         run_batch(&r, facts.batch_packs);
         plan_predict(&row, &facts, (size_t)ranks.world);
-        reduce_count_traffic(&t, l.size, facts.batch_packs, (size_t)ranks.world, false);
+        reduce_count_traffic(&t, l.layout.size, facts.batch_packs, (size_t)ranks.world, false);
         most = sent * sizeof(float);
         expect(dist_max_u64(&ranks, &most, 1, &e) == ERR_OK);
         /* slices of a bucket differ by a float */

@@ -38,17 +38,17 @@ static void report_parts(struct reduce *r, size_t size)
     }
 }
 
-static void add_packs(struct reduce *r, struct lora *l, size_t packs, enum way way)
+static void add_packs(struct reduce *r, size_t packs, enum way way)
 {
     size_t begin, end;
     reduce_begin(r, packs);
     pack_share(&begin, &end, packs, (size_t)ranks.rank, (size_t)ranks.world);
     for (size_t pack = begin; pack < end; pack++) {
-        reduce_pack_begin(r, pack);
-        for (size_t i = 0; i < l->size; i++)
-            l->grads[i] += value_of(pack, i);
+        float *grads = reduce_pack_begin(r, pack);
+        for (size_t i = 0; i < r->layout->size; i++)
+            grads[i] += value_of(pack, i);
         if (way != WHOLE)
-            report_parts(r, l->size);
+            report_parts(r, r->layout->size);
         expect(ranks.world == 1 || (r->started > 0) == (way != WHOLE && pack + 1 == end)); /* it has left */
         if (way == FAILING && ranks.rank == ranks.world - 1)
             return;
@@ -56,11 +56,13 @@ static void add_packs(struct reduce *r, struct lora *l, size_t packs, enum way w
     }
 }
 
-static void run_batch(struct reduce *r, struct lora *l, size_t packs, enum way way)
+static const float *run_batch(struct reduce *r, size_t packs, enum way way)
 {
     struct err e;
-    add_packs(r, l, packs, way);
-    expect(reduce_finish(r, &e) == ERR_OK);
+    const float *grads;
+    add_packs(r, packs, way);
+    expect(reduce_finish(r, &grads, &e) == ERR_OK);
+    return grads;
 }
 
 static int height(size_t packs)
@@ -71,12 +73,14 @@ static int height(size_t packs)
     return level;
 }
 
-static size_t count_wrong(const struct lora *l, size_t packs, size_t stride)
+/* Runs a batch and counts the sums that are not the tree's. */
+static size_t count_wrong(struct reduce *r, size_t packs, enum way way, size_t stride)
 {
-    size_t wrong = 0, last = l->size - 1;
-    for (size_t i = 0; i < l->size; i += stride)
-        wrong += l->grads[i] != tree(packs, height(packs), 0, i);
-    return wrong + (l->grads[last] != tree(packs, height(packs), 0, last));
+    const float *grads = run_batch(r, packs, way);
+    size_t wrong = 0, last = r->layout->size - 1;
+    for (size_t i = 0; i < r->layout->size; i += stride)
+        wrong += grads[i] != tree(packs, height(packs), 0, i);
+    return wrong + (grads[last] != tree(packs, height(packs), 0, last));
 }
 
 static void every_number_of_packs(void **state)
@@ -88,11 +92,9 @@ static void every_number_of_packs(void **state)
     struct err e;
     enum { MOST = 33 };
     small_make(&l, "q_proj", 1, 2);
-    assert_ok(reduce_init(&r, &l, &ranks, MOST, false, &arena, &e), &e);
-    for (size_t packs = 1; packs <= MOST; packs++) {
-        run_batch(&r, &l, packs, packs % 2 ? WHOLE : IN_PARTS);
-        expect(count_wrong(&l, packs, 1) == 0);
-    }
+    assert_ok(reduce_init(&r, &l.layout, &ranks, MOST, false, &arena, &e), &e);
+    for (size_t packs = 1; packs <= MOST; packs++)
+        expect(count_wrong(&r, packs, packs % 2 ? WHOLE : IN_PARTS, 1) == 0);
     arena_release(&arena);
     lora_release(&l);
     agree();
@@ -108,17 +110,15 @@ static void many_buckets(void **state)
     struct arena arena = {0};
     struct err e;
     small_make(&l, "q_proj", 2000, 1);
-    assert_ok(reduce_init(&r, &l, &ranks, 5, false, &arena, &e), &e);
+    assert_ok(reduce_init(&r, &l.layout, &ranks, 5, false, &arena, &e), &e);
     for (size_t packs = 1; packs <= 5; packs += 2) {
-        run_batch(&r, &l, packs, WHOLE);
-        expect(count_wrong(&l, packs, 31) == 0);
+        expect(count_wrong(&r, packs, WHOLE, 31) == 0);
         expect(ranks.world == 1 || r.buckets > REDUCE_SLOTS);
-        run_batch(&r, &l, packs, IN_PARTS);
-        expect(count_wrong(&l, packs, 29) == 0);
+        expect(count_wrong(&r, packs, IN_PARTS, 29) == 0);
     }
     if (ranks.world ==
         2) /* the first rank has the subtrees (0, 1) and 2: two sums of half, and its half of the total */
-        expect(reduce_sent_bytes(&r) == 3 * (l.size / 2) * sizeof(float));
+        expect(reduce_sent_bytes(&r) == 3 * (l.layout.size / 2) * sizeof(float));
     arena_release(&arena);
     lora_release(&l);
     agree();
@@ -133,12 +133,11 @@ static void dropped_batch(void **state)
     struct arena arena = {0};
     struct err e;
     small_make(&l, "q_proj", 2000, 1);
-    assert_ok(reduce_init(&r, &l, &ranks, 9, false, &arena, &e), &e);
+    assert_ok(reduce_init(&r, &l.layout, &ranks, 9, false, &arena, &e), &e);
     for (size_t packs = 1; packs <= 9; packs += 4) {
-        add_packs(&r, &l, packs, FAILING);
+        add_packs(&r, packs, FAILING);
         reduce_drop(&r);
-        run_batch(&r, &l, packs, IN_PARTS);
-        expect(count_wrong(&l, packs, 31) == 0);
+        expect(count_wrong(&r, packs, IN_PARTS, 31) == 0);
     }
     arena_release(&arena);
     lora_release(&l);
@@ -154,18 +153,18 @@ static void fast_sum(void **state)
     struct arena arena = {0};
     struct err e;
     small_make(&l, "q_proj", 2000, 1);
-    assert_ok(reduce_init(&r, &l, &ranks, 7, true, &arena, &e), &e);
+    assert_ok(reduce_init(&r, &l.layout, &ranks, 7, true, &arena, &e), &e);
     for (enum way way = WHOLE; way <= IN_PARTS; way++)
         for (size_t packs = 1; packs <= 7; packs += 3) {
             size_t wrong = 0;
-            run_batch(&r, &l, packs, way);
-            for (size_t i = 0; i < l.size; i += 13) {
+            const float *grads = run_batch(&r, packs, way);
+            for (size_t i = 0; i < l.layout.size; i += 13) {
                 double exact = 0, size = 0;
                 for (size_t p = 0; p < packs; p++) {
                     exact += (double)value_of(p, i);
                     size += fabs((double)value_of(p, i));
                 }
-                wrong += fabs((double)l.grads[i] - exact) > 1e-6 * size;
+                wrong += fabs((double)grads[i] - exact) > 1e-6 * size;
             }
             expect(wrong == 0);
         }

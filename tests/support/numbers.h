@@ -23,6 +23,14 @@ static inline float *numbers_new(size_t count, float scale, uint64_t seed)
     return x;
 }
 
+static inline float *numbers_zero(size_t count)
+{
+    float *x = calloc(count, sizeof *x);
+    if (!x)
+        abort();
+    return x;
+}
+
 static inline float *numbers_copy(const float *x, size_t count)
 {
     float *y = aligned_alloc(64, (count * sizeof(float) / 64 + 1) * 64);

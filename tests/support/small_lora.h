@@ -23,18 +23,35 @@ static inline void small_fill(float *x, size_t count, uint64_t item)
     rng_fill_normal(x, rng_key_make(7, RNG_SAMPLE, item), 0, count);
 }
 
-/* With train buffers, all four arrays filled; lora_release() it. */
+/* lora_release() it. */
 static inline void small_make(struct lora *l, const char *targets, size_t rank, double alpha)
 {
     struct err e;
     struct lora_spec spec = {.targets = targets, .rank = rank, .alpha = alpha, .init = "normal"};
     assert_ok(lora_create(l, &small_arch, &spec, &e), &e);
-    assert_ok(lora_train_buffers(l, &e), &e);
-    small_fill(l->params, l->size, 1);
-    small_fill(l->grads, l->size, 2);
-    small_fill(l->m, l->size, 3);
-    for (size_t i = 0; i < l->size; i++)
-        l->v[i] = (float)(i + 1) / (float)l->size;
+    small_fill(l->params, l->layout.size, 1);
+}
+
+/* A gradient for it, in its arena. */
+static inline float *small_grads(struct lora *l)
+{
+    struct err e;
+    float *grads = arena_alloc(&l->arena, l->layout.size, sizeof *grads, "gradients", &e);
+    assert_non_null(grads);
+    small_fill(grads, l->layout.size, 2);
+    return grads;
+}
+
+/* Moments for it, in its arena. */
+static inline struct lora_moments small_moments(struct lora *l)
+{
+    struct err e;
+    struct lora_moments moments;
+    assert_ok(lora_moments_init(&moments, &l->layout, false, &l->arena, &e), &e);
+    small_fill(moments.m, l->layout.size, 3);
+    for (size_t i = 0; i < l->layout.size; i++)
+        moments.v[i] = (float)(i + 1) / (float)l->layout.size;
+    return moments;
 }
 
 static inline void small_equal(const float *a, const float *b, size_t count)

@@ -18,6 +18,9 @@ struct tiny {
     struct store base, golden;
     struct model model;
     struct lora lora;
+    struct model_grads grads;
+    struct lora_moments moments;
+    struct arena arena; /* of gradients and moments */
     /* The examples of the golden file, or what a test puts there */
     int32_t tokens[TINY_TOKENS], positions[TINY_TOKENS];
     uint8_t supervised[TINY_TOKENS];
@@ -152,9 +155,11 @@ static inline void tiny_make_lora(struct tiny *t)
     }
     free(alpha);
     assert_ok(lora_create_given(&t->lora, &t->model.arch, given, count, &e), &e);
-    assert_ok(lora_train_buffers(&t->lora, &e), &e);
-    for (size_t i = 0; i < t->lora.count; i++) {
-        const struct lora_module *m = &t->lora.modules[i];
+    t->grads.values = arena_alloc(&t->arena, t->lora.layout.size, sizeof(float), "gradients", &e);
+    assert_non_null(t->grads.values);
+    assert_ok(lora_moments_init(&t->moments, &t->lora.layout, false, &t->arena, &e), &e);
+    for (size_t i = 0; i < t->lora.layout.count; i++) {
+        const struct lora_module *m = &t->lora.layout.modules[i];
         for (int matrix = 0; matrix < 2; matrix++) {
             char name[128];
             size_t elements;
@@ -194,6 +199,7 @@ static inline void tiny_close(struct tiny *t)
 {
     model_release(&t->model);
     lora_release(&t->lora);
+    arena_release(&t->arena);
     store_close(&t->golden);
     store_close(&t->base);
 }
@@ -206,13 +212,13 @@ static inline double tiny_supervised(const struct tiny *t)
     return (double)count;
 }
 
-/* Mean loss, and its gradient in lora.grads. */
+/* Mean loss, and its gradient in grads. */
 static inline double tiny_grad(struct tiny *t)
 {
     struct err e;
     struct model_result result;
-    memset(t->lora.grads, 0, t->lora.size * sizeof *t->lora.grads);
-    assert_ok(model_step_grad(&t->model, &t->in, 1.0 / tiny_supervised(t), &result, &e), &e);
+    memset(t->grads.values, 0, t->lora.layout.size * sizeof *t->grads.values);
+    assert_ok(model_step_grad(&t->model, &t->in, 1.0 / tiny_supervised(t), &t->grads, &result, &e), &e);
     return result.loss_sum / (double)result.supervised;
 }
 
@@ -235,22 +241,22 @@ static inline void tiny_check_packing(struct tiny *t, const size_t lengths[5], d
     struct err e;
     struct model_result result;
     double separate = 0;
-    memset(t->lora.grads, 0, t->lora.size * sizeof *t->lora.grads);
+    memset(t->grads.values, 0, t->lora.layout.size * sizeof *t->grads.values);
     for (uint64_t k = 0; k < 5; k++) {
         tiny_clear(t);
         tiny_add_random(t, lengths[k], k);
-        assert_ok(model_step_grad(&t->model, &t->in, 1, &result, &e), &e);
+        assert_ok(model_step_grad(&t->model, &t->in, 1, &t->grads, &result, &e), &e);
         assert_int_equal(result.supervised, lengths[k] - 1);
         separate += result.loss_sum;
     }
-    float *grads = numbers_copy(t->lora.grads, t->lora.size);
+    float *grads = numbers_copy(t->grads.values, t->lora.layout.size);
     tiny_clear(t);
     for (uint64_t k = 0; k < 5; k++)
         tiny_add_random(t, lengths[k], k);
-    memset(t->lora.grads, 0, t->lora.size * sizeof *grads);
-    assert_ok(model_step_grad(&t->model, &t->in, 1, &result, &e), &e);
+    memset(t->grads.values, 0, t->lora.layout.size * sizeof *grads);
+    assert_ok(model_step_grad(&t->model, &t->in, 1, &t->grads, &result, &e), &e);
     assert_true(fabs(result.loss_sum - separate) < loss_tolerance * separate);
-    assert_true(tiny_nmse(t->lora.grads, grads, t->lora.size) < grad_tolerance);
+    assert_true(tiny_nmse(t->grads.values, grads, t->lora.layout.size) < grad_tolerance);
     free(grads);
 }
 

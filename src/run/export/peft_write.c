@@ -28,10 +28,10 @@ static double alpha_of(const struct lora_module *m, bool rslora)
 static size_t count_adapted(const struct lora *l, const struct arch *a, enum linear linear)
 {
     if (linear == LINEAR_HEAD)
-        return lora_find(l, arch_path(LINEAR_HEAD)) != NULL;
+        return lora_find(&l->layout, arch_path(LINEAR_HEAD)) != NULL;
     size_t count = 0;
     for (size_t layer = 0; layer < a->layers; layer++)
-        count += lora_at(l, layer, linear) != NULL;
+        count += lora_at(&l->layout, layer, linear) != NULL;
     return count;
 }
 
@@ -56,8 +56,8 @@ static enum err_code list_targets(struct str *out, const struct lora *l, const s
         if (count_adapted(l, a, (enum linear)i) && append_item(out, dot ? dot + 1 : path, e))
             return e->code;
     }
-    for (size_t i = 0; !whole && i < l->count; i++)
-        if (append_item(out, l->modules[i].path, e))
+    for (size_t i = 0; !whole && i < l->layout.count; i++)
+        if (append_item(out, l->layout.modules[i].path, e))
             return e->code;
     return ERR_OK;
 }
@@ -65,9 +65,9 @@ static enum err_code list_targets(struct str *out, const struct lora *l, const s
 /* `"path": value` for each module whose rank (or alpha) is not the first module's. */
 static enum err_code list_pattern(struct str *out, const struct lora *l, bool ranks, struct err *e)
 {
-    const struct lora_module *first = l->modules;
-    for (size_t i = 1; i < l->count; i++) {
-        const struct lora_module *m = &l->modules[i];
+    const struct lora_module *first = l->layout.modules;
+    for (size_t i = 1; i < l->layout.count; i++) {
+        const struct lora_module *m = &l->layout.modules[i];
         double value = ranks ? (double)m->rank : alpha_of(m, l->rslora);
         if (value == (ranks ? (double)first->rank : alpha_of(first, l->rslora)))
             continue;
@@ -101,11 +101,11 @@ static enum err_code append_config(struct str *out, const struct lora *l, const 
             ",\n  \"bias\": \"none\",\n  \"fan_in_fan_out\": false,\n  \"inference_mode\": true,\n"
             "  \"init_lora_weights\": true,\n  \"layers_pattern\": null,\n  \"layers_to_transform\": null,\n"
             "  \"lora_alpha\": ") ||
-        json_append_real(out, alpha_of(l->modules, l->rslora), e) ||
+        json_append_real(out, alpha_of(l->layout.modules, l->rslora), e) ||
         str_appendf(out, e, ",\n  \"lora_bias\": false,\n  \"lora_dropout\": ") ||
         json_append_real(out, dropout, e) ||
         str_appendf(out, e, ",\n  \"modules_to_save\": null,\n  \"peft_type\": \"LORA\",\n  \"r\": %zu,\n",
-                    l->modules->rank) ||
+                    l->layout.modules->rank) ||
         append_group(out, "rank_pattern", "{}", &ranks, e) ||
         append_group(out, "target_modules", "[]", &targets, e) ||
         str_appendf(out, e,
@@ -121,9 +121,10 @@ static enum err_code append_config(struct str *out, const struct lora *l, const 
 static enum err_code write_tensors(const char *path, const struct lora *l, struct err *e)
 {
     struct arena arena = {0};
-    struct store_output *tensors = arena_alloc(&arena, 2 * l->count, sizeof *tensors, "tensors to export", e);
-    for (size_t i = 0; tensors && i < 2 * l->count; i++) {
-        const struct lora_module *m = &l->modules[i / 2];
+    struct store_output *tensors =
+        arena_alloc(&arena, 2 * l->layout.count, sizeof *tensors, "tensors to export", e);
+    for (size_t i = 0; tensors && i < 2 * l->layout.count; i++) {
+        const struct lora_module *m = &l->layout.modules[i / 2];
         char *name = arena_alloc(&arena, PEFT_NAME_SIZE, 1, "names of tensors", e);
         if (!name) {
             tensors = NULL;
@@ -135,7 +136,7 @@ static enum err_code write_tensors(const char *path, const struct lora *l, struc
                                            .shape = {b ? m->out : m->rank, b ? m->rank : m->in},
                                            .data = l->params + (b ? m->b : m->a)};
     }
-    enum err_code code = tensors ? store_write_safetensors(path, tensors, 2 * l->count, e) : e->code;
+    enum err_code code = tensors ? store_write_safetensors(path, tensors, 2 * l->layout.count, e) : e->code;
     arena_release(&arena);
     return code;
 }

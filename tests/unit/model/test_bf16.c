@@ -52,14 +52,14 @@ static void loss_and_gradients_are_near(void **state)
         float *golden_loss = tiny_golden(&t, "loss", NULL);
         assert_true(fabs(loss - *golden_loss) < LOSS_TOLERANCE * *golden_loss);
         free(golden_loss);
-        for (size_t i = 0; i < t.lora.count; i++) {
-            const struct lora_module *m = &t.lora.modules[i];
+        for (size_t i = 0; i < t.lora.layout.count; i++) {
+            const struct lora_module *m = &t.lora.layout.modules[i];
             for (int matrix = 0; matrix < 2; matrix++) {
                 char name[128];
                 size_t count;
                 snprintf(name, sizeof name, "grad.%s.lora_%c", m->path, "AB"[matrix]);
                 float *golden = tiny_golden(&t, name, &count);
-                double nmse = tiny_nmse(t.lora.grads + (matrix ? m->b : m->a), golden, count);
+                double nmse = tiny_nmse(t.grads.values + (matrix ? m->b : m->a), golden, count);
                 if (!(nmse < GRAD_TOLERANCE))
                     fail_msg("%s, %s: normalised mean square error %g", tiny_names[k], name, nmse);
                 worst = fmax(worst, nmse);
@@ -113,20 +113,20 @@ struct heard {
     double sums[16];
 };
 
-static double sum_of(const struct lora *l, size_t layer)
+static double sum_of(const struct tiny *t, size_t layer)
 {
     size_t begin, count;
     double sum = 0;
-    lora_layer_range(&begin, &count, l, layer);
+    lora_layer_range(&begin, &count, &t->lora.layout, layer);
     for (size_t i = begin; i < begin + count; i++)
-        sum += fabs((double)l->grads[i]);
+        sum += fabs((double)t->grads.values[i]);
     return sum;
 }
 
 static void hear(void *context, size_t layer)
 {
     struct heard *h = context;
-    h->sums[h->count] = sum_of(&h->t->lora, layer);
+    h->sums[h->count] = sum_of(h->t, layer);
     h->layers[h->count++] = layer;
 }
 
@@ -136,19 +136,19 @@ static void the_hook_tells_of_complete_gradients(void **state)
     static struct tiny t;
     tiny_open(&t, "tiny_gqa");
     struct heard h = {.t = &t};
-    t.model.on_grads = hear;
-    t.model.on_grads_context = &h;
+    t.grads.ready = hear;
+    t.grads.context = &h;
     tiny_grad(&t);
     assert_int_equal(h.count, t.model.arch.layers + 1);
     size_t covered = 0;
     for (size_t i = 0; i < h.count; i++) {
         size_t begin, count;
         assert_int_equal(h.layers[i], t.model.arch.layers - i);
-        assert_true(h.sums[i] > 0 && h.sums[i] == sum_of(&t.lora, h.layers[i]));
-        lora_layer_range(&begin, &count, &t.lora, h.layers[i]);
+        assert_true(h.sums[i] > 0 && h.sums[i] == sum_of(&t, h.layers[i]));
+        lora_layer_range(&begin, &count, &t.lora.layout, h.layers[i]);
         covered += count;
     }
-    assert_int_equal(covered, t.lora.size);
+    assert_int_equal(covered, t.lora.layout.size);
     tiny_close(&t);
 }
 

@@ -52,14 +52,14 @@ static void loss_and_gradients_agree(void **state)
     float *golden_loss = tiny_golden(t, "loss", NULL);
     assert_true(fabs(loss - *golden_loss) < LOSS_TOLERANCE * *golden_loss);
     free(golden_loss);
-    for (size_t i = 0; i < t->lora.count; i++) {
-        const struct lora_module *m = &t->lora.modules[i];
+    for (size_t i = 0; i < t->lora.layout.count; i++) {
+        const struct lora_module *m = &t->lora.layout.modules[i];
         for (int matrix = 0; matrix < 2; matrix++) {
             char name[128];
             size_t count;
             snprintf(name, sizeof name, "grad.%s.lora_%c", m->path, "AB"[matrix]);
             float *golden = tiny_golden(t, name, &count);
-            double nmse = tiny_nmse(t->lora.grads + (matrix ? m->b : m->a), golden, count);
+            double nmse = tiny_nmse(t->grads.values + (matrix ? m->b : m->a), golden, count);
             if (!(nmse < GRAD_TOLERANCE))
                 fail_msg("%s: normalised mean square error %g", name, nmse);
             worst = fmax(worst, nmse);
@@ -73,6 +73,7 @@ static void training_curve_agrees(void **state)
 {
     struct tiny *t = *state;
     struct lora *l = &t->lora;
+    const float *grads = t->grads.values;
     size_t steps;
     double worst = 0;
     float *golden = tiny_golden(t, "curve", &steps);
@@ -84,11 +85,11 @@ static void training_curve_agrees(void **state)
         if (!(difference < CURVE_TOLERANCE))
             fail_msg("step %zu: loss differs by %g", i, difference);
         worst = fmax(worst, difference);
-        double norm = sqrt(kern_reference.sum_squares(l->grads, l->size));
+        double norm = sqrt(kern_reference.sum_squares(grads, l->layout.size));
         adam.grad_scale = (float)fmin(1, 1 / (norm + 1e-6));
         adam.correction1 = (float)(1 - pow(0.9, (double)i + 1));
         adam.correction2 = (float)(1 - pow(0.999, (double)i + 1));
-        kern_reference.adamw(l->params, l->grads, l->m, l->v, l->size, &adam);
+        kern_reference.adamw(l->params, grads, t->moments.m, t->moments.v, l->layout.size, &adam);
     }
     print_message("20 steps: loss within %.2g relative\n", worst);
     free(golden);

@@ -50,9 +50,9 @@ static void targets_follow_peft(void **state)
         struct lora l;
         struct err e;
         assert_ok(create(&l, &untied, cases[i].targets, &e), &e);
-        assert_int_equal(l.count, cases[i].count);
-        assert_non_null(lora_find(&l, cases[i].member));
-        assert_int_equal(l.lowest_layer, cases[i].lowest);
+        assert_int_equal(l.layout.count, cases[i].count);
+        assert_non_null(lora_find(&l.layout, cases[i].member));
+        assert_int_equal(l.layout.lowest_layer, cases[i].lowest);
         lora_release(&l);
     }
 }
@@ -83,7 +83,7 @@ static void targets_that_match_nothing_are_named(void **state)
         struct lora l;
         struct err e;
         assert_error(create(&l, &untied, cases[i].targets, &e), &e, ERR_USAGE, cases[i].message);
-        assert_null(l.modules);
+        assert_null(l.layout.modules);
     }
 }
 
@@ -97,7 +97,7 @@ static void a_tied_head_cannot_be_adapted(void **state)
     assert_error(create(&l, &tied, "q_proj,lm_head", &e), &e, ERR_USAGE, "tied to the embedding");
     assert_error(create(&l, &tied, ".*", &e), &e, ERR_USAGE, "tied to the embedding");
     assert_ok(create(&l, &tied, "all-linear", &e), &e);
-    assert_null(lora_at(&l, 0, LINEAR_HEAD));
+    assert_null(lora_at(&l.layout, 0, LINEAR_HEAD));
     lora_release(&l);
     const struct lora_given given = {"lm_head", 2, 1};
     assert_error(lora_create_given(&l, &tied, &given, 1, &e), &e, ERR_MISMATCH, "lm_head");
@@ -139,38 +139,40 @@ static void the_layout_has_no_gaps(void **state)
                                        {"model.layers.1.mlp.gate_proj", 7, 1},
                                        {"model.layers.1.mlp.down_proj", 4, 1}};
     assert_ok(lora_create_given(&l, &untied, given, 6, &e), &e);
-    assert_int_equal(l.count, 6);
-    unsigned char *owners = calloc(l.size, 1);
-    for (size_t i = 0; i < l.count; i++) {
-        const struct lora_module *m = &l.modules[i];
+    assert_int_equal(l.layout.count, 6);
+    unsigned char *owners = calloc(l.layout.size, 1);
+    for (size_t i = 0; i < l.layout.count; i++) {
+        const struct lora_module *m = &l.layout.modules[i];
         assert_int_equal(m->in, arch_columns(&untied, m->linear));
         assert_int_equal(m->out, arch_rows(&untied, m->linear));
         for (size_t k = 0; k < m->rank * m->in; k++)
             owners[m->a + k]++;
         for (size_t k = 0; k < m->rank * m->out; k++)
             owners[m->b + k]++;
-        assert_ptr_equal(lora_at(&l, m->layer, m->linear), m);
+        assert_ptr_equal(lora_at(&l.layout, m->layer, m->linear), m);
     }
-    for (size_t i = 0; i < l.size; i++)
+    for (size_t i = 0; i < l.layout.size; i++)
         assert_int_equal(owners[i], 1);
     free(owners);
-    const struct lora_module *gate = lora_find(&l, "model.layers.1.mlp.gate_proj");
-    const struct lora_module *up = lora_find(&l, "model.layers.1.mlp.up_proj");
-    const struct lora_module *value = lora_find(&l, "model.layers.2.self_attn.v_proj");
+    const struct lora_module *gate = lora_find(&l.layout, "model.layers.1.mlp.gate_proj");
+    const struct lora_module *up = lora_find(&l.layout, "model.layers.1.mlp.up_proj");
+    const struct lora_module *value = lora_find(&l.layout, "model.layers.2.self_attn.v_proj");
     size_t a;
     assert_int_equal(up->a, gate->a + 7 * 16);
     assert_int_equal(gate->b, up->a + 16);
-    assert_int_equal(lora_group_ranks(&l, 1, GROUP_MLP_IN, &a), 8);
+    assert_int_equal(lora_group_ranks(&l.layout, 1, GROUP_MLP_IN, &a), 8);
     assert_int_equal(a, gate->a);
-    assert_int_equal(lora_group_ranks(&l, 1, GROUP_ATTN_IN, &a), 0);
-    assert_int_equal(lora_group_ranks(&l, 2, GROUP_ATTN_IN, &a), 5);
-    assert_int_equal(lora_group_ranks(&l, 0, GROUP_HEAD, &a), 5);
-    assert_int_equal(value->a, lora_find(&l, "model.layers.2.self_attn.q_proj")->a + 2 * 16);
-    assert_string_equal(l.modules[5].path, "lm_head");
-    assert_int_equal(l.lowest_layer, 1);
-    assert_null(l.grads);
-    assert_ok(lora_train_buffers(&l, &e), &e);
-    assert_true(l.grads && l.m && l.v);
+    assert_int_equal(lora_group_ranks(&l.layout, 1, GROUP_ATTN_IN, &a), 0);
+    assert_int_equal(lora_group_ranks(&l.layout, 2, GROUP_ATTN_IN, &a), 5);
+    assert_int_equal(lora_group_ranks(&l.layout, 0, GROUP_HEAD, &a), 5);
+    assert_int_equal(value->a, lora_find(&l.layout, "model.layers.2.self_attn.q_proj")->a + 2 * 16);
+    assert_string_equal(l.layout.modules[5].path, "lm_head");
+    assert_int_equal(l.layout.lowest_layer, 1);
+    struct lora_moments moments;
+    assert_ok(lora_moments_init(&moments, &l.layout, false, &l.arena, &e), &e);
+    assert_true(moments.m && moments.v && !moments.outer);
+    assert_ok(lora_moments_init(&moments, &l.layout, true, &l.arena, &e), &e);
+    assert_true(moments.outer && moments.outer[l.layout.size - 1] == 0);
     lora_release(&l);
 }
 
@@ -191,8 +193,8 @@ static void given_modules_are_checked(void **state)
     given[1].rank = 0;
     assert_error(lora_create_given(&l, &untied, given, 2, &e), &e, ERR_USAGE, "rank 0");
     assert_ok(lora_create_given(&l, &untied, given, 0, &e), &e);
-    assert_int_equal(l.size, 0);
-    assert_int_equal(l.lowest_layer, 3);
+    assert_int_equal(l.layout.size, 0);
+    assert_int_equal(l.layout.lowest_layer, 3);
     lora_release(&l);
 }
 
@@ -225,9 +227,9 @@ static void normal_has_its_variance_and_b_is_zero(void **state)
     wide.width = 4096;
     const struct lora_spec spec = {.targets = "q_proj", .rank = 16, .alpha = 8, .init = "normal", .seed = 9};
     assert_ok(lora_create(&l, &wide, &spec, &e), &e);
-    assert_true(l.modules[0].scaling == 0.5F);
-    for (size_t i = 0; i < l.count; i++) {
-        const struct lora_module *m = &l.modules[i];
+    assert_true(l.layout.modules[0].scaling == 0.5F);
+    for (size_t i = 0; i < l.layout.count; i++) {
+        const struct lora_module *m = &l.layout.modules[i];
         size_t count = m->rank * m->in;
         double sum = 0, squares = 0, fourth = 0, variance = 1.0 / (3 * 4096);
         for (size_t k = 0; k < count; k++) {
@@ -242,12 +244,12 @@ static void normal_has_its_variance_and_b_is_zero(void **state)
         for (size_t k = 0; k < m->rank * m->out; k++)
             assert_true(l.params[m->b + k] == 0);
     }
-    assert_memory_not_equal(l.params + l.modules[0].a, l.params + l.modules[1].a, 64);
-    float first = l.params[l.modules[0].a];
+    assert_memory_not_equal(l.params + l.layout.modules[0].a, l.params + l.layout.modules[1].a, 64);
+    float first = l.params[l.layout.modules[0].a];
     struct lora_spec twice = spec;
     twice.init_std = 2 / sqrt(3.0 * 4096);
     assert_ok(lora_init_values(&l, &twice, &e), &e);
-    assert_true(fabsf(l.params[l.modules[0].a] / first - 2) < 1e-5F);
+    assert_true(fabsf(l.params[l.layout.modules[0].a] / first - 2) < 1e-5F);
     lora_release(&l);
 }
 
@@ -259,14 +261,15 @@ static void values_belong_to_the_path(void **state)
     struct err e;
     assert_ok(create(&all, &untied, "all-linear", &e), &e);
     assert_ok(create(&one, &untied, "model.layers.1.mlp.up_proj", &e), &e);
-    const struct lora_module *m = lora_find(&all, "model.layers.1.mlp.up_proj");
-    assert_memory_equal(all.params + m->a, one.params + one.modules[0].a, m->rank * m->in * sizeof(float));
+    const struct lora_module *m = lora_find(&all.layout, "model.layers.1.mlp.up_proj");
+    assert_memory_equal(all.params + m->a, one.params + one.layout.modules[0].a,
+                        m->rank * m->in * sizeof(float));
     assert_true(all.dropout == 0.25F && all.seed == 5);
     lora_release(&one);
     struct lora_spec spec = {.targets = "model.layers.1.mlp.up_proj", .rank = 4, .alpha = 8, .seed = 6};
     spec.init = "normal";
     assert_ok(lora_create(&one, &untied, &spec, &e), &e);
-    assert_memory_not_equal(all.params + m->a, one.params + one.modules[0].a,
+    assert_memory_not_equal(all.params + m->a, one.params + one.layout.modules[0].a,
                             m->rank * m->in * sizeof(float));
     lora_release(&one);
     lora_release(&all);

@@ -19,7 +19,7 @@ static void open_with(const char *scheme, bool rslora, float *base_logits)
     /* In two shares, as two ranks would */
     for (size_t first = 0; first < 2; first++)
         assert_ok(lora_init_from_base(&l, scheme, &t.model.arch, &t.model.weights, first, 2, &e), &e);
-    memcpy(l.start, l.params, l.size * sizeof *l.start);
+    memcpy(l.start, l.params, l.layout.size * sizeof *l.start);
     t.model.lora = &l;
     tiny_plan(&t);
 }
@@ -40,9 +40,9 @@ static void products_are_those_of_peft(void **state)
         struct err e;
         open_with(schemes[i], false, logits);
         assert_ok(store_open_safetensors(&golden, tiny_path("tiny_gqa", "init.safetensors"), &e), &e);
-        assert_int_equal(l.count, 14);
-        for (size_t k = 0; k < l.count; k++) {
-            const struct lora_module *m = &l.modules[k];
+        assert_int_equal(l.layout.count, 14);
+        for (size_t k = 0; k < l.layout.count; k++) {
+            const struct lora_module *m = &l.layout.modules[k];
             char name[128];
             snprintf(name, sizeof name, "%s.%s", schemes[i], m->path);
             const struct store_tensor *tensor = store_find(&golden, name);
@@ -87,7 +87,7 @@ static void nothing_is_lost_and_all_comes_back(const char *scheme, bool rslora)
     weights_read_file(loaded, &t.model.weights, &t.model.arch, 1, LINEAR_K, 0, 1);
     assert_memory_not_equal(used, loaded, arch_columns(&t.model.arch, LINEAR_K) * sizeof *used);
 
-    for (size_t i = 0; i < l.size; i++) /* as if it had been trained */
+    for (size_t i = 0; i < l.layout.size; i++) /* as if it had been trained */
         l.params[i] += 0.1F * (float)sin((double)i);
     assert_ok(model_logits(&t.model, &t.in, trained, &e), &e);
     assert_true(largest_difference(trained, base, count) > 0.1);
@@ -98,7 +98,7 @@ static void nothing_is_lost_and_all_comes_back(const char *scheme, bool rslora)
     assert_memory_equal(start, base, count * sizeof *base);
 
     assert_ok(lora_widen(&double_rank, &l, &t.model.arch, &e), &e);
-    assert_int_equal(double_rank.modules[0].rank, 8);
+    assert_int_equal(double_rank.layout.modules[0].rank, 8);
     assert_true(double_rank.rslora == rslora);
     t.model.lora = &double_rank;
     tiny_plan(&t);

@@ -95,8 +95,8 @@ static void distributions(void **state)
                                      .init_std = cases[i].init_std,
                                      .init_std_b = cases[i].init_std_b,
                                      .seed = 11});
-        for (size_t k = 0; k < l.count; k++) {
-            const struct lora_module *m = &l.modules[k];
+        for (size_t k = 0; k < l.layout.count; k++) {
+            const struct lora_module *m = &l.layout.modules[k];
             const float *A = l.params + m->a, *B = l.params + m->b;
             size_t count_a = m->rank * m->in, count_b = m->rank * m->out;
             if (cases[i].std_a > 0)
@@ -118,7 +118,7 @@ static void uniform_keeps_its_bounds(void **state)
     (void)state;
     struct lora l;
     make(&l, &(struct lora_spec){.targets = "q_proj", .rank = 8, .alpha = 8, .init = "kaiming-uniform"});
-    const struct lora_module *m = &l.modules[0];
+    const struct lora_module *m = &l.layout.modules[0];
     double largest = 0, bound = 1 / sqrt((double)m->in);
     for (size_t i = 0; i < m->rank * m->in; i++)
         largest = fmax(largest, fabs((double)l.params[m->a + i]));
@@ -131,7 +131,7 @@ static void constant_is_one_number_of_the_norm_of_normal(void **state)
     (void)state;
     struct lora l;
     make(&l, &(struct lora_spec){.targets = "down_proj", .rank = 4, .alpha = 8, .init = "constant"});
-    const struct lora_module *m = &l.modules[1];
+    const struct lora_module *m = &l.layout.modules[1];
     for (size_t i = 0; i < m->rank * m->in; i++)
         assert_true(l.params[m->a + i] == (float)sqrt(1 / (3.0 * 3072)));
     check_zero(l.params + m->b, m->rank * m->out);
@@ -145,7 +145,7 @@ static void orthogonal_halves_do_not_meet(void **state)
     struct lora l;
     enum { RANK = 6 };
     make(&l, &(struct lora_spec){.targets = "k_proj", .rank = RANK, .alpha = 8, .init = "orthogonal"});
-    const struct lora_module *m = &l.modules[1];
+    const struct lora_module *m = &l.layout.modules[1];
     const float *A = l.params + m->a, *B = l.params + m->b;
     double a = 0, b = 0, worst = 0;
     for (size_t i = 0; i < m->rank * m->in; i++)
@@ -187,7 +187,7 @@ static void values_belong_to_seed_and_path(void **state)
                                             .alpha = 8,
                                             .init = scheme->name,
                                             .seed = k < 2 ? 3 : 4});
-            m[k] = lora_find(&l[k], path);
+            m[k] = lora_find(&l[k].layout, path);
             assert_true((l[k].start != NULL) == scheme->changes_base);
         }
         size_t bytes_a = m[0]->rank * m[0]->in * sizeof(float),
@@ -196,7 +196,7 @@ static void values_belong_to_seed_and_path(void **state)
         assert_memory_equal(l[0].params + m[0]->b, l[1].params + m[1]->b, bytes_b);
         bool random = !scheme->changes_base && strcmp(scheme->name, "zero") != 0 &&
                       strcmp(scheme->name, "constant") != 0;
-        bool same = !memcmp(l[1].params, l[2].params, l[1].size * sizeof(float));
+        bool same = !memcmp(l[1].params, l[2].params, l[1].layout.size * sizeof(float));
         assert_true(same != random);
         for (int k = 0; k < 3; k++)
             lora_release(&l[k]);
@@ -223,7 +223,7 @@ static void rslora_scales_by_the_root(void **state)
     struct lora l;
     make(&l,
          &(struct lora_spec){.targets = "q_proj", .rank = 16, .alpha = 8, .rslora = true, .init = "zero"});
-    assert_true(l.modules[0].scaling == 2 && l.rslora);
+    assert_true(l.layout.modules[0].scaling == 2 && l.rslora);
     lora_release(&l);
 }
 

@@ -14,22 +14,23 @@ static void check_gradient(struct tiny *t, double tolerance)
 {
     struct lora *l = &t->lora;
     tiny_grad(t);
-    float *grad = numbers_copy(l->grads, l->size), *at = numbers_copy(l->params, l->size);
+    float *grad = numbers_copy(t->grads.values, l->layout.size),
+          *at = numbers_copy(l->params, l->layout.size);
     double scale = 0;
-    for (size_t i = 0; i < l->size; i++)
+    for (size_t i = 0; i < l->layout.size; i++)
         scale = fmax(scale, fabs((double)grad[i]));
     for (uint64_t trial = 0; trial < 30; trial++) {
         struct rng_key key = rng_key_make(trial, RNG_SHUFFLE, 0);
-        size_t entry = rng_word(key, 0) % l->size;
-        float *direction = numbers_new(l->size, 1.0F / sqrtf((float)l->size), trial);
+        size_t entry = rng_word(key, 0) % l->layout.size;
+        float *direction = numbers_new(l->layout.size, 1.0F / sqrtf((float)l->layout.size), trial);
         double expected = 0, loss[2], step = 5e-3;
-        for (size_t i = 0; i < l->size; i++) {
+        for (size_t i = 0; i < l->layout.size; i++) {
             if (trial % 2) /* odd trials: one entry */
                 direction[i] = i == entry ? 1 : 0;
             expected += (double)direction[i] * (double)grad[i];
         }
         for (int side = 0; side < 2; side++) {
-            for (size_t i = 0; i < l->size; i++)
+            for (size_t i = 0; i < l->layout.size; i++)
                 l->params[i] = at[i] + (float)(side ? step : -step) * direction[i];
             loss[side] = loss_of(t);
         }
@@ -39,7 +40,7 @@ static void check_gradient(struct tiny *t, double tolerance)
                      expected, measured, scale);
         free(direction);
     }
-    memcpy(l->params, at, l->size * sizeof *at);
+    memcpy(l->params, at, l->layout.size * sizeof *at);
     free(grad);
     free(at);
 }
@@ -83,25 +84,25 @@ static void dropout_does_not_depend_on_the_pack(void **state)
     for (uint64_t i = 0; i < 2; i++) {
         tiny_clear(&t);
         tiny_add_random(&t, 9 + i, 100 + i);
-        assert_ok(model_step_grad(&t.model, &t.in, 1, &one, &e), &e);
+        assert_ok(model_step_grad(&t.model, &t.in, 1, &t.grads, &one, &e), &e);
         sum += one.loss_sum;
     }
     tiny_clear(&t);
     tiny_add_random(&t, 9, 100);
     tiny_add_random(&t, 10, 101);
-    assert_ok(model_step_grad(&t.model, &t.in, 1, &both, &e), &e);
+    assert_ok(model_step_grad(&t.model, &t.in, 1, &t.grads, &both, &e), &e);
     assert_true(fabs(both.loss_sum - sum) < 1e-5 * sum);
     tiny_clear(&t);
     tiny_add_random(&t, 10, 101);
     tiny_add_random(&t, 9, 100);
-    assert_ok(model_step_grad(&t.model, &t.in, 1, &swapped, &e), &e);
+    assert_ok(model_step_grad(&t.model, &t.in, 1, &t.grads, &swapped, &e), &e);
     assert_true(fabs(swapped.loss_sum - sum) < 1e-5 * sum);
     t.lora.seed++;
-    assert_ok(model_step_grad(&t.model, &t.in, 1, &other, &e), &e);
+    assert_ok(model_step_grad(&t.model, &t.in, 1, &t.grads, &other, &e), &e);
     assert_true(fabs(other.loss_sum - sum) > 1e-4 * sum);
     assert_ok(model_evaluate(&t.model, &t.in, &other, NULL, &e), &e);
     t.lora.dropout = 0;
-    assert_ok(model_step_grad(&t.model, &t.in, 1, &one, &e), &e);
+    assert_ok(model_step_grad(&t.model, &t.in, 1, &t.grads, &one, &e), &e);
     assert_true(one.loss_sum == other.loss_sum); /* evaluation drops nothing */
     tiny_close(&t);
 }
@@ -119,20 +120,20 @@ static void dropout_is_unbiased(void **state)
     tiny_open(&t, "tiny_gqa");
     lora_release(&t.lora);
     assert_ok(lora_create_given(&t.lora, &t.model.arch, &given, 1, &e), &e);
-    assert_ok(lora_train_buffers(&t.lora, &e), &e);
     float *values =
-        numbers_new(t.lora.modules[0].b, 0.3F, 5); /* A; B stays zero, so dB is linear in the mask */
-    memcpy(t.lora.params, values, t.lora.modules[0].b * sizeof *values);
+        numbers_new(t.lora.layout.modules[0].b, 0.3F, 5); /* A; B stays zero, so dB is linear in the mask */
+    memcpy(t.lora.params, values, t.lora.layout.modules[0].b * sizeof *values);
     free(values);
     tiny_grad(&t);
-    float *plain = numbers_copy(t.lora.grads, t.lora.size);
+    float *plain = numbers_copy(t.grads.values, t.lora.layout.size);
     t.lora.dropout = 0.25F;
     tiny_plan(&t);
-    memset(t.lora.grads, 0, t.lora.size * sizeof *plain);
+    memset(t.grads.values, 0, t.lora.layout.size * sizeof *plain);
     for (t.lora.seed = 0; t.lora.seed < SEEDS; t.lora.seed++)
-        assert_ok(model_step_grad(&t.model, &t.in, 1 / tiny_supervised(&t) / SEEDS, &result, &e), &e);
-    assert_true(numbers_distance(t.lora.grads, plain, t.lora.size) < 0.05);
-    assert_true(numbers_distance(t.lora.grads, plain, t.lora.size) > 0);
+        assert_ok(model_step_grad(&t.model, &t.in, 1 / tiny_supervised(&t) / SEEDS, &t.grads, &result, &e),
+                  &e);
+    assert_true(numbers_distance(t.grads.values, plain, t.lora.layout.size) < 0.05);
+    assert_true(numbers_distance(t.grads.values, plain, t.lora.layout.size) > 0);
     free(plain);
     tiny_close(&t);
 }
@@ -167,9 +168,9 @@ static void fewer_modules_have_the_same_gradients(void **state)
         struct lora few;
         const struct lora_spec spec = {.targets = subsets[i], .rank = 4, .alpha = 8};
         assert_ok(lora_create(&few, &t.model.arch, &spec, &e), &e);
-        assert_ok(lora_train_buffers(&few, &e), &e);
-        for (size_t k = 0; k < t.lora.count; k++) {
-            const struct lora_module *m = &t.lora.modules[k], *own = lora_find(&few, m->path);
+        struct model_grads grads = {.values = numbers_zero(few.layout.size)};
+        for (size_t k = 0; k < t.lora.layout.count; k++) {
+            const struct lora_module *m = &t.lora.layout.modules[k], *own = lora_find(&few.layout, m->path);
             float *b = t.lora.params + m->b;
             memset(b, 0, m->out * m->rank * sizeof *b);
             if (!own)
@@ -187,14 +188,15 @@ static void fewer_modules_have_the_same_gradients(void **state)
         t.model.lora = &few;
         tiny_plan(&t); /* for the smaller adapter: less is kept */
         assert_true(model_memory_acts(&t.model) <= all_memory);
-        assert_ok(model_step_grad(&t.model, &t.in, 1 / tiny_supervised(&t), &result, &e), &e);
+        assert_ok(model_step_grad(&t.model, &t.in, 1 / tiny_supervised(&t), &grads, &result, &e), &e);
         assert_true(fabs(result.loss_sum / (double)result.supervised - loss) < 1e-6 * loss);
-        for (size_t k = 0; k < few.count; k++) {
-            const struct lora_module *own = &few.modules[k], *m = lora_find(&t.lora, own->path);
-            assert_true(tiny_nmse(few.grads + own->a, t.lora.grads + m->a, m->rank * m->in) < 1e-10);
-            assert_true(tiny_nmse(few.grads + own->b, t.lora.grads + m->b, m->rank * m->out) < 1e-10);
+        for (size_t k = 0; k < few.layout.count; k++) {
+            const struct lora_module *own = &few.layout.modules[k], *m = lora_find(&t.lora.layout, own->path);
+            assert_true(tiny_nmse(grads.values + own->a, t.grads.values + m->a, m->rank * m->in) < 1e-10);
+            assert_true(tiny_nmse(grads.values + own->b, t.grads.values + m->b, m->rank * m->out) < 1e-10);
         }
         t.model.lora = &t.lora;
+        free(grads.values);
         lora_release(&few);
     }
     tiny_close(&t);
@@ -244,7 +246,7 @@ static void evaluation_follows_from_the_logits(void **state)
         assert_true(fabs(result.loss_sum - loss) < 1e-6 * loss);
         assert_int_equal(result.first_nonfinite, 3);
     }
-    assert_ok(model_step_grad(&t.model, &t.in, 1, &trained, &e), &e);
+    assert_ok(model_step_grad(&t.model, &t.in, 1, &t.grads, &trained, &e), &e);
     assert_true(trained.loss_sum == result.loss_sum && trained.correct == result.correct);
     assert_int_equal(trained.exact, result.exact);
     free(logits);
@@ -263,11 +265,11 @@ static void a_fresh_adapter_changes_nothing(void **state)
     assert_ok(lora_init_values(&t.lora, &spec, &e), &e);
     assert_ok(model_logits(&t.model, &t.in, with, &e), &e);
     tiny_grad(&t);
-    for (size_t i = 0; i < t.lora.count; i++) { /* dA is exactly zero, dB is not */
-        const struct lora_module *m = &t.lora.modules[i];
+    for (size_t i = 0; i < t.lora.layout.count; i++) { /* dA is exactly zero, dB is not */
+        const struct lora_module *m = &t.lora.layout.modules[i];
         for (size_t k = 0; k < m->rank * m->in; k++)
-            assert_true(t.lora.grads[m->a + k] == 0);
-        assert_true(tiny_nmse(t.lora.params + m->b, t.lora.grads + m->b, m->out * m->rank) == 1);
+            assert_true(t.grads.values[m->a + k] == 0);
+        assert_true(tiny_nmse(t.lora.params + m->b, t.grads.values + m->b, m->out * m->rank) == 1);
     }
     t.model.lora = NULL;
     assert_ok(model_logits(&t.model, &t.in, without, &e), &e);
@@ -283,11 +285,11 @@ static void the_number_of_threads_may_change(void **state)
     static struct tiny t;
     tiny_open(&t, "tiny_sharded");
     double two = tiny_grad(&t);
-    float *grads = numbers_copy(t.lora.grads, t.lora.size);
+    float *grads = numbers_copy(t.grads.values, t.lora.layout.size);
     gemm_set_threads(1);
     double one = tiny_grad(&t);
     assert_true(fabs(one - two) < 1e-6 * one);
-    assert_true(tiny_nmse(t.lora.grads, grads, t.lora.size) < 1e-10);
+    assert_true(tiny_nmse(t.grads.values, grads, t.lora.layout.size) < 1e-10);
     gemm_set_threads(2);
     free(grads);
     tiny_close(&t);
@@ -300,17 +302,17 @@ static void a_loss_that_is_not_finite_is_traced(void **state)
     struct err e;
     struct model_result result;
     tiny_open(&t, "tiny_gqa");
-    const struct lora_module *m = lora_find(&t.lora, "model.layers.1.mlp.gate_proj");
+    const struct lora_module *m = lora_find(&t.lora.layout, "model.layers.1.mlp.gate_proj");
     float *b = t.lora.params + m->b;
     float *embedding = numbers_copy(t.model.weights.embedding, t.model.arch.vocab * t.model.arch.width);
     float old = *b;
     *b = NAN;
-    assert_error(model_step_grad(&t.model, &t.in, 1, &result, &e), &e, ERR_NUMERIC,
+    assert_error(model_step_grad(&t.model, &t.in, 1, &t.grads, &result, &e), &e, ERR_NUMERIC,
                  "model.layers.1.mlp.gate_proj.lora_B of the adapter");
     assert_int_equal(result.first_nonfinite, 0);
     for (size_t i = 0; i < m->out * m->rank; i++) /* finite, but the products overflow */
         b[i] = 3e38F;
-    assert_error(model_step_grad(&t.model, &t.in, 1, &result, &e), &e, ERR_NUMERIC,
+    assert_error(model_step_grad(&t.model, &t.in, 1, &t.grads, &result, &e), &e, ERR_NUMERIC,
                  "output of model.layers.1.mlp.gate_proj is the first");
     for (size_t i = 0; i < m->out * m->rank; i++)
         b[i] = old;
@@ -346,25 +348,28 @@ static void bad_packs_are_refused(void **state)
     }
     t.tokens[3] = token;
     t.supervised[t.offsets[1]] = 1;
-    assert_error(model_step_grad(&t.model, in, 1, &result, &e), &e, ERR_MISMATCH,
+    assert_error(model_step_grad(&t.model, in, 1, &t.grads, &result, &e), &e, ERR_MISMATCH,
                  "example 1 of a pack: its first");
     t.supervised[t.offsets[1]] = 0;
     t.offsets[1]++;
     t.offsets[2]--;
-    assert_error(model_step_grad(&t.model, in, 1, &result, &e), &e, ERR_MISMATCH, "do not cover");
+    assert_error(model_step_grad(&t.model, in, 1, &t.grads, &result, &e), &e, ERR_MISMATCH, "do not cover");
     t.offsets[2]++;
     t.offsets[1] = 0;
-    assert_error(model_step_grad(&t.model, in, 1, &result, &e), &e, ERR_MISMATCH, "example 0 of a pack");
+    assert_error(model_step_grad(&t.model, in, 1, &t.grads, &result, &e), &e, ERR_MISMATCH,
+                 "example 0 of a pack");
     t.offsets[1] = 13;
     t.positions[2] = TINY_TOKENS;
-    assert_error(model_step_grad(&t.model, in, 1, &result, &e), &e, ERR_MISMATCH, "position 1200 at place 2");
+    assert_error(model_step_grad(&t.model, in, 1, &t.grads, &result, &e), &e, ERR_MISMATCH,
+                 "position 1200 at place 2");
     t.positions[2] = 2;
     const struct model_plan plan = {.tokens = 20, .examples = 1, .longest = 12, .threads = 2, .train = true};
     assert_ok(model_plan_memory(&t.model, &plan, &e), &e);
-    assert_error(model_step_grad(&t.model, in, 1, &result, &e), &e, ERR_MISMATCH, "planned for 20 and 1");
+    assert_error(model_step_grad(&t.model, in, 1, &t.grads, &result, &e), &e, ERR_MISMATCH,
+                 "planned for 20 and 1");
     in->examples = 1;
     in->n = 13;
-    assert_error(model_step_grad(&t.model, in, 1, &result, &e), &e, ERR_MISMATCH, "planned for 12");
+    assert_error(model_step_grad(&t.model, in, 1, &t.grads, &result, &e), &e, ERR_MISMATCH, "planned for 12");
     tiny_close(&t);
 }
 
@@ -378,13 +383,14 @@ static void a_larger_adapter_than_planned_is_refused(void **state)
     tiny_open(&t, "tiny_llama3");
     const struct lora_spec spec = {.targets = "all-linear", .rank = 8, .alpha = 8, .init = "normal"};
     assert_ok(lora_create(&large, &t.model.arch, &spec, &e), &e);
-    assert_ok(lora_train_buffers(&large, &e), &e);
     t.model.lora = &large;
-    assert_error(model_step_grad(&t.model, &t.in, 1, &result, &e), &e, ERR_MISMATCH, "adapter is larger");
+    assert_error(model_step_grad(&t.model, &t.in, 1, &t.grads, &result, &e), &e, ERR_MISMATCH,
+                 "adapter is larger");
     assert_error(model_evaluate(&t.model, &t.in, &result, NULL, &e), &e, ERR_MISMATCH, "adapter is larger");
     t.model.lora = &t.lora;
     t.lora.dropout = 0.1F; /* no room was planned for masks */
-    assert_error(model_step_grad(&t.model, &t.in, 1, &result, &e), &e, ERR_MISMATCH, "adapter is larger");
+    assert_error(model_step_grad(&t.model, &t.in, 1, &t.grads, &result, &e), &e, ERR_MISMATCH,
+                 "adapter is larger");
     const struct model_plan plan = {.tokens = SIZE_MAX / 8, .examples = 1, .longest = 20, .threads = 2};
     assert_error(model_plan_memory(&t.model, &plan, &e), &e, ERR_MEMORY, "memory of a step");
     lora_release(&large);

@@ -15,13 +15,13 @@ static void every_mode_has_the_same_bits(void **state)
             tiny_plan(&t);
             double loss = tiny_grad(&t);
             size_t memory = model_memory_acts(&t.model);
-            float *grads = numbers_copy(t.lora.grads, t.lora.size);
+            float *grads = numbers_copy(t.grads.values, t.lora.layout.size);
             for (int mode = RECOMPUTE_ATTENTION; mode <= RECOMPUTE_LAYER; mode++) {
                 tiny_plan_with(&t, (enum model_recompute)mode);
                 assert_true(model_memory_acts(&t.model) < memory);
                 memory = model_memory_acts(&t.model);
                 assert_true(tiny_grad(&t) == loss);
-                if (memcmp(t.lora.grads, grads, t.lora.size * sizeof *grads) != 0)
+                if (memcmp(t.grads.values, grads, t.lora.layout.size * sizeof *grads) != 0)
                     fail_msg("%s, %s: other gradients", tiny_names[i], names[mode]);
             }
             free(grads);
@@ -36,11 +36,11 @@ static void bf16_modes_are_near(void **state)
     static struct tiny t;
     tiny_open_as(&t, "tiny_gqa", DTYPE_BF16);
     double loss = tiny_grad(&t);
-    float *grads = numbers_copy(t.lora.grads, t.lora.size);
+    float *grads = numbers_copy(t.grads.values, t.lora.layout.size);
     for (int mode = RECOMPUTE_ATTENTION; mode <= RECOMPUTE_LAYER; mode++) {
         tiny_plan_with(&t, (enum model_recompute)mode);
         assert_true(tiny_grad(&t) == loss);
-        double nmse = tiny_nmse(t.lora.grads, grads, t.lora.size);
+        double nmse = tiny_nmse(t.grads.values, grads, t.lora.layout.size);
         print_message("%s: NMSE %.2g\n", names[mode], nmse);
         assert_true(nmse < 1e-4); /* a few roundings of up to 2^-8 each, 5e-6 in the mean square */
     }

@@ -391,11 +391,11 @@ static void a_step_on_the_file_has_the_same_bits(void **state)
         struct err e;
         tiny_open(&t, tiny_names[i]);
         double loss = tiny_grad(&t);
-        float *grads = numbers_copy(t.lora.grads, t.lora.size);
+        float *grads = numbers_copy(t.grads.values, t.lora.layout.size);
         weights_release(&t.model.weights);
         assert_ok(weights_load(&t.model.weights, &t.model.arch, &t.base, &kept, &e), &e);
         assert_true(tiny_grad(&t) == loss);
-        assert_memory_equal(t.lora.grads, grads, t.lora.size * sizeof *grads);
+        assert_memory_equal(t.grads.values, grads, t.lora.layout.size * sizeof *grads);
         free(grads);
         tiny_close(&t);
     }

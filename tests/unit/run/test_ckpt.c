@@ -30,11 +30,11 @@ static int close_folder(void **state)
     return 0;
 }
 
-static const char *write_one(const char *name, const struct lora *l)
+static const char *write_one(const char *name, const struct lora *l, const struct lora_moments *moments)
 {
     struct err e;
     const char *path = scratch_path(&folder, name);
-    assert_ok(ckpt_write(path, l, &saved, &identity, config, "normal", NULL, &e), &e);
+    assert_ok(ckpt_write(path, l, moments, &saved, &identity, config, "normal", NULL, &e), &e);
     return path;
 }
 
@@ -45,7 +45,8 @@ static void all_comes_back(void **state)
     struct ckpt c;
     struct err e;
     small_make(&l, "q_proj,down_proj,lm_head", 3, 5);
-    assert_ok(ckpt_open(&c, write_one("a.h5", &l), &e), &e);
+    const struct lora_moments moments = small_moments(&l);
+    assert_ok(ckpt_open(&c, write_one("a.h5", &l, &moments), &e), &e);
     assert_int_equal(c.state.step, 12);
     assert_int_equal(c.state.cursor, 345);
     assert_true(c.state.finished);
@@ -54,23 +55,22 @@ static void all_comes_back(void **state)
     assert_memory_equal(&c.identity, &identity, sizeof identity);
     assert_int_equal(c.module_count, 25);
     small_make(&again, "q_proj,down_proj,lm_head", 3, 5);
-    memset(again.params, 0, again.size * sizeof(float));
-    memset(again.m, 0, again.size * sizeof(float));
-    memset(again.v, 0, again.size * sizeof(float));
-    assert_ok(ckpt_read(&c, &again, true, &e), &e);
-    small_equal(again.params, l.params, l.size);
-    small_equal(again.m, l.m, l.size);
-    small_equal(again.v, l.v, l.size);
+    memset(again.params, 0, again.layout.size * sizeof(float));
+    struct lora_moments own;
+    assert_ok(lora_moments_init(&own, &again.layout, false, &again.arena, &e), &e);
+    assert_ok(ckpt_read(&c, &again, &own, &e), &e);
+    small_equal(again.params, l.params, l.layout.size);
+    small_equal(own.m, moments.m, l.layout.size);
+    small_equal(own.v, moments.v, l.layout.size);
     ckpt_close(&c);
     lora_release(&again);
 
     /* For use without training: the modules as the file has them, no moments. */
     assert_ok(ckpt_open(&c, scratch_path(&folder, "a.h5"), &e), &e);
     assert_ok(lora_create_given(&again, &small_arch, c.modules, c.module_count, &e), &e);
-    assert_ok(ckpt_read(&c, &again, false, &e), &e);
-    small_equal(again.params, l.params, l.size);
-    assert_true(again.modules[7].scaling == l.modules[7].scaling);
-    assert_null(again.m);
+    assert_ok(ckpt_read(&c, &again, NULL, &e), &e);
+    small_equal(again.params, l.params, l.layout.size);
+    assert_true(again.layout.modules[7].scaling == l.layout.modules[7].scaling);
     ckpt_close(&c);
     lora_release(&again);
     lora_release(&l);
@@ -82,8 +82,9 @@ static void refuse(const char *path, const char *targets, size_t rank, double al
     struct ckpt c;
     struct err e;
     small_make(&l, targets, rank, alpha);
+    struct lora_moments moments = small_moments(&l);
     assert_ok(ckpt_open(&c, path, &e), &e);
-    assert_error(ckpt_read(&c, &l, true, &e), &e, ERR_MISMATCH, text);
+    assert_error(ckpt_read(&c, &l, &moments, &e), &e, ERR_MISMATCH, text);
     ckpt_close(&c);
     lora_release(&l);
 }
@@ -93,7 +94,8 @@ static void other_shapes_are_refused(void **state)
     (void)state;
     struct lora l;
     small_make(&l, "q_proj,down_proj", 3, 6);
-    const char *path = write_one("b.h5", &l);
+    const struct lora_moments moments = small_moments(&l);
+    const char *path = write_one("b.h5", &l, &moments);
     refuse(path, "q_proj,down_proj", 4, 8, "is 3, in this run it is 4");
     refuse(path, "q_proj,down_proj", 3, 9, "is 2, in this run it is 3");
     refuse(path, "q_proj", 3, 6, "adapts model.layers.0.mlp.down_proj, this run does not");
@@ -109,15 +111,17 @@ static void nonfinite_values_are_refused(void **state)
     struct ckpt c;
     struct err e;
     small_make(&l, "q_proj", 3, 6);
-    l.v[l.modules[2].b] = INFINITY;
-    assert_ok(ckpt_open(&c, write_one("c.h5", &l), &e), &e);
-    assert_error(ckpt_read(&c, &l, true, &e), &e, ERR_NUMERIC, "model.layers.2.self_attn.q_proj/lora_B_v");
+    struct lora_moments moments = small_moments(&l);
+    moments.v[l.layout.modules[2].b] = INFINITY;
+    assert_ok(ckpt_open(&c, write_one("c.h5", &l, &moments), &e), &e);
+    assert_error(ckpt_read(&c, &l, &moments, &e), &e, ERR_NUMERIC,
+                 "model.layers.2.self_attn.q_proj/lora_B_v");
     ckpt_close(&c);
     lora_release(&l);
 }
 
 /* A damaged file is refused, or (where the damage is between its parts) holds what it held. */
-static void expect_refused_or_same(const char *path, const struct lora *l)
+static void expect_refused_or_same(const char *path, const struct lora *l, const struct lora_moments *moments)
 {
     struct lora again;
     struct ckpt c;
@@ -125,10 +129,11 @@ static void expect_refused_or_same(const char *path, const struct lora *l)
     if (ckpt_open(&c, path, &e))
         return;
     small_make(&again, "q_proj", 1, 2);
-    assert_ok(ckpt_read(&c, &again, true, &e), &e);
-    small_equal(again.params, l->params, l->size);
-    small_equal(again.m, l->m, l->size);
-    small_equal(again.v, l->v, l->size);
+    struct lora_moments own = small_moments(&again);
+    assert_ok(ckpt_read(&c, &again, &own, &e), &e);
+    small_equal(again.params, l->params, l->layout.size);
+    small_equal(own.m, moments->m, l->layout.size);
+    small_equal(own.v, moments->v, l->layout.size);
     assert_int_equal(c.state.step, saved.step);
     assert_string_equal(c.config, config);
     ckpt_close(&c);
@@ -143,7 +148,8 @@ static void damage_is_found(void **state)
     struct err e;
     struct str bytes = {0};
     small_make(&l, "q_proj", 1, 2);
-    assert_ok(file_read_all(&bytes, write_one("d.h5", &l), 1 << 24, &e), &e);
+    const struct lora_moments moments = small_moments(&l);
+    assert_ok(file_read_all(&bytes, write_one("d.h5", &l, &moments), 1 << 24, &e), &e);
     char path[PATH_MAX]; /* the scratch's own buffers are few */
     snprintf(path, sizeof path, "%s", scratch_path(&folder, "damaged.h5"));
     for (size_t i = 0; i < 100; i++) {
@@ -152,7 +158,7 @@ static void damage_is_found(void **state)
         assert_error(ckpt_open(&c, path, &e), &e, ERR_FORMAT, "damaged.h5");
         bytes.data[at] ^= 0x10;
         assert_ok(file_write_atomic(path, bytes.data, bytes.length, &e), &e);
-        expect_refused_or_same(path, &l);
+        expect_refused_or_same(path, &l, &moments);
         bytes.data[at] ^= 0x10;
     }
     str_release(&bytes);
@@ -179,13 +185,14 @@ static void other_files_are_refused(void **state)
     assert_error(ckpt_open(&c, path, &e), &e, ERR_UNSUPPORTED, "format 99");
 }
 
-static void save_step(const struct lora *l, uint64_t step, uint64_t keep)
+static void save_step(struct lora *l, uint64_t step, uint64_t keep)
 {
+    const struct lora_moments moments = small_moments(l);
     char path[PATH_MAX];
     struct err e;
     struct ckpt_state now = {.step = step};
     assert_ok(rundir_checkpoint_path(path, folder.folder, step, &e), &e);
-    assert_ok(ckpt_write(path, l, &now, &identity, config, "normal", NULL, &e), &e);
+    assert_ok(ckpt_write(path, l, &moments, &now, &identity, config, "normal", NULL, &e), &e);
     assert_ok(rundir_settle(folder.folder, step, keep, &e), &e);
 }
 

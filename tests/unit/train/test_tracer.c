@@ -14,6 +14,8 @@ static const struct optim_options plain = {.beta1 = 0.9, .beta2 = 0.999, .epsilo
 static struct tiny t;
 static struct dist d;
 static struct session s;
+static struct lora_moments moments;
+static struct model_grads grads;
 
 /* The tiny model in a session, with a fresh adapter of the scheme. */
 static void open_session(const char *scheme)
@@ -24,7 +26,9 @@ static void open_session(const char *scheme)
     launch_alone(&d);
     s = (struct session){.dist = &d, .model = t.model};
     assert_ok(lora_create(&s.lora, &t.model.arch, &spec, &e), &e);
-    assert_ok(lora_train_buffers(&s.lora, &e), &e);
+    assert_ok(lora_moments_init(&moments, &s.lora.layout, false, &s.lora.arena, &e), &e);
+    grads.values = arena_alloc(&s.lora.arena, s.lora.layout.size, sizeof(float), "gradients", &e);
+    assert_non_null(grads.values);
     s.model.lora = &s.lora;
 }
 
@@ -38,8 +42,8 @@ static double gradient(void)
 {
     struct err e;
     struct model_result result;
-    memset(s.lora.grads, 0, s.lora.size * sizeof *s.lora.grads);
-    assert_ok(model_step_grad(&s.model, &t.in, 1 / tiny_supervised(&t), &result, &e), &e);
+    memset(grads.values, 0, s.lora.layout.size * sizeof *grads.values);
+    assert_ok(model_step_grad(&s.model, &t.in, 1 / tiny_supervised(&t), &grads, &result, &e), &e);
     return result.loss_sum;
 }
 
@@ -48,8 +52,8 @@ static void step(uint64_t number, double rate)
     struct err e;
     double norm;
     gradient();
-    assert_ok(optim_grad_norm(&norm, &s.lora, &e), &e);
-    optim_step(&s.lora, &plain, norm, rate, number);
+    assert_ok(optim_grad_norm(&norm, &s.lora.layout, grads.values, &e), &e);
+    optim_step(&s.lora, &moments, grads.values, &plain, norm, rate, number);
 }
 
 static void both_zero_never_moves(void **state)
@@ -59,8 +63,8 @@ static void both_zero_never_moves(void **state)
     double first = gradient();
     for (uint64_t i = 1; i <= 50; i++) {
         step(i, 1e-2);
-        for (size_t k = 0; k < s.lora.size; k++)
-            assert_true(s.lora.grads[k] == 0 && s.lora.params[k] == 0);
+        for (size_t k = 0; k < s.lora.layout.size; k++)
+            assert_true(grads.values[k] == 0 && s.lora.params[k] == 0);
     }
     assert_true(gradient() == first);
     close_session();
@@ -74,10 +78,10 @@ static void constant_a_keeps_rank_one(void **state)
         open_session(schemes[random]);
         for (uint64_t i = 1; i <= 20; i++)
             step(i, 1e-2);
-        for (size_t i = 0; i < s.lora.count; i++) {
+        for (size_t i = 0; i < s.lora.layout.count; i++) {
             struct err e;
             float values[4];
-            const struct lora_module *m = &s.lora.modules[i];
+            const struct lora_module *m = &s.lora.layout.modules[i];
             const struct lowrank shape = {m->out, m->in, m->rank};
             assert_ok(lowrank_singular_values(values, &shape, s.lora.params + m->a, s.lora.params + m->b, &e),
                       &e);
@@ -92,12 +96,12 @@ static void the_first_step_of_b_is_the_learning_rate(void **state)
 {
     (void)state;
     open_session("normal");
-    float *start = numbers_copy(s.lora.params, s.lora.size);
+    float *start = numbers_copy(s.lora.params, s.lora.layout.size);
     step(1, 1e-3);
-    for (size_t i = 0; i < s.lora.count; i++) {
-        const struct lora_module *m = &s.lora.modules[i];
+    for (size_t i = 0; i < s.lora.layout.count; i++) {
+        const struct lora_module *m = &s.lora.layout.modules[i];
         for (size_t k = 0; k < m->rank * m->out; k++)
-            if (fabsf(s.lora.grads[m->b + k]) > 1e-5F)
+            if (fabsf(grads.values[m->b + k]) > 1e-5F)
                 assert_true(fabs(fabs((double)s.lora.params[m->b + k]) / 1e-3 - 1) < 2e-3);
         assert_memory_equal(s.lora.params + m->a, start + m->a, m->rank * m->in * sizeof *start);
     }
@@ -139,9 +143,9 @@ static void one_traced_step(struct tracer *tracer, uint64_t number)
     tracer_watch_pack(tracer, true);
     gradient();
     tracer_watch_pack(tracer, false);
-    assert_ok(optim_grad_norm(&norm, &s.lora, &e), &e);
-    assert_ok(tracer_before_step(tracer, number, &e), &e);
-    optim_step(&s.lora, &plain, norm, 1e-2, number + 1);
+    assert_ok(optim_grad_norm(&norm, &s.lora.layout, grads.values, &e), &e);
+    assert_ok(tracer_before_step(tracer, grads.values, number, &e), &e);
+    optim_step(&s.lora, &moments, grads.values, &plain, norm, 1e-2, number + 1);
     assert_ok(tracer_after_step(tracer, &summary, &e), &e);
     assert_int_equal(summary.step, number);
     assert_true(summary.update > 0);
@@ -156,15 +160,15 @@ static void values_are_the_plain_ones(void **state)
     struct trace_record again;
     struct scratch folder;
     open_session("normal");
-    float *start = numbers_copy(s.lora.params, s.lora.size);
+    float *start = numbers_copy(s.lora.params, s.lora.layout.size);
     assert_ok(tracer_begin(&tracer, &s, 1, &e), &e);
     assert_ok(tracer_plan(&tracer, &none, 0, 3, &e), &e);
     one_traced_step(&tracer, 0);
     one_traced_step(&tracer, 1);
-    float *before = numbers_copy(s.lora.params, s.lora.size);
+    float *before = numbers_copy(s.lora.params, s.lora.layout.size);
     one_traced_step(&tracer, 2);
-    for (size_t i = 0; i < s.lora.count; i++) {
-        const struct lora_module *m = &s.lora.modules[i];
+    for (size_t i = 0; i < s.lora.layout.count; i++) {
+        const struct lora_module *m = &s.lora.layout.modules[i];
         const float *v = tracer.record.modules[i].values[2], *first = tracer.record.modules[i].values[0];
         float *matrix = malloc(m->out * m->in * sizeof *matrix);
         weights_read(matrix, &s.model.weights, &s.model.arch, m->layer, m->linear, 0, m->out);
@@ -175,8 +179,8 @@ static void values_are_the_plain_ones(void **state)
         assert_true(near(first[TRACE_COSINE_A], 1));
         assert_true(near(v[TRACE_NORM_A], norm_of(before + m->a, m->rank * m->in)));
         assert_true(near(v[TRACE_NORM_B], norm_of(before + m->b, m->rank * m->out)));
-        assert_true(near(v[TRACE_GRAD_A], norm_of(s.lora.grads + m->a, m->rank * m->in)));
-        assert_true(near(v[TRACE_GRAD_B], norm_of(s.lora.grads + m->b, m->rank * m->out)));
+        assert_true(near(v[TRACE_GRAD_A], norm_of(grads.values + m->a, m->rank * m->in)));
+        assert_true(near(v[TRACE_GRAD_B], norm_of(grads.values + m->b, m->rank * m->out)));
         assert_true(near(v[TRACE_CHANGE], 2 * plain_difference(m, before, start) / weight));
         assert_true(near(v[TRACE_UPDATE], 2 * plain_difference(m, s.lora.params, before) / weight));
         assert_true(near(v[TRACE_NORM_BA], norm_of(tracer.record.modules[i].singular_values + 2 * 4, 4)));
@@ -191,14 +195,14 @@ static void values_are_the_plain_ones(void **state)
                                            .data = "20112233445566778899aabbccddeeff"};
     assert_true(scratch_open(&folder));
     const char *path = scratch_path(&folder, "traced.h5");
-    assert_ok(ckpt_write(path, &s.lora, &(struct ckpt_state){.step = 3}, &identity, "x: 1\n", "normal",
-                         &tracer.record, &e),
+    assert_ok(ckpt_write(path, &s.lora, &moments, &(struct ckpt_state){.step = 3}, &identity, "x: 1\n",
+                         "normal", &tracer.record, &e),
               &e);
     assert_ok(trace_read(&again, path, &e), &e);
     assert_int_equal(again.count, 4);
-    assert_int_equal(again.module_count, s.lora.count);
+    assert_int_equal(again.module_count, s.lora.layout.count);
     assert_true(isnan(again.base_eval_loss));
-    const struct trace_module *m = trace_find(&again, s.lora.modules[5].path);
+    const struct trace_module *m = trace_find(&again, s.lora.layout.modules[5].path);
     assert_memory_equal(m->values, tracer.record.modules[5].values, 4 * sizeof *m->values);
     tracer_end(&tracer);
     assert_ok(tracer_begin(&tracer, &s, 1, &e), &e);
