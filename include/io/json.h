@@ -46,7 +46,7 @@ const struct json_value *json_root(const struct json *doc);
 /* Reading. All accept v == NULL and answer JSON_KIND_NONE / NULL / 0 / the given default. */
 enum json_kind json_kind(const struct json_value *v);
 bool json_is_absent(const struct json_value *v);        /* not there, or null */
-const char *json_kind_name(const struct json_value *v); /* "object", ..., "nothing" */
+const char *json_kind_name(const struct json_value *v); /* "an object", ..., "nothing" */
 const struct json_value *json_get(const struct json_value *object, const char *key);
 size_t json_count(const struct json_value *array_or_object);
 const struct json_value *json_at(const struct json_value *array, size_t index);
@@ -55,6 +55,31 @@ int64_t json_int(const struct json_value *v, int64_t otherwise);
 double json_number(const struct json_value *v, double otherwise); /* real or integer */
 const char *json_text(const struct json_value *v);                /* NULL if not a string */
 size_t json_text_length(const struct json_value *v);
+
+/* Typed fields of an object. With json_get_...() a key that is missing or null is `otherwise`; with json_need_...()
+ * that is an error. A field of another kind is always one, and its message names the file and the key:
+ *     config.json: rope_scaling: "factor" must be a number, not a string
+ * `json_get_value` gives an array or an object, NULL when there is none. */
+struct json_fields {
+    const struct json_value *object; /* NULL, or no object: it has no fields */
+    const char *file;                /* in front of messages; NULL: the caller adds it */
+    const char *part;                /* which object of the file; NULL: its root */
+    enum err_code code;              /* of a field that is wrong; 0: ERR_FORMAT */
+};
+enum err_code json_get_size(size_t *out, const struct json_fields *f, const char *key, size_t otherwise,
+                            struct err *e);
+enum err_code json_get_number(double *out, const struct json_fields *f, const char *key, double otherwise,
+                              struct err *e);
+enum err_code json_get_flag(bool *out, const struct json_fields *f, const char *key, bool otherwise,
+                            struct err *e);
+enum err_code json_get_text(const char **out, const struct json_fields *f, const char *key,
+                            const char *otherwise, struct err *e);
+enum err_code json_get_value(const struct json_value **out, const struct json_fields *f, const char *key,
+                             enum json_kind kind, struct err *e);
+enum err_code json_need_size(size_t *out, const struct json_fields *f, const char *key, struct err *e);
+enum err_code json_need_text(const char **out, const struct json_fields *f, const char *key, struct err *e);
+enum err_code json_need_value(const struct json_value **out, const struct json_fields *f, const char *key,
+                              enum json_kind kind, struct err *e);
 
 /* The members of an object, in the order of the file, each in constant time:
  *     for (struct json_member m = json_first(object); m.key; m = json_next(m))

@@ -115,6 +115,29 @@ static void add_targets(struct facts *f, const struct json_value *targets)
     facts_end(f);
 }
 
+/* What a key that is left out means is PEFT's default. */
+static enum err_code add_config_of_adapter(struct facts *f, const struct json_fields *config, struct err *e)
+{
+    const char *type, *base;
+    size_t rank;
+    double alpha;
+    bool rslora, dora;
+    if (json_get_text(&type, config, "peft_type", NULL, e) ||
+        json_get_text(&base, config, "base_model_name_or_path", NULL, e) ||
+        json_get_size(&rank, config, "r", 8, e) || json_get_number(&alpha, config, "lora_alpha", 8, e) ||
+        json_get_flag(&rslora, config, "use_rslora", false, e) ||
+        json_get_flag(&dora, config, "use_dora", false, e))
+        return e->code;
+    facts_text(f, "peft_type", type);
+    facts_text(f, "base_model", base);
+    facts_int(f, "lora_rank", rank);
+    facts_real(f, "lora_alpha", alpha);
+    facts_flag(f, "use_rslora", rslora);
+    facts_flag(f, "use_dora", dora);
+    add_targets(f, json_get(config->object, "target_modules"));
+    return ERR_OK;
+}
+
 enum err_code inspect_adapter(struct facts *f, const char *path, struct err *e)
 {
     char config[PATH_MAX];
@@ -124,17 +147,11 @@ enum err_code inspect_adapter(struct facts *f, const char *path, struct err *e)
         code = json_open_file(&doc, config, LIMIT_ADAPTER_JSON, e);
     if (code)
         return code;
-    const struct json_value *root = json_root(doc);
     facts_text(f, "kind", "adapter");
     facts_text(f, "path", path);
-    facts_text(f, "peft_type", json_text(json_get(root, "peft_type")));
-    facts_text(f, "base_model", json_text(json_get(root, "base_model_name_or_path")));
-    facts_int(f, "lora_rank", (uint64_t)json_int(json_get(root, "r"), 8));
-    facts_real(f, "lora_alpha", json_number(json_get(root, "lora_alpha"), 8));
-    facts_flag(f, "use_rslora", json_bool(json_get(root, "use_rslora"), false));
-    facts_flag(f, "use_dora", json_bool(json_get(root, "use_dora"), false));
-    add_targets(f, json_get(root, "target_modules"));
-    code = add_tensors(f, path, e);
+    code = add_config_of_adapter(f, &(struct json_fields){.object = json_root(doc), .file = config}, e);
+    if (!code)
+        code = add_tensors(f, path, e);
     json_close(doc);
     return code;
 }

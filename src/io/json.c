@@ -163,9 +163,9 @@ bool json_is_absent(const struct json_value *v)
 const char *json_kind_name(const struct json_value *v)
 {
     static const char *const names[] = {
-        [JSON_KIND_NONE] = "nothing", [JSON_KIND_NULL] = "null",     [JSON_KIND_BOOL] = "true or false",
-        [JSON_KIND_INT] = "integer",  [JSON_KIND_REAL] = "real",     [JSON_KIND_STRING] = "string",
-        [JSON_KIND_ARRAY] = "array",  [JSON_KIND_OBJECT] = "object",
+        [JSON_KIND_NONE] = "nothing",     [JSON_KIND_NULL] = "null",          [JSON_KIND_BOOL] = "true or false",
+        [JSON_KIND_INT] = "an integer",   [JSON_KIND_REAL] = "a real number", [JSON_KIND_STRING] = "a string",
+        [JSON_KIND_ARRAY] = "an array",   [JSON_KIND_OBJECT] = "an object",
     };
     return names[json_kind(v)];
 }
@@ -210,6 +210,106 @@ size_t json_text_length(const struct json_value *v)
 {
     return json_string_length(value_of(v));
 }
+
+/* ---- typed fields ---- */
+
+static enum err_code refuse_field(const struct json_fields *f, const char *key, struct err *e, const char *why,
+                                  const char *found)
+{
+    return err_set(e, f->code ? f->code : ERR_FORMAT, "%s%s%s%s\"%s\" %s%s", f->file ? f->file : "",
+                   f->file ? ": " : "", f->part ? f->part : "", f->part ? ": " : "", key, why, found);
+}
+
+/* The value of a field, NULL when it is missing or null and need not be there. */
+static enum err_code find_field(const struct json_value **out, const struct json_fields *f, const char *key,
+                                enum json_kind kind, bool needed, struct err *e)
+{
+    static const char *const wanted[] = {
+        [JSON_KIND_BOOL] = "must be true or false, not ", [JSON_KIND_INT] = "must be a whole number, not ",
+        [JSON_KIND_REAL] = "must be a number, not ",      [JSON_KIND_STRING] = "must be a string, not ",
+        [JSON_KIND_ARRAY] = "must be an array, not ",     [JSON_KIND_OBJECT] = "must be an object, not "};
+    const struct json_value *v = json_get(f->object, key);
+    *out = json_is_absent(v) ? NULL : v;
+    bool fits = *out ? json_kind(v) == kind || (kind == JSON_KIND_REAL && json_kind(v) == JSON_KIND_INT)
+                     : !needed;
+    return fits ? ERR_OK : refuse_field(f, key, e, wanted[kind], json_kind_name(v));
+}
+
+static enum err_code find_size(size_t *out, const struct json_fields *f, const char *key, size_t otherwise,
+                               bool needed, struct err *e)
+{
+    const struct json_value *v;
+    if (find_field(&v, f, key, JSON_KIND_INT, needed, e))
+        return e->code;
+    if (json_int(v, 0) < 0)
+        return refuse_field(f, key, e, "must not be negative", "");
+    *out = v ? (size_t)json_int(v, 0) : otherwise;
+    return ERR_OK;
+}
+
+enum err_code json_get_size(size_t *out, const struct json_fields *f, const char *key, size_t otherwise,
+                            struct err *e)
+{
+    return find_size(out, f, key, otherwise, false, e);
+}
+
+enum err_code json_need_size(size_t *out, const struct json_fields *f, const char *key, struct err *e)
+{
+    return find_size(out, f, key, 0, true, e);
+}
+
+enum err_code json_get_number(double *out, const struct json_fields *f, const char *key, double otherwise,
+                              struct err *e)
+{
+    const struct json_value *v;
+    if (find_field(&v, f, key, JSON_KIND_REAL, false, e))
+        return e->code;
+    *out = json_number(v, otherwise);
+    return ERR_OK;
+}
+
+enum err_code json_get_flag(bool *out, const struct json_fields *f, const char *key, bool otherwise,
+                            struct err *e)
+{
+    const struct json_value *v;
+    if (find_field(&v, f, key, JSON_KIND_BOOL, false, e))
+        return e->code;
+    *out = json_bool(v, otherwise);
+    return ERR_OK;
+}
+
+enum err_code json_get_text(const char **out, const struct json_fields *f, const char *key,
+                            const char *otherwise, struct err *e)
+{
+    const struct json_value *v;
+    if (find_field(&v, f, key, JSON_KIND_STRING, false, e))
+        return e->code;
+    *out = v ? json_text(v) : otherwise;
+    return ERR_OK;
+}
+
+enum err_code json_need_text(const char **out, const struct json_fields *f, const char *key, struct err *e)
+{
+    const struct json_value *v;
+    if (find_field(&v, f, key, JSON_KIND_STRING, true, e))
+        return e->code;
+    *out = json_text(v);
+    return ERR_OK;
+}
+
+enum err_code json_get_value(const struct json_value **out, const struct json_fields *f, const char *key,
+                             enum json_kind kind, struct err *e)
+{
+    return find_field(out, f, key, kind, false, e);
+}
+
+enum err_code json_need_value(const struct json_value **out, const struct json_fields *f, const char *key,
+                              enum json_kind kind, struct err *e)
+{
+    return find_field(out, f, key, kind, true, e);
+}
+
+/* ---- members ---- */
 
 static struct json_member member_at(const struct json_value *object, void *iterator)
 {

@@ -16,7 +16,7 @@
 #include "run/study_grid.h"
 
 #define FAILURE_LIMIT ((size_t)1 << 16)
-#define STEP_LIMIT    INT64_C(1000000000000000) /* below it a step is exact on an axis */
+#define STEP_LIMIT    UINT64_C(1000000000000000) /* below it a step is exact on an axis */
 
 static enum err_code read_config(struct report *r, struct report_cell *c, const char *path, struct err *e)
 {
@@ -59,51 +59,40 @@ bool report_has(const struct report_cell *c, const char *name, const char *value
     return !strcmp(report_option(c, name), value);
 }
 
-/* A number, or NAN for the null that stands for one that is not finite. */
-static enum err_code take_number(double *x, const struct json_value *object, const char *key, bool required,
-                                 struct err *e)
-{
-    const struct json_value *v = json_get(object, key);
-    enum json_kind kind = json_kind(v);
-    *x = json_number(v, NAN);
-    if (kind == JSON_KIND_INT || kind == JSON_KIND_REAL || kind == JSON_KIND_NULL ||
-        (kind == JSON_KIND_NONE && !required))
-        return ERR_OK;
-    return err_set(e, ERR_FORMAT, "'%s' is %s and should be a number", key, json_kind_name(v));
-}
-
 /* Time per phase: rows of an older program have none. */
-static enum err_code read_phases(struct metrics_row *row, const struct json_value *phases, struct err *e)
+static enum err_code read_phases(struct metrics_row *row, const struct json_fields *line, struct err *e)
 {
-    for (int i = 0; i < PROF_COUNT; i++) {
-        row->phases[i] = NAN;
-        if (phases && take_number(&row->phases[i], phases, prof_name((enum prof_phase)i), false, e))
+    struct json_fields phases = {.part = "phases"};
+    if (json_get_value(&phases.object, line, "phases", JSON_KIND_OBJECT, e))
+        return e->code;
+    for (int i = 0; i < PROF_COUNT; i++)
+        if (json_get_number(&row->phases[i], &phases, prof_name((enum prof_phase)i), NAN, e))
             return e->code;
-    }
     return ERR_OK;
 }
 
+/* A number that is null was not finite. */
 static enum err_code read_row(struct metrics_row *row, uint64_t before, const struct json_value *object,
                               struct err *e)
 {
+    const struct json_fields f = {.object = object};
     double tokens;
-    const struct json_value *step = json_get(object, "step");
-    int64_t number = json_int(step, 0);
+    size_t step;
     *row = (struct metrics_row){0};
-    if (json_kind(step) != JSON_KIND_INT)
-        return err_set(e, ERR_FORMAT, "'step' is %s and should be a whole number", json_kind_name(step));
-    if (number <= 0 || (uint64_t)number <= before || number >= STEP_LIMIT)
-        return err_set(e, ERR_FORMAT, "step %" PRId64 " does not follow step %" PRIu64, number, before);
-    if (take_number(&row->loss, object, "loss", true, e) ||
-        take_number(&row->epoch, object, "epoch", false, e) ||
-        take_number(&row->learning_rate, object, "learning_rate", false, e) ||
-        take_number(&row->grad_norm, object, "grad_norm", false, e) ||
-        take_number(&row->seconds, object, "seconds", false, e) ||
-        take_number(&tokens, object, "tokens", false, e) ||
-        take_number(&row->eval_loss, object, "eval_loss", false, e) ||
-        read_phases(row, json_get(object, "phases"), e))
+    if (json_need_size(&step, &f, "step", e))
         return e->code;
-    row->step = (uint64_t)number;
+    if (step <= before || step >= STEP_LIMIT)
+        return err_set(e, ERR_FORMAT, "step %zu does not follow step %" PRIu64, step, before);
+    if (json_kind(json_get(object, "loss")) == JSON_KIND_NONE)
+        return err_set(e, ERR_FORMAT, "\"loss\" is missing");
+    if (json_get_number(&row->loss, &f, "loss", NAN, e) || json_get_number(&row->epoch, &f, "epoch", NAN, e) ||
+        json_get_number(&row->learning_rate, &f, "learning_rate", NAN, e) ||
+        json_get_number(&row->grad_norm, &f, "grad_norm", NAN, e) ||
+        json_get_number(&row->seconds, &f, "seconds", NAN, e) ||
+        json_get_number(&tokens, &f, "tokens", NAN, e) ||
+        json_get_number(&row->eval_loss, &f, "eval_loss", NAN, e) || read_phases(row, &f, e))
+        return e->code;
+    row->step = step;
     row->tokens = tokens > 0 && tokens < 1e18 ? (uint64_t)tokens : 0;
     row->evaluated = json_kind(json_get(object, "eval_loss")) != JSON_KIND_NONE;
     return ERR_OK;

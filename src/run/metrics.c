@@ -21,10 +21,11 @@ static bool take_line(struct metrics *m, const char *line, size_t length, uint64
     struct err ignored;
     if (json_open_bytes(&doc, line, length, "line", &ignored))
         return false;
-    int64_t number = json_int(json_get(json_root(doc), "step"), 0);
-    bool ours = number > 0 && (uint64_t)number > m->last_step && (uint64_t)number <= step;
+    const struct json_fields f = {.object = json_root(doc)};
+    size_t number;
+    bool ours = !json_need_size(&number, &f, "step", &ignored) && number > m->last_step && number <= step;
     if (ours) {
-        m->last_step = (uint64_t)number;
+        m->last_step = number;
         m->last_evaluated = json_kind(json_get(json_root(doc), EVAL_LOSS)) != JSON_KIND_NONE;
     }
     json_close(doc);

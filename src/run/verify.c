@@ -97,8 +97,12 @@ void verify_adapter(struct verify *v, const char *folder)
     enum err_code code = file_join(path, sizeof path, folder, PEFT_CONFIG, &e);
     if (!code)
         code = json_open_file(&doc, path, LIMIT_ADAPTER_JSON, &e);
-    if (!code && json_int(json_get(json_root(doc), "r"), 0) < 1)
-        code = err_set(&e, ERR_FORMAT, "%s: the key r is no rank", path);
+    const struct json_fields f = {.object = json_root(doc), .file = path};
+    size_t rank;
+    if (!code)
+        code = json_need_size(&rank, &f, "r", &e);
+    if (!code && rank < 1)
+        code = err_set(&e, ERR_FORMAT, "%s: \"r\" is 0, which is no rank", path);
     json_close(doc);
     tell(v, path, code, &e);
     code = file_join(path, sizeof path, folder, PEFT_TENSORS, &e);
@@ -116,17 +120,19 @@ static enum err_code check_config_file(const char *path, struct err *e)
 }
 
 /* One line of metrics.jsonl; its step goes to *last. */
-static enum err_code check_line(int64_t *last, const char *path, size_t number, const char *line,
+static enum err_code check_line(size_t *last, const char *path, size_t number, const char *line,
                                 size_t length, struct err *e)
 {
-    struct json *doc;
-    if (json_open_bytes(&doc, line, length, NULL, e))
-        return err_wrap(e, "%s:%zu", path, number);
-    int64_t step = json_int(json_get(json_root(doc), "step"), 0);
+    struct json *doc = NULL;
+    size_t step;
+    enum err_code code = json_open_bytes(&doc, line, length, NULL, e);
+    if (!code)
+        code = json_need_size(&step, &(struct json_fields){.object = json_root(doc)}, "step", e);
     json_close(doc);
+    if (code)
+        return err_wrap(e, "%s:%zu", path, number);
     if (step <= *last)
-        return err_set(e, ERR_FORMAT, "%s:%zu: step %" PRId64 " stands behind step %" PRId64, path, number,
-                       step, *last);
+        return err_set(e, ERR_FORMAT, "%s:%zu: step %zu stands after step %zu", path, number, step, *last);
     *last = step;
     return ERR_OK;
 }
@@ -134,8 +140,7 @@ static enum err_code check_line(int64_t *last, const char *path, size_t number, 
 static enum err_code check_metrics(const char *path, struct err *e)
 {
     struct file_map map;
-    int64_t last = 0;
-    size_t number = 1;
+    size_t last = 0, number = 1;
     if (file_map_open(&map, path, e))
         return e->code;
     enum err_code code = ERR_OK;

@@ -63,11 +63,10 @@ static enum err_code append_eos(struct example *ex, const struct tokenizer *t, s
 static enum err_code need_text(const char **text, size_t *length, const struct json_value *object,
                                const char *key, struct err *e)
 {
-    const struct json_value *v = json_get(object, key);
-    if (json_kind(v) != JSON_KIND_STRING)
-        return err_set(e, ERR_DATA, "\"%s\" must be a string, this is %s", key, json_kind_name(v));
-    *text = json_text(v);
-    *length = json_text_length(v);
+    const struct json_fields f = {.object = object, .code = ERR_DATA};
+    if (json_need_text(text, &f, key, e))
+        return e->code;
+    *length = strlen(*text);
     return ERR_OK;
 }
 
@@ -126,7 +125,7 @@ static enum err_code parse_message(struct chat_message *m, const struct json_val
     const char *role = NULL;
     size_t role_length;
     if (json_kind(v) != JSON_KIND_OBJECT)
-        return err_set(e, ERR_DATA, "must be an object with \"role\" and \"content\", this is %s",
+        return err_set(e, ERR_DATA, "must be an object with \"role\" and \"content\", not %s",
                        json_kind_name(v));
     if (need_text(&role, &role_length, v, "role", e) || parse_role(&m->role, role, e))
         return e->code;
@@ -212,7 +211,7 @@ static enum err_code find_form(enum example_form *form, const struct json_value 
     };
     const char *found = NULL, *null = NULL;
     if (json_kind(root) != JSON_KIND_OBJECT)
-        return err_set(e, ERR_DATA, "a line must hold one JSON object, this is %s", json_kind_name(root));
+        return err_set(e, ERR_DATA, "a line must hold one JSON object, not %s", json_kind_name(root));
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
         const struct json_value *v = json_get(root, fields[i].key);
         if (json_kind(v) == JSON_KIND_NULL)
@@ -229,7 +228,7 @@ static enum err_code find_form(enum example_form *form, const struct json_value 
         *form = fields[i].form;
     }
     if (!found && null)
-        return err_set(e, ERR_DATA, "\"%s\" must be a string, this is null", null);
+        return err_set(e, ERR_DATA, "\"%s\" must be a string, not null", null);
     if (!found)
         return err_set(
             e, ERR_DATA,

@@ -11,20 +11,10 @@ static struct tokload_text text_of(const struct json_value *v)
     return (struct tokload_text){.data = json_text(v), .length = json_text_length(v)};
 }
 
-static enum err_code bad_kind(const struct tokload_spec *s, const char *what, const char *wanted,
-                              const struct json_value *v, struct err *e)
+static struct json_fields fields_of(const struct tokload_spec *s, const struct json_value *object,
+                                    const char *part)
 {
-    return err_set(e, ERR_FORMAT, "%s: %s must be %s, it is %s", s->where, what, wanted, json_kind_name(v));
-}
-
-static enum err_code read_bool(bool *out, const struct tokload_spec *s, const struct json_value *object,
-                               const char *key, bool otherwise, struct err *e)
-{
-    const struct json_value *v = json_get(object, key);
-    if (!json_is_absent(v) && json_kind(v) != JSON_KIND_BOOL)
-        return bad_kind(s, key, "true or false", v, e);
-    *out = json_bool(v, otherwise);
-    return ERR_OK;
+    return (struct json_fields){.object = object, .file = s->where, .part = part};
 }
 
 static enum err_code read_id(int32_t *out, const struct tokload_spec *s, const struct json_value *v,
@@ -103,17 +93,19 @@ static enum err_code read_split(struct tokload_spec *s, struct pretok_step *step
         return err_set(e, ERR_FORMAT, "%s: the behavior of a Split is '%s'", s->where,
                        behaviour ? behaviour : "missing");
     step->behaviour = (enum pretok_behaviour)i;
-    return read_bool(&step->invert, s, v, "invert", false, e);
+    const struct json_fields f = fields_of(s, v, "pre_tokenizer Split");
+    return json_get_flag(&step->invert, &f, "invert", false, e);
 }
 
 static enum err_code read_pretokenizer(struct tokload_spec *s, const struct json_value *v, int depth,
                                        struct err *e)
 {
     const char *type = type_of(v);
+    const struct json_fields f = fields_of(s, v, "pre_tokenizer");
     if (strcmp(type, "Sequence") == 0 && depth < LIMIT_NESTING) {
-        const struct json_value *list = json_get(v, "pretokenizers");
-        if (json_kind(list) != JSON_KIND_ARRAY)
-            return bad_kind(s, "pretokenizers", "an array", list, e);
+        const struct json_value *list;
+        if (json_need_value(&list, &f, "pretokenizers", JSON_KIND_ARRAY, e))
+            return e->code;
         for (size_t i = 0; i < json_count(list); i++) {
             if (read_pretokenizer(s, json_at(list, i), depth + 1, e))
                 return e->code;
@@ -127,14 +119,14 @@ static enum err_code read_pretokenizer(struct tokload_spec *s, const struct json
         return read_split(s, step, v, e);
     if (strcmp(type, "Digits") == 0) {
         *step = (struct pretok_step){.kind = PRETOK_DIGITS};
-        return read_bool(&step->individual_digits, s, v, "individual_digits", false, e);
+        return json_get_flag(&step->individual_digits, &f, "individual_digits", false, e);
     }
     if (strcmp(type, "ByteLevel") != 0)
         return unsupported(s, "pre-tokenizer", v, "ByteLevel, Digits, Split and Sequence", e);
     *step = (struct pretok_step){.kind = PRETOK_BYTE_LEVEL};
-    if (read_bool(&step->add_prefix_space, s, v, "add_prefix_space", true, e))
+    if (json_get_flag(&step->add_prefix_space, &f, "add_prefix_space", true, e))
         return e->code;
-    return read_bool(&step->use_regex, s, v, "use_regex", true, e);
+    return json_get_flag(&step->use_regex, &f, "use_regex", true, e);
 }
 
 /* The ids that a template's special token stands for, to the end of a list. */
@@ -162,9 +154,11 @@ static enum err_code read_template(struct tokload_spec *s, const struct json_val
 {
     int32_t before[LIMIT_AFFIXES], after[LIMIT_AFFIXES];
     size_t before_count = 0, after_count = 0, sequences = 0;
-    const struct json_value *single = json_get(v, "single"), *tokens = json_get(v, "special_tokens");
-    if (json_kind(single) != JSON_KIND_ARRAY)
-        return bad_kind(s, "post_processor.single", "an array", single, e);
+    const struct json_value *single, *tokens;
+    const struct json_fields f = fields_of(s, v, "post_processor");
+    if (json_need_value(&single, &f, "single", JSON_KIND_ARRAY, e) ||
+        json_get_value(&tokens, &f, "special_tokens", JSON_KIND_OBJECT, e))
+        return e->code;
     for (size_t i = 0; i < json_count(single); i++) {
         const struct json_value *piece = json_get(json_at(single, i), "SpecialToken");
         if (piece == NULL) {
@@ -223,11 +217,14 @@ static enum err_code read_postprocessor(struct tokload_spec *s, const struct jso
 
 /* ---- the model ---- */
 
-static enum err_code read_vocab(struct tokload_spec *s, const struct json_value *vocab, struct err *e)
+static enum err_code read_vocab(struct tokload_spec *s, const struct json_fields *model, struct err *e)
 {
     int32_t id = -1, largest = -1;
-    if (json_kind(vocab) != JSON_KIND_OBJECT || json_count(vocab) == 0)
-        return bad_kind(s, "model.vocab", "an object with tokens", vocab, e);
+    const struct json_value *vocab;
+    if (json_need_value(&vocab, model, "vocab", JSON_KIND_OBJECT, e))
+        return e->code;
+    if (json_count(vocab) == 0)
+        return err_set(e, ERR_FORMAT, "%s: model: \"vocab\" has no tokens", s->where);
     for (struct json_member m = json_first(vocab); m.key; m = json_next(m)) {
         if (read_id(&id, s, m.value, "token", m.key, e))
             return e->code;
@@ -250,10 +247,11 @@ static enum err_code read_vocab(struct tokload_spec *s, const struct json_value 
     return ERR_OK;
 }
 
-static enum err_code read_merges(struct tokload_spec *s, const struct json_value *merges, struct err *e)
+static enum err_code read_merges(struct tokload_spec *s, const struct json_fields *model, struct err *e)
 {
-    if (json_kind(merges) != JSON_KIND_ARRAY)
-        return bad_kind(s, "model.merges", "an array", merges, e);
+    const struct json_value *merges;
+    if (json_need_value(&merges, model, "merges", JSON_KIND_ARRAY, e))
+        return e->code;
     s->merge_count = json_count(merges);
     s->merges = arena_alloc(&s->scratch, s->merge_count, sizeof *s->merges, "merges", e);
     if (s->merges == NULL)
@@ -274,43 +272,51 @@ static enum err_code read_merges(struct tokload_spec *s, const struct json_value
     return ERR_OK;
 }
 
-static enum err_code read_model(struct tokload_spec *s, const struct json_value *model, struct err *e)
+static enum err_code read_model(struct tokload_spec *s, const struct json_fields *root, struct err *e)
 {
-    const char *type = json_text(json_get(model, "type"));
+    static const char *const affixes[] = {"continuing_subword_prefix", "end_of_word_suffix"};
+    const char *type, *text;
+    double dropout;
     bool byte_fallback = false;
-    if (json_kind(model) != JSON_KIND_OBJECT)
-        return bad_kind(s, "model", "an object", model, e);
-    if (type != NULL ? strcmp(type, "BPE") != 0 : json_get(model, "merges") == NULL)
-        return unsupported(s, "model", model, "byte-level BPE", e);
-    if (read_bool(&byte_fallback, s, model, "byte_fallback", false, e) ||
-        read_bool(&s->fuse_unknown, s, model, "fuse_unk", false, e) ||
-        read_bool(&s->ignore_merges, s, model, "ignore_merges", false, e))
+    struct json_fields model = fields_of(s, NULL, "model");
+    if (json_need_value(&model.object, root, "model", JSON_KIND_OBJECT, e) ||
+        json_get_text(&type, &model, "type", NULL, e))
+        return e->code;
+    if (type != NULL ? strcmp(type, "BPE") != 0 : json_get(model.object, "merges") == NULL)
+        return unsupported(s, "model", model.object, "byte-level BPE", e);
+    if (json_get_flag(&byte_fallback, &model, "byte_fallback", false, e) ||
+        json_get_flag(&s->fuse_unknown, &model, "fuse_unk", false, e) ||
+        json_get_flag(&s->ignore_merges, &model, "ignore_merges", false, e) ||
+        json_get_number(&dropout, &model, "dropout", 0, e))
         return e->code;
     if (byte_fallback)
         return err_set(
             e, ERR_UNSUPPORTED,
             "%s: a BPE model with byte_fallback (SentencePiece style) is not supported, only byte-level BPE",
             s->where);
-    if (json_number(json_get(model, "dropout"), 0) != 0)
+    if (dropout != 0)
         return err_set(e, ERR_UNSUPPORTED, "%s: BPE dropout is not supported; set model.dropout to null",
                        s->where);
-    static const char *const affixes[] = {"continuing_subword_prefix", "end_of_word_suffix"};
     for (size_t i = 0; i < 2; i++) {
-        if (json_text_length(json_get(model, affixes[i])) > 0)
-            return err_set(e, ERR_UNSUPPORTED, "%s: model.%s '%s' is not supported", s->where, affixes[i],
-                           json_text(json_get(model, affixes[i])));
+        if (json_get_text(&text, &model, affixes[i], "", e))
+            return e->code;
+        if (*text)
+            return err_set(e, ERR_UNSUPPORTED, "%s: model.%s '%s' is not supported", s->where, affixes[i], text);
     }
-    if (json_text_length(json_get(model, "unk_token")) > 0)
-        s->unknown = text_of(json_get(model, "unk_token"));
-    if (read_vocab(s, json_get(model, "vocab"), e))
+    if (json_get_text(&text, &model, "unk_token", "", e))
         return e->code;
-    return read_merges(s, json_get(model, "merges"), e);
+    if (*text)
+        s->unknown = (struct tokload_text){.data = text, .length = strlen(text)};
+    if (read_vocab(s, &model, e))
+        return e->code;
+    return read_merges(s, &model, e);
 }
 
-static enum err_code read_added(struct tokload_spec *s, const struct json_value *list, struct err *e)
+static enum err_code read_added(struct tokload_spec *s, const struct json_fields *root, struct err *e)
 {
-    if (!json_is_absent(list) && json_kind(list) != JSON_KIND_ARRAY)
-        return bad_kind(s, "added_tokens", "an array", list, e);
+    const struct json_value *list;
+    if (json_get_value(&list, root, "added_tokens", JSON_KIND_ARRAY, e))
+        return e->code;
     s->added = arena_alloc(&s->scratch, json_count(list), sizeof *s->added, "added tokens", e);
     if (s->added == NULL)
         return e->code;
@@ -321,15 +327,15 @@ static enum err_code read_added(struct tokload_spec *s, const struct json_value 
             return err_set(e, ERR_FORMAT, "%s: added token %zu has no content", s->where, i);
         if (content.length == 0)
             continue;
+        const struct json_fields f = fields_of(s, v, content.data);
         struct added_token *t = &s->added[s->added_count++];
         t->content = content.data;
         t->length = content.length;
         if (read_id(&t->id, s, json_get(v, "id"), "added token", content.data, e) ||
-            read_bool(&t->single_word, s, v, "single_word", false, e) ||
-            read_bool(&t->lstrip, s, v, "lstrip", false, e) ||
-            read_bool(&t->rstrip, s, v, "rstrip", false, e) ||
-            read_bool(&t->special, s, v, "special", false, e) ||
-            read_bool(&t->normalized, s, v, "normalized", !t->special, e))
+            json_get_flag(&t->single_word, &f, "single_word", false, e) ||
+            json_get_flag(&t->lstrip, &f, "lstrip", false, e) || json_get_flag(&t->rstrip, &f, "rstrip", false, e) ||
+            json_get_flag(&t->special, &f, "special", false, e) ||
+            json_get_flag(&t->normalized, &f, "normalized", !t->special, e))
             return e->code;
     }
     return ERR_OK;
@@ -417,9 +423,10 @@ enum err_code tokload_read_json(struct tokload_spec *s, struct json **doc, const
     if (json_open_map(doc, &file->map, file->path, LIMIT_TOKENIZER_JSON, e))
         return e->code;
     const struct json_value *root = json_root(*doc);
+    const struct json_fields f = fields_of(s, root, NULL);
     if (json_kind(root) != JSON_KIND_OBJECT)
-        return bad_kind(s, "the file", "an object", root, e);
-    if (read_model(s, json_get(root, "model"), e) || read_added(s, json_get(root, "added_tokens"), e) ||
+        return err_set(e, ERR_FORMAT, "%s: must be a JSON object, not %s", s->where, json_kind_name(root));
+    if (read_model(s, &f, e) || read_added(s, &f, e) ||
         read_normalizer(s, json_get(root, "normalizer"), 0, e) ||
         read_pretokenizer(s, json_get(root, "pre_tokenizer"), 0, e) ||
         read_postprocessor(s, json_get(root, "post_processor"), 0, e))

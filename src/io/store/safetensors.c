@@ -1,6 +1,7 @@
 #include "io/store/safetensors.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,7 +20,7 @@ static bool read_count(uint64_t *out, const struct json_value *v)
 static enum err_code read_shape(struct safetensors_tensor *t, const struct json_value *shape,
                                 const char *path, struct err *e)
 {
-    if (json_kind(shape) != JSON_KIND_ARRAY || json_count(shape) > LIMIT_SAFETENSORS_DIMS)
+    if (json_count(shape) > LIMIT_SAFETENSORS_DIMS)
         return err_set(e, ERR_FORMAT, "%s: tensor %s: its shape is not a list of at most %d numbers", path,
                        t->name, LIMIT_SAFETENSORS_DIMS);
     t->dims = (int)json_count(shape);
@@ -35,21 +36,27 @@ static enum err_code read_shape(struct safetensors_tensor *t, const struct json_
 static enum err_code read_tensor(struct safetensors_tensor *t, struct json_member m, uint64_t data_bytes,
                                  const char *path, struct arena *a, struct err *e)
 {
-    const char *type = json_text(json_get(m.value, "dtype"));
-    const struct json_value *offsets = json_get(m.value, "data_offsets");
-    if (!type || json_count(m.value) != 3)
-        return err_set(e, ERR_FORMAT,
-                       "%s: tensor %s: must have dtype, shape and data_offsets and nothing else", path,
-                       m.key);
+    char part[256];
+    snprintf(part, sizeof part, "tensor %.200s", m.key);
+    const struct json_fields f = {.object = m.value, .file = path, .part = part};
+    const struct json_value *shape, *offsets;
+    const char *type;
     if (strlen(m.key) > LIMIT_NAME)
         return err_set(e, ERR_FORMAT, "%s: a tensor's name of more than %d bytes: %.40s...", path, LIMIT_NAME,
                        m.key);
+    if (json_need_text(&type, &f, "dtype", e) || json_need_value(&shape, &f, "shape", JSON_KIND_ARRAY, e) ||
+        json_need_value(&offsets, &f, "data_offsets", JSON_KIND_ARRAY, e))
+        return e->code;
+    if (json_count(m.value) != 3)
+        return err_set(e, ERR_FORMAT,
+                       "%s: tensor %s: must have dtype, shape and data_offsets and nothing else", path,
+                       m.key);
     t->name = arena_strndup(a, m.key, strlen(m.key), e);
     t->type = arena_strndup(a, type, strlen(type), e);
-    if (!t->name || !t->type || read_shape(t, json_get(m.value, "shape"), path, e))
+    if (!t->name || !t->type || read_shape(t, shape, path, e))
         return e->code;
-    if (json_kind(offsets) != JSON_KIND_ARRAY || json_count(offsets) != 2 ||
-        !read_count(&t->begin, json_at(offsets, 0)) || !read_count(&t->end, json_at(offsets, 1)) ||
+    if (json_count(offsets) != 2 || !read_count(&t->begin, json_at(offsets, 0)) ||
+        !read_count(&t->end, json_at(offsets, 1)) ||
         t->begin > t->end)
         return err_set(e, ERR_FORMAT, "%s: tensor %s: data_offsets are not [begin, end]", path, t->name);
     if (t->end > data_bytes)

@@ -199,8 +199,8 @@ static enum err_code list_shards(struct store *s, size_t *count, const struct js
                                  const char *index_path, struct err *e)
 {
     *count = 0;
-    if (json_kind(weight_map) != JSON_KIND_OBJECT || json_count(weight_map) == 0)
-        return err_set(e, ERR_FORMAT, "%s: has no weight_map from tensors to files", index_path);
+    if (json_count(weight_map) == 0)
+        return err_set(e, ERR_FORMAT, "%s: its weight_map names no tensor", index_path);
     const char **names = arena_alloc(&s->arena, json_count(weight_map), sizeof *names, "shards", e);
     s->files = arena_alloc(&s->arena, json_count(weight_map), sizeof *s->files, "shards", e);
     if (!names || !s->files)
@@ -256,8 +256,11 @@ static enum err_code open_shards(struct store *s, const struct store_file *index
     size_t count;
     if (json_open_map(&doc, &index->map, index->path, LIMIT_MODEL_JSON, e))
         return e->code;
-    const struct json_value *weight_map = json_get(json_root(doc), "weight_map");
-    enum err_code code = list_shards(s, &count, weight_map, index->path, e);
+    const struct json_fields f = {.object = json_root(doc), .file = index->path};
+    const struct json_value *weight_map;
+    enum err_code code = json_need_value(&weight_map, &f, "weight_map", JSON_KIND_OBJECT, e);
+    if (!code)
+        code = list_shards(s, &count, weight_map, index->path, e);
     if (!code)
         code = map_files(s, count, e);
     if (!code)

@@ -115,12 +115,26 @@ static enum err_code check_init(const struct json_value *init, const char *path,
 static enum err_code check_layers_pattern(const struct json_value *config, const char *path, struct err *e)
 {
     const struct json_value *pattern = json_get(config, "layers_pattern");
-    enum json_kind layers = json_kind(json_get(config, "layers_to_transform"));
-    if (layers == JSON_KIND_NONE || layers == JSON_KIND_NULL || is_neutral(pattern) ||
+    if (json_is_absent(json_get(config, "layers_to_transform")) || is_neutral(pattern) ||
         text_is(pattern, "layers") || (json_count(pattern) == 1 && text_is(json_at(pattern, 0), "layers")))
         return ERR_OK;
     return err_set(e, ERR_UNSUPPORTED, "%s: layers_pattern must be \"layers\", others are not supported",
                    path);
+}
+
+static enum err_code check_layers(const struct json_value *config, const char *path, struct err *e)
+{
+    const struct json_value *layers = json_get(config, "layers_to_transform");
+    bool is_list = json_kind(layers) == JSON_KIND_ARRAY;
+    if (!json_is_absent(layers) && json_kind(layers) != JSON_KIND_INT && !is_list)
+        return err_set(e, ERR_FORMAT,
+                       "%s: \"layers_to_transform\" must be the number of a layer or a list of them, not %s", path,
+                       json_kind_name(layers));
+    for (size_t i = 0; is_list && i < json_count(layers); i++)
+        if (json_kind(json_at(layers, i)) != JSON_KIND_INT)
+            return err_set(e, ERR_FORMAT, "%s: \"layers_to_transform\" must hold whole numbers, not %s", path,
+                           json_kind_name(json_at(layers, i)));
+    return check_layers_pattern(config, path, e);
 }
 
 static enum err_code check_fields(const struct json_value *config, const char *path, struct err *e)
@@ -137,7 +151,7 @@ static enum err_code check_fields(const struct json_value *config, const char *p
     for (struct json_member m = json_first(config); m.key; m = json_next(m))
         if (rule_of(m.key) == NEUTRAL && !is_neutral(m.value))
             return err_set(e, ERR_UNSUPPORTED, "%s: %s is set, which is not supported here", path, m.key);
-    if (check_layers_pattern(config, path, e))
+    if (check_layers(config, path, e))
         return e->code;
     return check_init(json_get(config, "init_lora_weights"), path, e);
 }
@@ -153,6 +167,7 @@ struct rules {
     const struct json_value *config;
     struct patterns targets, excluded; /* where the value is one pattern, not a list of names */
     struct patterns ranks, alphas;     /* one for each key, in the file's order */
+    bool rslora;
     struct regex_scratch *scratch;
 };
 
@@ -180,9 +195,10 @@ static enum err_code compile_value(struct patterns *p, const struct json_value *
 static enum err_code compile_keys(struct patterns *p, const struct json_value *config, const char *table,
                                   struct arena *arena, struct err *e)
 {
-    const struct json_value *object = json_get(config, table);
-    if (json_kind(object) != JSON_KIND_OBJECT)
-        return ERR_OK;
+    const struct json_fields f = {.object = config};
+    const struct json_value *object;
+    if (json_get_value(&object, &f, table, JSON_KIND_OBJECT, e))
+        return e->code;
     if (json_count(object) > LIMIT_ADAPTER_PATTERNS)
         return err_set(e, ERR_FORMAT, "%s has %zu patterns; at most %d are read", table, json_count(object),
                        LIMIT_ADAPTER_PATTERNS);
@@ -208,8 +224,9 @@ static void rules_release(struct rules *r)
 static enum err_code rules_make(struct rules *r, const struct json_value *config, struct arena *arena,
                                 struct err *e)
 {
+    const struct json_fields f = {.object = config};
     *r = (struct rules){.config = config};
-    if (regex_scratch_open(&r->scratch, e) ||
+    if (json_get_flag(&r->rslora, &f, "use_rslora", false, e) || regex_scratch_open(&r->scratch, e) ||
         compile_value(&r->targets, json_get(config, "target_modules"), arena, e) ||
         compile_value(&r->excluded, json_get(config, "exclude_modules"), arena, e) ||
         compile_keys(&r->ranks, config, "rank_pattern", arena, e) ||
@@ -289,22 +306,23 @@ static enum err_code is_target(bool *target, const struct rules *r, const char *
 static enum err_code value_for(double *value, const struct rules *r, const char *general, const char *table,
                                const struct patterns *patterns, const char *module, struct err *e)
 {
-    const char *source = general;
-    const struct json_value *found = json_get(r->config, general);
+    const char *key = general;
+    struct json_fields f = {.object = r->config};
     struct json_member m = json_first(json_get(r->config, table));
     for (size_t i = 0; i < patterns->count; i++, m = json_next(m)) {
         bool matches;
         if (regex_full_match(&matches, patterns->compiled[i], r->scratch, module, strlen(module), e))
             return err_wrap(e, "%s", table);
         if (matches) {
-            source = table;
-            found = m.value;
+            f = (struct json_fields){.object = m.object, .part = table};
+            key = m.key;
             break;
         }
     }
-    *value = json_number(found, NAN);
+    if (json_get_number(value, &f, key, NAN, e))
+        return e->code;
     if (!isfinite(*value))
-        return err_set(e, ERR_FORMAT, "%s gives no number for %s", source, module);
+        return err_set(e, ERR_FORMAT, "\"%s\" gives no number for %s", key, module);
     return ERR_OK;
 }
 
@@ -319,7 +337,7 @@ static enum err_code describe_module(struct lora_given *given, const struct rule
         return err_set(e, ERR_FORMAT, "the rank %g of %s is not a whole number from 1 to %d", rank,
                        given->path, LIMIT_RANK);
     given->rank = (size_t)rank;
-    given->scaling = json_bool(json_get(r->config, "use_rslora"), false) ? alpha / sqrt(rank) : alpha / rank;
+    given->scaling = r->rslora ? alpha / sqrt(rank) : alpha / rank;
     return ERR_OK;
 }
 
@@ -361,7 +379,7 @@ static enum err_code create_from_rules(struct lora *l, const struct arch *a, con
     if (!code)
         code = lora_create_given(l, a, given, count, e);
     if (!code)
-        l->rslora = json_bool(json_get(config, "use_rslora"), false);
+        l->rslora = rules.rslora;
     rules_release(&rules);
     return code;
 }

@@ -189,14 +189,14 @@ static void test_bad_lines(void **state)
     check_bad("{\"text\":\"\xED\xA0\x80\"}", "not valid UTF-8");
     check_bad("[\"text\"]", "one JSON object, and this begins an array: jq");
     check_bad(" [", "begins an array"); /* pretty-printed */
-    check_bad("3", "one JSON object, this is integer");
+    check_bad("3", "one JSON object, not an integer");
     check_bad("\"text\"", "one JSON object");
     check_bad("null", "one JSON object");
     check_bad("{\"prompt\":\"a\",\"completion\":null}", "has \"prompt\" but no \"completion\"");
     check_bad("{}", "wrong fields: has none of");
     check_bad("{\"Text\":\"a\"}", "wrong fields: has none of");
-    check_bad("{\"text\":7}", "\"text\" must be a string, this is integer");
-    check_bad("{\"text\":null}", "\"text\" must be a string, this is null");
+    check_bad("{\"text\":7}", "\"text\" must be a string, not an integer");
+    check_bad("{\"text\":null}", "\"text\" must be a string, not null");
     check_bad("{\"text\":\"\"}", "no supervised token");
     check_bad("{\"prompt\":\"a\"}", "has \"prompt\" but no \"completion\"");
     check_bad("{\"completion\":\"a\"}", "has \"completion\" but no \"prompt\"");
@@ -215,11 +215,11 @@ static void test_bad_messages(void **state)
     check_bad("{\"messages\":\"a\"}", "must be an array");
     check_bad("{\"messages\":[7]}", "\"messages\"[0]: must be an object");
     check_bad("{\"messages\":[{\"content\":\"a\"}]}",
-              "\"messages\"[0]: \"role\" must be a string, this is nothing");
-    check_bad("{\"messages\":[{\"role\":\"user\"}]}", "\"content\" must be a string, this is nothing");
+              "\"messages\"[0]: \"role\" must be a string, not nothing");
+    check_bad("{\"messages\":[{\"role\":\"user\"}]}", "\"content\" must be a string, not nothing");
     check_bad(
         "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"content\":null}]}",
-        "\"messages\"[1]: \"content\" must be a string, this is null");
+        "\"messages\"[1]: \"content\" must be a string, not null");
     check_bad("{\"messages\":[{\"role\":\"tool\",\"content\":\"a\"}]}", "unknown role \"tool\"");
     check_bad("{\"messages\":[{\"role\":\"User\",\"content\":\"a\"}]}", "unknown role \"User\"");
     check_bad("{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}", "no supervised token");

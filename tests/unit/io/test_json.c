@@ -42,13 +42,77 @@ static void test_values(void **state)
     assert_int_equal(json_kind(json_get(root, "absent")), JSON_KIND_NONE);
     const struct json_value *list = json_get(root, "list");
     assert_int_equal(json_count(list), 4);
-    assert_string_equal(json_kind_name(json_at(list, 0)), "integer");
+    assert_string_equal(json_kind_name(json_at(list, 0)), "an integer");
     assert_string_equal(json_text(json_at(list, 1)), "two");
-    assert_string_equal(json_kind_name(json_at(list, 2)), "real");
+    assert_string_equal(json_kind_name(json_at(list, 2)), "a real number");
     assert_null(json_at(list, 4));
     const struct json_value *text = json_get(root, "text");
     assert_string_equal(json_text(text), "a\xc3\xa9\n\xf0\x9f\x98\x80");
     assert_int_equal(json_text_length(text), 8);
+    json_close(doc);
+}
+
+/* A key that is there, one that is null and one that is missing; then each kind where another is wanted. */
+static void test_fields(void **state)
+{
+    (void)state;
+    struct err e;
+    struct json *doc = parse(document);
+    const struct json_fields f = {.object = json_root(doc), .file = "config.json"};
+    const struct json_fields line = {.object = json_at(json_get(json_root(doc), "list"), 3),
+                                     .part = "item 3",
+                                     .code = ERR_DATA};
+    size_t size = 0;
+    double number = 0;
+    bool flag = false;
+    const char *text = NULL;
+    const struct json_value *value;
+    assert_ok(json_get_size(&size, &f, "layers", 7, &e), &e);
+    assert_int_equal(size, 30);
+    assert_ok(json_get_size(&size, &f, "none", 7, &e), &e);
+    assert_int_equal(size, 7);
+    assert_ok(json_need_size(&size, &f, "layers", &e), &e);
+    assert_int_equal(size, 30);
+    assert_ok(json_get_number(&number, &f, "eps", 7, &e), &e);
+    assert_true(number == 1e-5);
+    assert_ok(json_get_number(&number, &f, "layers", 7, &e), &e);
+    assert_true(number == 30);
+    assert_ok(json_get_number(&number, &f, "missing", 7, &e), &e);
+    assert_true(number == 7);
+    assert_ok(json_get_flag(&flag, &f, "tied", false, &e), &e);
+    assert_true(flag);
+    assert_ok(json_get_flag(&flag, &f, "missing", false, &e), &e);
+    assert_false(flag);
+    assert_ok(json_get_text(&text, &f, "name", "x", &e), &e);
+    assert_string_equal(text, "llama");
+    assert_ok(json_get_text(&text, &f, "none", "x", &e), &e);
+    assert_string_equal(text, "x");
+    assert_ok(json_need_text(&text, &f, "name", &e), &e);
+    assert_string_equal(text, "llama");
+    assert_ok(json_need_value(&value, &f, "list", JSON_KIND_ARRAY, &e), &e);
+    assert_int_equal(json_count(value), 4);
+    assert_ok(json_get_value(&value, &f, "none", JSON_KIND_OBJECT, &e), &e);
+    assert_null(value);
+    assert_error(json_get_size(&size, &f, "eps", 7, &e), &e, ERR_FORMAT,
+                 "config.json: \"eps\" must be a whole number, not a real number");
+    assert_error(json_get_number(&number, &f, "name", 7, &e), &e, ERR_FORMAT,
+                 "config.json: \"name\" must be a number, not a string");
+    assert_error(json_get_flag(&flag, &f, "layers", true, &e), &e, ERR_FORMAT,
+                 "config.json: \"layers\" must be true or false, not an integer");
+    assert_error(json_get_text(&text, &f, "list", "x", &e), &e, ERR_FORMAT,
+                 "config.json: \"list\" must be a string, not an array");
+    assert_error(json_get_value(&value, &f, "tied", JSON_KIND_OBJECT, &e), &e, ERR_FORMAT,
+                 "config.json: \"tied\" must be an object, not true or false");
+    assert_error(json_need_size(&size, &f, "missing", &e), &e, ERR_FORMAT,
+                 "\"missing\" must be a whole number, not nothing");
+    assert_error(json_need_text(&text, &line, "none", &e), &e, ERR_DATA,
+                 "item 3: \"none\" must be a string, not nothing");
+    assert_error(json_need_value(&value, &f, "none", JSON_KIND_ARRAY, &e), &e, ERR_FORMAT,
+                 "config.json: \"none\" must be an array, not null");
+    json_close(doc);
+    doc = parse("{\"r\": -1}");
+    assert_error(json_get_size(&size, &(struct json_fields){.object = json_root(doc)}, "r", 8, &e), &e,
+                 ERR_FORMAT, "\"r\" must not be negative");
     json_close(doc);
 }
 
@@ -203,6 +267,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_values),
+        cmocka_unit_test(test_fields),
         cmocka_unit_test(test_nothing_is_harmless),
         cmocka_unit_test(test_members_in_order),
         cmocka_unit_test(test_refusals),

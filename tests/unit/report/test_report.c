@@ -166,15 +166,16 @@ static void damaged_metrics_are_named(void **state)
         const char *text, *message;
     } cases[] = {
         {"{\"step\": 1, \"loss\": 2}\nnot json\n", "metrics.jsonl:2: "},
-        {"{\"step\": 1, \"loss\": \"x\"}\n", "metrics.jsonl:1: 'loss' is string"},
-        {"{\"loss\": 1}\n", "metrics.jsonl:1: 'step' is nothing"},
+        {"{\"step\": 1, \"loss\": \"x\"}\n", "metrics.jsonl:1: \"loss\" must be a number, not a string"},
+        {"{\"loss\": 1}\n", "metrics.jsonl:1: \"step\" must be a whole number, not nothing"},
         {"{\"step\": 2, \"loss\": 1}\n{\"step\": 2, \"loss\": 1}\n",
          "metrics.jsonl:2: step 2 does not follow step 2"},
-        {"{\"step\": 1, \"loss\": 2, \"phases\": {\"head\": \"x\"}}\n", "metrics.jsonl:1: 'head' is string"},
+        {"{\"step\": 1, \"loss\": 2, \"phases\": {\"head\": \"x\"}}\n",
+         "metrics.jsonl:1: phases: \"head\" must be a number, not a string"},
         {"[]\n", "metrics.jsonl:1: "},
         {"\n", "metrics.jsonl:1: "},
-        {"{\"step\": -1, \"loss\": 1}\n", "metrics.jsonl:1: step -1"},
-        {"{\"step\": 1.5, \"loss\": 1}\n", "metrics.jsonl:1: 'step' is real and should be a whole number"},
+        {"{\"step\": -1, \"loss\": 1}\n", "metrics.jsonl:1: \"step\" must not be negative"},
+        {"{\"step\": 1.5, \"loss\": 1}\n", "metrics.jsonl:1: \"step\" must be a whole number, not a real number"},
         {"{\"step\": null, \"loss\": 1}\n", "metrics.jsonl:1: "},
     };
     const char *folder = scratch_path(&place, "damaged");
