@@ -17,7 +17,4 @@ size_t bytelevel_encode(char out[2], unsigned char byte);
  * character is not of the alphabet. */
 bool bytelevel_decode(char *out, size_t *count, const char *text, size_t length);
 
-/* The character at text[*at] of well-formed UTF-8; moves *at behind it. */
-int32_t bytelevel_next(const char *text, size_t *at);
-
 #endif

@@ -1,10 +1,13 @@
 /*
- * What happens to text before byte-pair encoding: NFC, and the pre-tokenizers of the `tokenizers` library
- * that byte-level models use (Split, Digits, ByteLevel, in any sequence). PCRE2 runs the patterns, utf8proc
- * knows the characters. Patterns that PCRE2 would read in another way than `tokenizers` does are refused
- * (data/tokenizer/pattern.h).
+ * Pre-tokenizers: how text is cut into the pieces that byte-pair encoding works on. Those of the `tokenizers`
+ * library that tokenizers of decoders use, in any sequence:
  *
- * Letters and digits are those of the Unicode version that the installed PCRE2 and utf8proc know.
+ *     Split, Digits, Punctuation, Whitespace, WhitespaceSplit    cut
+ *     Metaspace                                                  writes spaces as "_" (U+2581), cuts there
+ *     ByteLevel                                                  cuts; from here on a piece is bytes
+ *
+ * ByteLevel writes a piece in its printable alphabet. Here the piece keeps its own bytes, and so does the
+ * vocabulary; only a step after ByteLevel sees the alphabet.
  */
 #ifndef MPILORA_DATA_TOKENIZER_PRETOK_H
 #define MPILORA_DATA_TOKENIZER_PRETOK_H
@@ -14,8 +17,18 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "data/tokenizer/mapped.h"
+#include "data/tokenizer/pattern.h"
 
-enum pretok_kind { PRETOK_SPLIT, PRETOK_DIGITS, PRETOK_BYTE_LEVEL };
+enum pretok_kind {
+    PRETOK_SPLIT,
+    PRETOK_DIGITS,
+    PRETOK_PUNCTUATION,
+    PRETOK_WHITESPACE, /* runs of word characters and runs of others; spaces are dropped */
+    PRETOK_WHITESPACE_SPLIT,
+    PRETOK_METASPACE,
+    PRETOK_BYTE_LEVEL
+};
 
 /* What becomes of a match: a piece of its own, nothing, part of a neighbour, or one piece for each run. */
 enum pretok_behaviour {
@@ -26,20 +39,26 @@ enum pretok_behaviour {
     PRETOK_CONTIGUOUS
 };
 
+/* Which pieces get the replacement in front that do not begin with it: all, the one at the very beginning of
+ * the caller's text, none. */
+enum pretok_prepend { PRETOK_ALWAYS, PRETOK_FIRST, PRETOK_NEVER };
+
 /* What ByteLevel splits by. */
 #define PRETOK_GPT2_PATTERN                                                                                  \
     "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
 
 struct pretok_step {
     enum pretok_kind kind;
+    enum pretok_behaviour behaviour; /* SPLIT, PUNCTUATION */
     /* SPLIT */
-    const char *pattern;
-    size_t pattern_length;
-    bool literal; /* the pattern is plain text */
-    bool invert;  /* what lies between the matches counts as the matches */
-    enum pretok_behaviour behaviour;
+    struct pattern_source pattern;
+    bool invert; /* what lies between the matches counts as the matches */
     /* DIGITS */
     bool individual_digits;
+    /* METASPACE */
+    const char *replacement; /* one character */
+    enum pretok_prepend prepend;
+    bool split; /* before each replacement */
     /* BYTE_LEVEL */
     bool use_regex; /* split by GPT-2's pattern */
     bool add_prefix_space;
@@ -49,18 +68,10 @@ struct pretok_step {
 
 struct pretok; /* compiled; immutable: shared by all threads */
 
-/* ERR_UNSUPPORTED for a sequence without ByteLevel or with two, and for patterns with no sure meaning here.
- */
+/* No steps: a text is one piece. ERR_UNSUPPORTED for a sequence with two ByteLevel or with Metaspace after it,
+ * and for patterns with no sure meaning here. The steps are borrowed for the call only. */
 enum err_code pretok_open(struct pretok **p, const struct pretok_step *steps, size_t count, struct err *e);
 void pretok_close(struct pretok *p); /* NULL is fine */
-
-/* Text made from other text: each byte with the half-open range of the original that it stands for. */
-struct pretok_text {
-    char *bytes;
-    uint32_t *start, *end;
-    size_t length, capacity;
-};
-void pretok_text_release(struct pretok_text *t);
 
 struct pretok_piece {
     uint32_t start, end;
@@ -70,24 +81,13 @@ struct pretok_piece {
 struct pretok_work {
     struct pretok_piece *pieces; /* the result: non-empty, in order */
     size_t count;
-    const char *text; /* that the pieces are ranges of: the input, or made.bytes where spaces were put in */
-    bool is_made;
-    struct pretok_text made;
+    struct mapped_view view; /* that the pieces are ranges of: the input, or what was made of it */
     struct pretok_buffers *buffers;
 };
 void pretok_work_release(struct pretok_work *w);
 
-/* Splits `length` bytes of well-formed UTF-8, fewer than 2^31. Pieces may end inside a character. */
-enum err_code pretok_split(struct pretok_work *w, const struct pretok *p, const char *text, size_t length,
+/* Splits well-formed UTF-8. Pieces may end inside a character. */
+enum err_code pretok_split(struct pretok_work *w, const struct pretok *p, const struct mapped_view *view,
                            struct err *e);
-
-/* NFC. *changed tells whether the text was not in that form; only then is `out` filled. */
-enum err_code pretok_nfc(bool *changed, struct pretok_text *out, const char *text, size_t length,
-                         struct err *e);
-
-/* Character classes of the `tokenizers` library's borders of added tokens: \w and \s of Rust's regex crate.
- */
-bool pretok_is_word(int32_t code_point);
-bool pretok_is_space(int32_t code_point);
 
 #endif

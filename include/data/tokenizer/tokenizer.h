@@ -1,10 +1,11 @@
 /*
- * Byte-level BPE tokenizers, from a Hugging Face folder (tokenizer.json) or from a GGUF file's vocabulary.
+ * Tokenizers by byte-pair encoding, byte-level or SentencePiece-style, from a Hugging Face folder
+ * (tokenizer.json) or from a GGUF file's vocabulary.
  *
- * Text goes through the pipeline of the `tokenizers` library: added tokens are cut out, the normalizer (none
- * or NFC), the pre-tokenizers (any sequence of Split, Digits, ByteLevel) split the rest, BPE merges each
- * piece. What a tokenizer.json asks for beyond that (SentencePiece-style BPE, Unigram, WordPiece, an unknown
- * pre-tokenizer name in a GGUF) is refused by name.
+ * Text goes through the pipeline of the `tokenizers` library: added tokens are cut out, normalizers and
+ * pre-tokenizers prepare the rest, byte-pair encoding makes tokens of each piece, the post-processor adds its
+ * own; decoders make text of tokens. src/data/tokenizer/README.md has the picture. What a file asks for beyond
+ * that (Unigram, WordPiece, an unknown stage, an unknown pre-tokenizer name in a GGUF) is refused by name.
  */
 #ifndef MPILORA_DATA_TOKENIZER_TOKENIZER_H
 #define MPILORA_DATA_TOKENIZER_TOKENIZER_H
@@ -44,7 +45,8 @@ enum err_code tokenizer_encode(struct ids *out, const struct tokenizer *t, const
                                bool special, struct err *e);
 
 /* Appends the text of the ids to `out`. Bytes that are not UTF-8 become U+FFFD, as the `tokenizers` library
- * does it. An id out of range is ERR_DATA; one that the vocabulary leaves out adds nothing. */
+ * does it. SentencePiece-style decoders take off the space that encoding puts in front. An id out of range is
+ * ERR_DATA; one that the vocabulary leaves out adds nothing. */
 enum err_code tokenizer_decode(struct str *out, const struct tokenizer *t, const int32_t *ids, size_t count,
                                bool skip_special, struct err *e);
 

@@ -2,8 +2,7 @@
 
 #include <string.h>
 
-#include "data/tokenizer/bytelevel.h"
-#include "data/tokenizer/pretok.h"
+#include "data/tokenizer/unicode.h"
 
 /* A trie; the children of a node are a list of siblings. Node 0 is the root. */
 struct node {
@@ -84,22 +83,14 @@ static const struct added_token *longest_at(const struct added *set, const char 
     return token;
 }
 
-static size_t previous(const char *text, size_t at)
-{
-    do
-        at--;
-    while (((unsigned char)text[at] & 0xC0) == 0x80);
-    return at;
-}
-
 static bool inside_word(const char *text, size_t length, size_t start, size_t end)
 {
     if (start > 0) {
-        size_t at = previous(text, start);
-        if (pretok_is_word(bytelevel_next(text, &at)))
+        size_t at = unicode_previous(text, start);
+        if (unicode_is_word(unicode_next(text, &at)))
             return true;
     }
-    return end < length && pretok_is_word(bytelevel_next(text, &end));
+    return end < length && unicode_is_word(unicode_next(text, &end));
 }
 
 bool added_find(struct added_match *match, struct added_cursor *cursor, const struct added *set,
@@ -117,15 +108,15 @@ bool added_find(struct added_match *match, struct added_cursor *cursor, const st
             continue;
         if (token->lstrip) {
             while (start > cursor->taken) {
-                size_t at = previous(text, start), next = at;
-                if (!pretok_is_space(bytelevel_next(text, &next)))
+                size_t at = unicode_previous(text, start), next = at;
+                if (!unicode_is_space(unicode_next(text, &next)))
                     break;
                 start = at;
             }
         }
         while (token->rstrip && end < length) {
             size_t next = end;
-            if (!pretok_is_space(bytelevel_next(text, &next)))
+            if (!unicode_is_space(unicode_next(text, &next)))
                 break;
             end = next;
         }

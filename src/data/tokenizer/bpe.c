@@ -4,10 +4,14 @@
 #include <string.h>
 
 #include "data/tokenizer/strmap.h"
+#include "data/tokenizer/unicode.h"
 
 #define NONE     UINT32_MAX
 #define NO_PAIR  UINT64_MAX
 #define NO_MERGE UINT32_MAX
+
+#define SPACE_MARK        "\u2581" /* what SentencePiece writes for a space */
+#define SPACE_MARK_LENGTH 3
 
 struct pair_slot {
     uint64_t pair; /* left id << 32 | right id */
@@ -16,10 +20,14 @@ struct pair_slot {
 };
 
 struct bpe {
-    int32_t byte_id[256];
+    struct strmap singles; /* tokens of one symbol: a byte, or a character */
+    int32_t byte_id[256];  /* those of one byte */
+    int32_t fallback[256];
     struct strmap whole; /* pieces that become one token */
     struct pair_slot *pairs;
     size_t pair_mask;
+    bool parts;            /* a piece may fall apart before SPACE_MARK */
+    bool before_mark[256]; /* bytes that stand before it inside some token: not after these */
     struct bpe_options options;
 };
 
@@ -62,7 +70,7 @@ static enum err_code add_pairs(struct bpe *b, const struct bpe_merge *merges, si
     for (size_t i = 0; i < count; i++) {
         struct pair_slot *slot = find_pair(b, merges[i].left, merges[i].right);
         slot->pair = (uint64_t)(uint32_t)merges[i].left << 32 | (uint32_t)merges[i].right;
-        slot->rank = (uint32_t)i;
+        slot->rank = merges[i].rank;
         slot->merged = merges[i].merged;
     }
     return ERR_OK;
@@ -93,6 +101,56 @@ static enum err_code add_whole(struct bpe *b, const struct bpe_token *tokens, si
     return code;
 }
 
+static enum err_code add_singles(struct bpe *b, const struct bpe_token *tokens, size_t count, struct arena *a,
+                                 struct err *e)
+{
+    size_t singles = 0;
+    for (int pass = 0; pass < 2; pass++) {
+        if (pass == 1 && strmap_init(&b->singles, singles, a, e))
+            return e->code;
+        for (size_t i = 0; i < count; i++) {
+            if (tokens[i].bytes == NULL || tokens[i].length == 0 ||
+                tokens[i].length != (b->options.characters ? unicode_end(tokens[i].bytes, 0) : 1))
+                continue;
+            singles++;
+            if (pass == 1)
+                strmap_add(&b->singles, tokens[i].bytes, tokens[i].length, (int32_t)i);
+            if (tokens[i].length == 1)
+                b->byte_id[(unsigned char)tokens[i].bytes[0]] = (int32_t)i;
+        }
+    }
+    return ERR_OK;
+}
+
+/* Whether the token stands for other text than its own: a byte's, or what is unknown. */
+static bool is_substitute(const struct bpe *b, const struct bpe_token *tokens, int32_t id)
+{
+    bool is = id == b->options.unknown || tokens[id].bytes == NULL;
+    if (is || tokens[id].length != strlen("<0x00>") || tokens[id].bytes[0] != '<')
+        return is;
+    for (int i = 0; i < 256; i++)
+        is |= b->fallback[i] == id;
+    return is;
+}
+
+/* A piece falls apart before a space mark where no token that merges make goes over that place. The mark must
+ * be a token, so that a run of unknown characters ends before it. */
+static void find_parts(struct bpe *b, const struct bpe_token *tokens, const struct bpe_merge *merges,
+                       size_t merge_count)
+{
+    b->parts = b->options.characters && !b->options.ignore_merges &&
+               strmap_get(&b->singles, SPACE_MARK, SPACE_MARK_LENGTH) >= 0;
+    for (size_t i = 0; b->parts && i < merge_count; i++) {
+        const struct bpe_token *token = &tokens[merges[i].merged];
+        b->parts = token->bytes != NULL && !is_substitute(b, tokens, merges[i].left) &&
+                   !is_substitute(b, tokens, merges[i].right);
+        for (size_t at = 1; b->parts && at + SPACE_MARK_LENGTH <= token->length; at++) {
+            if (memcmp(token->bytes + at, SPACE_MARK, SPACE_MARK_LENGTH) == 0)
+                b->before_mark[(unsigned char)token->bytes[at - 1]] = true;
+        }
+    }
+}
+
 enum err_code bpe_init(struct bpe **out, const struct bpe_token *tokens, size_t count,
                        const struct bpe_merge *merges, size_t merge_count, const struct bpe_options *options,
                        struct arena *a, struct err *e)
@@ -101,14 +159,16 @@ enum err_code bpe_init(struct bpe **out, const struct bpe_token *tokens, size_t 
     if (b == NULL)
         return e->code;
     b->options = *options;
-    for (int i = 0; i < 256; i++)
+    for (int i = 0; i < 256; i++) {
         b->byte_id[i] = -1;
-    for (size_t i = 0; i < count; i++) {
-        if (tokens[i].bytes != NULL && tokens[i].length == 1)
-            b->byte_id[(unsigned char)tokens[i].bytes[0]] = (int32_t)i;
+        b->fallback[i] = options->fallback ? options->fallback[i] : -1;
     }
-    if (add_pairs(b, merges, merge_count, a, e) || strmap_init(&b->whole, 0, a, e) ||
-        add_whole(b, tokens, count, a, e))
+    b->options.fallback = NULL; /* the caller's */
+    if (add_singles(b, tokens, count, a, e) || add_pairs(b, merges, merge_count, a, e) ||
+        strmap_init(&b->whole, 0, a, e))
+        return e->code;
+    find_parts(b, tokens, merges, merge_count);
+    if (add_whole(b, tokens, count, a, e))
         return e->code;
     *out = b;
     return ERR_OK;
@@ -167,68 +227,142 @@ static struct bpe_candidate heap_pop(struct bpe_work *w)
     return top;
 }
 
-static void push_pair(struct bpe_work *w, const struct bpe *b, uint32_t left, uint32_t right)
+static void push_pair(struct bpe_work *w, const struct bpe *b, const struct bpe_symbol *symbols,
+                      uint32_t left, uint32_t right)
 {
-    const struct pair_slot *slot = find_pair(b, w->symbols[left].id, w->symbols[right].id);
+    const struct pair_slot *slot = find_pair(b, symbols[left].id, symbols[right].id);
     if (slot->pair != NO_PAIR)
         heap_push(w,
                   (struct bpe_candidate){.order = (uint64_t)slot->rank << 32 | left, .merged = slot->merged});
 }
 
-static void split_bytes(struct bpe_work *w, const struct bpe *b, const char *piece, size_t length)
+/* ---- a piece as symbols ---- */
+
+static void add_symbol(struct bpe_work *w, int32_t id, size_t length)
 {
-    uint32_t skipped = 0;
-    bool unknown_run = false;
-    w->count = 0;
-    for (size_t i = 0; i < length; i++) {
-        int32_t id = b->byte_id[(unsigned char)piece[i]];
-        bool unknown = id < 0;
-        if (unknown && b->options.unknown < 0) {
-            skipped++;
-        } else if (unknown && unknown_run && b->options.fuse_unknown) {
-            w->symbols[w->count - 1].length++;
-        } else {
-            w->symbols[w->count++] =
-                (struct bpe_symbol){.id = unknown ? b->options.unknown : id, .length = 1, .skipped = skipped};
-            skipped = 0;
-        }
-        unknown_run = unknown;
-    }
+    w->symbols[w->count++] =
+        (struct bpe_symbol){.id = id, .length = (uint32_t)length, .skipped = w->skipped};
+    w->skipped = 0;
 }
 
-static void merge_all(struct bpe_work *w, const struct bpe *b)
+/* Unknown symbols wait until a known one comes (bytes of a character pass them by, as in the library), so
+ * that a run of them can become one. */
+struct unknown_run {
+    size_t length; /* 0: none waits */
+};
+
+static void flush_unknown(struct bpe_work *w, const struct bpe *b, struct unknown_run *run)
 {
-    uint32_t count = (uint32_t)w->count;
+    if (run->length > 0)
+        add_symbol(w, b->options.unknown, run->length);
+    run->length = 0;
+}
+
+static void add_unknown(struct bpe_work *w, const struct bpe *b, struct unknown_run *run, size_t length)
+{
+    if (b->options.unknown < 0) {
+        w->skipped += (uint32_t)length;
+        return;
+    }
+    if (!b->options.fuse_unknown)
+        flush_unknown(w, b, run);
+    run->length += length;
+}
+
+static void split_bytes(struct bpe_work *w, const struct bpe *b, const char *piece, size_t length)
+{
+    struct unknown_run run = {0};
+    for (size_t i = 0; i < length; i++) {
+        int32_t id = b->byte_id[(unsigned char)piece[i]];
+        if (id < 0) {
+            add_unknown(w, b, &run, 1);
+            continue;
+        }
+        flush_unknown(w, b, &run);
+        add_symbol(w, id, 1);
+    }
+    flush_unknown(w, b, &run);
+}
+
+static bool add_fallback(struct bpe_work *w, const struct bpe *b, const char *bytes, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        if (b->fallback[(unsigned char)bytes[i]] < 0)
+            return false;
+    }
+    for (size_t i = 0; i < length; i++)
+        add_symbol(w, b->fallback[(unsigned char)bytes[i]], 1);
+    return true;
+}
+
+static void split_characters(struct bpe_work *w, const struct bpe *b, const char *piece, size_t length)
+{
+    struct unknown_run run = {0};
+    for (size_t at = 0, end; at < length; at = end) {
+        end = unicode_end(piece, at);
+        int32_t id = end == at + 1 ? b->byte_id[(unsigned char)piece[at]]
+                                   : strmap_get(&b->singles, piece + at, end - at);
+        if (id >= 0) {
+            flush_unknown(w, b, &run);
+            add_symbol(w, id, end - at);
+        } else if (!add_fallback(w, b, piece + at, end - at)) {
+            add_unknown(w, b, &run, end - at);
+        }
+    }
+    flush_unknown(w, b, &run);
+}
+
+/* ---- merging ---- */
+
+/* Merges symbols first..count-1. */
+static void merge_all(struct bpe_work *w, const struct bpe *b, size_t first)
+{
+    struct bpe_symbol *symbols = w->symbols + first;
+    uint32_t count = (uint32_t)(w->count - first);
     w->heap_count = 0;
     for (uint32_t i = 0; i < count; i++)
         w->links[i] = (struct bpe_link){.prev = i > 0 ? i - 1 : NONE, .next = i + 1 < count ? i + 1 : NONE};
     for (uint32_t i = 0; i + 1 < count; i++)
-        push_pair(w, b, i, i + 1);
+        push_pair(w, b, symbols, i, i + 1);
     while (w->heap_count > 0) {
         struct bpe_candidate top = heap_pop(w);
         uint32_t left = (uint32_t)top.order, right = w->links[left].next;
-        struct bpe_symbol *l = &w->symbols[left];
+        struct bpe_symbol *l = &symbols[left];
         /* A candidate may be out of date: its left symbol merged away, or one of the two grown since. */
         if (l->length == 0 || right == NONE ||
-            find_pair(b, l->id, w->symbols[right].id)->merged != top.merged)
+            find_pair(b, l->id, symbols[right].id)->merged != top.merged)
             continue;
-        struct bpe_symbol *r = &w->symbols[right];
+        struct bpe_symbol *r = &symbols[right];
         l->id = top.merged;
         l->length += r->skipped + r->length;
         r->length = 0;
         uint32_t prev = w->links[left].prev, next = w->links[right].next;
         w->links[left].next = next;
         if (prev != NONE)
-            push_pair(w, b, prev, left);
+            push_pair(w, b, symbols, prev, left);
         if (next != NONE) {
             w->links[next].prev = left;
-            push_pair(w, b, left, next);
+            push_pair(w, b, symbols, left, next);
         }
     }
-    w->count = 0;
+    w->count = first;
     for (uint32_t i = 0; i < count; i++) {
-        if (w->symbols[i].length > 0)
-            w->symbols[w->count++] = w->symbols[i];
+        if (symbols[i].length > 0)
+            w->symbols[w->count++] = symbols[i];
+    }
+}
+
+/* The end of the part that begins at `at`. */
+static size_t part_end(const struct bpe *b, const char *piece, size_t length, size_t at)
+{
+    if (!b->parts)
+        return length;
+    for (const char *p = piece + at + 1, *end = piece + length;; p++) {
+        p = p < end ? memchr(p, SPACE_MARK[0], (size_t)(end - p)) : NULL;
+        if (p == NULL || end - p < SPACE_MARK_LENGTH)
+            return length;
+        if (memcmp(p, SPACE_MARK, SPACE_MARK_LENGTH) == 0 && !b->before_mark[(unsigned char)p[-1]])
+            return (size_t)(p - piece);
     }
 }
 
@@ -237,13 +371,21 @@ enum err_code bpe_encode(struct bpe_work *w, const struct bpe *b, const char *pi
 {
     if (reserve(w, length, e))
         return e->code;
-    int32_t id = strmap_get(&b->whole, piece, length);
-    if (id >= 0) {
-        w->symbols[0] = (struct bpe_symbol){.id = id, .length = (uint32_t)length};
-        w->count = 1;
-        return ERR_OK;
+    w->count = 0;
+    w->skipped = 0;
+    for (size_t at = 0, end; at < length; at = end) {
+        end = part_end(b, piece, length, at);
+        size_t first = w->count;
+        int32_t id = strmap_get(&b->whole, piece + at, end - at);
+        if (id >= 0) {
+            add_symbol(w, id, end - at);
+            continue;
+        }
+        if (b->options.characters)
+            split_characters(w, b, piece + at, end - at);
+        else
+            split_bytes(w, b, piece + at, end - at);
+        merge_all(w, b, first);
     }
-    split_bytes(w, b, piece, length);
-    merge_all(w, b);
     return ERR_OK;
 }

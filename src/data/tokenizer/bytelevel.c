@@ -1,5 +1,7 @@
 #include "data/tokenizer/bytelevel.h"
 
+#include "data/tokenizer/unicode.h"
+
 static bool stands_for_itself(int byte)
 {
     return (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE;
@@ -42,29 +44,10 @@ bool bytelevel_decode(char *out, size_t *count, const char *text, size_t length)
 {
     *count = 0;
     for (size_t at = 0; at < length;) {
-        int byte = byte_of_char(bytelevel_next(text, &at));
+        int byte = byte_of_char(unicode_next(text, &at));
         if (byte < 0)
             return false;
         out[(*count)++] = (char)byte;
     }
     return true;
-}
-
-int32_t bytelevel_next(const char *text, size_t *at)
-{
-    const unsigned char *s = (const unsigned char *)text + *at;
-    if (s[0] < 0x80) {
-        *at += 1;
-        return s[0];
-    }
-    if (s[0] < 0xE0) {
-        *at += 2;
-        return (s[0] & 0x1F) << 6 | (s[1] & 0x3F);
-    }
-    if (s[0] < 0xF0) {
-        *at += 3;
-        return (s[0] & 0x0F) << 12 | (s[1] & 0x3F) << 6 | (s[2] & 0x3F);
-    }
-    *at += 4;
-    return (s[0] & 0x07) << 18 | (s[1] & 0x3F) << 12 | (s[2] & 0x3F) << 6 | (s[3] & 0x3F);
 }

@@ -1,8 +1,11 @@
 #include "data/tokenizer/pattern.h"
 
-#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "base/limits.h"
+#include "data/tokenizer/unicode.h"
 
 /* What \s means to Oniguruma: Unicode's White_Space. PCRE2's own \s also takes U+180E. */
 #define SPACE_RANGES                                                                                         \
@@ -239,4 +242,88 @@ enum err_code pattern_translate(struct str *out, const char *pattern, size_t len
         }
     }
     return code;
+}
+
+/* ---- matching ---- */
+
+struct pattern {
+    struct regex *regex; /* NULL: the literal */
+    size_t length;
+    char literal[];
+};
+
+static enum err_code compile(struct regex **regex, const struct pattern_source *source, struct err *e)
+{
+    struct str translated = {0};
+    enum err_code code = pattern_translate(&translated, source->text, source->length, e);
+    if (!code && regex_open(regex, translated.data ? translated.data : "", translated.length, REGEX_LINES, e))
+        code = e->code == ERR_USAGE ? e->code = ERR_UNSUPPORTED : e->code;
+    str_release(&translated);
+    return code;
+}
+
+enum err_code pattern_open(struct pattern **out, const struct pattern_source *source, struct err *e)
+{
+    if (source->length > LIMIT_SPLIT_PATTERN)
+        return err_set(e, ERR_UNSUPPORTED, "a pattern of %zu bytes; at most %d are read", source->length,
+                       LIMIT_SPLIT_PATTERN);
+    size_t copied = source->literal ? source->length : 0;
+    struct pattern *p = calloc(1, sizeof *p + copied + 1);
+    if (p == NULL)
+        return err_set(e, ERR_MEMORY, "no memory for a pattern of the tokenizer");
+    p->length = copied;
+    memcpy(p->literal, source->text, copied);
+    if (!source->literal && compile(&p->regex, source, e)) {
+        free(p);
+        return e->code;
+    }
+    *out = p;
+    return ERR_OK;
+}
+
+void pattern_close(struct pattern *p)
+{
+    if (p != NULL)
+        regex_close(p->regex);
+    free(p);
+}
+
+static enum err_code find(bool *found, size_t *start, size_t *end, const struct pattern *p,
+                          struct regex_scratch *scratch, const char *text, size_t length, size_t from,
+                          struct err *e)
+{
+    if (p->regex != NULL) {
+        if (!regex_find(found, start, end, p->regex, scratch, text, length, from, e))
+            return ERR_OK;
+        e->code = ERR_DATA;
+        return err_wrap(e, "the tokenizer's pattern fails on this text");
+    }
+    const char *at = from < length || p->length == 0
+                         ? memmem(text + from, length - from, p->literal, p->length)
+                         : NULL;
+    *found = at != NULL;
+    *start = at ? (size_t)(at - text) : 0;
+    *end = *start + p->length;
+    return ERR_OK;
+}
+
+enum err_code pattern_next(bool *found, size_t *start, size_t *end, struct pattern_cursor *c,
+                           const struct pattern *p, struct regex_scratch *scratch, const char *text,
+                           size_t length, struct err *e)
+{
+    *found = false;
+    while (c->from <= length) {
+        if (find(found, start, end, p, scratch, text, length, c->from, e))
+            return e->code;
+        if (!*found)
+            break;
+        if (*start < *end || !c->any || *end != c->last) {
+            c->any = true;
+            c->from = c->last = *end;
+            return ERR_OK;
+        }
+        c->from = c->from < length ? unicode_end(text, c->from) : length + 1;
+    }
+    *found = false;
+    return ERR_OK;
 }

@@ -1,19 +1,18 @@
 #include "data/tokenizer/pretok.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <utf8proc.h>
 
-#include "base/limits.h"
-#include "base/regex.h"
-#include "base/str.h"
 #include "data/tokenizer/bytelevel.h"
-#include "data/tokenizer/pattern.h"
+#include "data/tokenizer/unicode.h"
 
 struct step {
     struct pretok_step setting;
-    struct regex *regex; /* NULL: no pattern */
-    bool on_alphabet;    /* runs behind ByteLevel, so on the printable alphabet instead of the text */
+    struct pattern *pattern; /* NULL: none */
+    char replacement[8];
+    size_t replacement_length;
+    bool on_alphabet; /* runs after ByteLevel, so on the printable alphabet instead of the text */
 };
 
 struct pretok {
@@ -30,146 +29,16 @@ struct pretok_buffers {
     struct regex_scratch *regex;
     struct cut *cuts; /* of the piece at hand */
     size_t cut_count, cut_capacity;
-    struct pretok_piece *next; /* the pieces behind the step at hand */
+    struct pretok_piece *next; /* the pieces after the step at hand */
     size_t next_count, next_capacity, pieces_capacity;
-    char *mapped;   /* a piece in the printable alphabet */
-    uint32_t *back; /* for each byte of `mapped` and its end, the byte of the piece */
-    size_t mapped_capacity;
+    struct mapped made[2]; /* text that steps make: one of the step before, one of the step at hand */
+    size_t into;
+    char *alphabet; /* a piece in the printable alphabet */
+    uint32_t *back; /* for each byte of `alphabet` and its end, the byte of the piece */
+    size_t alphabet_capacity;
 };
 
-/* ---- opening ---- */
-
-static enum err_code compile(struct regex **regex, const char *pattern, size_t length, bool literal,
-                             struct err *e)
-{
-    struct str translated = {0};
-    if (length > LIMIT_SPLIT_PATTERN)
-        return err_set(e, ERR_UNSUPPORTED, "a pattern of %zu bytes; at most %d are read", length,
-                       LIMIT_SPLIT_PATTERN);
-    enum err_code code = literal ? ERR_OK : pattern_translate(&translated, pattern, length, e);
-    if (!code && regex_open(regex, literal ? pattern : translated.data, literal ? length : translated.length,
-                            literal ? REGEX_LITERAL : REGEX_LINES, e))
-        code = e->code == ERR_USAGE ? e->code = ERR_UNSUPPORTED : e->code;
-    str_release(&translated);
-    return code;
-}
-
-static enum err_code check_sequence(const struct pretok_step *steps, size_t count, struct err *e)
-{
-    size_t byte_levels = 0;
-    if (count > PRETOK_MAX_STEPS)
-        return err_set(e, ERR_UNSUPPORTED, "%zu pre-tokenizers in a row (at most %d)", count,
-                       PRETOK_MAX_STEPS);
-    for (size_t i = 0; i < count; i++)
-        byte_levels += steps[i].kind == PRETOK_BYTE_LEVEL;
-    if (byte_levels != 1)
-        return err_set(
-            e, ERR_UNSUPPORTED,
-            "the pre-tokenizer has %zu ByteLevel steps; only byte-level models, with one, are supported",
-            byte_levels);
-    return ERR_OK;
-}
-
-enum err_code pretok_open(struct pretok **out, const struct pretok_step *steps, size_t count, struct err *e)
-{
-    if (check_sequence(steps, count, e))
-        return e->code;
-    struct pretok *p = calloc(1, sizeof *p);
-    if (p == NULL)
-        return err_set(e, ERR_MEMORY, "no memory for the pre-tokenizer");
-    bool behind = false;
-    for (size_t i = 0; i < count; i++) {
-        struct step *s = &p->steps[p->count++];
-        enum err_code code = ERR_OK;
-        s->setting = steps[i];
-        s->on_alphabet = behind;
-        if (steps[i].kind == PRETOK_SPLIT)
-            code = compile(&s->regex, steps[i].pattern, steps[i].pattern_length, steps[i].literal, e);
-        else if (steps[i].kind == PRETOK_BYTE_LEVEL && steps[i].use_regex)
-            code = compile(&s->regex, PRETOK_GPT2_PATTERN, strlen(PRETOK_GPT2_PATTERN), false, e);
-        if (code) {
-            pretok_close(p);
-            return code;
-        }
-        s->setting.pattern = NULL; /* the caller's; compiled by now */
-        behind |= steps[i].kind == PRETOK_BYTE_LEVEL;
-    }
-    *out = p;
-    return ERR_OK;
-}
-
-void pretok_close(struct pretok *p)
-{
-    if (p == NULL)
-        return;
-    for (size_t i = 0; i < p->count; i++)
-        regex_close(p->steps[i].regex);
-    free(p);
-}
-
 /* ---- working memory ---- */
-
-/* Room for `count` elements in *array; contents are kept. */
-static enum err_code grow(void *array, size_t *capacity, size_t count, size_t size, struct err *e)
-{
-    if (count <= *capacity)
-        return ERR_OK;
-    size_t wanted = count + count / 2 + 64;
-    void *old, *bigger;
-    memcpy(&old, array, sizeof old);
-    bigger = wanted <= SIZE_MAX / size ? realloc(old, wanted * size) : NULL;
-    if (bigger == NULL)
-        return err_set(e, ERR_MEMORY, "no memory to tokenise (%zu elements of %zu bytes)", wanted, size);
-    memcpy(array, &bigger, sizeof bigger);
-    *capacity = wanted;
-    return ERR_OK;
-}
-
-void pretok_text_release(struct pretok_text *t)
-{
-    free(t->bytes);
-    free(t->start);
-    free(t->end);
-    *t = (struct pretok_text){0};
-}
-
-static enum err_code text_reserve(struct pretok_text *t, size_t length, struct err *e)
-{
-    size_t starts = t->capacity, ends = t->capacity;
-    if (length >= UINT32_MAX / 2)
-        return err_set(e, ERR_DATA, "a text of %zu bytes is too long to tokenise", length);
-    if (grow(&t->start, &starts, length, sizeof *t->start, e) ||
-        grow(&t->end, &ends, length, sizeof *t->end, e))
-        return e->code;
-    return grow(&t->bytes, &t->capacity, length, 1, e);
-}
-
-static enum err_code text_append(struct pretok_text *t, const char *bytes, size_t count, uint32_t start,
-                                 uint32_t end, struct err *e)
-{
-    if (text_reserve(t, t->length + count, e))
-        return e->code;
-    for (size_t i = 0; i < count; i++) {
-        t->bytes[t->length] = bytes[i];
-        t->start[t->length] = start;
-        t->end[t->length++] = end;
-    }
-    return ERR_OK;
-}
-
-/* The same, each byte standing for itself. */
-static enum err_code text_append_same(struct pretok_text *t, const char *text, uint32_t start, uint32_t end,
-                                      struct err *e)
-{
-    if (text_reserve(t, t->length + end - start, e))
-        return e->code;
-    for (uint32_t i = start; i < end; i++) {
-        t->bytes[t->length] = text[i];
-        t->start[t->length] = i;
-        t->end[t->length++] = i + 1;
-    }
-    return ERR_OK;
-}
 
 static enum err_code buffers_open(struct pretok_work *w, struct err *e)
 {
@@ -190,71 +59,57 @@ void pretok_work_release(struct pretok_work *w)
         regex_scratch_close(b->regex);
         free(b->cuts);
         free(b->next);
-        free(b->mapped);
+        mapped_release(&b->made[0]);
+        mapped_release(&b->made[1]);
+        free(b->alphabet);
         free(b->back);
         free(b);
     }
     free(w->pieces);
-    pretok_text_release(&w->made);
     *w = (struct pretok_work){0};
 }
 
-/* ---- splitting ---- */
+/* ---- cutting ---- */
 
 static enum err_code add_cut(struct pretok_buffers *b, size_t start, size_t end, bool match, struct err *e)
 {
-    if (grow(&b->cuts, &b->cut_capacity, b->cut_count + 1, sizeof *b->cuts, e))
+    if (mapped_grow(&b->cuts, &b->cut_capacity, b->cut_count + 1, sizeof *b->cuts, e))
         return e->code;
     b->cuts[b->cut_count++] = (struct cut){.start = (uint32_t)start, .end = (uint32_t)end, .match = match};
     return ERR_OK;
 }
 
-/* Cuts the subject into matches and what lies between them. An empty match right behind the last one does not
- * count; one elsewhere cuts the text in two. */
+/* Cuts the subject into matches and what lies between them. */
 static enum err_code cut_by_pattern(struct pretok_buffers *b, const struct step *s, const char *subject,
                                     size_t length, struct err *e)
 {
-    size_t from = 0, prev = 0;
-    bool any = false;
-    while (from <= length) {
+    struct pattern_cursor cursor = {0};
+    size_t prev = 0;
+    for (;;) {
         size_t start, end;
         bool found;
-        if (regex_find(&found, &start, &end, s->regex, b->regex, subject, length, from, e)) {
-            e->code = ERR_DATA;
-            return err_wrap(e, "the tokenizer's pattern fails on this text");
-        }
+        if (pattern_next(&found, &start, &end, &cursor, s->pattern, b->regex, subject, length, e))
+            return e->code;
         if (!found)
             break;
-        if (start == end && any && end == prev) {
-            from++;
-            while (from < length && ((unsigned char)subject[from] & 0xC0) == 0x80)
-                from++;
-            continue;
-        }
         if ((start > prev && add_cut(b, prev, start, false, e)) || add_cut(b, start, end, true, e))
             return e->code;
-        any = true;
-        from = prev = end;
+        prev = end;
     }
     return prev < length ? add_cut(b, prev, length, false, e) : ERR_OK;
 }
 
-static bool is_numeric(int32_t c)
+/* Each character of the class is a match. */
+static enum err_code cut_by_class(struct pretok_buffers *b, const struct step *s, const char *subject,
+                                  size_t length, struct err *e)
 {
-    if (c < 0x80)
-        return c >= '0' && c <= '9';
-    utf8proc_category_t category = utf8proc_category(c);
-    return category == UTF8PROC_CATEGORY_ND || category == UTF8PROC_CATEGORY_NL ||
-           category == UTF8PROC_CATEGORY_NO;
-}
-
-static enum err_code cut_by_digits(struct pretok_buffers *b, const char *subject, size_t length,
-                                   struct err *e)
-{
+    bool (*in_class)(int32_t) = s->setting.kind == PRETOK_DIGITS        ? unicode_is_number
+                                : s->setting.kind == PRETOK_PUNCTUATION ? unicode_is_punctuation
+                                                                        : unicode_is_space;
     size_t prev = 0;
     for (size_t at = 0; at < length;) {
         size_t start = at;
-        if (!is_numeric(bytelevel_next(subject, &at)))
+        if (!in_class(unicode_next(subject, &at)))
             continue;
         if ((start > prev && add_cut(b, prev, start, false, e)) || add_cut(b, start, at, true, e))
             return e->code;
@@ -262,6 +117,39 @@ static enum err_code cut_by_digits(struct pretok_buffers *b, const char *subject
     }
     return prev < length ? add_cut(b, prev, length, false, e) : ERR_OK;
 }
+
+/* Runs of word characters, of spaces (the matches), and of others. */
+static enum err_code cut_by_words(struct pretok_buffers *b, const struct step *s, const char *subject,
+                                  size_t length, struct err *e)
+{
+    (void)s;
+    enum { NONE, WORD, SPACE, OTHER } last = NONE;
+    size_t start = 0;
+    for (size_t at = 0, next = 0; at < length; at = next) {
+        int32_t c = unicode_next(subject, &next);
+        int class = unicode_is_word(c) ? WORD : unicode_is_space(c) ? SPACE : OTHER;
+        if (class != (int)last && at > 0 && add_cut(b, start, at, last == SPACE, e))
+            return e->code;
+        start = class != (int)last ? at : start;
+        last = class;
+    }
+    return length > 0 ? add_cut(b, start, length, last == SPACE, e) : ERR_OK;
+}
+
+/* How a step cuts; the behaviour that it has whatever its setting says. NULL: it does not cut. */
+static const struct cutter {
+    enum err_code (*cut)(struct pretok_buffers *b, const struct step *s, const char *subject, size_t length,
+                         struct err *e);
+    int behaviour; /* -1: the setting's */
+} cutters[] = {
+    [PRETOK_SPLIT] = {cut_by_pattern, -1},
+    [PRETOK_DIGITS] = {cut_by_class, -1},
+    [PRETOK_PUNCTUATION] = {cut_by_class, -1},
+    [PRETOK_WHITESPACE] = {cut_by_words, PRETOK_REMOVED},
+    [PRETOK_WHITESPACE_SPLIT] = {cut_by_class, PRETOK_REMOVED},
+    [PRETOK_METASPACE] = {cut_by_pattern, PRETOK_MERGED_WITH_NEXT},
+    [PRETOK_BYTE_LEVEL] = {cut_by_pattern, PRETOK_ISOLATED},
+};
 
 /* Joins the cuts as the behaviour wants and drops the removed ones; the number that is left. */
 static size_t join_cuts(struct cut *cuts, size_t count, enum pretok_behaviour behaviour)
@@ -281,51 +169,47 @@ static size_t join_cuts(struct cut *cuts, size_t count, enum pretok_behaviour be
 }
 
 /* The piece in ByteLevel's alphabet, with the way back to its own bytes. */
-static enum err_code map_piece(struct pretok_buffers *b, size_t *mapped_length, const char *piece,
-                               size_t length, struct err *e)
+static enum err_code to_alphabet(struct pretok_buffers *b, size_t *alphabet_length, const char *piece,
+                                 size_t length, struct err *e)
 {
-    size_t backs = b->mapped_capacity;
-    if (grow(&b->back, &backs, 2 * length + 1, sizeof *b->back, e) ||
-        grow(&b->mapped, &b->mapped_capacity, 2 * length + 1, 1, e))
+    size_t backs = b->alphabet_capacity;
+    if (mapped_grow(&b->back, &backs, 2 * length + 1, sizeof *b->back, e) ||
+        mapped_grow(&b->alphabet, &b->alphabet_capacity, 2 * length + 1, 1, e))
         return e->code;
     size_t n = 0;
     for (size_t i = 0; i < length; i++) {
-        size_t size = bytelevel_encode(b->mapped + n, (unsigned char)piece[i]);
+        size_t size = bytelevel_encode(b->alphabet + n, (unsigned char)piece[i]);
         for (size_t k = 0; k < size; k++)
             b->back[n++] = (uint32_t)i;
     }
     b->back[n] = (uint32_t)length;
-    *mapped_length = n;
+    *alphabet_length = n;
     return ERR_OK;
 }
 
 static enum err_code split_piece(struct pretok_work *w, const struct step *s, struct pretok_piece piece,
                                  struct err *e)
 {
+    const struct cutter *cutter = &cutters[s->setting.kind];
     struct pretok_buffers *b = w->buffers;
-    const char *subject = w->text + piece.start;
+    const char *subject = w->view.text + piece.start;
     size_t length = piece.end - piece.start;
-    enum pretok_behaviour behaviour = s->setting.behaviour;
     if (s->on_alphabet) {
-        if (map_piece(b, &length, subject, length, e))
+        if (to_alphabet(b, &length, subject, length, e))
             return e->code;
-        subject = b->mapped;
+        subject = b->alphabet;
     }
     b->cut_count = 0;
-    if (s->setting.kind == PRETOK_DIGITS)
-        behaviour = s->setting.individual_digits ? PRETOK_ISOLATED : PRETOK_CONTIGUOUS;
-    else if (s->setting.kind == PRETOK_BYTE_LEVEL)
-        behaviour = PRETOK_ISOLATED;
-    enum err_code code = s->setting.kind == PRETOK_DIGITS ? cut_by_digits(b, subject, length, e)
-                                                          : cut_by_pattern(b, s, subject, length, e);
-    if (code)
-        return code;
+    if (cutter->cut(b, s, subject, length, e))
+        return e->code;
     if (s->setting.invert) {
         for (size_t i = 0; i < b->cut_count; i++)
             b->cuts[i].match = !b->cuts[i].match;
     }
-    size_t count = join_cuts(b->cuts, b->cut_count, behaviour);
-    if (grow(&b->next, &b->next_capacity, b->next_count + count, sizeof *b->next, e))
+    size_t count = join_cuts(b->cuts, b->cut_count,
+                             cutter->behaviour < 0 ? s->setting.behaviour
+                                                   : (enum pretok_behaviour)cutter->behaviour);
+    if (mapped_grow(&b->next, &b->next_capacity, b->next_count + count, sizeof *b->next, e))
         return e->code;
     for (size_t i = 0; i < count; i++) {
         uint32_t start = b->cuts[i].start, end = b->cuts[i].end;
@@ -340,170 +224,174 @@ static enum err_code split_piece(struct pretok_work *w, const struct step *s, st
     return ERR_OK;
 }
 
-/* Puts a space in front of every piece that does not begin with one; it stands for the piece's first
- * character. */
-static enum err_code add_prefix_spaces(struct pretok_work *w, struct err *e)
+static enum err_code cut_pieces(struct pretok_work *w, const struct step *s, struct err *e)
 {
-    struct pretok_text *made = &w->made;
-    const char *text = w->text;
+    struct pretok_buffers *b = w->buffers;
+    b->next_count = 0;
+    for (size_t k = 0; k < w->count; k++) {
+        if (split_piece(w, s, w->pieces[k], e))
+            return e->code;
+    }
+    struct pretok_piece *pieces = w->pieces;
+    size_t capacity = b->pieces_capacity;
+    w->pieces = b->next;
+    w->count = b->next_count;
+    b->pieces_capacity = b->next_capacity;
+    b->next = pieces;
+    b->next_capacity = capacity;
+    return w->pieces ? ERR_OK : mapped_grow(&w->pieces, &b->pieces_capacity, 1, sizeof *w->pieces, e);
+}
+
+/* ---- rewriting ---- */
+
+/* Whether the step puts its prefix in front of the piece, where it stands for the piece's first character. */
+static bool wants_prefix(const struct step *s, const struct mapped_view *view, struct pretok_piece piece)
+{
+    const char *with = s->setting.kind == PRETOK_METASPACE ? s->replacement : " ";
+    const char *text = view->text + piece.start;
+    size_t length = strlen(with);
+    bool has = (piece.end - piece.start >= length && memcmp(text, with, length) == 0) ||
+               (s->setting.kind == PRETOK_METASPACE && *text == ' ');
+    if (has || s->setting.kind == PRETOK_BYTE_LEVEL)
+        return !has;
+    return s->setting.prepend == PRETOK_ALWAYS ||
+           (s->setting.prepend == PRETOK_FIRST && mapped_start(view, piece.start) == 0);
+}
+
+static enum err_code copy_piece(struct mapped *made, const struct step *s, const struct mapped_view *view,
+                                struct pretok_piece piece, struct err *e)
+{
+    size_t same = piece.start;
+    for (size_t at = same; s->setting.kind == PRETOK_METASPACE && at < piece.end; at++) {
+        if (view->text[at] != ' ')
+            continue;
+        if (mapped_copy(made, view, same, at, e) ||
+            mapped_append(made, s->replacement, s->replacement_length, mapped_start(view, at),
+                          mapped_end(view, at), e))
+            return e->code;
+        same = at + 1;
+    }
+    return mapped_copy(made, view, same, piece.end, e);
+}
+
+/* Lays the pieces out anew: for ByteLevel with a space in front, for Metaspace with its replacement in front
+ * and in the place of spaces. */
+static enum err_code rewrite_pieces(struct pretok_work *w, const struct step *s, struct err *e)
+{
+    const char *prefix = s->setting.kind == PRETOK_METASPACE ? s->replacement : " ";
+    struct mapped *made = &w->buffers->made[w->buffers->into];
     made->length = 0;
     for (size_t i = 0; i < w->count; i++) {
-        struct pretok_piece *piece = &w->pieces[i];
+        struct pretok_piece piece = w->pieces[i];
         uint32_t start = (uint32_t)made->length;
-        size_t first_end = piece->start;
-        bytelevel_next(text, &first_end);
-        if ((text[piece->start] != ' ' && text_append(made, " ", 1, piece->start, (uint32_t)first_end, e)) ||
-            text_append_same(made, text, piece->start, piece->end, e))
+        size_t first_end = unicode_end(w->view.text, piece.start);
+        if ((wants_prefix(s, &w->view, piece) &&
+             mapped_append(made, prefix, strlen(prefix), mapped_start(&w->view, piece.start),
+                           mapped_end(&w->view, first_end - 1), e)) ||
+            copy_piece(made, s, &w->view, piece, e))
             return e->code;
-        *piece = (struct pretok_piece){.start = start, .end = (uint32_t)made->length};
+        w->pieces[i] = (struct pretok_piece){.start = start, .end = (uint32_t)made->length};
     }
-    w->text = made->bytes;
-    w->is_made = true;
+    w->view = mapped_view_of(made);
+    w->buffers->into = 1 - w->buffers->into;
     return ERR_OK;
 }
 
-enum err_code pretok_split(struct pretok_work *w, const struct pretok *p, const char *text, size_t length,
+static enum err_code run_step(struct pretok_work *w, const struct step *s, struct err *e)
+{
+    bool rewrites = s->setting.kind == PRETOK_METASPACE ||
+                    (s->setting.kind == PRETOK_BYTE_LEVEL && s->setting.add_prefix_space);
+    if (rewrites && rewrite_pieces(w, s, e))
+        return e->code;
+    bool cuts = s->pattern != NULL || cutters[s->setting.kind].cut != cut_by_pattern;
+    return cuts ? cut_pieces(w, s, e) : ERR_OK;
+}
+
+enum err_code pretok_split(struct pretok_work *w, const struct pretok *p, const struct mapped_view *view,
                            struct err *e)
 {
     if (buffers_open(w, e))
         return e->code;
     struct pretok_buffers *b = w->buffers;
-    if (grow(&w->pieces, &b->pieces_capacity, 1, sizeof *w->pieces, e))
+    if (mapped_grow(&w->pieces, &b->pieces_capacity, 1, sizeof *w->pieces, e))
         return e->code;
-    w->text = text;
-    w->is_made = false;
-    w->count = length > 0;
-    w->pieces[0] = (struct pretok_piece){.start = 0, .end = (uint32_t)length};
+    w->view = *view;
+    w->count = view->length > 0;
+    w->pieces[0] = (struct pretok_piece){.start = 0, .end = (uint32_t)view->length};
     for (size_t i = 0; i < p->count; i++) {
-        const struct step *s = &p->steps[i];
-        if (s->setting.kind == PRETOK_BYTE_LEVEL && s->setting.add_prefix_space && add_prefix_spaces(w, e))
-            return e->code;
-        if (s->regex == NULL && s->setting.kind != PRETOK_DIGITS)
-            continue;
-        b->next_count = 0;
-        for (size_t k = 0; k < w->count; k++) {
-            if (split_piece(w, s, w->pieces[k], e))
-                return e->code;
-        }
-        struct pretok_piece *pieces = w->pieces;
-        size_t capacity = b->pieces_capacity;
-        w->pieces = b->next;
-        w->count = b->next_count;
-        b->pieces_capacity = b->next_capacity;
-        b->next = pieces;
-        b->next_capacity = capacity;
-        if (w->pieces == NULL && grow(&w->pieces, &b->pieces_capacity, 1, sizeof *w->pieces, e))
+        if (run_step(w, &p->steps[i], e))
             return e->code;
     }
     return ERR_OK;
 }
 
-/* ---- characters ---- */
+/* ---- opening ---- */
 
-bool pretok_is_space(int32_t c)
+static enum err_code check_sequence(const struct pretok_step *steps, size_t count, struct err *e)
 {
-    return (c >= '\t' && c <= '\r') || c == ' ' || c == 0x85 || c == 0xA0 || c == 0x1680 ||
-           (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F ||
-           c == 0x3000;
-}
-
-/* Alphabetic, marks, decimal digits, connecting punctuation and the two joiners (UTS 18, annex C). */
-bool pretok_is_word(int32_t c)
-{
-    if ((c >= 0x24B6 && c <= 0x24E9) || (c >= 0x1F130 && c <= 0x1F149) || (c >= 0x1F150 && c <= 0x1F169) ||
-        (c >= 0x1F170 && c <= 0x1F189)) /* the alphabetic symbols: letters in circles and squares */
-        return true;
-    switch (utf8proc_category(c)) {
-    case UTF8PROC_CATEGORY_LU:
-    case UTF8PROC_CATEGORY_LL:
-    case UTF8PROC_CATEGORY_LT:
-    case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO:
-    case UTF8PROC_CATEGORY_MN:
-    case UTF8PROC_CATEGORY_MC:
-    case UTF8PROC_CATEGORY_ME:
-    case UTF8PROC_CATEGORY_ND:
-    case UTF8PROC_CATEGORY_NL:
-    case UTF8PROC_CATEGORY_PC:
-        return true;
-    default:
-        return c == 0x200C || c == 0x200D;
+    size_t byte_levels = 0;
+    if (count > PRETOK_MAX_STEPS)
+        return err_set(e, ERR_UNSUPPORTED, "%zu pre-tokenizers in a row (at most %d)", count,
+                       PRETOK_MAX_STEPS);
+    for (size_t i = 0; i < count; i++) {
+        if (steps[i].kind == PRETOK_METASPACE && byte_levels > 0)
+            return err_set(e, ERR_UNSUPPORTED, "a Metaspace pre-tokenizer after ByteLevel is not supported");
+        byte_levels += steps[i].kind == PRETOK_BYTE_LEVEL;
     }
+    if (byte_levels > 1)
+        return err_set(e, ERR_UNSUPPORTED, "the pre-tokenizer has %zu ByteLevel steps; one is supported",
+                       byte_levels);
+    return ERR_OK;
 }
 
-/* Whether a character may combine with the one before it: marks, and the vowels and finals of Hangul. */
-static bool combines_backward(int32_t c)
+static enum err_code open_step(struct step *s, const struct pretok_step *from, struct err *e)
 {
-    utf8proc_category_t category = utf8proc_category(c);
-    return category == UTF8PROC_CATEGORY_MN || category == UTF8PROC_CATEGORY_MC ||
-           category == UTF8PROC_CATEGORY_ME || (c >= 0x1160 && c <= 0x11FF);
-}
-
-static bool has_canonical_decomposition(int32_t c)
-{
-    const utf8proc_property_t *p = utf8proc_get_property(c);
-    return p->decomp_seqindex != UINT16_MAX && p->decomp_type == 0;
-}
-
-/* The end of the cluster that begins at `at`: one character and all that may combine with it. *simple: it is
- * one character that NFC leaves alone. */
-static size_t cluster_end(bool *simple, const char *text, size_t length, size_t at)
-{
-    int32_t first = bytelevel_next(text, &at);
-    size_t characters = 1;
-    while (at < length) {
-        size_t next = at;
-        int32_t c = bytelevel_next(text, &next);
-        if (c < 0x300 || !combines_backward(c))
-            break;
-        characters++;
-        at = next;
+    struct pattern_source pattern = from->pattern;
+    s->setting = *from;
+    s->setting.pattern = (struct pattern_source){0}; /* the caller's */
+    s->setting.replacement = NULL;
+    if (from->kind == PRETOK_DIGITS)
+        s->setting.behaviour = from->individual_digits ? PRETOK_ISOLATED : PRETOK_CONTIGUOUS;
+    if (from->kind == PRETOK_METASPACE) {
+        s->replacement_length = strlen(from->replacement);
+        assert(s->replacement_length > 0 && s->replacement_length < sizeof s->replacement);
+        memcpy(s->replacement, from->replacement, s->replacement_length);
+        pattern = (struct pattern_source){
+            .text = s->replacement, .length = s->replacement_length, .literal = true};
     }
-    *simple = characters == 1 && (first < 0x300 || !has_canonical_decomposition(first));
-    return at;
+    if (from->kind == PRETOK_BYTE_LEVEL)
+        pattern = (struct pattern_source){.text = PRETOK_GPT2_PATTERN, .length = strlen(PRETOK_GPT2_PATTERN)};
+    bool has_pattern = from->kind == PRETOK_SPLIT || (from->kind == PRETOK_METASPACE && from->split) ||
+                       (from->kind == PRETOK_BYTE_LEVEL && from->use_regex);
+    return has_pattern ? pattern_open(&s->pattern, &pattern, e) : ERR_OK;
 }
 
-enum err_code pretok_nfc(bool *changed, struct pretok_text *out, const char *text, size_t length,
-                         struct err *e)
+enum err_code pretok_open(struct pretok **out, const struct pretok_step *steps, size_t count, struct err *e)
 {
-    int32_t *buffer = NULL;
-    size_t capacity = 0;
-    enum err_code code = ERR_OK;
-    *changed = false;
-    out->length = 0;
-    for (size_t at = 0, end; code == ERR_OK && at < length; at = end) {
-        bool simple;
-        end = cluster_end(&simple, text, length, at);
-        if (!simple) {
-            const utf8proc_uint8_t *cluster = (const utf8proc_uint8_t *)text + at;
-            utf8proc_ssize_t size = (utf8proc_ssize_t)(end - at);
-            utf8proc_option_t options = UTF8PROC_STABLE | UTF8PROC_COMPOSE;
-            utf8proc_ssize_t count = utf8proc_decompose(cluster, size, NULL, 0, options);
-            if (count > 0 && grow(&buffer, &capacity, (size_t)count + 1, sizeof *buffer, e) == ERR_OK) {
-                utf8proc_decompose(cluster, size, buffer, count, options);
-                count = utf8proc_reencode(buffer, count, options);
-            } else if (count >= 0) {
-                code = e->code;
-                break;
-            }
-            if (count < 0) {
-                code = err_set(e, ERR_DATA, "NFC fails at byte %zu: %s", at, utf8proc_errmsg(count));
-                break;
-            }
-            simple = (size_t)count == end - at && memcmp(buffer, text + at, end - at) == 0;
-            if (!simple) {
-                if (!*changed)
-                    code = text_append_same(out, text, 0, (uint32_t)at, e);
-                *changed = true;
-                if (code == ERR_OK)
-                    code =
-                        text_append(out, (const char *)buffer, (size_t)count, (uint32_t)at, (uint32_t)end, e);
-                continue;
-            }
+    if (check_sequence(steps, count, e))
+        return e->code;
+    struct pretok *p = calloc(1, sizeof *p);
+    if (p == NULL)
+        return err_set(e, ERR_MEMORY, "no memory for the pre-tokenizer");
+    bool after_byte_level = false;
+    while (p->count < count) {
+        size_t i = p->count++;
+        p->steps[i].on_alphabet = after_byte_level;
+        if (open_step(&p->steps[i], &steps[i], e)) {
+            pretok_close(p);
+            return e->code;
         }
-        if (*changed)
-            code = text_append_same(out, text, (uint32_t)at, (uint32_t)end, e);
+        after_byte_level |= steps[i].kind == PRETOK_BYTE_LEVEL;
     }
-    free(buffer);
-    return code;
+    *out = p;
+    return ERR_OK;
+}
+
+void pretok_close(struct pretok *p)
+{
+    if (p == NULL)
+        return;
+    for (size_t i = 0; i < p->count; i++)
+        pattern_close(p->steps[i].pattern);
+    free(p);
 }

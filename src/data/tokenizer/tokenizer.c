@@ -3,35 +3,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/tokenizer/tokload.h"
+#include "data/tokenizer/build.h"
 
 #define MAX_TEXT (UINT32_MAX / 2 - 1)
 
 /* Working memory of one caller, reached through its struct ids. */
 struct tokenizer_work {
+    struct normalize_work normalize;
     struct pretok_work pretok;
     struct bpe_work bpe;
-    struct pretok_text normal;
-};
-
-/* The text at hand and the way back from it to the caller's: first through `normal`, then by `offset`. */
-struct region {
-    const char *text;
-    size_t length;
-    const struct pretok_text *normal; /* NULL: the text is the caller's own */
-    size_t offset;
 };
 
 /* ---- opening ---- */
 
 enum err_code tokenizer_open(struct tokenizer **t, const struct store *store, struct err *e)
 {
-    struct tokload_spec spec = {.bos = -1, .eos = -1};
+    struct spec spec = {.bos = -1, .eos = -1};
     struct json *doc = NULL;
-    enum err_code code = store->kind == STORE_GGUF ? tokload_read_gguf(&spec, store, e)
-                                                   : tokload_read_json(&spec, &doc, store, e);
+    enum err_code code =
+        store->kind == STORE_GGUF ? spec_read_gguf(&spec, store, e) : spec_read_json(&spec, &doc, store, e);
     if (code == ERR_OK)
-        code = tokload_build(t, &spec, e);
+        code = tokenizer_build(t, &spec, e);
     arena_release(&spec.scratch);
     json_close(doc);
     return code;
@@ -40,7 +32,7 @@ enum err_code tokenizer_open(struct tokenizer **t, const struct store *store, st
 void tokenizer_close(struct tokenizer *t)
 {
     if (t != NULL)
-        tokload_release(t);
+        tokenizer_release(t);
 }
 
 void ids_release(struct ids *ids)
@@ -51,7 +43,7 @@ void ids_release(struct ids *ids)
     if (ids->work != NULL) {
         pretok_work_release(&ids->work->pretok);
         bpe_work_release(&ids->work->bpe);
-        pretok_text_release(&ids->work->normal);
+        normalize_work_release(&ids->work->normalize);
         free(ids->work);
     }
     *ids = (struct ids){0};
@@ -86,37 +78,30 @@ static enum err_code ids_add(struct ids *ids, int32_t id, size_t start, size_t e
     return ERR_OK;
 }
 
-/* Adds a token that stands for bytes start..end-1 of the region's text; start < end. */
-static enum err_code add_token(struct ids *out, int32_t id, const struct region *r, size_t start, size_t end,
-                               struct err *e)
+/* Adds a token that stands for bytes start..end-1 of the view; start < end. */
+static enum err_code add_token(struct ids *out, int32_t id, const struct mapped_view *view, size_t start,
+                               size_t end, struct err *e)
 {
-    if (r->normal != NULL) {
-        start = r->normal->start[start];
-        end = r->normal->end[end - 1];
-    }
-    return ids_add(out, id, r->offset + start, r->offset + end, e);
+    return ids_add(out, id, mapped_start(view, start), mapped_end(view, end - 1), e);
 }
 
-/* Bytes from..to-1 of the region's text, which hold no added token. */
-static enum err_code encode_plain(struct ids *out, const struct tokenizer *t, const struct region *r,
-                                  size_t from, size_t to, struct err *e)
+/* Text without an added token. */
+static enum err_code encode_plain(struct ids *out, const struct tokenizer *t, const struct mapped_view *view,
+                                  struct err *e)
 {
     struct pretok_work *w = &out->work->pretok;
     struct bpe_work *b = &out->work->bpe;
-    if (pretok_split(w, t->pretok, r->text + from, to - from, e))
+    if (pretok_split(w, t->pretok, view, e))
         return e->code;
     for (size_t i = 0; i < w->count; i++) {
         size_t at = w->pieces[i].start;
-        if (bpe_encode(b, t->bpe, w->text + at, w->pieces[i].end - at, e))
+        if (bpe_encode(b, t->bpe, w->view.text + at, w->pieces[i].end - at, e) ||
+            ids_reserve(out, out->count + b->count, e))
             return e->code;
         for (size_t k = 0; k < b->count; k++) {
             size_t start = at + b->symbols[k].skipped, end = start + b->symbols[k].length;
             at = end;
-            if (w->is_made) {
-                start = w->made.start[start];
-                end = w->made.end[end - 1];
-            }
-            if (add_token(out, b->symbols[k].id, r, from + start, from + end, e))
+            if (add_token(out, b->symbols[k].id, &w->view, start, end, e))
                 return e->code;
         }
     }
@@ -127,29 +112,22 @@ static enum err_code encode_plain(struct ids *out, const struct tokenizer *t, co
 static enum err_code encode_region(struct ids *out, const struct tokenizer *t, const char *text, size_t from,
                                    size_t to, struct err *e)
 {
-    struct region r = {.text = text + from, .length = to - from, .offset = from};
-    if (t->nfc) {
-        bool changed;
-        struct pretok_text *normal = &out->work->normal;
-        if (pretok_nfc(&changed, normal, r.text, r.length, e))
-            return e->code;
-        if (changed) {
-            r.text = normal->bytes;
-            r.length = normal->length;
-            r.normal = normal;
-        }
-    }
+    struct mapped_view view = {.text = text + from, .length = to - from, .offset = (uint32_t)from};
+    if (normalize_run(&view, &out->work->normalize, t->normalize, e))
+        return e->code;
     size_t done = 0;
     struct added_cursor cursor = {0};
     struct added_match match;
     while (t->added_normalized != NULL &&
-           added_find(&match, &cursor, t->added_normalized, r.text, r.length)) {
-        if ((done < match.start && encode_plain(out, t, &r, done, match.start, e)) ||
-            add_token(out, match.id, &r, match.start, match.end, e))
+           added_find(&match, &cursor, t->added_normalized, view.text, view.length)) {
+        struct mapped_view plain = mapped_slice(&view, done, match.start > done ? match.start : done);
+        if ((plain.length > 0 && encode_plain(out, t, &plain, e)) ||
+            add_token(out, match.id, &view, match.start, match.end, e))
             return e->code;
         done = match.end;
     }
-    return done < r.length ? encode_plain(out, t, &r, done, r.length, e) : ERR_OK;
+    struct mapped_view rest = mapped_slice(&view, done, view.length);
+    return rest.length > 0 ? encode_plain(out, t, &rest, e) : ERR_OK;
 }
 
 static enum err_code encode_text(struct ids *out, const struct tokenizer *t, const char *text, size_t length,
@@ -193,55 +171,10 @@ enum err_code tokenizer_encode(struct ids *out, const struct tokenizer *t, const
 
 /* ---- decoding ---- */
 
-/* The number of bytes at s that one U+FFFD stands for: the longest beginning of a character that breaks off
- * there (Unicode's "maximal subpart"), at least one byte. */
-static size_t broken_length(const unsigned char *s, size_t length)
-{
-    unsigned char low = 0x80, high = 0xBF;
-    size_t wanted = s[0] >= 0xC2 && s[0] <= 0xDF   ? 2
-                    : s[0] >= 0xE0 && s[0] <= 0xEF ? 3
-                    : s[0] >= 0xF0 && s[0] <= 0xF4 ? 4
-                                                   : 1;
-    if (s[0] == 0xE0)
-        low = 0xA0;
-    else if (s[0] == 0xED)
-        high = 0x9F;
-    else if (s[0] == 0xF0)
-        low = 0x90;
-    else if (s[0] == 0xF4)
-        high = 0x8F;
-    size_t n = 1;
-    while (n < wanted && n < length && s[n] >= low && s[n] <= high) {
-        n++;
-        low = 0x80;
-        high = 0xBF;
-    }
-    return n;
-}
-
-static enum err_code append_lossy(struct str *out, const char *bytes, size_t length, struct err *e)
-{
-    while (length > 0) {
-        size_t valid = str_utf8_valid_prefix(bytes, length);
-        if (str_append(out, bytes, valid, e))
-            return e->code;
-        bytes += valid;
-        length -= valid;
-        if (length == 0)
-            break;
-        size_t broken = broken_length((const unsigned char *)bytes, length);
-        if (str_append(out, "\xEF\xBF\xBD", 3, e))
-            return e->code;
-        bytes += broken;
-        length -= broken;
-    }
-    return ERR_OK;
-}
-
 enum err_code tokenizer_decode(struct str *out, const struct tokenizer *t, const int32_t *ids, size_t count,
                                bool skip_special, struct err *e)
 {
-    struct str bytes = {0};
+    struct decode_list tokens = {0};
     enum err_code code = ERR_OK;
     for (size_t i = 0; code == ERR_OK && i < count; i++) {
         if (ids[i] < 0 || ids[i] >= t->vocab_size) {
@@ -249,13 +182,13 @@ enum err_code tokenizer_decode(struct str *out, const struct tokenizer *t, const
                            (int)ids[i], i, (int)t->vocab_size);
             break;
         }
-        const struct tokload_entry *entry = &t->entries[ids[i]];
+        const struct tokenizer_entry *entry = &t->entries[ids[i]];
         if (entry->text != NULL && !(skip_special && entry->special))
-            code = str_append(&bytes, entry->decoded, entry->decoded_length, e);
+            code = decode_list_add(&tokens, entry->decoded, entry->decoded_length, e);
     }
-    if (code == ERR_OK && bytes.length > 0)
-        code = append_lossy(out, bytes.data, bytes.length, e);
-    str_release(&bytes);
+    if (code == ERR_OK)
+        code = decode_run(out, &tokens, t->decode, e);
+    decode_list_release(&tokens);
     return code;
 }
 

@@ -58,6 +58,8 @@ static void make_vocabulary(uint32_t number)
         merges[i - 1] = merges[k];
         merges[k] = m;
     }
+    for (size_t i = 0; i < merge_count; i++)
+        merges[i].rank = (uint32_t)i;
 }
 
 static size_t encode_naively(int32_t *ids, const char *piece, size_t length)

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/limits.h"
-#include "data/tokenizer/tokload.h"
+#include "data/tokenizer/spec.h"
 
 /* tokenizer.ggml.token_type */
 enum { TYPE_NORMAL = 1, TYPE_UNKNOWN = 2, TYPE_CONTROL = 3, TYPE_USER_DEFINED = 4 };
@@ -16,9 +16,9 @@ enum { TYPE_NORMAL = 1, TYPE_UNKNOWN = 2, TYPE_CONTROL = 3, TYPE_USER_DEFINED = 
     {                                                                                                        \
         .kind = PRETOK_DIGITS, .individual_digits = true                                                     \
     }
-#define SPLIT(text)                                                                                          \
+#define SPLIT(expression)                                                                                    \
     {                                                                                                        \
-        .kind = PRETOK_SPLIT, .pattern = (text), .pattern_length = sizeof(text) - 1                          \
+        .kind = PRETOK_SPLIT, .pattern = {.text = (expression), .length = sizeof(expression) - 1}            \
     }
 #define CONTRACTIONS "(?i:'s|'t|'re|'ve|'m|'ll|'d)|"
 #define LLAMA3_LIKE(digits)                                                                                  \
@@ -58,7 +58,7 @@ static const struct known_pre {
 };
 
 /* An array that a tokenizer cannot do without. */
-static enum err_code get_array(const struct gguf_key **out, const struct tokload_spec *s,
+static enum err_code get_array(const struct gguf_key **out, const struct spec *s,
                                const struct gguf *g, const char *key, enum gguf_elements elements,
                                struct err *e)
 {
@@ -72,7 +72,7 @@ static bool text_is(struct gguf_string s, const char *text)
     return s.length == strlen(text) && memcmp(s.data, text, s.length) == 0;
 }
 
-static enum err_code read_pipeline(const struct known_pre **row, struct tokload_spec *s, const struct gguf *g,
+static enum err_code read_pipeline(const struct known_pre **row, struct spec *s, const struct gguf *g,
                                    struct err *e)
 {
     struct gguf_string model = {0}, pre = {0};
@@ -92,9 +92,11 @@ static enum err_code read_pipeline(const struct known_pre **row, struct tokload_
         if (!text_is(pre, known[i].name))
             continue;
         *row = &known[i];
-        memcpy(s->steps, known[i].steps, sizeof known[i].steps);
-        s->step_count = known[i].step_count;
-        s->nfc = known[i].nfc;
+        memcpy(s->pretokenizers, known[i].steps, sizeof known[i].steps);
+        s->pretokenizer_count = known[i].step_count;
+        s->decoders[s->decoder_count++] = (struct decode_step){.kind = DECODE_BYTE_LEVEL};
+        if (known[i].nfc)
+            s->normalizers[s->normalizer_count++] = (struct normalize_step){.kind = NORMALIZE_NFC};
         s->ignore_merges = known[i].ignore_merges;
         return ERR_OK;
     }
@@ -111,7 +113,7 @@ static enum err_code read_pipeline(const struct known_pre **row, struct tokload_
     return e->code;
 }
 
-static enum err_code read_tokens(struct tokload_spec *s, struct file_hasher *hasher, const struct gguf *g,
+static enum err_code read_tokens(struct spec *s, struct file_hasher *hasher, const struct gguf *g,
                                  struct err *e)
 {
     const struct gguf_key *tokens, *types;
@@ -134,7 +136,7 @@ static enum err_code read_tokens(struct tokload_spec *s, struct file_hasher *has
         file_hasher_add(hasher, &type, sizeof type);
         if (text.length == 0)
             continue;
-        s->vocab[i] = (struct tokload_text){.data = text.data, .length = text.length};
+        s->vocab[i] = (struct spec_text){.data = text.data, .length = text.length};
         if (type == TYPE_CONTROL || type == TYPE_USER_DEFINED || type == TYPE_UNKNOWN)
             s->added[s->added_count++] = (struct added_token){.content = text.data,
                                                               .length = text.length,
@@ -144,7 +146,7 @@ static enum err_code read_tokens(struct tokload_spec *s, struct file_hasher *has
     return ERR_OK;
 }
 
-static enum err_code read_merges(struct tokload_spec *s, struct file_hasher *hasher, const struct gguf *g,
+static enum err_code read_merges(struct spec *s, struct file_hasher *hasher, const struct gguf *g,
                                  struct err *e)
 {
     const struct gguf_key *merges;
@@ -158,13 +160,13 @@ static enum err_code read_merges(struct tokload_spec *s, struct file_hasher *has
         struct gguf_string text = merges->strings[i];
         file_hasher_add(hasher, &text.length, sizeof text.length);
         file_hasher_add(hasher, text.data, text.length);
-        if (tokload_split_merge(&s->merges[i], text.data, text.length, i, s->where, e))
+        if (spec_split_merge(&s->merges[i], text.data, text.length, i, s->where, e))
             return e->code;
     }
     return ERR_OK;
 }
 
-static enum err_code read_special(int32_t *id, const struct tokload_spec *s, const struct gguf *g,
+static enum err_code read_special(int32_t *id, const struct spec *s, const struct gguf *g,
                                   const char *key, struct err *e)
 {
     uint64_t value;
@@ -181,7 +183,7 @@ static enum err_code read_special(int32_t *id, const struct tokload_spec *s, con
 }
 
 /* add_bos_token and add_eos_token play the part of a post-processor. */
-static enum err_code read_affixes(struct tokload_spec *s, const struct known_pre *row, const struct gguf *g,
+static enum err_code read_affixes(struct spec *s, const struct known_pre *row, const struct gguf *g,
                                   struct err *e)
 {
     bool add_bos, add_eos;
@@ -201,7 +203,7 @@ static enum err_code read_affixes(struct tokload_spec *s, const struct known_pre
     return ERR_OK;
 }
 
-enum err_code tokload_read_gguf(struct tokload_spec *s, const struct store *store, struct err *e)
+enum err_code spec_read_gguf(struct spec *s, const struct store *store, struct err *e)
 {
     const struct gguf *g = store->gguf;
     const struct known_pre *row = NULL;
@@ -224,6 +226,6 @@ enum err_code tokload_read_gguf(struct tokload_spec *s, const struct store *stor
     file_hasher_finish(hasher, s->source_hash);
     if (code || gguf_get_string(&template, g, "tokenizer.chat_template", e))
         return e->code;
-    s->chat_template = (struct tokload_text){.data = template.data, .length = template.length};
+    s->chat_template = (struct spec_text){.data = template.data, .length = template.length};
     return ERR_OK;
 }

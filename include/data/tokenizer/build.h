@@ -1,0 +1,39 @@
+/*
+ * Inside of struct tokenizer, and how it is made from a spec. Only the tokenizer's own files include this.
+ */
+#ifndef MPILORA_DATA_TOKENIZER_BUILD_H
+#define MPILORA_DATA_TOKENIZER_BUILD_H
+
+#include "data/tokenizer/bpe.h"
+#include "data/tokenizer/spec.h"
+#include "data/tokenizer/strmap.h"
+
+struct tokenizer_entry {
+    const char *text;    /* as the vocabulary writes it; NULL: no such id */
+    const char *decoded; /* what decoders get: the same, or as the normalizer writes it */
+    uint32_t text_length, decoded_length;
+    bool special;
+};
+
+struct tokenizer {
+    struct arena arena;
+    struct tokenizer_entry *entries; /* [vocab_size] */
+    int32_t vocab_size;
+    struct strmap ids; /* by text */
+    struct added *added_raw, *added_normalized; /* NULL: none */
+    struct normalize *normalize;
+    struct pretok *pretok;
+    struct bpe *bpe;
+    struct decode *decode;
+    int32_t *prefix, *suffix;
+    size_t prefix_count, suffix_count;
+    int32_t bos, eos;
+    const char *chat_template;
+    char hash[FILE_HASH_SIZE];
+};
+
+/* The spec may be released afterwards. */
+enum err_code tokenizer_build(struct tokenizer **t, struct spec *spec, struct err *e);
+void tokenizer_release(struct tokenizer *t);
+
+#endif

@@ -1,0 +1,89 @@
+/*
+ * What every container says about a tokenizer. A reader for each fills a spec; tokenizer_build() makes the
+ * tokenizer from it and knows no container. Only the tokenizer's own files include this.
+ *
+ *     tokenizer.json   read_json.c (vocabulary, added tokens), read_stages.c (the stages)  \
+ *     files beside it  read_beside.c                                                        >  spec  ->  build.c
+ *     GGUF             read_gguf.c                                                         /
+ */
+#ifndef MPILORA_DATA_TOKENIZER_SPEC_H
+#define MPILORA_DATA_TOKENIZER_SPEC_H
+
+#include "base/arena.h"
+#include "base/file.h"
+#include "data/tokenizer/added.h"
+#include "data/tokenizer/decode.h"
+#include "data/tokenizer/normalize.h"
+#include "data/tokenizer/pretok.h"
+#include "io/json.h"
+#include "io/store/store.h"
+
+struct spec_text {
+    const char *data; /* NULL: absent */
+    size_t length;
+};
+
+struct spec_merge {
+    struct spec_text left, right;
+};
+
+/* Texts are borrowed from the open container, or lie in `scratch`. */
+struct spec {
+    const char *where; /* file, for messages */
+    struct arena scratch;
+    /* The vocabulary, by id; ids may have gaps. */
+    struct spec_text *vocab; /* [vocab_count] */
+    size_t vocab_count;
+    struct added_token *added; /* [added_capacity]; those that the vocabulary lacks as well */
+    size_t added_count, added_capacity;
+    /* The model: byte-pair encoding by a list of merges, or by the tokens' scores: any two neighbours merge whose
+     * texts together are a token, the one of the highest score first. */
+    struct spec_merge *merges; /* [merge_count] */
+    size_t merge_count;
+    float *scores; /* [vocab_count]; NULL: merges */
+    bool *scored;  /* [vocab_count] whether merges may make the token */
+    bool byte_fallback, fuse_unknown, ignore_merges;
+    struct spec_text unknown;
+    /* The stages around it. */
+    struct normalize_step normalizers[NORMALIZE_MAX_STEPS];
+    size_t normalizer_count;
+    struct pretok_step pretokenizers[PRETOK_MAX_STEPS];
+    size_t pretokenizer_count;
+    struct decode_step decoders[DECODE_MAX_STEPS];
+    size_t decoder_count;
+    int32_t *prefix, *suffix; /* what the post-processor adds around a text */
+    size_t prefix_count, suffix_count;
+    int32_t bos, eos; /* -1: none */
+    struct spec_text chat_template;
+    char source_hash[FILE_HASH_SIZE]; /* of all of the container that defines the tokenizer */
+};
+
+/* A folder: *doc holds the texts, close it after the spec. A GGUF file. */
+enum err_code spec_read_json(struct spec *s, struct json **doc, const struct store *store, struct err *e);
+enum err_code spec_read_gguf(struct spec *s, const struct store *store, struct err *e);
+
+/* The parts of tokenizer.json that are not its vocabulary, and what stands beside the file. */
+enum err_code spec_read_stages(struct spec *s, const struct json_value *root, struct err *e);
+enum err_code spec_read_beside(struct spec *s, const struct store *store, struct err *e);
+
+/* Room for `count` more added tokens; contents are kept. */
+enum err_code spec_reserve_added(struct spec *s, size_t count, struct err *e);
+
+/* The id of a token, -1 if there is none: of the added ones first. Looks through all of them. */
+int32_t spec_find(const struct spec *s, const char *text, size_t length);
+
+/* "left right", as both containers write merges in one string. */
+enum err_code spec_split_merge(struct spec_merge *merge, const char *text, size_t length, size_t index,
+                               const char *where, struct err *e);
+
+/* Small readers of JSON. `what` names the value in the message. */
+enum err_code spec_read_id(int32_t *out, const struct spec *s, const struct json_value *v, const char *what,
+                           const char *name, struct err *e);
+/* Fills content and flags (not the id) of an added token from its object. */
+enum err_code spec_read_added_token(struct added_token *t, const struct json_fields *f, struct err *e);
+/* The "type" of a component; "nothing" for null. */
+const char *spec_type_of(const struct json_value *v);
+enum err_code spec_unsupported(const struct spec *s, const char *component, const struct json_value *v,
+                               const char *supported, struct err *e);
+
+#endif
