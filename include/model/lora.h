@@ -21,18 +21,19 @@
 struct lora_module {
     const char *path; /* "model.layers.0.self_attn.q_proj" */
     size_t layer;     /* 0 for lm_head */
-    enum linear linear;
+    size_t linear;    /* index into the family's modules */
     size_t in, out, rank;
     float scaling; /* alpha / rank, or alpha / sqrt(rank) */
     size_t a, b;   /* offsets of A [rank, in] and B [out, rank] in the flat arrays */
 };
 
 struct lora_layout {
-    struct lora_module *modules; /* in flat order: by layer, then linear.def's order; lm_head last */
+    struct lora_module *modules; /* in flat order: by layer, then as the family lists them; head last */
     size_t count;
     size_t size;    /* length of each flat array */
-    int32_t *index; /* [layers * LINEAR_COUNT + 1] module number of (layer, linear), or -1; last: lm_head */
-    size_t layers;  /* of the model */
+    int32_t *index; /* [layers * modules of a block + 1] module number of a linear, or -1; last: the head */
+    const struct family *family;
+    size_t layers;       /* of the model */
     size_t lowest_layer; /* no gradient is needed below; == layers when only lm_head is adapted */
 };
 
@@ -92,9 +93,9 @@ enum err_code lora_moments_init(struct lora_moments *moments, const struct lora_
                                 struct arena *a, struct err *e);
 const struct lora_module *lora_find(const struct lora_layout *l, const char *path);
 /* NULL if it is not adapted, or `l` is. */
-const struct lora_module *lora_at(const struct lora_layout *l, size_t layer, enum linear linear);
+const struct lora_module *lora_at(const struct lora_layout *l, size_t layer, size_t linear);
 
-/* The A of a group's adapted modules are one matrix [ranks, in] at flat offset *a, in linear.def's order; 0
+/* The A of a group's adapted modules are one matrix [ranks, in] at flat offset *a, in the table's order; 0
  * (and *a untouched) when there are none. */
 size_t lora_group_ranks(const struct lora_layout *l, size_t layer, enum linear_group g, size_t *a);
 

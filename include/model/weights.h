@@ -46,7 +46,8 @@ struct weights {
     const float *norm;            /* [D] final */
     struct layer_weights *layers; /* [layer_count] */
     size_t layer_count;
-    struct convert_matrix *sources; /* [layer_count, LINEAR_COUNT] as the file has them */
+    const struct family *family;
+    struct convert_matrix *sources; /* [layer_count, modules of a block] as the file has them */
     void *scratch;                  /* for one group that is in the file only */
     /* The base of the file beside matrices that were changed in memory; NULL before the first change. */
     struct arena changed;
@@ -74,16 +75,16 @@ const void *weights_group(const struct weights *w, size_t layer, enum linear_gro
 
 /* Rows first .. first + count - 1 of W [out, in] of a linear layer, in f32, on the calling thread: as they
  * are used (of values in w->type), and as they were loaded, before any change. */
-void weights_read(float *out, const struct weights *w, const struct arch *a, size_t layer, enum linear linear,
+void weights_read(float *out, const struct weights *w, const struct arch *a, size_t layer, size_t linear,
                   size_t first, size_t count);
-void weights_read_file(float *out, const struct weights *w, const struct arch *a, size_t layer,
-                       enum linear linear, size_t first, size_t count);
+void weights_read_file(float *out, const struct weights *w, const struct arch *a, size_t layer, size_t linear,
+                       size_t first, size_t count);
 
 /* From now on a copy of a linear layer's matrix is used, which weights_write() may change: rows [count, in]
  * of f32, rounded to w->type, on the calling thread. */
-enum err_code weights_change(struct weights *w, const struct arch *a, size_t layer, enum linear linear,
+enum err_code weights_change(struct weights *w, const struct arch *a, size_t layer, size_t linear,
                              struct err *e);
-void weights_write(struct weights *w, const struct arch *a, size_t layer, enum linear linear, size_t first,
+void weights_write(struct weights *w, const struct arch *a, size_t layer, size_t linear, size_t first,
                    size_t count, const float *rows);
 /* Back to what was loaded. */
 void weights_restore(struct weights *w);

@@ -55,9 +55,9 @@ static void add_lora(struct work *w, size_t layer, enum linear_group g, bool inp
     double ranks = (double)lora_group_ranks(lora, layer, g, &unused);
     if (ranks == 0)
         return;
-    for (int l = 0; l <= LINEAR_HEAD; l++) {
-        const struct lora_module *m =
-            arch_group((enum linear)l) == g ? lora_at(lora, layer, (enum linear)l) : NULL;
+    const struct arch_range range = arch_group(w->arch->family, g);
+    for (size_t i = range.first; i < range.end; i++) {
+        const struct lora_module *m = lora_at(lora, layer, i);
         if (!m)
             continue;
         double out = (double)m->out, rank = (double)m->rank;

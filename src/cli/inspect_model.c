@@ -16,7 +16,7 @@ static const char *rope_name(enum rope_type type)
 
 static void add_arch(struct facts *f, const struct arch *a)
 {
-    facts_text(f, "architecture", a->family);
+    facts_text(f, "architecture", a->family->name);
     facts_int(f, "parameters", arch_parameters(a));
     facts_int(f, "layers", a->layers);
     facts_int(f, "hidden_size", a->width);

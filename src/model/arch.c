@@ -7,89 +7,94 @@
 #include "arch_read.h"
 #include "base/limits.h"
 
-static const struct linear_info {
-    const char *path, *gguf;
-    enum linear_group group;
-} linears[LINEAR_COUNT + 1] = {
-#define LINEAR(code, path, gguf, group, rows, columns) [LINEAR_##code] = {path, gguf, GROUP_##group},
-#include "model/linear.def"
-#undef LINEAR
-    [LINEAR_HEAD] = {"lm_head", "output", GROUP_HEAD},
-};
-
-size_t arch_rows(const struct arch *a, enum linear l)
+size_t arch_head(const struct arch *a)
 {
-    switch (l) {
-#define LINEAR(code, path, gguf, group, rows, columns)                                                       \
-    case LINEAR_##code:                                                                                      \
-        return rows;
-#include "model/linear.def"
-#undef LINEAR
-    case LINEAR_HEAD:
+    return a->family->module_count;
+}
+
+const struct family_module *arch_module(const struct arch *a, size_t linear)
+{
+    return &a->family->modules[linear];
+}
+
+struct arch_range arch_group(const struct family *f, enum linear_group g)
+{
+    struct arch_range range = {0};
+    while (f->modules[range.first].group != g)
+        range.first++;
+    range.end = range.first;
+    while (range.end <= f->module_count && f->modules[range.end].group == g)
+        range.end++;
+    return range;
+}
+
+size_t arch_rows(const struct arch *a, size_t linear)
+{
+    switch (arch_module(a, linear)->rows) {
+    case ROWS_WIDTH:
+        return a->width;
+    case ROWS_QUERIES:
+        return a->heads * a->head_dim;
+    case ROWS_KEYS:
+        return a->kv_heads * a->head_dim;
+    case ROWS_FFN:
+        return a->ffn;
+    case ROWS_VOCAB:
         break;
     }
     return a->vocab;
 }
 
-size_t arch_columns(const struct arch *a, enum linear l)
+size_t arch_columns(const struct arch *a, size_t linear)
 {
-    switch (l) {
-#define LINEAR(code, path, gguf, group, rows, columns)                                                       \
-    case LINEAR_##code:                                                                                      \
-        return columns;
-#include "model/linear.def"
-#undef LINEAR
-    case LINEAR_HEAD:
-        break;
-    }
-    return a->width;
-}
-
-const char *arch_path(enum linear l)
-{
-    return linears[l].path;
-}
-
-const char *arch_gguf_name(enum linear l)
-{
-    return linears[l].gguf;
-}
-
-enum linear_group arch_group(enum linear l)
-{
-    return linears[l].group;
+    return arch_group_columns(a, arch_module(a, linear)->group);
 }
 
 size_t arch_group_rows(const struct arch *a, enum linear_group g)
 {
+    struct arch_range range = arch_group(a->family, g);
     size_t rows = 0;
-    for (int l = 0; l <= LINEAR_HEAD; l++)
-        rows += linears[l].group == g ? arch_rows(a, (enum linear)l) : 0;
+    for (size_t i = range.first; i < range.end; i++)
+        rows += arch_rows(a, i);
     return rows;
 }
 
 size_t arch_group_columns(const struct arch *a, enum linear_group g)
 {
-    int l = 0;
-    while (linears[l].group != g)
-        l++;
-    return arch_columns(a, (enum linear)l);
+    if (g == GROUP_ATTN_OUT)
+        return a->heads * a->head_dim;
+    return g == GROUP_MLP_OUT ? a->ffn : a->width;
 }
 
-size_t arch_row_offset(const struct arch *a, enum linear l)
+size_t arch_row_offset(const struct arch *a, size_t linear)
 {
     size_t rows = 0;
-    for (int before = 0; before < (int)l; before++)
-        rows += linears[before].group == linears[l].group ? arch_rows(a, (enum linear)before) : 0;
+    for (size_t i = arch_group(a->family, arch_module(a, linear)->group).first; i < linear; i++)
+        rows += arch_rows(a, i);
     return rows;
 }
 
-void arch_module_path(char path[ARCH_PATH_SIZE], size_t layer, enum linear l)
+size_t arch_key_row(const struct arch *a)
 {
-    if (l == LINEAR_HEAD)
-        snprintf(path, ARCH_PATH_SIZE, "%s", linears[l].path);
+    return a->heads * a->head_dim;
+}
+
+size_t arch_value_row(const struct arch *a)
+{
+    return (a->heads + a->kv_heads) * a->head_dim;
+}
+
+size_t arch_slot_linear(const struct arch *a, size_t slot)
+{
+    return slot == a->layers * arch_head(a) ? arch_head(a) : slot % arch_head(a);
+}
+
+void arch_module_path(char path[ARCH_PATH_SIZE], const struct arch *a, size_t layer, size_t linear)
+{
+    if (linear == arch_head(a))
+        snprintf(path, ARCH_PATH_SIZE, "%s", arch_module(a, linear)->path);
     else
-        snprintf(path, ARCH_PATH_SIZE, "model.layers.%zu.%s", layer, linears[l].path);
+        snprintf(path, ARCH_PATH_SIZE, "model.layers.%zu.%s", layer, arch_module(a, linear)->path);
 }
 
 static enum err_code check_limits(const struct arch *a, const struct store *store, struct err *e)
@@ -117,13 +122,13 @@ static enum err_code check_limits(const struct arch *a, const struct store *stor
     if (a->head_dim % 2 != 0)
         return err_set(e, ERR_FORMAT, "%s: a head size of %zu; rotary positions need an even one",
                        store->path, a->head_dim);
-    for (int l = 0; l <= LINEAR_HEAD; l++) {
+    for (size_t i = 0; i <= arch_head(a); i++) {
         uint64_t elements;
-        size_t rows = a->heads > (size_t)LIMIT_MATRIX / a->head_dim ? 0 : arch_rows(a, (enum linear)l);
-        if (rows == 0 || __builtin_mul_overflow((uint64_t)rows, arch_columns(a, (enum linear)l), &elements) ||
+        size_t rows = a->heads > (size_t)LIMIT_MATRIX / a->head_dim ? 0 : arch_rows(a, i);
+        if (rows == 0 || __builtin_mul_overflow((uint64_t)rows, arch_columns(a, i), &elements) ||
             elements > (uint64_t)LIMIT_MATRIX)
             return err_set(e, ERR_FORMAT, "%s: %s would have more than 2^40 elements", store->path,
-                           arch_path((enum linear)l));
+                           arch_module(a, i)->path);
     }
     if (!(a->norm_eps >= 0) || !isfinite(a->norm_eps))
         return err_set(e, ERR_FORMAT, "%s: the norms' epsilon is %g", store->path, (double)a->norm_eps);
@@ -198,11 +203,10 @@ enum err_code arch_rope_frequencies(float *inv_freq, const struct arch *a, const
 uint64_t arch_parameters(const struct arch *a)
 {
     uint64_t block = 2 * a->width;
-    for (int i = 0; i < LINEAR_COUNT; i++) {
-        enum linear l = (enum linear)i;
-        bool attention = arch_group(l) == GROUP_ATTN_IN || arch_group(l) == GROUP_ATTN_OUT;
-        bool bias = attention ? a->attention_bias : a->mlp_bias;
-        block += (uint64_t)arch_rows(a, l) * (arch_columns(a, l) + bias);
+    for (size_t i = 0; i < arch_head(a); i++) {
+        enum linear_group g = arch_module(a, i)->group;
+        bool bias = g == GROUP_ATTN_IN || g == GROUP_ATTN_OUT ? a->attention_bias : a->mlp_bias;
+        block += (uint64_t)arch_rows(a, i) * (arch_columns(a, i) + bias);
     }
     uint64_t table = (uint64_t)a->vocab * a->width;
     return a->layers * block + a->width + (a->tied ? table : 2 * table);

@@ -151,7 +151,7 @@ enum err_code arch_read_gguf(struct arch *a, const struct store *store, struct e
     size_t value_length = 0;
     if (check_kind(&r) || refuse_variants(&r))
         return e->code;
-    snprintf(a->family, sizeof a->family, "llama");
+    a->family = &family_llama;
     if (require_size(&a->layers, &r, "block_count") || require_size(&a->width, &r, "embedding_length") ||
         require_size(&a->ffn, &r, "feed_forward_length") ||
         require_size(&a->heads, &r, "attention.head_count") ||
@@ -175,6 +175,5 @@ enum err_code arch_read_gguf(struct arch *a, const struct store *store, struct e
     a->tied = !store_find(store, "output.weight");
     a->attention_bias = store_find(store, "blk.0.attn_q.bias") != NULL;
     a->mlp_bias = store_find(store, "blk.0.ffn_gate.bias") != NULL;
-    a->permuted_qk = true;
     return read_rope(a, &r);
 }

@@ -5,14 +5,14 @@
 #include <string.h>
 
 /* What a key that config.json leaves out means: the defaults of transformers' configuration classes. */
-static const struct family {
-    const char *model_type;
+static const struct row {
+    const struct family *family;
     int64_t ffn, kv_heads, max_positions; /* kv_heads 0: as many as heads */
     int64_t window;                       /* 0: the architecture has none */
     bool has_bias_keys;
 } families[] = {
-    {"llama", 11008, 0, 2048, 0, true},
-    {"mistral", 14336, 8, 131072, 4096, false},
+    {&family_llama, 11008, 0, 2048, 0, true},
+    {&family_mistral, 14336, 8, 131072, 4096, false},
 };
 #define FAMILY_COUNT (sizeof families / sizeof families[0])
 
@@ -67,7 +67,7 @@ static enum err_code read_flag(bool *out, const struct reader *r, const char *ke
     return ERR_OK;
 }
 
-static enum err_code find_family(const struct family **out, const struct reader *r)
+static enum err_code find_family(const struct row **out, const struct reader *r)
 {
     const struct json_value *v = json_get(r->root, "model_type");
     const char *name = json_text(v);
@@ -75,7 +75,7 @@ static enum err_code find_family(const struct family **out, const struct reader 
         return err_set(r->e, ERR_FORMAT, "%s/config.json: \"model_type\" should be a string, not %s", r->path,
                        json_kind_name(v));
     for (size_t i = 0; i < FAMILY_COUNT; i++)
-        if (strcmp(name, families[i].model_type) == 0) {
+        if (strcmp(name, families[i].family->name) == 0) {
             *out = &families[i];
             return ERR_OK;
         }
@@ -84,8 +84,7 @@ static enum err_code find_family(const struct family **out, const struct reader 
                    r->path, name);
 }
 
-static enum err_code refuse_variants(const struct arch *a, const struct reader *r,
-                                     const struct family *family)
+static enum err_code refuse_variants(const struct arch *a, const struct reader *r, const struct row *family)
 {
     const struct json_value *act = json_get(r->root, "hidden_act");
     if (!json_is_absent(act) && (!json_text(act) || strcmp(json_text(act), "silu") != 0))
@@ -111,7 +110,7 @@ static enum err_code refuse_variants(const struct arch *a, const struct reader *
                        "%s/config.json: no \"sliding_window\", which means one of %" PRId64
                        " tokens for a %s model: windows are not supported. If the model has none, write "
                        "\"sliding_window\": null",
-                       r->path, family->window, family->model_type);
+                       r->path, family->window, family->family->name);
     if (!json_is_absent(window))
         return err_set(r->e, ERR_UNSUPPORTED,
                        "%s/config.json: sliding_window %" PRId64 ": attention windows are not supported",
@@ -186,13 +185,13 @@ static enum err_code read_rope(struct arch *a, const struct reader *r)
 enum err_code arch_read_hf(struct arch *a, const struct store *store, struct err *e)
 {
     const struct reader r = {store->path, json_root(store->config), e};
-    const struct family *family = NULL;
+    const struct row *family = NULL;
     double eps = DEFAULT_EPS;
     if (json_kind(r.root) != JSON_KIND_OBJECT)
         return err_set(e, ERR_FORMAT, "%s/config.json: not a JSON object", store->path);
     if (find_family(&family, &r))
         return e->code;
-    snprintf(a->family, sizeof a->family, "%s", family->model_type);
+    a->family = family->family;
     if (read_size(&a->layers, &r, "num_hidden_layers", DEFAULT_LAYERS) ||
         read_size(&a->width, &r, "hidden_size", DEFAULT_WIDTH) ||
         read_size(&a->ffn, &r, "intermediate_size", family->ffn) ||

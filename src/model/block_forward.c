@@ -58,7 +58,7 @@ static void forward_middle(const struct step *s, size_t layer)
     const struct arch *arch = &s->m->arch;
     const struct acts_layer *act = &s->acts->layers[layer];
     const struct step_rows rows = step_rows(s);
-    check(s, layer, "self_attn", act->attention, arch_columns(arch, LINEAR_O));
+    check(s, layer, "self_attn", act->attention, arch_group_columns(arch, GROUP_ATTN_OUT));
     linear_forward(s, &rows, layer, GROUP_ATTN_OUT, s->acts->residual, act->attention);
     enum prof_phase before = prof_enter(PROF_NORMS);
     s->real->rmsnorm_forward(s->acts->normed, act->h ? act->mid : NULL, act->mlp_rstd, s->acts->residual,

@@ -73,8 +73,8 @@ static void cache_store(struct generation *g, const struct step *s, size_t layer
         for (size_t head = 0; head < a->kv_heads; head++) {
             size_t to = cache_offset(g, layer) + (head * g->capacity + g->count + i) * head_dim;
             const float *own = g->row + head * head_dim;
-            memcpy(g->keys + to, own + arch_row_offset(a, LINEAR_K), head_dim * sizeof *own);
-            memcpy(g->values + to, own + arch_row_offset(a, LINEAR_V), head_dim * sizeof *own);
+            memcpy(g->keys + to, own + arch_key_row(a), head_dim * sizeof *own);
+            memcpy(g->values + to, own + arch_value_row(a), head_dim * sizeof *own);
         }
     }
 }

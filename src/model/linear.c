@@ -6,7 +6,7 @@
 
 /* The adapted modules of a group, with what they share. */
 struct adapted {
-    const struct lora_module *modules[LINEAR_COUNT + 1];
+    const struct lora_module *modules[FAMILY_MODULES];
     size_t count;
     size_t ranks; /* of all of them */
     size_t a;     /* flat offset of their A [ranks, columns] */
@@ -18,9 +18,9 @@ static struct adapted find_adapted(const struct step *s, size_t layer, enum line
     struct adapted found = {0};
     if (!s->lora)
         return found;
-    for (int l = 0; l <= LINEAR_HEAD; l++) {
-        const struct lora_module *m =
-            arch_group((enum linear)l) == g ? lora_at(s->layout, layer, (enum linear)l) : NULL;
+    const struct arch_range range = arch_group(s->m->arch.family, g);
+    for (size_t i = range.first; i < range.end; i++) {
+        const struct lora_module *m = lora_at(&s->lora->layout, layer, i);
         if (m)
             found.modules[found.count++] = m;
     }
@@ -65,15 +65,13 @@ static void *move(void *x, enum dtype type, size_t count)
 static void check_outputs(const struct step *s, size_t n, size_t layer, enum linear_group g, void *y,
                           size_t ld)
 {
+    const struct arch *a = &s->m->arch;
+    const struct arch_range range = arch_group(a->family, g);
     enum dtype type = output_type(s, g);
-    for (int l = 0; l <= LINEAR_HEAD; l++) {
-        enum linear linear = (enum linear)l;
+    for (size_t i = range.first; i < range.end; i++) {
         char path[ARCH_PATH_SIZE];
-        if (arch_group(linear) != g)
-            continue;
-        arch_module_path(path, layer, linear);
-        step_check(s, type, move(y, type, arch_row_offset(&s->m->arch, linear)), ld, n,
-                   arch_rows(&s->m->arch, linear), path);
+        arch_module_path(path, a, layer, i);
+        step_check(s, type, move(y, type, arch_row_offset(a, i)), ld, n, arch_rows(a, i), path);
     }
 }
 

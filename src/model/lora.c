@@ -16,17 +16,13 @@ struct wanted {
 
 static size_t slot_count(const struct arch *a)
 {
-    return a->layers * LINEAR_COUNT + 1;
+    return a->layers * arch_head(a) + 1;
 }
 
-static size_t slot_of(size_t layers, size_t layer, enum linear linear)
+static size_t slot_of(const struct lora_layout *l, size_t layer, size_t linear)
 {
-    return linear == LINEAR_HEAD ? layers * LINEAR_COUNT : layer * LINEAR_COUNT + (size_t)linear;
-}
-
-static enum linear slot_linear(const struct arch *a, size_t slot)
-{
-    return slot == a->layers * LINEAR_COUNT ? LINEAR_HEAD : (enum linear)(slot % LINEAR_COUNT);
+    size_t head = l->family->module_count;
+    return linear == head ? l->layers * head : layer * head + linear;
 }
 
 static enum err_code set_module(struct lora_layout *l, struct arena *arena, const struct arch *a, size_t slot,
@@ -34,9 +30,9 @@ static enum err_code set_module(struct lora_layout *l, struct arena *arena, cons
 {
     struct lora_module *m = &l->modules[l->count];
     char path[ARCH_PATH_SIZE];
-    m->linear = slot_linear(a, slot);
-    m->layer = m->linear == LINEAR_HEAD ? 0 : slot / LINEAR_COUNT;
-    arch_module_path(path, m->layer, m->linear);
+    m->linear = arch_slot_linear(a, slot);
+    m->layer = m->linear == arch_head(a) ? 0 : slot / arch_head(a);
+    arch_module_path(path, a, m->layer, m->linear);
     m->path = arena_strndup(arena, path, strlen(path), e);
     if (!m->path)
         return e->code;
@@ -45,9 +41,14 @@ static enum err_code set_module(struct lora_layout *l, struct arena *arena, cons
     m->rank = wanted->rank;
     m->scaling = (float)wanted->scaling;
     l->index[slot] = (int32_t)l->count++;
-    if (m->linear != LINEAR_HEAD && m->layer < l->lowest_layer)
+    if (m->linear != arch_head(a) && m->layer < l->lowest_layer)
         l->lowest_layer = m->layer;
     return ERR_OK;
+}
+
+static enum linear_group group_of(const struct lora_layout *l, size_t module)
+{
+    return l->family->modules[l->modules[module].linear].group;
 }
 
 /* Offsets: for each group of a layer, first every A, then every B. */
@@ -56,8 +57,8 @@ static enum err_code lay_out(struct lora_layout *l, struct err *e)
     uint64_t size = 0; /* ranks and matrices are bounded, so only the sum could overflow */
     for (size_t first = 0, end; first < l->count; first = end) {
         const struct lora_module *head = &l->modules[first];
-        for (end = first; end < l->count && l->modules[end].layer == head->layer &&
-                          arch_group(l->modules[end].linear) == arch_group(head->linear);
+        for (end = first;
+             end < l->count && l->modules[end].layer == head->layer && group_of(l, end) == group_of(l, first);
              end++) {
             l->modules[end].a = size;
             size += (uint64_t)l->modules[end].rank * l->modules[end].in;
@@ -81,6 +82,7 @@ static enum err_code build_layout(struct lora_layout *l, struct arena *arena, co
     for (size_t i = 0; i < slots; i++)
         count += wanted[i].rank != 0;
     l->layers = l->lowest_layer = a->layers;
+    l->family = a->family;
     l->modules = arena_alloc(arena, count, sizeof *l->modules, "adapter modules", e);
     l->index = arena_alloc(arena, slots, sizeof *l->index, "adapter modules", e);
     if (!l->modules || !l->index)
@@ -157,12 +159,12 @@ static enum err_code find_slot(size_t *slot, const struct arch *a, const char *w
     size_t slots = slot_count(a) - a->tied;
     for (*slot = 0; *slot < slots; ++*slot) {
         char path[ARCH_PATH_SIZE];
-        arch_module_path(path, *slot / LINEAR_COUNT, slot_linear(a, *slot));
+        arch_module_path(path, a, *slot / arch_head(a), arch_slot_linear(a, *slot));
         if (strcmp(path, wanted) == 0)
             return ERR_OK;
     }
     return err_set(e, ERR_MISMATCH, "adapter: the model has no linear layer %s%s", wanted,
-                   a->tied && strcmp(wanted, arch_path(LINEAR_HEAD)) == 0
+                   a->tied && strcmp(wanted, arch_module(a, arch_head(a))->path) == 0
                        ? " of its own: it is tied to the embedding"
                        : "");
 }
@@ -198,12 +200,12 @@ enum err_code lora_check_given(const struct arch *a, const struct lora_given *gi
     uint64_t size = 0; /* ranks and matrices are bounded, and it is held against the bound each time */
     most = most > LIMIT_ADAPTER_SPARE ? most : LIMIT_ADAPTER_SPARE;
     for (size_t i = 0; i < count; i++) {
-        int linear = 0;
-        while (linear <= LINEAR_HEAD && !str_ends_with(given[i].path, arch_path((enum linear)linear)))
+        size_t linear = 0;
+        while (linear <= arch_head(a) && !str_ends_with(given[i].path, arch_module(a, linear)->path))
             linear++;
-        if (linear > LINEAR_HEAD || given[i].rank > LIMIT_RANK)
+        if (linear > arch_head(a) || given[i].rank > LIMIT_RANK)
             continue; /* lora_create_given() says so */
-        size_t sides = arch_rows(a, (enum linear)linear) + arch_columns(a, (enum linear)linear);
+        size_t sides = arch_rows(a, linear) + arch_columns(a, linear);
         size += (uint64_t)given[i].rank * sides;
         if (size > most)
             return err_set(
@@ -239,20 +241,20 @@ const struct lora_module *lora_find(const struct lora_layout *l, const char *pat
     return NULL;
 }
 
-const struct lora_module *lora_at(const struct lora_layout *l, size_t layer, enum linear linear)
+const struct lora_module *lora_at(const struct lora_layout *l, size_t layer, size_t linear)
 {
     if (!l)
         return NULL;
-    int32_t number = l->index[slot_of(l->layers, layer, linear)];
+    int32_t number = l->index[slot_of(l, layer, linear)];
     return number < 0 ? NULL : &l->modules[number];
 }
 
 size_t lora_group_ranks(const struct lora_layout *l, size_t layer, enum linear_group g, size_t *a)
 {
     size_t ranks = 0;
-    for (int i = 0; i <= LINEAR_HEAD; i++) {
-        const struct lora_module *m =
-            arch_group((enum linear)i) == g ? lora_at(l, layer, (enum linear)i) : NULL;
+    const struct arch_range range = arch_group(l->family, g);
+    for (size_t i = range.first; i < range.end; i++) {
+        const struct lora_module *m = lora_at(l, layer, i);
         if (!m)
             continue;
         if (ranks == 0)
@@ -267,7 +269,7 @@ void lora_layer_range(size_t *begin, size_t *count, const struct lora_layout *l,
     size_t first = l->size, end = 0;
     for (size_t i = 0; i < l->count; i++) {
         const struct lora_module *m = &l->modules[i];
-        if ((m->linear == LINEAR_HEAD ? l->layers : m->layer) != layer)
+        if ((m->linear == l->family->module_count ? l->layers : m->layer) != layer)
             continue;
         size_t last = m->b + m->out * m->rank; /* its group's A come before */
         first = m->a < first ? m->a : first;

@@ -1,5 +1,6 @@
 #include "lora_choose.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/regex.h"
@@ -7,11 +8,10 @@
 
 #define NAME_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_."
 
-/* The path of linear number `slot`; the last is lm_head. */
+/* The path of linear number `slot`; the last is the head. */
 static void slot_path(char path[ARCH_PATH_SIZE], const struct arch *a, size_t slot)
 {
-    bool head = slot == a->layers * LINEAR_COUNT;
-    arch_module_path(path, slot / LINEAR_COUNT, head ? LINEAR_HEAD : (enum linear)(slot % LINEAR_COUNT));
+    arch_module_path(path, a, slot / arch_head(a), arch_slot_linear(a, slot));
 }
 
 static enum err_code refuse_tied_head(const struct arch *a, bool head_chosen, struct err *e)
@@ -19,7 +19,8 @@ static enum err_code refuse_tied_head(const struct arch *a, bool head_chosen, st
     if (!head_chosen || !a->tied)
         return ERR_OK;
     return err_set(e, ERR_USAGE,
-                   "target-modules: lm_head cannot be adapted: in this model it is tied to the embedding");
+                   "target-modules: %s cannot be adapted: in this model it is tied to the embedding",
+                   arch_module(a, arch_head(a))->path);
 }
 
 static bool path_has_suffix(const char *path, const char *name)
@@ -30,37 +31,45 @@ static bool path_has_suffix(const char *path, const char *name)
     return length == path_length || path[path_length - length - 1] == '.';
 }
 
-static enum err_code matches_nothing(const char *what, const char *name, struct err *e)
+/* What follows the last dot: "q_proj" of "self_attn.q_proj". */
+static const char *last_part(const char *path)
 {
-    const char *candidates[LINEAR_COUNT + 1];
-    for (int l = 0; l <= LINEAR_HEAD; l++) {
-        const char *dot = strrchr(arch_path((enum linear)l), '.');
-        candidates[l] = dot ? dot + 1 : arch_path((enum linear)l);
+    const char *dot = strrchr(path, '.');
+    return dot ? dot + 1 : path;
+}
+
+static enum err_code matches_nothing(const char *what, const struct arch *a, const char *name, struct err *e)
+{
+    const char *candidates[FAMILY_MODULES + 1];
+    char list[FAMILY_MODULES * ARCH_PATH_SIZE] = "", path[ARCH_PATH_SIZE];
+    for (size_t i = 0; i <= arch_head(a); i++) {
+        size_t used = strlen(list);
+        candidates[i] = last_part(arch_module(a, i)->path);
+        if (i < arch_head(a))
+            snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", candidates[i]);
     }
-    const char *dot = strrchr(name, '.');
-    const char *nearest = str_nearest(dot ? dot + 1 : name, candidates, LINEAR_COUNT + 1);
+    const char *nearest = str_nearest(last_part(name), candidates, arch_head(a) + 1);
     if (nearest)
         return err_set(e, ERR_USAGE,
                        "target-modules: %s '%s' matches no linear layer of the model; did you mean %s?", what,
                        name, nearest);
-    return err_set(
-        e, ERR_USAGE,
-        "target-modules: %s '%s' matches no linear layer of the model; they are called q_proj, k_proj, "
-        "v_proj, o_proj, gate_proj, up_proj and down_proj, with paths like "
-        "model.layers.0.self_attn.q_proj",
-        what, name);
+    arch_module_path(path, a, 0, 0);
+    return err_set(e, ERR_USAGE,
+                   "target-modules: %s '%s' matches no linear layer of the model; they are called %s, with "
+                   "paths like %s",
+                   what, name, list, path);
 }
 
 static enum err_code choose_name(bool *chosen, const struct arch *a, const char *name, struct err *e)
 {
     bool any = false;
-    for (size_t slot = 0; slot <= a->layers * LINEAR_COUNT; slot++) {
+    for (size_t slot = 0; slot <= a->layers * arch_head(a); slot++) {
         char path[ARCH_PATH_SIZE];
         slot_path(path, a, slot);
         if (path_has_suffix(path, name))
             any = chosen[slot] = true;
     }
-    return any ? ERR_OK : matches_nothing("name", name, e);
+    return any ? ERR_OK : matches_nothing("name", a, name, e);
 }
 
 static enum err_code choose_names(bool *chosen, const struct arch *a, const char *targets, struct err *e)
@@ -90,7 +99,7 @@ static enum err_code choose_pattern(bool *chosen, const struct arch *a, const ch
     enum err_code code = regex_open(&regex, pattern, strlen(pattern), REGEX_TEXT, e);
     if (!code)
         code = regex_scratch_open(&scratch, e);
-    for (size_t slot = 0; slot <= a->layers * LINEAR_COUNT && !code; slot++) {
+    for (size_t slot = 0; slot <= a->layers * arch_head(a) && !code; slot++) {
         char path[ARCH_PATH_SIZE];
         slot_path(path, a, slot);
         code = regex_full_match(&chosen[slot], regex, scratch, path, strlen(path), e);
@@ -100,12 +109,12 @@ static enum err_code choose_pattern(bool *chosen, const struct arch *a, const ch
     regex_close(regex);
     if (code)
         return err_wrap(e, "target-modules");
-    return any ? ERR_OK : matches_nothing("regular expression", pattern, e);
+    return any ? ERR_OK : matches_nothing("regular expression", a, pattern, e);
 }
 
 enum err_code lora_choose(bool *chosen, const struct arch *a, const char *targets, struct err *e)
 {
-    size_t head = a->layers * LINEAR_COUNT;
+    size_t head = a->layers * arch_head(a);
     if (strcmp(targets, "all-linear") == 0) {
         memset(chosen, true, head * sizeof *chosen);
         return ERR_OK;

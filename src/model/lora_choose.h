@@ -6,7 +6,7 @@
 
 #include "model/arch.h"
 
-/* chosen[layers * LINEAR_COUNT + 1]: by layer, then linear.def's order, then lm_head. */
+/* chosen[layers * modules of a block + 1]: by layer, then in the order of the modules, then the head. */
 enum err_code lora_choose(bool *chosen, const struct arch *a, const char *targets, struct err *e);
 
 #endif

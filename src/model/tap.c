@@ -61,9 +61,9 @@ void model_tap_add(struct model_tap *t, size_t layer, enum linear_group g, const
     size_t taken = n < MODEL_TAP_ROWS ? n : MODEL_TAP_ROWS, in = arch_group_columns(&t->model->arch, g);
     const struct kern_typed *real = kern_typed(kern_for(cpu_isa_best()), t->model->weights.type);
     bool gathered = false;
-    for (int i = 0; i <= LINEAR_HEAD; i++) {
-        const struct lora_module *m =
-            arch_group((enum linear)i) == g ? lora_at(&t->model->lora->layout, layer, (enum linear)i) : NULL;
+    const struct arch_range range = arch_group(t->model->arch.family, g);
+    for (size_t i = range.first; i < range.end; i++) {
+        const struct lora_module *m = lora_at(&t->model->lora->layout, layer, i);
         if (!m)
             continue;
         for (size_t row = 0; row < taken && !gathered; row++)

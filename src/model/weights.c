@@ -8,14 +8,18 @@ static size_t element_size(const struct weights *w)
     return dtype_info(w->type)->block_bytes;
 }
 
+static const struct convert_matrix *weights_source(const struct weights *w, size_t layer, size_t linear)
+{
+    return &w->sources[layer * w->family->module_count + linear];
+}
+
 /* A group that is in the file only, by all threads. */
 static void expand_group(void *out, const struct weights *w, size_t layer, enum linear_group g)
 {
     unsigned char *to = out;
-    for (int i = 0; i < LINEAR_COUNT; i++) {
-        const struct convert_matrix *source = &w->sources[layer * LINEAR_COUNT + (size_t)i];
-        if (arch_group((enum linear)i) != g)
-            continue;
+    const struct arch_range range = arch_group(w->family, g);
+    for (size_t i = range.first; i < range.end; i++) {
+        const struct convert_matrix *source = weights_source(w, layer, i);
         convert_all(to, w->type, source);
         to += source->rows * source->columns * element_size(w);
     }
@@ -33,7 +37,7 @@ const void *weights_group(const struct weights *w, size_t layer, enum linear_gro
 
 /* Row `row` of a linear layer in its group; NULL when that is in the file only. */
 static const unsigned char *row_of(const struct weights *w, const void *group, const struct arch *a,
-                                   enum linear linear, size_t row)
+                                   size_t linear, size_t row)
 {
     if (!group)
         return NULL;
@@ -42,7 +46,7 @@ static const unsigned char *row_of(const struct weights *w, const void *group, c
 }
 
 static void read_rows(float *out, const struct weights *w, const void *group, const struct arch *a,
-                      size_t layer, enum linear linear, size_t first, size_t count)
+                      size_t layer, size_t linear, size_t first, size_t count)
 {
     const unsigned char *rows = row_of(w, group, a, linear, first);
     size_t elements = count * arch_columns(a, linear);
@@ -50,24 +54,26 @@ static void read_rows(float *out, const struct weights *w, const void *group, co
         dtype_to_f32(out, w->type, rows, elements);
         return;
     }
-    convert_rows(out, DTYPE_F32, &w->sources[layer * LINEAR_COUNT + linear], first, count);
+    convert_rows(out, DTYPE_F32, weights_source(w, layer, linear), first, count);
     for (size_t i = 0; i < elements && w->type == DTYPE_BF16; i++)
         out[i] = dtype_bf16_to_f32(dtype_f32_to_bf16(out[i]));
 }
 
-void weights_read(float *out, const struct weights *w, const struct arch *a, size_t layer, enum linear linear,
+void weights_read(float *out, const struct weights *w, const struct arch *a, size_t layer, size_t linear,
                   size_t first, size_t count)
 {
-    const void *group = linear == LINEAR_HEAD ? w->head : w->layers[layer].weight[arch_group(linear)];
+    enum linear_group g = arch_module(a, linear)->group;
+    const void *group = linear == arch_head(a) ? w->head : w->layers[layer].weight[g];
     read_rows(out, w, group, a, layer, linear, first, count);
 }
 
-void weights_read_file(float *out, const struct weights *w, const struct arch *a, size_t layer,
-                       enum linear linear, size_t first, size_t count)
+void weights_read_file(float *out, const struct weights *w, const struct arch *a, size_t layer, size_t linear,
+                       size_t first, size_t count)
 {
     const struct layer_weights *layers = w->file_layers ? w->file_layers : w->layers;
     const void *head = w->file_layers ? w->file_head : w->head;
-    const void *group = linear == LINEAR_HEAD ? head : layers[layer].weight[arch_group(linear)];
+    enum linear_group g = arch_module(a, linear)->group;
+    const void *group = linear == arch_head(a) ? head : layers[layer].weight[g];
     read_rows(out, w, group, a, layer, linear, first, count);
 }
 
@@ -83,13 +89,13 @@ static enum err_code keep_file_weights(struct weights *w, const struct arch *a, 
     return ERR_OK;
 }
 
-enum err_code weights_change(struct weights *w, const struct arch *a, size_t layer, enum linear linear,
+enum err_code weights_change(struct weights *w, const struct arch *a, size_t layer, size_t linear,
                              struct err *e)
 {
-    enum linear_group g = arch_group(linear);
+    enum linear_group g = arch_module(a, linear)->group;
     if (keep_file_weights(w, a, e))
         return e->code;
-    bool head = linear == LINEAR_HEAD;
+    bool head = linear == arch_head(a);
     const void **used = head ? &w->head : &w->layers[layer].weight[g];
     const void *file = head ? w->file_head : w->file_layers[layer].weight[g];
     size_t count = arch_group_rows(a, g) * arch_group_columns(a, g);
@@ -106,13 +112,13 @@ enum err_code weights_change(struct weights *w, const struct arch *a, size_t lay
     return ERR_OK;
 }
 
-void weights_write(struct weights *w, const struct arch *a, size_t layer, enum linear linear, size_t first,
+void weights_write(struct weights *w, const struct arch *a, size_t layer, size_t linear, size_t first,
                    size_t count, const float *rows)
 {
-    enum linear_group g = arch_group(linear);
-    const void *group = linear == LINEAR_HEAD ? w->head : w->layers[layer].weight[g];
+    enum linear_group g = arch_module(a, linear)->group;
+    const void *group = linear == arch_head(a) ? w->head : w->layers[layer].weight[g];
     assert(w->file_layers &&
-           group != (linear == LINEAR_HEAD ? w->file_head : w->file_layers[layer].weight[g]));
+           group != (linear == arch_head(a) ? w->file_head : w->file_layers[layer].weight[g]));
     /* The copy is this module's own memory. */
     void *out = (void *)(uintptr_t)row_of(w, group, a, linear, first);
     convert_from_f32(out, w->type, rows, count * arch_columns(a, linear));

@@ -166,18 +166,19 @@ static bool is_gguf(const struct loading *l)
     return l->store->kind == STORE_GGUF;
 }
 
-static void linear_name(char name[NAME_SIZE], const struct loading *l, size_t layer, enum linear linear,
+static void linear_name(char name[NAME_SIZE], const struct loading *l, size_t layer, size_t linear,
                         const char *kind)
 {
+    const struct family_module *module = arch_module(l->a, linear);
     if (is_gguf(l))
-        snprintf(name, NAME_SIZE, "blk.%zu.%s.%s", layer, arch_gguf_name(linear), kind);
+        snprintf(name, NAME_SIZE, "blk.%zu.%s.%s", layer, module->gguf, kind);
     else
-        snprintf(name, NAME_SIZE, "model.layers.%zu.%s.%s", layer, arch_path(linear), kind);
+        snprintf(name, NAME_SIZE, "model.layers.%zu.%s.%s", layer, module->path, kind);
 }
 
 /* The tensors of a group's linears, in their order; `biases` too if there are any. */
 struct group_tasks {
-    struct task *weights[LINEAR_COUNT], *biases[LINEAR_COUNT];
+    struct task *weights[FAMILY_MODULES], *biases[FAMILY_MODULES];
     size_t count;
 };
 
@@ -186,19 +187,17 @@ static enum err_code find_group(struct loading *l, struct group_tasks *found, si
 {
     const struct arch *a = l->a;
     found->count = 0;
-    for (int i = 0; i < LINEAR_COUNT; i++) {
-        enum linear linear = (enum linear)i;
+    const struct arch_range range = arch_group(a->family, g);
+    for (size_t i = range.first; i < range.end; i++) {
         char name[NAME_SIZE];
-        if (arch_group(linear) != g)
-            continue;
-        size_t rows = arch_rows(a, linear), n = found->count++;
-        size_t head = a->permuted_qk && (i == LINEAR_Q || i == LINEAR_K) ? a->head_dim : 0;
-        linear_name(name, l, layer, linear, "weight");
-        found->weights[n] = expect(l, name, rows, arch_columns(a, linear), false, head);
+        size_t rows = arch_rows(a, i), n = found->count++;
+        size_t head = is_gguf(l) && arch_module(a, i)->stored & GGUF_PAIRED ? a->head_dim : 0;
+        linear_name(name, l, layer, i, "weight");
+        found->weights[n] = expect(l, name, rows, arch_columns(a, i), false, head);
         if (!found->weights[n])
             return l->e->code;
-        l->w->sources[layer * LINEAR_COUNT + linear] = found->weights[n]->in;
-        linear_name(name, l, layer, linear, "bias");
+        l->w->sources[layer * arch_head(a) + i] = found->weights[n]->in;
+        linear_name(name, l, layer, i, "bias");
         found->biases[n] = has_bias ? expect(l, name, 1, rows, true, head) : NULL;
         if (has_bias && !found->biases[n])
             return l->e->code;
@@ -301,7 +300,7 @@ static enum err_code refuse_surplus(const struct loading *l)
         } else if (!l->taken[i] && !is_harmless(l, t->name))
             return err_set(l->e, ERR_UNSUPPORTED,
                            "%s: tensor %s is not part of a %s model as its configuration has it", t->file,
-                           t->name, l->a->family);
+                           t->name, l->a->family->name);
     }
     return ERR_OK;
 }
@@ -386,10 +385,10 @@ static enum err_code convert_tasks(struct loading *l)
 static enum err_code begin(struct loading *l)
 {
     struct weights *w = l->w;
-    *w = (struct weights){.type = l->o->type, .layer_count = l->a->layers};
+    *w = (struct weights){.type = l->o->type, .layer_count = l->a->layers, .family = l->a->family};
     w->layers = arena_alloc(&w->arena, l->a->layers, sizeof *w->layers, "base weights", l->e);
     w->sources =
-        arena_alloc(&w->arena, l->a->layers, LINEAR_COUNT * sizeof *w->sources, "base weights", l->e);
+        arena_alloc(&w->arena, l->a->layers, arch_head(l->a) * sizeof *w->sources, "base weights", l->e);
     if (!w->layers || !w->sources)
         return l->e->code;
     l->taken = calloc(l->store->tensor_count + 1, 1);

@@ -70,7 +70,7 @@ enum err_code progress_report(struct session *s, const struct progress_facts *fa
     double base = (double)arch_parameters(&s->model.arch);
     log_note("mpilora " MPILORA_VERSION " train");
     log_note("  %-12s %s: %s, %.1f million parameters, loaded in %.2f s", "model", s->store.path,
-             s->model.arch.family, base / 1e6, s->load_seconds);
+             s->model.arch.family->name, base / 1e6, s->load_seconds);
     log_note("  %-12s %d, %s", "ranks", d->world, hosts.data);
     log_note("  %-12s %d a rank; %s; kernels %s", "threads", s->threads, gemm_backend(),
              cpu_isa_name(cpu_isa_best()));

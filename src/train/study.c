@@ -204,7 +204,7 @@ static void announce(const struct study *s)
     const struct options *o = &s->grid.base;
     log_note("mpilora " MPILORA_VERSION " study");
     log_note("  %-12s %s: %s, %.1f million parameters", "model", s->session.store.path,
-             s->session.model.arch.family, (double)arch_parameters(&s->session.model.arch) / 1e6);
+             s->session.model.arch.family->name, (double)arch_parameters(&s->session.model.arch) / 1e6);
     log_note("  %-12s %zu examples%s", "data", s->data.count, s->has_eval_data ? "" : "; no eval data");
     log_note("  %-12s %zu, %zu of them for this job, %zu done before; in %s/cells", "cells", s->grid.count,
              s->share, s->done_before, o->output);

@@ -8,7 +8,7 @@
 #include "model/lora.h"
 #include "unit.h"
 
-static const struct arch small_arch = {.family = "llama",
+static const struct arch small_arch = {.family = &family_llama,
                                        .layers = 12,
                                        .width = 8,
                                        .ffn = 12,

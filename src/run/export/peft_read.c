@@ -278,7 +278,7 @@ static bool takes_layer(const struct json_value *layers, size_t layer, bool in_b
 
 /* Is this module adapted? PEFT's check_target_module_exists(). */
 static enum err_code is_target(bool *target, const struct rules *r, const char *module, size_t layer,
-                               enum linear linear, struct err *e)
+                               bool in_block, struct err *e)
 {
     const struct json_value *names = json_get(r->config, "target_modules");
     const struct json_value *excluded = json_get(r->config, "exclude_modules");
@@ -291,14 +291,14 @@ static enum err_code is_target(bool *target, const struct rules *r, const char *
             return ERR_OK;
     }
     if (text_is(names, "all-linear")) {
-        *target = linear != LINEAR_HEAD;
+        *target = in_block;
         return ERR_OK;
     }
     if (matches_names(&matches, &exact, r, names, &r->targets, module, e))
         return e->code;
     bool by_layer = json_kind(names) == JSON_KIND_ARRAY && !exact;
-    *target = matches && (!by_layer || takes_layer(json_get(r->config, "layers_to_transform"), layer,
-                                                   linear != LINEAR_HEAD));
+    *target =
+        matches && (!by_layer || takes_layer(json_get(r->config, "layers_to_transform"), layer, in_block));
     return ERR_OK;
 }
 
@@ -346,12 +346,12 @@ static enum err_code list_modules(struct lora_given *given, size_t *count, const
                                   const struct arch *a, struct arena *arena, struct err *e)
 {
     *count = 0;
-    for (size_t slot = 0; slot <= a->layers * LINEAR_COUNT; slot++) {
-        bool head = slot == a->layers * LINEAR_COUNT, target;
-        enum linear linear = head ? LINEAR_HEAD : (enum linear)(slot % LINEAR_COUNT);
+    for (size_t slot = 0; slot <= a->layers * arch_head(a); slot++) {
+        size_t layer = slot / arch_head(a), linear = arch_slot_linear(a, slot);
         char path[ARCH_PATH_SIZE];
-        arch_module_path(path, slot / LINEAR_COUNT, linear);
-        if (is_target(&target, r, path, slot / LINEAR_COUNT, linear, e))
+        bool target;
+        arch_module_path(path, a, layer, linear);
+        if (is_target(&target, r, path, layer, linear != arch_head(a), e))
             return e->code;
         if (!target)
             continue;
@@ -370,7 +370,7 @@ static enum err_code create_from_rules(struct lora *l, const struct arch *a, con
     size_t count = 0;
     struct rules rules = {0};
     struct lora_given *given =
-        arena_alloc(arena, a->layers * LINEAR_COUNT + 1, sizeof *given, "modules of an adapter", e);
+        arena_alloc(arena, a->layers * arch_head(a) + 1, sizeof *given, "modules of an adapter", e);
     enum err_code code = given ? rules_make(&rules, config, arena, e) : ERR_MEMORY;
     if (!code)
         code = list_modules(given, &count, &rules, a, arena, e);
@@ -459,7 +459,7 @@ static enum err_code check_head(const struct store_tensor *t, const struct arch 
     if (!rows)
         return e->code;
     for (size_t i = 0; same && i < a->vocab; i++) {
-        weights_read(own, base, a, 0, LINEAR_HEAD, i, 1);
+        weights_read(own, base, a, 0, arch_head(a), i, 1);
         dtype_to_f32(rows, t->type, (const char *)t->data + i * row_bytes, a->width);
         for (size_t k = 0; same && k < a->width; k++)
             same = own[k] == round_to(base->type, rows[k]) || rows[k] == round_to(t->type, own[k]);

@@ -25,10 +25,10 @@ static double alpha_of(const struct lora_module *m, bool rslora)
 }
 
 /* How many layers have this linear adapted. */
-static size_t count_adapted(const struct lora *l, const struct arch *a, enum linear linear)
+static size_t count_adapted(const struct lora *l, const struct arch *a, size_t linear)
 {
-    if (linear == LINEAR_HEAD)
-        return lora_find(&l->layout, arch_path(LINEAR_HEAD)) != NULL;
+    if (linear == arch_head(a))
+        return lora_at(&l->layout, 0, linear) != NULL;
     size_t count = 0;
     for (size_t layer = 0; layer < a->layers; layer++)
         count += lora_at(&l->layout, layer, linear) != NULL;
@@ -47,13 +47,13 @@ static enum err_code append_item(struct str *out, const char *text, struct err *
 static enum err_code list_targets(struct str *out, const struct lora *l, const struct arch *a, struct err *e)
 {
     bool whole = true;
-    for (int i = 0; i < LINEAR_COUNT; i++) {
-        size_t count = count_adapted(l, a, (enum linear)i);
+    for (size_t i = 0; i < arch_head(a); i++) {
+        size_t count = count_adapted(l, a, i);
         whole = whole && (count == 0 || count == a->layers);
     }
-    for (int i = 0; whole && i <= LINEAR_COUNT; i++) {
-        const char *path = arch_path((enum linear)i), *dot = strrchr(path, '.');
-        if (count_adapted(l, a, (enum linear)i) && append_item(out, dot ? dot + 1 : path, e))
+    for (size_t i = 0; whole && i <= arch_head(a); i++) {
+        const char *path = arch_module(a, i)->path, *dot = strrchr(path, '.');
+        if (count_adapted(l, a, i) && append_item(out, dot ? dot + 1 : path, e))
             return e->code;
     }
     for (size_t i = 0; !whole && i < l->layout.count; i++)

@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "gguf_build.h"
+#include "linears.h"
 #include "tiny_model.h"
 
 #define SIZES                                                                                                \
@@ -32,7 +33,7 @@ static void absent_keys_mean_class_defaults(void **state)
 {
     (void)state;
     struct arch a = read_good("{\"model_type\": \"llama\"}");
-    assert_string_equal(a.family, "llama");
+    assert_string_equal(a.family->name, "llama");
     assert_int_equal(a.width, 4096);
     assert_int_equal(a.ffn, 11008);
     assert_int_equal(a.layers, 32);
@@ -42,7 +43,7 @@ static void absent_keys_mean_class_defaults(void **state)
     assert_int_equal(a.vocab, 32000);
     assert_int_equal(a.max_positions, 2048);
     assert_true(a.norm_eps == 1e-6F && a.rope_theta == 10000);
-    assert_false(a.tied || a.attention_bias || a.mlp_bias || a.permuted_qk);
+    assert_false(a.tied || a.attention_bias || a.mlp_bias);
     a = read_good("{\"model_type\": \"mistral\", \"sliding_window\": null}");
     assert_int_equal(a.kv_heads, 8);
     assert_int_equal(a.ffn, 14336);
@@ -203,7 +204,7 @@ static void gguf_keys_are_read(void **state)
     assert_int_equal(a.head_dim, 8);
     assert_int_equal(a.vocab, 100);
     assert_int_equal(a.max_positions, 512);
-    assert_true(a.tied && a.permuted_qk && a.rope_theta == 5000 && a.norm_eps == 1e-5F);
+    assert_true(a.tied && a.rope_theta == 5000 && a.norm_eps == 1e-5F);
     const struct edit linear = {"llama.rope.scaling.factor", GGUF_F32, 0, 4, NULL};
     assert_ok(read_gguf(&a, &linear, false, &e), &e);
     assert_int_equal(a.rope_type, ROPE_LINEAR);
@@ -269,19 +270,19 @@ static void shapes_and_paths(void **state)
     struct arch a =
         read_good("{\"model_type\": \"llama\", " SIZES ", \"num_key_value_heads\": 2, \"head_dim\": 10, "
                   "\"mlp_bias\": true}");
-    assert_int_equal(arch_rows(&a, LINEAR_Q), 80);
-    assert_int_equal(arch_rows(&a, LINEAR_K), 20);
-    assert_int_equal(arch_columns(&a, LINEAR_O), 80);
-    assert_int_equal(arch_rows(&a, LINEAR_HEAD), 100);
-    assert_int_equal(arch_columns(&a, LINEAR_HEAD), 64);
+    assert_int_equal(arch_rows(&a, linear_of(&a, "q_proj")), 80);
+    assert_int_equal(arch_rows(&a, linear_of(&a, "k_proj")), 20);
+    assert_int_equal(arch_columns(&a, linear_of(&a, "o_proj")), 80);
+    assert_int_equal(arch_rows(&a, linear_of(&a, "lm_head")), 100);
+    assert_int_equal(arch_columns(&a, linear_of(&a, "lm_head")), 64);
     assert_int_equal(arch_group_rows(&a, GROUP_ATTN_IN), 120);
-    assert_int_equal(arch_row_offset(&a, LINEAR_V), 100);
-    assert_int_equal(arch_row_offset(&a, LINEAR_UP), 96);
+    assert_int_equal(arch_row_offset(&a, linear_of(&a, "v_proj")), 100);
+    assert_int_equal(arch_row_offset(&a, linear_of(&a, "up_proj")), 96);
     assert_int_equal(arch_group_columns(&a, GROUP_MLP_OUT), 96);
     assert_int_equal(arch_group_rows(&a, GROUP_HEAD), 100);
-    arch_module_path(path, 99999, LINEAR_GATE);
+    arch_module_path(path, &a, 99999, linear_of(&a, "gate_proj"));
     assert_string_equal(path, "model.layers.99999.mlp.gate_proj");
-    arch_module_path(path, 0, LINEAR_HEAD);
+    arch_module_path(path, &a, 0, linear_of(&a, "lm_head"));
     assert_string_equal(path, "lm_head");
     uint64_t block = 2 * 64 + 64 * (80 + 20 + 20) + 80 * 64 + 3 * 64 * 96 + 96 + 96 + 64;
     assert_int_equal(arch_parameters(&a), 3 * block + 64 + 2 * 100 * 64);

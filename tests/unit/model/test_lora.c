@@ -4,10 +4,11 @@
 #include <stdlib.h>
 
 #include "base/limits.h"
+#include "linears.h"
 #include "numbers.h"
 #include "unit.h"
 
-static const struct arch untied = {.family = "llama",
+static const struct arch untied = {.family = &family_llama,
                                    .layers = 3,
                                    .width = 16,
                                    .ffn = 24,
@@ -97,7 +98,7 @@ static void a_tied_head_cannot_be_adapted(void **state)
     assert_error(create(&l, &tied, "q_proj,lm_head", &e), &e, ERR_USAGE, "tied to the embedding");
     assert_error(create(&l, &tied, ".*", &e), &e, ERR_USAGE, "tied to the embedding");
     assert_ok(create(&l, &tied, "all-linear", &e), &e);
-    assert_null(lora_at(&l.layout, 0, LINEAR_HEAD));
+    assert_null(lora_at(&l.layout, 0, linear_of(&untied, "lm_head")));
     lora_release(&l);
     const struct lora_given given = {"lm_head", 2, 1};
     assert_error(lora_create_given(&l, &tied, &given, 1, &e), &e, ERR_MISMATCH, "lm_head");
@@ -207,7 +208,8 @@ static void claimed_ranks_are_held_against_the_file(void **state)
     wide.width = 4096;
     wide.vocab = 128000;
     struct lora_given given[] = {{"model.layers.0.self_attn.q_proj", 16, 1}, {"lm_head", 64, 1}};
-    const uint64_t parameters = 16 * (4096 + arch_rows(&wide, LINEAR_Q)) + 64 * (4096 + 128000);
+    const size_t q = linear_of(&wide, "q_proj");
+    const uint64_t parameters = 16 * (4096 + arch_rows(&wide, q)) + 64 * (4096 + 128000);
     assert_ok(lora_check_given(&wide, given, 2, 0, &e), &e); /* few enough for any file */
     given[1].rank = 640;
     assert_error(lora_check_given(&wide, given, 2, parameters, &e), &e, ERR_FORMAT,

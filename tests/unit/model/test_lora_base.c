@@ -1,5 +1,6 @@
 /* Starts that are taken out of the base: PEFT's, nothing lost, and the way back. */
 #include "model/lora_init.h"
+#include "linears.h"
 #include "tiny_model.h"
 
 static struct tiny t;
@@ -82,10 +83,11 @@ static void nothing_is_lost_and_all_comes_back(const char *scheme, bool rslora)
     assert_ok(model_logits(&t.model, &t.in, start, &e), &e);
     assert_true(largest_difference(start, base, count) < 1e-4);
     float used[64], loaded[64];
-    assert_true(arch_columns(&t.model.arch, LINEAR_K) <= 64);
-    weights_read(used, &t.model.weights, &t.model.arch, 1, LINEAR_K, 0, 1);
-    weights_read_file(loaded, &t.model.weights, &t.model.arch, 1, LINEAR_K, 0, 1);
-    assert_memory_not_equal(used, loaded, arch_columns(&t.model.arch, LINEAR_K) * sizeof *used);
+    const size_t k = linear_of(&t.model.arch, "k_proj");
+    assert_true(arch_columns(&t.model.arch, k) <= 64);
+    weights_read(used, &t.model.weights, &t.model.arch, 1, k, 0, 1);
+    weights_read_file(loaded, &t.model.weights, &t.model.arch, 1, k, 0, 1);
+    assert_memory_not_equal(used, loaded, arch_columns(&t.model.arch, k) * sizeof *used);
 
     for (size_t i = 0; i < l.layout.size; i++) /* as if it had been trained */
         l.params[i] += 0.1F * (float)sin((double)i);

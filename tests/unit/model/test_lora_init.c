@@ -7,7 +7,7 @@
 #include "numbers.h"
 #include "unit.h"
 
-static const struct arch wide = {.family = "llama",
+static const struct arch wide = {.family = &family_llama,
                                  .layers = 2,
                                  .width = 2048,
                                  .ffn = 3072,

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "linears.h"
 #include "tiny_model.h"
 
 static const struct weights_options plain = {.type = DTYPE_F32};
@@ -57,14 +58,13 @@ static void groups_lie_together(void **state)
     doctor_open(&d, "tiny_gqa");
     assert_ok(weights_load(&d.weights, &d.arch, &d.store, &plain, &e), &e);
     const struct layer_weights *layer = &d.weights.layers[1];
-    for (int l = 0; l < LINEAR_COUNT; l++) {
+    for (size_t l = 0; l < arch_head(&d.arch); l++) {
         char name[ARCH_PATH_SIZE + 8];
-        enum linear_group g = arch_group((enum linear)l);
-        arch_module_path(name, 1, (enum linear)l);
+        enum linear_group g = arch_module(&d.arch, l)->group;
+        arch_module_path(name, &d.arch, 1, l);
         strcat(name, ".weight");
         const struct store_tensor *t = tensor_of(&d, name);
-        const float *rows =
-            (const float *)layer->weight[g] + arch_row_offset(&d.arch, (enum linear)l) * t->shape[1];
+        const float *rows = (const float *)layer->weight[g] + arch_row_offset(&d.arch, l) * t->shape[1];
         assert_memory_equal(rows, t->data, t->bytes); /* the file is f32 */
         assert_null(layer->bias[g]);
     }
@@ -90,7 +90,8 @@ static void gguf_rows_are_put_back(void **state)
     const struct store_tensor *bias = tensor_of(&d, "blk.0.attn_k.bias");
     assert_int_equal(bias->type, DTYPE_F32);
     assert_ok(weights_load(&d.weights, &d.arch, &d.store, &plain, &e), &e);
-    const float *loaded = d.weights.layers[0].bias[GROUP_ATTN_IN] + arch_row_offset(&d.arch, LINEAR_K);
+    const float *biases = d.weights.layers[0].bias[GROUP_ATTN_IN];
+    const float *loaded = biases + arch_row_offset(&d.arch, linear_of(&d.arch, "k_proj"));
     size_t half = d.arch.head_dim / 2;
     for (size_t row = 0; row < bias->elements; row++) {
         size_t head = row / d.arch.head_dim, place = row % d.arch.head_dim;
@@ -100,8 +101,8 @@ static void gguf_rows_are_put_back(void **state)
         assert_true(loaded[row] == stored);
     }
     const struct store_tensor *value = tensor_of(&d, "blk.0.attn_v.bias");
-    assert_memory_equal(d.weights.layers[0].bias[GROUP_ATTN_IN] + arch_row_offset(&d.arch, LINEAR_V),
-                        value->data, value->bytes);
+    assert_memory_equal(biases + arch_row_offset(&d.arch, linear_of(&d.arch, "v_proj")), value->data,
+                        value->bytes);
     weights_release(&d.weights);
     doctor_close(&d);
 }
@@ -337,12 +338,12 @@ static void groups_kept_in_the_file_have_the_same_bits(void **state)
                                         weights_group(&d.weights, layer, (enum linear_group)g),
                                         arch_group_rows(&d.arch, (enum linear_group)g) *
                                             arch_group_columns(&d.arch, (enum linear_group)g) * size);
-            weights_read(row[step], &w, &d.arch, 1, LINEAR_K, 2, 1);
+            weights_read(row[step], &w, &d.arch, 1, linear_of(&d.arch, "k_proj"), 2, 1);
             struct weights *both[] = {&w, &d.weights};
             for (int k = 0; k < 2 && step == 0; k++) {
                 const float other[64] = {1, 2, 3};
-                assert_ok(weights_change(both[k], &d.arch, 1, LINEAR_K, &e), &e);
-                weights_write(both[k], &d.arch, 1, LINEAR_K, 2, 1, other);
+                assert_ok(weights_change(both[k], &d.arch, 1, linear_of(&d.arch, "k_proj"), &e), &e);
+                weights_write(both[k], &d.arch, 1, linear_of(&d.arch, "k_proj"), 2, 1, other);
             }
             for (int k = 0; k < 2 && step == 1; k++)
                 weights_restore(both[k]);
