@@ -33,6 +33,7 @@ double cpu_memory_limit(void);
 size_t cpu_memory_resident(void);
 size_t cpu_memory_peak(void);
 
-double cpu_seconds(void); /* monotonic clock */
+double cpu_seconds(void);       /* monotonic clock */
+double cpu_process_start(void); /* on that clock: when this process began, to a hundredth of a second */
 
 #endif

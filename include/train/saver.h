@@ -18,8 +18,10 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "model/lora.h"
+#include "ranks/duty.h"
 #include "run/ckpt.h"
 #include "run/trace.h"
+#include "train/deadline.h"
 
 /* What does not change while the run goes on, all of it the caller's. */
 struct saver_facts {
@@ -32,6 +34,7 @@ struct saver_facts {
     const struct ckpt_identity *identity;
     const char *config, *lora_init;
     const struct trace_record *trace; /* rows that are in it never change */
+    struct deadline *deadline;        /* is told how long a save took */
 };
 
 struct saver {
@@ -64,20 +67,10 @@ enum err_code saver_open(struct saver *s, const struct saver_facts *facts, const
  * warning, the last one allowed is the error. */
 enum err_code saver_step(struct saver *s, const struct ckpt_state *now, bool due, struct err *e);
 
-/* Others that wait meanwhile: they are told, at least every second, that this goes on. */
-struct saver_company {
-    void (*tell)(void *context);
-    void *context;
-};
-
-/* Returns when this state is on disk, or has failed too often; tries again after 1, 2, 4, ... seconds. */
-enum err_code saver_last(struct saver *s, const struct ckpt_state *now, const struct saver_company *company,
+/* Returns when this state is on disk, or has failed too often; tries again after 1, 2, 4, ... seconds. `company`
+ * waits meanwhile; NULL: nobody does. */
+enum err_code saver_last(struct saver *s, const struct ckpt_state *now, struct duty_company *company,
                          struct err *e);
-
-/* The same manner for anything else that is written: up to `tries` times. `what` is for the warnings. */
-enum err_code saver_insist(uint64_t tries, const char *what,
-                           enum err_code (*write)(void *context, struct err *e), void *context,
-                           const struct saver_company *company, struct err *e);
 
 /* Waits for a save at work. A zeroed one is fine. */
 void saver_close(struct saver *s);

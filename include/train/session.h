@@ -18,6 +18,7 @@
 #include "ranks/model_files.h"
 #include "ranks/node_memory.h"
 #include "run/options.h"
+#include "train/deadline.h"
 
 struct session {
     const struct options *options;
@@ -27,10 +28,11 @@ struct session {
     struct tokenizer *tokenizer;
     struct node_memory base_memory; /* of the model's weights, when ranks share it */
     struct model model;
-    double load_seconds;            /* that base and tokenizer took */
-    struct lora lora;               /* model.lora == &lora when there is an adapter */
-    int threads;                    /* of this rank */
-    struct str map;                 /* of all ranks (ranks/threads.h) */
+    double load_seconds;      /* that base and tokenizer took */
+    struct lora lora;         /* model.lora == &lora when there is an adapter */
+    int threads;              /* of this rank */
+    struct str map;           /* of all ranks (ranks/threads.h) */
+    struct deadline deadline; /* of the process: what is known of saves and steps outlasts a study's cell */
     void (*on_step)(void *context); /* called after each training step, on every rank; NULL: nothing */
     void *on_step_context;
 };

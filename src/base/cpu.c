@@ -292,9 +292,29 @@ size_t cpu_memory_peak(void)
     return peak > resident ? peak : resident; /* the kernel counts in batches: VmHWM may lag behind */
 }
 
-double cpu_seconds(void)
+static double read_clock(clockid_t clock)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+double cpu_seconds(void)
+{
+    return read_clock(CLOCK_MONOTONIC);
+}
+
+/* Of the fields of /proc/self/stat, see proc(5), those after the name, which may hold anything. */
+double cpu_process_start(void)
+{
+    enum { FIRST = 3, START = 22 };
+    char line[1024];
+    char *at = line_of(line, sizeof line, "/proc/self/stat", "") ? strrchr(line, ')') : NULL;
+    for (int field = FIRST; at && field <= START; field++)
+        at = strchr(at + 1, ' ');
+    double now = cpu_seconds();
+    if (!at)
+        return now;
+    double ticks = strtod(at, NULL), age = read_clock(CLOCK_BOOTTIME) - ticks / (double)sysconf(_SC_CLK_TCK);
+    return age > 0 ? now - age : now;
 }

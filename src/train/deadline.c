@@ -11,21 +11,14 @@
 /* Seconds for the export, the end of communication and the launcher. */
 #define END 2
 
-static double begun;             /* of the process */
-static double ends = INFINITY;   /* all on the clock of cpu_seconds() */
-static double save_expected = 5; /* until one was measured */
-static double save_longest, work_longest;
-
-__attribute__((constructor)) static void note_begin(void)
-{
-    begun = cpu_seconds();
-}
+/* Seconds that a save may take beside its bytes, until one was measured. */
+#define SAVE 5
 
 static enum err_code refuse(const char *text, struct err *e)
 {
     return err_set(e, ERR_USAGE,
                    "--time-limit %s is not a time: give minutes, H:M:S, D-H:M:S, or a number with s, m or h "
-                   "behind it",
+                   "after it",
                    text);
 }
 
@@ -61,47 +54,47 @@ enum err_code deadline_parse(double *seconds, const char *text, struct err *e)
     }
 }
 
-enum err_code deadline_set(const char *limit, struct err *e)
+enum err_code deadline_set(struct deadline *d, const char *limit, struct err *e)
 {
     double seconds;
-    ends = INFINITY;
+    d->ends = 0;
     if (!strcmp(limit, "none"))
         return ERR_OK;
     if (*limit) {
         if (deadline_parse(&seconds, limit, e))
             return e->code;
-        ends = begun + seconds;
+        d->ends = cpu_process_start() + seconds;
         return ERR_OK;
     }
     const char *slurm = getenv("SLURM_JOB_END_TIME");
     double at = slurm ? strtod(slurm, NULL) : 0; /* seconds since 1970 */
     if (at > 0)
-        ends = cpu_seconds() + at - (double)time(NULL);
+        d->ends = cpu_seconds() + at - (double)time(NULL);
     return ERR_OK;
 }
 
-void deadline_expect_save(double seconds)
+void deadline_expect_save(struct deadline *d, double seconds)
 {
-    save_expected = seconds;
+    d->save_expected = seconds;
 }
 
-void deadline_note_save(double seconds)
+void deadline_note_save(struct deadline *d, double seconds)
 {
-    save_longest = seconds > save_longest ? seconds : save_longest;
+    d->save_longest = fmax(d->save_longest, seconds);
 }
 
-void deadline_note_work(double seconds)
+void deadline_note_work(struct deadline *d, double seconds)
 {
-    work_longest = seconds > work_longest ? seconds : work_longest;
+    d->work_longest = fmax(d->work_longest, seconds);
 }
 
-bool deadline_is_near(void)
+bool deadline_is_near(const struct deadline *d)
 {
-    double save = save_longest > 0 ? 1.5 * save_longest : save_expected;
-    return cpu_seconds() + 2 * work_longest + save + END > ends;
+    double save = d->save_longest > 0 ? 1.5 * d->save_longest : SAVE + d->save_expected;
+    return d->ends > 0 && cpu_seconds() + 2 * d->work_longest + save + END > d->ends;
 }
 
-enum stop_reason deadline_or_signal(void)
+enum stop_reason deadline_or_signal(const struct deadline *d)
 {
-    return stop_wanted() ? STOP_SIGNAL : deadline_is_near() ? STOP_TIME : STOP_NOT;
+    return stop_wanted() ? STOP_SIGNAL : deadline_is_near(d) ? STOP_TIME : STOP_NOT;
 }

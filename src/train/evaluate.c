@@ -66,6 +66,7 @@ static void show_progress(const struct evaluator *v)
 enum err_code evaluate_run(struct evaluator *v, struct evaluation *out, struct err *e)
 {
     struct dist *d = v->session->dist;
+    struct deadline *deadline = &v->session->deadline;
     struct model_result sum = {0};
     size_t count = v->loader.batch.data->count;
     v->loader.batch.cursor = 0;
@@ -75,9 +76,9 @@ enum err_code evaluate_run(struct evaluator *v, struct evaluation *out, struct e
         tally_begin(&v->tally, code ? 0 : v->loader.batch.plan.pack_count);
         if (!code)
             code = batch_run(&v->loader, &v->tally, measure, v, e);
-        if (tally_finish(&v->tally, d, code, deadline_or_signal(), e))
+        if (tally_finish(&v->tally, d, code, deadline_or_signal(deadline), e))
             return err_wrap(e, "evaluation");
-        deadline_note_work(cpu_seconds() - begun);
+        deadline_note_work(deadline, cpu_seconds() - begun);
         sum.loss_sum += v->tally.total.loss_sum;
         sum.supervised += v->tally.total.supervised;
         sum.correct += v->tally.total.correct;

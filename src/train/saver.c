@@ -12,11 +12,9 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "math/parallel.h"
-#include "train/deadline.h"
 #include "run/rundir.h"
 
-#define PAUSE_MAX_SECONDS 60
-#define BEAT              0.5 /* seconds between two signs of life to others that wait */
+#define CLOSE_SECONDS 60 /* between two looks at a save that is waited for at the end */
 
 enum err_code saver_open(struct saver *s, const struct saver_facts *facts, const struct lora *lora,
                          const struct lora_moments *moments, const struct ckpt_state *on_disk, struct err *e)
@@ -109,7 +107,7 @@ static const char *describe_newest(char text[64], const struct saver *s)
 static enum err_code conclude(struct saver *s, struct err *e)
 {
     char newest[64];
-    deadline_note_save(s->seconds);
+    deadline_note_save(s->facts.deadline, s->seconds);
     if (!s->code) {
         if (s->failures)
             log_note("saving works again: step %" PRIu64 " is on disk", s->state.step);
@@ -159,19 +157,18 @@ static void warn_of_waiting(const struct saver *s, double seconds, const char *t
 }
 
 /* As long as it takes: with a call that hangs in the kernel there is nothing else to do. */
-static enum err_code join(struct saver *s, const struct saver_company *company, struct err *e)
+static enum err_code join(struct saver *s, struct duty_company *company, struct err *e)
 {
     if (!s->running)
         return ERR_OK;
     double begun = cpu_seconds(), patience = s->facts.patience;
-    while (!wait_for_thread(s, patience < BEAT ? patience : BEAT)) {
+    while (!wait_for_thread(s, patience < DUTY_BEAT ? patience : DUTY_BEAT)) {
         double waited = cpu_seconds() - begun;
         if (waited >= patience) {
             warn_of_waiting(s, waited, "");
             patience *= 2;
         }
-        if (company)
-            company->tell(company->context);
+        duty_tell(company);
     }
     return conclude(s, e);
 }
@@ -200,32 +197,18 @@ enum err_code saver_step(struct saver *s, const struct ckpt_state *now, bool due
     return begin(s, now, e);
 }
 
-static void pause_seconds(double seconds, const struct saver_company *company)
-{
-    for (double end = cpu_seconds() + seconds, left; (left = end - cpu_seconds()) > 0;) {
-        nanosleep(&(struct timespec){.tv_nsec = (long)((left < BEAT ? left : BEAT) * 1e9)}, NULL);
-        if (company)
-            company->tell(company->context);
-    }
-}
-
-static double pause_after(uint64_t failures)
-{
-    return failures > 6 ? PAUSE_MAX_SECONDS : (double)(UINT64_C(1) << (failures - 1));
-}
-
 static bool same_state(const struct ckpt_state *a, const struct ckpt_state *b)
 {
     return a->step == b->step && a->cursor == b->cursor && a->finished == b->finished;
 }
 
-enum err_code saver_last(struct saver *s, const struct ckpt_state *now, const struct saver_company *company,
+enum err_code saver_last(struct saver *s, const struct ckpt_state *now, struct duty_company *company,
                          struct err *e)
 {
     enum err_code code = join(s, company, e);
     while (!code && !(s->has_saved && same_state(&s->saved, now))) {
         if (s->failures)
-            pause_seconds(pause_after(s->failures), company);
+            duty_pause(company, duty_pause_after(s->failures));
         code = begin(s, now, e);
         if (!code)
             code = join(s, company, e);
@@ -233,28 +216,10 @@ enum err_code saver_last(struct saver *s, const struct ckpt_state *now, const st
     return code;
 }
 
-enum err_code saver_insist(uint64_t tries, const char *what,
-                           enum err_code (*write)(void *context, struct err *e), void *context,
-                           const struct saver_company *company, struct err *e)
-{
-    for (uint64_t failures = 0;;) {
-        enum err_code code = write(context, e);
-        if (!code)
-            return ERR_OK;
-        if (++failures >= tries)
-            return err_wrap(e, "%s could not be written, %" PRIu64 " times in a row (--save-failures)", what,
-                            failures);
-        log_warn("%s could not be written (failure %" PRIu64 " of %" PRIu64
-                 " that --save-failures allows): %s",
-                 what, failures, tries, e->message);
-        pause_seconds(pause_after(failures), company);
-    }
-}
-
 void saver_close(struct saver *s)
 {
     while (s->running)
-        wait_for_thread(s, PAUSE_MAX_SECONDS);
+        wait_for_thread(s, CLOSE_SECONDS);
     free(s->memory);
     *s = (struct saver){0};
 }

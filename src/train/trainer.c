@@ -10,8 +10,10 @@
 #include "base/log.h"
 #include "train/batch.h"
 #include "ranks/consensus.h"
+#include "ranks/duty.h"
 #include "run/export/peft.h"
 #include "train/resume.h"
+#include "train/stop.h"
 #include "run/rundir.h"
 #include "ranks/watchdog.h"
 #include "trainer_parts.h"
@@ -79,8 +81,8 @@ static enum err_code prepare(struct trainer *t, struct err *e)
         return err_set(e, ERR_USAGE,
                        "--local-steps above 1: there is no one step for --trace-every, --skip-nonfinite or "
                        "--spike-sigma");
-    deadline_expect_save(5 + (double)(3 * l->layout.size * sizeof(float)) / SLOW_DISK);
-    if (deadline_set(o->time_limit, e) || schedule_check(&t->schedule, e) ||
+    deadline_expect_save(&t->session->deadline, (double)(3 * l->layout.size * sizeof(float)) / SLOW_DISK);
+    if (deadline_set(&t->session->deadline, o->time_limit, e) || schedule_check(&t->schedule, e) ||
         lora_moments_init(&t->moments, &l->layout, o->local_steps > 1, &t->arena, e) ||
         reduce_init(&t->reduce, &l->layout, t->dist, summands, !strcmp(o->reduce, "fast"), &t->arena, e) ||
         outer_init(&t->outer, (uint64_t)o->local_steps, o->outer_learning_rate, o->outer_momentum, &l->layout,
@@ -92,8 +94,10 @@ static enum err_code prepare(struct trainer *t, struct err *e)
 }
 
 /* Rank 0's part: what is in the output folder when training begins. */
-static enum err_code open_output(struct trainer *t, struct err *e)
+static enum err_code open_output(void *trainer, struct duty_company *company, struct err *e)
 {
+    (void)company;
+    struct trainer *t = trainer;
     char path[PATH_MAX];
     if (file_join(path, sizeof path, t->options->output, "checkpoints", e) || file_make_folders(path, e) ||
         file_join(path, sizeof path, t->options->output, "config.yaml", e) ||
@@ -106,6 +110,7 @@ static enum err_code open_output(struct trainer *t, struct err *e)
                                 .keep = (uint64_t)o->keep_checkpoints,
                                 .every = (uint64_t)o->save_every,
                                 .failures_max = (uint64_t)o->save_failures,
+                                .deadline = &t->session->deadline,
                                 .patience = SLOW_SAVE,
                                 .identity = &t->identity,
                                 .config = t->config.data,
@@ -134,55 +139,27 @@ static void save_step(struct trainer *t)
     trainer_note_trouble(t, saver_step(&t->saver, &t->state, is_due(t, t->options->save_every), &e), &e);
 }
 
-static enum err_code flush_metrics(void *context, struct err *e)
+/* Collective. What rank 0 does with files, for as long as it takes. Without `what` it tries again by itself. */
+static enum err_code let_rank_0(struct trainer *t, duty_work *work, const char *what, struct err *e)
 {
-    struct trainer *t = context;
-    return metrics_flush(&t->metrics, e);
-}
-
-/* Rank 0, again and again while it waits for a disk: the others are to wait as well. */
-static void ask_for_patience(void *trainer)
-{
-    struct trainer *t = trainer;
-    uint64_t more = 1;
-    struct err ignored; /* a connection that is broken shows when they agree */
-    dist_broadcast(t->dist, &more, sizeof more, 0, &ignored);
-}
-
-/* Collective. What rank 0 does with files, for as long as it takes: to the others' watchdogs it is not gone.
- */
-static enum err_code let_rank_0(struct trainer *t, enum err_code (*work)(struct trainer *, struct err *),
-                                struct err *e)
-{
-    enum err_code code = t->dist->rank == 0 ? work(t, e) : ERR_OK;
-    struct err lost;
-    uint64_t more = 0;
-    do {
-        if (dist_broadcast(t->dist, &more, sizeof more, 0, &lost)) {
-            *e = lost;
-            return e->code;
-        }
-    } while (more);
-    code = dist_agree(t->dist, code, e);
+    const struct duty duty = {work, t, what ? (uint64_t)t->options->save_failures : 1, what};
+    enum err_code code = duty_run(t->dist, &duty, e);
     pace_meet(&t->pace);
     return code;
 }
 
-/* Rank 0. */
-static enum err_code write_insisting(struct trainer *t, const char *what,
-                                     enum err_code (*write)(void *, struct err *), void *context,
-                                     struct err *e)
+static enum err_code flush_metrics(void *trainer, struct duty_company *company, struct err *e)
 {
-    struct saver_company others = {ask_for_patience, t};
-    return saver_insist((uint64_t)t->options->save_failures, what, write, context, &others, e);
+    (void)company;
+    struct trainer *t = trainer;
+    return metrics_flush(&t->metrics, e);
 }
 
-static enum err_code save_files(struct trainer *t, struct err *e)
+/* The saver has its own way to try again: failures before this one count. */
+static enum err_code save_state(void *trainer, struct duty_company *company, struct err *e)
 {
-    if (write_insisting(t, "metrics.jsonl", flush_metrics, t, e))
-        return e->code;
-    struct saver_company others = {ask_for_patience, t};
-    return saver_last(&t->saver, &t->state, &others, e);
+    struct trainer *t = trainer;
+    return saver_last(&t->saver, &t->state, company, e);
 }
 
 /* Collective. Returns when this state is on disk. */
@@ -193,23 +170,21 @@ static enum err_code save_last(struct trainer *t, struct err *e)
         *e = t->trouble;
         return code;
     }
-    return let_rank_0(t, save_files, e);
+    if (let_rank_0(t, flush_metrics, "metrics.jsonl", e))
+        return e->code;
+    return let_rank_0(t, save_state, NULL, e);
 }
 
-static enum err_code write_adapter(void *context, struct err *e)
+static enum err_code write_adapter(void *trainer, struct duty_company *company, struct err *e)
 {
-    const struct trainer *t = context;
+    (void)company;
+    const struct trainer *t = trainer;
     const struct options *o = t->options;
     char path[PATH_MAX];
     if (file_join(path, sizeof path, o->output, "adapter", e))
         return e->code;
     return peft_write(path, &t->session->lora, &t->session->model.arch,
                       *o->base_name ? o->base_name : o->model, o->lora_dropout, e);
-}
-
-static enum err_code export_files(struct trainer *t, struct err *e)
-{
-    return write_insisting(t, "adapter", write_adapter, t, e);
 }
 
 /* Collective. A signal in the middle leaves the step without an evaluation, and t->stop set. */
@@ -259,24 +234,20 @@ static enum err_code leave(struct trainer *t, struct err *e)
 /* Collective. Has a signal come before the first step? */
 static enum err_code ask_stop(struct trainer *t, struct err *e)
 {
-    uint64_t asked = deadline_or_signal() == STOP_SIGNAL;
+    uint64_t asked = stop_wanted();
     enum err_code code = dist_max_u64(t->dist, &asked, 1, e);
     t->stop = asked ? STOP_SIGNAL : STOP_NOT;
     pace_meet(&t->pace);
     return code;
 }
 
-static enum err_code add_evaluation(void *trainer, struct err *e)
+static enum err_code add_late_evaluation(void *trainer, struct duty_company *company, struct err *e)
 {
+    (void)company;
     struct trainer *t = trainer;
-    return metrics_add_evaluation(&t->metrics, t->state.step, t->late_loss, e);
-}
-
-static enum err_code add_late_evaluation(struct trainer *t, struct err *e)
-{
     if (t->metrics.last_step != t->state.step)
         return ERR_OK;
-    return write_insisting(t, "metrics.jsonl", add_evaluation, t, e);
+    return metrics_add_evaluation(&t->metrics, t->state.step, t->late_loss, e);
 }
 
 /* Does this state lack an evaluation? One of its step's that a stop came before, or one at the end. */
@@ -301,7 +272,7 @@ static enum err_code make_up_evaluation(struct trainer *t, struct err *e)
         return ERR_OK;
     log_note("step %" PRIu64 ": eval loss %.4f", t->state.step, row.eval_loss);
     t->late_loss = row.eval_loss;
-    return let_rank_0(t, add_late_evaluation, e);
+    return let_rank_0(t, add_late_evaluation, "metrics.jsonl", e);
 }
 
 /* The run has done all its steps. */
@@ -360,7 +331,7 @@ static enum err_code watch_ranks(struct trainer *t, struct err *e)
 static enum err_code train(struct trainer *t, struct err *e)
 {
     struct dist *d = t->dist;
-    enum err_code code = dist_agree(d, d->rank == 0 ? open_output(t, e) : ERR_OK, e);
+    enum err_code code = let_rank_0(t, open_output, NULL, e);
     if (code)
         return code;
     struct progress_facts facts = {.data = t->data,
@@ -378,7 +349,7 @@ static enum err_code train(struct trainer *t, struct err *e)
     if (!code)
         code = run_steps(t, e);
     if (!code)
-        code = let_rank_0(t, export_files, e);
+        code = let_rank_0(t, write_adapter, "adapter", e);
     if (!code)
         log_note("done: %" PRIu64 " steps; the adapter is in %s/adapter", t->state.step, t->options->output);
     return code;
@@ -392,7 +363,7 @@ static enum err_code finish_again(struct trainer *t, struct err *e)
         missing = !rundir_is_exported(t->options->output, t->state.step);
     if (dist_broadcast(t->dist, &missing, sizeof missing, 0, e))
         return e->code;
-    return missing ? let_rank_0(t, export_files, e) : ERR_OK;
+    return missing ? let_rank_0(t, write_adapter, "adapter", e) : ERR_OK;
 }
 
 /* Collective. A fresh adapter: the trace compares it with the base before anything is taken out of that. */

@@ -64,7 +64,8 @@ static enum err_code run_batch(struct trainer *t, struct metrics_row *row, bool 
     if (!code)
         code = batch_run(&t->loader, &t->tally, add_gradient, t, e);
     t->tally.seconds = pace_arrive(&t->pace);
-    code = tally_finish(&t->tally, t->dist, code, meeting ? deadline_or_signal() : STOP_NOT, e);
+    code = tally_finish(&t->tally, t->dist, code,
+                        meeting ? deadline_or_signal(&t->session->deadline) : STOP_NOT, e);
     if (code) {
         reduce_drop(&t->reduce);
         return code;
@@ -206,7 +207,7 @@ enum err_code trainer_step(struct trainer *t, struct metrics_row *row, struct er
     row->supervised_tokens = t->loader.batch.supervised;
     row->seconds = cpu_seconds() - begun;
     t->apart += row->seconds;
-    deadline_note_work(t->apart);
+    deadline_note_work(&t->session->deadline, t->apart);
     if (meeting)
         t->apart = 0;
     prof_take(row->phases);

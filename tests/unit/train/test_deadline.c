@@ -1,9 +1,11 @@
 /* Times as Slurm writes them, and when it is time to leave. */
 #include "unit.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/cpu.h"
 #include "train/deadline.h"
 
 static void times_are_read(void **state)
@@ -34,43 +36,60 @@ static void margin_grows_with_work_and_saves(void **state)
 {
     (void)state;
     struct err e;
+    struct deadline d = {0};
     unsetenv("SLURM_JOB_END_TIME");
-    assert_ok(deadline_set("", &e), &e);
-    assert_false(deadline_is_near());
-    assert_ok(deadline_set("1000s", &e), &e);
-    assert_false(deadline_is_near());
-    deadline_note_work(300);
-    assert_false(deadline_is_near());
-    deadline_note_work(10); /* the longest counts */
-    deadline_expect_save(500);
-    assert_true(deadline_is_near());
-    deadline_note_save(1); /* measured is better than expected */
-    assert_false(deadline_is_near());
-    deadline_note_work(499.5);
-    assert_true(deadline_is_near());
-    assert_int_equal(deadline_or_signal(), STOP_TIME);
-    assert_ok(deadline_set("none", &e), &e);
-    assert_int_equal(deadline_or_signal(), STOP_NOT);
+    assert_ok(deadline_set(&d, "", &e), &e);
+    assert_false(deadline_is_near(&d));
+    assert_ok(deadline_set(&d, "1000s", &e), &e);
+    assert_false(deadline_is_near(&d));
+    deadline_note_work(&d, 300);
+    assert_false(deadline_is_near(&d));
+    deadline_note_work(&d, 10); /* the longest counts */
+    deadline_expect_save(&d, 500);
+    assert_true(deadline_is_near(&d));
+    deadline_note_save(&d, 1); /* measured is better than expected */
+    assert_false(deadline_is_near(&d));
+    deadline_note_work(&d, 499.5);
+    assert_true(deadline_is_near(&d));
+    assert_int_equal(deadline_or_signal(&d), STOP_TIME);
+    assert_ok(deadline_set(&d, "none", &e), &e);
+    assert_int_equal(deadline_or_signal(&d), STOP_NOT);
 }
 
-/* After the test above: two pieces of work of 499.5 s, a save of 1 s. */
 static void slurm_sets_the_end(void **state)
 {
     (void)state;
     struct err e;
+    struct deadline d = {0};
     char text[32];
+    deadline_note_work(&d, 499.5);
+    deadline_note_save(&d, 1);
     snprintf(text, sizeof text, "%lld", (long long)time(NULL) + 990);
     setenv("SLURM_JOB_END_TIME", text, 1);
-    assert_ok(deadline_set("", &e), &e);
-    assert_true(deadline_is_near());
-    assert_ok(deadline_set("none", &e), &e);
-    assert_false(deadline_is_near());
-    assert_ok(deadline_set("1h", &e), &e);
-    assert_false(deadline_is_near());
+    assert_ok(deadline_set(&d, "", &e), &e);
+    assert_true(deadline_is_near(&d));
+    assert_ok(deadline_set(&d, "none", &e), &e);
+    assert_false(deadline_is_near(&d));
+    assert_ok(deadline_set(&d, "1h", &e), &e);
+    assert_false(deadline_is_near(&d));
     snprintf(text, sizeof text, "%lld", (long long)time(NULL) + 1200);
     setenv("SLURM_JOB_END_TIME", text, 1);
-    assert_ok(deadline_set("", &e), &e);
-    assert_false(deadline_is_near());
+    assert_ok(deadline_set(&d, "", &e), &e);
+    assert_false(deadline_is_near(&d));
+}
+
+/* The limit counts from the start of the process, not from where the option is read. */
+static void a_limit_counts_from_the_start_of_the_process(void **state)
+{
+    (void)state;
+    struct err e;
+    struct deadline d = {0};
+    const double begun = cpu_process_start();
+    assert_true(begun <= cpu_seconds() && cpu_seconds() - begun < 600);
+    nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+    assert_true(fabs(cpu_process_start() - begun) < 0.02); /* a tick, and the time between two clocks */
+    assert_ok(deadline_set(&d, "1000s", &e), &e);
+    assert_true(fabs(d.ends - begun - 1000) < 0.02);
 }
 
 int main(void)
@@ -79,6 +98,7 @@ int main(void)
         cmocka_unit_test(times_are_read),
         cmocka_unit_test(margin_grows_with_work_and_saves),
         cmocka_unit_test(slurm_sets_the_end),
+        cmocka_unit_test(a_limit_counts_from_the_start_of_the_process),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
