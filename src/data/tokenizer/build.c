@@ -149,6 +149,23 @@ static enum err_code rank_scores(uint32_t *ranks, struct spec *s, struct err *e)
     return ERR_OK;
 }
 
+/* A token with a character that no token is could merge only over that character, which has no id here. */
+static enum err_code check_characters(const struct tokenizer *t, const struct spec *s, int32_t id,
+                                      struct err *e)
+{
+    const struct spec_text *text = &s->vocab[id];
+    for (size_t at = 0, end; at < text->length; at = end) {
+        end = unicode_end(text->data, at);
+        int32_t single = strmap_get(&t->ids, text->data + at, end - at);
+        if (single < 0 || !s->scored[single])
+            return err_set(e, ERR_UNSUPPORTED,
+                           "%s: token %d '%.*s' has a character that is no token by itself; such a vocabulary of "
+                           "scores is not supported",
+                           s->where, (int)id, (int)text->length, text->data);
+    }
+    return ERR_OK;
+}
+
 /* The ways to put token `id` together from two others, into merges[0..]; their number. merges NULL: count. */
 static size_t merges_of_token(struct bpe_merge *merges, const struct tokenizer *t, const struct spec *s,
                               int32_t id, uint32_t rank)
@@ -179,8 +196,11 @@ static enum err_code merges_of_scores(struct bpe_merge **out, size_t *count, con
         struct bpe_merge *merges = *out;
         *count = 0;
         for (size_t i = 0; i < s->vocab_count; i++) {
-            if (s->vocab[i].data != NULL && s->scored[i])
-                *count += merges_of_token(merges ? merges + *count : NULL, t, s, (int32_t)i, ranks[i]);
+            if (s->vocab[i].data == NULL || !s->scored[i])
+                continue;
+            if (pass == 0 && check_characters(t, s, (int32_t)i, e))
+                return e->code;
+            *count += merges_of_token(merges ? merges + *count : NULL, t, s, (int32_t)i, ranks[i]);
         }
         if (pass == 0 && (*out = arena_alloc(&s->scratch, *count, sizeof **out, "merges", e)) == NULL)
             return e->code;

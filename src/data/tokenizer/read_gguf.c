@@ -1,12 +1,12 @@
-#include <assert.h>
 #include <inttypes.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/limits.h"
 #include "data/tokenizer/spec.h"
 
 /* tokenizer.ggml.token_type */
-enum { TYPE_NORMAL = 1, TYPE_UNKNOWN = 2, TYPE_CONTROL = 3, TYPE_USER_DEFINED = 4 };
+enum { TYPE_NORMAL = 1, TYPE_UNKNOWN = 2, TYPE_CONTROL = 3, TYPE_USER_DEFINED = 4, TYPE_UNUSED = 5 };
 
 #define BYTE_LEVEL(regex)                                                                                    \
     {                                                                                                        \
@@ -72,32 +72,24 @@ static bool text_is(struct gguf_string s, const char *text)
     return s.length == strlen(text) && memcmp(s.data, text, s.length) == 0;
 }
 
-static enum err_code read_pipeline(const struct known_pre **row, struct spec *s, const struct gguf *g,
-                                   struct err *e)
+static enum err_code set_known_pre(struct spec *s, const struct gguf *g, bool *add_bos, struct err *e)
 {
-    struct gguf_string model = {0}, pre = {0};
-    if (gguf_get_string(&model, g, "tokenizer.ggml.model", e) ||
-        gguf_get_string(&pre, g, "tokenizer.ggml.pre", e))
+    struct gguf_string pre = {0};
+    if (gguf_get_string(&pre, g, "tokenizer.ggml.pre", e))
         return e->code;
-    if (model.data == NULL)
-        return err_set(e, ERR_UNSUPPORTED, "%s: holds no tokenizer (key tokenizer.ggml.model)", s->where);
-    if (!text_is(model, "gpt2"))
-        return err_set(e, ERR_UNSUPPORTED,
-                       "%s: tokenizer.ggml.model '%.*s' is not supported, only 'gpt2' (byte-level BPE)",
-                       s->where, (int)(model.length < 64 ? model.length : 64), model.data);
     if (pre.data == NULL)
         return err_set(e, ERR_UNSUPPORTED, "%s: does not name its pre-tokenizer (key tokenizer.ggml.pre)",
                        s->where);
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         if (!text_is(pre, known[i].name))
             continue;
-        *row = &known[i];
         memcpy(s->pretokenizers, known[i].steps, sizeof known[i].steps);
         s->pretokenizer_count = known[i].step_count;
         s->decoders[s->decoder_count++] = (struct decode_step){.kind = DECODE_BYTE_LEVEL};
         if (known[i].nfc)
             s->normalizers[s->normalizer_count++] = (struct normalize_step){.kind = NORMALIZE_NFC};
         s->ignore_merges = known[i].ignore_merges;
+        *add_bos = known[i].add_bos;
         return ERR_OK;
     }
     struct str names = {0};
@@ -113,6 +105,75 @@ static enum err_code read_pipeline(const struct known_pre **row, struct spec *s,
     return e->code;
 }
 
+/* Spaces are written as U+2581, one is put in front of the text if the file wants it so (`prefix` if it does not
+ * say); what has no token becomes its bytes. */
+static enum err_code set_sentencepiece(struct spec *s, const struct gguf *g, bool prefix, struct err *e)
+{
+    static const struct pattern_source space = {.text = " ", .length = 1, .literal = true};
+    static const struct pattern_source mark = {.text = "\u2581", .length = 3, .literal = true};
+    if (gguf_get_bool(&prefix, g, "tokenizer.ggml.add_space_prefix", prefix, e))
+        return e->code;
+    if (prefix)
+        s->normalizers[s->normalizer_count++] = (struct normalize_step){
+            .kind = NORMALIZE_PREPEND, .content = mark.text, .content_length = mark.length};
+    s->normalizers[s->normalizer_count++] = (struct normalize_step){.kind = NORMALIZE_REPLACE,
+                                                                    .pattern = space,
+                                                                    .content = mark.text,
+                                                                    .content_length = mark.length};
+    s->decoders[s->decoder_count++] = (struct decode_step){
+        .kind = DECODE_REPLACE, .pattern = mark, .content = space.text, .content_length = space.length};
+    s->decoders[s->decoder_count++] = (struct decode_step){.kind = DECODE_BYTE_FALLBACK};
+    s->decoders[s->decoder_count++] = (struct decode_step){.kind = DECODE_FUSE};
+    if (prefix)
+        s->decoders[s->decoder_count++] = (struct decode_step){
+            .kind = DECODE_STRIP, .content = space.text, .content_length = space.length, .start = 1};
+    s->byte_fallback = s->fuse_unknown = true;
+    return ERR_OK;
+}
+
+static enum err_code set_llama(struct spec *s, const struct gguf *g, bool *add_bos, struct err *e)
+{
+    *add_bos = true;
+    return set_sentencepiece(s, g, true, e);
+}
+
+static enum err_code set_gemma4(struct spec *s, const struct gguf *g, bool *add_bos, struct err *e)
+{
+    *add_bos = true;
+    return set_sentencepiece(s, g, false, e);
+}
+
+/* tokenizer.ggml.model. What `llama` does is llama.cpp's SPM, which is SentencePiece's own BPE by scores. */
+static const struct known_model {
+    const char *name;
+    enum err_code (*set)(struct spec *s, const struct gguf *g, bool *add_bos, struct err *e);
+    bool scores; /* instead of merges */
+} models[] = {
+    {"gpt2", set_known_pre, false},
+    {"llama", set_llama, true},
+    {"gemma4", set_gemma4, false},
+};
+
+static enum err_code find_model(const struct known_model **model, const struct spec *s, const struct gguf *g,
+                                struct err *e)
+{
+    struct gguf_string name = {0};
+    if (gguf_get_string(&name, g, "tokenizer.ggml.model", e))
+        return e->code;
+    if (name.data == NULL)
+        return err_set(e, ERR_UNSUPPORTED, "%s: holds no tokenizer (key tokenizer.ggml.model)", s->where);
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
+        if (text_is(name, models[i].name)) {
+            *model = &models[i];
+            return ERR_OK;
+        }
+    }
+    return err_set(e, ERR_UNSUPPORTED,
+                   "%s: tokenizer.ggml.model '%.*s' is not supported, only 'gpt2' (byte-level BPE), 'llama' "
+                   "(SentencePiece's BPE) and 'gemma4'",
+                   s->where, (int)(name.length < 64 ? name.length : 64), name.data);
+}
+
 static enum err_code read_tokens(struct spec *s, struct file_hasher *hasher, const struct gguf *g,
                                  struct err *e)
 {
@@ -125,8 +186,8 @@ static enum err_code read_tokens(struct spec *s, struct file_hasher *hasher, con
                        s->where, tokens->count, types->count, LIMIT_IDS);
     s->vocab_count = (size_t)tokens->count;
     s->vocab = arena_alloc(&s->scratch, s->vocab_count, sizeof *s->vocab, "vocabulary", e);
-    s->added = arena_alloc(&s->scratch, s->vocab_count, sizeof *s->added, "added tokens", e);
-    if (s->vocab == NULL || s->added == NULL)
+    s->scored = arena_alloc(&s->scratch, s->vocab_count, sizeof *s->scored, "vocabulary", e);
+    if (s->vocab == NULL || s->scored == NULL || spec_reserve_added(s, s->vocab_count, e))
         return e->code;
     for (size_t i = 0; i < s->vocab_count; i++) {
         struct gguf_string text = tokens->strings[i];
@@ -137,6 +198,7 @@ static enum err_code read_tokens(struct spec *s, struct file_hasher *hasher, con
         if (text.length == 0)
             continue;
         s->vocab[i] = (struct spec_text){.data = text.data, .length = text.length};
+        s->scored[i] = type == TYPE_NORMAL || type == TYPE_UNUSED;
         if (type == TYPE_CONTROL || type == TYPE_USER_DEFINED || type == TYPE_UNKNOWN)
             s->added[s->added_count++] = (struct added_token){.content = text.data,
                                                               .length = text.length,
@@ -166,6 +228,46 @@ static enum err_code read_merges(struct spec *s, struct file_hasher *hasher, con
     return ERR_OK;
 }
 
+static enum err_code read_scores(struct spec *s, struct file_hasher *hasher, const struct gguf *g,
+                                 struct err *e)
+{
+    const struct gguf_key *scores;
+    if (get_array(&scores, s, g, "tokenizer.ggml.scores", GGUF_NUMBERS, e))
+        return e->code;
+    if (scores->count != s->vocab_count)
+        return err_set(e, ERR_FORMAT, "%s: %" PRIu64 " scores for %zu tokens", s->where, scores->count,
+                       s->vocab_count);
+    s->scores = arena_alloc(&s->scratch, s->vocab_count, sizeof *s->scores, "scores", e);
+    if (s->scores == NULL)
+        return e->code;
+    for (size_t i = 0; i < s->vocab_count; i++)
+        s->scores[i] = (float)gguf_array_real(scores, i);
+    file_hasher_add(hasher, s->scores, s->vocab_count * sizeof *s->scores);
+    return ERR_OK;
+}
+
+/* Phi-3's special tokens take the spaces after them, which no key says: llama.cpp goes by the model's name, too. */
+static enum err_code set_phi3(struct spec *s, const struct gguf *g, struct err *e)
+{
+    static const char *const others[] = {"<unk>", "<s>", "<|endoftext|>"};
+    struct gguf_string name = {0};
+    if (gguf_get_string(&name, g, "general.name", e))
+        return e->code;
+    bool is_phi3 = false;
+    for (size_t i = 0; i + 4 <= name.length; i++)
+        is_phi3 |= strncasecmp(name.data + i, "phi3", 4) == 0 ||
+                   (i + 5 <= name.length && strncasecmp(name.data + i, "phi-3", 5) == 0);
+    for (size_t i = 0; is_phi3 && i < s->added_count; i++) {
+        s->added[i].rstrip = true;
+        for (size_t k = 0; k < sizeof others / sizeof *others; k++) {
+            if (s->added[i].length == strlen(others[k]) &&
+                memcmp(s->added[i].content, others[k], s->added[i].length) == 0)
+                s->added[i].rstrip = false;
+        }
+    }
+    return ERR_OK;
+}
+
 static enum err_code read_special(int32_t *id, const struct spec *s, const struct gguf *g,
                                   const char *key, struct err *e)
 {
@@ -183,13 +285,12 @@ static enum err_code read_special(int32_t *id, const struct spec *s, const struc
 }
 
 /* add_bos_token and add_eos_token play the part of a post-processor. */
-static enum err_code read_affixes(struct spec *s, const struct known_pre *row, const struct gguf *g,
-                                  struct err *e)
+static enum err_code read_affixes(struct spec *s, bool add_bos, const struct gguf *g, struct err *e)
 {
-    bool add_bos, add_eos;
+    bool add_eos;
     if (read_special(&s->bos, s, g, "tokenizer.ggml.bos_token_id", e) ||
         read_special(&s->eos, s, g, "tokenizer.ggml.eos_token_id", e) ||
-        gguf_get_bool(&add_bos, g, "tokenizer.ggml.add_bos_token", row->add_bos, e) ||
+        gguf_get_bool(&add_bos, g, "tokenizer.ggml.add_bos_token", add_bos, e) ||
         gguf_get_bool(&add_eos, g, "tokenizer.ggml.add_eos_token", false, e))
         return e->code;
     if ((add_bos && s->bos < 0) || (add_eos && s->eos < 0))
@@ -203,24 +304,42 @@ static enum err_code read_affixes(struct spec *s, const struct known_pre *row, c
     return ERR_OK;
 }
 
+static enum err_code read_unknown(struct spec *s, const struct gguf *g, struct err *e)
+{
+    int32_t id = -1;
+    if (read_special(&id, s, g, "tokenizer.ggml.unknown_token_id", e))
+        return e->code;
+    if (id >= 0)
+        s->unknown = s->vocab[id];
+    return ERR_OK;
+}
+
+static enum err_code read_vocabulary(struct spec *s, const struct known_model *model,
+                                     struct file_hasher *hasher, const struct gguf *g, bool add_bos,
+                                     struct err *e)
+{
+    if (read_tokens(s, hasher, g, e) ||
+        (model->scores ? read_scores(s, hasher, g, e) : read_merges(s, hasher, g, e)) ||
+        (s->byte_fallback && (read_unknown(s, g, e) || set_phi3(s, g, e))))
+        return e->code;
+    return read_affixes(s, add_bos, g, e);
+}
+
 enum err_code spec_read_gguf(struct spec *s, const struct store *store, struct err *e)
 {
     const struct gguf *g = store->gguf;
-    const struct known_pre *row = NULL;
-    struct gguf_string template = {0};
+    const struct known_model *model = NULL;
+    struct gguf_string template = {0}, pre = {0};
+    bool add_bos = false;
     s->where = store->path;
-    if (read_pipeline(&row, s, g, e))
+    if (find_model(&model, s, g, e) || model->set(s, g, &add_bos, e) ||
+        gguf_get_string(&pre, g, "tokenizer.ggml.pre", e))
         return e->code;
-    assert(row);
     struct file_hasher *hasher = file_hasher_open(e);
     if (hasher == NULL)
         return e->code;
-    file_hasher_add(hasher, row->name, strlen(row->name));
-    enum err_code code = read_tokens(s, hasher, g, e);
-    if (code == ERR_OK)
-        code = read_merges(s, hasher, g, e);
-    if (code == ERR_OK)
-        code = read_affixes(s, row, g, e);
+    file_hasher_add(hasher, model->scores ? model->name : pre.data, model->scores ? strlen(model->name) : pre.length);
+    enum err_code code = read_vocabulary(s, model, hasher, g, add_bos, e);
     uint64_t affixes[2] = {s->prefix_count, s->suffix_count};
     file_hasher_add(hasher, affixes, sizeof affixes);
     file_hasher_finish(hasher, s->source_hash);

@@ -2,6 +2,8 @@
 #include "gguf_build.h"
 #include "golden_tokenizer.h"
 
+#include <math.h>
+
 /* ---- damaged and unsupported tokenizer.json ---- */
 
 static const char small[] =
@@ -321,8 +323,10 @@ static void wrong_gguf_is_refused(void **state)
     c.pre = NULL;
     assert_error(open_gguf(&t, &c, &e), &e, ERR_UNSUPPORTED, "tokenizer.ggml.pre");
     c = good;
+    c.model = "t5";
+    assert_error(open_gguf(&t, &c, &e), &e, ERR_UNSUPPORTED, "'t5'");
     c.model = "llama";
-    assert_error(open_gguf(&t, &c, &e), &e, ERR_UNSUPPORTED, "'llama'");
+    assert_error(open_gguf(&t, &c, &e), &e, ERR_FORMAT, "tokenizer.ggml.scores");
     c.model = NULL;
     assert_error(open_gguf(&t, &c, &e), &e, ERR_UNSUPPORTED, "tokenizer.ggml.model");
     c = good;
@@ -338,12 +342,110 @@ static void wrong_gguf_is_refused(void **state)
     assert_error(open_gguf(&t, &c, &e), &e, ERR_FORMAT, "7 token types");
 }
 
+/* SentencePiece's BPE: the token of the highest score first, whatever it is made of; bytes for the rest. */
+struct scored_case {
+    const char *model, *name;
+    int prefix; /* -1: the key is missing */
+    float score_of_ab;
+    uint64_t scores;
+};
+
+static enum err_code open_scored(struct tokenizer **t, const struct scored_case *c, struct err *e)
+{
+    static const char *const tokens[] = {"<unk>", "<s>", "<0x0A>", "<0xC3>", "<0xA9>", "\u2581",
+                                         "a",     "b",   "c",      "ab",     "bc",     "\u2581ab",
+                                         "<|end|>"};
+    static const int32_t types[] = {2, 3, 6, 6, 6, 1, 1, 1, 1, 1, 1, 1, 3};
+    float scores[] = {0, 0, 0, 0, 0, -9, -9, -9, -9, c->score_of_ab, -2, -3, 0};
+    const char *const merges[] = {"b c", "\u2581 ab", "a b"};
+    uint32_t bos = 1, unknown = 0;
+    unsigned char prefix = (unsigned char)c->prefix;
+    bool by_scores = strcmp(c->model, "llama") == 0;
+    struct str s = {0};
+    put_head(&s, 3, 0, (uint64_t)(7 + (c->prefix >= 0)));
+    put_string_key(&s, "general.name", c->name);
+    put_string_key(&s, "tokenizer.ggml.model", c->model);
+    put_texts(&s, "tokenizer.ggml.tokens", tokens, 13);
+    put_text(&s, "tokenizer.ggml.token_type");
+    put_u32(&s, GGUF_ARRAY);
+    put_u32(&s, GGUF_I32);
+    put_u64(&s, 13);
+    put(&s, types, sizeof types);
+    put_key(&s, "tokenizer.ggml.bos_token_id", GGUF_U32, &bos, sizeof bos);
+    put_key(&s, "tokenizer.ggml.unknown_token_id", GGUF_U32, &unknown, sizeof unknown);
+    if (by_scores) {
+        put_text(&s, "tokenizer.ggml.scores");
+        put_u32(&s, GGUF_ARRAY);
+        put_u32(&s, GGUF_F32);
+        put_u64(&s, c->scores);
+        put(&s, scores, c->scores * sizeof *scores);
+    } else {
+        put_texts(&s, "tokenizer.ggml.merges", merges, 3);
+    }
+    if (c->prefix >= 0)
+        put_key(&s, "tokenizer.ggml.add_space_prefix", GGUF_BOOL, &prefix, 1);
+    struct file_map map = {.data = (const unsigned char *)s.data, .size = s.length};
+    struct store store = {.kind = STORE_GGUF, .path = "small.gguf"};
+    assert_ok(gguf_parse(&store.gguf, &map, "small.gguf", &store.arena, e), e);
+    *t = NULL;
+    enum err_code code = tokenizer_open(t, &store, e);
+    arena_release(&store.arena);
+    str_release(&s);
+    return code;
+}
+
+static void gguf_scores(void **state)
+{
+    (void)state;
+    struct scored_case c = {.model = "llama", .name = "Tiny", .prefix = -1, .score_of_ab = -1, .scores = 13};
+    struct tokenizer *t;
+    struct str decoded = {0};
+    struct err e;
+    assert_ok(open_scored(&t, &c, &e), &e);
+    check_ids(t, "abc ab", true, 4, (int32_t[]){1, 11, 8, 11}); /* BOS unless the file says no */
+    check_ids(t, "\u00e9\n", false, 4, (int32_t[]){5, 3, 4, 2});
+    check_ids(t, "\u6f22\u6f22", false, 2, (int32_t[]){5, 0}); /* bytes without a token: one unknown token */
+    check_ids(t, "<|end|> a", false, 4, (int32_t[]){12, 5, 5, 6});
+    assert_ok(tokenizer_decode(&decoded, t, (int32_t[]){1, 11, 8, 5, 3, 4}, 6, true, &e), &e);
+    assert_string_equal(decoded.data, "abc \u00e9");
+    tokenizer_close(t);
+    c.score_of_ab = -2.5f; /* now bc comes first */
+    assert_ok(open_scored(&t, &c, &e), &e);
+    check_ids(t, "abc", false, 3, (int32_t[]){5, 6, 10});
+    tokenizer_close(t);
+    c.score_of_ab = -2; /* as good: the left one first */
+    assert_ok(open_scored(&t, &c, &e), &e);
+    check_ids(t, "abc", false, 2, (int32_t[]){11, 8});
+    tokenizer_close(t);
+    c.prefix = 0;
+    assert_ok(open_scored(&t, &c, &e), &e);
+    check_ids(t, "ab ab", false, 2, (int32_t[]){9, 11});
+    str_clear(&decoded);
+    assert_ok(tokenizer_decode(&decoded, t, (int32_t[]){11}, 1, true, &e), &e);
+    assert_string_equal(decoded.data, " ab");
+    tokenizer_close(t);
+    c.name = "Phi-3 mini"; /* whose special tokens take the spaces after them */
+    assert_ok(open_scored(&t, &c, &e), &e);
+    check_ids(t, "<|end|> a", false, 2, (int32_t[]){12, 6});
+    check_ids(t, "<s> a", false, 3, (int32_t[]){1, 5, 6});
+    tokenizer_close(t);
+    c = (struct scored_case){.model = "gemma4", .name = "Tiny", .prefix = -1};
+    assert_ok(open_scored(&t, &c, &e), &e);
+    check_ids(t, "abc ab\n", true, 5, (int32_t[]){1, 6, 10, 11, 2});
+    tokenizer_close(t);
+    c = (struct scored_case){.model = "llama", .name = "", .prefix = -1, .score_of_ab = NAN, .scores = 13};
+    assert_error(open_scored(&t, &c, &e), &e, ERR_FORMAT, "score of token 9");
+    c.scores = 12;
+    assert_error(open_scored(&t, &c, &e), &e, ERR_FORMAT, "12 scores for 13 tokens");
+    str_release(&decoded);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wrong_files_are_refused), cmocka_unit_test(end_of_text_is_found),
         cmocka_unit_test(chat_template_is_found),  cmocka_unit_test(gguf_vocabulary),
-        cmocka_unit_test(wrong_gguf_is_refused),
+        cmocka_unit_test(gguf_scores),             cmocka_unit_test(wrong_gguf_is_refused),
     };
     return cmocka_run_group_tests(tests, test_folder_make, test_folder_remove);
 }
