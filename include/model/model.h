@@ -71,7 +71,7 @@ void model_release(struct model *m); /* a zeroed model is fine */
  * allocates. */
 enum model_recompute {
     RECOMPUTE_NONE,      /* backward finds all that it needs in memory */
-    RECOMPUTE_ATTENTION, /* it computes q, k, v and attention again, from the kept input of the block */
+    RECOMPUTE_ATTENTION, /* it recomputes q, k, v and attention from the kept input of the block */
     RECOMPUTE_LAYER      /* the whole block: only its input is kept */
 };
 struct model_plan {
@@ -79,7 +79,7 @@ struct model_plan {
     int threads;
     bool train;
     enum model_recompute
-        recompute; /* f32 has the same bits in all modes; bf16 computes from rounded inputs */
+        recompute; /* f32 has the same bits in all modes; bf16 recomputes from rounded inputs */
 };
 enum err_code model_plan_memory(struct model *m, const struct model_plan *plan, struct err *e);
 size_t model_memory_weights(const struct model *m);

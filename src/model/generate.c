@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "step.h"
+#include "block.h"
+#include "parts/parts.h"
 
 struct candidate {
     float logit;
@@ -62,7 +63,7 @@ static size_t cache_offset(const struct generation *g, size_t layer)
     return layer * g->m->arch.kv_heads * g->capacity * g->m->arch.head_dim;
 }
 
-/* Appends the keys and values of n tokens in qkv to the cache of a layer, behind the `count` that are there.
+/* Appends the keys and values of n tokens in qkv to the cache of a layer, after the `count` that are there.
  */
 static void cache_store(struct generation *g, const struct step *s, size_t layer, const void *qkv, size_t n)
 {
@@ -79,13 +80,21 @@ static void cache_store(struct generation *g, const struct step *s, size_t layer
     }
 }
 
-/* One token's attention, to the cache that it is in already; its q, k, v are in g->row. */
-static void decode(const struct generation *g, const struct step *s, size_t layer)
+/* Attention of the next tokens: the prompt to itself, one token to the cache that it is then in, with its q, k,
+ * v in g->row. */
+static void attend_cached(void *context, const struct step *s, size_t layer)
 {
-    size_t width = arch_group_columns(&g->m->arch, GROUP_ATTN_OUT);
+    struct generation *g = context;
+    const struct acts_layer *act = &g->acts->layers[layer];
+    cache_store(g, s, layer, act->qkv, s->in->n);
+    if (g->count == 0) {
+        attention_forward(act->attention, act->lse, act->qkv, arch_group_rows(&g->m->arch, GROUP_ATTN_IN),
+                          &s->attention, g->acts->attention_scratch);
+        return;
+    }
     attention_decode(g->attention, g->row, g->keys + cache_offset(g, layer),
                      g->values + cache_offset(g, layer), g->count + 1, g->capacity, &s->attention);
-    s->real->from_f32(g->acts->layers[layer].attention, g->attention, width);
+    s->real->from_f32(act->attention, g->attention, arch_group_columns(&g->m->arch, GROUP_ATTN_OUT));
 }
 
 /* Runs the next n tokens (the prompt, or one) and leaves the logits after the last one in acts->logits. */
@@ -103,18 +112,11 @@ static enum err_code feed(struct generation *g, const int32_t *tokens, size_t n,
     struct step s;
     if (step_begin(&s, g->m, acts, &in, NULL, e))
         return e->code;
-    block_embed(&s);
-    for (size_t layer = 0; layer < arch->layers; layer++) {
-        const struct acts_layer *act = &acts->layers[layer];
-        block_forward_project(&s, layer);
-        cache_store(g, &s, layer, act->qkv, n);
-        if (g->count == 0) /* the prompt sees itself only */
-            attention_forward(act->attention, act->lse, act->qkv, arch_group_rows(arch, GROUP_ATTN_IN),
-                              &s.attention, acts->attention_scratch);
-        else
-            decode(g, &s, layer);
-        block_forward_finish(&s, layer);
-    }
+    const struct step_attention attend = {attend_cached, g};
+    s.attend = &attend;
+    embed_forward(&s);
+    for (size_t layer = 0; layer < arch->layers; layer++)
+        block_forward(&s, layer);
     const struct step_rows last = {1, acts->samples, g->positions};
     head_logits(&s, &last, acts->logits, acts->residual + (n - 1) * arch->width);
     g->count += n;

@@ -2,7 +2,7 @@
 #include "math/gemm.h"
 #include "math/parallel.h"
 #include "model/tap.h"
-#include "step.h"
+#include "linear.h"
 
 /* The adapted modules of a group, with what they share. */
 struct adapted {
@@ -197,6 +197,12 @@ static void go_down_block(void *context, size_t first, size_t count)
         go_up(p.s, &p.ad, count, p.y, p.out, p.type);
 }
 
+bool linear_is_adapted(const struct step *s, size_t layer, enum linear_group g)
+{
+    size_t a;
+    return lora_group_ranks(s->layout, layer, g, &a) > 0;
+}
+
 void linear_forward(const struct step *s, const struct step_rows *rows, size_t layer, enum linear_group g,
                     void *y, const void *x)
 {
@@ -217,15 +223,15 @@ void linear_forward(const struct step *s, const struct step_rows *rows, size_t l
         if (p.ad.count)
             parallel_blocks(p.rows.n, block_rows(s), go_down_block, &p);
     }
-    if (s->m->tap && !s->again)
+    if (s->m->tap && !s->recompute)
         model_tap_add(s->m->tap, layer, g, x, rows->n);
     prof_enter(before);
     if (s->trace)
         check_outputs(s, rows->n, layer, g, y, all.out);
 }
 
-void linear_low_again(const struct step *s, const struct step_rows *rows, size_t layer, enum linear_group g,
-                      const void *x)
+void linear_recompute_low(const struct step *s, const struct step_rows *rows, size_t layer,
+                          enum linear_group g, const void *x)
 {
     struct part all = all_rows(s, rows, layer, g), p;
     enum prof_phase before = prof_enter(lora_phase(g));

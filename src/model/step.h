@@ -1,8 +1,6 @@
 /*
- * One pass over a pack: what its functions share. Internal to the model.
- *
- * Forward and backward of a part stand side by side: linear.c (a group of linear layers with their adapters),
- * block_forward.c and block_backward.c (a decoder block), head.c (final norm, head, loss).
+ * One pass over a pack: what its functions share, the ground that linear.c and the parts stand on. Internal to
+ * the model.
  */
 #ifndef MPILORA_MODEL_STEP_H
 #define MPILORA_MODEL_STEP_H
@@ -18,6 +16,14 @@ struct trace {
     size_t row; /* of the pack */
 };
 
+struct step;
+
+/* Attention of its own: given q, k, v of a layer, rotated, writes its `attention`. */
+struct step_attention {
+    void (*forward)(void *context, const struct step *s, size_t layer);
+    void *context;
+};
+
 struct step {
     const struct model *m;
     const struct acts *acts;
@@ -30,8 +36,9 @@ struct step {
     const struct kern_typed *real;
     const struct model_input *in;
     struct attention_shape attention;
+    const struct step_attention *attend; /* NULL: each example of the pack to itself */
     bool dropout;
-    bool again;          /* backward computes a part of the forward pass again */
+    bool recompute;      /* backward goes through a part of the forward pass once more */
     struct trace *trace; /* NULL: nothing is searched */
 };
 
@@ -41,6 +48,7 @@ struct step_rows {
     const uint64_t *samples;
     const int32_t *positions;
 };
+/* All tokens of the pack. */
 struct step_rows step_rows(const struct step *s);
 
 /* Checks the pack against vocabulary and plan. */
@@ -57,43 +65,5 @@ void step_check(const struct step *s, enum dtype type, const void *x, size_t ld,
 
 /* An array of reals, moved on by `count` of them. */
 const void *step_at(const struct step *s, const void *reals, size_t count);
-
-/*
- * A group of linear layers: y[n, rows of the group] = x W^T + bias + scaling * (dropout(x) A^T) B^T, x in
- * reals. Groups inside of a half block give reals; those that end one (ATTN_OUT, MLP_OUT) add to the residual
- * stream y, float; the head gives float. Keeps
- * scaling * x A^T.
- */
-void linear_forward(const struct step *s, const struct step_rows *rows, size_t layer, enum linear_group g,
-                    void *y, const void *x);
-
-/* Only scaling * x A^T of the group. */
-void linear_low_again(const struct step *s, const struct step_rows *rows, size_t layer, enum linear_group g,
-                      const void *x);
-
-/* Adds to the gradients of the group's A and B; dx[n, columns] (NULL: not wanted) = gradient of x. dy[n, ld]
- * in reals. `x` is not read when nothing of the group is adapted. */
-void linear_backward(const struct step *s, const struct step_rows *rows, size_t layer, enum linear_group g,
-                     float *dx, const void *dy, size_t ld, const void *x);
-
-/* The residual stream before the first layer. */
-void block_embed(const struct step *s);
-/* A block in two halves, for decoding puts another attention between them. */
-void block_forward_project(const struct step *s, size_t layer);
-void block_forward_finish(const struct step *s, size_t layer);
-void block_forward_all(const struct step *s);
-/* What the mode of recomputation has not kept of a layer, for backward: before its MLP, before its attention.
- */
-void block_again_mlp(const struct step *s, size_t layer);
-void block_again_attention(const struct step *s, size_t layer);
-/* acts->dh: gradient of the last block's output, then of the lowest adapted layer's input, as far as needed.
- */
-void block_backward_all(const struct step *s);
-
-/* Loss of the supervised tokens; with loss_scale != 0 also the gradients of lm_head's adapter and, when a
- * block is adapted, acts->dh. exact_of may be NULL. */
-void head_run(const struct step *s, double loss_scale, struct model_result *result, uint8_t *exact_of);
-/* logits[n, V] of all rows of x[n, D] (n at most the chunk), float both. */
-void head_logits(const struct step *s, const struct step_rows *rows, float *logits, const float *x);
 
 #endif

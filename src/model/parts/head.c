@@ -1,8 +1,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "../linear.h"
 #include "base/prof.h"
-#include "step.h"
+#include "parts.h"
 
 /* Lists the tokens that predict a supervised one, in order, with their targets. */
 static size_t list_rows(const struct step *s)
@@ -28,12 +29,25 @@ static struct step_rows gather(const struct step *s, const uint32_t *rows, size_
     return (struct step_rows){count, acts->head_samples, acts->head_positions};
 }
 
+/* The final norm, over rows of x. */
+static struct norm_site final_norm(const struct step *s, size_t n, const float *x)
+{
+    const struct acts *acts = s->acts;
+    return (struct norm_site){.weight = s->m->weights.norm,
+                              .n = n,
+                              .width = s->m->arch.width,
+                              .x = x,
+                              .copy = acts->head_copy,
+                              .kept = acts->head_copy ? acts->head_copy : (const void *)x,
+                              .rstd = acts->head_rstd,
+                              .y = acts->head_normed};
+}
+
 void head_logits(const struct step *s, const struct step_rows *rows, float *logits, const float *x)
 {
-    const struct arch *arch = &s->m->arch;
-    s->real->rmsnorm_forward(s->acts->head_normed, s->acts->head_copy, s->acts->head_rstd, x,
-                             s->m->weights.norm, rows->n, arch->width, arch->norm_eps);
-    step_check(s, s->type, s->acts->head_normed, arch->width, rows->n, arch->width, "model.norm");
+    const struct norm_site norm = final_norm(s, rows->n, x);
+    norm_forward(s, &norm);
+    step_check(s, s->type, norm.y, norm.width, norm.n, norm.width, "model.norm");
     linear_forward(s, rows, 0, GROUP_HEAD, logits, s->acts->head_normed);
 }
 
@@ -54,9 +68,8 @@ static void backward_chunk(const struct step *s, const struct step_rows *rows, c
     if (!below)
         return;
     memset(acts->head_dh, 0, rows->n * width * sizeof(float));
-    s->real->rmsnorm_backward(acts->head_dh, NULL, acts->head_dnormed,
-                              acts->head_copy ? acts->head_copy : (const void *)acts->head_h, acts->head_rstd,
-                              s->m->weights.norm, rows->n, width);
+    const struct norm_site norm = final_norm(s, rows->n, acts->head_h);
+    norm_backward(s, &norm, acts->head_dh, NULL, acts->head_dnormed);
     for (size_t i = 0; i < rows->n; i++)
         memcpy(acts->dh + numbers[i] * width, acts->head_dh + i * width, width * sizeof(float));
 }
