@@ -38,7 +38,7 @@ FOREIGN = {
     "dnnl.h": ["src/math/gemm_onednn*.c"],
     "jansson.h": ["src/io/json.c"],
     "pcre2.h": ["src/base/regex.c"],
-    "utf8proc.h": ["src/data/tokenizer/unicode.c"],
+    "utf8proc.h": ["src/data/tokenizer/unicode.c", "src/data/template/unicode.c"],
     "yaml.h": ["src/base/yaml.c"],
     "xxhash.h": ["src/base/file.c"],
 }
