@@ -5,8 +5,9 @@ if [ "$(id -u)" = 0 ]; then
     export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 fi
 
-# When Slurm will end the job, for --time-limit: in seconds since 1970. Older versions of Slurm do not tell the job.
-if [ -n "${SLURM_JOB_ID:-}" ] && [ -z "${SLURM_JOB_END_TIME:-}" ]; then
+# When Slurm will end the job, for --time-limit: in seconds since 1970. Older versions of Slurm do not tell the job, and
+# sbatch may have handed on that of another one, from whose shell it was called.
+if [ -n "${SLURM_JOB_ID:-}" ]; then
     end=$(squeue -h -o %e -j "${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}") &&
         end=$(date -d "$end" +%s 2>/dev/null) && export SLURM_JOB_END_TIME=$end
 fi
@@ -16,6 +17,14 @@ unset SLURM_EXPORT_ENV
 
 # A rank that leaves because another one does not answer (--rank-timeout) makes this file, here where all nodes see it.
 export MPILORA_LEFT=$PWD/.mpilora-left-${SLURM_JOB_ID:-$(hostname)-$$}
+
+# Rank 0 writes a number of steps into this file when it has saved a step of its own for the first time: so a job that comes
+# back from the queue knows that there is something to go on from, and whether a start got anywhere.
+if [ -n "${SLURM_JOB_ID:-}" ]; then
+    export MPILORA_SAVED=$PWD/.mpilora-saved-$SLURM_JOB_ID
+    [ "${SLURM_RESTART_COUNT:-0}" != 0 ] || rm -f "$MPILORA_SAVED" # Slurm does not set it at the first start
+    [ ! -e "$MPILORA_SAVED" ] || echo before >"$MPILORA_SAVED"
+fi
 
 to_launcher() { kill "-$1" "$launcher" 2>/dev/null || true; }
 
@@ -38,8 +47,9 @@ end_launcher_after_ranks() {
 #
 # To mpilora USR1, TERM and INT all mean: finish the step, save, leave with status 75. The launchers are less patient: on
 # TERM or INT srun kills its ranks at once and mpirun a second later, but both hand USR1 on. So whatever comes to this
-# script becomes USR1: Ctrl-C, a closed terminal, what Slurm sends before a time limit (USR1) and at a requeue (TERM). A
-# second Ctrl-C ends the launcher, and with it the ranks, at once.
+# script becomes USR1: Ctrl-C, a closed terminal, scancel and a requeue (TERM). A second Ctrl-C ends the launcher, and with it
+# the ranks, at once. USR2 is what Slurm sends two minutes before a job's end, for ranks that do not know when that is; those
+# that do leave in time, with all that they can do by then.
 supervise() {
     # Since 22.05 srun does not take this over from sbatch by itself: a task would get one core. But the srun that mpirun
     # starts one helper a node with must not have it: that one needs the cores of all ranks there.
@@ -53,6 +63,7 @@ supervise() {
     end_launcher_after_ranks &
     local helper=$!
     trap 'to_launcher USR1' USR1 TERM HUP
+    trap '[ -n "${SLURM_JOB_END_TIME:-}" ] || to_launcher USR1' USR2
     trap 'to_launcher USR1; trap "to_launcher KILL" INT' INT
     while kill -0 "$launcher" 2>/dev/null; do # wait ends early when a signal comes
         wait "$launcher" || true
@@ -66,16 +77,70 @@ supervise() {
     fi
 }
 
+# resume_options OPTION...: sets `options` to what this start is to be given. One that comes back from the queue goes on from
+# what the job itself has saved, whatever --resume and --overwrite said about its first start.
+resume_options() {
+    options=("$@")
+    [ -e "$MPILORA_SAVED" ] || return 0
+    options=()
+    while [ $# -gt 0 ]; do
+        case $1 in
+        --resume) [ $# = 1 ] || shift ;;
+        --resume=* | --overwrite | --overwrite=* | --no-overwrite) ;;
+        *) options+=("$1") ;;
+        esac
+        shift
+    done
+    options+=(--resume auto)
+}
+
+# job_says NAME: that field of the job's record.
+job_says() { tr ' ' '\n' <<<"$record" | sed -n "s/^$1=//p" | head -n 1; }
+
+# Why does the job end? Sets `fate`: `own`, it has itself to see to what comes next; `requeued`, Slurm has put it back into the
+# queue; or `cancelled`. Slurm calls all that it ends COMPLETING, and a job that reaches its time limit, or is preempted
+# without being requeued, differs from one that is cancelled in one field.
+find_fate() {
+    local record
+    fate=own
+    record=$(scontrol show job -o "$SLURM_JOB_ID") || return 0
+    case $(job_says JobState) in
+    RUNNING) ;;
+    *CANCELLED*) fate=cancelled ;;
+    PENDING) fate=requeued ;;
+    *)
+        if [ "$(job_says Restarts)" != "${SLURM_RESTART_COUNT:-0}" ]; then
+            fate=requeued
+        elif [ "$(job_says Reason)" != TimeLimit ] && [[ $(job_says PreemptTime) != [0-9]* ]]; then
+            fate=cancelled
+        fi ;;
+    esac
+}
+
+say() { echo "$(date '+%F %T') $*"; }
+
 # Status 75 means: not finished, but a checkpoint is there to go on from. It comes from a signal, from --time-limit, and
 # from --rank-timeout when a node was lost. The job then goes back into the queue, under the same number, and goes on with
-# the nodes that it gets. Everything else ends the job. A job that comes back too often is stopped, in case it gets nowhere.
+# the nodes that it gets. Everything else ends the job, as does `scancel JOBID`; and a job that would come back for ever: too
+# often, or because its time is over before it has done a step.
 requeue_if_saved() {
-    local before=${SLURM_RESTART_COUNT:-0} # Slurm does not set it at the first start
-    [ "$status" = 75 ] || return 0
-    if [ "$before" -ge "${MAX_RESTARTS:-100}" ]; then
-        echo "$(date '+%F %T') started $((before + 1)) times, and not again (MAX_RESTARTS)"
-        return
+    local before=${SLURM_RESTART_COUNT:-0} fate=own
+    if [ "$status" = 75 ]; then
+        find_fate
+        if [ $fate = requeued ]; then
+            say "saved; Slurm has put the job back into the queue (restart $before so far)"
+            return
+        elif [ $fate = cancelled ]; then
+            say "cancelled: saved, and not back into the queue; the same sbatch goes on from here"
+        elif [ "$before" -ge "${MAX_RESTARTS:-100}" ]; then
+            say "started $((before + 1)) times, and not again (MAX_RESTARTS)"
+        elif [ "$(cat "$MPILORA_SAVED" 2>/dev/null || echo before)" = before ] &&
+            [ $((${SLURM_JOB_END_TIME:-9999999999} - $(date +%s))) -lt 120 ]; then
+            say "its time was over before a step was done, and would be again: give it more (sbatch --time=...)"
+        else
+            say "saved; back into the queue (restart $before so far)"
+            scontrol requeue "$SLURM_JOB_ID" && return
+        fi
     fi
-    echo "$(date '+%F %T') saved; back into the queue (restart $before so far)"
-    scontrol requeue "$SLURM_JOB_ID"
+    rm -f "$MPILORA_SAVED"
 }

@@ -27,7 +27,8 @@ enum stop_reason { STOP_NOT, STOP_SIGNAL, STOP_TIME };
 enum err_code deadline_parse(double *seconds, const char *text, struct err *e);
 
 /* `limit`, from the start of the process. "": to the end that Slurm has set for the job (SLURM_JOB_END_TIME),
- * if it says; "none": no limit. What was noted stays. */
+ * if it says; a value of it from another job, or that has passed, is ignored with a warning. "none": no limit. What
+ * was noted stays. */
 enum err_code deadline_set(struct deadline *d, const char *limit, struct err *e);
 
 /* What is known of the time that it takes to leave: seconds that a save took, or that its bytes may

@@ -31,6 +31,8 @@ struct saver_facts {
     uint64_t every;           /* steps between saves: the longest time until the next try; 0: no bound */
     uint64_t failures_max;
     double patience; /* seconds of waiting for a save before it is said */
+    uint64_t begun_at; /* step of the start: the first checkpoint beyond it is told to the job script, if
+                        * one waits, in the file that MPILORA_SAVED names */
     const struct ckpt_identity *identity;
     const char *config, *lora_init;
     const struct trace_record *trace; /* rows that are in it never change */
@@ -43,7 +45,7 @@ struct saver {
     const struct lora *lora;
     const struct lora_moments *moments;
     struct ckpt_state saved; /* on disk, if has_saved */
-    bool has_saved;
+    bool has_saved, noted;   /* noted: the job script knows */
     uint64_t failures; /* in a row */
     uint64_t retry_at; /* the step to try again, after a failure */
     /* The save at work: the thread's, until it is joined. */

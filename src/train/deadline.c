@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/cpu.h"
+#include "base/log.h"
 #include "train/stop.h"
 
 /* Seconds for the export, the end of communication and the launcher. */
@@ -54,6 +55,24 @@ enum err_code deadline_parse(double *seconds, const char *text, struct err *e)
     }
 }
 
+/* Until the end that Slurm has set for this job; 0: it has not. The variable outlives a job in what was started from
+ * it, a shell say, and is handed on by sbatch. */
+static double seconds_left_of_job(void)
+{
+    static bool warned; /* a study asks for each cell */
+    const char *end = getenv("SLURM_JOB_END_TIME"), *job = getenv("SLURM_JOB_ID");
+    if (!end || !*end)
+        return 0;
+    double left = strtod(end, NULL) - (double)time(NULL); /* seconds since 1970 */
+    if (left > 0 && job && *job)
+        return left;
+    if (!warned)
+        log_warn("SLURM_JOB_END_TIME=%s is %s, and ignored: this run has no time limit (--time-limit sets one)", end,
+                 left > 0 ? "not of this process, which belongs to no job of Slurm" : "not a time to come");
+    warned = true;
+    return 0;
+}
+
 enum err_code deadline_set(struct deadline *d, const char *limit, struct err *e)
 {
     double seconds;
@@ -66,10 +85,9 @@ enum err_code deadline_set(struct deadline *d, const char *limit, struct err *e)
         d->ends = cpu_process_start() + seconds;
         return ERR_OK;
     }
-    const char *slurm = getenv("SLURM_JOB_END_TIME");
-    double at = slurm ? strtod(slurm, NULL) : 0; /* seconds since 1970 */
-    if (at > 0)
-        d->ends = cpu_seconds() + at - (double)time(NULL);
+    seconds = seconds_left_of_job();
+    if (seconds > 0)
+        d->ends = cpu_seconds() + seconds;
     return ERR_OK;
 }
 

@@ -103,6 +103,20 @@ static const char *describe_newest(char text[64], const struct saver *s)
     return text;
 }
 
+/* A job script that starts the run again has to know whether it got somewhere (jobs/supervise.sh). */
+static void note_progress(struct saver *s)
+{
+    const char *path = getenv("MPILORA_SAVED");
+    if (!path || !*path || s->noted || s->state.step <= s->facts.begun_at)
+        return;
+    char text[32];
+    struct err e;
+    int length = snprintf(text, sizeof text, "%" PRIu64 "\n", s->state.step);
+    s->noted = true;
+    if (file_write_atomic(path, text, (size_t)length, &e))
+        log_warn("the job script is not told of step %" PRIu64 ": %s", s->state.step, e.message);
+}
+
 /* How the save at work, or the one just made, ended. */
 static enum err_code conclude(struct saver *s, struct err *e)
 {
@@ -114,6 +128,7 @@ static enum err_code conclude(struct saver *s, struct err *e)
         s->saved = s->state;
         s->has_saved = true;
         s->failures = 0;
+        note_progress(s);
         return ERR_OK;
     }
     uint64_t wait = UINT64_C(1) << (s->failures < 40 ? s->failures : 40);

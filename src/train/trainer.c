@@ -112,6 +112,7 @@ static enum err_code open_output(void *trainer, struct duty_company *company, st
                                 .failures_max = (uint64_t)o->save_failures,
                                 .deadline = &t->session->deadline,
                                 .patience = SLOW_SAVE,
+                                .begun_at = t->state.step,
                                 .identity = &t->identity,
                                 .config = t->config.data,
                                 .lora_init = o->lora_init,

@@ -23,6 +23,7 @@ slurm_need() {
 # - TmpFS: PMIx keeps files there, and the nodes share this machine's /tmp;
 # - KillOnBadExit: the survivors of a lost rank would go on;
 # - config_overrides: a node has the processors that it is said to have;
+# - jobs of `urgent` take the nodes of others: those of `main` go back into the queue, those of `spare` end;
 # - SlurmdTimeout, KillWait, the scheduler's intervals: a test cannot wait for minutes.
 # Without cgroups, which belong to this machine.
 slurm_configure() { # slurm_configure NODES CPUS
@@ -66,7 +67,11 @@ JobRequeue=1
 KillOnBadExit=1
 SlurmdParameters=config_overrides
 NodeName=node[1-$1] CPUs=$2 RealMemory=500 State=UNKNOWN
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
 PartitionName=main Nodes=node[1-$1] Default=YES MaxTime=INFINITE State=UP
+PartitionName=spare Nodes=node[1-$1] MaxTime=INFINITE State=UP PreemptMode=CANCEL
+PartitionName=urgent Nodes=node[1-$1] MaxTime=INFINITE State=UP PreemptMode=OFF PriorityTier=10
 CONF
 }
 

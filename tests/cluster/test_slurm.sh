@@ -50,17 +50,21 @@ goes_on requeued node1 node2
 grep -q "saved; back into the queue (restart 0 so far)" "$work/requeued.log" || fail "$(cat "$work/requeued.log")"
 
 # The program learns when Slurm will end its job.
-submit --time=7 --output="$work/end.log" --wrap '. jobs/supervise.sh; echo "$SLURM_JOB_END_TIME"'
+printf '#!/bin/bash\n. jobs/supervise.sh\necho "$SLURM_JOB_END_TIME"\n' >"$work/end"
+submit --time=7 --output="$work/end.log" "$work/end"
 job_completes 60
 [ "$(cat "$work/end.log")" = $(($(date -d "$(job_says StartTime)" +%s) + 7 * 60)) ] || fail "end: $(cat "$work/end.log")"
 
 # What sbatch gives each task, srun gives it too; mpirun's helper on the other node gets the cores of all ranks there. What
 # the job script exports reaches the ranks, also where sbatch hands nothing on.
-submit --export=NONE --nodes=2 --ntasks-per-node=2 --cpus-per-task=2 --time=5 --output="$work/cores.log" --wrap '
+cat >"$work/cores" <<'SCRIPT'
+#!/bin/bash
 . jobs/supervise.sh
 export MARK=seen
 supervise srun --kill-on-bad-exit=1 sh -c "echo task \$MARK; scontrol show step \$SLURM_JOB_ID.0"
-supervise mpirun --bind-to none sh -c "scontrol show step \$SLURM_JOB_ID.1"'
+supervise mpirun --bind-to none sh -c "scontrol show step \$SLURM_JOB_ID.1"
+SCRIPT
+submit --export=NONE --nodes=2 --ntasks-per-node=2 --cpus-per-task=2 --time=5 --output="$work/cores.log" "$work/cores"
 job_completes 60
 [ "$(grep -c 'CPUs=8 Tasks=4 ' "$work/cores.log")" = 4 ] || fail "srun: $(cat "$work/cores.log")"
 [ "$(grep -c 'task seen' "$work/cores.log")" = 4 ] || fail "srun's environment: $(cat "$work/cores.log")"

@@ -50,16 +50,24 @@ same_run "$work/whole" "$work/one"
 # In time for the limit that the user or Slurm has set: of 9 s, two and what a save might take are kept back.
 limited() {
     local begun=$SECONDS
-    check 75 env "$1" mpirun -n 2 --bind-to none "$MPILORA" train $options --max-steps 100000 --save-every 0 \
+    check 75 mpirun -n 2 --bind-to none env $1 "$MPILORA" train $options --max-steps 100000 --save-every 0 \
         --output "$work/$2" --time-limit "$3"
     says err 'stopped in time for the limit at step [0-9]+ of 100000; the same command goes on from .*/checkpoints/step-'
     [ $((SECONDS - begun)) -lt 9 ] || fail "took $((SECONDS - begun)) s"
 }
 limited A=B limit 9s
-limited "SLURM_JOB_END_TIME=$(($(date +%s) + 9))" slurm ""
+limited "SLURM_JOB_ID=1 SLURM_JOB_END_TIME=$(($(date +%s) + 9))" slurm ""
 check 2 train "$work/nolimit" --time-limit 12x
 says err '--time-limit 12x is not a time'
-check 0 env SLURM_JOB_END_TIME=1 "$MPILORA" train $options --max-steps 20 --output "$work/nolimit" --time-limit none
+check 0 env SLURM_JOB_ID=1 SLURM_JOB_END_TIME=$(($(date +%s) + 1)) "$MPILORA" train $options --max-steps 20 \
+    --output "$work/nolimit" --time-limit none
+
+# What a shell has kept of a job that is over, or of another one, is named, once, and no limit.
+for stale in "SLURM_JOB_ID=1 SLURM_JOB_END_TIME=1" "SLURM_JOB_END_TIME=$(($(date +%s) + 1))"; do
+    check 0 env -u SLURM_JOB_ID $stale "$MPILORA" train $options --max-steps 20 --output "$work/stale" --resume never --overwrite
+    says err "^warning: ${stale##* } is not .*, and ignored: this run has no time limit"
+    [ "$(grep -c SLURM_JOB_END_TIME "$work/err")" = 1 ] || fail "said more than once: $(cat "$work/err")"
+done
 
 # Before the first step, while the model is being loaded: what a trace measures then is not lost.
 more="$more --trace-every 100"

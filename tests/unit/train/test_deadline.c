@@ -65,6 +65,7 @@ static void slurm_sets_the_end(void **state)
     deadline_note_work(&d, 499.5);
     deadline_note_save(&d, 1);
     snprintf(text, sizeof text, "%lld", (long long)time(NULL) + 990);
+    setenv("SLURM_JOB_ID", "17", 1);
     setenv("SLURM_JOB_END_TIME", text, 1);
     assert_ok(deadline_set(&d, "", &e), &e);
     assert_true(deadline_is_near(&d));
@@ -92,6 +93,33 @@ static void a_limit_counts_from_the_start_of_the_process(void **state)
     assert_true(fabs(d.ends - begun - 1000) < 0.02);
 }
 
+/* Of a job that has ended, of another one, or nonsense. */
+static void stale_ends_are_ignored(void **state)
+{
+    (void)state;
+    struct err e;
+    struct deadline d = {0};
+    char past[32], future[32];
+    snprintf(past, sizeof past, "%lld", (long long)time(NULL) - 5);
+    snprintf(future, sizeof future, "%lld", (long long)time(NULL) + 5);
+    setenv("SLURM_JOB_ID", "17", 1);
+    setenv("SLURM_JOB_END_TIME", future, 1);
+    assert_ok(deadline_set(&d, "", &e), &e);
+    assert_true(deadline_is_near(&d));
+    static const char *const jobs[] = {"17", "17", NULL, ""};
+    const char *const ends[] = {past, "soon", future, future};
+    for (size_t i = 0; i < sizeof jobs / sizeof *jobs; i++) {
+        unsetenv("SLURM_JOB_ID");
+        if (jobs[i])
+            setenv("SLURM_JOB_ID", jobs[i], 1);
+        setenv("SLURM_JOB_END_TIME", ends[i], 1);
+        assert_ok(deadline_set(&d, "", &e), &e);
+        assert_false(deadline_is_near(&d));
+    }
+    unsetenv("SLURM_JOB_ID");
+    unsetenv("SLURM_JOB_END_TIME");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -99,6 +127,7 @@ int main(void)
         cmocka_unit_test(margin_grows_with_work_and_saves),
         cmocka_unit_test(slurm_sets_the_end),
         cmocka_unit_test(a_limit_counts_from_the_start_of_the_process),
+        cmocka_unit_test(stale_ends_are_ignored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -118,6 +118,25 @@ static void training_goes_on_meanwhile(void **state)
     expect_values(30);
 }
 
+/* The job script learns of the first checkpoint beyond the start, and of no other. */
+static void progress_is_noted(void **state)
+{
+    (void)state;
+    struct err e;
+    struct str text = {0};
+    const char *note = scratch_path(&folder, "saved");
+    setenv("MPILORA_SAVED", note, 1);
+    saver.facts.begun_at = 91;
+    assert_ok(saver_last(&saver, &(struct ckpt_state){.step = 91}, NULL, &e), &e);
+    assert_false(file_exists(note));
+    for (uint64_t step = 92; step < 94; step++)
+        assert_ok(saver_last(&saver, &(struct ckpt_state){.step = step}, NULL, &e), &e);
+    assert_ok(file_read_all(&text, note, 100, &e), &e);
+    assert_string_equal(text.data, "92\n");
+    str_release(&text);
+    unsetenv("MPILORA_SAVED");
+}
+
 static void failures_are_tried_again_ever_later(void **state)
 {
     (void)state;
@@ -212,6 +231,7 @@ int main(void)
         cmocka_unit_test(training_goes_on_meanwhile),
         cmocka_unit_test(failures_are_tried_again_ever_later),
         cmocka_unit_test(a_disk_that_does_not_answer_is_named),
+        cmocka_unit_test(progress_is_noted),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
 }
