@@ -35,6 +35,7 @@ struct model_input {
     const uint8_t *supervised; /* [n]; never the first token of an example */
     const uint32_t *offsets;   /* [examples + 1] */
     const uint64_t *samples;   /* [examples] keys of dropout */
+    const double *weights;     /* [examples] of their losses in the gradient; NULL: all 1 */
     size_t n, examples;
 };
 
@@ -48,7 +49,7 @@ struct model_grads {
 };
 
 struct model_result {
-    double loss_sum; /* over supervised tokens, not normalised */
+    double loss_sum; /* over supervised tokens, neither normalised nor weighted */
     uint64_t supervised;
     uint64_t correct; /* supervised tokens that are the argmax */
     uint64_t exact;   /* examples all of whose supervised tokens are (and that have one) */
@@ -91,16 +92,23 @@ size_t model_head_rows(const struct model *m);
  * larger than planned. ERR_NUMERIC when the loss is not finite: the message names the first tensor that was
  * not, found by running the pack again, result->first_nonfinite the example. */
 
-/* Adds the gradient of loss_scale * (sum of cross-entropy over the supervised tokens) to grads->values (after
- * ERR_NUMERIC their content is undefined). With dropout, the masks are functions of (lora->seed, module path,
- * sample, position, column) alone. */
-enum err_code model_step_grad(struct model *m, const struct model_input *in, double loss_scale,
-                              const struct model_grads *grads, struct model_result *result, struct err *e);
+/* What is wanted of each example: arrays [examples] of the caller's, or NULL. */
+struct model_each {
+    double *log_prob; /* sum of the log-probabilities of its supervised tokens */
+    uint8_t *exact;   /* 1 for an example that counts in result->exact */
+};
 
-/* Loss, accuracy and exact match without gradients and without dropout; exact_of[examples] (may be NULL) gets
- * 1 for an exact example. */
+/* Adds the gradient of loss_scale * sum of weight * loss over the examples, the loss of one being the sum of
+ * cross-entropy over its supervised tokens, to grads->values (after ERR_NUMERIC their content is undefined);
+ * nothing with loss_scale 0, for losses alone. With dropout, the masks are functions of (lora->seed, module
+ * path, sample, position, column) alone. `each` may be NULL. */
+enum err_code model_step_grad(struct model *m, const struct model_input *in, double loss_scale,
+                              const struct model_grads *grads, struct model_result *result,
+                              const struct model_each *each, struct err *e);
+
+/* Loss, accuracy and exact match without gradients and without dropout. `each` may be NULL. */
 enum err_code model_evaluate(struct model *m, const struct model_input *in, struct model_result *result,
-                             uint8_t *exact_of, struct err *e);
+                             const struct model_each *each, struct err *e);
 
 /* Logits of every token of the pack, no dropout: logits[n, V]. `supervised` and `samples` may be NULL. */
 enum err_code model_logits(struct model *m, const struct model_input *in, float *logits, struct err *e);

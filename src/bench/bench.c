@@ -99,8 +99,8 @@ static enum err_code run_step(struct bench *b, uint64_t step, struct err *e)
     reduce_begin(&b->reduce, world);
     b->pack_begun = cpu_seconds();
     const struct model_grads own = {reduce_pack_begin(&b->reduce, (size_t)b->dist->rank), note_layer, b};
-    enum err_code code =
-        model_step_grad(&s->model, &in, 1.0 / (double)(b->pack.supervised_count * world), &own, &result, e);
+    enum err_code code = model_step_grad(&s->model, &in, 1.0 / (double)(b->pack.supervised_count * world),
+                                         &own, &result, NULL, e);
     if (!code)
         reduce_pack_end(&b->reduce);
     b->pack_end = cpu_seconds();

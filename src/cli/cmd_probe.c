@@ -1,3 +1,13 @@
+/*
+ * The file that `probe` writes:
+ *
+ *     /examples/N/tokens, supervised   [tokens] of example N of the data; 1: the token carries loss
+ *     /examples/N/logits               [tokens, V] f32
+ *     /examples/N  log_probability     attribute: sum over its supervised tokens, as DPO and its like need it
+ *     /adapter/MODULE/lora_A, lora_B   as in a checkpoint (run/ckpt.h)
+ *     /grad/MODULE/lora_A, lora_B      the gradient of the loss
+ *     /  loss, supervised_tokens       attributes: mean over all supervised tokens, and their number
+ */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -17,11 +27,25 @@ static void write_modules(struct h5_writer *w, const char *group, const struct l
         ckpt_write_matrices(w, group, "", &l->layout.modules[i], values);
 }
 
-/* The examples of one pack, under their numbers in the data; logits[tokens of the pack, V]. */
-static void write_examples(struct h5_writer *w, const struct loader *l, size_t pack, const float *logits,
-                           size_t V)
+struct probe {
+    struct session *session;
+    struct loader loader;
+    struct tally tally;
+    struct arena arena;
+    struct h5_writer *file;
+    float *logits;    /* [tokens of the largest pack, V] */
+    double *log_prob; /* [examples of the fullest pack] */
+    struct model_grads grads;
+    double loss_sum;
+};
+
+/* The examples of one pack, under their numbers in the data. */
+static void write_examples(const struct probe *probe, size_t pack)
 {
+    struct h5_writer *w = probe->file;
+    const struct loader *l = &probe->loader;
     const struct pack *p = &l->pack;
+    const size_t V = probe->session->model.arch.vocab;
     const uint32_t *numbers = l->batch.plan.order + l->batch.plan.first[pack];
     for (size_t i = 0; i < p->example_count; i++) {
         char name[NAME_SIZE];
@@ -33,20 +57,11 @@ static void write_examples(struct h5_writer *w, const struct loader *l, size_t p
         snprintf(name, sizeof name, "/examples/%" PRIu64 "/supervised", number);
         h5_write(w, name, H5_I8, 1, shape, p->supervised + first);
         snprintf(name, sizeof name, "/examples/%" PRIu64 "/logits", number);
-        h5_write(w, name, H5_F32, 2, shape, logits + first * V);
+        h5_write(w, name, H5_F32, 2, shape, probe->logits + first * V);
+        snprintf(name, sizeof name, "/examples/%" PRIu64, number);
+        h5_attribute_real(w, name, "log_probability", probe->log_prob[i]);
     }
 }
-
-struct probe {
-    struct session *session;
-    struct loader loader;
-    struct tally tally;
-    struct arena arena;
-    struct h5_writer *file;
-    float *logits; /* [tokens of the largest pack, V] */
-    struct model_grads grads;
-    double loss_sum;
-};
 
 /* Forward and backward of one pack; the gradients add up. */
 static enum err_code probe_pack(void *context, size_t pack, const struct model_input *in,
@@ -54,11 +69,11 @@ static enum err_code probe_pack(void *context, size_t pack, const struct model_i
 {
     struct probe *p = context;
     struct model *m = &p->session->model;
-    if (model_logits(m, in, p->logits, e))
+    const struct model_each each = {.log_prob = p->log_prob};
+    if (model_logits(m, in, p->logits, e) ||
+        model_step_grad(m, in, 1 / (double)p->loader.batch.supervised, &p->grads, result, &each, e))
         return e->code;
-    write_examples(p->file, &p->loader, pack, p->logits, m->arch.vocab);
-    if (model_step_grad(m, in, 1 / (double)p->loader.batch.supervised, &p->grads, result, e))
-        return e->code;
+    write_examples(p, pack);
     p->loss_sum += result->loss_sum;
     return ERR_OK;
 }
@@ -82,7 +97,8 @@ static enum err_code probe_open(struct probe *p, struct session *s, const struct
         return e->code;
     p->logits = arena_alloc(&p->arena, p->loader.pack.token_capacity, s->model.arch.vocab * sizeof *p->logits,
                             "logits of a pack", e);
-    return p->logits ? ERR_OK : e->code;
+    p->log_prob = arena_alloc(&p->arena, plan.examples, sizeof *p->log_prob, "log-probabilities", e);
+    return p->logits && p->log_prob ? ERR_OK : e->code;
 }
 
 static void probe_close(struct probe *p)

@@ -109,7 +109,7 @@ static void TYPED(swiglu_backward)(void *dgu, const float *dy, const void *gu, s
 }
 
 static void TYPED(cross_entropy)(double *loss, int32_t *best, void *dlogits, size_t ldd, float *logits,
-                                 size_t ld, const int32_t *targets, size_t n, size_t V, float dscale)
+                                 size_t ld, const int32_t *targets, size_t n, size_t V, const float *dscale)
 {
     for (size_t row = 0; row < n; row++) {
         const float *x = logits + row * ld;
@@ -126,9 +126,9 @@ static void TYPED(cross_entropy)(double *loss, int32_t *best, void *dlogits, siz
         loss[row] = log(sum) + max - (double)x[targets[row]];
         if (best)
             best[row] = argmax;
-        for (size_t i = 0; i < V && dscale != 0; i++) {
+        for (size_t i = 0; i < V && dscale; i++) {
             double p = exp((double)x[i] - max) / sum;
-            ((REAL *)dlogits)[row * ldd + i] = STORE((double)dscale * (p - (i == (size_t)targets[row])));
+            ((REAL *)dlogits)[row * ldd + i] = STORE((double)dscale[row] * (p - (i == (size_t)targets[row])));
         }
     }
 }

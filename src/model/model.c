@@ -117,14 +117,15 @@ static enum err_code diagnose(struct step *s, const struct model_result *result,
 }
 
 enum err_code model_step_grad(struct model *m, const struct model_input *in, double loss_scale,
-                              const struct model_grads *grads, struct model_result *result, struct err *e)
+                              const struct model_grads *grads, struct model_result *result,
+                              const struct model_each *each, struct err *e)
 {
     struct step s;
     assert(m->acts && m->lora && grads->values);
     if (step_begin(&s, m, m->acts, in, grads, e))
         return e->code;
     forward(&s);
-    head_run(&s, loss_scale, result, NULL);
+    head_run(&s, loss_scale, result, each);
     if (!isfinite(result->loss_sum))
         return diagnose(&s, result, e);
     if (loss_scale == 0)
@@ -135,14 +136,14 @@ enum err_code model_step_grad(struct model *m, const struct model_input *in, dou
 }
 
 enum err_code model_evaluate(struct model *m, const struct model_input *in, struct model_result *result,
-                             uint8_t *exact_of, struct err *e)
+                             const struct model_each *each, struct err *e)
 {
     struct step s;
     assert(m->acts);
     if (step_begin(&s, m, m->acts, in, NULL, e))
         return e->code;
     forward(&s);
-    head_run(&s, 0, result, exact_of);
+    head_run(&s, 0, result, each);
     return isfinite(result->loss_sum) ? ERR_OK : diagnose(&s, result, e);
 }
 

@@ -37,7 +37,7 @@ static enum err_code add_gradient(void *context, size_t pack, const struct model
         grads = (struct model_grads){reduce_pack_begin(&t->reduce, pack), reduce_layer_ready, &t->reduce};
     if (watch)
         tracer_watch_pack(&t->tracer, true);
-    enum err_code code = model_step_grad(m, in, t->loss_scale, &grads, result, e);
+    enum err_code code = model_step_grad(m, in, t->loss_scale, &grads, result, NULL, e);
     if (watch)
         tracer_watch_pack(&t->tracer, false);
     if (!code && !local)

@@ -139,6 +139,14 @@ says out 'ATTRIBUTE "supervised_tokens"'
 check 0 h5dump -n "$work/p.h5"
 for i in 0 1 2; do for name in tokens supervised logits; do says out "/examples/$i/$name\$"; done; done
 for part in adapter grad; do says out "/$part/model.layers.0.self_attn.q_proj/lora_A\$"; done
+for name in loss supervised_tokens examples/{0,1,2}/log_probability; do
+  h5dump -y -m %.17g -a "/$name" "$work/p.h5" | sed -n 's/^ *\(-*[0-9][0-9.e+-]*\)$/\1/p'
+done >"$work/sums"
+python3 - "$work/sums" <<'PY' || fail "the log-probabilities are not the loss: $(cat "$work/sums")"
+import sys
+loss, tokens, *sums = map(float, open(sys.argv[1]))
+sys.exit(len(sums) != 3 or max(sums) >= 0 or abs(sum(sums) + loss * tokens) > 1e-9 * loss * tokens)
+PY
 check 0 h5dump -d /adapter/model.layers.0.self_attn.q_proj/lora_B -y -w 1 "$work/p.h5"
 grep -v 'DATASET\|HDF5' "$work/out" >"$work/probe"
 check 0 h5dump -d /adapter/model.layers.0.self_attn.q_proj/lora_B -y -w 1 "$work/run/checkpoints/step-00000012.h5"

@@ -83,7 +83,11 @@ static inline void tiny_add(struct tiny *t, const int32_t *tokens, const uint8_t
 
 static inline void tiny_clear(struct tiny *t)
 {
-    t->in = (struct model_input){t->tokens, t->positions, t->supervised, t->offsets, t->samples, 0, 0};
+    t->in = (struct model_input){.tokens = t->tokens,
+                                 .positions = t->positions,
+                                 .supervised = t->supervised,
+                                 .offsets = t->offsets,
+                                 .samples = t->samples};
 }
 
 /* Example i of the golden file. */
@@ -218,7 +222,7 @@ static inline double tiny_grad(struct tiny *t)
     struct err e;
     struct model_result result;
     memset(t->grads.values, 0, t->lora.layout.size * sizeof *t->grads.values);
-    assert_ok(model_step_grad(&t->model, &t->in, 1.0 / tiny_supervised(t), &t->grads, &result, &e), &e);
+    assert_ok(model_step_grad(&t->model, &t->in, 1.0 / tiny_supervised(t), &t->grads, &result, NULL, &e), &e);
     return result.loss_sum / (double)result.supervised;
 }
 
@@ -234,6 +238,44 @@ static inline double tiny_nmse(const float *x, const float *y, size_t count)
     return difference / size;
 }
 
+/* The directional derivative along a random direction over all of A and B, and along single entries, against
+ * central differences of the loss, which leaves its gradient in grads. f32 noise of the loss is about 1e-7, so
+ * steps are large and the tolerance is of the size of noise / step + step^2. */
+static inline void tiny_check_gradient(struct tiny *t, double (*loss_of)(struct tiny *t), double tolerance)
+{
+    struct lora *l = &t->lora;
+    loss_of(t);
+    float *grad = numbers_copy(t->grads.values, l->layout.size),
+          *at = numbers_copy(l->params, l->layout.size);
+    double scale = 0;
+    for (size_t i = 0; i < l->layout.size; i++)
+        scale = fmax(scale, fabs((double)grad[i]));
+    for (uint64_t trial = 0; trial < 30; trial++) {
+        struct rng_key key = rng_key_make(trial, RNG_SHUFFLE, 0);
+        size_t entry = rng_word(key, 0) % l->layout.size;
+        float *direction = numbers_new(l->layout.size, 1.0F / sqrtf((float)l->layout.size), trial);
+        double expected = 0, loss[2], step = 5e-3;
+        for (size_t i = 0; i < l->layout.size; i++) {
+            if (trial % 2) /* odd trials: one entry */
+                direction[i] = i == entry ? 1 : 0;
+            expected += (double)direction[i] * (double)grad[i];
+        }
+        for (int side = 0; side < 2; side++) {
+            for (size_t i = 0; i < l->layout.size; i++)
+                l->params[i] = at[i] + (float)(side ? step : -step) * direction[i];
+            loss[side] = loss_of(t);
+        }
+        double measured = (loss[1] - loss[0]) / (2 * step);
+        if (!(fabs(measured - expected) < tolerance * scale))
+            fail_msg("trial %zu: derivative %g, by differences %g (largest entry %g)", (size_t)trial,
+                     expected, measured, scale);
+        free(direction);
+    }
+    memcpy(l->params, at, l->layout.size * sizeof *at);
+    free(grad);
+    free(at);
+}
+
 /* Loss and gradients of five random examples in one pack are those of each alone, added up. */
 static inline void tiny_check_packing(struct tiny *t, const size_t lengths[5], double loss_tolerance,
                                       double grad_tolerance)
@@ -245,7 +287,7 @@ static inline void tiny_check_packing(struct tiny *t, const size_t lengths[5], d
     for (uint64_t k = 0; k < 5; k++) {
         tiny_clear(t);
         tiny_add_random(t, lengths[k], k);
-        assert_ok(model_step_grad(&t->model, &t->in, 1, &t->grads, &result, &e), &e);
+        assert_ok(model_step_grad(&t->model, &t->in, 1, &t->grads, &result, NULL, &e), &e);
         assert_int_equal(result.supervised, lengths[k] - 1);
         separate += result.loss_sum;
     }
@@ -254,7 +296,7 @@ static inline void tiny_check_packing(struct tiny *t, const size_t lengths[5], d
     for (uint64_t k = 0; k < 5; k++)
         tiny_add_random(t, lengths[k], k);
     memset(t->grads.values, 0, t->lora.layout.size * sizeof *grads);
-    assert_ok(model_step_grad(&t->model, &t->in, 1, &t->grads, &result, &e), &e);
+    assert_ok(model_step_grad(&t->model, &t->in, 1, &t->grads, &result, NULL, &e), &e);
     assert_true(fabs(result.loss_sum - separate) < loss_tolerance * separate);
     assert_true(tiny_nmse(t->grads.values, grads, t->lora.layout.size) < grad_tolerance);
     free(grads);

@@ -186,7 +186,7 @@ static void TYPED(gradient_row)(REAL *out, const float *x, size_t count, size_t 
 }
 
 static void TYPED(cross_entropy)(double *loss, int32_t *best, void *dlogits, size_t ldd, float *logits,
-                                 size_t ld, const int32_t *targets, size_t n, size_t V, float dscale)
+                                 size_t ld, const int32_t *targets, size_t n, size_t V, const float *dscale)
 {
 #pragma omp parallel for schedule(static) if (n * V >= PARALLEL_MIN)
     for (size_t row = 0; row < n; row++) {
@@ -196,8 +196,8 @@ static void TYPED(cross_entropy)(double *loss, int32_t *best, void *dlogits, siz
         loss[row] = log(s.sum) + ((double)s.max - (double)x[target]);
         if (best)
             best[row] = s.best;
-        if (dscale != 0)
-            TYPED(gradient_row)((REAL *)dlogits + row * ldd, x, V, target, s, dscale);
+        if (dscale)
+            TYPED(gradient_row)((REAL *)dlogits + row * ldd, x, V, target, s, dscale[row]);
     }
 }
 

@@ -5,15 +5,24 @@
 #include "base/prof.h"
 #include "parts.h"
 
-/* Lists the tokens that predict a supervised one, in order, with their targets. */
-static size_t list_rows(const struct step *s)
+/* Lists the tokens that predict a supervised one, in order, with what belongs to each. */
+static size_t list_rows(const struct step *s, double loss_scale)
 {
+    const struct acts *acts = s->acts;
     size_t count = 0;
-    for (size_t i = 1; i < s->in->n; i++)
-        if (s->in->supervised[i]) {
-            s->acts->rows[count] = (uint32_t)(i - 1);
-            s->acts->targets[count++] = s->in->tokens[i];
+    for (uint32_t example = 0; example < s->in->examples; example++) {
+        double weight = s->in->weights ? s->in->weights[example] : 1;
+        for (uint32_t i = s->in->offsets[example] + 1; i < s->in->offsets[example + 1]; i++) {
+            if (!s->in->supervised[i])
+                continue;
+            acts->rows[count] = i - 1;
+            acts->targets[count] = s->in->tokens[i];
+            acts->owners[count] = example;
+            if (loss_scale != 0)
+                acts->dlosses[count] = (float)(loss_scale * weight);
+            count++;
         }
+    }
     return count;
 }
 
@@ -74,20 +83,21 @@ static void backward_chunk(const struct step *s, const struct step_rows *rows, c
         memcpy(acts->dh + numbers[i] * width, acts->head_dh + i * width, width * sizeof(float));
 }
 
-/* Adds a chunk to the result; *example moves on with the rows. */
-static void count_chunk(const struct step *s, struct model_result *result, const uint32_t *rows,
-                        const int32_t *targets, size_t count, size_t *example)
+/* Adds the chunk of rows from `first` to the result. */
+static void count_chunk(const struct step *s, struct model_result *result, double *log_prob, size_t first,
+                        size_t count)
 {
     const struct acts *acts = s->acts;
     for (size_t i = 0; i < count; i++) {
-        while (rows[i] >= s->in->offsets[*example + 1])
-            ++*example;
-        bool correct = acts->best[i] == targets[i];
-        acts->wrong[*example] += (acts->wrong[*example] < 0) + !correct;
+        size_t example = acts->owners[first + i];
+        bool correct = acts->best[i] == acts->targets[first + i];
+        acts->wrong[example] += (acts->wrong[example] < 0) + !correct;
         result->correct += correct;
         result->loss_sum += acts->losses[i];
+        if (log_prob)
+            log_prob[example] -= acts->losses[i];
         if (!isfinite(acts->losses[i]) && result->first_nonfinite == s->in->examples)
-            result->first_nonfinite = *example;
+            result->first_nonfinite = example;
     }
 }
 
@@ -101,13 +111,17 @@ static void count_exact(const struct step *s, struct model_result *result, uint8
     }
 }
 
-void head_run(const struct step *s, double loss_scale, struct model_result *result, uint8_t *exact_of)
+void head_run(const struct step *s, double loss_scale, struct model_result *result,
+              const struct model_each *each)
 {
     const struct acts *acts = s->acts;
+    const struct model_each wanted = each ? *each : (struct model_each){0};
     enum prof_phase before = prof_enter(PROF_HEAD);
-    size_t supervised = list_rows(s), vocab = s->m->arch.vocab, example = 0;
+    size_t supervised = list_rows(s, loss_scale), vocab = s->m->arch.vocab;
     *result = (struct model_result){.supervised = supervised, .first_nonfinite = s->in->examples};
     memset(acts->wrong, 0xff, s->in->examples * sizeof *acts->wrong);
+    for (size_t i = 0; i < s->in->examples && wanted.log_prob; i++)
+        wanted.log_prob[i] = 0;
     if (loss_scale != 0)
         memset(acts->dh, 0, s->in->n * s->m->arch.width * sizeof *acts->dh);
     for (size_t first = 0; first < supervised; first += acts->size.chunk) {
@@ -118,13 +132,14 @@ void head_run(const struct step *s, double loss_scale, struct model_result *resu
         if (s->trace && s->trace->found && !found_before)
             s->trace->row = acts->rows[first + s->trace->row];
         s->real->cross_entropy(acts->losses, acts->best, acts->logits, gradient_stride(s), acts->logits,
-                               vocab, acts->targets + first, count, vocab, (float)loss_scale);
-        count_chunk(s, result, acts->rows + first, acts->targets + first, count, &example);
+                               vocab, acts->targets + first, count, vocab,
+                               loss_scale != 0 ? acts->dlosses + first : NULL);
+        count_chunk(s, result, wanted.log_prob, first, count);
         if (loss_scale != 0)
             backward_chunk(s, &rows, acts->rows + first);
     }
     if (loss_scale != 0 && acts->dh_copy)
         s->real->from_f32(acts->dh_copy, acts->dh, s->in->n * s->m->arch.width);
-    count_exact(s, result, exact_of);
+    count_exact(s, result, wanted.exact);
     prof_enter(before);
 }

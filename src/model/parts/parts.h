@@ -73,9 +73,10 @@ bool branch_backward(const struct step *s, size_t layer, const struct branch *b)
 
 /*
  * head.c: final norm, head, loss, for the tokens that predict a supervised one. With loss_scale != 0 also the
- * gradients of the head's adapter and, when a block is adapted, acts->dh. exact_of may be NULL.
+ * gradients of the head's adapter and, when a block is adapted, acts->dh. `each` may be NULL.
  */
-void head_run(const struct step *s, double loss_scale, struct model_result *result, uint8_t *exact_of);
+void head_run(const struct step *s, double loss_scale, struct model_result *result,
+              const struct model_each *each);
 /* logits[n, V] of all rows of x[n, D] (n at most the chunk), float both. */
 void head_logits(const struct step *s, const struct step_rows *rows, float *logits, const float *x);
 

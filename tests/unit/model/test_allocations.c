@@ -68,7 +68,7 @@ static void a_step_calls_no_allocator(void **state)
     for (int turn = 0; turn < 3; turn++) { /* the first turn starts the threads */
         if (turn == 1)
             before = atomic_load(&calls);
-        assert_int_equal(model_step_grad(&t.model, &t.in, 1, &t.grads, &result, &e), ERR_OK);
+        assert_int_equal(model_step_grad(&t.model, &t.in, 1, &t.grads, &result, NULL, &e), ERR_OK);
         assert_int_equal(model_evaluate(&t.model, &t.in, &result, NULL, &e), ERR_OK);
         assert_int_equal(model_logits(&t.model, &t.in, logits, &e), ERR_OK);
     }

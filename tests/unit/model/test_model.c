@@ -2,56 +2,13 @@
 #include "model/lora_init.h"
 #include "tiny_model.h"
 
-static double loss_of(struct tiny *t)
-{
-    return tiny_grad(t); /* with the masks of training */
-}
-
-/* The directional derivative along a random direction over all of A and B, and along single entries, against
- * central differences of the loss. f32 noise of the loss is about 1e-7, so steps are large and the tolerance
- * is of the size of noise / step + step^2. */
-static void check_gradient(struct tiny *t, double tolerance)
-{
-    struct lora *l = &t->lora;
-    tiny_grad(t);
-    float *grad = numbers_copy(t->grads.values, l->layout.size),
-          *at = numbers_copy(l->params, l->layout.size);
-    double scale = 0;
-    for (size_t i = 0; i < l->layout.size; i++)
-        scale = fmax(scale, fabs((double)grad[i]));
-    for (uint64_t trial = 0; trial < 30; trial++) {
-        struct rng_key key = rng_key_make(trial, RNG_SHUFFLE, 0);
-        size_t entry = rng_word(key, 0) % l->layout.size;
-        float *direction = numbers_new(l->layout.size, 1.0F / sqrtf((float)l->layout.size), trial);
-        double expected = 0, loss[2], step = 5e-3;
-        for (size_t i = 0; i < l->layout.size; i++) {
-            if (trial % 2) /* odd trials: one entry */
-                direction[i] = i == entry ? 1 : 0;
-            expected += (double)direction[i] * (double)grad[i];
-        }
-        for (int side = 0; side < 2; side++) {
-            for (size_t i = 0; i < l->layout.size; i++)
-                l->params[i] = at[i] + (float)(side ? step : -step) * direction[i];
-            loss[side] = loss_of(t);
-        }
-        double measured = (loss[1] - loss[0]) / (2 * step);
-        if (!(fabs(measured - expected) < tolerance * scale))
-            fail_msg("trial %zu: derivative %g, by differences %g (largest entry %g)", (size_t)trial,
-                     expected, measured, scale);
-        free(direction);
-    }
-    memcpy(l->params, at, l->layout.size * sizeof *at);
-    free(grad);
-    free(at);
-}
-
 static void gradient_equals_central_differences(void **state)
 {
     (void)state;
     for (size_t i = 0; i < TINY_COUNT; i++) {
         static struct tiny t;
         tiny_open(&t, tiny_names[i]);
-        check_gradient(&t, 2e-3);
+        tiny_check_gradient(&t, tiny_grad, 2e-3);
         tiny_close(&t);
     }
 }
@@ -66,7 +23,7 @@ static void gradient_under_dropout_equals_central_differences(void **state)
     t.lora.seed = 11;
     tiny_plan(&t);
     assert_true(fabs(tiny_grad(&t) - plain) > 1e-4);
-    check_gradient(&t, 2e-3);
+    tiny_check_gradient(&t, tiny_grad, 2e-3);
     tiny_close(&t);
 }
 
@@ -84,25 +41,25 @@ static void dropout_does_not_depend_on_the_pack(void **state)
     for (uint64_t i = 0; i < 2; i++) {
         tiny_clear(&t);
         tiny_add_random(&t, 9 + i, 100 + i);
-        assert_ok(model_step_grad(&t.model, &t.in, 1, &t.grads, &one, &e), &e);
+        assert_ok(model_step_grad(&t.model, &t.in, 1, &t.grads, &one, NULL, &e), &e);
         sum += one.loss_sum;
     }
     tiny_clear(&t);
     tiny_add_random(&t, 9, 100);
     tiny_add_random(&t, 10, 101);
-    assert_ok(model_step_grad(&t.model, &t.in, 1, &t.grads, &both, &e), &e);
+    assert_ok(model_step_grad(&t.model, &t.in, 1, &t.grads, &both, NULL, &e), &e);
     assert_true(fabs(both.loss_sum - sum) < 1e-5 * sum);
     tiny_clear(&t);
     tiny_add_random(&t, 10, 101);
     tiny_add_random(&t, 9, 100);
-    assert_ok(model_step_grad(&t.model, &t.in, 1, &t.grads, &swapped, &e), &e);
+    assert_ok(model_step_grad(&t.model, &t.in, 1, &t.grads, &swapped, NULL, &e), &e);
     assert_true(fabs(swapped.loss_sum - sum) < 1e-5 * sum);
     t.lora.seed++;
-    assert_ok(model_step_grad(&t.model, &t.in, 1, &t.grads, &other, &e), &e);
+    assert_ok(model_step_grad(&t.model, &t.in, 1, &t.grads, &other, NULL, &e), &e);
     assert_true(fabs(other.loss_sum - sum) > 1e-4 * sum);
     assert_ok(model_evaluate(&t.model, &t.in, &other, NULL, &e), &e);
     t.lora.dropout = 0;
-    assert_ok(model_step_grad(&t.model, &t.in, 1, &t.grads, &one, &e), &e);
+    assert_ok(model_step_grad(&t.model, &t.in, 1, &t.grads, &one, NULL, &e), &e);
     assert_true(one.loss_sum == other.loss_sum); /* evaluation drops nothing */
     tiny_close(&t);
 }
@@ -130,8 +87,9 @@ static void dropout_is_unbiased(void **state)
     tiny_plan(&t);
     memset(t.grads.values, 0, t.lora.layout.size * sizeof *plain);
     for (t.lora.seed = 0; t.lora.seed < SEEDS; t.lora.seed++)
-        assert_ok(model_step_grad(&t.model, &t.in, 1 / tiny_supervised(&t) / SEEDS, &t.grads, &result, &e),
-                  &e);
+        assert_ok(
+            model_step_grad(&t.model, &t.in, 1 / tiny_supervised(&t) / SEEDS, &t.grads, &result, NULL, &e),
+            &e);
     assert_true(numbers_distance(t.grads.values, plain, t.lora.layout.size) < 0.05);
     assert_true(numbers_distance(t.grads.values, plain, t.lora.layout.size) > 0);
     free(plain);
@@ -188,7 +146,7 @@ static void fewer_modules_have_the_same_gradients(void **state)
         t.model.lora = &few;
         tiny_plan(&t); /* for the smaller adapter: less is kept */
         assert_true(model_memory_acts(&t.model) <= all_memory);
-        assert_ok(model_step_grad(&t.model, &t.in, 1 / tiny_supervised(&t), &grads, &result, &e), &e);
+        assert_ok(model_step_grad(&t.model, &t.in, 1 / tiny_supervised(&t), &grads, &result, NULL, &e), &e);
         assert_true(fabs(result.loss_sum / (double)result.supervised - loss) < 1e-6 * loss);
         for (size_t k = 0; k < few.layout.count; k++) {
             const struct lora_module *own = &few.layout.modules[k], *m = lora_find(&t.lora.layout, own->path);
@@ -237,7 +195,8 @@ static void evaluation_follows_from_the_logits(void **state)
             loss += t.supervised[i] ? log(sum) - (double)row[t.tokens[i]] : 0;
             correct += t.supervised[i] && (size_t)t.tokens[i] == best;
         }
-        assert_ok(model_evaluate(&t.model, &t.in, &result, exact_of, &e), &e);
+        const struct model_each each = {.exact = exact_of};
+        assert_ok(model_evaluate(&t.model, &t.in, &result, &each, &e), &e);
         assert_int_equal(result.supervised, 200);
         assert_int_equal(result.correct, correct);
         assert_int_equal(result.exact, turn);
@@ -246,7 +205,7 @@ static void evaluation_follows_from_the_logits(void **state)
         assert_true(fabs(result.loss_sum - loss) < 1e-6 * loss);
         assert_int_equal(result.first_nonfinite, 3);
     }
-    assert_ok(model_step_grad(&t.model, &t.in, 1, &t.grads, &trained, &e), &e);
+    assert_ok(model_step_grad(&t.model, &t.in, 1, &t.grads, &trained, NULL, &e), &e);
     assert_true(trained.loss_sum == result.loss_sum && trained.correct == result.correct);
     assert_int_equal(trained.exact, result.exact);
     free(logits);
@@ -307,12 +266,12 @@ static void a_loss_that_is_not_finite_is_traced(void **state)
     float *embedding = numbers_copy(t.model.weights.embedding, t.model.arch.vocab * t.model.arch.width);
     float old = *b;
     *b = NAN;
-    assert_error(model_step_grad(&t.model, &t.in, 1, &t.grads, &result, &e), &e, ERR_NUMERIC,
+    assert_error(model_step_grad(&t.model, &t.in, 1, &t.grads, &result, NULL, &e), &e, ERR_NUMERIC,
                  "model.layers.1.mlp.gate_proj.lora_B of the adapter");
     assert_int_equal(result.first_nonfinite, 0);
     for (size_t i = 0; i < m->out * m->rank; i++) /* finite, but the products overflow */
         b[i] = 3e38F;
-    assert_error(model_step_grad(&t.model, &t.in, 1, &t.grads, &result, &e), &e, ERR_NUMERIC,
+    assert_error(model_step_grad(&t.model, &t.in, 1, &t.grads, &result, NULL, &e), &e, ERR_NUMERIC,
                  "output of model.layers.1.mlp.gate_proj is the first");
     for (size_t i = 0; i < m->out * m->rank; i++)
         b[i] = old;
@@ -348,28 +307,30 @@ static void bad_packs_are_refused(void **state)
     }
     t.tokens[3] = token;
     t.supervised[t.offsets[1]] = 1;
-    assert_error(model_step_grad(&t.model, in, 1, &t.grads, &result, &e), &e, ERR_MISMATCH,
+    assert_error(model_step_grad(&t.model, in, 1, &t.grads, &result, NULL, &e), &e, ERR_MISMATCH,
                  "example 1 of a pack: its first");
     t.supervised[t.offsets[1]] = 0;
     t.offsets[1]++;
     t.offsets[2]--;
-    assert_error(model_step_grad(&t.model, in, 1, &t.grads, &result, &e), &e, ERR_MISMATCH, "do not cover");
+    assert_error(model_step_grad(&t.model, in, 1, &t.grads, &result, NULL, &e), &e, ERR_MISMATCH,
+                 "do not cover");
     t.offsets[2]++;
     t.offsets[1] = 0;
-    assert_error(model_step_grad(&t.model, in, 1, &t.grads, &result, &e), &e, ERR_MISMATCH,
+    assert_error(model_step_grad(&t.model, in, 1, &t.grads, &result, NULL, &e), &e, ERR_MISMATCH,
                  "example 0 of a pack");
     t.offsets[1] = 13;
     t.positions[2] = TINY_TOKENS;
-    assert_error(model_step_grad(&t.model, in, 1, &t.grads, &result, &e), &e, ERR_MISMATCH,
+    assert_error(model_step_grad(&t.model, in, 1, &t.grads, &result, NULL, &e), &e, ERR_MISMATCH,
                  "position 1200 at place 2");
     t.positions[2] = 2;
     const struct model_plan plan = {.tokens = 20, .examples = 1, .longest = 12, .threads = 2, .train = true};
     assert_ok(model_plan_memory(&t.model, &plan, &e), &e);
-    assert_error(model_step_grad(&t.model, in, 1, &t.grads, &result, &e), &e, ERR_MISMATCH,
+    assert_error(model_step_grad(&t.model, in, 1, &t.grads, &result, NULL, &e), &e, ERR_MISMATCH,
                  "planned for 20 and 1");
     in->examples = 1;
     in->n = 13;
-    assert_error(model_step_grad(&t.model, in, 1, &t.grads, &result, &e), &e, ERR_MISMATCH, "planned for 12");
+    assert_error(model_step_grad(&t.model, in, 1, &t.grads, &result, NULL, &e), &e, ERR_MISMATCH,
+                 "planned for 12");
     tiny_close(&t);
 }
 
@@ -384,12 +345,12 @@ static void a_larger_adapter_than_planned_is_refused(void **state)
     const struct lora_spec spec = {.targets = "all-linear", .rank = 8, .alpha = 8, .init = "normal"};
     assert_ok(lora_create(&large, &t.model.arch, &spec, &e), &e);
     t.model.lora = &large;
-    assert_error(model_step_grad(&t.model, &t.in, 1, &t.grads, &result, &e), &e, ERR_MISMATCH,
+    assert_error(model_step_grad(&t.model, &t.in, 1, &t.grads, &result, NULL, &e), &e, ERR_MISMATCH,
                  "adapter is larger");
     assert_error(model_evaluate(&t.model, &t.in, &result, NULL, &e), &e, ERR_MISMATCH, "adapter is larger");
     t.model.lora = &t.lora;
     t.lora.dropout = 0.1F; /* no room was planned for masks */
-    assert_error(model_step_grad(&t.model, &t.in, 1, &t.grads, &result, &e), &e, ERR_MISMATCH,
+    assert_error(model_step_grad(&t.model, &t.in, 1, &t.grads, &result, NULL, &e), &e, ERR_MISMATCH,
                  "adapter is larger");
     const struct model_plan plan = {.tokens = SIZE_MAX / 8, .examples = 1, .longest = 20, .threads = 2};
     assert_error(model_plan_memory(&t.model, &plan, &e), &e, ERR_MEMORY, "memory of a step");

@@ -43,7 +43,7 @@ static double gradient(void)
     struct err e;
     struct model_result result;
     memset(grads.values, 0, s.lora.layout.size * sizeof *grads.values);
-    assert_ok(model_step_grad(&s.model, &t.in, 1 / tiny_supervised(&t), &grads, &result, &e), &e);
+    assert_ok(model_step_grad(&s.model, &t.in, 1 / tiny_supervised(&t), &grads, &result, NULL, &e), &e);
     return result.loss_sum;
 }
 
