@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "base/file.h"
 #include "base/str.h"
 #include "io/json.h"
 #include "unit.h"

@@ -17,8 +17,8 @@
  * Marks. Each value that goes in may carry an *origin*, a number other than 0 that the caller chooses. A string keeps
  * it through slices, concatenation, strip, replace, split, filters and macros, so that of each byte of the output it
  * is known whether a value printed it, and which, or the template itself (origin 0). Beside it each byte has a
- * *scope*: the origin of the value over which the innermost `for` loop went that printed it; and whether it stands
- * inside of a {% generation %} block.
+ * *scope*: the origin of the item of the innermost `for` loop that printed it (of a loop over numbers: that of the
+ * first dict with one that the body sets a variable to); and whether it stands inside of a {% generation %} block.
  *
  * Errors name the template, the line and the column. ERR_FORMAT: the source cannot be parsed; ERR_UNSUPPORTED: it asks
  * for something of jinja2 that does not exist here (include, import, extends); ERR_DATA: rendering fails, for what the

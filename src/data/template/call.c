@@ -157,6 +157,7 @@ static enum err_code call_macro(struct jinja *j, const struct jinja_macro *macro
                                 const struct jinja_args *args, struct jinja_value *out)
 {
     struct jinja_frame *caller = j->frame;
+    uint32_t scope = j->scope;
     size_t count = macro->node->macro.signature->count;
     struct jinja_value *values = jinja_take(j, count, sizeof *values);
     bool *taken = jinja_take(j, args->named_count, sizeof *taken);
@@ -174,6 +175,7 @@ static enum err_code call_macro(struct jinja *j, const struct jinja_macro *macro
         jinja_capture(j, &macro->node->macro.body, out))
         return j->e->code;
     j->frame = caller;
+    j->scope = scope;
     j->macros--;
     return ERR_OK;
 }

@@ -182,7 +182,12 @@ static enum err_code run_set(struct jinja *j, const struct jinja_node *n)
                (n->set.value && apply_all(j, n->set.value, &value))) {
         return j->e->code;
     }
-    return j->flow ? ERR_OK : jinja_assign(j, n->set.target, value);
+    if (j->flow)
+        return ERR_OK;
+    if (!j->scope && j->frame &&
+        jinja_is(value, JINJA_DICT)) /* for i in range(...): set message = messages[i] */
+        j->scope = value.origin;
+    return jinja_assign(j, n->set.target, value);
 }
 
 static enum err_code new_macro(struct jinja *j, const struct jinja_node *n, struct jinja_value *out)
