@@ -4,11 +4,16 @@
  * Packs are summed over one fixed binary tree over their numbers. Node (level, first) covers packs first ...
  * first + 2^level - 1 and is the sum of its two halves; a half beyond the last pack is left out:
  *
- *     level 2      (0..3) ----------- (4..6)            A rank owns contiguous packs, say 1..4: it adds up
- * what level 1   (0,1)  (2,3)      (4,5)   |             subtrees it has whole, here (1), (2,3) and (4),
- * while its level 0   0   1  2   3      4   5   6             packs arrive. The rest of the tree is added up
- * in slices: each rank gets all ranks' subtree sums for one slice of the flat gradient, adds them, and hands
- * the result to all.
+ *     level 2      (0..3) ----------- (4..6)
+ *                  /    \             /   |
+ *     level 1   (0,1)  (2,3)      (4,5)   |
+ *               /  \   /  \       /  \    |
+ *     level 0   0   1  2   3      4   5   6
+ *                   '-- a rank's -'
+ *
+ * A rank owns contiguous packs, here 1 to 4. While they arrive it adds up the subtrees that it has whole: (1),
+ * (2,3) and (4). The rest of the tree is added up in slices: each rank gets all ranks' subtree sums for one slice
+ * of the flat gradient, adds them, and hands the result to all.
  *
  * The flat gradient travels in buckets, its end first, since that is what backward has first: a bucket leaves
  * as soon as the rank's last pack has added its part, while that pack's backward goes on. Two lanes of calls

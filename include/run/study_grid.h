@@ -1,11 +1,12 @@
 /*
  * What a study trains: a grid of cells, each a set of options of `train`, from one configuration.
  *
- *   model: m.gguf                   a plain key: the same for all cells
+ *   model: m.gguf                         a plain key: the same for all cells
  *   max-steps: 30
- *   seed: [0, 1]                    a list: an axis, in every sweep
- *   rate.lora-init: [normal, zero]  a key with a name before a dot: for the cells of the sweep `rate` alone,
- * in rate.learning-rate: [1e-4, 1e-3]  which it replaces the plain key std.lora-init: both-normal
+ *   seed: [0, 1]                          a list: an axis, in every sweep
+ *   rate.lora-init: [normal, zero]        a key with a name before a dot: for the cells of the sweep `rate`
+ *   rate.learning-rate: [1e-4, 1e-3]      alone, in which it replaces the plain key
+ *   std.lora-init: both-normal
  *   std.init-std-b: [0.01, 0.1]
  *
  * A sweep's cells are all combinations of its axes, the last axis fastest, sweeps in the order of the file;

@@ -1,13 +1,14 @@
 /*
  * One line of training data -> one example: token ids and which of them carry loss.
  *
- * {"text"}                   ids of the text with the post-processor's special tokens, then EOS; every token
- * but the first is supervised.
- * {"prompt","completion"}    each tokenised by itself without post-processing, joined, then EOS; the
- * completion's tokens and EOS are supervised.
- * {"messages":[{"role","content"}]}  the chat template's rendering; a token is supervised when it lies wholly
- * inside an assistant's content or is the end-of-turn token behind it. train_on_prompt supervises every token
- * but the first in all three.
+ *   {"text"}                           ids of the text with the post-processor's special tokens, then EOS;
+ *                                      every token but the first is supervised
+ *   {"prompt","completion"}            each tokenised by itself without post-processing, joined, then EOS;
+ *                                      the completion's tokens and EOS are supervised
+ *   {"messages":[{"role","content"}]}  the chat template's rendering; a token is supervised when it lies wholly
+ *                                      inside an assistant's content or is the end-of-turn token after it
+ *
+ * train_on_prompt supervises every token but the first in all three.
  */
 #ifndef MPILORA_DATA_EXAMPLES_EXAMPLE_H
 #define MPILORA_DATA_EXAMPLES_EXAMPLE_H
