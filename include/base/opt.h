@@ -3,8 +3,16 @@
  * the writer of configuration files, help and documentation.
  *
  * Values live in a struct of the caller's, each at its spec's offset:
- *   STRING  const char *, never NULL; "" is "not set"     LIST  struct opt_list
- *   INT     int64_t     REAL  double     FLAG  bool
+ *
+ *   STRING  const char *, never NULL; "" is "not set"
+ *   LIST    struct opt_list
+ *   INT     int64_t; a word of the spec is the number that stands for it
+ *   REAL    double
+ *   FLAG    bool
+ *   CHOICE  an enum as wide as int: one of the spec's words, and nothing else
+ *   TEXT    struct opt_text: one of the spec's words, or any other text
+ *   TIME    struct opt_time: one of the spec's words, or a time
+ *
  * Precedence: command line over configuration file over default; a list that is given replaces the lesser
  * one. All mistakes are ERR_USAGE and name the option or file and line, and the nearest name for an unknown
  * one.
@@ -20,7 +28,35 @@
 #include "base/err.h"
 #include "base/str.h"
 
-enum opt_type { OPT_HEADING, OPT_STRING, OPT_LIST, OPT_INT, OPT_REAL, OPT_FLAG };
+enum opt_type {
+    OPT_HEADING,
+    OPT_STRING,
+    OPT_LIST,
+    OPT_INT,
+    OPT_REAL,
+    OPT_FLAG,
+    OPT_CHOICE,
+    OPT_TEXT,
+    OPT_TIME
+};
+
+/* A word that an option takes, and what stands for it in the program: a constant of an enum, or a number. */
+struct opt_word {
+    const char *text;
+    int value;
+};
+
+#define OPT_NO_WORD (-1) /* no word has this value */
+
+struct opt_text {
+    int word;         /* of one of the words its value, else OPT_NO_WORD */
+    const char *text; /* as it was given; "" is "not set" */
+};
+
+struct opt_time {
+    int word;       /* likewise */
+    double seconds; /* when it is none of the words */
+};
 
 struct opt_list {
     const char *const *items;
@@ -31,20 +67,18 @@ struct opt_spec {
     const char *name; /* "lora-rank"; NULL for a heading */
     enum opt_type type;
     const char *initial; /* the default, as a user would write it; "" is "not set" */
-    /* What stands for the value in help. Alternatives between bars that are all lower-case words
-     * ("linear|cosine") are the only values; where the other alternative is N ("auto|N") it is a whole
-     * number; else any text. */
-    const char *value_name;
-    const char *range;    /* of numbers: "[0, 1)", "(0, inf)"; "" is any */
-    const char *commands; /* letters of the commands that take it */
-    const char *required; /* letters of those that cannot do without */
-    const char *help;     /* or the text of the heading */
+    const struct opt_word *words; /* ended by one without a text; NULL: none */
+    const char *value_name;       /* what stands in help for any other value: "N"; "" when there is none */
+    const char *range;            /* of numbers: "[0, 1)", "(0, inf)"; "" is any */
+    unsigned commands;            /* bits of the commands that take it */
+    unsigned required;            /* bits of those that cannot do without */
+    const char *help;             /* or the text of the heading */
     bool unrecorded;      /* opt_append_config() leaves it out */
     size_t offset;
 };
 
 struct opt_command {
-    char letter;
+    unsigned bit; /* in a spec's `commands` and `required` */
     const char *name;
     const char *argument; /* name of its one positional argument, "" if it takes none */
     bool own_config; /* the file that --config names is the command's to read: opt_read_all() leaves it */
@@ -95,8 +129,8 @@ enum err_code opt_read_arguments(struct opt_set *set, int argc, char *const *arg
 enum err_code opt_read_config(struct opt_set *set, const char *name, const void *bytes, size_t length,
                               struct err *e);
 
-/* One value from a configuration that the caller reads; a list grows by it. The message has no place in it.
- */
+/* One value from a configuration that the caller reads; a list grows by it. "" leaves an option unset that is so
+ * by default. The message has no place in it. */
 enum err_code opt_set_value(struct opt_set *set, const struct opt_spec *spec, const char *text,
                             struct err *e);
 
@@ -116,6 +150,13 @@ enum err_code opt_read_all(struct opt_set *set, int argc, char *const *argv, str
 enum err_code opt_append_value(const struct opt_set *set, const struct opt_spec *spec, struct str *out,
                                struct err *e);
 
+/* The text of a spec's word; NULL when no word has that value. */
+const char *opt_word_text(const struct opt_spec *spec, int value);
+
+/* Does a configuration write the option's values as text, in quotes where YAML needs them? Else they are numbers
+ * or true or false. */
+bool opt_is_text(const struct opt_spec *spec);
+
 /* Equal values (2e-4 and 0.0002 are) of two sets over one table. */
 bool opt_values_equal(const struct opt_set *a, const struct opt_set *b, const struct opt_spec *spec);
 
@@ -134,13 +175,18 @@ enum err_code opt_check_table(const struct opt_table *table, struct err *e);
 
 /* Shared by the files of this module: reads one value's text. The message has no place in it. */
 struct opt_value {
+    int word; /* value of the word that the text is, or OPT_NO_WORD */
     const char *text;
     int64_t integer;
-    double real;
+    double real; /* or a time's seconds */
     bool flag;
 };
 enum err_code opt_parse_value(struct opt_value *value, const struct opt_spec *spec, const char *text,
                               struct err *e);
+
+/* All that stands for a value in help: "auto|N". */
+#define OPT_LABEL_SIZE 256
+void opt_value_label(char label[OPT_LABEL_SIZE], const struct opt_spec *spec);
 bool opt_takes(const struct opt_command *command, const struct opt_spec *spec);
 
 #endif

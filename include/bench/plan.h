@@ -56,7 +56,7 @@ struct plan_link {
 
 /* "1gbit" and "10gbit", TCP over Ethernet of that rate in frames of 1,500 bytes, or "RATE,LATENCY":
  * "25gbit,5us"; bit/s and seconds without a unit. ERR_USAGE. */
-enum err_code plan_read_link(struct plan_link *link, const char *text, struct err *e);
+enum err_code plan_read_link(struct plan_link *link, const struct opt_text *network, struct err *e);
 
 /* A part of the flat gradient, and how many seconds before a pack's end it is complete. */
 struct plan_part {

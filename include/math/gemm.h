@@ -56,10 +56,11 @@ void gemm_reference(enum dtype in, enum dtype out, enum gemm_op op_a, enum gemm_
 void gemm_set_threads(int threads);
 int gemm_threads(void);
 
-/* Which library does gemm_f32(), for the whole process: "auto" (also when nothing was chosen), "openblas" or
- * "onednn". ERR_UNSUPPORTED for one that is not built in. `auto` is a rule on the build and the processor, so
- * that a run can be repeated; see gemm.c. */
-enum err_code gemm_choose(const char *name, struct err *e);
+/* Which library does gemm_f32(), for the whole process; GEMM_AUTO when nothing was chosen. ERR_UNSUPPORTED for one
+ * that is not built in. GEMM_AUTO is a rule on the build and the processor, so that a run can be repeated; see
+ * gemm.c. */
+enum gemm_library { GEMM_AUTO, GEMM_OPENBLAS, GEMM_ONEDNN, GEMM_LIBRARIES };
+enum err_code gemm_choose(enum gemm_library library, struct err *e);
 
 /* "OpenBLAS 0.3.21 OpenMP SkylakeX", "oneDNN 2.6.3 for f32, OpenBLAS ..." */
 const char *gemm_backend(void);

@@ -17,6 +17,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "model/arch.h"
+#include "model/lora_scheme.h"
 
 struct lora_module {
     const char *path; /* "model.layers.0.self_attn.q_proj" */
@@ -54,12 +55,12 @@ struct lora_moments {
 };
 
 struct lora_spec {
-    const char
-        *targets; /* all-linear | names with commas (path suffixes) | regular expression (full match) */
+    const char *targets; /* names with commas (path suffixes), or a regular expression (full match); NULL: all
+                          * linear layers but lm_head */
     size_t rank;
     double alpha, dropout;
     bool rslora;       /* scaling is alpha / sqrt(rank) (rsLoRA, arXiv 2312.03732) */
-    const char *init;  /* a row of the table of schemes; NULL: all values stay zero */
+    enum lora_init init;
     double init_std;   /* of A; 0: the scheme's own */
     double init_std_b; /* of B; likewise */
     uint64_t seed;

@@ -1,34 +1,15 @@
 /*
- * How A and B start: one row of a table for each scheme.
+ * How A and B start: the schemes of lora_scheme.h.
  *
  * Values are functions of (seed, module path, index) alone, or of those of the base for the schemes that take
  * their start out of it (changes_base): those are made in two steps, for only the holder of the base can.
- *
- * Sources: normal, kaiming-uniform, gaussian, orthogonal, pissa, olora as PEFT makes them (LoraLayer; PiSSA:
- * arXiv 2404.02948, OLoRA: 2406.01775); b-normal is Init[B] of 2406.08447, both-normal Init[AB] of
- * 2505.23194.
  */
 #ifndef MPILORA_MODEL_LORA_INIT_H
 #define MPILORA_MODEL_LORA_INIT_H
 
-#include <stdbool.h>
-
 #include "base/err.h"
 #include "model/lora.h"
 #include "model/weights.h"
-
-struct lora_scheme {
-    const char *name;
-    bool takes_std_a, takes_std_b; /* may the user set the standard deviation of A, of B? */
-    bool changes_base;             /* W becomes W - scaling * B A, so that the sum is what it was */
-    bool needs_even_rank;
-    const char *warning; /* what is to be said to whoever chooses it, or NULL */
-};
-
-/* ERR_USAGE names the nearest. */
-enum err_code lora_scheme_find(const struct lora_scheme **scheme, const char *name, struct err *e);
-/* Row i of the table, NULL behind the last one. */
-const struct lora_scheme *lora_scheme_at(size_t i);
 
 /* Draws the values as spec's init, init_std, init_std_b and seed say; nothing for a scheme that changes the
  * base. ERR_USAGE for what the scheme cannot do: a standard deviation that it has no use for, an odd rank. */
@@ -36,7 +17,7 @@ enum err_code lora_init_values(struct lora *l, const struct lora_spec *spec, str
 
 /* For a scheme that changes the base: the values of modules first, first + step, ... from their matrices of
  * `w`. ERR_USAGE when a module's rank is above its matrix's. */
-enum err_code lora_init_from_base(struct lora *l, const char *init, const struct arch *a,
+enum err_code lora_init_from_base(struct lora *l, enum lora_init init, const struct arch *a,
                                   const struct weights *w, size_t first, size_t step, struct err *e);
 
 /* Takes the adapter's start (l->start) out of the base: W - scaling * B A, in memory only. The same bits

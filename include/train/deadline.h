@@ -10,7 +10,7 @@
 
 #include <stdbool.h>
 
-#include "base/err.h"
+#include "run/options.h"
 
 /* A zeroed one never comes. */
 struct deadline {
@@ -22,14 +22,10 @@ struct deadline {
 /* Why a rank wants to stop. */
 enum stop_reason { STOP_NOT, STOP_SIGNAL, STOP_TIME };
 
-/* Seconds of a time as Slurm writes it: M, M:S, H:M:S, D-H, D-H:M, D-H:M:S; or a number with s, m or h after
- * it. ERR_USAGE for anything else. */
-enum err_code deadline_parse(double *seconds, const char *text, struct err *e);
-
-/* `limit`, from the start of the process. "": to the end that Slurm has set for the job (SLURM_JOB_END_TIME),
- * if it says; a value of it from another job, or that has passed, is ignored with a warning. "none": no limit. What
- * was noted stays. */
-enum err_code deadline_set(struct deadline *d, const char *limit, struct err *e);
+/* `limit`, a value of --time-limit: a time from the start of the process; TIME_LIMIT_OF_JOB: to the end that
+ * Slurm has set for the job (SLURM_JOB_END_TIME), if it says; a value of it from another job, or that has passed, is
+ * ignored with a warning; TIME_LIMIT_NONE: no limit. What was noted stays. */
+void deadline_set(struct deadline *d, const struct opt_time *limit);
 
 /* What is known of the time that it takes to leave: seconds that a save took, or that its bytes may
  * take; and seconds of work between two looks at the clock. The longest count. */

@@ -6,15 +6,15 @@
 
 #include <stdint.h>
 
-#include "base/err.h"
+#include "run/options.h"
 
 struct schedule {
-    const char *shape; /* constant | linear | cosine */
+    enum option_lr_schedule shape;
     double peak;
     uint64_t warmup, total; /* steps */
 };
 
-/* ERR_USAGE when the shape is none of the known, or the warmup is longer than the run. */
+/* ERR_USAGE when the warmup is longer than the run. */
 enum err_code schedule_check(const struct schedule *s, struct err *e);
 
 /* Learning rate of step `step`, counted from 0. With k = step:

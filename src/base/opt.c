@@ -27,7 +27,7 @@ const struct opt_command *opt_find_command(const struct opt_table *table, const 
 
 bool opt_takes(const struct opt_command *command, const struct opt_spec *spec)
 {
-    return spec->name && strchr(spec->commands, command->letter);
+    return spec->name && (spec->commands & command->bit);
 }
 
 static size_t index_of(const struct opt_set *set, const struct opt_spec *spec)
@@ -53,6 +53,40 @@ static enum err_code list_append(struct opt_set *set, struct opt_list *list, con
     return ERR_OK;
 }
 
+static enum err_code store(struct opt_set *set, const struct opt_spec *spec, const struct opt_value *value,
+                           struct err *e)
+{
+    void *field = value_of(set, spec);
+    switch (spec->type) {
+    case OPT_LIST:
+        return list_append(set, field, value->text, e);
+    case OPT_STRING:
+        *(const char **)field = value->text;
+        break;
+    case OPT_INT:
+        *(int64_t *)field = value->integer;
+        break;
+    case OPT_REAL:
+        *(double *)field = value->real;
+        break;
+    case OPT_FLAG:
+        *(bool *)field = value->flag;
+        break;
+    case OPT_CHOICE:
+        *(int *)field = value->word;
+        break;
+    case OPT_TEXT:
+        *(struct opt_text *)field = (struct opt_text){value->word, value->text};
+        break;
+    case OPT_TIME:
+        *(struct opt_time *)field = (struct opt_time){value->word, value->real};
+        break;
+    case OPT_HEADING:
+        break;
+    }
+    return ERR_OK;
+}
+
 /* Checks `text` and, if this origin is not weaker than that of the present value, stores it. */
 static enum err_code assign(struct opt_set *set, const struct opt_spec *spec, const char *text,
                             enum opt_origin origin, struct err *e)
@@ -63,28 +97,29 @@ static enum err_code assign(struct opt_set *set, const struct opt_spec *spec, co
     enum opt_origin *present = &set->origins[index_of(set, spec)];
     if (origin < *present)
         return ERR_OK;
-    void *field = value_of(set, spec);
-    const char *copy = text;
-    if (spec->type == OPT_STRING || spec->type == OPT_LIST)
-        copy = arena_strndup(&set->arena, text, strlen(text), e);
-    if (!copy)
+    bool keeps_text = spec->type == OPT_STRING || spec->type == OPT_LIST || spec->type == OPT_TEXT;
+    if (keeps_text && !(value.text = arena_strndup(&set->arena, text, strlen(text), e)))
         return e->code;
-    if (spec->type == OPT_LIST) {
-        if (origin > *present)
-            *(struct opt_list *)field = (struct opt_list){0};
-        if (list_append(set, field, copy, e))
-            return e->code;
-    } else if (spec->type == OPT_STRING) {
-        *(const char **)field = copy;
-    } else if (spec->type == OPT_INT) {
-        *(int64_t *)field = value.integer;
-    } else if (spec->type == OPT_REAL) {
-        *(double *)field = value.real;
-    } else {
-        *(bool *)field = value.flag;
-    }
+    if (spec->type == OPT_LIST && origin > *present)
+        *(struct opt_list *)value_of(set, spec) = (struct opt_list){0};
+    if (store(set, spec, &value, e))
+        return e->code;
     *present = origin;
     return ERR_OK;
+}
+
+/* May the option be left without a value? "" says so, though it need not be one of its words. */
+static bool may_be_unset(const struct opt_spec *spec)
+{
+    return (spec->type == OPT_STRING || spec->type == OPT_TEXT) && !spec->initial[0];
+}
+
+static void unset(struct opt_set *set, const struct opt_spec *spec)
+{
+    if (spec->type == OPT_TEXT)
+        *(struct opt_text *)value_of(set, spec) = (struct opt_text){OPT_NO_WORD, ""};
+    else
+        *(const char **)value_of(set, spec) = "";
 }
 
 static enum err_code set_default(struct opt_set *set, const struct opt_spec *spec, struct err *e)
@@ -93,8 +128,8 @@ static enum err_code set_default(struct opt_set *set, const struct opt_spec *spe
         *(struct opt_list *)value_of(set, spec) = (struct opt_list){0};
         return ERR_OK;
     }
-    if (spec->type == OPT_STRING && !spec->initial[0]) { /* "not set" need not be one of the choices */
-        *(const char **)value_of(set, spec) = "";
+    if (may_be_unset(spec)) {
+        unset(set, spec);
         return ERR_OK;
     }
     if (assign(set, spec, spec->initial, OPT_DEFAULT, e))
@@ -151,16 +186,16 @@ void opt_release(struct opt_set *set)
 /* The names of the commands that take an option: "train, eval and probe". */
 static void list_commands(char *text, size_t size, const struct opt_table *table, const struct opt_spec *spec)
 {
-    size_t total = strlen(spec->commands), used = 0;
+    int left = __builtin_popcount(spec->commands), total = left;
+    size_t used = 0;
     text[0] = '\0';
-    for (size_t i = 0; i < total; i++)
-        for (size_t k = 0; k < table->command_count; k++)
-            if (table->commands[k].letter == spec->commands[i] && used < size)
-                used += (size_t)snprintf(text + used, size - used, "%s%s",
-                                         i == 0           ? ""
-                                         : i + 1 == total ? " and "
-                                                          : ", ",
-                                         table->commands[k].name);
+    for (size_t i = 0; i < table->command_count; i++) {
+        if (!opt_takes(&table->commands[i], spec) || used >= size)
+            continue;
+        const char *separator = left == total ? "" : left == 1 ? " and " : ", ";
+        used += (size_t)snprintf(text + used, size - used, "%s%s", separator, table->commands[i].name);
+        left--;
+    }
 }
 
 /* The spec that this command takes under `name`; or an error that helps. `dashes` is "--" or "" for messages.
@@ -223,8 +258,10 @@ static enum err_code take_option(struct opt_set *set, const char *name, const ch
     if (!value && spec->type == OPT_FLAG)
         value = "true";
     if (!value) {
+        char label[OPT_LABEL_SIZE];
+        opt_value_label(label, spec);
         if (*next >= argc)
-            return err_set(e, ERR_USAGE, "--%s needs a value: --%s %s", name, name, spec->value_name);
+            return err_set(e, ERR_USAGE, "--%s needs a value: --%s %s", name, name, label);
         value = argv[*next];
         if (str_starts_with(value, "--"))
             return err_set(e, ERR_USAGE,
@@ -281,12 +318,9 @@ static enum err_code take_entry(struct opt_set *set, const char *file, const str
     *line = entry->line;
     if (entry->is_sequence && spec->type != OPT_LIST)
         return err_set(e, ERR_USAGE, "%s:%d: %s takes one value, not a list", file, entry->line, name);
-    for (size_t i = 0; i < entry->count; i++) {
-        const char *text = entry->values[i].text;
-        bool unset = !text[0] && spec->type == OPT_STRING && !spec->initial[0];
-        if (!unset && assign(set, spec, text, OPT_FILE, e))
+    for (size_t i = 0; i < entry->count; i++)
+        if (opt_set_value(set, spec, entry->values[i].text, e))
             return err_wrap(e, "%s:%d: %s", file, entry->values[i].line, name);
-    }
     return ERR_OK;
 }
 
@@ -307,6 +341,8 @@ enum err_code opt_read_config(struct opt_set *set, const char *name, const void 
 
 enum err_code opt_set_value(struct opt_set *set, const struct opt_spec *spec, const char *text, struct err *e)
 {
+    if (!text[0] && may_be_unset(spec))
+        return ERR_OK;
     return assign(set, spec, text, OPT_FILE, e);
 }
 
@@ -316,7 +352,10 @@ void opt_copy_arguments(struct opt_set *set, const struct opt_set *from)
                                    [OPT_LIST] = sizeof(struct opt_list),
                                    [OPT_INT] = sizeof(int64_t),
                                    [OPT_REAL] = sizeof(double),
-                                   [OPT_FLAG] = sizeof(bool)};
+                                   [OPT_FLAG] = sizeof(bool),
+                                   [OPT_CHOICE] = sizeof(int),
+                                   [OPT_TEXT] = sizeof(struct opt_text),
+                                   [OPT_TIME] = sizeof(struct opt_time)};
     for (size_t i = 0; i < set->table->spec_count; i++) {
         const struct opt_spec *spec = &set->table->specs[i];
         if (!opt_takes(set->command, spec) || from->origins[i] != OPT_COMMAND_LINE)
@@ -330,6 +369,8 @@ static bool is_set(const struct opt_set *set, const struct opt_spec *spec)
 {
     if (spec->type == OPT_LIST)
         return ((const struct opt_list *)value_of(set, spec))->count > 0;
+    if (spec->type == OPT_TEXT)
+        return ((const struct opt_text *)value_of(set, spec))->text[0];
     return spec->type != OPT_STRING || (*(const char *const *)value_of(set, spec))[0];
 }
 
@@ -341,7 +382,7 @@ enum err_code opt_check_required(const struct opt_set *set, struct err *e)
                        set->table->program, command->name, command->argument);
     for (size_t i = 0; i < set->table->spec_count; i++) {
         const struct opt_spec *spec = &set->table->specs[i];
-        if (opt_takes(command, spec) && strchr(spec->required, command->letter) && !is_set(set, spec))
+        if (opt_takes(command, spec) && (spec->required & command->bit) && !is_set(set, spec))
             return err_set(e, ERR_USAGE, "%s needs --%s %s; see %s %s --help", command->name, spec->name,
                            spec->value_name, set->table->program, command->name);
     }
@@ -376,8 +417,16 @@ enum err_code opt_read_all(struct opt_set *set, int argc, char *const *argv, str
     return opt_check_required(set, e);
 }
 
+static bool has_words(const struct opt_spec *spec)
+{
+    return spec->words && spec->words->text;
+}
+
 enum err_code opt_check_table(const struct opt_table *table, struct err *e)
 {
+    unsigned known = 0;
+    for (size_t i = 0; i < table->command_count; i++)
+        known |= table->commands[i].bit;
     for (size_t i = 0; i < table->spec_count; i++) {
         const struct opt_spec *spec = &table->specs[i];
         struct opt_value value;
@@ -385,18 +434,18 @@ enum err_code opt_check_table(const struct opt_table *table, struct err *e)
             continue;
         if (opt_find(table, spec->name) != spec)
             return err_set(e, ERR_USAGE, "two options are called %s", spec->name);
-        bool text = spec->type == OPT_STRING || spec->type == OPT_LIST;
-        if ((spec->initial[0] || !text) && opt_parse_value(&value, spec, spec->initial, e))
+        bool unset_by_default = may_be_unset(spec) || (spec->type == OPT_LIST && !spec->initial[0]);
+        if (!unset_by_default && opt_parse_value(&value, spec, spec->initial, e))
             return err_wrap(e, "default of %s", spec->name);
-        for (const char *letter = spec->commands; *letter; letter++) {
-            size_t k = 0;
-            while (k < table->command_count && table->commands[k].letter != *letter)
-                k++;
-            if (k == table->command_count)
-                return err_set(e, ERR_USAGE, "%s names a command '%c' that does not exist", spec->name,
-                               *letter);
-        }
-        if (strspn(spec->required, spec->commands) != strlen(spec->required))
+        if (spec->commands & ~known)
+            return err_set(e, ERR_USAGE, "%s names a command that does not exist", spec->name);
+        if ((spec->type == OPT_CHOICE || spec->type == OPT_TEXT || spec->type == OPT_TIME) &&
+            !has_words(spec))
+            return err_set(e, ERR_USAGE, "%s has no words", spec->name);
+        for (const struct opt_word *w = spec->words; w && w->text; w++)
+            if (w->value == OPT_NO_WORD || opt_word_text(spec, w->value) != w->text)
+                return err_set(e, ERR_USAGE, "%s: the word %s has no value of its own", spec->name, w->text);
+        if (spec->required & ~spec->commands)
             return err_set(e, ERR_USAGE, "%s is required by a command that does not take it", spec->name);
     }
     return ERR_OK;

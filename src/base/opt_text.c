@@ -8,15 +8,26 @@
 #define LABEL_WIDTH 28 /* longer labels stand on a line of their own */
 #define MARGIN      2
 
+static enum err_code append_config_scalar(const struct opt_set *set, const struct opt_spec *spec,
+                                          struct str *out, struct err *e)
+{
+    struct str text = {0};
+    enum err_code code = str_append(out, " ", 1, e);
+    if (!code)
+        code = opt_append_value(set, spec, &text, e);
+    const char *value = text.data ? text.data : "";
+    if (!code)
+        code = opt_is_text(spec) ? yaml_append_string(out, value, e) : str_appendf(out, e, "%s", value);
+    str_release(&text);
+    return code;
+}
+
 static enum err_code append_config_value(const struct opt_set *set, const struct opt_spec *spec,
                                          struct str *out, struct err *e)
 {
-    const void *field = (const char *)set->values + spec->offset;
-    if (spec->type == OPT_STRING)
-        return str_append(out, " ", 1, e) ? e->code : yaml_append_string(out, *(const char *const *)field, e);
     if (spec->type != OPT_LIST)
-        return str_append(out, " ", 1, e) ? e->code : opt_append_value(set, spec, out, e);
-    const struct opt_list *list = field;
+        return append_config_scalar(set, spec, out, e);
+    const struct opt_list *list = (const void *)((const char *)set->values + spec->offset);
     if (!list->count)
         return str_append(out, " []", 3, e);
     for (size_t i = 0; i < list->count; i++)
@@ -70,7 +81,9 @@ static enum err_code append_label(struct str *out, const struct opt_spec *spec, 
 {
     if (spec->type == OPT_FLAG)
         return str_appendf(out, e, "--[no-]%s", spec->name);
-    return str_appendf(out, e, "--%s %s", spec->name, spec->value_name);
+    char label[OPT_LABEL_SIZE];
+    opt_value_label(label, spec);
+    return str_appendf(out, e, "--%s %s", spec->name, label);
 }
 
 /* The help text with what the table knows besides: is it required, may it be repeated, what is the default?
@@ -80,7 +93,7 @@ static enum err_code append_meaning(struct str *out, const struct opt_spec *spec
 {
     if (str_appendf(out, e, "%s", spec->help))
         return e->code;
-    if (strchr(spec->required, command->letter) && str_appendf(out, e, " (required)"))
+    if ((spec->required & command->bit) && str_appendf(out, e, " (required)"))
         return e->code;
     if (spec->type != OPT_FLAG && spec->initial[0])
         return str_appendf(out, e, " (default: %s)", spec->initial);
@@ -168,7 +181,9 @@ static enum err_code append_markdown_row(const struct opt_table *table, const st
                                          struct str *out, struct err *e)
 {
     const char *space = spec->type == OPT_FLAG ? "" : " ", *tick = spec->initial[0] ? "`" : "";
-    if (str_appendf(out, e, "| `--%s%s", spec->name, space) || append_cell(out, spec->value_name, e) ||
+    char label[OPT_LABEL_SIZE];
+    opt_value_label(label, spec);
+    if (str_appendf(out, e, "| `--%s%s", spec->name, space) || append_cell(out, label, e) ||
         str_appendf(out, e, "` | %s", tick) || append_cell(out, spec->initial, e) ||
         str_appendf(out, e, "%s | ", tick))
         return e->code;

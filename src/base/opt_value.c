@@ -1,12 +1,15 @@
 /* One value of an option: from text, back to text, compared. */
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/opt.h"
+
+#define TIME_MAX 1e12 /* seconds, a whole number below 2^53 */
 
 struct range {
     double low, high;
@@ -78,39 +81,82 @@ static enum err_code parse_flag(bool *value, const char *text, struct err *e)
     return ERR_OK;
 }
 
-static bool is_literal(const char *word, size_t length)
+const char *opt_word_text(const struct opt_spec *spec, int value)
 {
-    for (size_t i = 0; i < length; i++)
-        if (!(word[i] >= 'a' && word[i] <= 'z') && (i == 0 || !strchr("0123456789-_", word[i])))
-            return false;
-    return length > 0;
+    for (const struct opt_word *w = spec->words; w && w->text; w++)
+        if (w->value == value)
+            return w->text;
+    return NULL;
 }
 
-/* Holds a text against "constant|linear|cosine", "auto|N", "auto|never|PATH" (see opt.h). */
-static enum err_code check_alternatives(const struct opt_spec *spec, const char *text, struct err *e)
+bool opt_is_text(const struct opt_spec *spec)
 {
-    const char *word = spec->value_name;
-    bool number = false;
-    if (!word[0])
-        return ERR_OK;
+    return spec->type != OPT_INT && spec->type != OPT_REAL && spec->type != OPT_FLAG;
+}
+
+void opt_value_label(char label[OPT_LABEL_SIZE], const struct opt_spec *spec)
+{
+    size_t used = 0;
+    label[0] = '\0';
+    for (const struct opt_word *w = spec->words; w && w->text && used < OPT_LABEL_SIZE; w++)
+        used += (size_t)snprintf(label + used, OPT_LABEL_SIZE - used, "%s%s", used ? "|" : "", w->text);
+    if (spec->value_name[0] && used < OPT_LABEL_SIZE)
+        snprintf(label + used, OPT_LABEL_SIZE - used, "%s%s", used ? "|" : "", spec->value_name);
+}
+
+static enum err_code refuse_word(const struct opt_spec *spec, const char *text, struct err *e)
+{
+    char label[OPT_LABEL_SIZE];
+    opt_value_label(label, spec);
+    return err_set(e, ERR_USAGE, "'%s' is not one of %s", text, label);
+}
+
+static enum err_code parse_number_or_word(int64_t *value, const struct opt_spec *spec, const char *text,
+                                          struct err *e)
+{
+    bool number = text[0] && !text[strspn(text, "-0123456789")];
+    return spec->words && spec->words->text && !number ? refuse_word(spec, text, e)
+                                                       : parse_int(value, spec, text, e);
+}
+
+static enum err_code refuse_time(const char *text, struct err *e)
+{
+    return err_set(e, ERR_USAGE,
+                   "'%s' is not a time: give minutes, H:M:S, D-H:M:S, or a number with s, m or h after it",
+                   text);
+}
+
+/* A time as Slurm writes it: M, M:S, H:M:S, D-H, D-H:M, D-H:M:S; or a number with s, m or h after it. */
+static enum err_code parse_time(double *seconds, const char *text, struct err *e)
+{
+    /* Seconds in the last part of M, M:S, H:M:S, and of H, H:M, H:M:S after D-. */
+    static const double of_last[2][3] = {{60, 1, 1}, {3600, 60, 1}};
+    const char *at = text, *dash = strchr(text, '-');
+    double days = 0, sum = 0;
+    int parts = 0;
     for (;;) {
-        size_t length = strcspn(word, "|");
-        if (is_literal(word, length)) {
-            if (strlen(text) == length && memcmp(word, text, length) == 0)
-                return ERR_OK;
-        } else if (length == 1 && word[0] == 'N' && word != spec->value_name) {
-            number = true;
-        } else {
-            return ERR_OK; /* any text */
+        char *end;
+        if (*at < '0' || *at > '9')
+            return refuse_time(text, e);
+        double part = (double)strtoull(at, &end, 10);
+        at = end + 1;
+        if (*end == '-' && end == dash && parts == 0) {
+            days = part;
+            continue;
         }
-        if (!word[length])
-            break;
-        word += length + 1;
+        sum = sum * 60 + part;
+        parts++;
+        if (*end == ':' && parts < 3)
+            continue;
+        const char *unit = *end ? strchr("smh", *end) : NULL;
+        if (unit && !end[1] && parts == 1 && !dash)
+            *seconds = sum * (*unit == 's' ? 1 : *unit == 'm' ? 60 : 3600);
+        else if (!*end)
+            *seconds = days * 86400 + sum * of_last[dash != NULL][parts - 1];
+        else
+            return refuse_time(text, e);
+        return *seconds > 0 && *seconds <= TIME_MAX ? ERR_OK : refuse_time(text, e);
     }
-    int64_t value;
-    if (number && text[0] && !text[strspn(text, "-0123456789")])
-        return parse_int(&value, spec, text, e);
-    return err_set(e, ERR_USAGE, "'%s' is not one of %s", text, spec->value_name);
 }
 
 enum err_code opt_parse_value(struct opt_value *value, const struct opt_spec *spec, const char *text,
@@ -119,16 +165,27 @@ enum err_code opt_parse_value(struct opt_value *value, const struct opt_spec *sp
     size_t length = strlen(text), valid = str_utf8_valid_prefix(text, length);
     if (valid < length)
         return err_set(e, ERR_USAGE, "byte %zu of the value is not UTF-8", valid);
-    *value = (struct opt_value){.text = text};
+    *value = (struct opt_value){.word = OPT_NO_WORD, .text = text};
+    for (const struct opt_word *w = spec->words; w && w->text; w++)
+        if (strcmp(w->text, text) == 0) {
+            value->word = w->value;
+            value->integer = w->value;
+            return ERR_OK;
+        }
     switch (spec->type) {
     case OPT_INT:
-        return parse_int(&value->integer, spec, text, e);
+        return parse_number_or_word(&value->integer, spec, text, e);
     case OPT_REAL:
         return parse_real(&value->real, spec, text, e);
     case OPT_FLAG:
         return parse_flag(&value->flag, text, e);
+    case OPT_CHOICE:
+        return refuse_word(spec, text, e);
+    case OPT_TIME:
+        return parse_time(&value->real, text, e);
     case OPT_STRING:
-        return check_alternatives(spec, text, e);
+    case OPT_TEXT:
+        return ERR_OK;
     case OPT_LIST:
         return text[0] ? ERR_OK : err_set(e, ERR_USAGE, "the value is empty");
     case OPT_HEADING:
@@ -158,21 +215,36 @@ static enum err_code append_real(struct str *out, double value, struct err *e)
     return str_appendf(out, e, "%.*s.0%s", (int)(exponent - text), text, exponent);
 }
 
+static enum err_code append_int(struct str *out, const struct opt_spec *spec, int64_t value, struct err *e)
+{
+    const char *word = value >= INT_MIN && value <= INT_MAX ? opt_word_text(spec, (int)value) : NULL;
+    return word ? str_appendf(out, e, "%s", word) : str_appendf(out, e, "%" PRId64, value);
+}
+
 enum err_code opt_append_value(const struct opt_set *set, const struct opt_spec *spec, struct str *out,
                                struct err *e)
 {
     const void *value = value_of(set, spec);
     const struct opt_list *list = value;
+    const struct opt_time *time = value;
     enum err_code code = ERR_OK;
     switch (spec->type) {
     case OPT_STRING:
         return str_appendf(out, e, "%s", *(const char *const *)value);
+    case OPT_CHOICE:
+        return str_appendf(out, e, "%s", opt_word_text(spec, *(const int *)value));
+    case OPT_TEXT:
+        return str_appendf(out, e, "%s", ((const struct opt_text *)value)->text);
+    case OPT_TIME:
+        if (time->word != OPT_NO_WORD)
+            return str_appendf(out, e, "%s", opt_word_text(spec, time->word));
+        return str_appendf(out, e, "%.0fs", time->seconds);
     case OPT_LIST:
         for (size_t i = 0; !code && i < list->count; i++)
             code = str_appendf(out, e, "%s%s", i ? ", " : "", list->items[i]);
         return code;
     case OPT_INT:
-        return str_appendf(out, e, "%" PRId64, *(const int64_t *)value);
+        return append_int(out, spec, *(const int64_t *)value, e);
     case OPT_REAL:
         return append_real(out, *(const double *)value, e);
     case OPT_FLAG:
@@ -194,7 +266,14 @@ static bool lists_equal(const struct opt_list *a, const struct opt_list *b)
 bool opt_values_equal(const struct opt_set *a, const struct opt_set *b, const struct opt_spec *spec)
 {
     const void *x = value_of(a, spec), *y = value_of(b, spec);
+    const struct opt_time *s = x, *t = y;
     switch (spec->type) {
+    case OPT_CHOICE:
+        return *(const int *)x == *(const int *)y;
+    case OPT_TEXT:
+        return strcmp(((const struct opt_text *)x)->text, ((const struct opt_text *)y)->text) == 0;
+    case OPT_TIME:
+        return s->word == t->word && (s->word != OPT_NO_WORD || s->seconds == t->seconds);
     case OPT_STRING:
         return strcmp(*(const char *const *)x, *(const char *const *)y) == 0;
     case OPT_LIST:

@@ -32,7 +32,7 @@ struct bench {
 static enum err_code choose_size(struct bench *b, struct err *e)
 {
     const struct options *o = b->session->options;
-    size_t tokens = (size_t)strtoull(o->micro_batch_tokens, NULL, 10); /* 0: auto */
+    size_t tokens = (size_t)o->micro_batch_tokens; /* 0: auto */
     b->length = (size_t)o->length;
     b->examples = tokens ? tokens / b->length : AUTO_EXAMPLES;
     if (b->examples == 0 || (tokens && tokens % b->length))
@@ -73,7 +73,7 @@ static enum err_code prepare(struct bench *b, struct err *e)
     b->ready = arena_alloc(&b->arena, s->model.arch.layers + 1, sizeof *b->ready, "times of the layers", e);
     if (!b->seconds || !b->ready || lora_moments_init(&b->moments, &s->lora.layout, false, &b->arena, e) ||
         reduce_init(&b->reduce, &s->lora.layout, b->dist, (size_t)b->dist->world,
-                    !strcmp(s->options->reduce, "fast"), &b->arena, e))
+                    s->options->reduce == REDUCE_FAST, &b->arena, e))
         return e->code;
     return model_plan_memory(&s->model, &plan, e);
 }

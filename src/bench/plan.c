@@ -17,10 +17,8 @@ struct unit {
     double factor;
 };
 
-static const struct {
-    const char *name;
-    struct plan_link link;
-} presets[] = {{"1gbit", {1e9 * TCP_SHARE, 50e-6}}, {"10gbit", {10e9 * TCP_SHARE, 20e-6}}};
+static const struct plan_link presets[] = {
+    [NETWORK_1GBIT] = {1e9 * TCP_SHARE, 50e-6}, [NETWORK_10GBIT] = {10e9 * TCP_SHARE, 20e-6}};
 
 static const struct unit rates[] = {{"", 1},       {"bit", 1},    {"kbit", 1e3},
                                     {"mbit", 1e6}, {"gbit", 1e9}, {"tbit", 1e12}};
@@ -40,14 +38,13 @@ static double read_quantity(const char *text, const char *end, const struct unit
     return NAN;
 }
 
-enum err_code plan_read_link(struct plan_link *link, const char *text, struct err *e)
+enum err_code plan_read_link(struct plan_link *link, const struct opt_text *network, struct err *e)
 {
-    for (size_t i = 0; i < sizeof presets / sizeof *presets; i++)
-        if (strcmp(text, presets[i].name) == 0) {
-            *link = presets[i].link;
-            return ERR_OK;
-        }
-    const char *comma = strchr(text, ',');
+    if (network->word != OPT_NO_WORD) {
+        *link = presets[network->word];
+        return ERR_OK;
+    }
+    const char *text = network->text, *comma = strchr(text, ',');
     if (comma) {
         link->rate = read_quantity(text, comma, rates, sizeof rates / sizeof *rates);
         link->latency =
@@ -277,7 +274,7 @@ enum err_code plan_measure(struct plan_facts *f, struct plan_part *parts, struct
     f->update_seconds = pack.update_seconds;
     f->base = (double)(model_memory_weights(&s->model) + s->model.weights.mapped);
     f->activations = (double)model_memory_acts(&s->model);
-    f->fast = strcmp(o->reduce, "fast") == 0;
+    f->fast = o->reduce == REDUCE_FAST;
     f->batch_packs = (size_t)o->batch_packs;
     f->rank_packs = f->batch_packs ? 0 : (size_t)o->packs_per_rank;
     f->ranks_per_node = (size_t)(o->ranks_per_node > 0 ? o->ranks_per_node : s->dist->node_ranks);

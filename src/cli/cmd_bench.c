@@ -52,7 +52,7 @@ static enum err_code print_json(const struct bench_result *r, const struct sessi
     facts_int(&f, "length", (uint64_t)o->length);
     facts_int(&f, "steps", (uint64_t)o->steps);
     facts_int(&f, "lora_rank", (uint64_t)o->lora_rank);
-    facts_text(&f, "dtype", o->dtype);
+    facts_text(&f, "dtype", options_word(o, "dtype"));
     facts_int(&f, "ranks", (uint64_t)s->dist->world);
     facts_int(&f, "threads", (uint64_t)s->threads);
     facts_text(&f, "gemm", gemm_backend());
@@ -67,8 +67,8 @@ static void describe(char *text, size_t size, const struct bench_result *r, cons
     const struct options *o = s->options;
     size_t examples = r->step_tokens / (size_t)o->length;
     snprintf(text, size, "%zu x %" PRId64 " tokens a step, %s, rank %" PRId64 ", on %d rank%s of %d thread%s",
-             examples, o->length, o->dtype, o->lora_rank, s->dist->world, s->dist->world == 1 ? "" : "s",
-             s->threads, s->threads == 1 ? "" : "s");
+             examples, o->length, options_word(o, "dtype"), o->lora_rank, s->dist->world,
+             s->dist->world == 1 ? "" : "s", s->threads, s->threads == 1 ? "" : "s");
 }
 
 /* A phase in columns; those without counted work have dashes. */

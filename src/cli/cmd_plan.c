@@ -56,8 +56,8 @@ static enum err_code print_json(const struct plan_facts *p, const struct session
     facts_real(&f, "network_bits_per_second", p->link.rate);
     facts_real(&f, "network_latency_seconds", p->link.latency);
     facts_int(&f, "ranks_per_node", p->ranks_per_node);
-    facts_text(&f, "reduce", o->reduce);
-    facts_text(&f, "dtype", o->dtype);
+    facts_text(&f, "reduce", options_word(o, "reduce"));
+    facts_text(&f, "dtype", options_word(o, "dtype"));
     facts_int(&f, "threads", (uint64_t)s->threads);
     facts_list(&f, "rows");
     for (size_t n = 1; n; n = next_ranks(n, (size_t)o->ranks)) {
@@ -75,12 +75,13 @@ static void print_table(const struct plan_facts *p, const struct session *s)
     plan_predict(&row, p, 1);
     printf("packs of %zu tokens in examples of %" PRId64 ", %zu %s; %s, %d thread%s a rank\n", p->pack_tokens,
            o->length, p->batch_packs ? p->batch_packs : p->rank_packs,
-           p->batch_packs ? "in a batch" : "for each rank", o->dtype, s->threads, s->threads == 1 ? "" : "s");
+           p->batch_packs ? "in a batch" : "for each rank", options_word(o, "dtype"), s->threads,
+           s->threads == 1 ? "" : "s");
     printf("a pack takes %.4g s, the update %.4g s (%s)\n", p->pack_seconds, p->update_seconds,
            o->step_seconds > 0 ? "as given" : "measured here");
     printf("gradient of %.2f MiB, --reduce %s; %.4g Gbit/s and %.4g us to each node, %zu rank%s on it\n",
-           (double)(p->adapter * sizeof(float)) / MIB, o->reduce, p->link.rate / 1e9, p->link.latency * 1e6,
-           p->ranks_per_node, p->ranks_per_node == 1 ? "" : "s");
+           (double)(p->adapter * sizeof(float)) / MIB, options_word(o, "reduce"), p->link.rate / 1e9,
+           p->link.latency * 1e6, p->ranks_per_node, p->ranks_per_node == 1 ? "" : "s");
     printf("memory of a rank: base %.0f MiB (one for a node), activations %.0f, adapter and optimizer up to "
            "%.0f\n\n",
            p->base / MIB, p->activations / MIB, row.adapter / MIB);
@@ -120,7 +121,7 @@ enum err_code cmd_plan(const struct options *o, struct dist *d, struct err *e)
 {
     struct plan_link link;
     struct session s;
-    if (plan_read_link(&link, o->network, e) || session_open(&s, o, d, e))
+    if (plan_read_link(&link, &o->network, e) || session_open(&s, o, d, e))
         return e->code;
     enum err_code code = plan(&s, &link, e);
     session_close(&s);

@@ -8,22 +8,15 @@
 
 #include "gemm_backend.h"
 
-static const struct gemm_backend *const backends[] = {
-    &gemm_openblas,
+/* Those that are not built in are NULL. */
+static const struct gemm_backend *const backends[GEMM_LIBRARIES] = {
+    [GEMM_OPENBLAS] = &gemm_openblas,
 #ifdef MPILORA_HAVE_ONEDNN
-    &gemm_onednn,
+    [GEMM_ONEDNN] = &gemm_onednn,
 #endif
 };
 
 static const struct gemm_backend *chosen; /* NULL: nothing was chosen yet, which means auto */
-
-static const struct gemm_backend *find_backend(const char *name)
-{
-    for (size_t i = 0; i < sizeof backends / sizeof *backends; i++)
-        if (strcmp(backends[i]->name, name) == 0)
-            return backends[i];
-    return NULL;
-}
 
 /*
  * The rule of `auto`: oneDNN where it is built in and the processor has AVX2, otherwise OpenBLAS. GFLOPS,
@@ -38,7 +31,7 @@ static const struct gemm_backend *find_backend(const char *name)
  */
 static const struct gemm_backend *auto_backend(void)
 {
-    const struct gemm_backend *onednn = find_backend("onednn");
+    const struct gemm_backend *onednn = backends[GEMM_ONEDNN];
     return onednn && cpu_isa_best() >= CPU_AVX2 ? onednn : &gemm_openblas;
 }
 
@@ -52,15 +45,14 @@ static const struct gemm_backend *current(void)
     return backend;
 }
 
-enum err_code gemm_choose(const char *name, struct err *e)
+enum err_code gemm_choose(enum gemm_library library, struct err *e)
 {
-    const struct gemm_backend *backend = strcmp(name, "auto") == 0 ? auto_backend() : find_backend(name);
+    const struct gemm_backend *backend = library == GEMM_AUTO ? auto_backend() : backends[library];
     if (!backend)
         return err_set(
             e, ERR_UNSUPPORTED,
-            "--gemm %s: this mpilora was built without it; build it where the library is found, or "
-            "take --gemm auto",
-            name);
+            "--gemm onednn: this mpilora was built without it; build it where the library is found, or "
+            "take --gemm auto");
     __atomic_store_n(&chosen, backend, __ATOMIC_RELAXED);
     return ERR_OK;
 }

@@ -7,7 +7,6 @@
 #include "math/gemm.h"
 
 struct gemm_backend {
-    const char *name; /* the value of --gemm */
     void (*describe)(char *text, size_t size);
     /* m, n and k are above 0, all dimensions fit an int */
     void (*f32)(enum gemm_op op_a, enum gemm_op op_b, size_t m, size_t n, size_t k, float alpha,

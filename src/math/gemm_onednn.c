@@ -221,7 +221,7 @@ static void onednn_describe(char *text, size_t size)
     snprintf(text, size, "oneDNN %d.%d.%d", version->major, version->minor, version->patch);
 }
 
-const struct gemm_backend gemm_onednn = {.name = "onednn", .describe = onednn_describe, .f32 = onednn_f32};
+const struct gemm_backend gemm_onednn = {.describe = onednn_describe, .f32 = onednn_f32};
 
 #else
 typedef int gemm_onednn_is_not_built; /* a file of C must not be empty */

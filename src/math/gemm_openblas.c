@@ -57,8 +57,7 @@ static void openblas_describe(char *text, size_t size)
              openblas_get_corename());
 }
 
-const struct gemm_backend gemm_openblas = {
-    .name = "openblas", .describe = openblas_describe, .f32 = openblas_f32};
+const struct gemm_backend gemm_openblas = {.describe = openblas_describe, .f32 = openblas_f32};
 
 const char *gemm_with_own_threads(void)
 {

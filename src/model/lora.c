@@ -117,10 +117,9 @@ static double scaling_of(const struct lora_spec *spec)
 
 static enum err_code start_values(struct lora *l, const struct lora_spec *spec, struct err *e)
 {
-    const struct lora_scheme *scheme;
-    if (lora_scheme_find(&scheme, spec->init, e) || lora_init_values(l, spec, e))
+    if (lora_init_values(l, spec, e))
         return e->code;
-    return scheme->changes_base ? lora_start_buffer(l, e) : ERR_OK;
+    return lora_scheme(spec->init)->changes_base ? lora_start_buffer(l, e) : ERR_OK;
 }
 
 enum err_code lora_create(struct lora *l, const struct arch *a, const struct lora_spec *spec, struct err *e)
@@ -147,7 +146,7 @@ enum err_code lora_create(struct lora *l, const struct arch *a, const struct lor
     l->dropout = spec->dropout;
     l->seed = spec->seed;
     l->rslora = spec->rslora;
-    if (!code && spec->init)
+    if (!code)
         code = start_values(l, spec, e);
     if (code)
         lora_release(l);

@@ -5,61 +5,23 @@
 #include <string.h>
 
 #include "base/rng.h"
-#include "base/str.h"
 #include "lora_schemes.h"
 #include "math/parallel.h"
 
-/* The table: what is public of a scheme, and how it fills A [rank, in] and B [out, rank]. */
+/* What is public of a scheme, and how it fills A [rank, in] and B [out, rank]. */
 static const struct row {
     struct lora_scheme scheme;
     lora_draw *draw;
     lora_derive *derive;
-} rows[] = {
-    {{.name = "normal", .takes_std_a = true}, lora_draw_normal, NULL},
-    {{.name = "kaiming-uniform", .takes_std_a = true}, lora_draw_kaiming_uniform, NULL},
-    {{.name = "gaussian", .takes_std_a = true}, lora_draw_gaussian, NULL},
-    {{.name = "zero",
-      .warning =
-          "with A and B both zero nothing trains: the gradient of A is a multiple of B and that of B a "
-          "multiple of A, so both stay zero for ever"},
-     lora_draw_zero,
-     NULL},
-    {{.name = "both-normal", .takes_std_a = true, .takes_std_b = true}, lora_draw_both_normal, NULL},
-    {{.name = "b-normal", .takes_std_b = true}, lora_draw_b_normal, NULL},
-    {{.name = "constant", .takes_std_a = true}, lora_draw_constant, NULL},
-    {{.name = "orthogonal", .needs_even_rank = true}, lora_draw_orthogonal, NULL},
-    {{.name = "pissa", .changes_base = true}, NULL, lora_derive_pissa},
-    {{.name = "olora", .changes_base = true}, NULL, lora_derive_olora},
+} rows[LORA_SCHEME_COUNT] = {
+#define ROW(constant, word, ...) [constant] = {.scheme.name = word, __VA_ARGS__},
+    LORA_SCHEMES(ROW)
+#undef ROW
 };
-#define ROW_COUNT (sizeof rows / sizeof rows[0])
 
-const struct lora_scheme *lora_scheme_at(size_t i)
+const struct lora_scheme *lora_scheme(enum lora_init init)
 {
-    return i < ROW_COUNT ? &rows[i].scheme : NULL;
-}
-
-/* NULL with the error set when there is none. */
-static const struct row *find_row(const char *name, struct err *e)
-{
-    const char *names[ROW_COUNT];
-    for (size_t i = 0; i < ROW_COUNT; i++) {
-        names[i] = rows[i].scheme.name;
-        if (strcmp(name, names[i]) == 0)
-            return &rows[i];
-    }
-    const char *nearest = str_nearest(name, names, ROW_COUNT);
-    err_set(e, ERR_USAGE, "lora-init: there is no scheme '%s'%s%s%s", name, nearest ? "; did you mean " : "",
-            nearest ? nearest : "", nearest ? "?" : "");
-    return NULL;
-}
-
-enum err_code lora_scheme_find(const struct lora_scheme **scheme, const char *name, struct err *e)
-{
-    const struct row *row = find_row(name, e);
-    if (!row)
-        return e->code;
-    *scheme = &row->scheme;
-    return ERR_OK;
+    return &rows[init].scheme;
 }
 
 static enum err_code check_std(const char *option, double std, bool taken, const char *scheme, struct err *e)
@@ -89,8 +51,8 @@ static enum err_code check_spec(const struct lora_scheme *s, const struct lora *
 
 enum err_code lora_init_values(struct lora *l, const struct lora_spec *spec, struct err *e)
 {
-    const struct row *row = find_row(spec->init, e);
-    if (!row || check_spec(&row->scheme, l, spec, e))
+    const struct row *row = &rows[spec->init];
+    if (check_spec(&row->scheme, l, spec, e))
         return e->code;
     memset(l->params, 0, l->layout.size * sizeof *l->params);
     for (size_t i = 0; i < l->layout.count && row->draw; i++) {
@@ -129,23 +91,20 @@ static void derive_one(void *context, size_t i)
     free(W);
 }
 
-enum err_code lora_init_from_base(struct lora *l, const char *init, const struct arch *a,
+enum err_code lora_init_from_base(struct lora *l, enum lora_init init, const struct arch *a,
                                   const struct weights *w, size_t first, size_t step, struct err *e)
 {
-    const struct row *row = find_row(init, e);
     struct arena arena = {0};
-    if (!row)
-        return e->code;
     for (size_t i = 0; i < l->layout.count; i++) {
         const struct lora_module *m = &l->layout.modules[i];
         size_t most = m->in < m->out ? m->in : m->out;
         if (m->rank > most)
             return err_set(e, ERR_USAGE,
                            "lora-init: the rank %zu is above that of %s, %zu x %zu, out of which %s takes it",
-                           m->rank, m->path, m->out, m->in, init);
+                           m->rank, m->path, m->out, m->in, lora_scheme(init)->name);
     }
     size_t count = first < l->layout.count ? (l->layout.count - first + step - 1) / step : 0;
-    struct deriving d = {l, row->derive, a, w, first, step, NULL};
+    struct deriving d = {l, rows[init].derive, a, w, first, step, NULL};
     d.errors = arena_alloc(&arena, count, sizeof *d.errors, "modules of the adapter", e);
     enum err_code code = d.errors ? ERR_OK : e->code;
     if (!code)

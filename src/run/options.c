@@ -1,18 +1,49 @@
 #include "run/options.h"
 
+#include <assert.h>
 #include <stddef.h>
 #include <string.h>
 
 /* What a resumed run may change. */
-enum resume_rule { FREE, ONCE, FIXED, DATA };
+enum resume_rule { FREE, ONCE, FIXED, LENGTH, DATA };
+
+/* The commands' bits, under the names that the rows of options.def have for them. */
+enum {
+#define COMMAND(NAME, ...) NUMBER_##NAME,
+#include "run/commands.def"
+#undef COMMAND
+};
+enum {
+    NONE = 0,
+#define COMMAND(NAME, ...) NAME = 1 << NUMBER_##NAME,
+#include "run/commands.def"
+#undef COMMAND
+};
+
+#define HEADING(text)
+#define WORD(value, text, ...) {text, value},
+#define ANY(text)
+#define OPTION(field, name, type, default, values, ...)                                                      \
+    static const struct opt_word words_of_##field[] = {values{NULL, 0}};
+#include "run/options.def"
+#undef OPTION
+#undef ANY
+#undef WORD
+#undef HEADING
+
+_Static_assert(sizeof(enum option_reduce) == sizeof(int), "base/opt.c writes a choice as an int");
+#define OPT_OF(type) OPT_CHOICE
 
 static const struct opt_spec specs[] = {
 #define HEADING(text) {.type = OPT_HEADING, .help = text},
-#define OPTION(field_, name_, type_, default_, value_, range_, commands_, required_, resume_, help_)         \
+#define WORD(value, text, ...)
+#define ANY(text) text
+#define OPTION(field_, name_, type_, default_, values_, range_, commands_, required_, resume_, help_)        \
     {.name = name_,                                                                                          \
      .type = OPT_##type_,                                                                                    \
      .initial = default_,                                                                                    \
-     .value_name = value_,                                                                                   \
+     .words = words_of_##field_,                                                                             \
+     .value_name = "" values_,                                                                               \
      .range = range_,                                                                                        \
      .commands = commands_,                                                                                  \
      .required = required_,                                                                                  \
@@ -21,14 +52,16 @@ static const struct opt_spec specs[] = {
      .offset = offsetof(struct options, field_)},
 #include "run/options.def"
 #undef OPTION
+#undef ANY
+#undef WORD
 #undef HEADING
 };
 
 static const struct opt_command commands[] = {
 #define OWN  true
 #define FLAT false
-#define COMMAND(letter_, name_, ranks_, signals_, config_, argument_, help_)                                 \
-    {.letter = letter_, .name = #name_, .argument = argument_, .own_config = config_, .help = help_},
+#define COMMAND(NAME, name_, ranks_, signals_, config_, argument_, help_)                                    \
+    {.bit = NAME, .name = #name_, .argument = argument_, .own_config = config_, .help = help_},
 #include "run/commands.def"
 #undef COMMAND
 #undef OWN
@@ -38,7 +71,7 @@ static const struct opt_command commands[] = {
 /* Beside each of the specs. */
 static const enum resume_rule resume_rules[] = {
 #define HEADING(text)                                                                                FREE,
-#define OPTION(field_, name_, type_, default_, value_, range_, commands_, required_, resume_, help_) resume_,
+#define OPTION(field_, name_, type_, default_, values_, range_, commands_, required_, resume_, help_) resume_,
 #include "run/options.def"
 #undef OPTION
 #undef HEADING
@@ -84,6 +117,19 @@ bool options_given(const struct options *o, const char *name)
 {
     const struct opt_spec *spec = opt_find(&options_table, name);
     return spec && o->set.origins[spec - specs] != OPT_DEFAULT;
+}
+
+const char *options_word(const struct options *o, const char *name)
+{
+    const struct opt_spec *spec = opt_find(&options_table, name);
+    assert(spec && spec->type == OPT_CHOICE);
+    return opt_word_text(spec, *(const int *)((const void *)((const char *)o + spec->offset)));
+}
+
+bool options_fixes_result(const struct opt_spec *spec)
+{
+    enum resume_rule rule = resume_rules[spec - specs];
+    return rule == FIXED || rule == LENGTH;
 }
 
 static enum err_code append_difference(struct str *out, const struct opt_set *now, const struct opt_set *then,

@@ -143,8 +143,7 @@ static bool applies(const struct study_grid *g, const struct study_axis *axis, c
 static enum err_code set_value(const struct study_grid *g, struct options *o, const struct study_axis *axis,
                                const struct yaml_value *value, struct err *e)
 {
-    bool unset = !value->text[0] && axis->spec->type == OPT_STRING && !axis->spec->initial[0];
-    if (!unset && opt_set_value(&o->set, axis->spec, value->text, e))
+    if (opt_set_value(&o->set, axis->spec, value->text, e))
         return err_wrap(e, "%s:%d: %s", g->file, value->line, axis->entry->key);
     return ERR_OK;
 }
@@ -169,7 +168,7 @@ static enum err_code read_base(struct study_grid *g, struct err *e)
     opt_copy_arguments(&o->set, &g->given->set);
     if (opt_check_required(&o->set, e))
         return err_wrap(e, "%s", g->file);
-    if (strcmp(o->resume, "auto") != 0 || o->overwrite)
+    if (o->resume.word != RESUME_AUTO || o->overwrite)
         return err_set(e, ERR_USAGE,
                        "%s: a study always goes on where it was: resume stays auto, overwrite false; "
                        "delete the folder of a cell to train it anew",
@@ -355,10 +354,10 @@ static enum err_code append_axis(struct str *out, const struct study_axis *axis,
                                      axis->entry->is_sequence ? "[" : "");
     for (size_t i = 0; i < axis->entry->count && !code; i++) {
         const char *text = axis->entry->values[i].text;
-        bool plain = axis->spec->type != OPT_STRING && axis->spec->type != OPT_LIST;
         code = str_appendf(out, e, "%s", i ? ", " : "");
         if (!code)
-            code = plain ? str_appendf(out, e, "%s", text) : yaml_append_string(out, text, e);
+            code =
+                opt_is_text(axis->spec) ? yaml_append_string(out, text, e) : str_appendf(out, e, "%s", text);
     }
     return code ? code : str_appendf(out, e, "%s\n", axis->entry->is_sequence ? "]" : "");
 }

@@ -2,7 +2,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include "base/cpu.h"
@@ -14,46 +13,6 @@
 
 /* Seconds that a save may take beside its bytes, until one was measured. */
 #define SAVE 5
-
-static enum err_code refuse(const char *text, struct err *e)
-{
-    return err_set(e, ERR_USAGE,
-                   "--time-limit %s is not a time: give minutes, H:M:S, D-H:M:S, or a number with s, m or h "
-                   "after it",
-                   text);
-}
-
-enum err_code deadline_parse(double *seconds, const char *text, struct err *e)
-{
-    /* Seconds in the last part of M, M:S, H:M:S, and of H, H:M, H:M:S behind D-. */
-    static const double of_last[2][3] = {{60, 1, 1}, {3600, 60, 1}};
-    const char *at = text, *dash = strchr(text, '-');
-    double days = 0, sum = 0;
-    int parts = 0;
-    for (;;) {
-        char *end;
-        if (*at < '0' || *at > '9')
-            return refuse(text, e);
-        double part = (double)strtoull(at, &end, 10);
-        at = end + 1;
-        if (*end == '-' && end == dash && parts == 0) {
-            days = part;
-            continue;
-        }
-        sum = sum * 60 + part;
-        parts++;
-        if (*end == ':' && parts < 3)
-            continue;
-        const char *unit = *end ? strchr("smh", *end) : NULL;
-        if (unit && !end[1] && parts == 1 && !dash)
-            *seconds = sum * (*unit == 's' ? 1 : *unit == 'm' ? 60 : 3600);
-        else if (!*end)
-            *seconds = days * 86400 + sum * of_last[dash != NULL][parts - 1];
-        else
-            return refuse(text, e);
-        return *seconds > 0 ? ERR_OK : refuse(text, e);
-    }
-}
 
 /* Until the end that Slurm has set for this job; 0: it has not. The variable outlives a job in what was started from
  * it, a shell say, and is handed on by sbatch. */
@@ -73,22 +32,12 @@ static double seconds_left_of_job(void)
     return 0;
 }
 
-enum err_code deadline_set(struct deadline *d, const char *limit, struct err *e)
+void deadline_set(struct deadline *d, const struct opt_time *limit)
 {
-    double seconds;
-    d->ends = 0;
-    if (!strcmp(limit, "none"))
-        return ERR_OK;
-    if (*limit) {
-        if (deadline_parse(&seconds, limit, e))
-            return e->code;
-        d->ends = cpu_process_start() + seconds;
-        return ERR_OK;
-    }
-    seconds = seconds_left_of_job();
-    if (seconds > 0)
-        d->ends = cpu_seconds() + seconds;
-    return ERR_OK;
+    double left = limit->word == TIME_LIMIT_OF_JOB ? seconds_left_of_job() : 0;
+    d->ends = left > 0 ? cpu_seconds() + left : 0;
+    if (limit->word == OPT_NO_WORD)
+        d->ends = cpu_process_start() + limit->seconds;
 }
 
 void deadline_expect_save(struct deadline *d, double seconds)

@@ -32,14 +32,15 @@ static enum err_code choose(struct ckpt *c, const struct options *o, struct err 
 {
     bool found;
     *c = (struct ckpt){0};
-    if (strcmp(o->resume, "never") == 0)
+    const char *path = o->resume.text;
+    if (o->resume.word == RESUME_NEVER)
         return clear_output(o, 0, "and --resume is never", e);
-    if (strcmp(o->resume, "auto") == 0)
+    if (o->resume.word == RESUME_AUTO)
         return rundir_open_newest(c, &found, o->output, e);
     enum err_code code =
-        file_is_folder(o->resume) ? rundir_open_newest(c, &found, o->resume, e) : ckpt_open(c, o->resume, e);
+        file_is_folder(path) ? rundir_open_newest(c, &found, path, e) : ckpt_open(c, path, e);
     if (!code && !c->file)
-        code = err_set(e, ERR_USAGE, "--resume %s: there are no checkpoints in this folder", o->resume);
+        code = err_set(e, ERR_USAGE, "--resume %s: there are no checkpoints in this folder", path);
     return code ? err_wrap(e, "--resume") : ERR_OK;
 }
 
@@ -84,7 +85,7 @@ static enum err_code load(struct lora *l, struct lora_moments *moments, struct c
     if (!code)
         code = ckpt_read(&c, l, moments, e);
     *here = rundir_holds(o->output, c.path);
-    if (!code && strcmp(o->resume, "auto") != 0)
+    if (!code && o->resume.word != RESUME_AUTO)
         code = *here ? clear_output(o, c.state.step + 1, "later than the one to go on from", e)
                      : clear_output(o, 0, "of another run than the one to go on from", e);
     if (!code)

@@ -52,18 +52,13 @@ static enum err_code check_tokenizer(const struct session *s, struct err *e)
     return ERR_OK;
 }
 
-static enum dtype compute_type(const struct options *o)
-{
-    return strcmp(o->dtype, "bf16") == 0 ? DTYPE_BF16 : DTYPE_F32;
-}
-
 /* Collective. One copy of the weights a node, filled by one of its ranks. */
 static enum err_code load_base(struct session *s, struct dist *node, struct err *e)
 {
     struct dist *d = s->dist;
     struct arch arch;
-    const struct weights_options options = {.type = compute_type(s->options),
-                                            .keep_file = strcmp(s->options->base_storage, "file") == 0};
+    const struct weights_options options = {.type = s->options->dtype,
+                                            .keep_file = s->options->base_storage == STORAGE_FILE};
     size_t size = 0;
     enum err_code code = arch_read(&arch, &s->store, e);
     if (!code)
@@ -94,7 +89,7 @@ static enum err_code load_base(struct session *s, struct dist *node, struct err 
 static enum err_code open_files(struct session *s, struct dist *node, struct err *e)
 {
     struct dist *d = s->dist;
-    bool broadcast = strcmp(s->options->load, "broadcast") == 0;
+    bool broadcast = s->options->load == LOAD_BROADCAST;
     enum err_code code = model_files_open(&s->files, &s->store, d, node, s->options->model, broadcast, e);
     if (!code)
         code = dist_agree(d, tokenizer_open(&s->tokenizer, &s->store, e), e);
@@ -123,9 +118,9 @@ static enum err_code open_model(struct session *s, struct err *e)
 /* Slower than f32 is refused too: nobody wants it. */
 static enum err_code check_dtype(const struct options *o, struct err *e)
 {
-    if (compute_type(o) != DTYPE_BF16)
+    if (o->dtype != DTYPE_BF16)
         return ERR_OK;
-    if (strcmp(o->gemm, "openblas") == 0)
+    if (o->gemm == GEMM_OPENBLAS)
         return err_set(e, ERR_USAGE,
                        "--dtype bf16 needs --gemm onednn or auto: OpenBLAS multiplies f32 only");
     if (!gemm_has_bf16())
@@ -198,7 +193,9 @@ enum err_code session_load_adapter(struct session *s, const char *path, struct e
 enum err_code session_new_adapter(struct session *s, struct err *e)
 {
     const struct options *o = s->options;
-    struct lora_spec spec = {.targets = o->target_modules,
+    const struct lora_scheme *scheme = lora_scheme(o->lora_init);
+    bool all = o->target_modules.word == TARGETS_ALL_LINEAR;
+    struct lora_spec spec = {.targets = all ? NULL : o->target_modules.text,
                              .rank = (size_t)o->lora_rank,
                              .alpha = o->lora_alpha,
                              .rslora = o->rslora,
@@ -207,13 +204,8 @@ enum err_code session_new_adapter(struct session *s, struct err *e)
                              .init_std = o->init_std,
                              .init_std_b = o->init_std_b,
                              .seed = (uint64_t)o->seed};
-    const struct lora_scheme *scheme = NULL;
-    enum err_code code = lora_scheme_find(&scheme, o->lora_init, e);
-    if (!code)
-        code = lora_create(&s->lora, &s->model.arch, &spec, e);
-    code = dist_agree(s->dist, code, e);
-    if (code)
-        return code;
+    if (dist_agree(s->dist, lora_create(&s->lora, &s->model.arch, &spec, e), e))
+        return e->code;
     if (scheme->warning)
         log_warn("--lora-init %s: %s", scheme->name, scheme->warning);
     s->model.lora = &s->lora;
@@ -366,11 +358,11 @@ enum err_code session_pack_tokens(const struct session *s, size_t *tokens, struc
 {
     const struct options *o = s->options;
     size_t longest = (size_t)o->max_length;
-    if (strcmp(o->micro_batch_tokens, "auto") == 0) {
+    *tokens = (size_t)o->micro_batch_tokens;
+    if (!*tokens) { /* auto */
         *tokens = longest > 512 ? longest : 512;
         return ERR_OK;
     }
-    *tokens = (size_t)strtoull(o->micro_batch_tokens, NULL, 10); /* the option table has checked it */
     if (*tokens < longest)
         return err_set(
             e, ERR_USAGE,
@@ -382,13 +374,8 @@ enum err_code session_pack_tokens(const struct session *s, size_t *tokens, struc
 
 struct model_plan session_plan(const struct session *s, bool train)
 {
-    static const char *const modes[] = {
-        [RECOMPUTE_NONE] = "none", [RECOMPUTE_ATTENTION] = "attention", [RECOMPUTE_LAYER] = "layer"};
-    struct model_plan plan = {.threads = s->threads, .train = train};
-    while (train && plan.recompute < RECOMPUTE_LAYER &&
-           strcmp(s->options->recompute, modes[plan.recompute]) != 0)
-        plan.recompute++;
-    return plan;
+    return (struct model_plan){
+        .threads = s->threads, .train = train, .recompute = train ? s->options->recompute : RECOMPUTE_NONE};
 }
 
 void session_close(struct session *s)

@@ -82,9 +82,10 @@ static enum err_code prepare(struct trainer *t, struct err *e)
                        "--local-steps above 1: there is no one step for --trace-every, --skip-nonfinite or "
                        "--spike-sigma");
     deadline_expect_save(&t->session->deadline, (double)(3 * l->layout.size * sizeof(float)) / SLOW_DISK);
-    if (deadline_set(&t->session->deadline, o->time_limit, e) || schedule_check(&t->schedule, e) ||
+    deadline_set(&t->session->deadline, &o->time_limit);
+    if (schedule_check(&t->schedule, e) ||
         lora_moments_init(&t->moments, &l->layout, o->local_steps > 1, &t->arena, e) ||
-        reduce_init(&t->reduce, &l->layout, t->dist, summands, !strcmp(o->reduce, "fast"), &t->arena, e) ||
+        reduce_init(&t->reduce, &l->layout, t->dist, summands, o->reduce == REDUCE_FAST, &t->arena, e) ||
         outer_init(&t->outer, (uint64_t)o->local_steps, o->outer_learning_rate, o->outer_momentum, &l->layout,
                    &t->arena, e) ||
         tally_init(&t->tally, packs, world, &t->arena, e) ||
@@ -115,7 +116,7 @@ static enum err_code open_output(void *trainer, struct duty_company *company, st
                                 .begun_at = t->state.step,
                                 .identity = &t->identity,
                                 .config = t->config.data,
-                                .lora_init = o->lora_init,
+                                .lora_init = options_word(o, "lora-init"),
                                 .trace = &t->tracer.record};
     if (saver_open(&t->saver, &facts, &t->session->lora, &t->moments, t->resumed_here ? &t->state : NULL, e))
         return e->code;
@@ -229,7 +230,7 @@ static enum err_code leave(struct trainer *t, struct err *e)
     return err_set(e, ERR_STOPPED,
                    "stopped %s at step %" PRIu64 " of %" PRIu64 "; the same command%s goes on from %s", why,
                    t->state.step, t->schedule.total,
-                   strcmp(t->options->resume, "auto") == 0 ? "" : ", with --resume auto,", path);
+                   t->options->resume.word == RESUME_AUTO ? "" : ", with --resume auto,", path);
 }
 
 /* Collective. Has a signal come before the first step? */

@@ -101,7 +101,8 @@ void trainer_report_first(const struct trainer *t)
                  "network", 3 * adapter, 6 * adapter * (double)(world - 1) / (double)world, t->outer.every);
     else if (world > 1)
         log_note("  %-12s %.2f MiB of gradient a step, a rank sends up to %.2f MiB for it (--reduce %s)",
-                 "network", adapter, (double)reduce_sent_bytes(&t->reduce) / mib, t->options->reduce);
+                 "network", adapter, (double)reduce_sent_bytes(&t->reduce) / mib,
+                 options_word(t->options, "reduce"));
     if (t->outer.every > 1)
         warn_of_long_steps(&t->outer);
     if (packs < world)

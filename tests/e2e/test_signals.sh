@@ -56,9 +56,9 @@ limited() {
     [ $((SECONDS - begun)) -lt 9 ] || fail "took $((SECONDS - begun)) s"
 }
 limited A=B limit 9s
-limited "SLURM_JOB_ID=1 SLURM_JOB_END_TIME=$(($(date +%s) + 9))" slurm ""
+limited "SLURM_JOB_ID=1 SLURM_JOB_END_TIME=$(($(date +%s) + 9))" slurm auto
 check 2 train "$work/nolimit" --time-limit 12x
-says err '--time-limit 12x is not a time'
+says err "--time-limit: '12x' is not a time"
 check 0 env SLURM_JOB_ID=1 SLURM_JOB_END_TIME=$(($(date +%s) + 1)) "$MPILORA" train $options --max-steps 20 \
     --output "$work/nolimit" --time-limit none
 

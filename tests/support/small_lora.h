@@ -27,7 +27,7 @@ static inline void small_fill(float *x, size_t count, uint64_t item)
 static inline void small_make(struct lora *l, const char *targets, size_t rank, double alpha)
 {
     struct err e;
-    struct lora_spec spec = {.targets = targets, .rank = rank, .alpha = alpha, .init = "normal"};
+    struct lora_spec spec = {.targets = targets, .rank = rank, .alpha = alpha, .init = LORA_NORMAL};
     assert_ok(lora_create(l, &small_arch, &spec, &e), &e);
     small_fill(l->params, l->layout.size, 1);
 }

@@ -6,40 +6,60 @@
 #include "base/file.h"
 #include "scratch.h"
 
+enum kind { RED, GREEN, DARK_BLUE, ROSE };
+enum { MODE_AUTO, MODE_NEVER };
+enum { LIMIT_JOB, LIMIT_NONE };
+
 struct values {
-    const char *name, *kind, *size, *mode, *config;
+    const char *name, *config;
+    enum kind kind;
+    struct opt_text mode, link;
+    struct opt_time limit;
     struct opt_list files;
-    int64_t count;
+    int64_t count, size;
     double rate, share;
     bool fast, loud;
 };
 
-#define SPEC(field, name_, type_, initial_, value_, range_, commands_, required_)                            \
+static const struct opt_word kinds[] = {
+    {"red", RED}, {"green", GREEN}, {"dark-blue", DARK_BLUE}, {"rose", ROSE}, {NULL, 0}};
+static const struct opt_word sizes[] = {{"auto", 0}, {NULL, 0}};
+static const struct opt_word modes[] = {{"auto", MODE_AUTO}, {"never", MODE_NEVER}, {NULL, 0}};
+static const struct opt_word links[] = {{"slow", 7}, {NULL, 0}};
+static const struct opt_word limits[] = {{"job", LIMIT_JOB}, {"none", LIMIT_NONE}, {NULL, 0}};
+static const struct opt_word yeses[] = {{"y", 3}, {"yes", 3}, {NULL, 0}};
+static const struct opt_word nones[] = {{"y", OPT_NO_WORD}, {NULL, 0}};
+
+enum { A = 1, B = 2, C = 4 };
+
+#define SPEC(field, name_, type_, initial_, words_, value_, range_, commands_, required_)                    \
     {                                                                                                        \
-        .name = name_, .type = type_, .initial = initial_, .value_name = value_, .range = range_,            \
-        .commands = commands_, .required = required_, .help = "help of " name_,                              \
+        .name = name_, .type = type_, .initial = initial_, .words = words_, .value_name = value_,            \
+        .range = range_, .commands = commands_, .required = required_, .help = "help of " name_,             \
         .offset = offsetof(struct values, field)                                                             \
     }
 
 static const struct opt_spec specs[] = {
     {.type = OPT_HEADING, .help = "First"},
-    SPEC(name, "user-name", OPT_STRING, "", "TEXT", "", "AB", "A"),
-    SPEC(kind, "kind", OPT_STRING, "red", "red|green|dark-blue|rose", "", "A", ""),
-    SPEC(size, "size", OPT_STRING, "auto", "auto|N", "[2, 100]", "A", ""),
-    SPEC(mode, "mode", OPT_STRING, "auto", "auto|never|PATH", "", "A", ""),
-    SPEC(config, "config", OPT_STRING, "", "FILE", "", "AB", ""),
+    SPEC(name, "user-name", OPT_STRING, "", NULL, "TEXT", "", A | B, A),
+    SPEC(kind, "kind", OPT_CHOICE, "red", kinds, "", "", A, 0),
+    SPEC(size, "size", OPT_INT, "auto", sizes, "N", "[2, 100]", A, 0),
+    SPEC(mode, "mode", OPT_TEXT, "auto", modes, "PATH", "", A, 0),
+    SPEC(link, "link", OPT_TEXT, "", links, "RATE", "", A, 0),
+    SPEC(limit, "limit", OPT_TIME, "job", limits, "TIME", "", A, 0),
+    SPEC(config, "config", OPT_STRING, "", NULL, "FILE", "", A | B, 0),
     {.type = OPT_HEADING, .help = "Only of other"},
-    SPEC(fast, "fast", OPT_FLAG, "true", "", "", "B", ""),
+    SPEC(fast, "fast", OPT_FLAG, "true", NULL, "", "", B, 0),
     {.type = OPT_HEADING, .help = "Last"},
-    SPEC(files, "file", OPT_LIST, "", "FILE", "", "A", ""),
-    SPEC(count, "count", OPT_INT, "3", "N", "[1, 10]", "AB", ""),
-    SPEC(rate, "learning-rate", OPT_REAL, "2e-4", "X", "(0, inf)", "A", ""),
-    SPEC(share, "share", OPT_REAL, "0", "P", "[0, 1)", "A", ""),
-    SPEC(loud, "loud", OPT_FLAG, "false", "", "", "A", ""),
+    SPEC(files, "file", OPT_LIST, "", NULL, "FILE", "", A, 0),
+    SPEC(count, "count", OPT_INT, "3", NULL, "N", "[1, 10]", A | B, 0),
+    SPEC(rate, "learning-rate", OPT_REAL, "2e-4", NULL, "X", "(0, inf)", A, 0),
+    SPEC(share, "share", OPT_REAL, "0", NULL, "P", "[0, 1)", A, 0),
+    SPEC(loud, "loud", OPT_FLAG, "false", NULL, "", "", A, 0),
 };
 
-static const struct opt_command commands[] = {{'A', "alpha", "", false, "Does alpha."},
-                                              {'B', "beta", "PATH", false, "Does beta."}};
+static const struct opt_command commands[] = {{A, "alpha", "", false, "Does alpha."},
+                                              {B, "beta", "PATH", false, "Does beta."}};
 
 static const struct opt_table table = {"prog", specs, sizeof specs / sizeof *specs, commands, 2};
 
@@ -77,21 +97,25 @@ static void table_is_sound(void **state)
     (void)state;
     struct err e;
     assert_ok(opt_check_table(&table, &e), &e);
-    static const struct opt_spec bad[][2] = {
-        {SPEC(count, "a", OPT_INT, "3", "N", "[4, 5]", "A", ""),
-         SPEC(count, "b", OPT_INT, "3", "N", "", "A", "")},
-        {SPEC(count, "a", OPT_INT, "3", "N", "1..5", "A", ""),
-         SPEC(count, "b", OPT_INT, "3", "N", "", "A", "")},
-        {SPEC(count, "a", OPT_INT, "3", "N", "", "A", ""), SPEC(count, "a", OPT_INT, "3", "N", "", "A", "")},
-        {SPEC(count, "a", OPT_INT, "3", "N", "", "A", "B"), SPEC(count, "b", OPT_INT, "3", "N", "", "A", "")},
-        {SPEC(count, "a", OPT_INT, "3", "N", "", "C", ""), SPEC(count, "b", OPT_INT, "3", "N", "", "A", "")},
-        {SPEC(kind, "a", OPT_STRING, "x", "y|z", "", "A", ""),
-         SPEC(count, "b", OPT_INT, "3", "N", "", "A", "")},
-        {SPEC(count, "a", OPT_INT, "", "N", "", "A", ""), SPEC(count, "b", OPT_INT, "3", "N", "", "A", "")},
+    /* Each beside a sound one. */
+    static const struct opt_spec sound = SPEC(count, "b", OPT_INT, "3", NULL, "N", "", A, 0);
+    static const struct opt_spec bad[] = {
+        SPEC(count, "a", OPT_INT, "3", NULL, "N", "[4, 5]", A, 0),
+        SPEC(count, "a", OPT_INT, "3", NULL, "N", "1..5", A, 0),
+        SPEC(count, "b", OPT_INT, "3", NULL, "N", "", A, 0),
+        SPEC(count, "a", OPT_INT, "3", NULL, "N", "", A, B),
+        SPEC(count, "a", OPT_INT, "3", NULL, "N", "", C, 0),
+        SPEC(count, "a", OPT_INT, "", NULL, "N", "", A, 0),
+        SPEC(kind, "a", OPT_CHOICE, "x", kinds, "", "", A, 0),
+        SPEC(kind, "a", OPT_CHOICE, "red", NULL, "", "", A, 0),
+        SPEC(kind, "a", OPT_CHOICE, "y", yeses, "", "", A, 0),
+        SPEC(mode, "a", OPT_TEXT, "y", nones, "PATH", "", A, 0),
+        SPEC(limit, "a", OPT_TIME, "", limits, "TIME", "", A, 0),
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        const struct opt_spec pair[] = {bad[i], sound};
         struct opt_table damaged = table;
-        damaged.specs = bad[i];
+        damaged.specs = pair;
         damaged.spec_count = 2;
         assert_int_equal(opt_check_table(&damaged, &e), ERR_USAGE);
     }
@@ -104,7 +128,13 @@ static void defaults_hold(void **state)
     struct values v;
     struct err e;
     assert_ok(parse(&set, &v, "alpha", "--user-name x", &e), &e);
-    assert_string_equal(v.kind, "red");
+    assert_int_equal(v.kind, RED);
+    assert_int_equal(v.size, 0);
+    assert_int_equal(v.mode.word, MODE_AUTO);
+    assert_string_equal(v.mode.text, "auto");
+    assert_int_equal(v.link.word, OPT_NO_WORD);
+    assert_string_equal(v.link.text, "");
+    assert_int_equal(v.limit.word, LIMIT_JOB);
     assert_string_equal(v.config, "");
     assert_int_equal(v.files.count, 0);
     assert_int_equal(v.count, 3);
@@ -123,14 +153,19 @@ static void reads_every_form(void **state)
     struct values v;
     struct err e;
     assert_ok(parse(&set, &v, "alpha",
-                    "--user-name=--odd=x --kind dark-blue --size 100 --mode /some/where --file a --file=b "
+                    "--user-name=--odd=x --kind dark-blue --size 100 --mode /some/where --link slow "
+                    "--limit 1:30:00 --file a --file=b "
                     "--count 10 --learning-rate 1e-5 --share=.5 --loud",
                     &e),
               &e);
     assert_string_equal(v.name, "--odd=x");
-    assert_string_equal(v.kind, "dark-blue");
-    assert_string_equal(v.size, "100");
-    assert_string_equal(v.mode, "/some/where");
+    assert_int_equal(v.kind, DARK_BLUE);
+    assert_int_equal(v.size, 100);
+    assert_int_equal(v.mode.word, OPT_NO_WORD);
+    assert_string_equal(v.mode.text, "/some/where");
+    assert_int_equal(v.link.word, 7);
+    assert_int_equal(v.limit.word, OPT_NO_WORD);
+    assert_true(v.limit.seconds == 5400);
     assert_int_equal(v.files.count, 2);
     assert_string_equal(v.files.items[0], "a");
     assert_string_equal(v.files.items[1], "b");
@@ -167,7 +202,6 @@ static void refuses_with_advice(void **state)
         {"alpha", "--no-fast", "no-fast"},
         {"beta x", "", "unknown command"},
         {"alpah", "", "did you mean alpha?"},
-        {"alpha", "--count", "--count needs a value: --count N"},
         {"alpha", "--user-name --count 3",
          "--count follows; a value that begins so is written --user-name=--count"},
         {"alpha", "--count 3 --count 3", "--count is given twice"},
@@ -189,6 +223,9 @@ static void refuses_with_advice(void **state)
         {"alpha", "--kind blue", "--kind: 'blue' is not one of red|green|dark-blue|rose"},
         {"alpha", "--kind re", "not one of"},
         {"alpha", "--kind=", "not one of"},
+        {"alpha", "--count", "--count needs a value: --count N"},
+        {"alpha", "--size", "--size needs a value: --size auto|N"},
+        {"alpha", "--limit 12x", "--limit: '12x' is not a time"},
         {"alpha", "--size some", "--size: 'some' is not one of auto|N"},
         {"alpha", "--size 1", "--size: 1 is out of range"},
         {"alpha", "--file=", "--file: the value is empty"},
@@ -225,7 +262,7 @@ static void command_line_wins_over_file_over_default(void **state)
     assert_string_equal(v.files.items[0], "z");
     assert_true(v.share == 0.25);
     assert_false(v.loud);
-    assert_string_equal(v.kind, "red");
+    assert_int_equal(v.kind, RED);
     opt_release(&set);
     snprintf(line, sizeof line, "--config=%s", path);
     assert_ok(parse(&set, &v, "alpha", line, &e), &e);
@@ -287,7 +324,7 @@ static void written_config_reads_back(void **state)
     struct err e;
     struct str text = {0}, twice = {0};
     assert_ok(parse(&set, &v, "alpha",
-                    "--user-name=null --size 7 --file # --file a:b --file \"\\ --count 9 "
+                    "--user-name=null --size 7 --limit 90m --file # --file a:b --file \"\\ --count 9 "
                     "--learning-rate 1e-300 --share 0.1 --loud",
                     &e),
               &e);
@@ -300,7 +337,9 @@ static void written_config_reads_back(void **state)
     assert_ok(opt_append_config(&again, &twice, &e), &e);
     assert_string_equal(text.data, twice.data);
     assert_non_null(
-        strstr(text.data, "user-name: \"null\"\nkind: red\nsize: \"7\"\nmode: auto\nfile:\n  - \"#\"\n"));
+        strstr(text.data,
+               "user-name: \"null\"\nkind: red\nsize: 7\nmode: auto\nlink: \"\"\nlimit: \"5400s\"\nfile:\n"
+               "  - \"#\"\n"));
     assert_non_null(strstr(text.data, "learning-rate: 1.0e-300\nshare: 0.1\nloud: true\n"));
     assert_null(strstr(text.data, "config"));
     assert_null(strstr(text.data, "fast"));
@@ -313,6 +352,9 @@ static void written_config_reads_back(void **state)
     assert_ok(opt_init(&again, &table, &w, "alpha", &e), &e);
     assert_ok(read_config(&again, text.data, &e), &e);
     assert_string_equal(w.name, "");
+    assert_string_equal(w.link.text, "");
+    assert_int_equal(w.size, 0);
+    assert_int_equal(w.limit.word, LIMIT_JOB);
     assert_int_equal(w.files.count, 0);
     opt_release(&set);
     opt_release(&again);
@@ -350,6 +392,30 @@ static void values_compare_by_meaning(void **state)
     str_release(&text);
 }
 
+static void times_are_those_of_slurm(void **state)
+{
+    (void)state;
+    struct err e;
+    struct opt_value value;
+    const struct opt_spec *spec = opt_find(&table, "limit");
+    static const struct {
+        const char *text;
+        double seconds;
+    } good[] = {{"30", 1800},    {"90s", 90},       {"2m", 120},           {"3h", 10800},
+                {"5:30", 330},   {"1:00:00", 3600}, {"100:00:01", 360001}, {"1-0", 86400},
+                {"2-3", 183600}, {"1-2:30", 95400}, {"1-2:30:05", 95405}};
+    static const char *const bad[] = {
+        "",     "0",    "0s", "-1",    "1-",    "1:", "1::2", "1:2:3:4", "1.5",  "2d",       "999999999999h",
+        "1:2s", "1-2m", "x",  "1-2-3", "1:2-3", " 1", "1 ",   "0:00",    "10ss", "1-2:3:4:5"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        assert_ok(opt_parse_value(&value, spec, good[i].text, &e), &e);
+        assert_int_equal(value.word, OPT_NO_WORD);
+        assert_true(value.real == good[i].seconds);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_error(opt_parse_value(&value, spec, bad[i], &e), &e, ERR_USAGE, "is not a time");
+}
+
 static void help_and_markdown(void **state)
 {
     (void)state;
@@ -363,6 +429,8 @@ static void help_and_markdown(void **state)
                                    "                          help of kind (default: red)\n"
                                    "  --size auto|N           help of size (default: auto)\n"
                                    "  --mode auto|never|PATH  help of mode (default: auto)\n"
+                                   "  --link slow|RATE        help of link\n"
+                                   "  --limit job|none|TIME   help of limit (default: job)\n"
                                    "  --config FILE           help of config\n"
                                    "\nLast:\n"
                                    "  --file FILE             help of file\n"
@@ -395,6 +463,7 @@ int main(void)
         cmocka_unit_test(config_errors_name_file_and_line),
         cmocka_unit_test(written_config_reads_back),
         cmocka_unit_test(values_compare_by_meaning),
+        cmocka_unit_test(times_are_those_of_slurm),
         cmocka_unit_test(help_and_markdown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -45,15 +45,16 @@ static void links_are_read(void **state)
     struct plan_link link;
     struct err e;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
-        assert_ok(plan_read_link(&link, good[i].text, &e), &e);
+        assert_ok(plan_read_link(&link, &(struct opt_text){OPT_NO_WORD, good[i].text}, &e), &e);
         assert_true(near(link.rate, good[i].rate) && near(link.latency, good[i].latency));
     }
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        assert_error(plan_read_link(&link, bad[i], &e), &e, ERR_USAGE, "--network");
-    assert_ok(plan_read_link(&link, "1gbit", &e), &e);
+        assert_error(plan_read_link(&link, &(struct opt_text){OPT_NO_WORD, bad[i]}, &e), &e, ERR_USAGE,
+                     "--network");
+    assert_ok(plan_read_link(&link, &(struct opt_text){NETWORK_1GBIT, "1gbit"}, &e), &e);
     assert_true(link.rate > 0.94e9 && link.rate < 0.942e9 && link.latency > 0);
     struct plan_link ten;
-    assert_ok(plan_read_link(&ten, "10gbit", &e), &e);
+    assert_ok(plan_read_link(&ten, &(struct opt_text){NETWORK_10GBIT, "10gbit"}, &e), &e);
     assert_true(near(ten.rate, 10 * link.rate) && ten.latency < link.latency);
 }
 

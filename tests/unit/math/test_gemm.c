@@ -165,17 +165,17 @@ static void test_choice(void **state)
 {
     (void)state;
     struct err e;
-    assert_int_equal(gemm_choose("openblas", &e), ERR_OK);
+    assert_int_equal(gemm_choose(GEMM_OPENBLAS, &e), ERR_OK);
     assert_null(strstr(gemm_backend(), "oneDNN"));
 #ifdef MPILORA_HAVE_ONEDNN
-    assert_int_equal(gemm_choose("onednn", &e), ERR_OK);
+    assert_int_equal(gemm_choose(GEMM_ONEDNN, &e), ERR_OK);
     assert_non_null(strstr(gemm_backend(), "oneDNN "));
-    assert_int_equal(gemm_choose("auto", &e), ERR_OK);
+    assert_int_equal(gemm_choose(GEMM_AUTO, &e), ERR_OK);
     assert_true((strstr(gemm_backend(), "oneDNN ") != NULL) == (cpu_isa_best() >= CPU_AVX2));
 #else
-    assert_int_equal(gemm_choose("onednn", &e), ERR_UNSUPPORTED);
+    assert_int_equal(gemm_choose(GEMM_ONEDNN, &e), ERR_UNSUPPORTED);
     assert_non_null(strstr(e.message, "--gemm onednn"));
-    assert_int_equal(gemm_choose("auto", &e), ERR_OK);
+    assert_int_equal(gemm_choose(GEMM_AUTO, &e), ERR_OK);
     assert_null(strstr(gemm_backend(), "oneDNN"));
 #endif
 }
@@ -220,7 +220,7 @@ static int choose_openblas(void **state)
 {
     (void)state;
     struct err e;
-    return gemm_choose("openblas", &e) != ERR_OK;
+    return gemm_choose(GEMM_OPENBLAS, &e) != ERR_OK;
 }
 
 #ifdef MPILORA_HAVE_ONEDNN
@@ -260,7 +260,7 @@ static int choose_onednn(void **state)
 {
     (void)state;
     struct err e;
-    return gemm_choose("onednn", &e) != ERR_OK;
+    return gemm_choose(GEMM_ONEDNN, &e) != ERR_OK;
 }
 #endif
 

@@ -8,11 +8,10 @@ static struct lora l;
 
 /* The tiny model with a fresh adapter of this scheme, of rank 4 and alpha 8, its start taken out of the base.
  */
-static void open_with(const char *scheme, bool rslora, float *base_logits)
+static void open_with(enum lora_init scheme, bool rslora, float *base_logits)
 {
     struct err e;
-    const struct lora_spec spec = {
-        .targets = "all-linear", .rank = 4, .alpha = 8, .rslora = rslora, .init = scheme};
+    const struct lora_spec spec = {.rank = 4, .alpha = 8, .rslora = rslora, .init = scheme};
     tiny_open(&t, "tiny_gqa");
     t.model.lora = NULL;
     assert_ok(model_logits(&t.model, &t.in, base_logits, &e), &e);
@@ -34,7 +33,7 @@ static void close_all(void)
 static void products_are_those_of_peft(void **state)
 {
     (void)state;
-    static const char *const schemes[] = {"pissa", "olora"};
+    static const enum lora_init schemes[] = {LORA_PISSA, LORA_OLORA};
     static float logits[TINY_TOKENS * 64];
     for (size_t i = 0; i < 2; i++) {
         struct store golden;
@@ -45,7 +44,7 @@ static void products_are_those_of_peft(void **state)
         for (size_t k = 0; k < l.layout.count; k++) {
             const struct lora_module *m = &l.layout.modules[k];
             char name[128];
-            snprintf(name, sizeof name, "%s.%s", schemes[i], m->path);
+            snprintf(name, sizeof name, "%s.%s", lora_scheme(schemes[i])->name, m->path);
             const struct store_tensor *tensor = store_find(&golden, name);
             assert_non_null(tensor);
             float *product = malloc(m->out * m->in * sizeof *product), *wanted = malloc(tensor->bytes);
@@ -70,7 +69,7 @@ static double largest_difference(const float *x, const float *y, size_t count)
     return largest;
 }
 
-static void nothing_is_lost_and_all_comes_back(const char *scheme, bool rslora)
+static void nothing_is_lost_and_all_comes_back(enum lora_init scheme, bool rslora)
 {
     static float base[TINY_TOKENS * 64], start[TINY_TOKENS * 64], trained[TINY_TOKENS * 64],
         wide[TINY_TOKENS * 64];
@@ -113,9 +112,9 @@ static void nothing_is_lost_and_all_comes_back(const char *scheme, bool rslora)
 static void bases_are_changed_and_restored(void **state)
 {
     (void)state;
-    nothing_is_lost_and_all_comes_back("pissa", false);
-    nothing_is_lost_and_all_comes_back("pissa", true);
-    nothing_is_lost_and_all_comes_back("olora", false);
+    nothing_is_lost_and_all_comes_back(LORA_PISSA, false);
+    nothing_is_lost_and_all_comes_back(LORA_PISSA, true);
+    nothing_is_lost_and_all_comes_back(LORA_OLORA, false);
 }
 
 static void a_rank_above_the_matrix_is_refused(void **state)
@@ -123,10 +122,10 @@ static void a_rank_above_the_matrix_is_refused(void **state)
     (void)state;
     struct err e;
     struct lora high;
-    const struct lora_spec spec = {.targets = "k_proj", .rank = 9, .alpha = 8, .init = "pissa"};
+    const struct lora_spec spec = {.targets = "k_proj", .rank = 9, .alpha = 8, .init = LORA_PISSA};
     tiny_open(&t, "tiny_gqa"); /* its k_proj is 8 x 16 */
     assert_ok(lora_create(&high, &t.model.arch, &spec, &e), &e);
-    assert_error(lora_init_from_base(&high, "pissa", &t.model.arch, &t.model.weights, 0, 1, &e), &e,
+    assert_error(lora_init_from_base(&high, LORA_PISSA, &t.model.arch, &t.model.weights, 0, 1, &e), &e,
                  ERR_USAGE, "rank 9 is above that of model.layers.0.self_attn.k_proj, 8 x 16");
     lora_release(&high);
     tiny_close(&t);
@@ -144,7 +143,7 @@ static void loss_goes_to_that_of_the_base_with_b(void **state)
     assert_ok(model_evaluate(&t.model, &t.in, &base, NULL, &e), &e);
     t.model.lora = &t.lora;
     for (double std_b = 0.3; std_b > 1e-7; std_b /= 10) {
-        const struct lora_spec spec = {.init = "both-normal", .init_std_b = std_b, .seed = 1};
+        const struct lora_spec spec = {.init = LORA_BOTH_NORMAL, .init_std_b = std_b, .seed = 1};
         assert_ok(lora_init_values(&t.lora, &spec, &e), &e);
         assert_ok(model_evaluate(&t.model, &t.in, &result, NULL, &e), &e);
         double offset = fabs(result.loss_sum - base.loss_sum) / (double)base.supervised;

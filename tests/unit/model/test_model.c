@@ -220,7 +220,7 @@ static void a_fresh_adapter_changes_nothing(void **state)
     tiny_open(&t, "tiny_gqa");
     size_t count = t.in.n * t.model.arch.vocab;
     float *with = malloc(count * sizeof *with), *without = malloc(count * sizeof *without);
-    const struct lora_spec spec = {.init = "normal", .seed = 3};
+    const struct lora_spec spec = {.init = LORA_NORMAL, .seed = 3};
     assert_ok(lora_init_values(&t.lora, &spec, &e), &e);
     assert_ok(model_logits(&t.model, &t.in, with, &e), &e);
     tiny_grad(&t);
@@ -342,7 +342,7 @@ static void a_larger_adapter_than_planned_is_refused(void **state)
     struct model_result result;
     struct lora large;
     tiny_open(&t, "tiny_llama3");
-    const struct lora_spec spec = {.targets = "all-linear", .rank = 8, .alpha = 8, .init = "normal"};
+    const struct lora_spec spec = {.rank = 8, .alpha = 8, .init = LORA_NORMAL};
     assert_ok(lora_create(&large, &t.model.arch, &spec, &e), &e);
     t.model.lora = &large;
     assert_error(model_step_grad(&t.model, &t.in, 1, &t.grads, &result, NULL, &e), &e, ERR_MISMATCH,

@@ -263,15 +263,14 @@ static void nothing_at_all(void **state)
 static void every_scheme_has_words(void **state)
 {
     (void)state;
-    size_t count = 0;
-    for (const struct lora_scheme *s; (s = lora_scheme_at(count)); count++) {
+    for (enum lora_init init = 0; init < LORA_SCHEME_COUNT; init++) {
         size_t i = 0;
-        while (i < report_scheme_count && strcmp(report_schemes[i].name, s->name))
+        while (i < report_scheme_count && strcmp(report_schemes[i].name, lora_scheme(init)->name))
             i++;
         if (i == report_scheme_count)
-            fail_msg("the report does not know the scheme %s", s->name);
+            fail_msg("the report does not know the scheme %s", lora_scheme(init)->name);
     }
-    assert_int_equal(count, report_scheme_count);
+    assert_int_equal(LORA_SCHEME_COUNT, report_scheme_count);
 }
 
 int main(void)

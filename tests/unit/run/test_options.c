@@ -1,6 +1,5 @@
 #include "unit.h"
 
-#include "model/lora_init.h"
 #include "run/options.h"
 
 /* Parses an argument list that ends with NULL; the caller releases. */
@@ -31,17 +30,20 @@ static void defaults_are_those_of_the_manual(void **state)
     assert_ok(parse(&o, "train", WORDS(TRAIN), &e), &e);
     assert_string_equal(o.model, "m");
     assert_int_equal(o.data.count, 1);
-    assert_string_equal(o.dtype, "f32");
-    assert_string_equal(o.target_modules, "all-linear");
+    assert_int_equal(o.dtype, DTYPE_F32);
+    assert_int_equal(o.target_modules.word, TARGETS_ALL_LINEAR);
     assert_int_equal(o.lora_rank, 16);
     assert_true(o.lora_alpha == 32 && o.lora_dropout == 0);
     assert_int_equal(o.batch_size, 16);
-    assert_string_equal(o.micro_batch_tokens, "auto");
+    assert_int_equal(o.micro_batch_tokens, 0);
     assert_int_equal(o.max_length, 1024);
     assert_true(o.learning_rate == 2e-4);
-    assert_string_equal(o.lr_schedule, "cosine");
+    assert_int_equal(o.lr_schedule, SCHEDULE_COSINE);
+    assert_string_equal(options_word(&o, "lr-schedule"), "cosine");
+    assert_int_equal(o.lora_init, LORA_NORMAL);
+    assert_int_equal(o.time_limit.word, TIME_LIMIT_OF_JOB);
     assert_int_equal(o.keep_checkpoints, 3);
-    assert_string_equal(o.resume, "auto");
+    assert_int_equal(o.resume.word, RESUME_AUTO);
     assert_false(o.shuffle);
     assert_false(options_given(&o, "lora-rank"));
     assert_true(options_given(&o, "model"));
@@ -93,7 +95,7 @@ static void mistakes_are_usage_errors(void **state)
         {"train", {"--dtype", "bf17"}, "not one of f32"},
         {"train", {"--micro-batch-tokens", "many"}, "not one of auto|N"},
         {"train", {"--prompt", "x"}, "--prompt is not an option of train; it belongs to generate"},
-        {"eval", {"--lora-rank", "8"}, "it belongs to train, probe, bench and plan"},
+        {"eval", {"--lora-rank", "8"}, "it belongs to train, bench, plan and probe"},
         {"train", {"--data", "x"}, "train needs --model PATH"},
         {"generate", {"--model", "x"}, "generate needs --prompt TEXT"},
         {"inspect", {"--json"}, "inspect needs a PATH"},
@@ -127,7 +129,8 @@ static void resolved_options_feed_back(void **state)
     assert_ok(opt_read_config(&again.set, "config.yaml", first.data, first.length, &e), &e);
     assert_ok(options_write_yaml(&again, &second, &e), &e);
     assert_string_equal(first.data, second.data);
-    assert_string_equal(again.target_modules, ".*\\.(q|v)_proj");
+    assert_int_equal(again.target_modules.word, OPT_NO_WORD);
+    assert_string_equal(again.target_modules.text, ".*\\.(q|v)_proj");
     options_release(&again);
     str_release(&first);
     str_release(&second);
@@ -189,15 +192,45 @@ static void help_fits_the_page(void **state)
     str_release(&text);
 }
 
-/* The values of --lora-init are the table of schemes. */
-static void every_scheme_can_be_chosen(void **state)
+/* The order of the words is that of the enum's constants, also where the enum is not made from them. */
+static void every_word_has_its_value(void **state)
 {
     (void)state;
-    char names[512] = "";
-    for (size_t i = 0; lora_scheme_at(i); i++)
-        snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", i ? "|" : "",
-                 lora_scheme_at(i)->name);
-    assert_string_equal(opt_find(&options_table, "lora-init")->value_name, names);
+    struct options o;
+    struct err e;
+    for (int i = 0; i < LORA_SCHEME_COUNT; i++) {
+        const char *name = lora_scheme((enum lora_init)i)->name;
+        assert_ok(parse(&o, "train", WORDS(TRAIN, "--lora-init", name), &e), &e);
+        assert_int_equal(o.lora_init, i);
+        assert_string_equal(options_word(&o, "lora-init"), name);
+        options_release(&o);
+    }
+    assert_ok(parse(&o, "train",
+                    WORDS(TRAIN, "--dtype", "bf16", "--recompute", "layer", "--gemm", "openblas", "--reduce",
+                          "fast", "--micro-batch-tokens", "64", "--time-limit", "90m", "--resume", "x"),
+                    &e),
+              &e);
+    assert_int_equal(o.dtype, DTYPE_BF16);
+    assert_int_equal(o.recompute, RECOMPUTE_LAYER);
+    assert_int_equal(o.gemm, GEMM_OPENBLAS);
+    assert_int_equal(o.reduce, REDUCE_FAST);
+    assert_int_equal(o.micro_batch_tokens, 64);
+    assert_true(o.time_limit.seconds == 5400);
+    assert_string_equal(o.resume.text, "x");
+    options_release(&o);
+}
+
+static void what_fixes_the_result_is_known(void **state)
+{
+    (void)state;
+    static const char *const fixes[] = {"weight-decay", "lora-dropout", "max-steps",
+                                        "epochs",       "seed",         "shuffle"};
+    static const char *const leaves[] = {"threads", "save-every", "output",
+                                         "resume",  "log-every",  "time-limit"};
+    for (size_t i = 0; i < sizeof fixes / sizeof *fixes; i++)
+        assert_true(options_fixes_result(opt_find(&options_table, fixes[i])));
+    for (size_t i = 0; i < sizeof leaves / sizeof *leaves; i++)
+        assert_false(options_fixes_result(opt_find(&options_table, leaves[i])));
 }
 
 int main(void)
@@ -210,7 +243,8 @@ int main(void)
         cmocka_unit_test(resolved_options_feed_back),
         cmocka_unit_test(resume_compares_what_is_fixed),
         cmocka_unit_test(help_fits_the_page),
-        cmocka_unit_test(every_scheme_can_be_chosen),
+        cmocka_unit_test(every_word_has_its_value),
+        cmocka_unit_test(what_fixes_the_result_is_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

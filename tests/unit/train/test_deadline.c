@@ -1,4 +1,4 @@
-/* Times as Slurm writes them, and when it is time to leave. */
+/* When it is time to leave. */
 #include "unit.h"
 
 #include <math.h>
@@ -8,39 +8,19 @@
 #include "base/cpu.h"
 #include "train/deadline.h"
 
-static void times_are_read(void **state)
+static void set(struct deadline *d, int word, double seconds)
 {
-    (void)state;
-    static const struct {
-        const char *text;
-        double seconds;
-    } good[] = {{"30", 1800},    {"90s", 90},       {"2m", 120},           {"3h", 10800},
-                {"5:30", 330},   {"1:00:00", 3600}, {"100:00:01", 360001}, {"1-0", 86400},
-                {"2-3", 183600}, {"1-2:30", 95400}, {"1-2:30:05", 95405}};
-    static const char *const bad[] = {"",        "0",   "0s", "-1",   "1-",   "1:",   "1::2",
-                                      "1:2:3:4", "1.5", "2d", "1:2s", "1-2m", "x",    "1-2-3",
-                                      "1:2-3",   " 1",  "1 ", "none", "0:00", "10ss", "1-2:3:4:5"};
-    struct err e;
-    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
-        double seconds;
-        assert_ok(deadline_parse(&seconds, good[i].text, &e), &e);
-        assert_true(seconds == good[i].seconds);
-    }
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        double seconds;
-        assert_error(deadline_parse(&seconds, bad[i], &e), &e, ERR_USAGE, "--time-limit");
-    }
+    deadline_set(d, &(struct opt_time){word, seconds});
 }
 
 static void margin_grows_with_work_and_saves(void **state)
 {
     (void)state;
-    struct err e;
     struct deadline d = {0};
     unsetenv("SLURM_JOB_END_TIME");
-    assert_ok(deadline_set(&d, "", &e), &e);
+    set(&d, TIME_LIMIT_OF_JOB, 0);
     assert_false(deadline_is_near(&d));
-    assert_ok(deadline_set(&d, "1000s", &e), &e);
+    set(&d, OPT_NO_WORD, 1000);
     assert_false(deadline_is_near(&d));
     deadline_note_work(&d, 300);
     assert_false(deadline_is_near(&d));
@@ -52,14 +32,13 @@ static void margin_grows_with_work_and_saves(void **state)
     deadline_note_work(&d, 499.5);
     assert_true(deadline_is_near(&d));
     assert_int_equal(deadline_or_signal(&d), STOP_TIME);
-    assert_ok(deadline_set(&d, "none", &e), &e);
+    set(&d, TIME_LIMIT_NONE, 0);
     assert_int_equal(deadline_or_signal(&d), STOP_NOT);
 }
 
 static void slurm_sets_the_end(void **state)
 {
     (void)state;
-    struct err e;
     struct deadline d = {0};
     char text[32];
     deadline_note_work(&d, 499.5);
@@ -67,15 +46,15 @@ static void slurm_sets_the_end(void **state)
     snprintf(text, sizeof text, "%lld", (long long)time(NULL) + 990);
     setenv("SLURM_JOB_ID", "17", 1);
     setenv("SLURM_JOB_END_TIME", text, 1);
-    assert_ok(deadline_set(&d, "", &e), &e);
+    set(&d, TIME_LIMIT_OF_JOB, 0);
     assert_true(deadline_is_near(&d));
-    assert_ok(deadline_set(&d, "none", &e), &e);
+    set(&d, TIME_LIMIT_NONE, 0);
     assert_false(deadline_is_near(&d));
-    assert_ok(deadline_set(&d, "1h", &e), &e);
+    set(&d, OPT_NO_WORD, 3600);
     assert_false(deadline_is_near(&d));
     snprintf(text, sizeof text, "%lld", (long long)time(NULL) + 1200);
     setenv("SLURM_JOB_END_TIME", text, 1);
-    assert_ok(deadline_set(&d, "", &e), &e);
+    set(&d, TIME_LIMIT_OF_JOB, 0);
     assert_false(deadline_is_near(&d));
 }
 
@@ -83,13 +62,12 @@ static void slurm_sets_the_end(void **state)
 static void a_limit_counts_from_the_start_of_the_process(void **state)
 {
     (void)state;
-    struct err e;
     struct deadline d = {0};
     const double begun = cpu_process_start();
     assert_true(begun <= cpu_seconds() && cpu_seconds() - begun < 600);
     nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
     assert_true(fabs(cpu_process_start() - begun) < 0.02); /* a tick, and the time between two clocks */
-    assert_ok(deadline_set(&d, "1000s", &e), &e);
+    set(&d, OPT_NO_WORD, 1000);
     assert_true(fabs(d.ends - begun - 1000) < 0.02);
 }
 
@@ -97,14 +75,13 @@ static void a_limit_counts_from_the_start_of_the_process(void **state)
 static void stale_ends_are_ignored(void **state)
 {
     (void)state;
-    struct err e;
     struct deadline d = {0};
     char past[32], future[32];
     snprintf(past, sizeof past, "%lld", (long long)time(NULL) - 5);
     snprintf(future, sizeof future, "%lld", (long long)time(NULL) + 5);
     setenv("SLURM_JOB_ID", "17", 1);
     setenv("SLURM_JOB_END_TIME", future, 1);
-    assert_ok(deadline_set(&d, "", &e), &e);
+    set(&d, TIME_LIMIT_OF_JOB, 0);
     assert_true(deadline_is_near(&d));
     static const char *const jobs[] = {"17", "17", NULL, ""};
     const char *const ends[] = {past, "soon", future, future};
@@ -113,7 +90,7 @@ static void stale_ends_are_ignored(void **state)
         if (jobs[i])
             setenv("SLURM_JOB_ID", jobs[i], 1);
         setenv("SLURM_JOB_END_TIME", ends[i], 1);
-        assert_ok(deadline_set(&d, "", &e), &e);
+        set(&d, TIME_LIMIT_OF_JOB, 0);
         assert_false(deadline_is_near(&d));
     }
     unsetenv("SLURM_JOB_ID");
@@ -123,7 +100,6 @@ static void stale_ends_are_ignored(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(times_are_read),
         cmocka_unit_test(margin_grows_with_work_and_saves),
         cmocka_unit_test(slurm_sets_the_end),
         cmocka_unit_test(a_limit_counts_from_the_start_of_the_process),

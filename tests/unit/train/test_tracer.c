@@ -18,10 +18,10 @@ static struct lora_moments moments;
 static struct model_grads grads;
 
 /* The tiny model in a session, with a fresh adapter of the scheme. */
-static void open_session(const char *scheme)
+static void open_session(enum lora_init scheme)
 {
     struct err e;
-    const struct lora_spec spec = {.targets = "all-linear", .rank = 4, .alpha = 8, .init = scheme, .seed = 3};
+    const struct lora_spec spec = {.rank = 4, .alpha = 8, .init = scheme, .seed = 3};
     tiny_open(&t, "tiny_gqa");
     launch_alone(&d);
     s = (struct session){.dist = &d, .model = t.model};
@@ -59,7 +59,7 @@ static void step(uint64_t number, double rate)
 static void both_zero_never_moves(void **state)
 {
     (void)state;
-    open_session("zero");
+    open_session(LORA_ZERO);
     double first = gradient();
     for (uint64_t i = 1; i <= 50; i++) {
         step(i, 1e-2);
@@ -73,7 +73,7 @@ static void both_zero_never_moves(void **state)
 static void constant_a_keeps_rank_one(void **state)
 {
     (void)state;
-    static const char *const schemes[] = {"constant", "normal"};
+    static const enum lora_init schemes[] = {LORA_CONSTANT, LORA_NORMAL};
     for (int random = 0; random < 2; random++) {
         open_session(schemes[random]);
         for (uint64_t i = 1; i <= 20; i++)
@@ -95,7 +95,7 @@ static void constant_a_keeps_rank_one(void **state)
 static void the_first_step_of_b_is_the_learning_rate(void **state)
 {
     (void)state;
-    open_session("normal");
+    open_session(LORA_NORMAL);
     float *start = numbers_copy(s.lora.params, s.lora.layout.size);
     step(1, 1e-3);
     for (size_t i = 0; i < s.lora.layout.count; i++) {
@@ -159,7 +159,7 @@ static void values_are_the_plain_ones(void **state)
     const struct trace_record none = {0};
     struct trace_record again;
     struct scratch folder;
-    open_session("normal");
+    open_session(LORA_NORMAL);
     float *start = numbers_copy(s.lora.params, s.lora.layout.size);
     assert_ok(tracer_begin(&tracer, &s, 1, &e), &e);
     assert_ok(tracer_plan(&tracer, &none, 0, 3, &e), &e);
