@@ -1,7 +1,11 @@
 #!/usr/bin/env python3
 """Checks the conventions of src/README.md that a compiler does not: run by CTest as `style`.
 
-    check_style.py [--mpilora PROGRAM]     with the program, its table of options is checked too
+    check_style.py [--fix] [--mpilora PROGRAM] [--root FOLDER]
+
+Tables that are made from sources stand in some .md file, each between the marks "<!-- NAME: made by `MAKER` -->" and
+"<!-- end of NAME -->": --fix writes them. That of the options takes the program. --root looks at another folder than
+the repository that this script lies in (tests/scripts/test_check_style.py plants a breach of each rule in one).
 
 Prints one line for each breach, "file:line: what", and exits with 1 if there is any.
 """
@@ -111,43 +115,86 @@ def check_c(path, lines):
             breach(path, 1, f"the include guard is not {guard}")
 
 
-def check_part(page, name, maker, made):
-    """What stands in the page between the marks of that name is what the maker makes."""
-    readme = ROOT / page
-    text = readme.read_text(encoding="utf-8")
-    begin, end = f"<!-- {name}: made by `{maker}` -->\n", f"<!-- end of {name} -->"
-    if begin not in text or end not in text:
-        return breach(readme, 1, f"the marks around the table of {name} are missing")
-    before, rest = text.split(begin, 1)
-    if rest.split(end, 1)[0].strip() != made:
-        breach(readme, before.count("\n") + 1, f"the table of {name} is not that of `{maker}`, which is:\n{made}")
+def argument_of(text, at):
+    """What stands between the parenthesis that is opened at `at` and its end."""
+    depth = 0
+    for end in range(at, len(text)):
+        depth += {"(": 1, ")": -1}.get(text[end], 0)
+        if depth == 0:
+            return text[at + 1:end]
+    return text[at + 1:]
 
 
-def check_options(program):
-    """The table of options is the program's own."""
-    check_part("src/cli/README.md", "options", "mpilora --help-markdown",
-               subprocess.run([program, "--help-markdown"], check=True, capture_output=True, text=True).stdout.strip())
+def option_fields():
+    table = ROOT / "include/run/options.def"
+    return re.findall(r"^OPTION\((\w+),", table.read_text(encoding="utf-8"), re.M) if table.exists() else []
 
 
-def check_limits():
-    """The table of limits is limits.def's."""
+def check_options_compared(path, text, fields):
+    """An option that is one of a few words is an enum: nobody compares its text."""
+    names = set(re.findall(r"\bstruct options\s*\*?\s*(?:const\s+)?(\w+)", text)) | {"options"}
+    field = re.compile(rf"\b(?:{'|'.join(names)})(?:->|\.)({'|'.join(fields)})\b")
+    for call in re.finditer(r"\b(?:str\w*cmp|memcmp)\s*(?=\()", text):
+        if found := field.search(argument_of(text, call.end())):
+            breach(path, text.count("\n", 0, call.start()) + 1,
+                   f"the option {found[1]} is compared as text: give its row in options.def the words")
+
+
+def check_format():
+    """A formatter that re-flows comments runs the lines of drawings together."""
+    path = ROOT / ".clang-format"
+    if not path.exists() or not re.search(r"^ReflowComments: false$", path.read_text(encoding="utf-8"), re.M):
+        breach(path, 1, "ReflowComments is not false")
+
+
+def table_of_options(program):
+    """The program's own."""
+    return subprocess.run([program, "--help-markdown"], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def table_of_limits():
+    """Of limits.def."""
     rows = []
-    for name, number, unit, file, what, why in re.findall(
+    for _, number, unit, file, what, why in re.findall(
             r'^LIMIT\((\w+), (.+?), (BYTES|COUNT), "(.*?)", "(.*?)", "(.*?)"\)$',
             (ROOT / "include/base/limits.def").read_text(encoding="utf-8"), re.M):
         value = eval(number.replace("LL", ""))  # pylint: disable=eval-used
         mebi = unit == "BYTES" and value % (1 << 20) == 0
         rows.append(f"| {file} | {what} | {value >> 20 if mebi else value:,}"
                     f"{' MiB' if mebi else ' bytes' if unit == 'BYTES' else ''} | {why} |")
-    check_part("src/io/README.md", "limits", "include/base/limits.def",
-               "\n".join(["| file | what | at most | |", "|---|---|---|---|", *rows]))
+    return "\n".join(["| file | what | at most | |", "|---|---|---|---|", *rows])
+
+
+def check_table(pages, name, maker, made, fix):
+    """What stands in some page between the marks of that name is what the maker makes."""
+    begin, end = f"<!-- {name}: made by `{maker}` -->\n", f"<!-- end of {name} -->"
+    found = [page for page in pages if begin in page.read_text(encoding="utf-8")]
+    if len(found) != 1:
+        return breach(found[1] if found else ROOT / "README.md", 1,
+                      f"the marks around the table of {name} stand in {len(found)} .md files and should in one")
+    text = found[0].read_text(encoding="utf-8")
+    before, rest = text.split(begin, 1)
+    table, mark, after = rest.partition(end)
+    if not mark:
+        return breach(found[0], before.count("\n") + 1, f"the mark after the table of {name} is missing")
+    if table.strip() == made:
+        return None
+    if fix:
+        return found[0].write_text(f"{before}{begin}{made}\n{end}{after}", encoding="utf-8")
+    return breach(found[0], before.count("\n") + 1,
+                  f"the table of {name} is not that of `{maker}`: scripts/check_style.py --fix writes it")
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--mpilora")
-    program = parser.parse_args().mpilora
-    for path in tracked_files():
+    global ROOT  # pylint: disable=global-statement
+    parser = argparse.ArgumentParser(description="Checks the conventions of src/README.md that a compiler does not.")
+    parser.add_argument("--mpilora", help="the program, for the table of options")
+    parser.add_argument("--fix", action="store_true", help="write the tables that are made from sources")
+    parser.add_argument("--root", type=pathlib.Path, default=ROOT, help="folder to look at")
+    options = parser.parse_args()
+    ROOT = options.root.resolve()
+    files, fields = tracked_files(), option_fields()
+    for path in files:
         try:
             text = path.read_text(encoding="utf-8")
         except UnicodeDecodeError:
@@ -159,9 +206,13 @@ def main():
         check_text(path, lines)
         if path.suffix in (".c", ".h"):
             check_c(path, lines)
-    check_limits()
-    if program:
-        check_options(program)
+            if fields and path.relative_to(ROOT).parts[0] in ("src", "include"):
+                check_options_compared(path, text, fields)
+    check_format()
+    pages = [path for path in files if path.suffix == ".md"]
+    check_table(pages, "limits", "include/base/limits.def", table_of_limits(), options.fix)
+    if options.mpilora:
+        check_table(pages, "options", "mpilora --help-markdown", table_of_options(options.mpilora), options.fix)
     print("\n".join(breaches) if breaches else "style: nothing to complain about")
     return 1 if breaches else 0
 
