@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "base/yaml.h"
 #include "run/metrics.h"
+#include "run/options.h"
 #include "report/svg.h"
 
 /* What tracing recorded: for each traced step and each adapted module a value of each column. */
@@ -83,6 +84,12 @@ struct report {
     bool is_study;
     struct report_cell *cells; /* of a run: itself */
     size_t count;
+    /* What makes cells different experiments, or seeds of one: the options that fix a run's result, those alone
+     * in which some two of the cells differ. */
+    const struct opt_spec **differences;
+    size_t difference_count;
+    const struct report_cell
+        *usual; /* what most measured cells are but for their start and learning rate; or NULL */
     struct report_claim claims[REPORT_CLAIMS];
     struct report_figure figures[REPORT_FIGURES_MAX];
     size_t figure_count;
@@ -90,6 +97,7 @@ struct report {
 
 /* report_read.c */
 enum err_code report_read(struct report *r, const char *folder, struct err *e);
+enum err_code report_compare_cells(struct report *r, struct err *e); /* report_group.c: part of it */
 /* An option of a cell as text; its default where config.yaml does not have it, "" where there is no such
  * option. */
 const char *report_option(const struct report_cell *c, const char *name);
@@ -128,8 +136,8 @@ bool report_is_measured(const struct report *r, const struct report_cell *c);
 /* Measured cells that agree in all but `free_names` (ended by NULL) with `like`. */
 enum err_code report_select(struct report_group *g, struct report *r, const struct report_cell *like,
                             const char *const *free_names, struct err *e);
-/* Of a scheme at the study's usual shape (rank, scaling, learning rate ratio): the cells with the learning
- * rate and standard deviations of the lowest mean final loss. None: count 0. */
+/* Of a scheme, with all other options those of the usual cell: the cells with the learning rate and standard
+ * deviations of the lowest mean final loss, which are seeds of one another. None: count 0. */
 enum err_code report_best(struct report_group *g, struct report *r, const char *scheme, struct err *e);
 
 enum err_code report_check_claims(struct report *r, struct err *e); /* report_claims.c */

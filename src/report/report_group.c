@@ -42,12 +42,6 @@ bool report_is_measured(const struct report *r, const struct report_cell *c)
     return c->status == REPORT_DONE || !r->is_study;
 }
 
-/* What makes two cells of a study differ. */
-static const char *const dimensions[] = {
-    "lora-init",  "learning-rate", "lora-rank", "lora-alpha",     "rslora",     "lora-plus-ratio", "init-std",
-    "init-std-b", "seed",          "max-steps", "target-modules", "batch-size", "lr-schedule",
-};
-
 static bool is_among(const char *name, const char *const *names)
 {
     while (*names && strcmp(*names, name) != 0)
@@ -55,13 +49,66 @@ static bool is_among(const char *name, const char *const *names)
     return *names != NULL;
 }
 
-static bool agree(const struct report_cell *a, const struct report_cell *b, const char *const *free_names)
+/* Texts may differ where values do not: a default is as options.def has it. */
+static bool have_same(const struct report_cell *a, const struct report_cell *b, const struct opt_spec *spec)
 {
-    for (size_t i = 0; i < sizeof dimensions / sizeof *dimensions; i++)
-        if (!is_among(dimensions[i], free_names) &&
-            !report_has(a, dimensions[i], report_option(b, dimensions[i])))
+    return report_has(a, spec->name, report_option(b, spec->name)) ||
+           report_number(a, spec->name) == report_number(b, spec->name);
+}
+
+static bool agree(const struct report *r, const struct report_cell *a, const struct report_cell *b,
+                  const char *const *free_names)
+{
+    for (size_t i = 0; i < r->difference_count; i++)
+        if (!is_among(r->differences[i]->name, free_names) && !have_same(a, b, r->differences[i]))
             return false;
     return true;
+}
+
+static bool some_differ(const struct report *r, const struct opt_spec *spec)
+{
+    for (size_t i = 1; i < r->count; i++)
+        if (!have_same(&r->cells[0], &r->cells[i], spec))
+            return true;
+    return false;
+}
+
+/* How a cell starts, and how fast it learns: what a study of schemes varies around one setting. */
+static const char *const around[] = {"lora-init", "learning-rate", "init-std", "init-std-b", "seed", NULL};
+
+/* The setting that most cells have stands for the study; sweeps of rank and scaling, say, are around it. */
+static const struct report_cell *find_usual(const struct report *r)
+{
+    const struct report_cell *usual = NULL;
+    size_t most = 0;
+    for (size_t i = 0; i < r->count; i++) {
+        if (!report_is_measured(r, &r->cells[i]))
+            continue;
+        size_t same = 0;
+        for (size_t k = 0; k < r->count; k++)
+            same += report_is_measured(r, &r->cells[k]) && agree(r, &r->cells[i], &r->cells[k], around);
+        if (same > most) {
+            most = same;
+            usual = &r->cells[i];
+        }
+    }
+    return usual;
+}
+
+enum err_code report_compare_cells(struct report *r, struct err *e)
+{
+    r->difference_count = 0;
+    r->differences =
+        arena_alloc(&r->arena, options_table.spec_count, sizeof(*r->differences), "options of a study", e);
+    if (!r->differences)
+        return e->code;
+    for (size_t i = 0; i < options_table.spec_count; i++) {
+        const struct opt_spec *spec = &options_table.specs[i];
+        if (options_fixes_result(spec) && some_differ(r, spec))
+            r->differences[r->difference_count++] = spec;
+    }
+    r->usual = find_usual(r);
+    return ERR_OK;
 }
 
 enum err_code report_select(struct report_group *g, struct report *r, const struct report_cell *like,
@@ -71,7 +118,7 @@ enum err_code report_select(struct report_group *g, struct report *r, const stru
     if (!g->cells)
         return e->code;
     for (size_t i = 0; i < r->count; i++)
-        if (report_is_measured(r, &r->cells[i]) && agree(like, &r->cells[i], free_names))
+        if (report_is_measured(r, &r->cells[i]) && agree(r, like, &r->cells[i], free_names))
             g->cells[g->count++] = &r->cells[i];
     return ERR_OK;
 }
@@ -138,39 +185,14 @@ struct report_spread report_modules(const struct report_trace *t, enum report_co
     return s;
 }
 
-/* The shape that most cells have stands for the study; sweeps of rank and scaling are around it. */
-static const struct report_cell *usual_cell(const struct report *r)
-{
-    static const char *const shape[] = {"lora-rank", "lora-alpha", "rslora", "lora-plus-ratio"};
-    const struct report_cell *usual = NULL;
-    size_t most = 0;
-    for (size_t i = 0; i < r->count; i++) {
-        size_t same = 0;
-        for (size_t k = 0; k < r->count; k++) {
-            size_t d = 0;
-            while (d < 4 && report_has(&r->cells[i], shape[d], report_option(&r->cells[k], shape[d])))
-                d++;
-            same += d == 4 && report_is_measured(r, &r->cells[k]);
-        }
-        if (same > most && report_is_measured(r, &r->cells[i])) {
-            most = same;
-            usual = &r->cells[i];
-        }
-    }
-    return usual;
-}
-
 enum err_code report_best(struct report_group *g, struct report *r, const char *scheme, struct err *e)
 {
-    static const char *const around[] = {"lora-init",  "learning-rate", "init-std",
-                                         "init-std-b", "seed",          NULL};
     static const char *const seeds[] = {"seed", NULL};
     struct report_group all = {0}, one;
-    const struct report_cell *usual = usual_cell(r);
     *g = (struct report_group){0};
     double lowest = INFINITY;
-    if (!usual || report_select(&all, r, usual, around, e))
-        return usual ? e->code : ERR_OK;
+    if (!r->usual || report_select(&all, r, r->usual, around, e))
+        return r->usual ? e->code : ERR_OK;
     for (size_t i = 0; i < all.count; i++) {
         if (!report_has(all.cells[i], "lora-init", scheme))
             continue;

@@ -284,7 +284,7 @@ static enum err_code read_study(struct report *r, const char *study, struct err 
     for (size_t i = 0; i < r->count; i++)
         if (file_join(path, sizeof path, cells, r->cells[i].name, e) || read_cell(r, &r->cells[i], path, e))
             return e->code;
-    return ERR_OK;
+    return report_compare_cells(r, e);
 }
 
 enum err_code report_read(struct report *r, const char *folder, struct err *e)
@@ -305,5 +305,5 @@ enum err_code report_read(struct report *r, const char *folder, struct err *e)
         return e->code;
     r->count = 1;
     r->cells[0].name = ".";
-    return read_cell(r, &r->cells[0], folder, e);
+    return read_cell(r, &r->cells[0], folder, e) ? e->code : report_compare_cells(r, e);
 }

@@ -105,6 +105,7 @@ static int release_study(void **state)
 static void judge(void)
 {
     struct err e;
+    assert_ok(report_compare_cells(&study, &e), &e);
     assert_ok(report_check_claims(&study, &e), &e);
 }
 
@@ -199,6 +200,59 @@ static void one_seed_alone(void **state)
     expect(3, REPORT_PARTLY_MEASURED);
 }
 
+static size_t seeds_of(const struct report_cell *c)
+{
+    static const char *const seeds[] = {"seed", NULL};
+    struct report_group g;
+    struct err e;
+    assert_ok(report_compare_cells(&study, &e), &e);
+    assert_ok(report_select(&g, &study, c, seeds, &e), &e);
+    return g.count;
+}
+
+/* Cells that differ in any option that fixes a run's result are no seeds of one another. */
+static void seeds_differ_in_the_seed_alone(void **state)
+{
+    (void)state;
+    struct report_cell *other = &cells[NORMAL_OTHER_SEED];
+    struct yaml_entry *last = &other->config.entries[other->config.count];
+    static const char *const own[] = {"lora-init", "learning-rate", "seed", "init-std-b"}; /* of all cells */
+    size_t looked_at = 0;
+    assert_int_equal(seeds_of(&cells[NORMAL]), 2);
+    for (size_t i = 0; i < options_table.spec_count; i++) {
+        const struct opt_spec *spec = &options_table.specs[i];
+        bool is_own = false;
+        for (size_t k = 0; spec->name && k < sizeof own / sizeof *own; k++)
+            is_own = is_own || strcmp(own[k], spec->name) == 0;
+        if (!options_fixes_result(spec) || is_own)
+            continue;
+        set_option(other, spec->name, "0.125");
+        if (seeds_of(&cells[NORMAL]) != 1)
+            fail_msg("cells with another %s are taken for seeds", last->key);
+        other->config.count--;
+        looked_at++;
+    }
+    assert_true(looked_at > 25);
+}
+
+/* One seed, weight decay and dropout swept: the spread over these is not one over seeds. */
+static void swept_options_are_no_seeds(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < CELLS; i++)
+        make_cell((enum cells)i, "cell", "normal", "0", "0");
+    for (size_t i = 0; i < CELLS; i++) {
+        set_option(&cells[i], "weight-decay", i % 2 ? "0.01" : "0.0");
+        set_option(&cells[i], "lora-dropout", i / 2 == 0 ? "0.0" : i / 2 == 1 ? "0.05" : "0.1");
+    }
+    judge();
+    assert_string_equal(study.claims[2].checks[2].criterion,
+                        "the spread over seeds is reported: at least two finished");
+    assert_int_equal(study.claims[2].checks[2].verdict, REPORT_NOT_MEASURED);
+    for (size_t i = 0; i < CELLS; i++)
+        assert_int_equal(seeds_of(&cells[i]), 1);
+}
+
 static void influence_that_is_large(void **state)
 {
     (void)state;
@@ -286,6 +340,8 @@ int main(void)
         CASE(a_constant_a_of_higher_rank),
         CASE(a_random_a_that_does_not_use_its_rank),
         CASE(one_seed_alone),
+        CASE(seeds_differ_in_the_seed_alone),
+        CASE(swept_options_are_no_seeds),
         CASE(influence_that_is_large),
         CASE(a_module_that_runs_away),
         CASE(a_zero_that_moves),
