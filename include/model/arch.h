@@ -1,11 +1,10 @@
 /*
- * The shape and constants of a decoder, read from config.json (both generations of transformers) or GGUF
- * keys.
+ * A decoder as a record: its sizes, what it computes, and the names that its family gives to its parts. The
+ * passes obey the record and never ask for a family's name.
  *
- * Supported: Llama-architecture decoders: RMSNorm, rotary positions (default, linear and llama3 scaling),
- * grouped-query attention, SwiGLU. Everything else (another model_type, a sliding window, an unknown rope
- * type or activation, quantization_config, experts, ...) is refused by name. One row of a table per
- * model_type.
+ * It is read from config.json (the keys of transformers 4 and 5) or from the keys of a GGUF file, over the
+ * tables of the family that the file names (model/family.h). What a file asks for and nobody honours (a sliding
+ * window, an unknown activation, quantization_config, experts, ...) is refused by file, key and value.
  */
 #ifndef MPILORA_MODEL_ARCH_H
 #define MPILORA_MODEL_ARCH_H
@@ -15,22 +14,77 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/limits.h"
 #include "io/store/store.h"
-#include "model/family.h"
 
-enum rope_type { ROPE_DEFAULT, ROPE_LINEAR, ROPE_LLAMA3 };
+struct family;
+
+/* Linear layers that read the same input, in the order of the forward pass. The output of ATTN_IN has the
+ * queries of all heads, then keys, then values; that of MLP_IN the gate, then what it is multiplied with. */
+enum linear_group {
+    GROUP_ATTN_IN,
+    GROUP_ATTN_OUT,
+    GROUP_MLP_IN,
+    GROUP_MLP_OUT,
+    GROUP_COUNT,
+    GROUP_HEAD = GROUP_COUNT
+};
+
+/* Rows of a linear layer's output. */
+enum module_rows { ROWS_WIDTH, ROWS_QUERIES, ROWS_KEYS, ROWS_FFN, ROWS_VOCAB };
+
+/* How a file has a matrix, where that is not how it is used: flags. */
+enum module_stored {
+    STORED_PLAIN = 0,
+    GGUF_PAIRED = 1 /* GGUF interleaves the rows of the two halves of each head */
+};
+
+/* A linear layer. Those of one group read the same input, and their rows lie one after the other in the
+ * group's output, in the order of the table: one matrix product serves the group. */
+struct module {
+    const char *path; /* in its block, as Hugging Face and PEFT have it */
+    const char *gguf;
+    enum linear_group group;
+    enum module_rows rows; /* of its output; the columns are the group's */
+    unsigned stored;       /* enum module_stored */
+};
+
+/* Where a norm stands: before a branch of the block, and before the head. */
+enum place { AT_ATTN_IN, AT_MLP_IN, AT_FINAL, PLACE_COUNT };
+
+enum rotation_type { ROTATION_DEFAULT, ROTATION_LINEAR, ROTATION_LLAMA3 };
+
+/* Rotary positions: theta, and how the frequencies are scaled. */
+struct rotation {
+    enum rotation_type type;
+    double theta, factor, low_freq_factor, high_freq_factor, original_positions;
+};
+
+/* What may differ from layer to layer. */
+struct layer_kind {
+    size_t window;   /* keys that a query sees, itself included; 0: all before it */
+    size_t rotation; /* of its queries and keys */
+};
+
+#define ARCH_MODULES   8 /* of a block, at most */
+#define ARCH_ROTATIONS 2
+#define ARCH_KINDS     2
 
 struct arch {
     const struct family *family;
     size_t layers, width, ffn, heads, kv_heads, head_dim, vocab;
     size_t max_positions; /* 0: not declared */
     float norm_eps;
-    bool attention_bias, mlp_bias, tied;
-    enum rope_type rope_type;
-    double rope_theta, rope_factor, rope_low_freq_factor, rope_high_freq_factor, rope_original_positions;
+    float attention_scale;  /* of scores; 0 in a family's defaults: head_dim^-0.5 */
+    bool bias[GROUP_COUNT]; /* of all linears of the group */
+    bool tied;              /* the head is the embedding */
+    struct rotation rotations[ARCH_ROTATIONS];
+    struct layer_kind kinds[ARCH_KINDS];
+    uint8_t kind_of[LIMIT_LAYERS]; /* of each layer */
 };
 
 #define ARCH_PATH_SIZE 64 /* of the longest module path, with its zero */
+#define ARCH_NAME_SIZE 96 /* of the longest name of a tensor in a file */
 
 /* Limits are checked (sizes positive, heads divisible, every matrix below 2^40 elements), so later code may
  * multiply. ERR_UNSUPPORTED names what this program does not implement, ERR_FORMAT what cannot be. */
@@ -39,7 +93,7 @@ enum err_code arch_read(struct arch *a, const struct store *store, struct err *e
 /* A linear layer is an index into the family's table of modules: those of a block, by group, and after them
  * the head, which stands outside of the blocks and is an adapter target only when untied. */
 size_t arch_head(const struct arch *a); /* == modules of a block */
-const struct family_module *arch_module(const struct arch *a, size_t linear);
+const struct module *arch_module(const struct arch *a, size_t linear);
 size_t arch_rows(const struct arch *a, size_t linear);    /* output features */
 size_t arch_columns(const struct arch *a, size_t linear); /* input features */
 
@@ -49,24 +103,45 @@ struct arch_range {
 };
 struct arch_range arch_group(const struct family *f, enum linear_group g);
 
-/* Rows of a group's output, its input features, and where a linear's rows start in the output. That of
- * ATTN_IN has the queries of all heads, then keys, then values. */
+/* Rows of a group's output, its input features, and where a linear's rows, keys and values start in it. */
 size_t arch_group_rows(const struct arch *a, enum linear_group g);
 size_t arch_group_columns(const struct arch *a, enum linear_group g);
 size_t arch_row_offset(const struct arch *a, size_t linear);
 size_t arch_key_row(const struct arch *a);
 size_t arch_value_row(const struct arch *a);
 
+const struct layer_kind *arch_kind(const struct arch *a, size_t layer);
+size_t arch_rotation_count(const struct arch *a); /* that some layer has */
+
 /* Numbers of all linears of a model: layer * modules of a block + linear; the last is the head. */
 size_t arch_slot_linear(const struct arch *a, size_t slot);
 
-/* Hugging Face path of a module: layer and path in the block, or that of the head. */
+/* Paths as Hugging Face has them, for PEFT and for messages: of a linear layer (the head's has no layer), of a
+ * norm (AT_FINAL has no layer), of what lies between a branch's products (attention, activation) and of the
+ * embedding. */
 void arch_module_path(char path[ARCH_PATH_SIZE], const struct arch *a, size_t layer, size_t linear);
+void arch_norm_path(char path[ARCH_PATH_SIZE], const struct arch *a, size_t layer, enum place place);
+void arch_between_path(char path[ARCH_PATH_SIZE], const struct arch *a, size_t layer, enum linear_group out);
+const char *arch_embedding_path(const struct arch *a);
 
-/* inv_freq[head_dim / 2], with the scaling applied, rounded to f32 step by step as transformers does; GGUF's
- * rope_freqs.weight divides it when present. */
-enum err_code arch_rope_frequencies(float *inv_freq, const struct arch *a, const struct store *store,
-                                    struct err *e);
+/* Names of tensors in a file of this kind: of a linear layer ("weight" or "bias"), a norm, the embedding. */
+void arch_module_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum store_kind kind, size_t layer,
+                        size_t linear, const char *what);
+void arch_norm_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum store_kind kind, size_t layer,
+                      enum place place);
+void arch_embedding_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum store_kind kind);
+/* A table of the rotation that some writers add: it is no weight. */
+bool arch_is_rotation_tensor(const struct arch *a, enum store_kind kind, const char *name);
+
+/* inv_freq[head_dim / 2] of a rotation, with the scaling applied, rounded to f32 step by step as transformers
+ * does; a table of divisors in a GGUF file divides it. */
+enum err_code arch_rotation_frequencies(float *inv_freq, const struct arch *a, size_t rotation,
+                                        const struct store *store, struct err *e);
+
+/* Where a file says what stands in a field of struct arch, for messages: "model/config.json: vocab_size",
+ * "model.gguf: llama.block_count". */
+#define ARCH_WHERE_SIZE 4352
+void arch_where(char where[ARCH_WHERE_SIZE], const struct arch *a, const struct store *store, size_t field);
 
 /* Parameters of the base. */
 uint64_t arch_parameters(const struct arch *a);

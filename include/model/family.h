@@ -1,46 +1,65 @@
 /*
- * Families of decoders: what each calls its parts. One file of const tables each, src/model/families/NAME.c
- * with `const struct family family_NAME`; the names of modules and tensors stand there and nowhere else.
+ * Families of decoders: one file of const tables each, src/model/families/NAME.c with `const struct family
+ * family_NAME`. What a family calls its modules and tensors stands there and nowhere else, and serves weights,
+ * PEFT, GGUF and messages. src/model/families/README.md says how to add one.
  */
 #ifndef MPILORA_MODEL_FAMILY_H
 #define MPILORA_MODEL_FAMILY_H
 
-#include <stddef.h>
+#include "model/arch.h"
 
-/* Linear layers that read the same input, in the order of the forward pass. */
-enum linear_group {
-    GROUP_ATTN_IN,
-    GROUP_ATTN_OUT,
-    GROUP_MLP_IN,
-    GROUP_MLP_OUT,
-    GROUP_COUNT,
-    GROUP_HEAD = GROUP_COUNT
+/* A norm's weights. Those of a block are named within it. */
+struct family_vector {
+    const char *path, *gguf;
 };
 
-#define FAMILY_MODULES 8 /* of a block, at most */
-
-enum family_rows { ROWS_WIDTH, ROWS_QUERIES, ROWS_KEYS, ROWS_FFN, ROWS_VOCAB };
-
-/* How a file has a matrix, where that is not how it is used. */
-enum family_stored {
-    STORED_PLAIN = 0,
-    GGUF_PAIRED = 1 /* GGUF interleaves the rows of the two halves of each head */
+/* Names of what is not in the tables of modules and vectors. */
+struct family_names {
+    const char *layers;    /* what a block's names begin with, before ".NUMBER." */
+    const char *embedding; /* tokens */
+    const char
+        *rotation; /* ends the names of rotary tables, which are no weights; a GGUF file's has divisors */
+    const char *attention, *activation; /* what lies between a branch's products; for messages */
 };
 
-/* A linear layer. Those of one group read the same input, and their rows lie one after the other in the
- * group's output, in the order of the table: one matrix product serves the group. */
-struct family_module {
-    const char *path; /* in its block, as Hugging Face and PEFT have it */
-    const char *gguf;
-    enum linear_group group;
-    enum family_rows rows; /* of its output; the columns are the group's */
-    unsigned stored;       /* enum family_stored */
+/* A key of the configuration and the field of struct arch that it fills. In config.json a key that is missing
+ * means the family's default, in a GGUF file the value given here. */
+enum family_key_kind {
+    KEY_SIZE,   /* size_t above 0; null in config.json is 0: derived from other sizes, or refused */
+    KEY_LIMIT,  /* size_t; 0 and null: none */
+    KEY_NUMBER, /* float */
+    KEY_FLAG    /* bool */
 };
+#define GGUF_REQUIRED      (-1)
+#define FAMILY_FIELD(name) offsetof(struct arch, name)
+#define FAMILY_KEYS_END                                                                                      \
+    {                                                                                                        \
+        NULL, NULL, KEY_SIZE, 0, 0                                                                           \
+    }
+struct family_key {
+    const char *json, *gguf; /* NULL: a file of this kind does not say; the tables end with two NULLs */
+    enum family_key_kind kind;
+    size_t field; /* FAMILY_FIELD(name) */
+    double gguf_missing;
+};
+
+#define FAMILY_KEY_TABLES 3
 
 struct family {
-    const char *name;
-    const struct family_module *modules; /* of a block, by group; then the head */
-    size_t module_count;                 /* of a block */
+    const char *name;                                     /* model_type of config.json */
+    const char *gguf;                                     /* general.architecture; NULL: not read from GGUF */
+    const char *known_as;                                 /* models of it that people know */
+    const struct family_names *names;                     /* [2], by enum store_kind */
+    const struct module *modules;                         /* of a block, by group; then the head */
+    size_t module_count;                                  /* of a block */
+    const struct family_vector *vectors;                  /* [PLACE_COUNT], by place */
+    const struct family_key *keys[FAMILY_KEY_TABLES + 1]; /* tables; NULL after the last */
+    /* Keys of the common table (arch_refuse.c) that change nothing in this family, whatever their value; NULL
+     * after the last. Those that `keys` reads need not be here. */
+    const char *const *ignores;
+    struct arch
+        defaults; /* what transformers' configuration class has for keys that are missing, and all that
+                             no key says */
 };
 
 #define FAMILY(name) extern const struct family family_##name;

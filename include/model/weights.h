@@ -16,15 +16,13 @@
 #include "math/convert.h"
 #include "model/arch.h"
 
-enum block_norm { NORM_ATTENTION, NORM_MLP, NORM_COUNT };
-
 struct weights_options {
     enum dtype type; /* of matrices in memory: DTYPE_F32 or DTYPE_BF16 */
     bool keep_file;  /* the layers' matrices stay in the file, as it has them */
 };
 
 struct layer_weights {
-    const float *norm[NORM_COUNT];   /* [D] before attention, before the MLP */
+    const float *norm[AT_FINAL];     /* [D] by enum place */
     const void *weight[GROUP_COUNT]; /* [rows of the group, columns], row-major; NULL: in the file only */
     const float *bias[GROUP_COUNT];  /* [rows of the group] or NULL */
 };

@@ -5,18 +5,19 @@
 #include "data/examples/dataset.h"
 #include "data/tokenizer/tokenizer.h"
 #include "io/store/store.h"
-#include "model/arch.h"
+#include "model/family.h"
 
-static const char *rope_name(enum rope_type type)
+static const char *rope_name(enum rotation_type type)
 {
     static const char *const names[] = {
-        [ROPE_DEFAULT] = "default", [ROPE_LINEAR] = "linear", [ROPE_LLAMA3] = "llama3"};
+        [ROTATION_DEFAULT] = "default", [ROTATION_LINEAR] = "linear", [ROTATION_LLAMA3] = "llama3"};
     return names[type];
 }
 
 static void add_arch(struct facts *f, const struct arch *a)
 {
     facts_text(f, "architecture", a->family->name);
+    facts_text(f, "known_as", a->family->known_as);
     facts_int(f, "parameters", arch_parameters(a));
     facts_int(f, "layers", a->layers);
     facts_int(f, "hidden_size", a->width);
@@ -26,11 +27,11 @@ static void add_arch(struct facts *f, const struct arch *a)
     facts_int(f, "head_dim", a->head_dim);
     facts_int(f, "vocab_size", a->vocab);
     facts_int(f, "max_positions", a->max_positions);
-    facts_text(f, "rope_type", rope_name(a->rope_type));
-    facts_real(f, "rope_theta", a->rope_theta);
+    facts_text(f, "rope_type", rope_name(a->rotations[0].type));
+    facts_real(f, "rope_theta", a->rotations[0].theta);
     facts_flag(f, "tied_embeddings", a->tied);
-    facts_flag(f, "attention_bias", a->attention_bias);
-    facts_flag(f, "mlp_bias", a->mlp_bias);
+    facts_flag(f, "attention_bias", a->bias[GROUP_ATTN_IN]);
+    facts_flag(f, "mlp_bias", a->bias[GROUP_MLP_IN]);
 }
 
 static void add_tensors(struct facts *f, const struct store *s)

@@ -6,7 +6,7 @@
 
 /* The adapted modules of a group, with what they share. */
 struct adapted {
-    const struct lora_module *modules[FAMILY_MODULES];
+    const struct lora_module *modules[ARCH_MODULES];
     size_t count;
     size_t ranks; /* of all of them */
     size_t a;     /* flat offset of their A [ranks, columns] */

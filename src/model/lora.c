@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "base/str.h"
 #include "lora_choose.h"
+#include "model/family.h"
 #include "model/lora_init.h"
 
 /* What is wanted of one linear layer; rank 0: it is not adapted. */

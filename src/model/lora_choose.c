@@ -40,8 +40,8 @@ static const char *last_part(const char *path)
 
 static enum err_code matches_nothing(const char *what, const struct arch *a, const char *name, struct err *e)
 {
-    const char *candidates[FAMILY_MODULES + 1];
-    char list[FAMILY_MODULES * ARCH_PATH_SIZE] = "", path[ARCH_PATH_SIZE];
+    const char *candidates[ARCH_MODULES + 1];
+    char list[ARCH_MODULES * ARCH_PATH_SIZE] = "", path[ARCH_PATH_SIZE];
     for (size_t i = 0; i <= arch_head(a); i++) {
         size_t used = strlen(list);
         candidates[i] = last_part(arch_module(a, i)->path);

@@ -14,15 +14,23 @@ enum err_code model_load(struct model *m, const struct store *store, const struc
     return model_load_at(m, store, o, NULL, e);
 }
 
+static enum err_code load_rotations(struct model *m, const struct store *store, struct err *e)
+{
+    size_t half = m->arch.head_dim / 2, count = arch_rotation_count(&m->arch);
+    m->inv_freq = arena_alloc(&m->arena, count * half, sizeof *m->inv_freq, "rotary frequencies", e);
+    enum err_code code = m->inv_freq ? ERR_OK : e->code;
+    for (size_t i = 0; i < count && !code; i++)
+        code = arch_rotation_frequencies(m->inv_freq + i * half, &m->arch, i, store, e);
+    return code;
+}
+
 enum err_code model_load_at(struct model *m, const struct store *store, const struct weights_options *o,
                             const struct weights_place *place, struct err *e)
 {
     *m = (struct model){0};
     if (arch_read(&m->arch, store, e))
         return e->code;
-    m->inv_freq = arena_alloc(&m->arena, m->arch.head_dim / 2, sizeof *m->inv_freq, "rotary frequencies", e);
-    if (!m->inv_freq || arch_rope_frequencies(m->inv_freq, &m->arch, store, e) ||
-        weights_load_at(&m->weights, &m->arch, store, o, place, e)) {
+    if (load_rotations(m, store, e) || weights_load_at(&m->weights, &m->arch, store, o, place, e)) {
         model_release(m);
         return e->code;
     }

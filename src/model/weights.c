@@ -1,3 +1,4 @@
+#include "model/family.h"
 #include "model/weights.h"
 
 #include <assert.h>

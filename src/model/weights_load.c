@@ -4,10 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/str.h"
+#include "model/family.h"
 #include "model/weights.h"
-
-#define NAME_SIZE 128
 
 /* Numbers that a thread converts at a time: 256 KiB of f32. */
 #define PIECE ((size_t)1 << 16)
@@ -166,19 +164,9 @@ static bool is_gguf(const struct loading *l)
     return l->store->kind == STORE_GGUF;
 }
 
-static void linear_name(char name[NAME_SIZE], const struct loading *l, size_t layer, size_t linear,
-                        const char *kind)
-{
-    const struct family_module *module = arch_module(l->a, linear);
-    if (is_gguf(l))
-        snprintf(name, NAME_SIZE, "blk.%zu.%s.%s", layer, module->gguf, kind);
-    else
-        snprintf(name, NAME_SIZE, "model.layers.%zu.%s.%s", layer, module->path, kind);
-}
-
 /* The tensors of a group's linears, in their order; `biases` too if there are any. */
 struct group_tasks {
-    struct task *weights[FAMILY_MODULES], *biases[FAMILY_MODULES];
+    struct task *weights[ARCH_MODULES], *biases[ARCH_MODULES];
     size_t count;
 };
 
@@ -189,15 +177,15 @@ static enum err_code find_group(struct loading *l, struct group_tasks *found, si
     found->count = 0;
     const struct arch_range range = arch_group(a->family, g);
     for (size_t i = range.first; i < range.end; i++) {
-        char name[NAME_SIZE];
+        char name[ARCH_NAME_SIZE];
         size_t rows = arch_rows(a, i), n = found->count++;
         size_t head = is_gguf(l) && arch_module(a, i)->stored & GGUF_PAIRED ? a->head_dim : 0;
-        linear_name(name, l, layer, i, "weight");
+        arch_module_tensor(name, a, l->store->kind, layer, i, "weight");
         found->weights[n] = expect(l, name, rows, arch_columns(a, i), false, head);
         if (!found->weights[n])
             return l->e->code;
         l->w->sources[layer * arch_head(a) + i] = found->weights[n]->in;
-        linear_name(name, l, layer, i, "bias");
+        arch_module_tensor(name, a, l->store->kind, layer, i, "bias");
         found->biases[n] = has_bias ? expect(l, name, 1, rows, true, head) : NULL;
         if (has_bias && !found->biases[n])
             return l->e->code;
@@ -219,8 +207,7 @@ static bool stays(struct loading *l, struct task *const *tasks, size_t count)
 
 static enum err_code load_group(struct loading *l, size_t layer, enum linear_group g)
 {
-    const struct arch *a = l->a;
-    bool has_bias = g == GROUP_ATTN_IN || g == GROUP_ATTN_OUT ? a->attention_bias : a->mlp_bias;
+    bool has_bias = l->a->bias[g];
     struct layer_weights *out = &l->w->layers[layer];
     struct group_tasks found;
     const void *bias = NULL;
@@ -236,15 +223,10 @@ static enum err_code load_group(struct loading *l, size_t layer, enum linear_gro
 
 static enum err_code load_layer(struct loading *l, size_t layer)
 {
-    static const char *const hf_norms[] = {"input_layernorm", "post_attention_layernorm"};
-    static const char *const gguf_norms[] = {"attn_norm", "ffn_norm"};
-    for (int i = 0; i < NORM_COUNT; i++) {
-        char name[NAME_SIZE];
-        if (is_gguf(l))
-            snprintf(name, sizeof name, "blk.%zu.%s.weight", layer, gguf_norms[i]);
-        else
-            snprintf(name, sizeof name, "model.layers.%zu.%s.weight", layer, hf_norms[i]);
-        if (load_vector(l, &l->w->layers[layer].norm[i], name, l->a->width))
+    for (int place = 0; place < AT_FINAL; place++) {
+        char name[ARCH_NAME_SIZE];
+        arch_norm_tensor(name, l->a, l->store->kind, layer, (enum place)place);
+        if (load_vector(l, &l->w->layers[layer].norm[place], name, l->a->width))
             return l->e->code;
     }
     for (int g = 0; g < GROUP_COUNT; g++)
@@ -253,51 +235,54 @@ static enum err_code load_layer(struct loading *l, size_t layer)
     return ERR_OK;
 }
 
+static void head_name(char name[ARCH_NAME_SIZE], const struct loading *l)
+{
+    arch_module_tensor(name, l->a, l->store->kind, 0, arch_head(l->a), "weight");
+}
+
 static enum err_code load_outside_blocks(struct loading *l)
 {
     const struct arch *a = l->a;
     struct weights *w = l->w;
-    if (load_matrix(l, &w->embedding, is_gguf(l) ? "token_embd.weight" : "model.embed_tokens.weight",
-                    a->vocab, a->width) ||
-        load_vector(l, &w->norm, is_gguf(l) ? "output_norm.weight" : "model.norm.weight", a->width))
+    char embedding[ARCH_NAME_SIZE], norm[ARCH_NAME_SIZE], head[ARCH_NAME_SIZE];
+    arch_embedding_tensor(embedding, a, l->store->kind);
+    arch_norm_tensor(norm, a, l->store->kind, 0, AT_FINAL);
+    head_name(head, l);
+    if (load_matrix(l, &w->embedding, embedding, a->vocab, a->width) ||
+        load_vector(l, &w->norm, norm, a->width))
         return l->e->code;
     w->head = w->embedding;
-    if (a->tied)
-        return ERR_OK;
-    return load_matrix(l, &w->head, is_gguf(l) ? "output.weight" : "lm_head.weight", a->vocab, a->width);
-}
-
-/* Tables of the rotation, which some writers add, carry nothing. */
-static bool is_harmless(const struct loading *l, const char *name)
-{
-    if (is_gguf(l))
-        return strcmp(name, "rope_freqs.weight") == 0;
-    return str_ends_with(name, ".rotary_emb.inv_freq");
+    return a->tied ? ERR_OK : load_matrix(l, &w->head, head, a->vocab, a->width);
 }
 
 /* A tied head may be in the file once more. One of its own is another model: it was trained, and the
  * configuration is stale. */
 static enum err_code check_tied_head(const struct loading *l, const struct store_tensor *head)
 {
-    const struct store_tensor *table = store_find(l->store, "model.embed_tokens.weight");
+    char name[ARCH_NAME_SIZE], where[ARCH_WHERE_SIZE];
+    arch_embedding_tensor(name, l->a, l->store->kind);
+    const struct store_tensor *table = store_find(l->store, name);
     if (table && head->type == table->type && head->bytes == table->bytes &&
         memcmp(head->data, table->data, head->bytes) == 0)
         return ERR_OK;
+    arch_where(where, l->a, l->store, offsetof(struct arch, tied));
     return err_set(
         l->e, ERR_MISMATCH,
-        "%s: lm_head.weight is not model.embed_tokens.weight, although config.json ties them "
-        "(tie_word_embeddings): set that to false if the head is one of its own, or leave the tensor out",
-        head->file);
+        "%s: %s is not %s, although the configuration ties them (%s): set that to false if the head "
+        "is one of its own, or leave the tensor out",
+        head->file, head->name, name, where);
 }
 
 static enum err_code refuse_surplus(const struct loading *l)
 {
+    char head[ARCH_NAME_SIZE];
+    head_name(head, l);
     for (size_t i = 0; i < l->store->tensor_count; i++) {
         const struct store_tensor *t = &l->store->tensors[i];
-        if (l->a->tied && !is_gguf(l) && strcmp(t->name, "lm_head.weight") == 0) {
+        if (l->a->tied && !is_gguf(l) && strcmp(t->name, head) == 0) {
             if (!l->memory && check_tied_head(l, t)) /* once is enough */
                 return l->e->code;
-        } else if (!l->taken[i] && !is_harmless(l, t->name))
+        } else if (!l->taken[i] && !arch_is_rotation_tensor(l->a, l->store->kind, t->name))
             return err_set(l->e, ERR_UNSUPPORTED,
                            "%s: tensor %s is not part of a %s model as its configuration has it", t->file,
                            t->name, l->a->family->name);

@@ -8,6 +8,7 @@
 #include "base/cpu.h"
 #include "base/log.h"
 #include "math/gemm.h"
+#include "model/family.h"
 #include "ranks/memory.h"
 
 #define MIB (1024.0 * 1024.0)

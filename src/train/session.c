@@ -38,13 +38,14 @@ static enum err_code compare_means(const struct session *s, struct err *e)
 static enum err_code check_tokenizer(const struct session *s, struct err *e)
 {
     const char *path = s->store.path;
+    char where[ARCH_WHERE_SIZE];
     int32_t tokens = tokenizer_vocab_size(s->tokenizer), eos = tokenizer_eos(s->tokenizer);
+    arch_where(where, &s->model.arch, &s->store, offsetof(struct arch, vocab));
     if (tokens < 1 || (size_t)tokens > s->model.arch.vocab)
-        return err_set(
-            e, ERR_MISMATCH,
-            "%s: the tokenizer has ids up to %d, but the model has embeddings for %zu tokens only: they "
-            "do not belong together",
-            path, tokens - 1, s->model.arch.vocab);
+        return err_set(e, ERR_MISMATCH,
+                       "%s: %zu, while the tokenizer has ids up to %d: tokenizer and model do not belong "
+                       "together",
+                       where, s->model.arch.vocab, tokens - 1);
     if (eos >= tokens)
         return err_set(e, ERR_MISMATCH,
                        "%s: the end-of-sequence token %d is beyond the %d tokens of the tokenizer", path, eos,
@@ -141,7 +142,8 @@ static void warn_of_threads(const struct dist *d)
 {
     const char *library = d->rank == 0 ? gemm_with_own_threads() : NULL;
     if (library)
-        log_warn("%s is OpenBLAS with threads of its own, which get into the way of this program's: put its OpenMP "
+        log_warn("%s is OpenBLAS with threads of its own, which get into the way of this program's: put its "
+                 "OpenMP "
                  "build in its place (Debian: libopenblas0-openmp), or first into LD_LIBRARY_PATH",
                  library);
 }

@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "model/family.h"
 #include "train/progress.h"
 #include "run/rundir.h"
 #include "run/runlock.h"

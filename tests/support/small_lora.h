@@ -5,6 +5,7 @@
 #define MPILORA_TESTS_SMALL_LORA_H
 
 #include "base/rng.h"
+#include "model/family.h"
 #include "model/lora.h"
 #include "unit.h"
 

@@ -1,12 +1,45 @@
 #include "common.h"
 
-const struct family_module llama_like_modules[LLAMA_LIKE_MODULES + 1] = {
-    {"self_attn.q_proj", "attn_q", GROUP_ATTN_IN, ROWS_QUERIES, GGUF_PAIRED},
-    {"self_attn.k_proj", "attn_k", GROUP_ATTN_IN, ROWS_KEYS, GGUF_PAIRED},
-    {"self_attn.v_proj", "attn_v", GROUP_ATTN_IN, ROWS_KEYS, STORED_PLAIN},
-    {"self_attn.o_proj", "attn_output", GROUP_ATTN_OUT, ROWS_WIDTH, STORED_PLAIN},
-    {"mlp.gate_proj", "ffn_gate", GROUP_MLP_IN, ROWS_FFN, STORED_PLAIN},
-    {"mlp.up_proj", "ffn_up", GROUP_MLP_IN, ROWS_FFN, STORED_PLAIN},
-    {"mlp.down_proj", "ffn_down", GROUP_MLP_OUT, ROWS_WIDTH, STORED_PLAIN},
-    {"lm_head", "output", GROUP_HEAD, ROWS_VOCAB, STORED_PLAIN},
+const struct family_names llama_like_names[2] = {
+    [STORE_HF] = {.layers = "model.layers",
+                  .embedding = "model.embed_tokens",
+                  .rotation = ".rotary_emb.inv_freq",
+                  .attention = "self_attn",
+                  .activation = "mlp.act_fn"},
+    [STORE_GGUF] = {.layers = "blk", .embedding = "token_embd", .rotation = "rope_freqs.weight"},
+};
+
+#define LLAMA_LIKE(qk)                                                                                       \
+    {                                                                                                        \
+        {"self_attn.q_proj", "attn_q", GROUP_ATTN_IN, ROWS_QUERIES, qk},                                     \
+            {"self_attn.k_proj", "attn_k", GROUP_ATTN_IN, ROWS_KEYS, qk},                                    \
+            {"self_attn.v_proj", "attn_v", GROUP_ATTN_IN, ROWS_KEYS, STORED_PLAIN},                          \
+            {"self_attn.o_proj", "attn_output", GROUP_ATTN_OUT, ROWS_WIDTH, STORED_PLAIN},                   \
+            {"mlp.gate_proj", "ffn_gate", GROUP_MLP_IN, ROWS_FFN, STORED_PLAIN},                             \
+            {"mlp.up_proj", "ffn_up", GROUP_MLP_IN, ROWS_FFN, STORED_PLAIN},                                 \
+            {"mlp.down_proj", "ffn_down", GROUP_MLP_OUT, ROWS_WIDTH, STORED_PLAIN},                          \
+            {"lm_head", "output", GROUP_HEAD, ROWS_VOCAB, STORED_PLAIN},                                     \
+    }
+
+const struct module llama_like_modules[LLAMA_LIKE_MODULES + 1] = LLAMA_LIKE(STORED_PLAIN);
+const struct module llama_paired_modules[LLAMA_LIKE_MODULES + 1] = LLAMA_LIKE(GGUF_PAIRED);
+
+const struct family_vector llama_like_vectors[PLACE_COUNT] = {
+    [AT_ATTN_IN] = {"input_layernorm", "attn_norm"},
+    [AT_MLP_IN] = {"post_attention_layernorm", "ffn_norm"},
+    [AT_FINAL] = {"model.norm", "output_norm"},
+};
+
+const struct family_key llama_like_keys[] = {
+    {"num_hidden_layers", "block_count", KEY_SIZE, FAMILY_FIELD(layers), GGUF_REQUIRED},
+    {"hidden_size", "embedding_length", KEY_SIZE, FAMILY_FIELD(width), GGUF_REQUIRED},
+    {"intermediate_size", "feed_forward_length", KEY_SIZE, FAMILY_FIELD(ffn), GGUF_REQUIRED},
+    {"num_attention_heads", "attention.head_count", KEY_SIZE, FAMILY_FIELD(heads), GGUF_REQUIRED},
+    {"num_key_value_heads", "attention.head_count_kv", KEY_SIZE, FAMILY_FIELD(kv_heads), 0},
+    {"head_dim", "attention.key_length", KEY_SIZE, FAMILY_FIELD(head_dim), 0},
+    {"vocab_size", NULL, KEY_SIZE, FAMILY_FIELD(vocab), 0},
+    {"max_position_embeddings", "context_length", KEY_LIMIT, FAMILY_FIELD(max_positions), 0},
+    {"rms_norm_eps", "attention.layer_norm_rms_epsilon", KEY_NUMBER, FAMILY_FIELD(norm_eps), 1e-5},
+    {"tie_word_embeddings", NULL, KEY_FLAG, FAMILY_FIELD(tied), 0},
+    FAMILY_KEYS_END,
 };

@@ -4,7 +4,14 @@
 
 #include "model/family.h"
 
+/* The parts of Llama, by which most later families call theirs. */
 #define LLAMA_LIKE_MODULES 7
-extern const struct family_module llama_like_modules[LLAMA_LIKE_MODULES + 1];
+extern const struct family_names llama_like_names[2];
+extern const struct module llama_like_modules[LLAMA_LIKE_MODULES + 1];
+extern const struct module llama_paired_modules[LLAMA_LIKE_MODULES + 1]; /* q and k GGUF_PAIRED */
+extern const struct family_vector llama_like_vectors[PLACE_COUNT];
+
+/* Sizes, eps of an RMS norm, whether the head is tied. */
+extern const struct family_key llama_like_keys[];
 
 #endif

@@ -1,7 +1,28 @@
 #include "common.h"
 
+static const struct family_key bias_keys[] = {
+    {"attention_bias", NULL, KEY_FLAG, FAMILY_FIELD(bias[GROUP_ATTN_IN]), 0},
+    {"attention_bias", NULL, KEY_FLAG, FAMILY_FIELD(bias[GROUP_ATTN_OUT]), 0},
+    {"mlp_bias", NULL, KEY_FLAG, FAMILY_FIELD(bias[GROUP_MLP_IN]), 0},
+    {"mlp_bias", NULL, KEY_FLAG, FAMILY_FIELD(bias[GROUP_MLP_OUT]), 0},
+    FAMILY_KEYS_END,
+};
+
 const struct family family_llama = {
     .name = "llama",
-    .modules = llama_like_modules,
+    .gguf = "llama",
+    .known_as = "Llama 3.0 to 3.3, SmolLM2, Falcon 3, Yi, Hermes",
+    .names = llama_like_names,
+    .modules = llama_paired_modules,
     .module_count = LLAMA_LIKE_MODULES,
+    .vectors = llama_like_vectors,
+    .keys = {llama_like_keys, bias_keys},
+    .defaults = {.layers = 32,
+                 .width = 4096,
+                 .ffn = 11008,
+                 .heads = 32,
+                 .vocab = 32000,
+                 .max_positions = 2048,
+                 .norm_eps = 1e-6F,
+                 .rotations = {{.theta = 10000}}},
 };

@@ -1,7 +1,27 @@
 #include "common.h"
 
+static const struct family_key window_keys[] = {
+    {"sliding_window", NULL, KEY_LIMIT, FAMILY_FIELD(kinds[0].window), 0},
+    FAMILY_KEYS_END,
+};
+
+/* GGUF files of Mistral models say "llama". */
 const struct family family_mistral = {
     .name = "mistral",
+    .known_as = "Mistral 7B v0.2 and later, Nemo, Small 2",
+    .names = llama_like_names,
     .modules = llama_like_modules,
     .module_count = LLAMA_LIKE_MODULES,
+    .vectors = llama_like_vectors,
+    .keys = {llama_like_keys, window_keys},
+    .defaults = {.layers = 32,
+                 .width = 4096,
+                 .ffn = 14336,
+                 .heads = 32,
+                 .kv_heads = 8,
+                 .vocab = 32000,
+                 .max_positions = 131072,
+                 .norm_eps = 1e-6F,
+                 .rotations = {{.theta = 10000}},
+                 .kinds = {{.window = 4096}}},
 };

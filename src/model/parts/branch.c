@@ -1,24 +1,18 @@
-#include <stdio.h>
-
 #include "../linear.h"
 #include "base/prof.h"
 #include "parts.h"
 
-const struct branch branch_attention = {.norm = NORM_ATTENTION,
+const struct branch branch_attention = {.norm = AT_ATTN_IN,
                                         .in = GROUP_ATTN_IN,
                                         .out = GROUP_ATTN_OUT,
                                         .forward = attend_forward,
-                                        .backward = attend_backward,
-                                        .norm_path = "input_layernorm",
-                                        .between_path = "self_attn"};
-const struct branch branch_mlp = {.norm = NORM_MLP,
+                                        .backward = attend_backward};
+const struct branch branch_mlp = {.norm = AT_MLP_IN,
                                   .in = GROUP_MLP_IN,
                                   .out = GROUP_MLP_OUT,
                                   .forward = mlp_forward,
                                   .backward = mlp_backward,
-                                  .shares_out = true,
-                                  .norm_path = "post_attention_layernorm",
-                                  .between_path = "mlp.act_fn"};
+                                  .shares_out = true};
 
 /* The arrays between its products: output of the first and its gradient, input of the last. */
 struct between {
@@ -34,13 +28,20 @@ static struct between between(const struct step *s, size_t layer, const struct b
     return (struct between){.in = act->gate_up, .din = act->gate_up, .out = acts->product};
 }
 
-static void check(const struct step *s, size_t layer, const char *path, const void *x, size_t columns)
+static void check_norm(const struct step *s, size_t layer, const struct branch *b, const void *x,
+                       size_t columns)
 {
-    char whole[ARCH_PATH_SIZE];
-    if (!s->trace)
-        return;
-    snprintf(whole, sizeof whole, "model.layers.%zu.%s", layer, path);
-    step_check(s, s->type, x, columns, s->in->n, columns, whole);
+    char path[ARCH_PATH_SIZE];
+    arch_norm_path(path, &s->m->arch, layer, b->norm);
+    step_check(s, s->type, x, columns, s->in->n, columns, path);
+}
+
+static void check_between(const struct step *s, size_t layer, const struct branch *b, const void *x)
+{
+    char path[ARCH_PATH_SIZE];
+    size_t columns = arch_group_columns(&s->m->arch, b->out);
+    arch_between_path(path, &s->m->arch, layer, b->out);
+    step_check(s, s->type, x, columns, s->in->n, columns, path);
 }
 
 void branch_open(const struct step *s, size_t layer, const struct branch *b)
@@ -50,7 +51,8 @@ void branch_open(const struct step *s, size_t layer, const struct branch *b)
     enum prof_phase before = prof_enter(PROF_NORMS);
     norm_forward(s, &norm);
     prof_enter(before);
-    check(s, layer, b->norm_path, norm.y, norm.width);
+    if (s->trace)
+        check_norm(s, layer, b, norm.y, norm.width);
     linear_forward(s, &rows, layer, b->in, between(s, layer, b).in, norm.y);
 }
 
@@ -58,7 +60,8 @@ void branch_close(const struct step *s, size_t layer, const struct branch *b)
 {
     const struct step_rows rows = step_rows(s);
     const void *out = between(s, layer, b).out;
-    check(s, layer, b->between_path, out, arch_group_columns(&s->m->arch, b->out));
+    if (s->trace)
+        check_between(s, layer, b, out);
     linear_forward(s, &rows, layer, b->out, s->acts->residual, out);
 }
 

@@ -10,5 +10,5 @@ void embed_forward(const struct step *s)
         s->real->to_f32(h + i * width, step_at(s, s->m->weights.embedding, (size_t)s->in->tokens[i] * width),
                         width);
     prof_enter(before);
-    step_check(s, DTYPE_F32, h, width, s->in->n, width, "model.embed_tokens");
+    step_check(s, DTYPE_F32, h, width, s->in->n, width, arch_embedding_path(&s->m->arch));
 }

@@ -1,9 +1,9 @@
 #include "parts.h"
 
-struct norm_site norm_site(const struct step *s, size_t layer, enum block_norm place)
+struct norm_site norm_site(const struct step *s, size_t layer, enum place place)
 {
     const struct acts_layer *act = &s->acts->layers[layer];
-    bool first = place == NORM_ATTENTION, kept = act->h != NULL; /* does backward come to this layer? */
+    bool first = place == AT_ATTN_IN, kept = act->h != NULL; /* does backward come to this layer? */
     struct norm_site at = {.weight = s->m->weights.layers[layer].norm[place],
                            .n = s->in->n,
                            .width = s->m->arch.width,

@@ -26,7 +26,7 @@ struct norm_site {
     void *y;          /* [n, width] reals */
 };
 /* A norm of a block, over all tokens: from the residual stream to acts->normed. */
-struct norm_site norm_site(const struct step *s, size_t layer, enum block_norm place);
+struct norm_site norm_site(const struct step *s, size_t layer, enum place place);
 
 void norm_forward(const struct step *s, const struct norm_site *at);
 /* y once more, from what was kept. */
@@ -52,14 +52,13 @@ void mlp_backward(const struct step *s, size_t layer);
  * branch.c: what a block adds to the residual stream, twice: norm, products, what lies between them, products.
  */
 struct branch {
-    enum block_norm norm; /* of what it reads */
+    enum place norm; /* of what it reads */
     enum linear_group in,
         out; /* its products: the first read the norm, the last add to the residual stream */
     void (*forward)(const struct step *s, size_t layer); /* between them */
     void (*backward)(const struct step *s, size_t layer);
     bool
         shares_out; /* what its last products read lies in one array for all layers: backward makes it anew */
-    const char *norm_path, *between_path; /* in the block, for messages */
 };
 extern const struct branch branch_attention, branch_mlp;
 

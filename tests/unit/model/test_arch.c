@@ -1,5 +1,5 @@
 /* Architectures from config.json and GGUF keys: both generations, defaults, and every refusal. */
-#include "model/arch.h"
+#include "model/family.h"
 
 #include <stdlib.h>
 #include <math.h>
@@ -42,8 +42,9 @@ static void absent_keys_mean_class_defaults(void **state)
     assert_int_equal(a.head_dim, 128);
     assert_int_equal(a.vocab, 32000);
     assert_int_equal(a.max_positions, 2048);
-    assert_true(a.norm_eps == 1e-6F && a.rope_theta == 10000);
-    assert_false(a.tied || a.attention_bias || a.mlp_bias);
+    assert_true(a.norm_eps == 1e-6F && a.rotations[0].theta == 10000);
+    assert_false(a.tied || a.bias[GROUP_ATTN_IN] || a.bias[GROUP_MLP_IN]);
+    assert_true(a.attention_scale == 1.0F / sqrtf(128));
     a = read_good("{\"model_type\": \"mistral\", \"sliding_window\": null}");
     assert_int_equal(a.kv_heads, 8);
     assert_int_equal(a.ffn, 14336);
@@ -67,71 +68,144 @@ static void both_generations_are_read(void **state)
                                 "\"rope_type\": \"llama3\", \"factor\": 8.0, \"low_freq_factor\": 1.0, "
                                 "\"high_freq_factor\": 4.0, \"original_max_position_embeddings\": 8192}}");
     assert_memory_equal(&old, &new, sizeof old);
-    assert_int_equal(old.rope_type, ROPE_LLAMA3);
-    assert_true(old.rope_factor == 8 && old.rope_original_positions == 8192 && old.rope_theta == 500000);
+    assert_int_equal(old.rotations[0].type, ROTATION_LLAMA3);
+    assert_true(old.rotations[0].factor == 8 && old.rotations[0].original_positions == 8192 &&
+                old.rotations[0].theta == 500000);
     struct arch a =
         read_good("{\"model_type\": \"llama\", " SIZES
                   ", \"rope_scaling\": {\"rope_type\": \"linear\", \"factor\": 2.0}, \"head_dim\": 16, "
                   "\"num_key_value_heads\": 2, \"tie_word_embeddings\": true, \"attention_bias\": true}");
-    assert_int_equal(a.rope_type, ROPE_LINEAR);
-    assert_true(a.rope_factor == 2 && a.rope_theta == 10000);
+    assert_int_equal(a.rotations[0].type, ROTATION_LINEAR);
+    assert_true(a.rotations[0].factor == 2 && a.rotations[0].theta == 10000);
     assert_int_equal(a.head_dim, 16);
-    assert_true(a.tied && a.attention_bias && !a.mlp_bias);
+    assert_true(a.tied && a.bias[GROUP_ATTN_IN] && a.bias[GROUP_ATTN_OUT]);
+    assert_false(a.bias[GROUP_MLP_IN] || a.bias[GROUP_MLP_OUT]);
     a = read_good("{\"model_type\": \"llama\", " SIZES ", \"rope_scaling\": null, \"head_dim\": null, "
                   "\"max_position_embeddings\": 77}");
-    assert_int_equal(a.rope_type, ROPE_DEFAULT);
+    assert_int_equal(a.rotations[0].type, ROTATION_DEFAULT);
     assert_int_equal(a.head_dim, 8);
 }
+
+/* Keys that change the mathematics, at the values that leave it as it is. */
+static void neutral_values_are_taken(void **state)
+{
+    (void)state;
+    read_good("{\"model_type\": \"llama\", \"hidden_act\": \"silu\", \"sliding_window\": null, "
+              "\"is_causal\": true, "
+              "\"use_sliding_window\": false, \"layer_types\": [\"full_attention\", \"full_attention\"], "
+              "\"num_experts\": 0, \"quantization_config\": null, \"attn_logit_softcapping\": null, "
+              "\"residual_multiplier\": 1.0, \"partial_rotary_factor\": 1, \"no_rope_layers\": [1, 1], "
+              "\"pretraining_tp\": 2, \"rope_scaling\": {}}");
+}
+
+static const struct {
+    const char *text, *message;
+    enum err_code code;
+} refused[] = {
+    {"{\"model_type\": \"reformer\"}", "model_type: \"reformer\" is not supported; supported: llama, mistral",
+     ERR_UNSUPPORTED},
+    {"{}", "config.json: \"model_type\" must be a string, not nothing", ERR_FORMAT},
+    {"{\"model_type\": 3}", "config.json: \"model_type\" must be a string, not an integer", ERR_FORMAT},
+    {"[]", "config.json: not a JSON object", ERR_FORMAT},
+    {"{\"model_type\": \"llama\", \"hidden_act\": \"gelu\"}",
+     "hidden_act: \"gelu\" is not supported for a model of type llama: only silu is", ERR_UNSUPPORTED},
+    {"{\"model_type\": \"llama\", \"hidden_act\": 3}", "hidden_act: 3 is not supported", ERR_UNSUPPORTED},
+    {"{\"model_type\": \"llama\", \"quantization_config\": {\"bits\": 4}}",
+     "quantization_config: an object is not supported for a model of type llama: quantised", ERR_UNSUPPORTED},
+    {"{\"model_type\": \"mistral\", \"sliding_window\": 4096}", "sliding_window: 4096: attention windows",
+     ERR_UNSUPPORTED},
+    {"{\"model_type\": \"mistral\"}",
+     "sliding_window: it is missing, which means a window of 4096 for a model of type mistral: windows "
+     "are not supported. If the model has none, write \"sliding_window\": null",
+     ERR_UNSUPPORTED},
+    {"{\"model_type\": \"llama\", \"sliding_window\": 4096}",
+     "sliding_window: 4096 is not supported for a model of type llama", ERR_UNSUPPORTED},
+    {"{\"model_type\": \"llama\", \"use_sliding_window\": true}", "use_sliding_window: true is not",
+     ERR_UNSUPPORTED},
+    {"{\"model_type\": \"llama\", \"layer_types\": [\"full_attention\", \"sliding_attention\"]}",
+     "layer_types: \"sliding_attention\" is not", ERR_UNSUPPORTED},
+    {"{\"model_type\": \"llama\", \"is_causal\": false}",
+     "is_causal: false is not supported for a model of type llama: attention in both directions",
+     ERR_UNSUPPORTED},
+    {"{\"model_type\": \"llama\", \"attn_logit_softcapping\": 50.0}", "attn_logit_softcapping: 50 is not",
+     ERR_UNSUPPORTED},
+    {"{\"model_type\": \"llama\", \"final_logit_softcapping\": 30}", "final_logit_softcapping: 30 is not",
+     ERR_UNSUPPORTED},
+    {"{\"model_type\": \"llama\", \"num_local_experts\": 8}",
+     "num_local_experts: 8 is not supported for a model of type llama: experts", ERR_UNSUPPORTED},
+    {"{\"model_type\": \"llama\", \"num_experts\": 8}", "num_experts: 8 is not", ERR_UNSUPPORTED},
+    {"{\"model_type\": \"llama\", \"embedding_multiplier\": 12.0}", "embedding_multiplier: 12 is not",
+     ERR_UNSUPPORTED},
+    {"{\"model_type\": \"llama\", \"logits_scaling\": 8}", "logits_scaling: 8 is not", ERR_UNSUPPORTED},
+    {"{\"model_type\": \"llama\", \"residual_multiplier\": 0.22}", "residual_multiplier: 0.22 is not",
+     ERR_UNSUPPORTED},
+    {"{\"model_type\": \"llama\", \"attention_multiplier\": 0.0078125}",
+     "attention_multiplier: 0.0078125 is not", ERR_UNSUPPORTED},
+    {"{\"model_type\": \"llama\", \"no_rope_layers\": [1, 1, 1, 0]}", "no_rope_layers: 0 is not",
+     ERR_UNSUPPORTED},
+    {"{\"model_type\": \"llama\", \"per_layer_config\": {}}", "per_layer_config: an object is not",
+     ERR_UNSUPPORTED},
+    {"{\"model_type\": \"llama\", \"partial_rotary_factor\": 0.5}",
+     "partial_rotary_factor: 0.5 is not supported", ERR_UNSUPPORTED},
+    {"{\"model_type\": \"llama\", \"rope_parameters\": {\"partial_rotary_factor\": 0.5}}",
+     "rope_parameters: partial_rotary_factor 0.5", ERR_UNSUPPORTED},
+    {"{\"model_type\": \"llama\", \"rope_parameters\": {\"full_attention\": {\"rope_theta\": 1e6}}}",
+     "rope_parameters: full_attention: a rotation for some of the layers", ERR_UNSUPPORTED},
+    {"{\"model_type\": \"llama\", \"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 4}}",
+     "rope_scaling: rope_type \"yarn\" is not supported", ERR_UNSUPPORTED},
+    {"{\"model_type\": \"llama\", \"rope_parameters\": {\"rope_type\": \"dynamic\"}}",
+     "rope_parameters: rope_type \"dynamic\"", ERR_UNSUPPORTED},
+    {"{\"model_type\": \"llama\", \"rope_scaling\": {\"type\": \"linear\"}}",
+     "rope_scaling: a scaling factor of 0", ERR_FORMAT},
+    {"{\"model_type\": \"llama\", \"rope_scaling\": {\"type\": \"llama3\", \"factor\": 8}}",
+     "rope_scaling: llama3 with low_freq_factor 0", ERR_FORMAT},
+    {"{\"model_type\": \"llama\", \"rope_scaling\": 3}", "\"rope_scaling\" must be an object, not an integer",
+     ERR_FORMAT},
+    {"{\"model_type\": \"llama\", \"rope_theta\": 0}", "rope_theta: 0 is out of range", ERR_FORMAT},
+    {"{\"model_type\": \"llama\", \"hidden_size\": \"big\"}",
+     "\"hidden_size\" must be a whole number, not a string", ERR_FORMAT},
+    {"{\"model_type\": \"llama\", \"hidden_size\": -1}", "\"hidden_size\" must not be negative", ERR_FORMAT},
+    {"{\"model_type\": \"llama\", \"hidden_size\": 0, \"head_dim\": 8}", "hidden_size: 0 is out of range",
+     ERR_FORMAT},
+    {"{\"model_type\": \"llama\", \"hidden_size\": null}", "hidden_size: 0 is out of range: 1 to",
+     ERR_FORMAT},
+    {"{\"model_type\": \"llama\", \"hidden_size\": 100}", "hidden_size: 100 is not a multiple of 32 heads",
+     ERR_FORMAT},
+    {"{\"model_type\": \"llama\", \"num_hidden_layers\": 0}", "num_hidden_layers: 0 is out of range",
+     ERR_FORMAT},
+    {"{\"model_type\": \"llama\", \"num_hidden_layers\": 2000000000}",
+     "num_hidden_layers: 2000000000 is out of range: 1 to 1024", ERR_FORMAT},
+    {"{\"model_type\": \"llama\", \"num_attention_heads\": 0}", "num_attention_heads: 0 is out of range",
+     ERR_FORMAT},
+    {"{\"model_type\": \"llama\", \"num_attention_heads\": null}", "num_attention_heads: 0 is out of range",
+     ERR_FORMAT},
+    {"{\"model_type\": \"llama\", \"num_key_value_heads\": 0}", "num_key_value_heads: 0 is out of range",
+     ERR_FORMAT},
+    {"{\"model_type\": \"llama\", \"num_key_value_heads\": 5}",
+     "num_key_value_heads: 32 heads cannot share 5", ERR_FORMAT},
+    {"{\"model_type\": \"llama\", \"head_dim\": 0}", "head_dim: 0 is out of range", ERR_FORMAT},
+    {"{\"model_type\": \"llama\", \"head_dim\": 7}", "head_dim: heads of 7;", ERR_FORMAT},
+    {"{\"model_type\": \"llama\", \"rms_norm_eps\": -1}", "rms_norm_eps: -1 is out of range", ERR_FORMAT},
+    {"{\"model_type\": \"llama\", \"rms_norm_eps\": true}", "\"rms_norm_eps\" must be a number, not",
+     ERR_FORMAT},
+    {"{\"model_type\": \"llama\", \"vocab_size\": 4000000000000}",
+     "vocab_size: 4000000000000 is out of range", ERR_FORMAT},
+    {"{\"model_type\": \"llama\", \"head_dim\": 2000000000}",
+     "self_attn.q_proj: it would have more than 2^40", ERR_FORMAT},
+    {"{\"model_type\": \"llama\", \"intermediate_size\": 2000000000}",
+     "mlp.gate_proj: it would have more than 2^40", ERR_FORMAT},
+    {"{\"model_type\": \"llama\", \"tie_word_embeddings\": 1}",
+     "\"tie_word_embeddings\" must be true or false", ERR_FORMAT},
+};
 
 static void what_is_not_supported_is_named(void **state)
 {
     (void)state;
-    static const struct {
-        const char *text, *message;
-        enum err_code code;
-    } cases[] = {
-        {"{\"model_type\": \"qwen2\"}", "model_type \"qwen2\"", ERR_UNSUPPORTED},
-        {"{}", "\"model_type\" should be a string, not nothing", ERR_FORMAT},
-        {"[]", "not a JSON object", ERR_FORMAT},
-        {"{\"model_type\": \"llama\", \"hidden_act\": \"gelu\"}", "hidden_act \"gelu\"", ERR_UNSUPPORTED},
-        {"{\"model_type\": \"llama\", \"quantization_config\": {\"bits\": 4}}", "quantization_config",
-         ERR_UNSUPPORTED},
-        {"{\"model_type\": \"mistral\", \"sliding_window\": 4096}", "sliding_window 4096", ERR_UNSUPPORTED},
-        {"{\"model_type\": \"mistral\"}", "\"sliding_window\": null", ERR_UNSUPPORTED},
-        {"{\"model_type\": \"llama\", \"is_causal\": false}", "is_causal false", ERR_UNSUPPORTED},
-        {"{\"model_type\": \"llama\", \"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 4}}",
-         "rope type \"yarn\"", ERR_UNSUPPORTED},
-        {"{\"model_type\": \"llama\", \"rope_parameters\": {\"rope_type\": \"dynamic\"}}",
-         "rope type \"dynamic\"", ERR_UNSUPPORTED},
-        {"{\"model_type\": \"llama\", \"rope_scaling\": {\"type\": \"linear\"}}", "scaling factor is 0",
-         ERR_FORMAT},
-        {"{\"model_type\": \"llama\", \"rope_scaling\": {\"type\": \"llama3\", \"factor\": 8}}",
-         "llama3 rope", ERR_FORMAT},
-        {"{\"model_type\": \"llama\", \"rope_scaling\": 3}",
-         "\"rope_scaling\" should be an object, not an integer", ERR_FORMAT},
-        {"{\"model_type\": \"llama\", \"partial_rotary_factor\": 0.5}", "partial_rotary_factor 0.5",
-         ERR_UNSUPPORTED},
-        {"{\"model_type\": \"llama\", \"hidden_size\": \"big\"}",
-         "\"hidden_size\" should be an integer, not a string", ERR_FORMAT},
-        {"{\"model_type\": \"llama\", \"hidden_size\": -1}", "\"hidden_size\" is -1", ERR_FORMAT},
-        {"{\"model_type\": \"llama\", \"hidden_size\": 0, \"head_dim\": 8}", "width: 0", ERR_FORMAT},
-        {"{\"model_type\": \"llama\", \"hidden_size\": 100}", "not a multiple of 32 heads", ERR_FORMAT},
-        {"{\"model_type\": \"llama\", \"num_attention_heads\": 0}", "\"num_attention_heads\" is 0",
-         ERR_FORMAT},
-        {"{\"model_type\": \"llama\", \"num_key_value_heads\": 5}", "cannot share 5", ERR_FORMAT},
-        {"{\"model_type\": \"llama\", \"head_dim\": 7}", "head size of 7", ERR_FORMAT},
-        {"{\"model_type\": \"llama\", \"rms_norm_eps\": -1}", "epsilon is -1", ERR_FORMAT},
-        {"{\"model_type\": \"llama\", \"rope_theta\": 0}", "rope_theta is 0", ERR_FORMAT},
-        {"{\"model_type\": \"llama\", \"vocab_size\": 4000000000000}", "vocabulary", ERR_FORMAT},
-        {"{\"model_type\": \"llama\", \"head_dim\": 2000000000}", "2^40", ERR_FORMAT},
-        {"{\"model_type\": \"llama\", \"intermediate_size\": 2000000000}", "2^40", ERR_FORMAT},
-        {"{\"model_type\": \"llama\", \"num_hidden_layers\": 2000000000}", "layers", ERR_FORMAT},
-        {"{\"model_type\": \"llama\", \"tie_word_embeddings\": 1}", "true or false", ERR_FORMAT},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
         struct arch a;
         struct err e;
-        assert_error(read_config(&a, cases[i].text, &e), &e, cases[i].code, cases[i].message);
+        assert_error(read_config(&a, refused[i].text, &e), &e, refused[i].code, refused[i].message);
+        assert_int_equal(strncmp(e.message, "model/config.json: ", 19), 0);
     }
 }
 
@@ -204,11 +278,11 @@ static void gguf_keys_are_read(void **state)
     assert_int_equal(a.head_dim, 8);
     assert_int_equal(a.vocab, 100);
     assert_int_equal(a.max_positions, 512);
-    assert_true(a.tied && a.rope_theta == 5000 && a.norm_eps == 1e-5F);
+    assert_true(a.tied && a.rotations[0].theta == 5000 && a.norm_eps == 1e-5F);
     const struct edit linear = {"llama.rope.scaling.factor", GGUF_F32, 0, 4, NULL};
     assert_ok(read_gguf(&a, &linear, false, &e), &e);
-    assert_int_equal(a.rope_type, ROPE_LINEAR);
-    assert_true(a.rope_factor == 4);
+    assert_int_equal(a.rotations[0].type, ROTATION_LINEAR);
+    assert_true(a.rotations[0].factor == 4);
     const struct edit head = {"llama.attention.head_count_kv", GGUF_U32, 0, 0, NULL};
     assert_ok(read_gguf(&a, &head, true, &e), &e);
     assert_int_equal(a.kv_heads, 8);
@@ -225,35 +299,53 @@ static void gguf_variants_are_named(void **state)
     } cases[] = {
         {{"general.architecture", GGUF_STRING, 0, 0, "qwen2"},
          false,
-         "\"qwen2\" is not supported",
+         "model.gguf: general.architecture: \"qwen2\" is not supported; supported: llama",
          ERR_UNSUPPORTED},
         {{"general.architecture", GGUF_STRING, 0, 0, ""},
          true,
-         "general.architecture is missing",
+         "general.architecture: this key is missing",
          ERR_FORMAT},
-        {{"general.type", GGUF_STRING, 0, 0, "adapter"}, false, "not a model", ERR_UNSUPPORTED},
-        {{"llama.block_count", GGUF_U32, 0, 0, NULL}, true, "llama.block_count is missing", ERR_FORMAT},
+        {{"general.type", GGUF_STRING, 0, 0, "adapter"},
+         false,
+         "general.type: \"adapter\": not a model",
+         ERR_UNSUPPORTED},
+        {{"llama.block_count", GGUF_U32, 0, 0, NULL},
+         true,
+         "model.gguf: llama.block_count: this key is missing",
+         ERR_FORMAT},
         {{"llama.block_count", GGUF_F32, 0, 1, NULL}, false, "llama.block_count", ERR_FORMAT},
-        {{"llama.expert_count", GGUF_U32, 8, 0, NULL}, false, "llama.expert_count is 8", ERR_UNSUPPORTED},
+        {{"llama.expert_count", GGUF_U32, 8, 0, NULL},
+         false,
+         "model.gguf: llama.expert_count: 8 is not",
+         ERR_UNSUPPORTED},
         {{"llama.attention.sliding_window", GGUF_U32, 4096, 0, NULL},
          false,
-         "sliding_window is 4096",
+         "llama.attention.sliding_window: 4096 is not",
          ERR_UNSUPPORTED},
         {{"llama.attention.causal", GGUF_BOOL, 0, 0, NULL},
          false,
-         "attention.causal is false",
+         "llama.attention.causal: false is not",
          ERR_UNSUPPORTED},
         {{"llama.final_logit_softcapping", GGUF_F32, 0, 30, NULL},
          false,
-         "softcapping is 30",
+         "llama.final_logit_softcapping: 30 is not",
          ERR_UNSUPPORTED},
-        {{"llama.rope.scaling.type", GGUF_STRING, 0, 0, "yarn"}, false, "\"yarn\"", ERR_UNSUPPORTED},
+        {{"llama.rope.scaling.type", GGUF_STRING, 0, 0, "yarn"},
+         false,
+         "llama.rope.scaling.type: \"yarn\"",
+         ERR_UNSUPPORTED},
         {{"llama.rope.dimension_count", GGUF_U32, 4, 0, NULL},
          false,
-         "dimension_count is 4",
+         "llama.rope.dimension_count: 4 with heads of 8",
          ERR_UNSUPPORTED},
-        {{"llama.attention.value_length", GGUF_U32, 4, 0, NULL}, false, "values of 4", ERR_UNSUPPORTED},
-        {{"llama.attention.head_count", GGUF_U32, 0, 0, NULL}, false, "0 heads", ERR_FORMAT},
+        {{"llama.attention.value_length", GGUF_U32, 4, 0, NULL},
+         false,
+         "llama.attention.value_length: keys of 8 and values of 4",
+         ERR_UNSUPPORTED},
+        {{"llama.attention.head_count", GGUF_U32, 0, 0, NULL},
+         false,
+         "model.gguf: llama.attention.head_count: 0 is out of range",
+         ERR_FORMAT},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct arch a;
@@ -295,24 +387,24 @@ static void frequencies_are_scaled(void **state)
     (void)state;
     struct err e;
     struct store store = {.kind = STORE_HF};
-    struct arch a = {.head_dim = 8, .rope_theta = 10000};
+    struct arch a = {.family = &family_llama, .head_dim = 8, .rotations = {{.theta = 10000}}};
     float f[32];
-    assert_ok(arch_rope_frequencies(f, &a, &store, &e), &e);
+    assert_ok(arch_rotation_frequencies(f, &a, 0, &store, &e), &e);
     for (int i = 0; i < 4; i++)
         assert_true(fabs((double)f[i] * pow(10, i) - 1) < 1e-6);
-    a.rope_type = ROPE_LINEAR;
-    a.rope_factor = 4;
-    assert_ok(arch_rope_frequencies(f, &a, &store, &e), &e);
+    a.rotations[0].type = ROTATION_LINEAR;
+    a.rotations[0].factor = 4;
+    assert_ok(arch_rotation_frequencies(f, &a, 0, &store, &e), &e);
     for (int i = 0; i < 4; i++)
         assert_true(fabs((double)f[i] * pow(10, i) - 0.25) < 1e-6);
-    a = (struct arch){.head_dim = 64,
-                      .rope_theta = 500000,
-                      .rope_type = ROPE_LLAMA3,
-                      .rope_factor = 8,
-                      .rope_low_freq_factor = 1,
-                      .rope_high_freq_factor = 4,
-                      .rope_original_positions = 8192};
-    assert_ok(arch_rope_frequencies(f, &a, &store, &e), &e);
+    a.head_dim = 64;
+    a.rotations[0] = (struct rotation){.type = ROTATION_LLAMA3,
+                                       .theta = 500000,
+                                       .factor = 8,
+                                       .low_freq_factor = 1,
+                                       .high_freq_factor = 4,
+                                       .original_positions = 8192};
+    assert_ok(arch_rotation_frequencies(f, &a, 0, &store, &e), &e);
     for (int i = 0; i < 32; i++) {
         double plain = pow(500000, -i / 32.0), wave = 2 * M_PI / plain, wanted = plain;
         double smooth = (8192 / wave - 1) / 3;
@@ -337,24 +429,29 @@ static void frequency_factors_of_gguf_divide(void **state)
                                   .bytes = sizeof factors,
                                   .file = "m.gguf"};
     struct store store = {.kind = STORE_GGUF, .tensors = &tensor, .tensor_count = 1};
-    struct arch a = {.head_dim = 8, .rope_theta = 10000};
+    struct arch a = {.family = &family_llama, .head_dim = 8, .rotations = {{.theta = 10000}}};
     float f[4];
-    assert_ok(arch_rope_frequencies(f, &a, &store, &e), &e);
+    assert_ok(arch_rotation_frequencies(f, &a, 0, &store, &e), &e);
     for (int i = 0; i < 4; i++)
         assert_true(fabs((double)f[i] * pow(20, i) - 1) < 1e-6);
     tensor.data = (const float[]){1, 0, 1, 1};
-    assert_error(arch_rope_frequencies(f, &a, &store, &e), &e, ERR_FORMAT, "element 1 is 0");
+    assert_error(arch_rotation_frequencies(f, &a, 0, &store, &e), &e, ERR_FORMAT, "element 1 is 0");
     tensor.elements = 3;
-    assert_error(arch_rope_frequencies(f, &a, &store, &e), &e, ERR_FORMAT, "should be f32 [4]");
+    assert_error(arch_rotation_frequencies(f, &a, 0, &store, &e), &e, ERR_FORMAT, "should be f32 [4]");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(absent_keys_mean_class_defaults), cmocka_unit_test(both_generations_are_read),
-        cmocka_unit_test(what_is_not_supported_is_named),  cmocka_unit_test(gguf_keys_are_read),
-        cmocka_unit_test(gguf_variants_are_named),         cmocka_unit_test(shapes_and_paths),
-        cmocka_unit_test(frequencies_are_scaled),          cmocka_unit_test(frequency_factors_of_gguf_divide),
+        cmocka_unit_test(absent_keys_mean_class_defaults),
+        cmocka_unit_test(both_generations_are_read),
+        cmocka_unit_test(what_is_not_supported_is_named),
+        cmocka_unit_test(neutral_values_are_taken),
+        cmocka_unit_test(gguf_keys_are_read),
+        cmocka_unit_test(gguf_variants_are_named),
+        cmocka_unit_test(shapes_and_paths),
+        cmocka_unit_test(frequencies_are_scaled),
+        cmocka_unit_test(frequency_factors_of_gguf_divide),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

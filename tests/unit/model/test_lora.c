@@ -1,4 +1,5 @@
 /* Which modules are adapted, how the flat arrays are laid out, and their first values. */
+#include "model/family.h"
 #include "model/lora_init.h"
 
 #include <stdlib.h>

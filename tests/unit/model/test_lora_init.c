@@ -1,4 +1,5 @@
 /* The schemes: their distributions, what their values depend on, and what they leave undone. */
+#include "model/family.h"
 #include "model/lora_init.h"
 
 #include <math.h>

@@ -273,7 +273,7 @@ static void matrices_that_fit_stay_where_they_are(void **state)
     assert_true(lies_in_file(&d, layer->weight[GROUP_ATTN_OUT]));
     assert_true(lies_in_file(&d, layer->weight[GROUP_MLP_OUT]));
     assert_false(lies_in_file(&d, layer->weight[GROUP_ATTN_IN]));
-    assert_false(lies_in_file(&d, layer->norm[NORM_MLP]));
+    assert_false(lies_in_file(&d, layer->norm[AT_MLP_IN]));
     size_t bytes = 4 * d.arch.width * (2 * d.arch.vocab + d.arch.layers * (d.arch.width + d.arch.ffn));
     assert_in_range(d.weights.mapped, bytes, bytes + 4 * d.arch.layers * 2 * d.arch.ffn * d.arch.width);
     weights_release(&d.weights);

@@ -1,0 +1,276 @@
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "arch_source.h"
+#include "base/str.h"
+
+static const struct family *const families[] = {
+#define FAMILY(name) &family_##name,
+#include "model/families.def"
+#undef FAMILY
+};
+#define FAMILY_COUNT (sizeof families / sizeof families[0])
+
+static const char *name_in(const struct family *f, enum store_kind kind)
+{
+    return kind == STORE_GGUF ? f->gguf : f->name;
+}
+
+/* ---- which family ---- */
+
+static enum err_code unknown_family(const struct source *s, const char *key, const char *name, struct err *e)
+{
+    const char *candidates[FAMILY_COUNT];
+    char list[1024] = "";
+    size_t count = 0;
+    for (size_t i = 0; i < FAMILY_COUNT; i++)
+        if (name_in(families[i], s->store->kind)) {
+            size_t used = strlen(list);
+            candidates[count] = name_in(families[i], s->store->kind);
+            snprintf(list + used, sizeof list - used, "%s%s", count ? ", " : "", candidates[count]);
+            count++;
+        }
+    return source_refuse(s, ERR_UNSUPPORTED, key, e, "\"%s\" is not supported; supported: %s", name, list);
+}
+
+static enum err_code find_family(struct source *s, const char *key, const char *name, struct err *e)
+{
+    for (size_t i = 0; i < FAMILY_COUNT; i++) {
+        const char *candidate = name_in(families[i], s->store->kind);
+        if (candidate && strcmp(candidate, name) == 0) {
+            s->family = families[i];
+            return ERR_OK;
+        }
+    }
+    return unknown_family(s, key, name, e);
+}
+
+static enum err_code gguf_text(char text[65], const struct source *s, const char *key, struct err *e)
+{
+    struct gguf_string value;
+    if (!gguf_find(s->store->gguf, key))
+        return source_refuse(s, ERR_FORMAT, key, e, "this key is missing");
+    if (gguf_get_string(&value, s->store->gguf, key, e))
+        return e->code;
+    snprintf(text, 65, "%.*s", (int)(value.length < 64 ? value.length : 64), value.data);
+    return ERR_OK;
+}
+
+static enum err_code open_gguf(struct source *s, struct err *e)
+{
+    static const char type_key[] = "general.type", arch_key[] = "general.architecture";
+    char text[65];
+    snprintf(s->file, sizeof s->file, "%s", s->store->path);
+    if (gguf_find(s->store->gguf, type_key)) {
+        if (gguf_text(text, s, type_key, e))
+            return e->code;
+        if (strcmp(text, "model") != 0)
+            return source_refuse(s, ERR_UNSUPPORTED, type_key, e, "\"%s\": not a model", text);
+    }
+    return gguf_text(text, s, arch_key, e) ? e->code : find_family(s, arch_key, text, e);
+}
+
+static enum err_code open_json(struct source *s, struct err *e)
+{
+    const char *name;
+    snprintf(s->file, sizeof s->file, "%s/config.json", s->store->path);
+    s->json = (struct json_fields){.object = json_root(s->store->config), .file = s->file};
+    if (json_kind(s->json.object) != JSON_KIND_OBJECT)
+        return err_set(e, ERR_FORMAT, "%s: not a JSON object", s->file);
+    return json_need_text(&name, &s->json, "model_type", e) ? e->code : find_family(s, "model_type", name, e);
+}
+
+/* ---- keys ---- */
+
+static enum err_code read_key(struct arch *a, const struct source *s, const struct family_key *k,
+                              struct err *e)
+{
+    char *field = (char *)a + k->field, key[SOURCE_KEY_SIZE];
+    bool gguf = s->store->kind == STORE_GGUF;
+    if (gguf && k->gguf && k->gguf_missing == GGUF_REQUIRED && source_is_missing(s, NULL, k->gguf))
+        return source_refuse(s, ERR_FORMAT, source_key(key, s, NULL, k->gguf), e, "this key is missing");
+    switch (k->kind) {
+    case KEY_SIZE:
+    case KEY_LIMIT: {
+        size_t *out = (size_t *)(void *)field;
+        size_t otherwise = gguf ? (size_t)k->gguf_missing : source_is_null(s, k->json) ? 0 : *out;
+        if (source_size(out, s, k->json, k->gguf, otherwise, e))
+            return e->code;
+        if (*out != 0 || k->kind == KEY_LIMIT || source_is_missing(s, k->json, k->gguf) ||
+            source_is_null(s, k->json))
+            return ERR_OK;
+        return source_refuse(s, ERR_FORMAT, source_key(key, s, k->json, k->gguf), e, "0 is out of range");
+    }
+    case KEY_NUMBER: {
+        float *out = (float *)(void *)field;
+        double value;
+        if (source_number(&value, s, k->json, k->gguf, gguf ? k->gguf_missing : (double)*out, e))
+            return e->code;
+        *out = (float)value;
+        return ERR_OK;
+    }
+    case KEY_FLAG:
+        break;
+    }
+    bool *out = (bool *)(void *)field;
+    return source_flag(out, s, k->json, k->gguf, gguf ? k->gguf_missing != 0 : *out, e);
+}
+
+/* The file's name for a field, for messages. */
+static const char *key_of(char key[SOURCE_KEY_SIZE], const struct source *s, size_t field)
+{
+    for (const struct family_key *const *keys = s->family->keys; *keys; keys++)
+        for (const struct family_key *k = *keys; k->json || k->gguf; k++)
+            if (k->field == field && source_key(key, s, k->json, k->gguf))
+                return source_key(key, s, k->json, k->gguf);
+    return "tensors";
+}
+
+void arch_where(char where[ARCH_WHERE_SIZE], const struct arch *a, const struct store *store, size_t field)
+{
+    const struct source s = {.store = store, .family = a->family};
+    char key[SOURCE_KEY_SIZE];
+    snprintf(where, ARCH_WHERE_SIZE, "%s%s: %s", store->path, store->kind == STORE_GGUF ? "" : "/config.json",
+             key_of(key, &s, field));
+}
+
+/* What a GGUF file says by the tensors that it has. */
+static enum err_code read_tensors(struct arch *a, const struct store *store, struct err *e)
+{
+    char name[ARCH_NAME_SIZE];
+    arch_embedding_tensor(name, a, STORE_GGUF);
+    const struct store_tensor *table = store_find(store, name);
+    if (!table || table->dims != 2)
+        return err_set(e, ERR_FORMAT, "%s: tensor %s is missing or not a matrix", store->path, name);
+    a->vocab = table->shape[0];
+    arch_module_tensor(name, a, STORE_GGUF, 0, arch_head(a), "weight");
+    a->tied = !store_find(store, name);
+    for (int g = 0; g < GROUP_COUNT; g++) {
+        arch_module_tensor(name, a, STORE_GGUF, 0, arch_group(a->family, (enum linear_group)g).first, "bias");
+        a->bias[g] = store_find(store, name) != NULL;
+    }
+    return ERR_OK;
+}
+
+/* Sizes that follow from others where the file does not say. */
+static enum err_code derive(struct arch *a, const struct source *s, struct err *e)
+{
+    char key[SOURCE_KEY_SIZE];
+    if (a->kv_heads == 0)
+        a->kv_heads = a->heads;
+    if (a->head_dim || a->heads == 0)
+        return ERR_OK;
+    if (a->width % a->heads != 0)
+        return source_refuse(s, ERR_FORMAT, key_of(key, s, offsetof(struct arch, width)), e,
+                             "%zu is not a multiple of %zu heads", a->width, a->heads);
+    a->head_dim = a->width / a->heads;
+    return ERR_OK;
+}
+
+/* ---- what came of it ---- */
+
+static enum err_code check_sizes(const struct arch *a, const struct source *s, struct err *e)
+{
+    static const struct {
+        size_t field, most;
+    } sizes[] = {
+        {offsetof(struct arch, layers), LIMIT_LAYERS}, {offsetof(struct arch, width), INT32_MAX},
+        {offsetof(struct arch, ffn), INT32_MAX},       {offsetof(struct arch, heads), INT32_MAX},
+        {offsetof(struct arch, kv_heads), INT32_MAX},  {offsetof(struct arch, head_dim), INT32_MAX},
+        {offsetof(struct arch, vocab), INT32_MAX},
+    };
+    char key[SOURCE_KEY_SIZE];
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        size_t value;
+        memcpy(&value, (const char *)a + sizes[i].field, sizeof value);
+        if (value == 0 || value > sizes[i].most)
+            return source_refuse(s, ERR_FORMAT, key_of(key, s, sizes[i].field), e,
+                                 "%zu is out of range: 1 to %zu", value, sizes[i].most);
+    }
+    return ERR_OK;
+}
+
+static enum err_code check_heads(const struct arch *a, const struct source *s, struct err *e)
+{
+    char key[SOURCE_KEY_SIZE];
+    size_t value_dim;
+    if (a->heads % a->kv_heads != 0)
+        return source_refuse(s, ERR_FORMAT, key_of(key, s, offsetof(struct arch, kv_heads)), e,
+                             "%zu heads cannot share %zu key/value heads evenly", a->heads, a->kv_heads);
+    if (a->head_dim % 2 != 0)
+        return source_refuse(s, ERR_FORMAT, key_of(key, s, offsetof(struct arch, head_dim)), e,
+                             "heads of %zu; rotary positions need an even size", a->head_dim);
+    if (source_size(&value_dim, s, NULL, "attention.value_length", a->head_dim, e))
+        return e->code;
+    if (value_dim != a->head_dim)
+        return source_refuse(s, ERR_UNSUPPORTED, source_key(key, s, NULL, "attention.value_length"), e,
+                             "keys of %zu and values of %zu a head are not supported", a->head_dim,
+                             value_dim);
+    return ERR_OK;
+}
+
+static enum err_code check_matrices(const struct arch *a, const struct source *s, struct err *e)
+{
+    for (size_t i = 0; i <= arch_head(a); i++) {
+        uint64_t elements;
+        size_t rows = a->heads > (size_t)LIMIT_MATRIX / a->head_dim ? 0 : arch_rows(a, i);
+        if (rows == 0 || __builtin_mul_overflow((uint64_t)rows, arch_columns(a, i), &elements) ||
+            elements > (uint64_t)LIMIT_MATRIX)
+            return source_refuse(s, ERR_FORMAT, arch_module(a, i)->path, e,
+                                 "it would have more than 2^40 elements");
+    }
+    return ERR_OK;
+}
+
+/* A window matters only where positions go beyond it. */
+static enum err_code check_windows(const struct arch *a, const struct source *s, struct err *e)
+{
+    char key[SOURCE_KEY_SIZE];
+    for (size_t i = 0; i < ARCH_KINDS; i++) {
+        size_t window = a->kinds[i].window, field = offsetof(struct arch, kinds) + i * sizeof a->kinds[0];
+        const char *name = key_of(key, s, field + offsetof(struct layer_kind, window));
+        if (window == 0 || (a->max_positions && a->max_positions <= window))
+            continue;
+        if (s->store->kind == STORE_HF && source_is_missing(s, name, NULL))
+            return source_refuse(
+                s, ERR_UNSUPPORTED, name, e,
+                "it is missing, which means a window of %zu for a model of type %s: windows are not "
+                "supported. If the model has none, write \"%s\": null",
+                window, s->family->name, name);
+        return source_refuse(s, ERR_UNSUPPORTED, name, e, "%zu: attention windows are not supported", window);
+    }
+    return ERR_OK;
+}
+
+static enum err_code check(const struct arch *a, const struct source *s, struct err *e)
+{
+    char key[SOURCE_KEY_SIZE];
+    if (check_sizes(a, s, e) || check_heads(a, s, e) || check_matrices(a, s, e) || check_windows(a, s, e))
+        return e->code;
+    if (!(a->norm_eps >= 0) || !isfinite(a->norm_eps))
+        return source_refuse(s, ERR_FORMAT, key_of(key, s, offsetof(struct arch, norm_eps)), e,
+                             "%g is out of range", (double)a->norm_eps);
+    return ERR_OK;
+}
+
+enum err_code arch_read(struct arch *a, const struct store *store, struct err *e)
+{
+    struct source s = {.store = store};
+    bool gguf = store->kind == STORE_GGUF;
+    if (gguf ? open_gguf(&s, e) : open_json(&s, e))
+        return e->code;
+    *a = s.family->defaults;
+    a->family = s.family;
+    for (const struct family_key *const *keys = s.family->keys; *keys; keys++)
+        for (const struct family_key *k = *keys; k->json || k->gguf; k++)
+            if (read_key(a, &s, k, e))
+                return e->code;
+    if (derive(a, &s, e) || (gguf && read_tensors(a, store, e)) || check(a, &s, e) ||
+        arch_refuse_unhonoured(&s, e))
+        return e->code;
+    if (a->attention_scale == 0)
+        a->attention_scale = 1.0F / sqrtf((float)a->head_dim);
+    return arch_read_rotation(a, &s, e);
+}
