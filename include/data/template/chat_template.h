@@ -35,8 +35,8 @@ struct chat_setup {
     const struct json_value
         *variables; /* an object: special tokens, and above them the user's own; or NULL */
     struct tm now;  /* what strftime_now sees */
-    /* The length of the special token that begins at `text`, 0 if none does. NULL: there are none. */
-    size_t (*special_at)(const void *context, const char *text, size_t length);
+    /* The range of the first special token in a text; false if there is none. NULL: there never is. */
+    bool (*find_special)(const void *context, const char *text, size_t length, size_t *start, size_t *end);
     const void *context;
 };
 

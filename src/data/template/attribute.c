@@ -14,6 +14,31 @@ static enum err_code bound_method(struct jinja *j, struct jinja_value x, const s
     return ERR_OK;
 }
 
+/* What a macro says of itself. */
+static enum err_code macro_attribute(struct jinja *j, const struct jinja_node *n, const char *name,
+                                     struct jinja_value *out)
+{
+    const struct jinja_signature *s = n->macro.signature;
+    if (!strcmp(name, "name")) {
+        *out = jinja_none();
+        return n->macro.name ? jinja_from_text(j, out, n->macro.name, strlen(n->macro.name), 0) : ERR_OK;
+    }
+    if (!strcmp(name, "catch_kwargs") || !strcmp(name, "catch_varargs") || !strcmp(name, "caller")) {
+        *out = jinja_bool(!strcmp(name, "caller") ? s->caller : name[6] == 'k' ? s->kwargs : s->varargs);
+        return ERR_OK;
+    }
+    if (strcmp(name, "arguments") != 0)
+        return ERR_OK;
+    if (jinja_new_tuple(j, out, s->count))
+        return j->e->code;
+    for (size_t i = 0; i < s->count; i++, out->list->count++) {
+        const char *param = j->template->names[s->params[i]];
+        if (jinja_from_text(j, &out->list->items[i], param, strlen(param), 0))
+            return j->e->code;
+    }
+    return ERR_OK;
+}
+
 /* Python's getattr(): MISSING if there is no such attribute. */
 static enum err_code find_attribute(struct jinja *j, struct jinja_value x, const char *name, size_t length,
                                     const struct jinja_methods *methods, struct jinja_value *out)
@@ -46,9 +71,7 @@ static enum err_code find_attribute(struct jinja *j, struct jinja_value x, const
     case JINJA_LOOP:
         return jinja_loop_attribute(j, x.loop, name, length, out);
     case JINJA_MACRO:
-        if (!strcmp(name, "name") && x.macro->node->macro.name)
-            return jinja_from_text(j, out, x.macro->node->macro.name, strlen(x.macro->node->macro.name), 0);
-        break;
+        return macro_attribute(j, x.macro->node, name, out);
     default:
         break;
     }

@@ -137,12 +137,11 @@ static size_t skip_empty_thinking(const struct jinja_output *text, size_t from, 
 static void find_end(struct chat_turn *turn, const struct jinja_output *text, const struct region *r,
                      bool is_empty, const struct chat_setup *setup)
 {
-    size_t limit = is_empty ? r->end : r->free_end;
-    for (size_t at = turn->end; setup->special_at && at < limit && (is_empty || !turn->ends);) {
-        size_t length = setup->special_at(setup->context, text->bytes + at, limit - at);
-        at += length ? length : 1;
-        turn->end = length ? at : turn->end;
-        turn->ends |= length > 0;
+    size_t at = turn->end, limit = is_empty ? r->end : r->free_end, start, end;
+    while (setup->find_special && (is_empty || !turn->ends) &&
+           setup->find_special(setup->context, text->bytes + at, limit - at, &start, &end)) {
+        turn->ends = true;
+        turn->end = at = at + end;
     }
 }
 

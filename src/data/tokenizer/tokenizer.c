@@ -219,6 +219,28 @@ const char *tokenizer_token(const struct tokenizer *t, int32_t id)
     return id >= 0 && id < t->vocab_size ? t->entries[id].text : NULL;
 }
 
+bool tokenizer_find_special(const void *tokenizer, const char *text, size_t length, size_t *start, size_t *end)
+{
+    const struct tokenizer *t = tokenizer;
+    const struct added *const sets[] = {t->added_raw, t->added_normalized};
+    bool found = false;
+    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
+        struct added_cursor cursor = {0};
+        struct added_match match;
+        while (sets[i] != NULL && added_find(&match, &cursor, sets[i], text, length)) {
+            if (!t->entries[match.id].special && match.id != t->eos)
+                continue;
+            if (!found || match.start < *start) {
+                *start = match.start;
+                *end = match.end;
+            }
+            found = true;
+            break;
+        }
+    }
+    return found;
+}
+
 const char *tokenizer_chat_template(const struct tokenizer *t)
 {
     return t->chat_template;

@@ -1,6 +1,7 @@
 /* Chat templates: the text that transformers' apply_chat_template renders, the ids, and which tokens are
  * supervised. */
 #include "data/template/chat.h"
+#include "data/template/chat_template.h"
 #include "golden_tokenizer.h"
 
 static struct json *golden, *variants;
@@ -115,6 +116,48 @@ static void same_as_transformers(void **state)
     str_release(&text);
 }
 
+/* The same by the interpreter, which knows none of these templates; the tokenizer says where turns end. */
+static void interpreted_same_as_transformers(void **state)
+{
+    (void)state;
+    const struct json_value *templates = json_get(json_root(golden), "templates");
+    const struct json_value *cases = json_get(json_root(golden), "small");
+    struct chat_renderer *renderer;
+    struct str copy = {0};
+    struct err e;
+    assert_ok(chat_renderer_open(&renderer, &e), &e);
+    for (size_t i = 0; i < json_count(templates); i++) {
+        const char *source = json_text(json_at(templates, i));
+        struct tokenizer *t = open_with_template(source);
+        struct chat_setup setup = {.find_special = tokenizer_find_special, .context = t};
+        struct chat_template *template;
+        assert_ok(chat_template_open(&template, source, strlen(source), "golden", &setup, &e), &e);
+        for (size_t k = 0; k < json_count(cases); k++) {
+            const struct json_value *row = json_at(cases, k);
+            struct chat_span spans[8];
+            struct chat_text text;
+            if ((size_t)json_int(json_get(row, "template"), -1) != i)
+                continue;
+            assert_ok(chat_template_render(&text, renderer, template, json_get(row, "messages"), NULL, NULL,
+                                           json_bool(json_get(row, "generation_prompt"), false), &e),
+                      &e);
+            assert_string_equal(text.output.bytes, json_text(json_get(row, "text")));
+            assert_true(text.turn_count <= 8);
+            for (size_t n = 0; n < text.turn_count; n++) {
+                spans[n] = (struct chat_span){text.turns[n].start, text.turns[n].end};
+                assert_true(text.turns[n].ends);
+            }
+            str_clear(&copy);
+            assert_ok(str_append(&copy, text.output.bytes, text.output.length, &e), &e);
+            check_tokens(t, &copy, spans, text.turn_count, row);
+        }
+        chat_template_close(template);
+        tokenizer_close(t);
+    }
+    str_release(&copy);
+    chat_renderer_close(renderer);
+}
+
 static void real_model_same_as_transformers(void **state)
 {
     (void)state;
@@ -185,6 +228,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_as_transformers),
+        cmocka_unit_test(interpreted_same_as_transformers),
         cmocka_unit_test(real_model_same_as_transformers),
         cmocka_unit_test(only_exact_templates_are_known),
     };

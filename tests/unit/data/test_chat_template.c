@@ -24,17 +24,23 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* The special tokens of the golden file. */
-static size_t special_at(const void *context, const char *text, size_t length)
+/* The special tokens of the golden file: at each place the longest. */
+static bool find_special(const void *context, const char *text, size_t length, size_t *start, size_t *end)
 {
-    size_t longest = 0;
-    for (size_t i = 0; i < json_count(context); i++) {
-        const struct json_value *token = json_at(context, i);
-        size_t size = json_text_length(token);
-        if (size > longest && size <= length && !memcmp(text, json_text(token), size))
-            longest = size;
+    for (size_t at = 0; at < length; at++) {
+        size_t longest = 0;
+        for (size_t i = 0; i < json_count(context); i++) {
+            const struct json_value *token = json_at(context, i);
+            size_t size = json_text_length(token);
+            if (size > longest && size <= length - at && !memcmp(text + at, json_text(token), size))
+                longest = size;
+        }
+        *start = at;
+        *end = at + longest;
+        if (longest)
+            return true;
     }
-    return longest;
+    return false;
 }
 
 static struct chat_setup setup(void)
@@ -42,7 +48,7 @@ static struct chat_setup setup(void)
     const struct json_value *root = json_root(golden);
     return (struct chat_setup){.variables = json_get(root, "variables"),
                                .now = {.tm_year = 124, .tm_mon = 6, .tm_mday = 26, .tm_wday = 5},
-                               .special_at = special_at,
+                               .find_special = find_special,
                                .context = json_get(root, "specials")};
 }
 
