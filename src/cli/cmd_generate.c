@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "cli/commands.h"
+#include "data/examples/example.h"
 #include "data/template/chat.h"
 #include "io/json.h"
 #include "model/generate.h"
@@ -13,14 +14,24 @@
 static enum err_code encode_prompt(struct ids *ids, const struct session *s, struct err *e)
 {
     const char *prompt = s->options->prompt;
-    if (!s->options->chat)
-        return tokenizer_encode(ids, s->tokenizer, prompt, strlen(prompt), true, e);
+    if (!s->options->chat) {
+        bool had_bos;
+        if (example_encode_prompt(ids, &had_bos, s->tokenizer, prompt, strlen(prompt), e))
+            return e->code;
+        if (had_bos)
+            log_warn(
+                "--prompt begins with %s, which the tokenizer puts there by itself: it stands there once",
+                tokenizer_token(s->tokenizer, tokenizer_bos(s->tokenizer)));
+        return ERR_OK;
+    }
     const struct chat_format *format;
     struct chat_message message = {.role = CHAT_USER, .content = prompt, .length = strlen(prompt)};
     struct chat_span span;
     size_t spans;
     struct str text = {0};
     enum err_code code = chat_find(&format, s->tokenizer, e);
+    if (!code)
+        code = chat_check_markers(s->tokenizer, ids, e);
     if (!code)
         code = chat_render(&text, &span, &spans, format, &message, 1, true, e);
     if (!code)

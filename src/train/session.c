@@ -1,7 +1,9 @@
 #include "train/session.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -264,10 +266,10 @@ void session_drop_adapter(struct session *s)
 static enum err_code gather_index(struct dist *d, struct dataset *data, struct err *e)
 {
     uint64_t sums[] = {data->counts.tokens, data->counts.supervised, data->counts.truncated,
-                       data->counts.bad_lines};
+                       data->counts.bad_lines, data->counts.had_bos};
     if (dist_sum_u64(d, sums, sizeof sums / sizeof *sums, e))
         return e->code;
-    struct dataset_counts counts = {sums[0], sums[1], sums[2], sums[3]};
+    struct dataset_counts counts = {sums[0], sums[1], sums[2], sums[3], sums[4]};
     void *entries, *bad;
     size_t bytes;
     if (dist_gather_all(d, &entries, &bytes, NULL, data->entries, data->count * sizeof *data->entries, e))
@@ -317,6 +319,16 @@ static void warn_of_long_examples(const struct session *s, const struct dataset 
                  count, data->count, data->paths[0], limit, limit);
 }
 
+static void warn_of_bos(const struct session *s, const struct dataset *data)
+{
+    if (data->counts.had_bos)
+        log_warn("%" PRIu64
+                 " of %zu examples (%s) begin with %s, which the tokenizer puts there by itself: it stands "
+                 "there once",
+                 data->counts.had_bos, data->count, data->paths[0],
+                 tokenizer_token(s->tokenizer, tokenizer_bos(s->tokenizer)));
+}
+
 enum err_code session_open_data(struct session *s, struct dataset *data, const struct opt_list *paths,
                                 char hash[FILE_HASH_SIZE], struct err *e)
 {
@@ -338,6 +350,7 @@ enum err_code session_open_data(struct session *s, struct dataset *data, const s
         code = consensus_text(d, "data set", content, false, e);
     if (!code) {
         warn_of_long_examples(s, data);
+        warn_of_bos(s, data);
         if (hash)
             memcpy(hash, content, sizeof content);
         return ERR_OK;

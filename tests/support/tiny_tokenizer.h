@@ -26,6 +26,8 @@ enum {
     TINY_NO_EOS = 2,           /* no EOS token is declared */
     TINY_NO_TEMPLATE = 4,      /* no chat template */
     TINY_UNKNOWN_TEMPLATE = 8, /* one that no renderer is for */
+    TINY_NO_MARKERS = 32,      /* of the chat template: they are other tokens' texts */
+    TINY_ADDS_EOS = 16,        /* with TINY_ADDS_BOS: and TINY_EOS behind */
 };
 
 /* ChatML with a default system message, as the chat module knows it. */
@@ -56,6 +58,7 @@ static inline void tiny_write(const char *folder, const char *name, const void *
 static inline void tiny_write_vocabulary(const char *folder, int flags)
 {
     static const char *const added[] = {"<|bos|>", "<|im_start|>", "<|im_end|>", "<|eos|>"};
+    static const char *const other[] = {"", "<|unused1|>", "<|unused2|>"};
     struct str s = {0};
     struct err e;
     tiny_check(str_appendf(&s, &e, "{\"version\":\"1.0\",\"added_tokens\":["), &e);
@@ -63,7 +66,8 @@ static inline void tiny_write_vocabulary(const char *folder, int flags)
         tiny_check(str_appendf(&s, &e,
                                "%s{\"id\":%d,\"content\":\"%s\",\"single_word\":false,\"lstrip\":false,"
                                "\"rstrip\":false,\"normalized\":false,\"special\":true}",
-                               i ? "," : "", TINY_BOS + i, added[i]),
+                               i ? "," : "", TINY_BOS + i,
+                               flags & TINY_NO_MARKERS && (i == 1 || i == 2) ? other[i] : added[i]),
                    &e);
     tiny_check(
         str_appendf(
@@ -75,11 +79,18 @@ static inline void tiny_write_vocabulary(const char *folder, int flags)
                    &s, &e, "%s",
                    flags & TINY_ADDS_BOS
                        ? "{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<|bos|>\","
-                         "\"type_id\":0}},{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}],\"pair\":[],"
-                         "\"special_tokens\":{\"<|bos|>\":{\"id\":\"<|bos|>\",\"ids\":[257],"
-                         "\"tokens\":[\"<|bos|>\"]}}}"
+                         "\"type_id\":0}},{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}"
                        : "null"),
                &e);
+    if (flags & TINY_ADDS_BOS)
+        tiny_check(
+            str_appendf(&s, &e,
+                        "%s],\"pair\":[],\"special_tokens\":{\"<|bos|>\":{\"id\":\"<|bos|>\",\"ids\":[257],"
+                        "\"tokens\":[\"<|bos|>\"]},\"<|eos|>\":{\"id\":\"<|eos|>\",\"ids\":[%d],"
+                        "\"tokens\":[\"<|eos|>\"]}}}",
+                        flags & TINY_ADDS_EOS ? ",{\"SpecialToken\":{\"id\":\"<|eos|>\",\"type_id\":0}}" : "",
+                        TINY_EOS),
+            &e);
     tiny_check(
         str_appendf(&s, &e,
                     ",\"decoder\":{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true,"

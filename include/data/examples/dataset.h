@@ -28,6 +28,7 @@ struct dataset_entry {
 
 struct dataset_counts {
     uint64_t tokens, supervised, truncated, bad_lines;
+    uint64_t had_bos; /* as in struct example */
 };
 
 struct dataset {

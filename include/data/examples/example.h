@@ -3,8 +3,9 @@
  *
  *   {"text"}                           ids of the text with the post-processor's special tokens, then EOS;
  *                                      every token but the first is supervised
- *   {"prompt","completion"}            each tokenised by itself without post-processing, joined, then EOS;
- *                                      the completion's tokens and EOS are supervised
+ *   {"prompt","completion"}            ids of the prompt with the special tokens that the post-processor puts
+ *                                      in front (BOS), ids of the completion with none, then EOS unless it
+ *                                      ends with that; the completion's tokens and EOS are supervised
  *   {"messages":[{"role","content"}]}  the chat template's rendering; a token is supervised when it lies wholly
  *                                      inside an assistant's content or is the end-of-turn token after it
  *
@@ -33,6 +34,7 @@ struct example {
     size_t count, capacity;
     size_t supervised_count;
     bool truncated;
+    bool had_bos; /* the text began with that of the BOS token, which the tokenizer puts in front by itself */
 };
 
 struct example_options {
@@ -41,6 +43,11 @@ struct example_options {
 };
 
 void example_release(struct example *ex);
+
+/* The ids of a prompt, in training and wherever it is to be continued. A prompt that begins with the BOS token's
+ * own text gets no second one from the post-processor; *had_bos says so. */
+enum err_code example_encode_prompt(struct ids *ids, bool *had_bos, const struct tokenizer *t,
+                                    const char *text, size_t length, struct err *e);
 
 /* Scratch memory for one thread; zero-initialise, example_scratch_release(). */
 struct example_scratch {

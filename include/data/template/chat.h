@@ -13,7 +13,7 @@
 #include "base/str.h"
 #include "data/tokenizer/tokenizer.h"
 
-enum chat_role { CHAT_SYSTEM, CHAT_USER, CHAT_ASSISTANT };
+enum chat_role { CHAT_SYSTEM, CHAT_DEVELOPER, CHAT_USER, CHAT_ASSISTANT, CHAT_TOOL };
 
 struct chat_message {
     enum chat_role role;
@@ -29,6 +29,10 @@ enum err_code chat_find(const struct chat_format **format, const struct tokenize
 
 /* The token behind each turn, as the vocabulary writes it: the same in all known templates. */
 #define CHAT_TURN_END "<|im_end|>"
+
+/* ERR_UNSUPPORTED, with its name, when what begins or ends a turn is not one token of the vocabulary: it would be cut
+ * into pieces, and no answer would end. `work` is overwritten. */
+enum err_code chat_check_markers(const struct tokenizer *t, struct ids *work, struct err *e);
 
 /* Byte range of rendered text that is supervised: assistant content and the end-of-turn token behind it. */
 struct chat_span {

@@ -44,6 +44,11 @@ void tokenizer_close(struct tokenizer *t); /* NULL is fine */
 enum err_code tokenizer_encode(struct ids *out, const struct tokenizer *t, const char *text, size_t length,
                                bool special, struct err *e);
 
+/* The same for a text that is to be continued: with what the post-processor puts in front, and not what it puts
+ * behind. */
+enum err_code tokenizer_encode_prompt(struct ids *out, const struct tokenizer *t, const char *text,
+                                      size_t length, struct err *e);
+
 /* Appends the text of the ids to `out`. Bytes that are not UTF-8 become U+FFFD, as the `tokenizers` library
  * does it. SentencePiece-style decoders take off the space that encoding puts in front. An id out of range is
  * ERR_DATA; one that the vocabulary leaves out adds nothing. */

@@ -152,7 +152,7 @@ struct scan_line {
     struct dataset_entry entry;
     uint64_t length;
     enum err_code code;
-    bool truncated;
+    bool truncated, had_bos;
     enum example_form form;
 };
 
@@ -177,6 +177,7 @@ static void measure_line(struct scan_line *line, struct example *ex, struct exam
     line->entry.tokens = (uint32_t)ex->count;
     line->entry.supervised = (uint32_t)ex->supervised_count;
     line->truncated = ex->truncated;
+    line->had_bos = ex->had_bos;
     line->form = ex->form;
 }
 
@@ -210,6 +211,7 @@ static enum err_code add_entry(struct dataset *d, size_t *capacity, const struct
     d->counts.tokens += line->entry.tokens;
     d->counts.supervised += line->entry.supervised;
     d->counts.truncated += line->truncated;
+    d->counts.had_bos += line->had_bos;
     d->forms[line->form]++;
     return ERR_OK;
 }

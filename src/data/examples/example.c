@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "example_keys.h"
 #include "io/json.h"
 
 void example_release(struct example *ex)
@@ -48,6 +49,28 @@ static enum err_code append(struct example *ex, const int32_t *tokens, size_t co
     return ERR_OK;
 }
 
+/* A text that begins with the BOS token's own text needs no second one from the post-processor. */
+static bool drop_second_bos(struct ids *ids, const struct tokenizer *t)
+{
+    int32_t bos = tokenizer_bos(t);
+    if (bos < 0 || ids->count < 2 || ids->id[0] != bos || ids->id[1] != bos || ids->start[0] != ids->end[0])
+        return false;
+    ids->count--;
+    memmove(ids->id, ids->id + 1, ids->count * sizeof *ids->id);
+    memmove(ids->start, ids->start + 1, ids->count * sizeof *ids->start);
+    memmove(ids->end, ids->end + 1, ids->count * sizeof *ids->end);
+    return true;
+}
+
+enum err_code example_encode_prompt(struct ids *ids, bool *had_bos, const struct tokenizer *t,
+                                    const char *text, size_t length, struct err *e)
+{
+    if (tokenizer_encode_prompt(ids, t, text, length, e))
+        return e->code;
+    *had_bos = drop_second_bos(ids, t);
+    return ERR_OK;
+}
+
 static enum err_code append_eos(struct example *ex, const struct tokenizer *t, struct err *e)
 {
     int32_t eos = tokenizer_eos(t);
@@ -81,12 +104,8 @@ static enum err_code parse_text(struct example *ex, struct example_scratch *s, c
         return ERR_OK;
     if (tokenizer_encode(&s->ids, t, text, length, true, e))
         return e->code;
-    /* A text that begins with the BOS token's own text needs no second one from the post-processor. */
-    const struct ids *ids = &s->ids;
-    int32_t bos = tokenizer_bos(t);
-    size_t skip =
-        bos >= 0 && ids->count >= 2 && ids->id[0] == bos && ids->id[1] == bos && ids->start[0] == ids->end[0];
-    if (ids->count && append(ex, ids->id + skip, ids->count - skip, true, e)) /* an empty text has no ids */
+    ex->had_bos = drop_second_bos(&s->ids, t);
+    if (append(ex, s->ids.id, s->ids.count, true, e))
         return e->code;
     return append_eos(ex, t, e);
 }
@@ -94,29 +113,37 @@ static enum err_code parse_text(struct example *ex, struct example_scratch *s, c
 static enum err_code parse_completion(struct example *ex, struct example_scratch *s,
                                       const struct tokenizer *t, const struct json_value *root, struct err *e)
 {
-    static const char *const keys[] = {"prompt", "completion"};
-    for (int i = 0; i < 2; i++) {
-        const char *text = NULL;
-        size_t length = 0;
-        if (need_text(&text, &length, root, keys[i], e))
-            return e->code;
-        if (t && (tokenizer_encode(&s->ids, t, text, length, false, e) ||
-                  append(ex, s->ids.id, s->ids.count, i == 1, e)))
-            return e->code;
-    }
-    return t ? append_eos(ex, t, e) : ERR_OK;
+    const char *prompt = NULL, *completion = NULL;
+    size_t prompt_length = 0, length = 0;
+    if (need_text(&prompt, &prompt_length, root, "prompt", e) ||
+        need_text(&completion, &length, root, "completion", e))
+        return e->code;
+    if (!t)
+        return ERR_OK;
+    struct ids *ids = &s->ids;
+    if (example_encode_prompt(ids, &ex->had_bos, t, prompt, prompt_length, e) ||
+        append(ex, ids->id, ids->count, false, e) || tokenizer_encode(ids, t, completion, length, false, e) ||
+        append(ex, ids->id, ids->count, true, e))
+        return e->code;
+    int32_t eos = tokenizer_eos(t);
+    bool ends = eos >= 0 && ids->count > 0 && ids->id[ids->count - 1] == eos;
+    return ends ? ERR_OK : append_eos(ex, t, e);
 }
 
 static enum err_code parse_role(enum chat_role *role, const char *name, struct err *e)
 {
-    static const char *const names[] = {
-        [CHAT_SYSTEM] = "system", [CHAT_USER] = "user", [CHAT_ASSISTANT] = "assistant"};
+    static const char *const names[] = {[CHAT_SYSTEM] = "system",
+                                        [CHAT_DEVELOPER] = "developer",
+                                        [CHAT_USER] = "user",
+                                        [CHAT_ASSISTANT] = "assistant",
+                                        [CHAT_TOOL] = "tool"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (!strcmp(name, names[i])) {
             *role = (enum chat_role)i;
             return ERR_OK;
         }
-    return err_set(e, ERR_DATA, "unknown role \"%.*s\": roles are system, user and assistant",
+    return err_set(e, ERR_DATA,
+                   "unknown role \"%.*s\": roles are system, developer, user, assistant and tool",
                    str_utf8_cut(name, 64), name);
 }
 
@@ -127,7 +154,8 @@ static enum err_code parse_message(struct chat_message *m, const struct json_val
     if (json_kind(v) != JSON_KIND_OBJECT)
         return err_set(e, ERR_DATA, "must be an object with \"role\" and \"content\", not %s",
                        json_kind_name(v));
-    if (need_text(&role, &role_length, v, "role", e) || parse_role(&m->role, role, e))
+    if (example_check_keys(v, EXAMPLE_MESSAGES, true, e) || need_text(&role, &role_length, v, "role", e) ||
+        parse_role(&m->role, role, e))
         return e->code;
     return need_text(&m->content, &m->length, v, "content", e);
 }
@@ -163,7 +191,7 @@ static enum err_code parse_messages(struct example *ex, struct example_scratch *
         return e->code;
     if (!t)
         return ERR_OK;
-    if (chat_find(&format, t, e))
+    if (chat_find(&format, t, e) || chat_check_markers(t, &s->ids, e))
         return e->code;
     str_clear(&s->text);
     if (chat_render(&s->text, s->spans, &spans, format, s->messages, count, false, e) ||
@@ -210,6 +238,7 @@ static enum err_code find_form(enum example_form *form, const struct json_value 
         {"messages", NULL, EXAMPLE_MESSAGES},
     };
     const char *found = NULL, *null = NULL;
+    const bool conversation = !json_is_absent(json_get(root, "messages"));
     if (json_kind(root) != JSON_KIND_OBJECT)
         return err_set(e, ERR_DATA, "a line must hold one JSON object, not %s", json_kind_name(root));
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
@@ -221,9 +250,12 @@ static enum err_code find_form(enum example_form *form, const struct json_value 
         if (found && *form != fields[i].form)
             return err_set(e, ERR_DATA, "wrong fields: has both \"%s\" and \"%s\", a line must have one form",
                            found, fields[i].key);
-        if (fields[i].partner && json_is_absent(json_get(root, fields[i].partner)))
+        if (fields[i].partner && json_is_absent(json_get(root, fields[i].partner))) {
+            if (conversation) /* its first message stands in a column of its own, too */
+                continue;
             return err_set(e, ERR_DATA, "wrong fields: has \"%s\" but no \"%s\"", fields[i].key,
                            fields[i].partner);
+        }
         found = fields[i].key;
         *form = fields[i].form;
     }
@@ -262,7 +294,7 @@ enum err_code example_parse(struct example *ex, struct example_scratch *scratch,
 {
     struct json *doc;
     ex->count = ex->supervised_count = 0;
-    ex->truncated = false;
+    ex->truncated = ex->had_bos = false;
     size_t valid = str_utf8_valid_prefix(line, length);
     if (valid < length)
         return err_set(e, ERR_DATA, "byte %zu of the line is not valid UTF-8", valid + 1);
@@ -276,6 +308,8 @@ enum err_code example_parse(struct example *ex, struct example_scratch *scratch,
     if (json_open_bytes(&doc, line, length, NULL, e))
         return e->code = e->code == ERR_FORMAT ? ERR_DATA : e->code;
     enum err_code code = find_form(&ex->form, json_root(doc), e);
+    if (!code)
+        code = example_check_keys(json_root(doc), ex->form, false, e);
     if (!code)
         code = forms[ex->form].parse(ex, scratch, t, json_root(doc), e);
     if (!code && t)

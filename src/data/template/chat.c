@@ -15,8 +15,11 @@ static const struct chat_format formats[] = {
 #include "chat_templates.def"
 };
 
-static const char *const role_names[] = {
-    [CHAT_SYSTEM] = "system", [CHAT_USER] = "user", [CHAT_ASSISTANT] = "assistant"};
+static const char *const role_names[] = {[CHAT_SYSTEM] = "system",
+                                         [CHAT_DEVELOPER] = "developer",
+                                         [CHAT_USER] = "user",
+                                         [CHAT_ASSISTANT] = "assistant",
+                                         [CHAT_TOOL] = "tool"};
 
 /* Whether two templates are the same program: a newline in a Jinja string may be written \n, and Jinja drops
  * one newline at the very end. */
@@ -51,6 +54,24 @@ enum err_code chat_find(const struct chat_format **format, const struct tokenize
         "this model's chat template is not one of the known ones (it begins with '%.*s'): write the data as "
         "{\"prompt\", \"completion\"} with the turns spelled out",
         str_utf8_cut(text, 60), text);
+}
+
+enum err_code chat_check_markers(const struct tokenizer *t, struct ids *work, struct err *e)
+{
+    static const char *const markers[] = {TURN_BEGIN, CHAT_TURN_END};
+    for (size_t i = 0; i < sizeof markers / sizeof *markers; i++) {
+        if (tokenizer_encode(work, t, markers[i], strlen(markers[i]), false, e))
+            return e->code;
+        if (work->count != 1)
+            return err_set(
+                e, ERR_UNSUPPORTED,
+                "%s, which this model's chat template puts around each turn, is not a token of its "
+                "vocabulary, "
+                "but %zu: give it a tokenizer.json that has it among its added_tokens, or write the data as "
+                "{\"prompt\", \"completion\"} with the turns spelled out",
+                markers[i], work->count);
+    }
+    return ERR_OK;
 }
 
 static enum err_code append_turn(struct str *text, struct chat_span *content, const char *role,

@@ -145,8 +145,8 @@ static enum err_code encode_text(struct ids *out, const struct tokenizer *t, con
     return done < length ? encode_region(out, t, text, done, length, e) : ERR_OK;
 }
 
-enum err_code tokenizer_encode(struct ids *out, const struct tokenizer *t, const char *text, size_t length,
-                               bool special, struct err *e)
+static enum err_code encode(struct ids *out, const struct tokenizer *t, const char *text, size_t length,
+                            bool front, bool back, struct err *e)
 {
     size_t bad = str_utf8_valid_prefix(text, length);
     out->count = 0;
@@ -156,17 +156,29 @@ enum err_code tokenizer_encode(struct ids *out, const struct tokenizer *t, const
         return err_set(e, ERR_DATA, "a text of %zu bytes is too long to tokenise", length);
     if (out->work == NULL && (out->work = calloc(1, sizeof *out->work)) == NULL)
         return err_set(e, ERR_MEMORY, "no memory to tokenise");
-    for (size_t i = 0; special && i < t->prefix_count; i++) {
+    for (size_t i = 0; front && i < t->prefix_count; i++) {
         if (ids_add(out, t->prefix[i], 0, 0, e))
             return e->code;
     }
     if (encode_text(out, t, text, length, e))
         return e->code;
-    for (size_t i = 0; special && i < t->suffix_count; i++) {
+    for (size_t i = 0; back && i < t->suffix_count; i++) {
         if (ids_add(out, t->suffix[i], length, length, e))
             return e->code;
     }
     return ERR_OK;
+}
+
+enum err_code tokenizer_encode(struct ids *out, const struct tokenizer *t, const char *text, size_t length,
+                               bool special, struct err *e)
+{
+    return encode(out, t, text, length, special, special, e);
+}
+
+enum err_code tokenizer_encode_prompt(struct ids *out, const struct tokenizer *t, const char *text,
+                                      size_t length, struct err *e)
+{
+    return encode(out, t, text, length, true, false, e);
 }
 
 /* ---- decoding ---- */

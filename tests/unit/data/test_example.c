@@ -1,15 +1,12 @@
 /* Lines of data to tokens and masks, with a tokenizer of one token a byte. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "unit.h"
+
 #include <string.h>
 
 #include "data/examples/example.h"
 #include "tiny_tokenizer.h"
 
-static struct tokenizer *plain, *with_bos;
+static struct tokenizer *plain, *with_bos, *with_both;
 static struct example ex;
 static struct example_scratch scratch;
 static const struct example_options usual = {.max_length = 1000};
@@ -19,6 +16,7 @@ static int open_tokenizers(void **state)
     (void)state;
     plain = tiny_tokenizer_open(0);
     with_bos = tiny_tokenizer_open(TINY_ADDS_BOS);
+    with_both = tiny_tokenizer_open(TINY_ADDS_BOS | TINY_ADDS_EOS);
     return 0;
 }
 
@@ -27,6 +25,7 @@ static int close_tokenizers(void **state)
     (void)state;
     tokenizer_close(plain);
     tokenizer_close(with_bos);
+    tokenizer_close(with_both);
     example_release(&ex);
     example_scratch_release(&scratch);
     return 0;
@@ -105,6 +104,12 @@ static void test_no_doubled_bos(void **state)
     check("{\"text\":\"<|bos|>abc\"}", plain, &usual, "^abc$", "01111");
     check("{\"text\":\"a<|bos|>\"}", with_bos, &usual, "^a^$", "0111");
     check("{\"text\":\"<|bos|><|bos|>\"}", plain, &usual, "^^$", "011"); /* as it is written */
+    check("{\"prompt\":\"<|bos|>ab\",\"completion\":\"c\"}", with_bos, &usual, "^abc$", "00011");
+    assert_true(ex.had_bos);
+    check("{\"prompt\":\"<|bos|>ab\",\"completion\":\"c\"}", plain, &usual, "^abc$", "00011");
+    assert_false(ex.had_bos);
+    check("{\"prompt\":\"a<|bos|>\",\"completion\":\"<|bos|>\"}", with_bos, &usual, "^a^^$", "00011");
+    assert_false(ex.had_bos);
     check(
         "{\"messages\":[{\"role\":\"system\",\"content\":\"s\"},{\"role\":\"assistant\",\"content\":\"a\"}]}",
         with_bos, &usual, "<system|s>|<assistant|a>|", "0000000000000000000000110");
@@ -114,7 +119,16 @@ static void test_completion(void **state)
 {
     (void)state;
     check("{\"prompt\":\"ab\",\"completion\":\"cd\"}", plain, &usual, "abcd$", "00111");
-    check("{\"completion\":\"cd\",\"prompt\":\"ab\"}", with_bos, &usual, "abcd$", "00111");
+    check("{\"completion\":\"cd\",\"prompt\":\"ab\"}", with_bos, &usual, "^abcd$", "000111");
+    check("{\"completion\":\"cd\",\"prompt\":\"\"}", with_bos, &usual, "^cd$", "0111");
+    /* Of a post-processor that adds tokens on both sides, those behind do not stand between. */
+    check("{\"completion\":\"cd\",\"prompt\":\"ab\"}", with_both, &usual, "^abcd$", "000111");
+    check("{\"completion\":\"cd\",\"prompt\":\"\"}", with_both, &usual, "^cd$", "0111");
+    /* One end. */
+    check("{\"prompt\":\"ab\",\"completion\":\"cd<|eos|>\"}", plain, &usual, "abcd$", "00111");
+    check("{\"prompt\":\"ab\",\"completion\":\"<|eos|>\"}", plain, &usual, "ab$", "001");
+    check("{\"prompt\":\"ab<|eos|>\",\"completion\":\"\"}", plain, &usual, "ab$$", "0001");
+    check("{\"prompt\":\"ab\",\"completion\":\"<|eos|>c\"}", plain, &usual, "ab$c$", "00111");
     check("{\"prompt\":\"\",\"completion\":\"cd\"}", plain, &usual, "cd$", "011");
     check("{\"prompt\":\"ab\",\"completion\":\"\"}", plain, &usual, "ab$", "001");
     /* Each is tokenised by itself: no token reaches over the border. */
@@ -220,9 +234,102 @@ static void test_bad_messages(void **state)
     check_bad(
         "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"content\":null}]}",
         "\"messages\"[1]: \"content\" must be a string, not null");
-    check_bad("{\"messages\":[{\"role\":\"tool\",\"content\":\"a\"}]}", "unknown role \"tool\"");
     check_bad("{\"messages\":[{\"role\":\"User\",\"content\":\"a\"}]}", "unknown role \"User\"");
     check_bad("{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}", "no supervised token");
+}
+
+#define USER       "{\"role\":\"user\",\"content\":\"u\"}"
+#define SAYS(more) "{\"messages\":[" USER ",{\"role\":\"assistant\",\"content\":\"a\"" more "}]}"
+
+/* What would change what is trained is not passed over. */
+static void test_silent_keys(void **state)
+{
+    (void)state;
+    static const char *const of_lines[] = {"\"weight\":0",
+                                           "\"weight\":0.5",
+                                           "\"train\":false",
+                                           "\"chosen\":\"x\"",
+                                           "\"rejected\":\"x\"",
+                                           "\"tools\":[{}]",
+                                           "\"functions\":[{}]",
+                                           "\"tool_calls\":[1]",
+                                           "\"documents\":[\"x\"]",
+                                           "\"images\":[\"x.png\"]",
+                                           "\"image\":{\"bytes\":\"x\"}",
+                                           "\"audio\":\"x\""};
+    static const char *const of_messages[] = {"\"weight\":0",        "\"train\":false",
+                                              "\"tool_calls\":[{}]", "\"function_call\":{\"name\":\"f\"}",
+                                              "\"thinking\":\"x\"",  "\"reasoning_content\":\"x\"",
+                                              "\"reasoning\":\"x\"", "\"images\":[\"x.png\"]"};
+    static const char *const forms[] = {"\"text\":\"a\"", "\"prompt\":\"a\",\"completion\":\"b\"",
+                                        "\"messages\":[" USER ",{\"role\":\"assistant\",\"content\":\"a\"}]"};
+    char line[512], name[64];
+    for (size_t k = 0; k < sizeof of_lines / sizeof *of_lines; k++)
+        for (size_t f = 0; f < sizeof forms / sizeof *forms; f++) {
+            snprintf(line, sizeof line, "{%s,%s}", forms[f], of_lines[k]);
+            snprintf(name, sizeof name, "has %.*s, which would change", (int)strcspn(of_lines[k], ":"),
+                     of_lines[k]);
+            check_bad(line, name);
+        }
+    for (size_t k = 0; k < sizeof of_messages / sizeof *of_messages; k++) {
+        snprintf(line, sizeof line, "{\"messages\":[" USER ",{\"role\":\"assistant\",\"content\":null,%s}]}",
+                 of_messages[k]);
+        snprintf(name, sizeof name, "\"messages\"[1]: has %.*s, which would change",
+                 (int)strcspn(of_messages[k], ":"), of_messages[k]);
+        check_bad(line, name);
+    }
+    check_bad("{\"prompt\":\"a\",\"completion\":\"b\",\"label\":false}", "has \"label\"");
+
+    /* What says nothing, and what is only so called, is no reason. */
+    struct err e;
+    static const char *const good[] = {
+        "{\"text\":\"a\",\"label\":1}",
+        "{\"text\":\"a\",\"weight\":1,\"train\":true,\"chosen\":null,\"tools\":[],\"images\":\"\"}",
+        "{\"text\":\"a\",\"weight\":1.0,\"reasoning\":\"x\"}",
+        SAYS(",\"tool_calls\":[],\"weight\":1,\"train\":true,\"thinking\":null,\"name\":\"x\""),
+    };
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        if (parse(good[i], plain, &usual, &e))
+            fail_msg("%s: %s", good[i], e.message);
+}
+
+/* Other columns of a table do not stand in the way of its conversations. */
+static void test_columns_beside_messages(void **state)
+{
+    (void)state;
+    struct err e;
+    static const char *const lines[] = {SAYS(""),
+                                        "{\"prompt\":\"u\",\"messages\":[" USER
+                                        ",{\"role\":\"assistant\",\"content\":\"a\"}],\"prompt_id\":\"7\"}",
+                                        "{\"completion\":\"a\",\"messages\":[" USER
+                                        ",{\"role\":\"assistant\",\"content\":\"a\"}]}"};
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        assert_ok(parse(lines[i], plain, &usual, &e), &e);
+        assert_int_equal(ex.form, EXAMPLE_MESSAGES);
+        assert_int_equal(ex.supervised_count, 2);
+    }
+}
+
+/* ChatML writes every role alike; what a tool or the developer says is not learnt. */
+static void test_roles(void **state)
+{
+    (void)state;
+    check("{\"messages\":[{\"role\":\"system\",\"content\":\"\"},{\"role\":\"tool\",\"content\":\"t\"},"
+          "{\"role\":\"developer\",\"content\":\"d\"},{\"role\":\"assistant\",\"content\":\"a\"}]}",
+          plain, &usual, "<system|>|<tool|t>|<developer|d>|<assistant|a>|",
+          "00000000000000000000000000000000000000000000110");
+}
+
+/* A template's markers in a vocabulary that does not have them. */
+static void test_markers_that_are_no_tokens(void **state)
+{
+    (void)state;
+    struct err e;
+    struct tokenizer *none = tiny_tokenizer_open(TINY_NO_MARKERS);
+    assert_error(parse(SAYS(""), none, &usual, &e), &e, ERR_UNSUPPORTED,
+                 "<|im_start|>, which this model's chat template");
+    assert_ok(parse("{\"text\":\"a\"}", none, &usual, &e), &e);
+    tokenizer_close(none);
 }
 
 static void test_what_the_model_lacks(void **state)
@@ -269,6 +376,10 @@ int main(void)
         cmocka_unit_test(test_truncation),
         cmocka_unit_test(test_bad_lines),
         cmocka_unit_test(test_bad_messages),
+        cmocka_unit_test(test_silent_keys),
+        cmocka_unit_test(test_columns_beside_messages),
+        cmocka_unit_test(test_roles),
+        cmocka_unit_test(test_markers_that_are_no_tokens),
         cmocka_unit_test(test_what_the_model_lacks),
         cmocka_unit_test(test_cut_lines),
     };
