@@ -13,6 +13,7 @@
 static enum err_code add_config(struct facts *f, const char *yaml, struct err *e)
 {
     struct options o;
+    struct str text = {0};
     enum err_code code =
         options_read_yaml(&o, "train", "options recorded in the checkpoint", yaml, strlen(yaml), e);
     facts_object(f, "config");
@@ -35,9 +36,12 @@ static enum err_code add_config(struct facts *f, const char *yaml, struct err *e
                 facts_text(f, NULL, list->items[k]);
             facts_end(f);
         } else {
-            facts_text(f, spec->name, *(const char *const *)value);
+            str_clear(&text);
+            code = opt_append_value(&o.set, spec, &text, e);
+            facts_text(f, spec->name, text.length ? text.data : "");
         }
     }
+    str_release(&text);
     facts_end(f);
     options_release(&o);
     return code;
