@@ -4,7 +4,7 @@
  * A module that loads something (a model's tensor table, a vocabulary, a data index) takes all its memory
  * from one arena and releases it in one call. Blocks are zeroed, aligned to ARENA_ALIGN bytes (a cache line,
  * enough for any vector load), and stay where they are until the arena is released. Large ones ask the kernel
- * for large pages. Not thread-safe.
+ * for large pages. Under AddressSanitizer a red zone follows each (base/redzone.h). Not thread-safe.
  */
 #ifndef MPILORA_BASE_ARENA_H
 #define MPILORA_BASE_ARENA_H

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/redzone.h"
+
 /* Small blocks share chunks of this size; a block that would fill most of one gets its own. */
 #define CHUNK_SIZE ((size_t)64 * 1024)
 
@@ -68,7 +70,7 @@ void *arena_alloc(struct arena *a, size_t count, size_t size, const char *what, 
 {
     size_t bytes, padded;
     if (__builtin_mul_overflow(count, size, &bytes) ||
-        __builtin_add_overflow(bytes ? bytes : 1, (size_t)ARENA_ALIGN - 1, &padded)) {
+        __builtin_add_overflow(bytes ? bytes : 1, (size_t)ARENA_ALIGN - 1 + RED_ZONE, &padded)) {
         err_set(e, ERR_MEMORY, "%s: %zu x %zu bytes is more than can be addressed", what, count, size);
         return NULL;
     }
@@ -79,7 +81,8 @@ void *arena_alloc(struct arena *a, size_t count, size_t size, const char *what, 
                 bytes, a->total);
         return NULL;
     }
-    void *block = chunk->base + chunk->used;
+    unsigned char *block = chunk->base + chunk->used;
+    red_zone_mark(block + bytes, padded - bytes);
     chunk->used += padded;
     a->total += bytes;
     return block;

@@ -2,11 +2,12 @@
 
 #include <math.h>
 
+#include "base/redzone.h"
 #include "math/attention.h"
 #include "math/gemm.h"
 #include "math/kern.h"
 
-/* Places arrays one behind the other; with base NULL it only measures. */
+/* Places arrays one after the other, each with a red zone after it; with base NULL it only measures. */
 struct layout {
     char *base;
     size_t used;
@@ -15,12 +16,15 @@ struct layout {
 
 static void *place(struct layout *l, size_t rows, size_t columns, size_t size)
 {
-    size_t count, bytes, start = l->used;
+    size_t count = 0, bytes = 0, padded = 0, start = l->used;
     l->overflow |= __builtin_mul_overflow(rows, columns, &count) ||
                    __builtin_mul_overflow(count, size, &bytes) ||
-                   __builtin_add_overflow(bytes, (size_t)ARENA_ALIGN - 1, &bytes) ||
-                   __builtin_add_overflow(start, bytes - bytes % ARENA_ALIGN, &l->used);
-    return l->base ? l->base + start : NULL;
+                   __builtin_add_overflow(bytes, (size_t)ARENA_ALIGN - 1 + RED_ZONE, &padded) ||
+                   __builtin_add_overflow(start, padded - padded % ARENA_ALIGN, &l->used);
+    if (!l->base)
+        return NULL;
+    red_zone_mark(l->base + start + bytes, l->used - start - bytes);
+    return l->base + start;
 }
 
 enum when { INPUT, ATTENTION, BLOCK, ALWAYS, TRAIN, DROPOUT, NARROW, NARROW_TRAIN };
@@ -49,15 +53,6 @@ static bool is_shared(const struct acts_size *s, enum when when)
 }
 
 #define real void
-#define SIZE_OF(type)                                                                                        \
-    _Generic((type *)NULL, void *                                                                            \
-             : s->real_size, float *                                                                              \
-             : sizeof(float), double *                                                                       \
-             : sizeof(double), char *                                                                        \
-             : 1, int32_t *                                                                                  \
-             : sizeof(int32_t), uint32_t *                                                                   \
-             : sizeof(uint32_t), uint64_t *                                                                  \
-             : sizeof(uint64_t))
 
 /* One of each array that layers share. */
 static void lay_out_shared(struct acts_layer *layer, const struct acts_size *s, struct layout *l)
@@ -65,7 +60,7 @@ static void lay_out_shared(struct acts_layer *layer, const struct acts_size *s, 
     bool all = s->first_kept > 0; /* some layers keep nothing */
 #define ACT_LAYER(when, name, type, rows, columns)                                                           \
     if ((when) != INPUT && (all || is_shared(s, when)))                                                      \
-        layer->name = place(l, rows, columns, SIZE_OF(type));
+        layer->name = place(l, rows, columns, ACTS_SIZE_OF(s, type));
 #define ACT_STEP(when, name, type, rows, columns)
 #include "acts.def"
 #undef ACT_LAYER
@@ -76,7 +71,7 @@ static void lay_out_kept(struct acts_layer *layer, const struct acts_size *s, st
 {
 #define ACT_LAYER(when, name, type, rows, columns)                                                           \
     if (!is_shared(s, when))                                                                                 \
-        layer->name = place(l, rows, columns, SIZE_OF(type));
+        layer->name = place(l, rows, columns, ACTS_SIZE_OF(s, type));
 #define ACT_STEP(when, name, type, rows, columns)
 #include "acts.def"
 #undef ACT_LAYER
@@ -89,7 +84,7 @@ static void lay_out(struct acts *a, struct layout *l)
 #define ACT_LAYER(when, name, type, rows, columns)
 #define ACT_STEP(when, name, type, rows, columns)                                                            \
     if (is_wanted(s, when))                                                                                  \
-        a->name = place(l, rows, columns, SIZE_OF(type));
+        a->name = place(l, rows, columns, ACTS_SIZE_OF(s, type));
 #include "acts.def"
 #undef ACT_LAYER
 #undef ACT_STEP

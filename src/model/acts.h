@@ -29,6 +29,17 @@ struct acts_size {
     bool train, dropout;
 };
 
+/* Bytes of an element of a slot; a real's are those of the step. */
+#define ACTS_SIZE_OF(s, type)                                                                                \
+    _Generic((type *)NULL,                                                                                   \
+        void *: (s)->real_size,                                                                              \
+        float *: sizeof(float),                                                                              \
+        double *: sizeof(double),                                                                            \
+        char *: sizeof(char),                                                                                \
+        int32_t *: sizeof(int32_t),                                                                          \
+        uint32_t *: sizeof(uint32_t),                                                                        \
+        uint64_t *: sizeof(uint64_t))
+
 /* A layer's and a step's arrays of reals have no element type. */
 #define real void
 

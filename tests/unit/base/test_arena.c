@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/redzone.h"
 
 static void blocks_are_aligned_zeroed_and_apart(void **state)
 {
@@ -46,7 +47,7 @@ static void large_block_leaves_room_for_small_ones(void **state)
     char *first = arena_alloc(&a, 1, 64, "small", &e);
     assert_non_null(arena_alloc(&a, 1, 1 << 20, "large", &e));
     char *second = arena_alloc(&a, 1, 64, "small", &e);
-    assert_ptr_equal(second, first + ARENA_ALIGN);
+    assert_ptr_equal(second, first + ARENA_ALIGN + RED_ZONE);
     arena_release(&a);
 }
 
