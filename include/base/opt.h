@@ -11,6 +11,7 @@
  *   FLAG    bool
  *   CHOICE  an enum as wide as int: one of the spec's words, and nothing else
  *   TEXT    struct opt_text: one of the spec's words, or any other text
+ *   NAMES   the same; names with commas between them, which a configuration may have as a list
  *   TIME    struct opt_time: one of the spec's words, or a time
  *
  * Precedence: command line over configuration file over default; a list that is given replaces the lesser
@@ -37,6 +38,7 @@ enum opt_type {
     OPT_FLAG,
     OPT_CHOICE,
     OPT_TEXT,
+    OPT_NAMES,
     OPT_TIME
 };
 
@@ -89,10 +91,19 @@ struct opt_command {
  * from one. */
 #define OPT_CONFIG "config"
 
+/* What other programs call an option: for a hint at what somebody meant. */
+struct opt_peer {
+    const char *name;   /* with - for _ */
+    const char *option; /* "": there is none */
+    const char *note;   /* a sentence on how the value translates, or why there is no such option; or "" */
+};
+
 struct opt_table {
     const char *program;
     const struct opt_spec *specs;
     size_t spec_count;
+    const struct opt_peer *peers;
+    size_t peer_count;
     const struct opt_command *commands;
     size_t command_count;
 };
@@ -114,17 +125,26 @@ struct opt_set {
 const struct opt_spec *opt_find(const struct opt_table *table, const char *name);
 const struct opt_command *opt_find_command(const struct opt_table *table, const char *name);
 
+/* The option of that name, if the command takes it; else NULL, and an error with what may have been meant. `dashes` is
+ * "--" or "", for the message. */
+const struct opt_spec *opt_require(const struct opt_table *table, const struct opt_command *command,
+                                   const char *name, const char *dashes, struct err *e);
+
+/* `name` with - for each _. */
+void opt_dash(char *name);
+
 /* Every option at its default. ERR_USAGE for an unknown command. */
 enum err_code opt_init(struct opt_set *set, const struct opt_table *table, void *values, const char *command,
                        struct err *e);
 void opt_release(struct opt_set *set);
 
-/* Arguments behind the command's name: `--name value`, `--name=value`, `--flag`, `--no-flag`, `--flag=true`.
- * A value that itself begins with "--" needs the form with "=". An option given twice is an error unless it
- * is a list. */
+/* Arguments after the command's name: `--name value`, `--name=value`, `--flag`, `--no-flag`, `--flag=true`;
+ * `_` and `-` alike in names. A value that itself begins with "--" needs the form with "=". Of an option given
+ * twice the last value counts, since scripts append what they change, and a note says so; a list has both. */
 enum err_code opt_read_arguments(struct opt_set *set, int argc, char *const *argv, struct err *e);
 
-/* A configuration with the same names, `_` and `-` alike. Call after opt_read_arguments(): what that has set
+/* A configuration with the same names, `_` and `-` alike; a list for an option of NAMES is one text with commas.
+ * Call after opt_read_arguments(): what that has set
  * stays, but the file's values are checked all the same. `name` is the file in messages. */
 enum err_code opt_read_config(struct opt_set *set, const char *name, const void *bytes, size_t length,
                               struct err *e);

@@ -32,6 +32,7 @@
 #define OPTIONS_ENUM_OF(type) OPTIONS_NO_ENUM
 #define OPTIONS_ENUM_CHOICE   OPTIONS_MAKE_ENUM
 #define OPTIONS_ENUM_TEXT     OPTIONS_MAKE_ENUM
+#define OPTIONS_ENUM_NAMES    OPTIONS_MAKE_ENUM
 #define OPTIONS_ENUM_TIME     OPTIONS_MAKE_ENUM
 
 #define HEADING(text)
@@ -53,6 +54,7 @@
 #define OPTIONS_FIELD_OF(type)      type OPTIONS_NAMED
 #define OPTIONS_FIELD_CHOICE(field) enum option_##field field
 #define OPTIONS_FIELD_TEXT(field)   struct opt_text field
+#define OPTIONS_FIELD_NAMES(field)  struct opt_text field
 #define OPTIONS_FIELD_TIME(field)   struct opt_time field
 
 struct options {

@@ -7,28 +7,8 @@
 
 #include "base/file.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "base/yaml.h"
-
-const struct opt_spec *opt_find(const struct opt_table *table, const char *name)
-{
-    for (size_t i = 0; i < table->spec_count; i++)
-        if (table->specs[i].name && strcmp(table->specs[i].name, name) == 0)
-            return &table->specs[i];
-    return NULL;
-}
-
-const struct opt_command *opt_find_command(const struct opt_table *table, const char *name)
-{
-    for (size_t i = 0; i < table->command_count; i++)
-        if (strcmp(table->commands[i].name, name) == 0)
-            return &table->commands[i];
-    return NULL;
-}
-
-bool opt_takes(const struct opt_command *command, const struct opt_spec *spec)
-{
-    return spec->name && (spec->commands & command->bit);
-}
 
 static size_t index_of(const struct opt_set *set, const struct opt_spec *spec)
 {
@@ -76,6 +56,7 @@ static enum err_code store(struct opt_set *set, const struct opt_spec *spec, con
         *(int *)field = value->word;
         break;
     case OPT_TEXT:
+    case OPT_NAMES:
         *(struct opt_text *)field = (struct opt_text){value->word, value->text};
         break;
     case OPT_TIME:
@@ -97,7 +78,8 @@ static enum err_code assign(struct opt_set *set, const struct opt_spec *spec, co
     enum opt_origin *present = &set->origins[index_of(set, spec)];
     if (origin < *present)
         return ERR_OK;
-    bool keeps_text = spec->type == OPT_STRING || spec->type == OPT_LIST || spec->type == OPT_TEXT;
+    bool keeps_text = spec->type == OPT_STRING || spec->type == OPT_LIST || spec->type == OPT_TEXT ||
+                      spec->type == OPT_NAMES;
     if (keeps_text && !(value.text = arena_strndup(&set->arena, text, strlen(text), e)))
         return e->code;
     if (spec->type == OPT_LIST && origin > *present)
@@ -137,22 +119,6 @@ static enum err_code set_default(struct opt_set *set, const struct opt_spec *spe
     return ERR_OK;
 }
 
-/* The option of `command` that someone who wrote `word` most likely meant, or NULL. */
-static const char *nearest_name(const struct opt_table *table, const struct opt_command *command,
-                                const char *word)
-{
-    const char *names[256] = {0};
-    size_t count = 0;
-    for (size_t i = 0; i < table->spec_count && count < sizeof names / sizeof *names; i++)
-        if (opt_takes(command, &table->specs[i]))
-            names[count++] = table->specs[i].name;
-    const char *nearest = str_nearest(word, names, count);
-    for (size_t i = 0; i < count && !nearest && strlen(word) > 2; i++)
-        if (strstr(names[i], word)) /* "rank" for "lora-rank" */
-            nearest = names[i];
-    return nearest;
-}
-
 enum err_code opt_init(struct opt_set *set, const struct opt_table *table, void *values, const char *command,
                        struct err *e)
 {
@@ -183,45 +149,6 @@ void opt_release(struct opt_set *set)
     set->origins = NULL;
 }
 
-/* The names of the commands that take an option: "train, eval and probe". */
-static void list_commands(char *text, size_t size, const struct opt_table *table, const struct opt_spec *spec)
-{
-    int left = __builtin_popcount(spec->commands), total = left;
-    size_t used = 0;
-    text[0] = '\0';
-    for (size_t i = 0; i < table->command_count; i++) {
-        if (!opt_takes(&table->commands[i], spec) || used >= size)
-            continue;
-        const char *separator = left == total ? "" : left == 1 ? " and " : ", ";
-        used += (size_t)snprintf(text + used, size - used, "%s%s", separator, table->commands[i].name);
-        left--;
-    }
-}
-
-/* The spec that this command takes under `name`; or an error that helps. `dashes` is "--" or "" for messages.
- */
-static const struct opt_spec *require_spec(const struct opt_set *set, const char *name, const char *dashes,
-                                           struct err *e)
-{
-    const struct opt_spec *spec = opt_find(set->table, name);
-    if (spec && opt_takes(set->command, spec))
-        return spec;
-    if (spec) {
-        char commands[256];
-        list_commands(commands, sizeof commands, set->table, spec);
-        err_set(e, ERR_USAGE, "%s%s is not an option of %s; it belongs to %s", dashes, name,
-                set->command->name, commands);
-        return NULL;
-    }
-    const char *nearest = nearest_name(set->table, set->command, name);
-    if (nearest)
-        err_set(e, ERR_USAGE, "unknown option %s%s; did you mean %s%s?", dashes, name, dashes, nearest);
-    else
-        err_set(e, ERR_USAGE, "unknown option %s%s; see %s %s --help", dashes, name, set->table->program,
-                set->command->name);
-    return NULL;
-}
-
 static enum err_code take_argument(struct opt_set *set, const char *text, struct err *e)
 {
     const struct opt_command *command = set->command;
@@ -237,6 +164,25 @@ static enum err_code take_argument(struct opt_set *set, const char *text, struct
     return set->argument ? ERR_OK : e->code;
 }
 
+/* A value of the command line. Of two the last counts. */
+static enum err_code take_value(struct opt_set *set, const struct opt_spec *spec, const char *value,
+                                struct err *e)
+{
+    bool again = spec->type != OPT_LIST && set->origins[index_of(set, spec)] == OPT_COMMAND_LINE;
+    struct str before = {0}, after = {0};
+    enum err_code code = again ? opt_append_value(set, spec, &before, e) : ERR_OK;
+    if (!code)
+        code = assign(set, spec, value, OPT_COMMAND_LINE, e);
+    if (!code && again)
+        code = opt_append_value(set, spec, &after, e);
+    if (!code && again && strcmp(before.data, after.data) != 0)
+        log_note("--%s is given twice: %s is taken, which stands last, not %s", spec->name, after.data,
+                 before.data);
+    str_release(&before);
+    str_release(&after);
+    return code;
+}
+
 /* One option: `name` without its dashes, `value` what stood behind "=" or NULL. Moves *next if it takes the
  * next argument for its value. */
 static enum err_code take_option(struct opt_set *set, const char *name, const char *value, int argc,
@@ -250,11 +196,9 @@ static enum err_code take_option(struct opt_set *set, const char *name, const ch
             value = "false";
         }
     }
-    spec = require_spec(set, name, "--", e);
+    spec = opt_require(set->table, set->command, name, "--", e);
     if (!spec)
         return e->code;
-    if (spec->type != OPT_LIST && set->origins[index_of(set, spec)] == OPT_COMMAND_LINE)
-        return err_set(e, ERR_USAGE, "--%s is given twice", name);
     if (!value && spec->type == OPT_FLAG)
         value = "true";
     if (!value) {
@@ -269,7 +213,7 @@ static enum err_code take_option(struct opt_set *set, const char *name, const ch
                            value, name, value);
         (*next)++;
     }
-    if (assign(set, spec, value, OPT_COMMAND_LINE, e))
+    if (take_value(set, spec, value, e))
         return err_wrap(e, "--%s", name);
     return ERR_OK;
 }
@@ -290,10 +234,27 @@ enum err_code opt_read_arguments(struct opt_set *set, int argc, char *const *arg
         const char *equals = strchr(text, '=');
         size_t length = equals ? (size_t)(equals - text - 2) : strlen(text + 2);
         char *name = arena_strndup(&set->arena, text + 2, length, e);
-        if (!name || take_option(set, name, equals ? equals + 1 : NULL, argc, argv, &i, e))
+        if (!name)
+            return e->code;
+        opt_dash(name);
+        if (take_option(set, name, equals ? equals + 1 : NULL, argc, argv, &i, e))
             return e->code;
     }
     return ERR_OK;
+}
+
+/* A list where one text with commas is meant. */
+static enum err_code take_names(struct opt_set *set, const char *file, const struct yaml_entry *entry,
+                                const struct opt_spec *spec, struct err *e)
+{
+    struct str names = {0};
+    enum err_code code = str_append(&names, "", 0, e);
+    for (size_t i = 0; i < entry->count && !code; i++)
+        code = str_appendf(&names, e, "%s%s", i ? "," : "", entry->values[i].text);
+    if (!code && opt_set_value(set, spec, names.data, e))
+        code = err_wrap(e, "%s:%d: %s", file, entry->line, spec->name);
+    str_release(&names);
+    return code;
 }
 
 /* One key of a configuration; `seen` has the lines where options were met before. */
@@ -303,10 +264,8 @@ static enum err_code take_entry(struct opt_set *set, const char *file, const str
     char *name = arena_strndup(&set->arena, entry->key, strlen(entry->key), e);
     if (!name)
         return e->code;
-    for (char *p = name; *p; p++)
-        if (*p == '_')
-            *p = '-';
-    const struct opt_spec *spec = require_spec(set, name, "", e);
+    opt_dash(name);
+    const struct opt_spec *spec = opt_require(set->table, set->command, name, "", e);
     if (!spec)
         return err_wrap(e, "%s:%d", file, entry->line);
     if (strcmp(name, OPT_CONFIG) == 0)
@@ -316,6 +275,8 @@ static enum err_code take_entry(struct opt_set *set, const char *file, const str
         return err_set(e, ERR_USAGE, "%s:%d: %s is given twice, first in line %d", file, entry->line, name,
                        *line);
     *line = entry->line;
+    if (entry->is_sequence && spec->type == OPT_NAMES)
+        return take_names(set, file, entry, spec, e);
     if (entry->is_sequence && spec->type != OPT_LIST)
         return err_set(e, ERR_USAGE, "%s:%d: %s takes one value, not a list", file, entry->line, name);
     for (size_t i = 0; i < entry->count; i++)
@@ -355,6 +316,7 @@ void opt_copy_arguments(struct opt_set *set, const struct opt_set *from)
                                    [OPT_FLAG] = sizeof(bool),
                                    [OPT_CHOICE] = sizeof(int),
                                    [OPT_TEXT] = sizeof(struct opt_text),
+                                   [OPT_NAMES] = sizeof(struct opt_text),
                                    [OPT_TIME] = sizeof(struct opt_time)};
     for (size_t i = 0; i < set->table->spec_count; i++) {
         const struct opt_spec *spec = &set->table->specs[i];
@@ -417,6 +379,12 @@ enum err_code opt_read_all(struct opt_set *set, int argc, char *const *argv, str
     return opt_check_required(set, e);
 }
 
+static bool needs_words(const struct opt_spec *spec)
+{
+    return spec->type == OPT_CHOICE || spec->type == OPT_TEXT || spec->type == OPT_NAMES ||
+           spec->type == OPT_TIME;
+}
+
 static bool has_words(const struct opt_spec *spec)
 {
     return spec->words && spec->words->text;
@@ -439,14 +407,19 @@ enum err_code opt_check_table(const struct opt_table *table, struct err *e)
             return err_wrap(e, "default of %s", spec->name);
         if (spec->commands & ~known)
             return err_set(e, ERR_USAGE, "%s names a command that does not exist", spec->name);
-        if ((spec->type == OPT_CHOICE || spec->type == OPT_TEXT || spec->type == OPT_TIME) &&
-            !has_words(spec))
+        if (needs_words(spec) && !has_words(spec))
             return err_set(e, ERR_USAGE, "%s has no words", spec->name);
         for (const struct opt_word *w = spec->words; w && w->text; w++)
             if (w->value == OPT_NO_WORD || opt_word_text(spec, w->value) != w->text)
                 return err_set(e, ERR_USAGE, "%s: the word %s has no value of its own", spec->name, w->text);
         if (spec->required & ~spec->commands)
             return err_set(e, ERR_USAGE, "%s is required by a command that does not take it", spec->name);
+    }
+    for (size_t i = 0; i < table->peer_count; i++) {
+        const struct opt_peer *peer = &table->peers[i];
+        if (strchr(peer->name, '_') || (*peer->option && !opt_find(table, peer->option)) ||
+            (!*peer->option && !*peer->note))
+            return err_set(e, ERR_USAGE, "the hint at %s helps nobody", peer->name);
     }
     return ERR_OK;
 }

@@ -185,6 +185,7 @@ enum err_code opt_parse_value(struct opt_value *value, const struct opt_spec *sp
         return parse_time(&value->real, text, e);
     case OPT_STRING:
     case OPT_TEXT:
+    case OPT_NAMES:
         return ERR_OK;
     case OPT_LIST:
         return text[0] ? ERR_OK : err_set(e, ERR_USAGE, "the value is empty");
@@ -234,6 +235,7 @@ enum err_code opt_append_value(const struct opt_set *set, const struct opt_spec 
     case OPT_CHOICE:
         return str_appendf(out, e, "%s", opt_word_text(spec, *(const int *)value));
     case OPT_TEXT:
+    case OPT_NAMES:
         return str_appendf(out, e, "%s", ((const struct opt_text *)value)->text);
     case OPT_TIME:
         if (time->word != OPT_NO_WORD)
@@ -271,6 +273,7 @@ bool opt_values_equal(const struct opt_set *a, const struct opt_set *b, const st
     case OPT_CHOICE:
         return *(const int *)x == *(const int *)y;
     case OPT_TEXT:
+    case OPT_NAMES:
         return strcmp(((const struct opt_text *)x)->text, ((const struct opt_text *)y)->text) == 0;
     case OPT_TIME:
         return s->word == t->word && (s->word != OPT_NO_WORD || s->seconds == t->seconds);

@@ -77,11 +77,19 @@ static const enum resume_rule resume_rules[] = {
 #undef HEADING
 };
 
+static const struct opt_peer peers[] = {
+#define PEER(name_, option_, note_) {.name = name_, .option = option_, .note = note_},
+#include "run/peers.def"
+#undef PEER
+};
+
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 const struct opt_table options_table = {.program = "mpilora",
                                         .specs = specs,
                                         .spec_count = COUNT(specs),
+                                        .peers = peers,
+                                        .peer_count = COUNT(peers),
                                         .commands = commands,
                                         .command_count = COUNT(commands)};
 

@@ -73,19 +73,15 @@ static bool is_axis(const struct study_axis *axis)
 static const struct opt_spec *find_option(const struct study_grid *g, const char *name, int line,
                                           struct err *e)
 {
+    if (strcmp(name, OPT_CONFIG) == 0) {
+        err_set(e, ERR_USAGE, "%s:%d: a configuration cannot name another one", g->file, line);
+        return NULL;
+    }
     const struct opt_command *train = opt_find_command(&options_table, "train");
-    const struct opt_spec *spec = opt_find(&options_table, name);
-    if (spec && opt_takes(train, spec) && strcmp(name, OPT_CONFIG) != 0)
-        return spec;
-    const char *names[256];
-    size_t count = 0;
-    for (size_t i = 0; i < options_table.spec_count && count < sizeof names / sizeof *names; i++)
-        if (opt_takes(train, &options_table.specs[i]))
-            names[count++] = options_table.specs[i].name;
-    const char *nearest = str_nearest(name, names, count);
-    err_set(e, ERR_USAGE, "%s:%d: train has no option %s%s%s%s", g->file, line, name,
-            nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
-    return NULL;
+    const struct opt_spec *spec = opt_require(&options_table, train, name, "", e);
+    if (!spec)
+        err_wrap(e, "%s:%d", g->file, line);
+    return spec;
 }
 
 /* One key: [sweep.]option. */
@@ -105,9 +101,7 @@ static enum err_code take_entry(struct study_grid *g, struct yaml_entry *entry, 
                 return err_set(e, ERR_USAGE, "%s:%d: '%s' is no name of a sweep: letters, digits, - and _",
                                g->file, entry->line, axis.sweep);
     }
-    for (char *p = name; *p; p++)
-        if (*p == '_')
-            *p = '-';
+    opt_dash(name);
     axis.spec = find_option(g, name, entry->line, e);
     if (!axis.spec)
         return e->code;

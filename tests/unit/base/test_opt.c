@@ -1,6 +1,7 @@
 #include "unit.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/opt.h"
 #include "base/file.h"
@@ -13,7 +14,7 @@ enum { LIMIT_JOB, LIMIT_NONE };
 struct values {
     const char *name, *config;
     enum kind kind;
-    struct opt_text mode, link;
+    struct opt_text mode, link, parts;
     struct opt_time limit;
     struct opt_list files;
     int64_t count, size;
@@ -25,6 +26,7 @@ static const struct opt_word kinds[] = {
     {"red", RED}, {"green", GREEN}, {"dark-blue", DARK_BLUE}, {"rose", ROSE}, {NULL, 0}};
 static const struct opt_word sizes[] = {{"auto", 0}, {NULL, 0}};
 static const struct opt_word modes[] = {{"auto", MODE_AUTO}, {"never", MODE_NEVER}, {NULL, 0}};
+static const struct opt_word all[] = {{"all", 0}, {NULL, 0}};
 static const struct opt_word links[] = {{"slow", 7}, {NULL, 0}};
 static const struct opt_word limits[] = {{"job", LIMIT_JOB}, {"none", LIMIT_NONE}, {NULL, 0}};
 static const struct opt_word yeses[] = {{"y", 3}, {"yes", 3}, {NULL, 0}};
@@ -47,6 +49,7 @@ static const struct opt_spec specs[] = {
     SPEC(mode, "mode", OPT_TEXT, "auto", modes, "PATH", "", A, 0),
     SPEC(link, "link", OPT_TEXT, "", links, "RATE", "", A, 0),
     SPEC(limit, "limit", OPT_TIME, "job", limits, "TIME", "", A, 0),
+    SPEC(parts, "parts", OPT_NAMES, "all", all, "NAMES", "", A, 0),
     SPEC(config, "config", OPT_STRING, "", NULL, "FILE", "", A | B, 0),
     {.type = OPT_HEADING, .help = "Only of other"},
     SPEC(fast, "fast", OPT_FLAG, "true", NULL, "", "", B, 0),
@@ -61,7 +64,13 @@ static const struct opt_spec specs[] = {
 static const struct opt_command commands[] = {{A, "alpha", "", false, "Does alpha."},
                                               {B, "beta", "PATH", false, "Does beta."}};
 
-static const struct opt_table table = {"prog", specs, sizeof specs / sizeof *specs, commands, 2};
+static const struct opt_peer peers[] = {
+    {"lr", "learning-rate", ""},   {"amount", "share", "It takes a part of 1."},
+    {"place", "fast", "Of beta."}, {"place", "mode", ""},
+    {"fast", "count", ""},         {"optimizer", "", "There is one only."}};
+
+static const struct opt_table table = {
+    "prog", specs, sizeof specs / sizeof *specs, peers, sizeof peers / sizeof *peers, commands, 2};
 
 /* Parses the words of `line` (split at blanks) for `command`; the caller releases the set. */
 static enum err_code parse(struct opt_set *set, struct values *v, const char *command, const char *line,
@@ -192,20 +201,24 @@ static void refuses_with_advice(void **state)
         const char *command, *line, *message;
     } cases[] = {
         {"alpha", "--lerning-rate 1", "unknown option --lerning-rate; did you mean --learning-rate?"},
-        {"alpha", "--user_name x", "did you mean --user-name?"},
+        {"alpha", "--user_nam x", "unknown option --user-nam; did you mean --user-name?"},
+        {"alpha", "--lr 1", "unknown option --lr; did you mean --learning-rate?"},
+        {"alpha", "--amount 1", "unknown option --amount; did you mean --share? It takes a part of 1."},
+        {"alpha", "--place x", "unknown option --place; did you mean --mode?"},
+        {"beta", "--place x", "unknown option --place; did you mean --fast? Of beta."},
+        {"alpha", "--optimizer x", "unknown option --optimizer. There is one only."},
         {"alpha", "--rate 1", "did you mean --learning-rate?"},
         {"alpha", "--banana 1", "unknown option --banana; see prog alpha --help"},
         {"alpha", "--", "unknown option --;"},
         {"alpha", "--=x", "unknown option --;"},
         {"alpha", "-c 1", "unknown option -c"},
-        {"alpha", "--fast", "--fast is not an option of alpha; it belongs to beta"},
+        {"beta", "--loud", "--loud is not an option of beta; it belongs to alpha"},
+        {"alpha", "--fast", "unknown option --fast; did you mean --count?"},
         {"alpha", "--no-fast", "no-fast"},
         {"beta x", "", "unknown command"},
         {"alpah", "", "did you mean alpha?"},
         {"alpha", "--user-name --count 3",
          "--count follows; a value that begins so is written --user-name=--count"},
-        {"alpha", "--count 3 --count 3", "--count is given twice"},
-        {"alpha", "--loud --no-loud", "--loud is given twice"},
         {"alpha", "--count 0", "--count: 0 is out of range, it must be at least 1 and at most 10"},
         {"alpha", "--count 11", "--count: 11 is out of range"},
         {"alpha", "--count 3.5", "--count: '3.5' is not a whole number"},
@@ -273,6 +286,76 @@ static void command_line_wins_over_file_over_default(void **state)
     scratch_close(&scratch);
 }
 
+static void names_may_be_a_list_in_a_file(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *value;
+        int word;
+    } cases[] = {{"parts: [a, b.c]\n", "a,b.c", OPT_NO_WORD},
+                 {"parts:\n  - a\n  - b\n", "a,b", OPT_NO_WORD},
+                 {"parts: a,b\n", "a,b", OPT_NO_WORD},
+                 {"parts: [all]\n", "all", 0},
+                 {"parts: all\n", "all", 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct opt_set set;
+        struct values v;
+        struct err e;
+        assert_ok(opt_init(&set, &table, &v, "alpha", &e), &e);
+        assert_ok(read_config(&set, cases[i].text, &e), &e);
+        assert_string_equal(v.parts.text, cases[i].value);
+        assert_int_equal(v.parts.word, cases[i].word);
+        opt_release(&set);
+    }
+}
+
+/* What is written to stderr while `line` is parsed goes to `path`. */
+static void parse_aside(struct opt_set *set, struct values *v, const char *line, const char *path)
+{
+    struct err e;
+    fflush(stderr);
+    int kept = dup(STDERR_FILENO);
+    assert_non_null(freopen(path, "w", stderr));
+    enum err_code code = parse(set, v, "alpha", line, &e);
+    fflush(stderr);
+    dup2(kept, STDERR_FILENO);
+    close(kept);
+    assert_ok(code, &e);
+}
+
+static void the_last_of_two_counts(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line, *note;
+    } cases[] = {{"--count 3 --user_name x --count 4",
+                  "--count is given twice: 4 is taken, which stands last, not 3\n"},
+                 {"--user-name y --user_name=x --count 4",
+                  "--user-name is given twice: x is taken, which stands last, not y\n"},
+                 {"--user-name x --count=4 --count 4", ""},
+                 {"--user-name x --count=4 --no-loud --loud --no-loud",
+                  "--loud is given twice: true is taken, which stands last, not false\n"
+                  "--loud is given twice: false is taken, which stands last, not true\n"}};
+    struct scratch scratch;
+    assert_true(scratch_open(&scratch));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct opt_set set;
+        struct values v;
+        struct err e;
+        struct str said = {0};
+        const char *path = scratch_path(&scratch, "said");
+        parse_aside(&set, &v, cases[i].line, path);
+        assert_int_equal(v.count, 4);
+        assert_string_equal(v.name, "x");
+        assert_false(v.loud);
+        assert_ok(file_read_all(&said, path, 1 << 16, &e), &e);
+        assert_string_equal(said.length ? said.data : "", cases[i].note);
+        str_release(&said);
+        opt_release(&set);
+    }
+    scratch_close(&scratch);
+}
+
 static void config_errors_name_file_and_line(void **state)
 {
     (void)state;
@@ -286,7 +369,10 @@ static void config_errors_name_file_and_line(void **state)
         {"count: [1]\n", "run.yaml:1: count takes one value, not a list"},
         {"file:\n  - a\n  - ''\n", "run.yaml:3: file: the value is empty"},
         {"user-name: a\nuser_name: b\n", "run.yaml:2: user-name is given twice, first in line 1"},
-        {"fast: true\n", "run.yaml:1: fast is not an option of alpha; it belongs to beta"},
+        {"fast: true\n", "run.yaml:1: unknown option fast; did you mean count?"},
+        {"a: 1\nlr: 1\n", "run.yaml:1: unknown option a; see prog alpha --help"},
+        {"lr: 1\n", "run.yaml:1: unknown option lr; did you mean learning-rate?"},
+        {"kind: [red]\n", "run.yaml:1: kind takes one value, not a list"},
         {"config: other.yaml\n", "run.yaml:1: a configuration cannot name another"},
         {"kind: blue\n", "run.yaml:1: kind: 'blue' is not one of"},
         {"loud: yes\n", "run.yaml:1: loud: 'yes' is neither"},
@@ -336,10 +422,9 @@ static void written_config_reads_back(void **state)
             assert_true(opt_values_equal(&set, &again, &specs[i]));
     assert_ok(opt_append_config(&again, &twice, &e), &e);
     assert_string_equal(text.data, twice.data);
-    assert_non_null(
-        strstr(text.data,
-               "user-name: \"null\"\nkind: red\nsize: 7\nmode: auto\nlink: \"\"\nlimit: \"5400s\"\nfile:\n"
-               "  - \"#\"\n"));
+    assert_non_null(strstr(text.data, "user-name: \"null\"\nkind: red\nsize: 7\nmode: auto\nlink: "
+                                      "\"\"\nlimit: \"5400s\"\nparts: all\nfile:\n"
+                                      "  - \"#\"\n"));
     assert_non_null(strstr(text.data, "learning-rate: 1.0e-300\nshare: 0.1\nloud: true\n"));
     assert_null(strstr(text.data, "config"));
     assert_null(strstr(text.data, "fast"));
@@ -431,6 +516,7 @@ static void help_and_markdown(void **state)
                                    "  --mode auto|never|PATH  help of mode (default: auto)\n"
                                    "  --link slow|RATE        help of link\n"
                                    "  --limit job|none|TIME   help of limit (default: job)\n"
+                                   "  --parts all|NAMES       help of parts (default: all)\n"
                                    "  --config FILE           help of config\n"
                                    "\nLast:\n"
                                    "  --file FILE             help of file\n"
@@ -460,6 +546,8 @@ int main(void)
         cmocka_unit_test(reads_every_form),
         cmocka_unit_test(refuses_with_advice),
         cmocka_unit_test(command_line_wins_over_file_over_default),
+        cmocka_unit_test(names_may_be_a_list_in_a_file),
+        cmocka_unit_test(the_last_of_two_counts),
         cmocka_unit_test(config_errors_name_file_and_line),
         cmocka_unit_test(written_config_reads_back),
         cmocka_unit_test(values_compare_by_meaning),

@@ -147,8 +147,7 @@ static void mistakes_name_the_line(void **state)
     static const struct {
         const char *text, *message;
     } cases[] = {
-        {BASE "lerning-rate: 1\n",
-         "study.yaml:4: train has no option lerning-rate; did you mean learning-rate?"},
+        {BASE "lerning-rate: 1\n", "study.yaml:4: unknown option lerning-rate; did you mean learning-rate?"},
         {BASE "a.learning-rate: [1e-4, fast]\n", "study.yaml:4: a.learning-rate"},
         {BASE "seed: []\n", "study.yaml:4: seed has no values"},
         {BASE "a.seed: 1\nseed: 1\na.seed: 2\n", "study.yaml:6: a.seed is given twice, first in line 4"},
@@ -156,7 +155,7 @@ static void mistakes_name_the_line(void **state)
         {BASE "max-length: [1, 2]\n", "study.yaml:4: all cells share one max-length"},
         {BASE "a b.seed: 1\n", "study.yaml:4: 'a b' is no name of a sweep"},
         {BASE ".seed: 1\n", "study.yaml:4: '' is no name of a sweep"},
-        {BASE "config: x\n", "study.yaml:4: train has no option config"},
+        {BASE "config: x\n", "study.yaml:4: a configuration cannot name another one"},
         {BASE "resume: never\n", "a study always goes on"},
         {"model: m\ndata: [d]\n", "--output"},
         {BASE "seed: [0, 1\n", "study.yaml:5: not valid YAML"},
