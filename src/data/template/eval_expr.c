@@ -93,8 +93,8 @@ static enum err_code eval_args(struct jinja *j, const struct jinja_call *call, s
     }
     for (size_t i = 0; call->star_star && i < star_star.dict->count; i++) {
         struct jinja_pair *pair = &star_star.dict->pairs[i];
-        if (!jinja_is(pair->key, JINJA_STRING))
-            return jinja_fail(j, "keywords must be strings");
+        if (!jinja_is(pair->key, JINJA_STRING) || memchr(pair->key.text->bytes, '\0', pair->key.text->length))
+            return jinja_fail(j, "keywords must be strings, without zeros");
         const char *name = jinja_c_string(j, pair->key);
         if (!name)
             return j->e->code;

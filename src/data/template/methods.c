@@ -364,7 +364,7 @@ static const struct jinja_function *find_row(const struct jinja_function *const 
 {
     for (; *tables; tables++)
         for (const struct jinja_function *row = *tables; row->name; row++)
-            if (!strncmp(row->name, name, length) && !row->name[length])
+            if (strlen(row->name) == length && !memcmp(row->name, name, length)) /* a name may hold zeros */
                 return row;
     return NULL;
 }

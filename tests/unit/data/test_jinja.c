@@ -103,6 +103,13 @@ static void errors_name_their_place(void **state)
         struct err e;
         assert_error(render(cases[i].source, NULL, &out, &e), &e, cases[i].code, cases[i].message);
     }
+    static const char *const zeros[] = {"{{ [1]|select('odd\\0')|list }}",
+                                        "{{ 'a'['upper\\0\\0'] is defined }}",
+                                        "{{ ['a']|map('upper\\x00')|list }}", "{{ dict(**{'a\\0': 1}) }}"};
+    for (size_t i = 0; i < sizeof zeros / sizeof *zeros; i++) { /* names with zeros are other names */
+        struct err e = {0};
+        assert_true(render(zeros[i], NULL, &out, &e) || strcmp(out.data, "False") == 0);
+    }
     struct jinja_template *t;
     struct err e;
     assert_error(jinja_template_open(&t, "ab\xFF", 3, "x", &e), &e, ERR_FORMAT,
