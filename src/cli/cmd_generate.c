@@ -105,12 +105,13 @@ static enum err_code run(struct session *s, const struct ids *prompt, struct err
 {
     const struct options *o = s->options;
     struct stops stops;
+    size_t tokens = (size_t)tokenizer_vocab_size(s->tokenizer), rows = s->model.arch.vocab;
     find_stops(&stops, s);
     struct generate_options options = {.max_new_tokens = (size_t)o->max_new_tokens,
                                        .temperature = o->temperature,
                                        .top_p = o->top_p,
                                        .seed = (uint64_t)o->seed,
-                                       .vocab = (size_t)tokenizer_vocab_size(s->tokenizer),
+                                       .vocab = tokens < rows ? tokens : rows,
                                        .stop = stops.id,
                                        .stop_count = stops.count};
     size_t limit = s->model.arch.max_positions;

@@ -39,19 +39,16 @@ static enum err_code compare_means(const struct session *s, struct err *e)
 
 static enum err_code check_tokenizer(const struct session *s, struct err *e)
 {
-    const char *path = s->store.path;
+    size_t rows = s->model.arch.vocab, beyond;
     char where[ARCH_WHERE_SIZE];
-    int32_t tokens = tokenizer_vocab_size(s->tokenizer), eos = tokenizer_eos(s->tokenizer);
+    const char *first;
     arch_where(where, &s->model.arch, &s->store, offsetof(struct arch, vocab));
-    if (tokens < 1 || (size_t)tokens > s->model.arch.vocab)
-        return err_set(e, ERR_MISMATCH,
-                       "%s: %zu, while the tokenizer has ids up to %d: tokenizer and model do not belong "
-                       "together",
-                       where, s->model.arch.vocab, tokens - 1);
-    if (eos >= tokens)
-        return err_set(e, ERR_MISMATCH,
-                       "%s: the end-of-sequence token %d is beyond the %d tokens of the tokenizer", path, eos,
-                       tokens);
+    if (tokenizer_limit(&beyond, &first, s->tokenizer, rows, e))
+        return err_wrap(e, "%s", where);
+    if (beyond > 0)
+        log_note("%s: %zu of the tokenizer's tokens (the first: %s) have no row among the model's %zu embeddings; "
+                 "a text with one is an error",
+                 s->store.path, beyond, first, rows);
     return ERR_OK;
 }
 

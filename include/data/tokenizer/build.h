@@ -12,13 +12,14 @@ struct tokenizer_entry {
     const char *text;    /* as the vocabulary writes it; NULL: no such id */
     const char *decoded; /* what decoders get: the same, or as the normalizer writes it */
     uint32_t text_length, decoded_length;
-    bool special;
+    bool special, added;
 };
 
 struct tokenizer {
     struct arena arena;
     struct tokenizer_entry *entries; /* [vocab_size] */
     int32_t vocab_size;
+    int32_t limit; /* see tokenizer_limit() */
     struct strmap ids; /* by text */
     struct added *added_raw, *added_normalized; /* NULL: none */
     struct normalize *normalize;

@@ -36,6 +36,8 @@ struct spec {
     size_t vocab_count;
     struct added_token *added; /* [added_capacity]; those that the vocabulary lacks as well */
     size_t added_count, added_capacity;
+    size_t own_added;   /* how many of them the container itself has; files beside it add the rest */
+    bool flags_changed; /* by files beside it, of one of its own */
     /* The model: byte-pair encoding by a list of merges, or by the tokens' scores: any two neighbours merge whose
      * texts together are a token, the one of the highest score first. */
     struct spec_merge *merges; /* [merge_count] */

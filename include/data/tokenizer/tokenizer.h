@@ -37,6 +37,12 @@ void ids_release(struct ids *ids);
 enum err_code tokenizer_open(struct tokenizer **t, const struct store *store, struct err *e);
 void tokenizer_close(struct tokenizer *t); /* NULL is fine */
 
+/* The model has rows for ids 0..rows-1 only: a text with another one is an error from now on, and so is a
+ * tokenizer whose own vocabulary, or whose token for the end of text, goes beyond. Added tokens may: people add a
+ * token for padding, which no text has. *beyond: how many do, *first: the first of them. ERR_MISMATCH. */
+enum err_code tokenizer_limit(size_t *beyond, const char **first, struct tokenizer *t, size_t rows,
+                              struct err *e);
+
 /* Replaces `out` by the ids of `text`. Ill-formed UTF-8 is ERR_DATA with the byte offset. With `special`,
  * adds what the post-processor adds around a single sequence (e.g. BOS); text of special tokens inside `text`
  * always becomes those tokens, as the `tokenizers` library does it; so does a byte that the vocabulary lacks

@@ -53,7 +53,7 @@ struct store_image {
 };
 
 /* JSON and text files of a folder: configurations, tokenizer, chat template, index of the shards. */
-#define STORE_MAX_TEXTS 6
+#define STORE_MAX_TEXTS 8
 
 struct store {
     enum store_kind kind;

@@ -60,6 +60,7 @@ static enum err_code add_entries(struct tokenizer *t, const struct spec *s, stru
             set_entry(t, &pool, (int32_t)i, s->vocab[i].data, s->vocab[i].length, s, e))
             return e->code;
     }
+    t->limit = t->vocab_size;
     for (size_t i = 0; i < s->added_count; i++) {
         const struct added_token *a = &s->added[i];
         const struct tokenizer_entry *entry = &t->entries[a->id];
@@ -71,6 +72,7 @@ static enum err_code add_entries(struct tokenizer *t, const struct spec *s, stru
         if (!same && set_entry(t, &pool, a->id, a->content, a->length, s, e))
             return e->code;
         t->entries[a->id].special |= a->special;
+        t->entries[a->id].added = true;
     }
     return ERR_OK;
 }
@@ -371,6 +373,13 @@ static enum err_code set_hash(struct tokenizer *t, const struct spec *s, struct 
     file_hasher_add(hasher, &t->eos, sizeof t->eos);
     if (t->chat_template != NULL)
         file_hasher_add(hasher, t->chat_template, strlen(t->chat_template));
+    for (size_t i = s->flags_changed ? 0 : s->own_added; i < s->added_count; i++) {
+        const struct added_token *a = &s->added[i];
+        const unsigned char flags[] = {a->single_word, a->lstrip, a->rstrip, a->normalized, a->special};
+        file_hasher_add(hasher, a->content, a->length);
+        file_hasher_add(hasher, &a->id, sizeof a->id);
+        file_hasher_add(hasher, flags, sizeof flags);
+    }
     file_hasher_finish(hasher, t->hash);
     return ERR_OK;
 }

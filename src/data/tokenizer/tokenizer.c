@@ -35,6 +35,32 @@ void tokenizer_close(struct tokenizer *t)
         tokenizer_release(t);
 }
 
+enum err_code tokenizer_limit(size_t *beyond, const char **first, struct tokenizer *t, size_t rows,
+                              struct err *e)
+{
+    *beyond = 0;
+    *first = NULL;
+    for (size_t id = rows; id < (size_t)t->vocab_size; id++) {
+        const struct tokenizer_entry *entry = &t->entries[id];
+        if (entry->text == NULL)
+            continue;
+        if (!entry->added)
+            return err_set(e, ERR_MISMATCH,
+                           "the tokenizer has ids up to %d, but the model has embeddings for %zu tokens only: "
+                           "they do not belong together",
+                           (int)t->vocab_size - 1, rows);
+        *first = *beyond > 0 ? *first : entry->text;
+        ++*beyond;
+    }
+    if (t->eos >= 0 && (size_t)t->eos >= rows)
+        return err_set(e, ERR_MISMATCH,
+                       "the token for the end of text, '%s', is id %d, but the model has embeddings for %zu "
+                       "tokens only",
+                       t->entries[t->eos].text ? t->entries[t->eos].text : "", (int)t->eos, rows);
+    t->limit = rows < (size_t)t->vocab_size ? (int32_t)rows : t->vocab_size;
+    return ERR_OK;
+}
+
 void ids_release(struct ids *ids)
 {
     free(ids->id);
@@ -65,6 +91,20 @@ static enum err_code ids_reserve(struct ids *ids, size_t count, struct err *e)
     if (id == NULL || start == NULL || end == NULL)
         return err_set(e, ERR_MEMORY, "no memory for %zu token ids", capacity);
     ids->capacity = capacity;
+    return ERR_OK;
+}
+
+/* Among the ids in `out`, one that the model has no row for. */
+static enum err_code check_limit(const struct ids *out, const struct tokenizer *t, struct err *e)
+{
+    for (size_t i = 0; t->limit < t->vocab_size && i < out->count; i++) {
+        if (out->id[i] >= t->limit)
+            return err_set(e, ERR_DATA,
+                           "the text has the token '%s' at byte %u, whose id %d is beyond the %d tokens that "
+                           "the model has embeddings for",
+                           t->entries[out->id[i]].text, (unsigned)out->start[i], (int)out->id[i],
+                           (int)t->limit);
+    }
     return ERR_OK;
 }
 
@@ -166,7 +206,7 @@ static enum err_code encode(struct ids *out, const struct tokenizer *t, const ch
         if (ids_add(out, t->suffix[i], length, length, e))
             return e->code;
     }
-    return ERR_OK;
+    return check_limit(out, t, e);
 }
 
 enum err_code tokenizer_encode(struct ids *out, const struct tokenizer *t, const char *text, size_t length,

@@ -313,7 +313,8 @@ static enum err_code refuse_folder(struct store *s, struct err *e)
 static enum err_code open_folder(struct store *s, struct err *e)
 {
     static const char *const texts[] = {"config.json", "generation_config.json", "tokenizer_config.json",
-                                        "tokenizer.json", "chat_template.jinja"};
+                                        "tokenizer.json", "chat_template.jinja",
+                                        "special_tokens_map.json", "added_tokens.json"};
     struct store_file single;
     s->kind = STORE_HF;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)

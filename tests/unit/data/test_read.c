@@ -130,6 +130,17 @@ static struct json *parse(const char *text)
     return doc;
 }
 
+static void check_ids(const struct tokenizer *t, const char *text, bool special, size_t count,
+                      const int32_t *expected)
+{
+    struct ids ids = {0};
+    struct err e;
+    assert_ok(tokenizer_encode(&ids, t, text, strlen(text), special, &e), &e);
+    assert_int_equal(ids.count, count);
+    assert_memory_equal(ids.id, expected, count * sizeof *expected);
+    ids_release(&ids);
+}
+
 static void end_of_text_is_found(void **state)
 {
     (void)state;
@@ -160,12 +171,91 @@ static void end_of_text_is_found(void **state)
         json_close(store.generation_config);
         json_close(store.config);
     }
-    assert_error(golden_open_texts(&t, small, sizeof small - 1, "{\"eos_token\":\"zz\"}", &e), &e, ERR_FORMAT,
-                 "'zz'");
+    assert_error(golden_open_texts(&t, small, sizeof small - 1, "{\"eos_token\":\"\"}", &e), &e, ERR_FORMAT,
+                 "eos_token ''");
     struct store beyond = {.kind = STORE_HF, .path = "model", .config = parse("{\"eos_token_id\":5}")};
     golden_add_text(&beyond, "tokenizer.json", small, sizeof small - 1);
     assert_error(tokenizer_open(&t, &beyond, &e), &e, ERR_FORMAT, "beyond the vocabulary");
     json_close(beyond.config);
+}
+
+/* What stands in the files beside tokenizer.json: the ids that transformers 5.24 gives (small has 0 to 4). */
+static const struct {
+    const char *config, *map, *added; /* tokenizer_config.json, special_tokens_map.json, added_tokens.json */
+    const char *text;
+    size_t count;
+    int32_t ids[4];
+} beside[] = {
+    {"{\"added_tokens_decoder\":{\"7\":{\"content\":\"<y>\",\"special\":false},\"6\":{\"content\":\"<x>\"}}}",
+     NULL, NULL, "a<y>b<x>", 4, {0, 6, 1, 5}},
+    {"{\"additional_special_tokens\":[\"<x>\",\"<e>\",{\"content\":\"<y>\"}]}",
+     NULL, NULL, "<y><x><e>", 3, {6, 5, 4}},
+    {"{\"extra_special_tokens\":{\"image\":\"<x>\"},\"pad_token\":\"<p>\"}", NULL, NULL, "<x><p>", 2, {6, 5}},
+    {"{\"image_token\":\"<x>\",\"mask_token\":{\"content\":\"<m>\",\"lstrip\":true}}",
+     NULL, NULL, "a<m><x>", 3, {0, 5, 6}},
+    {"{\"pad_token\":\"<p>\"}", "{\"pad_token\":{\"content\":\"<q>\"},\"additional_special_tokens\":[\"<x>\"]}",
+     "{\"<z>\":77}", "<z><q><x>", 3, {5, 6, 7}},
+    /* an added_tokens_decoder makes the two older files void */
+    {"{\"added_tokens_decoder\":{}}", "{\"pad_token\":\"<q>\"}", "{\"aa\":77}", "aab", 1, {3}},
+};
+
+static void tokens_beside_the_file(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof beside / sizeof *beside; i++) {
+        struct store store = {
+            .kind = STORE_HF, .path = "model", .tokenizer_config = parse(beside[i].config)};
+        struct tokenizer *t;
+        struct err e;
+        golden_add_text(&store, "tokenizer.json", small, sizeof small - 1);
+        if (beside[i].map)
+            golden_add_text(&store, "special_tokens_map.json", beside[i].map, strlen(beside[i].map));
+        if (beside[i].added)
+            golden_add_text(&store, "added_tokens.json", beside[i].added, strlen(beside[i].added));
+        assert_ok(tokenizer_open(&t, &store, &e), &e);
+        check_ids(t, beside[i].text, false, beside[i].count, beside[i].ids);
+        tokenizer_close(t);
+        json_close(store.tokenizer_config);
+    }
+}
+
+static void wrong_tokens_beside_the_file(void **state)
+{
+    (void)state;
+    struct tokenizer *t;
+    struct err e;
+    assert_error(golden_open_texts(&t, small, sizeof small - 1,
+                                   "{\"added_tokens_decoder\":{\"x\":{\"content\":\"y\"}}}", &e),
+                 &e, ERR_FORMAT, "\"x\" is no id");
+    assert_error(golden_open_texts(&t, small, sizeof small - 1, "{\"added_tokens_decoder\":{\"9\":{}}}", &e), &e,
+                 ERR_FORMAT, "\"content\" must be");
+    assert_error(golden_open_texts(&t, small, sizeof small - 1, "{\"added_tokens_decoder\":[]}", &e), &e,
+                 ERR_FORMAT, "added_tokens_decoder");
+}
+
+/* A token for padding that the model has no row for: an error only in a text that has it. */
+static void tokens_beyond_the_matrix(void **state)
+{
+    (void)state;
+    struct tokenizer *t;
+    struct ids ids = {0};
+    struct err e;
+    size_t beyond;
+    const char *first;
+    assert_ok(golden_open_texts(&t, small, sizeof small - 1,
+                                "{\"pad_token\":\"<p>\",\"eos_token\":\"<e>\"}", &e),
+              &e);
+    assert_ok(tokenizer_limit(&beyond, &first, t, 6, &e), &e);
+    assert_int_equal(beyond, 0);
+    assert_ok(tokenizer_limit(&beyond, &first, t, 5, &e), &e);
+    assert_int_equal(beyond, 1);
+    assert_string_equal(first, "<p>");
+    assert_ok(tokenizer_encode(&ids, t, "ab<e>", 5, true, &e), &e);
+    assert_error(tokenizer_encode(&ids, t, "ab<p>", 5, true, &e), &e, ERR_DATA, "'<p>' at byte 2, whose id 5");
+    assert_error(tokenizer_limit(&beyond, &first, t, 4, &e), &e, ERR_MISMATCH, "end of text, '<e>', is id 4");
+    assert_error(tokenizer_limit(&beyond, &first, t, 3, &e), &e, ERR_MISMATCH, "do not belong together");
+    ids_release(&ids);
+    tokenizer_close(t);
 }
 
 static void chat_template_is_found(void **state)
@@ -260,17 +350,6 @@ static enum err_code open_gguf(struct tokenizer **t, const struct gguf_case *c, 
     arena_release(&store.arena);
     str_release(&s);
     return code;
-}
-
-static void check_ids(const struct tokenizer *t, const char *text, bool special, size_t count,
-                      const int32_t *expected)
-{
-    struct ids ids = {0};
-    struct err e;
-    assert_ok(tokenizer_encode(&ids, t, text, strlen(text), special, &e), &e);
-    assert_int_equal(ids.count, count);
-    assert_memory_equal(ids.id, expected, count * sizeof *expected);
-    ids_release(&ids);
 }
 
 static void gguf_vocabulary(void **state)
@@ -445,6 +524,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wrong_files_are_refused), cmocka_unit_test(end_of_text_is_found),
         cmocka_unit_test(chat_template_is_found),  cmocka_unit_test(gguf_vocabulary),
+        cmocka_unit_test(tokens_beside_the_file),  cmocka_unit_test(wrong_tokens_beside_the_file),
+        cmocka_unit_test(tokens_beyond_the_matrix),
         cmocka_unit_test(gguf_scores),             cmocka_unit_test(wrong_gguf_is_refused),
     };
     return cmocka_run_group_tests(tests, test_folder_make, test_folder_remove);
