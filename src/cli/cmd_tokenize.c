@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "cli/commands.h"
 #include "data/tokenizer/tokenizer.h"
 #include "io/json.h"
@@ -112,6 +113,8 @@ enum err_code cmd_tokenize(const struct options *o, struct dist *d, struct err *
     if (!code)
         code = tokenizer_open(&t, &store, e);
     store_close(&store);
+    if (!code && tokenizer_warning(t))
+        log_warn("%s: %s", o->model, tokenizer_warning(t));
     if (!code)
         code = print_asked(o, t, e);
     tokenizer_close(t);

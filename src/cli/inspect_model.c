@@ -1,5 +1,6 @@
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "cli/inspect.h"
 #include "data/template/chat.h"
 #include "data/examples/dataset.h"
@@ -78,6 +79,8 @@ static void add_tokenizer(struct facts *f, const struct store *s)
                    : chat_find(&format, t, &trouble) ? "unknown"
                                                      : "known");
         facts_text(f, "hash", tokenizer_hash(t));
+        if (tokenizer_warning(t))
+            log_warn("%s: %s", s->path, tokenizer_warning(t));
     }
     facts_end(f);
     tokenizer_close(t);

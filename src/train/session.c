@@ -43,6 +43,8 @@ static enum err_code check_tokenizer(const struct session *s, struct err *e)
     char where[ARCH_WHERE_SIZE];
     const char *first;
     arch_where(where, &s->model.arch, &s->store, offsetof(struct arch, vocab));
+    if (tokenizer_warning(s->tokenizer))
+        log_warn("%s: %s", s->store.path, tokenizer_warning(s->tokenizer));
     if (tokenizer_limit(&beyond, &first, s->tokenizer, rows, e))
         return err_wrap(e, "%s", where);
     if (beyond > 0)

@@ -26,9 +26,9 @@ static inline void golden_read(struct str *out, const char *name, const char *su
     test_file_read(out, path);
 }
 
-static inline void golden_strings_open(struct golden_strings *s)
+static inline void golden_strings_open(struct golden_strings *s, const char *name)
 {
-    golden_read(&s->bytes, "strings", ".bin");
+    golden_read(&s->bytes, name, ".bin");
     s->count = 0;
     for (size_t i = 0; i < s->bytes.length; s->count++) {
         size_t length = (unsigned char)s->bytes.data[i++];
@@ -114,6 +114,65 @@ static inline struct json *golden_json(const char *name)
     assert_ok(json_open_bytes(&doc, text.data, text.length, name, &e), &e);
     str_release(&text);
     return doc;
+}
+
+/* ---- against the library ---- */
+
+/* Expected: a hash of `size` bytes for each string's ids, then for each string's decoded text. */
+static inline void golden_check_hashes(const struct tokenizer *t, const struct golden_strings *strings,
+                                       const char *name, size_t size, size_t least)
+{
+    struct str expected = {0}, text = {0};
+    struct ids ids = {0};
+    struct err e;
+    golden_read(&expected, name, ".ids");
+    size_t count = expected.length / size / 2, bad = 0;
+    assert_true(count >= least && count <= strings->count);
+    for (size_t i = 0; i < count; i++) {
+        uint32_t got[2], want[2] = {0, 0};
+        assert_ok(tokenizer_encode(&ids, t, strings->at[i].text, strings->at[i].length, true, &e), &e);
+        got[0] = golden_hash(ids.id, ids.count * sizeof *ids.id);
+        str_clear(&text);
+        assert_ok(tokenizer_decode(&text, t, ids.id, ids.count, false, &e), &e);
+        got[1] = golden_hash(text.data, text.length);
+        for (size_t k = 0; k < 2; k++) {
+            memcpy(&want[k], expected.data + (k * count + i) * size, size);
+            if (size == 2)
+                got[k] &= 0xFFFF;
+            if (got[k] != want[k] && bad++ < 10)
+                print_error("%s: string %zu '%.*s' (%s)\n", name, i, (int)strings->at[i].length,
+                            strings->at[i].text, k == 0 ? "ids" : "decoded");
+        }
+    }
+    assert_int_equal(bad, 0);
+    ids_release(&ids);
+    str_release(&text);
+    str_release(&expected);
+}
+
+/* Random ids decode to much broken UTF-8; the generator is the script's. */
+static inline void golden_check_random_decoding(const struct tokenizer *t,
+                                                const struct json_value *expected)
+{
+    uint64_t state = 1;
+    struct str text = {0};
+    struct err e;
+    for (size_t i = 0; i < json_count(expected); i++) {
+        int32_t ids[8];
+        uint64_t draws[9], n = 1;
+        for (size_t k = 0; k <= n; k++) {
+            state = state * 6364136223846793005u + 1442695040888963407u;
+            draws[k] = state >> 33;
+            if (k == 0)
+                n = 1 + draws[0] % 8;
+            else
+                ids[k - 1] = (int32_t)(draws[k] % (uint64_t)tokenizer_vocab_size(t));
+        }
+        str_clear(&text);
+        assert_ok(tokenizer_decode(&text, t, ids, (size_t)n, true, &e), &e);
+        assert_int_equal(golden_hash(text.data, text.length), json_int(json_at(expected, i), -1));
+    }
+    str_release(&text);
 }
 
 #endif

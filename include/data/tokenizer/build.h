@@ -30,6 +30,7 @@ struct tokenizer {
     size_t prefix_count, suffix_count;
     int32_t bos, eos;
     const char *chat_template;
+    const char *warning;
     char hash[FILE_HASH_SIZE];
 };
 

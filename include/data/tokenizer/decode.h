@@ -42,11 +42,13 @@ struct decode_list {
     struct str bytes;
     size_t *ends;
     size_t count, capacity;
+    size_t most; /* bytes that a step may make; 0: any number */
 };
 void decode_list_release(struct decode_list *l);
 enum err_code decode_list_add(struct decode_list *l, const char *text, size_t length, struct err *e);
 
-/* Appends the text of the tokens to `out`; the list is used up. Well-formed UTF-8 in, well-formed UTF-8 out. */
+/* Appends the text of the tokens to `out`; the list is used up. Well-formed UTF-8 in, well-formed UTF-8 out.
+ * ERR_DATA when the steps make more than LIMIT_TEXT_GROWTH times as much of them. */
 enum err_code decode_run(struct str *out, struct decode_list *tokens, const struct decode *d, struct err *e);
 
 #endif

@@ -23,15 +23,19 @@ struct mapped_view {
     uint32_t offset;
 };
 
-struct mapped { /* zero-initialise, mapped_release() */
+struct mapped { /* zero-initialise, mapped_begin(), mapped_release() */
     char *bytes;
     uint32_t *start, *end;
     size_t length, capacity;
+    size_t most; /* bytes that it may get */
 };
+
+/* Empties `m` for what is to be made of a text of `length` bytes: LIMIT_TEXT_GROWTH times as much, or a little. */
+void mapped_begin(struct mapped *m, size_t length);
 
 void mapped_release(struct mapped *m);
 
-/* Appends `count` bytes that stand for start..end-1 of the original. */
+/* Appends `count` bytes that stand for start..end-1 of the original. ERR_DATA when there are too many. */
 enum err_code mapped_append(struct mapped *m, const char *bytes, size_t count, uint32_t start, uint32_t end,
                             struct err *e);
 

@@ -82,6 +82,7 @@ struct pretok_work {
     struct pretok_piece *pieces; /* the result: non-empty, in order */
     size_t count;
     struct mapped_view view; /* that the pieces are ranges of: the input, or what was made of it */
+    size_t length; /* of the input */
     struct pretok_buffers *buffers;
 };
 void pretok_work_release(struct pretok_work *w);

@@ -57,6 +57,7 @@ struct spec {
     size_t prefix_count, suffix_count;
     int32_t bos, eos; /* -1: none */
     struct spec_text chat_template;
+    const char *warning; /* see tokenizer_warning() */
     char source_hash[FILE_HASH_SIZE]; /* of all of the container that defines the tokenizer */
 };
 

@@ -70,6 +70,8 @@ const char *tokenizer_token(const struct tokenizer *t, int32_t id);
 /* The range of the first special token in well-formed UTF-8, with the spaces that it takes; false if there is none.
  * Special are the added tokens that the file calls so (decoding can leave them out), and EOS. `t`: a tokenizer. */
 bool tokenizer_find_special(const void *t, const char *text, size_t length, size_t *start, size_t *end);
+/* What is known to be wrong with the file and cannot be put right here, for people; NULL: nothing. */
+const char *tokenizer_warning(const struct tokenizer *t);
 const char *tokenizer_chat_template(const struct tokenizer *t); /* NULL if the model has none */
 
 /* Hash over vocabulary, merges, added tokens, pipeline, EOS and chat template: the same for a GGUF and

@@ -386,6 +386,7 @@ static enum err_code set_hash(struct tokenizer *t, const struct spec *s, struct 
 
 static enum err_code fill(struct tokenizer *t, struct spec *s, struct err *e)
 {
+    t->warning = s->warning; /* a constant */
     t->bos = s->bos;
     t->eos = s->eos;
     t->prefix_count = s->prefix_count;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "data/tokenizer/bytelevel.h"
 #include "data/tokenizer/mapped.h"
 #include "data/tokenizer/unicode.h"
@@ -33,9 +34,18 @@ void decode_list_release(struct decode_list *l)
     *l = (struct decode_list){0};
 }
 
+static enum err_code check_length(const struct decode_list *l, struct err *e)
+{
+    return l->most == 0 || l->bytes.length <= l->most
+               ? ERR_OK
+               : err_set(e, ERR_DATA, "the tokenizer's decoders make more than %zu bytes of these tokens", l->most);
+}
+
 /* Ends the text whose bytes were appended last. */
 static enum err_code end_text(struct decode_list *l, struct err *e)
 {
+    if (check_length(l, e))
+        return e->code;
     if (mapped_grow(&l->ends, &l->capacity, l->count + 1, sizeof *l->ends, e))
         return e->code;
     l->ends[l->count++] = l->bytes.length;
@@ -221,7 +231,7 @@ static enum err_code run_replace(struct decode_list *out, const struct decode_li
             if (!found)
                 break;
             if (str_append(&out->bytes, text + same, start - same, e) ||
-                str_append(&out->bytes, s->content, s->content_length, e))
+                str_append(&out->bytes, s->content, s->content_length, e) || check_length(out, e))
                 return e->code;
         }
         if (decode_list_add(out, text + same, length - same, e))
@@ -260,6 +270,7 @@ static step_run *const runs[] = {
 enum err_code decode_run(struct str *out, struct decode_list *tokens, const struct decode *d, struct err *e)
 {
     struct decode_list other = {0}, *in = tokens, *made = &other;
+    tokens->most = other.most = LIMIT_TEXT_GROWTH * (tokens->bytes.length + 64);
     struct regex_scratch *regex = NULL;
     enum err_code code = d->any_pattern ? regex_scratch_open(&regex, e) : ERR_OK;
     for (size_t i = 0; code == ERR_OK && i < d->count; i++) {

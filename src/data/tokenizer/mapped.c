@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/limits.h"
+
 enum err_code mapped_grow(void *array, size_t *capacity, size_t count, size_t size, struct err *e)
 {
     if (count <= *capacity)
@@ -26,11 +28,18 @@ void mapped_release(struct mapped *m)
     *m = (struct mapped){0};
 }
 
+void mapped_begin(struct mapped *m, size_t length)
+{
+    const size_t little = 4096, addressable = UINT32_MAX / 2 - 1;
+    m->length = 0;
+    m->most = length < addressable / LIMIT_TEXT_GROWTH ? length * LIMIT_TEXT_GROWTH + little : addressable;
+}
+
 static enum err_code reserve(struct mapped *m, size_t more, struct err *e)
 {
     size_t length = m->length + more, starts = m->capacity, ends = m->capacity;
-    if (length >= UINT32_MAX / 2)
-        return err_set(e, ERR_DATA, "a text of %zu bytes is too long to tokenise", length);
+    if (length > m->most)
+        return err_set(e, ERR_DATA, "the tokenizer's stages make more than %zu bytes of this text", m->most);
     if (mapped_grow(&m->start, &starts, length, sizeof *m->start, e) ||
         mapped_grow(&m->end, &ends, length, sizeof *m->end, e))
         return e->code;

@@ -214,13 +214,13 @@ void normalize_work_release(struct normalize_work *w)
 enum err_code normalize_run(struct mapped_view *view, struct normalize_work *w, const struct normalize *n,
                             struct err *e)
 {
-    size_t into = 0;
+    size_t into = 0, length = view->length;
     if (w->regex == NULL && regex_scratch_open(&w->regex, e))
         return e->code;
     for (size_t i = 0; i < n->count; i++) {
         struct mapped *out = &w->made[into];
         bool changed = false;
-        out->length = 0;
+        mapped_begin(out, length);
         if (runs[n->steps[i].kind](&changed, out, w, &n->steps[i], view, e))
             return e->code;
         if (!changed)

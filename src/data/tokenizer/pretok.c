@@ -280,7 +280,7 @@ static enum err_code rewrite_pieces(struct pretok_work *w, const struct step *s,
 {
     const char *prefix = s->setting.kind == PRETOK_METASPACE ? s->replacement : " ";
     struct mapped *made = &w->buffers->made[w->buffers->into];
-    made->length = 0;
+    mapped_begin(made, w->length);
     for (size_t i = 0; i < w->count; i++) {
         struct pretok_piece piece = w->pieces[i];
         uint32_t start = (uint32_t)made->length;
@@ -316,6 +316,7 @@ enum err_code pretok_split(struct pretok_work *w, const struct pretok *p, const 
     if (mapped_grow(&w->pieces, &b->pieces_capacity, 1, sizeof *w->pieces, e))
         return e->code;
     w->view = *view;
+    w->length = view->length;
     w->count = view->length > 0;
     w->pieces[0] = (struct pretok_piece){.start = 0, .end = (uint32_t)view->length};
     for (size_t i = 0; i < p->count; i++) {

@@ -121,6 +121,24 @@ static enum err_code read_added(struct spec *s, const struct json_fields *root, 
     return ERR_OK;
 }
 
+/* Files of Mistral Small 3.1, and of models made from it, have Llama 3's pattern beside tekken's vocabulary.
+ * Tekken's own splits by the case of letters. */
+static const char *warn_of_pattern(const struct spec *s)
+{
+    static const char case_class[] = "\\p{Lu}";
+    if (spec_find(s, "[INST]", 6) < 0 || spec_find(s, "[AVAILABLE_TOOLS]", 17) < 0)
+        return NULL;
+    for (size_t i = 0; i < s->pretokenizer_count; i++) {
+        const struct pattern_source *pattern = &s->pretokenizers[i].pattern;
+        if (s->pretokenizers[i].kind == PRETOK_SPLIT && !pattern->literal &&
+            memmem(pattern->text, pattern->length, case_class, sizeof case_class - 1) == NULL)
+            return "tokenizer.json has another model's pattern beside Mistral's vocabulary, as Mistral Small 3.1 "
+                   "was published: words are split otherwise than the model was trained. Load it once in Python "
+                   "with AutoTokenizer.from_pretrained(FOLDER, fix_mistral_regex=True) and save_pretrained(FOLDER)";
+    }
+    return NULL;
+}
+
 enum err_code spec_read_json(struct spec *s, struct json **doc, const struct store *store, struct err *e)
 {
     const struct store_file *file = store_text(store, "tokenizer.json");
@@ -141,5 +159,6 @@ enum err_code spec_read_json(struct spec *s, struct json **doc, const struct sto
         return err_set(e, ERR_FORMAT, "%s: must be a JSON object, not %s", s->where, json_kind_name(root));
     if (read_model(s, &f, e) || read_added(s, &f, e) || spec_read_stages(s, root, e))
         return e->code;
+    s->warning = warn_of_pattern(s);
     return spec_read_beside(s, store, e);
 }

@@ -293,6 +293,11 @@ bool tokenizer_find_special(const void *tokenizer, const char *text, size_t leng
     return found;
 }
 
+const char *tokenizer_warning(const struct tokenizer *t)
+{
+    return t->warning;
+}
+
 const char *tokenizer_chat_template(const struct tokenizer *t)
 {
     return t->chat_template;

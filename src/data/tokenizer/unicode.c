@@ -182,7 +182,7 @@ enum err_code unicode_normalize(bool *changed, struct mapped *out, const struct 
     size_t capacity = 0, same = 0; /* up to where the text is copied */
     enum err_code code = ERR_OK;
     *changed = false;
-    out->length = 0;
+    mapped_begin(out, view->length);
     for (size_t at = 0, end; code == ERR_OK && at < view->length; at = end) {
         bool simple;
         size_t length = 0;

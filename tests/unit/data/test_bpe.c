@@ -167,12 +167,56 @@ static void whole_pieces(void **state)
     check(merging, "", 0, NULL);
 }
 
+/* Pieces fall apart before U+2581, but not where a token goes over that place. */
+static void parts_of_a_piece(void **state)
+{
+    (void)state;
+    static const struct bpe_token vocabulary[] = {
+        {"a", 1}, {"b", 1}, {"\u2581", 3}, {"\u2581b", 4}, {"a\u2581b", 5}, {"<0x63>", 6}, {"?", 1}};
+    static const struct bpe_merge list[] = {{.left = 2, .right = 1, .merged = 3, .rank = 0},
+                                            {.left = 0, .right = 3, .merged = 4, .rank = 1}};
+    int32_t fallback[256];
+    for (int i = 0; i < 256; i++)
+        fallback[i] = i == 'c' ? 5 : -1;
+    const struct bpe_options options = {
+        .characters = true, .fallback = fallback, .unknown = 6, .fuse_unknown = true};
+    struct {
+        const char *piece;
+        size_t count;
+        int32_t ids[4];
+    } cases[] = {{"a\u2581b", 1, {4}},
+                 {"b\u2581b", 2, {1, 3}},
+                 {"b\u2581b\u2581ba\u2581b", 4, {1, 3, 3, 4}},
+                 {"c\u2581b", 2, {5, 3}},
+                 {"\u6f22\u6f22\u2581b", 2, {6, 3}},
+                 {"\u6f22c\u2581", 3, {5, 6, 2}}, /* a byte's token passes what is unknown by, as in the library */
+                 {"\u2581\u2581b", 2, {2, 3}}};
+    struct bpe_work work = {0};
+    struct arena arena = {0};
+    struct bpe *b;
+    struct err e;
+    assert_ok(bpe_init(&b, vocabulary, 7, list, 2, &options, &arena, &e), &e);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t total = 0;
+        assert_ok(bpe_encode(&work, b, cases[i].piece, strlen(cases[i].piece), &e), &e);
+        assert_int_equal(work.count, cases[i].count);
+        for (size_t k = 0; k < work.count; k++) {
+            assert_int_equal(work.symbols[k].id, cases[i].ids[k]);
+            total += work.symbols[k].length + work.symbols[k].skipped;
+        }
+        assert_int_equal(total, strlen(cases[i].piece));
+    }
+    bpe_work_release(&work);
+    arena_release(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_as_definition),
         cmocka_unit_test(bytes_without_token),
         cmocka_unit_test(whole_pieces),
+        cmocka_unit_test(parts_of_a_piece),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

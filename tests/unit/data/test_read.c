@@ -233,6 +233,35 @@ static void wrong_tokens_beside_the_file(void **state)
                  ERR_FORMAT, "added_tokens_decoder");
 }
 
+/* The pattern of Mistral Small 3.1's file is not its vocabulary's. */
+static void wrong_pattern_is_warned_of(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *pattern, *token;
+        bool warned;
+    } cases[] = {{"\\\\p{L}+|\\\\p{N}{1,3}", "[AVAILABLE_TOOLS]", true},
+                 {"[\\\\p{Lu}]*[\\\\p{Ll}]+|\\\\p{N}", "[AVAILABLE_TOOLS]", false},
+                 {"\\\\p{L}+|\\\\p{N}{1,3}", "[OTHER]", false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct str text = {0};
+        struct tokenizer *t;
+        struct err e;
+        assert_ok(str_appendf(&text, &e,
+                              "{\"added_tokens\":[{\"id\":1,\"content\":\"[INST]\"},{\"id\":2,\"content\":\"%s\"}],"
+                              "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\","
+                              "\"pattern\":{\"Regex\":\"%s\"},\"behavior\":\"Isolated\"},{\"type\":\"ByteLevel\","
+                              "\"use_regex\":false}]},\"decoder\":{\"type\":\"ByteLevel\"},"
+                              "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}",
+                              cases[i].token, cases[i].pattern),
+                  &e);
+        assert_ok(golden_open_texts(&t, text.data, text.length, NULL, &e), &e);
+        assert_int_equal(tokenizer_warning(t) != NULL, cases[i].warned);
+        tokenizer_close(t);
+        str_release(&text);
+    }
+}
+
 /* A token for padding that the model has no row for: an error only in a text that has it. */
 static void tokens_beyond_the_matrix(void **state)
 {
@@ -525,7 +554,7 @@ int main(void)
         cmocka_unit_test(wrong_files_are_refused), cmocka_unit_test(end_of_text_is_found),
         cmocka_unit_test(chat_template_is_found),  cmocka_unit_test(gguf_vocabulary),
         cmocka_unit_test(tokens_beside_the_file),  cmocka_unit_test(wrong_tokens_beside_the_file),
-        cmocka_unit_test(tokens_beyond_the_matrix),
+        cmocka_unit_test(tokens_beyond_the_matrix), cmocka_unit_test(wrong_pattern_is_warned_of),
         cmocka_unit_test(gguf_scores),             cmocka_unit_test(wrong_gguf_is_refused),
     };
     return cmocka_run_group_tests(tests, test_folder_make, test_folder_remove);

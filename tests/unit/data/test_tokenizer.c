@@ -8,7 +8,7 @@ static struct golden_strings strings;
 
 static int set_up(void **state)
 {
-    golden_strings_open(&strings);
+    golden_strings_open(&strings, "strings");
     return test_folder_make(state);
 }
 
@@ -20,61 +20,6 @@ static int tear_down(void **state)
 
 /* ---- against the library ---- */
 
-/* Expected: a hash of `size` bytes for each string's ids, then for each string's decoded text. */
-static void check_hashes(const struct tokenizer *t, const char *name, size_t size)
-{
-    struct str expected = {0}, text = {0};
-    struct ids ids = {0};
-    struct err e;
-    golden_read(&expected, name, ".ids");
-    size_t count = expected.length / size / 2, bad = 0;
-    assert_true(count >= 3000 && count <= strings.count);
-    for (size_t i = 0; i < count; i++) {
-        uint32_t got[2], want[2] = {0, 0};
-        assert_ok(tokenizer_encode(&ids, t, strings.at[i].text, strings.at[i].length, true, &e), &e);
-        got[0] = golden_hash(ids.id, ids.count * sizeof *ids.id);
-        str_clear(&text);
-        assert_ok(tokenizer_decode(&text, t, ids.id, ids.count, false, &e), &e);
-        got[1] = golden_hash(text.data, text.length);
-        for (size_t k = 0; k < 2; k++) {
-            memcpy(&want[k], expected.data + (k * count + i) * size, size);
-            if (size == 2)
-                got[k] &= 0xFFFF;
-            if (got[k] != want[k] && bad++ < 10)
-                print_error("%s: string %zu '%.*s' (%s)\n", name, i, (int)strings.at[i].length,
-                            strings.at[i].text, k == 0 ? "ids" : "decoded");
-        }
-    }
-    assert_int_equal(bad, 0);
-    ids_release(&ids);
-    str_release(&text);
-    str_release(&expected);
-}
-
-/* Random ids decode to much broken UTF-8; the generator is the script's. */
-static void check_random_decoding(const struct tokenizer *t, const struct json_value *expected)
-{
-    uint64_t state = 1;
-    struct str text = {0};
-    struct err e;
-    for (size_t i = 0; i < json_count(expected); i++) {
-        int32_t ids[8];
-        uint64_t draws[9], n = 1;
-        for (size_t k = 0; k <= n; k++) {
-            state = state * 6364136223846793005u + 1442695040888963407u;
-            draws[k] = state >> 33;
-            if (k == 0)
-                n = 1 + draws[0] % 8;
-            else
-                ids[k - 1] = (int32_t)(draws[k] % (uint64_t)tokenizer_vocab_size(t));
-        }
-        str_clear(&text);
-        assert_ok(tokenizer_decode(&text, t, ids, (size_t)n, true, &e), &e);
-        assert_int_equal(golden_hash(text.data, text.length), json_int(json_at(expected, i), -1));
-    }
-    str_release(&text);
-}
-
 static void same_as_library(void **state)
 {
     (void)state;
@@ -83,8 +28,8 @@ static void same_as_library(void **state)
     for (size_t i = 0; i < json_count(json_root(doc)); i++) {
         const struct json_value *row = json_at(json_root(doc), i);
         struct tokenizer *t = golden_open(row, i % 2 == 0, NULL);
-        check_hashes(t, json_text(json_get(row, "name")), 2);
-        check_random_decoding(t, json_get(row, "decoded"));
+        golden_check_hashes(t, &strings, json_text(json_get(row, "name")), 2, 3000);
+        golden_check_random_decoding(t, json_get(row, "decoded"));
         tokenizer_close(t);
     }
     json_close(doc);
@@ -108,7 +53,7 @@ static void real_model_same_as_library(void **state)
     assert_int_equal(tokenizer_vocab_size(t), 49152);
     assert_string_equal(tokenizer_token(t, tokenizer_eos(t)), "<|im_end|>");
     assert_string_equal(tokenizer_token(t, tokenizer_bos(t)), "<|im_start|>");
-    check_hashes(t, "smollm2", 4);
+    golden_check_hashes(t, &strings, "smollm2", 4, 3000);
     tokenizer_close(t);
 }
 
