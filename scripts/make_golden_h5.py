@@ -1,27 +1,57 @@
 #!/usr/bin/env python3
-"""Makes tests/golden/h5: HDF5 files with what this program does not write and must refuse, and two that it must read as
-another version of HDF5 wrote them. Needs h5py.
+"""Makes tests/golden/h5: HDF5 files with what this program does not write and must refuse, and one that it must read as
+another version of HDF5 wrote it. Needs h5py.
 
     make_golden_h5.py
 
 Each of the former is otherwise such a file as h5_write.c makes, with a content hash (of the right length), so that it is for the one
-odd thing that it is refused. The tests of io.h5 name them all; the fuzzer begins with them.
+odd thing that it is refused. The tests of io.h5 name them all; the fuzzer begins with them. format_2.h5 is made by nobody any more:
+a checkpoint as it was written before format 3.
 """
 
+import ctypes
 import pathlib
 
 import h5py
 import numpy as np
+from h5py import h5d, h5f, h5g, h5p, h5s, h5t
 
 FOLDER = pathlib.Path(__file__).resolve().parent.parent / "tests/golden/h5"
 DATA = np.arange(32, dtype="<f4").reshape(4, 8)
+LIBRARY = ctypes.CDLL(str(next(pathlib.Path(h5py.__file__).parents[1].glob("h5py.libs/libhdf5-*"))))  # the one that h5py has loaded
 
 
-def create(name):
-    file = h5py.File(FOLDER / f"{name}.h5", "w", libver=("v110", "v110"))
-    file.attrs.create("content_hash", np.bytes_(b"00112233445566778899aabbccddeeff"))
-    file.attrs["step"] = np.int64(7)
+def compact(kind):
+    """Properties of a new file, group or dataset: attributes and members in its header, no times. See h5_properties()."""
+    plist = h5p.create(kind)
+    plist.set_attr_phase_change(65535, 0)
+    plist.set_obj_track_times(False)
+    if not isinstance(plist, h5p.PropDCID):
+        assert LIBRARY.H5Pset_link_phase_change(ctypes.c_int64(plist.id), ctypes.c_uint(65535), ctypes.c_uint(0)) == 0
+    return plist
+
+
+def create(name, file_format=3, properties=None, libver=h5f.LIBVER_V110):
+    access = h5p.create(h5p.FILE_ACCESS)
+    access.set_libver_bounds(libver, h5f.LIBVER_V110)
+    path = str(FOLDER / f"{name}.h5").encode()
+    file = h5py.File(h5f.create(path, h5f.ACC_TRUNC, properties or compact(h5p.FILE_CREATE), access))
+    if file_format:
+        file.attrs["format"] = np.int64(file_format)
+    text(file, "content_hash", "00112233445566778899aabbccddeeff")
     return file
+
+
+def text(node, name, value):
+    node.attrs.create(name, value, dtype=h5py.string_dtype("utf-8", len(value)))
+
+
+def group(parent, name):
+    return h5py.Group(h5g.create(parent.id, name.encode(), gcpl=compact(h5p.GROUP_CREATE)))
+
+
+def dataset(parent, name, **options):
+    return parent.create_dataset(name, dcpl=compact(h5p.DATASET_CREATE), **options)
 
 
 def soft_link(file):
@@ -33,34 +63,35 @@ def external_link(file):
 
 
 def external_storage(file):
-    file.create_dataset("data", data=DATA, external=[("/etc/hostname", 0, DATA.nbytes)])
+    dataset(file, "data", data=DATA, external=[("/etc/hostname", 0, DATA.nbytes)])
 
 
 def virtual(file):
-    layout = h5py.VirtualLayout(shape=DATA.shape, dtype=DATA.dtype)
-    layout[:] = h5py.VirtualSource("other.h5", "data", shape=DATA.shape)
-    file.create_virtual_dataset("data", layout)
+    space = h5s.create_simple(DATA.shape)
+    properties = compact(h5p.DATASET_CREATE)
+    properties.set_virtual(space, b"other.h5", b"data", space)
+    h5d.create(file.id, b"data", h5t.py_create(DATA.dtype), space, properties)
 
 
-def contiguous(file):
-    file["data"] = DATA
+def chunked(file):
+    dataset(file, "data", data=DATA, chunks=DATA.shape, fletcher32=True)
 
 
 def deflated(file):
     """A chunk of a thousandth of what it claims to hold."""
-    file.create_dataset("data", shape=(1 << 20,), dtype="<f4", chunks=(1 << 20,), compression="gzip", fletcher32=True)[:] = 0
+    dataset(file, "data", shape=(1 << 20,), dtype="<f4", chunks=(1 << 20,), compression="gzip", fletcher32=True)[:] = 0
 
 
 def filled(file):
     """Values that are nowhere: the fill value of a dataset that was never written."""
-    file.create_dataset("data", shape=DATA.shape, dtype="<f4", chunks=DATA.shape, fletcher32=True, fillvalue=1)
+    dataset(file, "data", shape=DATA.shape, dtype="<f4", fillvalue=1)
 
 
 def loop(file):
     """Groups that hold one another, many times over."""
-    group = file.create_group("a")
+    inner = group(file, "a")
     for i in range(200):
-        group[f"name{i}"] = file
+        inner[f"name{i}"] = file
 
 
 def text_without_length(file):
@@ -68,7 +99,7 @@ def text_without_length(file):
 
 
 def compound(file):
-    file["data"] = np.zeros(4, dtype=[("a", "<f4"), ("b", "<i8")])
+    dataset(file, "data", data=np.zeros(4, dtype=[("a", "<f4"), ("b", "<i8")]))
 
 
 def named_type(file):
@@ -76,7 +107,7 @@ def named_type(file):
 
 
 def reference(file):
-    file.attrs["ref"] = file.create_group("a").ref
+    file.attrs["ref"] = group(file, "a").ref
 
 
 def list_attribute(file):
@@ -84,41 +115,48 @@ def list_attribute(file):
 
 
 def five_dimensions(file):
-    file.create_dataset("data", data=np.zeros((1, 1, 1, 1, 2), "<f4"), chunks=(1, 1, 1, 1, 2), fletcher32=True)
+    dataset(file, "data", data=np.zeros((1, 1, 1, 1, 2), "<f4"))
 
 
 def deep(file):
-    file.create_group("/".join("d" * 40))
+    for _ in range(5):
+        file = group(file, "d" * 1000)
+
+
+def in_a_heap(file):
+    """More members than HDF5 keeps in a header by itself."""
+    properties = h5p.create(h5p.GROUP_CREATE)
+    properties.set_obj_track_times(False)
+    usual = h5py.Group(h5g.create(file.id, b"adapter", gcpl=properties))
+    for i in range(20):
+        group(usual, f"m{i}")
 
 
 def accepted(file):
     """What this program does write, in every form that HDF5 has for it; values that the test can compute."""
     for i in range(12):
         file.attrs[f"real{i}"] = np.float64(i / 2)
-    for name, length in (("short", 3), ("long", 5000)):  # the long one stands by itself, outside of the heap
-        file.attrs.create(name, "y" * length, dtype=h5py.string_dtype("utf-8", length))
-    for i in range(60):  # more than fit a node of a tree
-        file.create_group("members/" + "m" * i + str(i)).attrs["n"] = np.int64(i)
+    for name, length in (("short", 3), ("long", 5000)):
+        text(file, name, "y" * length)
+    members = group(file, "members")
+    for i in range(60):  # their headers go on elsewhere
+        group(members, "m" * i + str(i)).attrs["n"] = np.int64(i)
     number = np.arange(5 * 13 * 3)
-    for name, dtype, shape, chunks in (("rows", "<f4", (13, 15), (4, 15)), ("parts", "<u8", (5, 13, 3), (1, 4, 3)),
-                                       ("one", "<i4", (195,), (195,)), ("bytes", "<i1", (1, 195), (1, 195))):
-        file.create_dataset(name, data=number.astype(dtype).reshape(shape), chunks=chunks, fletcher32=True)
-    file.create_dataset("none", shape=(0, 4), dtype="<f4")
-
-
-def paged(file):
-    """More chunks than fit a page of their index."""
-    file.create_dataset("data", data=np.arange(2100, dtype="<i4").reshape(1050, 2), chunks=(1, 2), fletcher32=True)
+    for name, dtype, shape in (("rows", "<f4", (13, 15)), ("cube", "<u8", (5, 13, 3)), ("one", "<i4", (195,)), ("bytes", "<i1", (1, 195))):
+        dataset(file, name, data=number.astype(dtype).reshape(shape))
+    dataset(file, "none", shape=(0, 4), dtype="<f4")
+    dataset(file, "text", data="z" * 3000, dtype=h5py.string_dtype("utf-8", 3000))
 
 
 def main():
     FOLDER.mkdir(exist_ok=True)
-    for make in (soft_link, external_link, external_storage, virtual, contiguous, deflated, filled, loop,
-                 text_without_length, compound, named_type, reference, list_attribute, five_dimensions, deep, accepted, paged):
+    for make in (soft_link, external_link, external_storage, virtual, chunked, deflated, filled, loop, text_without_length, compound,
+                 named_type, reference, list_attribute, five_dimensions, deep, in_a_heap, accepted):
         with create(make.__name__) as file:
             make(file)
-    with h5py.File(FOLDER / "old_format.h5", "w", libver=("earliest", "v108")) as file:  # metadata without checksums
-        file.attrs.create("content_hash", np.bytes_(b"00112233445566778899aabbccddeeff"))
+    for name, options in (("format_4", {"file_format": 4}), ("no_format", {"file_format": None}),
+                          ("times", {"properties": h5p.create(h5p.FILE_CREATE)}), ("earliest", {"libver": h5f.LIBVER_EARLIEST})):
+        create(name, **options).close()
 
 
 if __name__ == "__main__":

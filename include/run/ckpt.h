@@ -1,16 +1,17 @@
 /*
  * A checkpoint: one HDF5 file with all that a run needs to go on.
  *
- * - /adapter/<module path>/lora_A, lora_B: f32 [rank, in], [out, rank]; the group has the attributes rank and
- * scaling
- * - /optimizer/<module path>/lora_A_m, lora_A_v, lora_B_m, lora_B_v: AdamW's moments, same shapes;
+ * - /adapter/<module>/lora_A, lora_B: f32 [rank, in], [out, rank]; the group has the attributes rank and scaling
+ * - /optimizer/<module>/lora_A_m, lora_A_v, lora_B_m, lora_B_v: AdamW's moments, same shapes;
  *   with local steps also lora_A_outer and lora_B_outer, the outer step's momentum
- * - /adapter_start/<module path>/lora_A, lora_B: what was taken out of the base, if anything was (lora-init
- * pissa)
+ * - /adapter_start/<module>/lora_A, lora_B: what was taken out of the base, if anything was (lora-init pissa)
  * - /trace: see run/trace.h
  * - /guard, where steps may be skipped: attributes nonfinite, spikes, losses, mean, variance
- * - root attributes: format, step, cursor, finished, config, lora_init, rslora, base_hash, tokenizer_hash,
- * data_hash, version, hdf5_version
+ * - /config: the resolved configuration, a text
+ * - root attributes: format, step, cursor, finished, lora_init, rslora, base_hash, tokenizer_hash, data_hash, version,
+ *   hdf5_version, content_hash
+ *
+ * <module> is the module's path as a layer and what is in it (model.layers.0/self_attn.q_proj): run/module_group.h.
  *
  * Nothing in it depends on the number of ranks. No MPI here: one rank writes, one reads.
  */
@@ -44,7 +45,7 @@ enum err_code ckpt_write(const char *path, const struct lora *l, const struct lo
                          const char *config, const char *lora_init, const struct trace_record *trace,
                          struct err *e);
 
-/* One module's matrices out of a flat array, as <group>/<module path>/lora_A<suffix> and lora_B<suffix>. */
+/* One module's matrices out of a flat array, as <group>/<module>/lora_A<suffix> and lora_B<suffix>. */
 void ckpt_write_matrices(struct h5_writer *w, const char *group, const char *suffix,
                          const struct lora_module *m, const float *values);
 
@@ -57,11 +58,12 @@ struct ckpt {
     struct ckpt_identity identity;
     const char *config, *version, *lora_init;
     bool rslora, has_start;
-    struct lora_given *modules; /* sorted by path */
+    struct lora_given *modules;
     size_t module_count;
 };
 
-/* ERR_FORMAT when the file is damaged or not a checkpoint. After an error there is nothing to close. */
+/* ERR_FORMAT when the file is damaged or not a checkpoint, ERR_UNSUPPORTED when it is of another format. After an
+ * error there is nothing to close. */
 enum err_code ckpt_open(struct ckpt *c, const char *path, struct err *e);
 void ckpt_close(struct ckpt *c);
 

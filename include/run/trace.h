@@ -8,8 +8,8 @@
  *
  * In a checkpoint:
  * - /trace/step: u64 [n]
- * - /trace/<module path>/values: f32 [n, K], with the attribute `columns`: the K names, spaces between them
- * - /trace/<module path>/singular_values: f32 [n, rank] of B A, descending
+ * - /trace/<module>/values: f32 [n, K], with the attribute `columns`: the K names, spaces between them
+ * - /trace/<module>/singular_values: f32 [n, rank] of B A, descending (<module>: run/module_group.h)
  * - /trace has the attributes base_eval_loss, start_eval_loss, start_logit_difference, where measured
  *
  * Formulas: ||B A||^2 = trace((B^T B)(A A^T)); the singular values of B A are those of R_B R_A^T, from the QR
@@ -67,7 +67,7 @@ struct trace_summary {
 /* Reads the trace of a checkpoint. Without one, count and module_count are 0. After an error there is nothing
  * to release. */
 enum err_code trace_read(struct trace_record *r, const char *checkpoint_path, struct err *e);
-/* The same from an open checkpoint; modules come sorted by path. */
+/* The same from an open checkpoint. */
 enum err_code trace_read_from(struct trace_record *r, struct h5_reader *file, struct err *e);
 void trace_release(struct trace_record *r); /* a zeroed one is fine */
 

@@ -46,17 +46,20 @@ enum err_code str_append(struct str *s, const void *bytes, size_t length, struct
 
 enum err_code str_appendf(struct str *s, struct err *e, const char *format, ...)
 {
+    char most[256]; /* texts fit this: to format a text twice takes twice the time */
     va_list args, again;
     va_start(args, format);
     va_copy(again, args);
-    int length = vsnprintf(NULL, 0, format, args);
+    int length = vsnprintf(most, sizeof most, format, args);
     va_end(args);
     enum err_code code = ERR_OK;
     if (length < 0)
         code = err_set(e, ERR_MEMORY, "text could not be formatted: %s", format);
+    else if ((size_t)length < sizeof most)
+        code = str_append(s, most, (size_t)length, e);
     else
         code = make_room(s, (size_t)length, e);
-    if (!code) {
+    if (!code && length > 0 && (size_t)length >= sizeof most) {
         vsnprintf(s->data + s->length, (size_t)length + 1, format, again);
         s->length += (size_t)length;
     }

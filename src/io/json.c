@@ -163,9 +163,10 @@ bool json_is_absent(const struct json_value *v)
 const char *json_kind_name(const struct json_value *v)
 {
     static const char *const names[] = {
-        [JSON_KIND_NONE] = "nothing",     [JSON_KIND_NULL] = "null",          [JSON_KIND_BOOL] = "true or false",
-        [JSON_KIND_INT] = "an integer",   [JSON_KIND_REAL] = "a real number", [JSON_KIND_STRING] = "a string",
-        [JSON_KIND_ARRAY] = "an array",   [JSON_KIND_OBJECT] = "an object",
+        [JSON_KIND_NONE] = "nothing",       [JSON_KIND_NULL] = "null",
+        [JSON_KIND_BOOL] = "true or false", [JSON_KIND_INT] = "an integer",
+        [JSON_KIND_REAL] = "a real number", [JSON_KIND_STRING] = "a string",
+        [JSON_KIND_ARRAY] = "an array",     [JSON_KIND_OBJECT] = "an object",
     };
     return names[json_kind(v)];
 }
@@ -213,8 +214,8 @@ size_t json_text_length(const struct json_value *v)
 
 /* ---- typed fields ---- */
 
-static enum err_code refuse_field(const struct json_fields *f, const char *key, struct err *e, const char *why,
-                                  const char *found)
+static enum err_code refuse_field(const struct json_fields *f, const char *key, struct err *e,
+                                  const char *why, const char *found)
 {
     return err_set(e, f->code ? f->code : ERR_FORMAT, "%s%s%s%s\"%s\" %s%s", f->file ? f->file : "",
                    f->file ? ": " : "", f->part ? f->part : "", f->part ? ": " : "", key, why, found);
@@ -230,8 +231,8 @@ static enum err_code find_field(const struct json_value **out, const struct json
         [JSON_KIND_ARRAY] = "must be an array, not ",     [JSON_KIND_OBJECT] = "must be an object, not "};
     const struct json_value *v = json_get(f->object, key);
     *out = json_is_absent(v) ? NULL : v;
-    bool fits = *out ? json_kind(v) == kind || (kind == JSON_KIND_REAL && json_kind(v) == JSON_KIND_INT)
-                     : !needed;
+    bool fits =
+        *out ? json_kind(v) == kind || (kind == JSON_KIND_REAL && json_kind(v) == JSON_KIND_INT) : !needed;
     return fits ? ERR_OK : refuse_field(f, key, e, wanted[kind], json_kind_name(v));
 }
 

@@ -85,7 +85,8 @@ static enum err_code read_row(struct metrics_row *row, uint64_t before, const st
         return err_set(e, ERR_FORMAT, "step %zu does not follow step %" PRIu64, step, before);
     if (json_kind(json_get(object, "loss")) == JSON_KIND_NONE)
         return err_set(e, ERR_FORMAT, "\"loss\" is missing");
-    if (json_get_number(&row->loss, &f, "loss", NAN, e) || json_get_number(&row->epoch, &f, "epoch", NAN, e) ||
+    if (json_get_number(&row->loss, &f, "loss", NAN, e) ||
+        json_get_number(&row->epoch, &f, "epoch", NAN, e) ||
         json_get_number(&row->learning_rate, &f, "learning_rate", NAN, e) ||
         json_get_number(&row->grad_norm, &f, "grad_norm", NAN, e) ||
         json_get_number(&row->seconds, &f, "seconds", NAN, e) ||

@@ -8,15 +8,13 @@
 #include "base/limits.h"
 #include "io/h5/h5.h"
 #include "math/kern.h"
+#include "run/module_group.h"
 #include "trace_file.h"
 
-/* Raised when the layout changes so that older programs must not read it. */
-#define FORMAT 2
+#define GUARD  "/guard"
+#define CONFIG "/config"
 
-#define PATH_SIZE (ARCH_PATH_SIZE + 64)
-#define GUARD     "/guard"
-
-/* The arrays of a checkpoint: where each lies, what is behind its name. */
+/* The arrays of a checkpoint: where each lies, what stands after its name. */
 static const struct array {
     const char *group, *suffix;
     bool outer;
@@ -47,16 +45,18 @@ static void list_matrices(struct matrix matrices[2], const struct lora_module *m
     matrices[1] = (struct matrix){"lora_B", {m->out, m->rank}, m->b};
 }
 
-static void matrix_path(char path[PATH_SIZE], const char *group, const char *suffix,
+static void matrix_path(char path[MODULE_GROUP_SIZE], const char *group, const char *suffix,
                         const struct lora_module *m, const struct matrix *matrix)
 {
-    snprintf(path, PATH_SIZE, "%s/%s/%s%s", group, m->path, matrix->name, suffix);
+    char name[32];
+    snprintf(name, sizeof name, "%s%s", matrix->name, suffix);
+    module_group_path(path, group, m->path, name);
 }
 
 void ckpt_write_matrices(struct h5_writer *w, const char *group, const char *suffix,
                          const struct lora_module *m, const float *values)
 {
-    char path[PATH_SIZE];
+    char path[MODULE_GROUP_SIZE];
     struct matrix matrices[2];
     list_matrices(matrices, m);
     for (int k = 0; k < 2; k++) {
@@ -65,16 +65,25 @@ void ckpt_write_matrices(struct h5_writer *w, const char *group, const char *suf
     }
 }
 
-static void write_module(struct h5_writer *w, const struct lora *l, const struct lora_moments *moments,
-                         const struct lora_module *m)
+/* One group after the other, so that what is written together stands together. */
+static void write_modules(struct h5_writer *w, const struct lora *l, const struct lora_moments *moments)
 {
-    char path[PATH_SIZE];
-    for (size_t i = 0; i < ARRAY_COUNT; i++)
-        if (flat_array(l, moments, i))
-            ckpt_write_matrices(w, arrays[i].group, arrays[i].suffix, m, flat_array(l, moments, i));
-    snprintf(path, sizeof path, "/adapter/%s", m->path);
-    h5_attribute_int(w, path, "rank", (int64_t)m->rank);
-    h5_attribute_real(w, path, "scaling", m->scaling);
+    char path[MODULE_GROUP_SIZE];
+    for (size_t first = 0, end; first < ARRAY_COUNT; first = end) {
+        end = first + 1;
+        while (end < ARRAY_COUNT && strcmp(arrays[end].group, arrays[first].group) == 0)
+            end++;
+        for (size_t j = 0; j < l->layout.count; j++)
+            for (size_t i = first; i < end; i++)
+                if (flat_array(l, moments, i))
+                    ckpt_write_matrices(w, arrays[i].group, arrays[i].suffix, &l->layout.modules[j],
+                                        flat_array(l, moments, i));
+    }
+    for (size_t j = 0; j < l->layout.count; j++) {
+        module_group_path(path, "/adapter", l->layout.modules[j].path, NULL);
+        h5_attribute_int(w, path, "rank", (int64_t)l->layout.modules[j].rank);
+        h5_attribute_real(w, path, "scaling", l->layout.modules[j].scaling);
+    }
 }
 
 static void write_guard(struct h5_writer *w, const struct guard *g)
@@ -96,12 +105,9 @@ enum err_code ckpt_write(const char *path, const struct lora *l, const struct lo
     struct h5_writer *w;
     if (h5_create(&w, path, e))
         return e->code;
-    h5_attribute_int(w, "/", "format", FORMAT);
     h5_attribute_int(w, "/", "step", (int64_t)state->step);
     h5_attribute_int(w, "/", "cursor", (int64_t)state->cursor);
     h5_attribute_int(w, "/", "finished", state->finished);
-    write_guard(w, &state->guard);
-    h5_attribute_text(w, "/", "config", config);
     h5_attribute_text(w, "/", "lora_init", lora_init);
     h5_attribute_int(w, "/", "rslora", l->rslora);
     h5_attribute_text(w, "/", "base_hash", identity->base);
@@ -109,8 +115,9 @@ enum err_code ckpt_write(const char *path, const struct lora *l, const struct lo
     h5_attribute_text(w, "/", "data_hash", identity->data);
     h5_attribute_text(w, "/", "version", MPILORA_VERSION);
     h5_attribute_text(w, "/", "hdf5_version", h5_version());
-    for (size_t i = 0; i < l->layout.count; i++)
-        write_module(w, l, moments, &l->layout.modules[i]);
+    h5_write_text(w, CONFIG, config);
+    write_guard(w, &state->guard);
+    write_modules(w, l, moments);
     if (trace)
         trace_write(w, trace);
     return h5_commit(w, e);
@@ -139,7 +146,7 @@ static enum err_code get_count(uint64_t *value, struct ckpt *c, const char *plac
     return ERR_OK;
 }
 
-/* Checkpoints of older versions have none. */
+/* Where no step may be skipped there is none. */
 static enum err_code read_guard(struct guard *g, struct ckpt *c, struct err *e)
 {
     if (!h5_exists(c->file, GUARD))
@@ -157,17 +164,17 @@ static enum err_code read_guard(struct guard *g, struct ckpt *c, struct err *e)
 static enum err_code read_modules(struct ckpt *c, struct err *e)
 {
     const char **names;
-    if (h5_list(&names, &c->module_count, c->file, "/adapter", &c->arena, e))
-        return e->code;
+    if (module_group_list(&names, &c->module_count, c->file, "/adapter", "lora_A", &c->arena, e))
+        return err_wrap(e, "%s", c->path);
+    if (!c->module_count)
+        return err_set(e, ERR_FORMAT, "%s has no adapter in it", c->path);
     c->modules = arena_alloc(&c->arena, c->module_count, sizeof *c->modules, "modules of a checkpoint", e);
     if (!c->modules)
         return e->code;
     for (size_t i = 0; i < c->module_count; i++) {
-        char path[PATH_SIZE];
+        char path[MODULE_GROUP_SIZE];
         int64_t rank;
-        if ((size_t)snprintf(path, sizeof path, "/adapter/%s", names[i]) >= sizeof path)
-            return err_set(e, ERR_FORMAT, "%s: the name of the module %.40s... is too long", c->path,
-                           names[i]);
+        module_group_path(path, "/adapter", names[i], NULL);
         if (h5_get_int(&rank, c->file, path, "rank", e) ||
             h5_get_real(&c->modules[i].scaling, c->file, path, "scaling", e))
             return e->code;
@@ -181,15 +188,11 @@ static enum err_code read_modules(struct ckpt *c, struct err *e)
 
 static enum err_code read_facts(struct ckpt *c, struct err *e)
 {
-    uint64_t format = 0, finished = 0, rslora = 0;
-    if (get_count(&format, c, "/", "format", e))
-        return err_wrap(e, "%s is not a checkpoint of this program", c->path);
-    if (format != FORMAT)
-        return err_set(e, ERR_UNSUPPORTED, "%s has the checkpoint format %" PRIu64 ", this program reads %d",
-                       c->path, format, FORMAT);
-    if (get_count(&c->state.step, c, "/", "step", e) || get_count(&c->state.cursor, c, "/", "cursor", e) ||
-        get_count(&finished, c, "/", "finished", e) || get_count(&rslora, c, "/", "rslora", e) ||
-        read_guard(&c->state.guard, c, e) || h5_get_text(&c->config, c->file, "/", "config", &c->arena, e) ||
+    uint64_t finished = 0, rslora = 0;
+    if (get_count(&c->state.step, c, "/", "step", e) || get_count(&c->state.cursor, c, "/", "cursor", e))
+        return err_wrap(e, "%s is not a checkpoint", c->path);
+    if (get_count(&finished, c, "/", "finished", e) || get_count(&rslora, c, "/", "rslora", e) ||
+        read_guard(&c->state.guard, c, e) || h5_read_text(&c->config, c->file, CONFIG, &c->arena, e) ||
         h5_get_text(&c->lora_init, c->file, "/", "lora_init", &c->arena, e) ||
         h5_get_text(&c->version, c->file, "/", "version", &c->arena, e) ||
         get_hash(c->identity.base, c, "base_hash", e) ||
@@ -250,7 +253,7 @@ static enum err_code compare_modules(const struct ckpt *c, const struct lora *l,
 /* Has the checkpoint an outer momentum? A run that may begin local steps anew begins with none. */
 static bool has_outer(const struct ckpt *c, const struct lora_layout *l)
 {
-    char path[PATH_SIZE];
+    char path[MODULE_GROUP_SIZE];
     struct matrix matrices[2];
     list_matrices(matrices, &l->modules[0]);
     matrix_path(path, "/optimizer", "_outer", &l->modules[0], &matrices[0]);
@@ -273,7 +276,7 @@ enum err_code ckpt_read(struct ckpt *c, struct lora *l, struct lora_moments *mom
             struct matrix matrices[2];
             list_matrices(matrices, &l->layout.modules[j]);
             for (int k = 0; k < 2; k++) {
-                char path[PATH_SIZE];
+                char path[MODULE_GROUP_SIZE];
                 float *values = flat + matrices[k].offset;
                 size_t count = matrices[k].shape[0] * matrices[k].shape[1];
                 matrix_path(path, arrays[i].group, arrays[i].suffix, &l->layout.modules[j], &matrices[k]);

@@ -5,10 +5,12 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "run/module_group.h"
 #include "trace_file.h"
 
-#define GROUP     "/trace"
-#define PATH_SIZE (ARCH_PATH_SIZE + 64)
+#define GROUP           "/trace"
+#define VALUES          "values"
+#define SINGULAR_VALUES "singular_values"
 
 /* Attributes of the group, where measured. */
 static const struct {
@@ -34,7 +36,7 @@ static void list_columns(char text[512])
 
 void trace_write(struct h5_writer *w, const struct trace_record *r)
 {
-    char path[PATH_SIZE], columns[512];
+    char path[MODULE_GROUP_SIZE], columns[512];
     if (!r->count)
         return;
     h5_write(w, GROUP "/step", H5_U64, 1, (const uint64_t[]){r->count}, r->steps);
@@ -46,10 +48,10 @@ void trace_write(struct h5_writer *w, const struct trace_record *r)
     list_columns(columns);
     for (size_t i = 0; i < r->module_count; i++) {
         const struct trace_module *m = &r->modules[i];
-        snprintf(path, sizeof path, GROUP "/%s/values", m->path);
+        module_group_path(path, GROUP, m->path, VALUES);
         h5_write(w, path, H5_F32, 2, (const uint64_t[]){r->count, TRACE_COLUMNS}, m->values);
         h5_attribute_text(w, path, "columns", columns);
-        snprintf(path, sizeof path, GROUP "/%s/singular_values", m->path);
+        module_group_path(path, GROUP, m->path, SINGULAR_VALUES);
         h5_write(w, path, H5_F32, 2, (const uint64_t[]){r->count, m->rank}, m->singular_values);
     }
 }
@@ -57,12 +59,11 @@ void trace_write(struct h5_writer *w, const struct trace_record *r)
 static enum err_code read_module(struct trace_record *r, struct trace_module *m, struct h5_reader *file,
                                  struct err *e)
 {
-    char path[PATH_SIZE], wanted[512];
+    char path[MODULE_GROUP_SIZE], wanted[512];
     const char *columns;
     uint64_t shape[2];
     list_columns(wanted);
-    if ((size_t)snprintf(path, sizeof path, GROUP "/%s/values", m->path) >= sizeof path)
-        return err_set(e, ERR_FORMAT, "the name of a traced module is too long: %.40s...", m->path);
+    module_group_path(path, GROUP, m->path, VALUES);
     if (h5_get_text(&columns, file, path, "columns", &r->arena, e))
         return e->code;
     if (strcmp(columns, wanted) != 0)
@@ -72,7 +73,7 @@ static enum err_code read_module(struct trace_record *r, struct trace_module *m,
     if (!m->values ||
         h5_read(file, path, H5_F32, 2, (const uint64_t[]){r->count, TRACE_COLUMNS}, m->values, e))
         return e->code;
-    snprintf(path, sizeof path, GROUP "/%.*s/singular_values", ARCH_PATH_SIZE, m->path);
+    module_group_path(path, GROUP, m->path, SINGULAR_VALUES);
     if (h5_shape(file, path, H5_F32, 2, shape, e))
         return e->code;
     if (shape[0] != r->count || shape[1] < 1 || shape[1] > LIMIT_RANK)
@@ -106,14 +107,12 @@ static enum err_code read_all(struct trace_record *r, struct h5_reader *file, st
 {
     const char **names;
     size_t count;
-    if (read_steps(r, file, e) || h5_list(&names, &count, file, GROUP, &r->arena, e))
+    if (read_steps(r, file, e) || module_group_list(&names, &count, file, GROUP, VALUES, &r->arena, e))
         return e->code;
     r->modules = arena_alloc(&r->arena, count, sizeof *r->modules, "a trace", e);
     if (!r->modules)
         return e->code;
     for (size_t i = 0; i < count; i++) {
-        if (strcmp(names[i], "step") == 0)
-            continue;
         struct trace_module *m = &r->modules[r->module_count++];
         m->path = names[i];
         if (read_module(r, m, file, e))

@@ -13,6 +13,7 @@
 #include "math/kern.h"
 #include "export/peft_names.h"
 #include "run/ckpt.h"
+#include "run/module_group.h"
 #include "run/options.h"
 #include "run/export/peft.h"
 #include "run/rundir.h"
@@ -162,10 +163,10 @@ static enum err_code check_metrics(const char *path, struct err *e)
 static enum err_code compare_module(const struct ckpt *c, const struct store *s, const char *module, bool b,
                                     struct err *e)
 {
-    char name[PEFT_NAME_SIZE], path[PEFT_NAME_SIZE];
+    char name[PEFT_NAME_SIZE], path[MODULE_GROUP_SIZE];
     const struct store_tensor *t;
     peft_tensor_name(name, module, b);
-    snprintf(path, sizeof path, "/adapter/%s/lora_%c", module, b ? 'B' : 'A');
+    module_group_path(path, "/adapter", module, b ? "lora_B" : "lora_A");
     if (store_require(&t, s, name, e))
         return e->code;
     if (t->type != DTYPE_F32 || t->dims != 2)

@@ -67,8 +67,8 @@ assert all(keys <= r.keys() for r in rows), keys - rows[0].keys()
 assert rows[-1]["loss"] < rows[0]["loss"], "nothing was learnt"
 PYTHON
 check 0 h5dump -n "$work/run/checkpoints/step-00000012.h5"
-says out '/adapter/model.layers.1.mlp.down_proj/lora_B$'
-says out '/optimizer/model.layers.0.self_attn.q_proj/lora_A_m$'
+says out '/adapter/model.layers.1/mlp.down_proj/lora_B$'
+says out '/optimizer/model.layers.0/self_attn.q_proj/lora_A_m$'
 
 # inspect: what was trained.
 check 0 "$MPILORA" inspect "$work/run" --json
@@ -138,7 +138,7 @@ says out 'ATTRIBUTE "loss"'
 says out 'ATTRIBUTE "supervised_tokens"'
 check 0 h5dump -n "$work/p.h5"
 for i in 0 1 2; do for name in tokens supervised logits; do says out "/examples/$i/$name\$"; done; done
-for part in adapter grad; do says out "/$part/model.layers.0.self_attn.q_proj/lora_A\$"; done
+for part in adapter grad; do says out "/$part/model.layers.0/self_attn.q_proj/lora_A\$"; done
 for name in loss supervised_tokens examples/{0,1,2}/log_probability; do
   h5dump -y -m %.17g -a "/$name" "$work/p.h5" | sed -n 's/^ *\(-*[0-9][0-9.e+-]*\)$/\1/p'
 done >"$work/sums"
@@ -147,9 +147,9 @@ import sys
 loss, tokens, *sums = map(float, open(sys.argv[1]))
 sys.exit(len(sums) != 3 or max(sums) >= 0 or abs(sum(sums) + loss * tokens) > 1e-9 * loss * tokens)
 PY
-check 0 h5dump -d /adapter/model.layers.0.self_attn.q_proj/lora_B -y -w 1 "$work/p.h5"
+check 0 h5dump -d /adapter/model.layers.0/self_attn.q_proj/lora_B -y -w 1 "$work/p.h5"
 grep -v 'DATASET\|HDF5' "$work/out" >"$work/probe"
-check 0 h5dump -d /adapter/model.layers.0.self_attn.q_proj/lora_B -y -w 1 "$work/run/checkpoints/step-00000012.h5"
+check 0 h5dump -d /adapter/model.layers.0/self_attn.q_proj/lora_B -y -w 1 "$work/run/checkpoints/step-00000012.h5"
 sed -n '/DATA {/,/}/p' "$work/probe" >"$work/values"
 sed -n '/DATA {/,/}/p' "$work/out" | cmp - "$work/values" || fail "the probe's adapter is not the checkpoint's"
 check 0 h5dump -d /examples/1/tokens -y -w 400 "$work/p.h5"

@@ -24,7 +24,7 @@ rm -r "$work/parts/adapter" "$work"/parts/checkpoints/{latest,step-000000{12,16,
 check 0 ranks 2 "$MPILORA" train $options $more --output "$work/parts" --max-steps 22 --save-every 3 --eval-every 6
 says err '^going on from .*step-00000008.h5'
 same_run "$work/whole" "$work/parts"
-h5dump -d /optimizer/model.layers.0.self_attn.q_proj/lora_B_outer "$work/whole/checkpoints/latest" >"$work/out" ||
+h5dump -d /optimizer/model.layers.0/self_attn.q_proj/lora_B_outer "$work/whole/checkpoints/latest" >"$work/out" ||
     fail "no outer momentum in the checkpoint"
 
 mpirun -n 2 --bind-to none "$MPILORA" train $options $more --output "$work/long" --max-steps 40000 --save-every 0 \

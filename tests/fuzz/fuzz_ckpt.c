@@ -4,6 +4,7 @@
  *
  *     /guard losses=3           an attribute: whole, with a point or an e a real, else a text
  *     /trace/step u64 2 7       a dataset, its dimensions, and the value that fills it (f32, u64, i32, i8)
+ *     /config text lora-rank: 2 a dataset that is a text
  *     -/optimizer               leaves out all whose path begins so
  */
 #include "fuzz.h"
@@ -21,14 +22,14 @@
 enum { LINES_MAX = 256, ELEMENTS_MAX = 4096 };
 
 static const char base[] =
-    "/ format=2\n/ step=7\n/ cursor=70\n/ finished=0\n/ rslora=0\n/ config=lora-rank: 2\n"
+    "/ step=7\n/ cursor=70\n/ finished=0\n/ rslora=0\n/config text lora-rank: 2\n"
     "/ lora_init=normal\n/ version=1.0 of it\n/ base_hash=00112233445566778899aabbccddeeff\n"
     "/ tokenizer_hash=00112233445566778899aabbccddeeff\n"
     "/ data_hash=00112233445566778899aabbccddeeff\n"
-    "/adapter/model.layers.0.self_attn.q_proj rank=2\n"
-    "/adapter/model.layers.0.self_attn.q_proj scaling=1.5\n"
-    "/adapter/model.layers.0.self_attn.q_proj/lora_A f32 2x8 0.5\n"
-    "/adapter/model.layers.0.self_attn.q_proj/lora_B f32 8x2 0.25\n";
+    "/adapter/model.layers.0/self_attn.q_proj rank=2\n"
+    "/adapter/model.layers.0/self_attn.q_proj scaling=1.5\n"
+    "/adapter/model.layers.0/self_attn.q_proj/lora_A f32 2x8 0.5\n"
+    "/adapter/model.layers.0/self_attn.q_proj/lora_B f32 8x2 0.25\n";
 
 struct line {
     char *path, *rest;
@@ -110,6 +111,8 @@ static void write_dataset(struct h5_writer *w, const struct line *l)
     size_t t = 0;
     while (t < 4 && strncmp(l->rest, types[t].name, strlen(types[t].name)) != 0)
         t++;
+    if (strncmp(l->rest, "text ", 5) == 0)
+        h5_write_text(w, l->path, l->rest + 5);
     if (t == 4)
         return;
     char *at = l->rest + strlen(types[t].name);

@@ -16,8 +16,7 @@ enum { H5_BLOCKS_MAX = 1024 };
 
 struct h5_blocks {
     struct h5_block {
-        size_t begin, size; /* without a checksum that stands at the end */
-        size_t sum;         /* where the checksum stands; inside of the block it counts as zeros */
+        size_t begin, size; /* without the checksum, which stands after it */
     } items[H5_BLOCKS_MAX];
     size_t count;
 };
@@ -36,25 +35,24 @@ static inline void h5_put_sum(uint8_t *p, uint32_t sum)
 /* Puts the checksum of a block right; was it right before? */
 static inline bool h5_mend_block(const struct h5_block *b, uint8_t *bytes)
 {
-    uint32_t was = h5_get_sum(bytes + b->sum);
-    if (b->sum < b->begin + b->size)
-        h5_put_sum(bytes + b->sum, 0);
-    h5_put_sum(bytes + b->sum, h5_lookup3(bytes + b->begin, b->size));
-    return h5_get_sum(bytes + b->sum) == was;
+    uint8_t *sum = bytes + b->begin + b->size;
+    uint32_t was = h5_get_sum(sum);
+    h5_put_sum(sum, h5_lookup3(bytes + b->begin, b->size));
+    return h5_get_sum(sum) == was;
 }
 
-static inline bool h5_try_block(struct h5_block *out, size_t begin, size_t length, size_t sum, uint8_t *bytes,
+static inline bool h5_try_block(struct h5_block *out, size_t begin, size_t length, uint8_t *bytes,
                                 size_t size)
 {
-    struct h5_block b = {begin, length, sum};
-    if (begin + length > size || sum + 4 > size)
+    struct h5_block b = {begin, length};
+    if (begin + length + 4 > size)
         return false;
-    uint32_t was = h5_get_sum(bytes + sum);
+    uint32_t was = h5_get_sum(bytes + begin + length);
     if (h5_mend_block(&b, bytes)) {
         *out = b;
         return true;
     }
-    h5_put_sum(bytes + sum, was);
+    h5_put_sum(bytes + begin + length, was);
     return false;
 }
 
@@ -64,28 +62,19 @@ static inline bool h5_find_block(struct h5_block *out, size_t at, uint8_t *bytes
     static const struct {
         const char *letters;
         size_t first, last; /* lengths to try */
-    } kinds[] = {{"\211HDF", 44, 44}, {"OCHK", 8, 1024}, {"FRHP", 142, 142},
-                 {"FHIB", 8, 1024},   {"BTHD", 34, 34},  {"BTIN", 8, 512},
-                 {"BTLF", 8, 512},    {"FAHD", 24, 24},  {"FADB", 8, 1024}};
-    if (memcmp(bytes + at, "FHDB", 4) == 0) { /* of a heap of links, or of attributes */
-        for (size_t length = 32; length <= 8192; length *= 2)
-            if (h5_try_block(out, at, length, at + 17, bytes, size) ||
-                h5_try_block(out, at, length, at + 18, bytes, size))
-                return true;
-        return false;
-    }
+    } kinds[] = {{"\211HDF", 44, 44}, {"OCHK", 8, 8192}};
     if (memcmp(bytes + at, "OHDR", 4) == 0) { /* its flags say how long it is */
         size_t flags = bytes[at + 5], width = (size_t)1 << (flags & 3), length = 0;
         size_t front = 6u + (flags & 0x20 ? 16u : 0) + (flags & 0x10 ? 4u : 0);
         for (size_t i = 0; i < width && i < 3 && at + front + i < size; i++)
             length |= (size_t)bytes[at + front + i] << (8 * i);
         length += front + width;
-        return h5_try_block(out, at, length, at + length, bytes, size);
+        return h5_try_block(out, at, length, bytes, size);
     }
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
         for (size_t n = kinds[k].first; memcmp(bytes + at, kinds[k].letters, 4) == 0 && n <= kinds[k].last;
              n++)
-            if (h5_try_block(out, at, n, at + n, bytes, size))
+            if (h5_try_block(out, at, n, bytes, size))
                 return true;
     return false;
 }

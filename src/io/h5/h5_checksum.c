@@ -39,28 +39,3 @@ uint32_t h5_lookup3(const unsigned char *p, size_t length)
     c ^= b, c -= rotate(b, 24);
     return c;
 }
-
-/* Sums modulo 65,535 of big-endian words; 360 of them do not overflow before they are folded. */
-uint32_t h5_fletcher32(const unsigned char *p, size_t length)
-{
-    uint32_t one = 0, two = 0;
-    for (size_t words = length / 2; words;) {
-        size_t some = words < 360 ? words : 360;
-        words -= some;
-        for (; some; some--, p += 2) {
-            one += (uint32_t)p[0] << 8 | p[1];
-            two += one;
-        }
-        one = (one & 0xffff) + (one >> 16);
-        two = (two & 0xffff) + (two >> 16);
-    }
-    if (length % 2) {
-        one += (uint32_t)*p << 8;
-        two += one;
-        one = (one & 0xffff) + (one >> 16);
-        two = (two & 0xffff) + (two >> 16);
-    }
-    one = (one & 0xffff) + (one >> 16);
-    two = (two & 0xffff) + (two >> 16);
-    return two << 16 | one;
-}

@@ -1,5 +1,5 @@
 /*
- * The two checksums of an HDF5 file: lookup3 (Bob Jenkins) over blocks of metadata, fletcher32 over chunks.
+ * The checksum over each block of an HDF5 file's metadata: lookup3, by Bob Jenkins.
  */
 #ifndef MPILORA_IO_H5_H5_CHECKSUM_H
 #define MPILORA_IO_H5_H5_CHECKSUM_H
@@ -8,6 +8,5 @@
 #include <stdint.h>
 
 uint32_t h5_lookup3(const unsigned char *bytes, size_t length);
-uint32_t h5_fletcher32(const unsigned char *bytes, size_t length);
 
 #endif

@@ -1,17 +1,26 @@
 #include "h5_common.h"
 
-const char *const h5_kind_names[] = {[H5_KIND_TEXT] = "text", [H5_KIND_REAL] = "real", [H5_KIND_INT] = "int"};
+#include <string.h>
+
+static const struct {
+    const char *name;
+    size_t size;
+} types[] = {[H5_F32] = {"f32", 4}, [H5_I32] = {"i32", 4}, [H5_I8] = {"i8", 1},    [H5_U64] = {"u64", 8},
+             [H5_F64] = {"f64", 8}, [H5_I64] = {"i64", 8}, [H5_TEXT] = {"text", 1}};
 
 const char *h5_type_name(enum h5_type type)
 {
-    static const char *const names[] = {[H5_F32] = "f32", [H5_I32] = "i32", [H5_I8] = "i8", [H5_U64] = "u64"};
-    return names[type];
+    return types[type].name;
 }
 
 size_t h5_type_size(enum h5_type type)
 {
-    static const size_t sizes[] = {[H5_F32] = 4, [H5_I32] = 4, [H5_I8] = 1, [H5_U64] = 8};
-    return sizes[type];
+    return types[type].size;
+}
+
+size_t h5_text_bytes(const char *text)
+{
+    return *text ? strlen(text) : 1;
 }
 
 bool h5_array_bytes(uint64_t *bytes, enum h5_type type, int dims, const uint64_t *shape)

@@ -10,16 +10,17 @@
 
 #include "io/h5/h5.h"
 
-#define H5_HASH_NAME "content_hash"
-#define H5_MAX_DIMS  4
-#define H5_PATH_SIZE 4096
-
-/* Kinds of attribute, and what the manifest calls them. */
-enum h5_kind { H5_KIND_TEXT, H5_KIND_REAL, H5_KIND_INT };
-extern const char *const h5_kind_names[];
+#define H5_FORMAT      3 /* raised when older programs must not read a file */
+#define H5_FORMAT_NAME "format"
+#define H5_HASH_NAME   "content_hash"
+#define H5_MAX_DIMS    4
+#define H5_PATH_SIZE   4096
 
 const char *h5_type_name(enum h5_type type);
-size_t h5_type_size(enum h5_type type);
+size_t h5_type_size(enum h5_type type); /* of an element; of a text: of a byte */
+
+/* A text is never stored as no bytes at all: "" is its terminating zero. */
+size_t h5_text_bytes(const char *text);
 
 /* Bytes of an array; false if they overflow. */
 bool h5_array_bytes(uint64_t *bytes, enum h5_type type, int dims, const uint64_t *shape);

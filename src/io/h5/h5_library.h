@@ -20,11 +20,14 @@ void h5_at_work(const char *path);
 
 hid_t h5_file_access(void);
 
+/* Properties of a new file, group or dataset (H5P_FILE_CREATE, ...): members and attributes stay in its header,
+ * however many they are, and nothing depends on the time; so equal content makes equal bytes. */
+hid_t h5_properties(hid_t kind);
+
 /* HDF5's own words for the call that has just failed; any other call forgets them. */
 const char *h5_reason(char buffer[H5_REASON_SIZE]);
 
 hid_t h5_type_in_file(enum h5_type type);
 hid_t h5_type_in_memory(enum h5_type type);
-bool h5_path_exists(hid_t file, const char *path);
 
 #endif

@@ -1,27 +1,29 @@
 #include "h5_manifest.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "h5_common.h"
 
 enum err_code h5_manifest_add_dataset(struct str *m, const char *path, const char *type, int dims,
                                       const uint64_t *shape, const char payload_hash[FILE_HASH_SIZE],
                                       struct err *e)
 {
-    if (str_appendf(m, e, "dataset %s %s", path, type))
-        return e->code;
+    char sizes[H5_MAX_DIMS * 21 + 1] = "";
+    size_t length = 0;
     for (int i = 0; i < dims; i++)
-        if (str_appendf(m, e, " %" PRIu64, shape[i]))
-            return e->code;
-    return str_appendf(m, e, " %s\n", payload_hash);
+        length += (size_t)snprintf(sizes + length, sizeof sizes - length, " %" PRIu64, shape[i]);
+    return str_appendf(m, e, "dataset %s %s%s %s\n", path, type, sizes, payload_hash);
 }
 
-enum err_code h5_manifest_add_attribute(struct str *m, const char *path, const char *name, const char *kind,
+enum err_code h5_manifest_add_attribute(struct str *m, const char *path, const char *name, const char *type,
                                         const void *value, size_t bytes, struct err *e)
 {
     char hash[FILE_HASH_SIZE];
     file_hash_bytes(hash, value, bytes);
-    return str_appendf(m, e, "attribute %s %s %s %s\n", path, name, kind, hash);
+    return str_appendf(m, e, "attribute %s %s %s %s\n", path, name, type, hash);
 }
 
 struct line {

@@ -18,8 +18,8 @@ enum err_code h5_manifest_add_dataset(struct str *m, const char *path, const cha
                                       const uint64_t *shape, const char payload_hash[FILE_HASH_SIZE],
                                       struct err *e);
 
-/* attribute / step int <hash of value> */
-enum err_code h5_manifest_add_attribute(struct str *m, const char *path, const char *name, const char *kind,
+/* attribute / step i64 <hash of value> */
+enum err_code h5_manifest_add_attribute(struct str *m, const char *path, const char *name, const char *type,
                                         const void *value, size_t bytes, struct err *e);
 
 enum err_code h5_manifest_hash(char hash[FILE_HASH_SIZE], const struct str *m, struct err *e);

@@ -56,8 +56,7 @@ static enum err_code read_tensor(struct safetensors_tensor *t, struct json_membe
     if (!t->name || !t->type || read_shape(t, shape, path, e))
         return e->code;
     if (json_count(offsets) != 2 || !read_count(&t->begin, json_at(offsets, 0)) ||
-        !read_count(&t->end, json_at(offsets, 1)) ||
-        t->begin > t->end)
+        !read_count(&t->end, json_at(offsets, 1)) || t->begin > t->end)
         return err_set(e, ERR_FORMAT, "%s: tensor %s: data_offsets are not [begin, end]", path, t->name);
     if (t->end > data_bytes)
         return err_set(e, ERR_FORMAT,

@@ -128,8 +128,8 @@ static enum err_code check_layers(const struct json_value *config, const char *p
     bool is_list = json_kind(layers) == JSON_KIND_ARRAY;
     if (!json_is_absent(layers) && json_kind(layers) != JSON_KIND_INT && !is_list)
         return err_set(e, ERR_FORMAT,
-                       "%s: \"layers_to_transform\" must be the number of a layer or a list of them, not %s", path,
-                       json_kind_name(layers));
+                       "%s: \"layers_to_transform\" must be the number of a layer or a list of them, not %s",
+                       path, json_kind_name(layers));
     for (size_t i = 0; is_list && i < json_count(layers); i++)
         if (json_kind(json_at(layers, i)) != JSON_KIND_INT)
             return err_set(e, ERR_FORMAT, "%s: \"layers_to_transform\" must hold whole numbers, not %s", path,

@@ -59,9 +59,8 @@ static void test_fields(void **state)
     struct err e;
     struct json *doc = parse(document);
     const struct json_fields f = {.object = json_root(doc), .file = "config.json"};
-    const struct json_fields line = {.object = json_at(json_get(json_root(doc), "list"), 3),
-                                     .part = "item 3",
-                                     .code = ERR_DATA};
+    const struct json_fields line = {
+        .object = json_at(json_get(json_root(doc), "list"), 3), .part = "item 3", .code = ERR_DATA};
     size_t size = 0;
     double number = 0;
     bool flag = false;

@@ -227,7 +227,8 @@ static void bad_configurations_are_refused(void **state)
     write_plain(", \"rank_pattern\": [\"k_proj\", 2]");
     expect_refused(ERR_FORMAT, "\"rank_pattern\" must be an object, not an array");
     write_plain(", \"layers_to_transform\": \"1\"");
-    expect_refused(ERR_FORMAT, "\"layers_to_transform\" must be the number of a layer or a list of them, not a string");
+    expect_refused(ERR_FORMAT,
+                   "\"layers_to_transform\" must be the number of a layer or a list of them, not a string");
     write_plain(", \"layers_to_transform\": [0, 1.5]");
     expect_refused(ERR_FORMAT, "\"layers_to_transform\" must hold whole numbers, not a real number");
     write_config("[]");
