@@ -76,8 +76,9 @@ struct store {
 };
 
 /* Opens `path`. A folder without config.json, an index that names a missing shard or tensor, a tensor that
- * overlaps another or runs past its file, a GGUF tensor of a type that is not in dtype.def, a split GGUF, a
- * pickled checkpoint (pytorch_model.bin): all are refused by name. `s` need not be closed after an error. */
+ * does not begin where the one before it ends or runs past its file, a GGUF tensor of a type that is not in
+ * dtype.def, a split GGUF, a pickled checkpoint (pytorch_model.bin): all are refused by name. `s` need not be
+ * closed after an error. */
 enum err_code store_open(struct store *s, const char *path, struct err *e);
 /* The same out of memory; `path` is for messages, nothing needs to be there. */
 enum err_code store_open_image(struct store *s, const char *path, const struct store_image *image,

@@ -19,12 +19,6 @@ static int compare_names(const void *a, const void *b)
     return strcmp(x->name, y->name);
 }
 
-static int compare_places(const void *a, const void *b)
-{
-    const struct store_tensor *x = a, *y = b;
-    return (x->data > y->data) - (x->data < y->data);
-}
-
 static int compare_strings(const void *a, const void *b)
 {
     const char *const *x = a, *const *y = b;
@@ -338,11 +332,33 @@ static enum err_code open_folder(struct store *s, struct err *e)
     return index ? open_shards(s, index, e) : refuse_folder(s, e);
 }
 
-static enum err_code convert_gguf(struct store_tensor *t, const struct store *s,
-                                  const struct gguf_tensor *from, struct err *e)
+/* Tensors lie one after the other, each where the one before it ends, rounded up to the file's alignment: so says
+ * ggml's own reader, and a tensor whose type or shape is not the one that was written moves all that follow. `at` is
+ * where this one should be, and becomes where the next should. */
+static enum err_code place_gguf(uint64_t *at, struct store_tensor *t, const struct store *s, uint64_t offset,
+                                struct err *e)
 {
     const struct gguf *g = s->gguf;
     uint64_t begin, end;
+    if (offset != *at)
+        return err_set(e, ERR_FORMAT,
+                       "%s: tensor %s is at byte %" PRIu64 " of the data, but should be at %" PRIu64
+                       ", where the tensors before it end: a type, a shape or a place is damaged",
+                       t->file, t->name, offset, *at);
+    if (__builtin_add_overflow(g->data_offset, offset, &begin) ||
+        __builtin_add_overflow(begin, t->bytes, &end) || end > s->files[0].map.size)
+        return err_set(e, ERR_FORMAT,
+                       "%s: tensor %s of %zu bytes at offset %" PRIu64
+                       " runs past the end of the file: truncated or damaged",
+                       t->file, t->name, t->bytes, offset);
+    t->data = s->files[0].map.data + begin;
+    *at = (offset + t->bytes + g->alignment - 1) & ~(g->alignment - 1);
+    return ERR_OK;
+}
+
+static enum err_code convert_gguf(struct store_tensor *t, const struct store *s,
+                                  const struct gguf_tensor *from, struct err *e)
+{
     t->name = from->name;
     t->file = s->files[0].path;
     t->type = dtype_from_ggml(from->type);
@@ -361,18 +377,6 @@ static enum err_code convert_gguf(struct store_tensor *t, const struct store *s,
     }
     if (dtype_bytes(&t->bytes, t->type, t->elements, e))
         return err_wrap(e, "%s: tensor %s", t->file, t->name);
-    if (from->offset % g->alignment != 0)
-        return err_set(e, ERR_FORMAT,
-                       "%s: tensor %s: offset %" PRIu64 " is not a multiple of the alignment %" PRIu64,
-                       t->file, t->name, from->offset, g->alignment);
-    if (__builtin_add_overflow(g->data_offset, from->offset, &begin) ||
-        __builtin_add_overflow(begin, t->bytes, &end) || end > s->files[0].map.size)
-        return err_set(e, ERR_FORMAT,
-                       "%s: tensor %s of %zu bytes at offset %" PRIu64
-                       " runs past the end of the file: truncated "
-                       "or damaged",
-                       t->file, t->name, t->bytes, from->offset);
-    t->data = s->files[0].map.data + begin;
     return ERR_OK;
 }
 
@@ -392,14 +396,16 @@ static enum err_code open_gguf(struct store *s, struct err *e)
     struct store_tensor *all = arena_alloc(&s->arena, count, sizeof *all, "tensor table", e);
     if (!all)
         return e->code;
+    uint64_t at = 0;
     for (size_t i = 0; i < count; i++)
-        if (convert_gguf(&all[i], s, &s->gguf->tensors[i], e))
+        if (convert_gguf(&all[i], s, &s->gguf->tensors[i], e) ||
+            place_gguf(&at, &all[i], s, s->gguf->tensors[i].offset, e))
             return e->code;
-    qsort(all, count, sizeof *all, compare_places);
-    for (size_t i = 1; i < count; i++)
-        if ((const unsigned char *)all[i - 1].data + all[i - 1].bytes > (const unsigned char *)all[i].data)
-            return err_set(e, ERR_FORMAT, "%s: tensor %s overlaps tensor %s", s->path, all[i].name,
-                           all[i - 1].name);
+    if (count && s->files[0].map.size - s->gguf->data_offset > at)
+        return err_set(e, ERR_FORMAT,
+                       "%s: the file goes on after its last tensor, %s, which should end at byte %" PRIu64
+                       " of the data: its type or shape is damaged, or something was appended",
+                       s->path, all[count - 1].name, at);
     return make_table(s, all, count, e);
 }
 

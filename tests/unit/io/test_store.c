@@ -262,18 +262,56 @@ static void test_gguf(void **state)
     refuse("m.gguf", ERR_UNSUPPORTED, "blk.0.attn_q.weight has type iq2_xxs");
     write_gguf(3, 48, 128, 148, 1);
     refuse("m.gguf", ERR_FORMAT, "rows of 48");
-    write_gguf(3, 64, 96, 148, 1);
-    refuse("m.gguf", ERR_FORMAT, "overlaps");
-    write_gguf(3, 64, 120, 148, 1);
-    refuse("m.gguf", ERR_FORMAT, "alignment");
+    static const uint64_t wrong_places[] = {96, 120, 160, 0, UINT64_MAX - 31};
+    for (size_t i = 0; i < sizeof wrong_places / sizeof *wrong_places; i++) {
+        write_gguf(3, 64, wrong_places[i], 300, 1);
+        refuse("m.gguf", ERR_FORMAT, "tensor a_norm.weight is at byte");
+    }
     write_gguf(3, 64, 128, 147, 1);
     refuse("m.gguf", ERR_FORMAT, "past the end");
-    write_gguf(3, 64, UINT64_MAX - 31, 148, 1);
-    refuse("m.gguf", ERR_FORMAT, "past the end");
+    write_gguf(3, 64, 128, 160, 1); /* the last may be padded too */
+    assert_ok(open_model(&s, test_path("m.gguf"), &e), &e);
+    store_close(&s);
+    write_gguf(3, 64, 128, 161, 1);
+    refuse("m.gguf", ERR_FORMAT, "the file goes on after its last tensor, a_norm.weight");
     write_gguf(3, (uint64_t)1 << 61, 128, 148, 1);
     refuse("m.gguf", ERR_FORMAT, "past the end");
     write_gguf(3, 64, 128, 148, 4);
     refuse("m.gguf", ERR_UNSUPPORTED, "one of 4 parts");
+}
+
+/* Two tensors that are large enough for a type's size to show; the type of one has another bit. */
+static void test_a_type_that_was_not_written(void **state)
+{
+    enum { F32 = 0, Q4_1 = 3 };
+    static const uint32_t types[] = {F32, Q4_1};
+    (void)state;
+    for (size_t which = 0; which < 2; which++)
+        for (int bit = -1; bit < 32; bit++) {
+            uint32_t found[2] = {types[0], types[1]};
+            struct str s = {0};
+            struct store store;
+            struct err e;
+            if (bit >= 0)
+                found[which] ^= (uint32_t)1 << bit;
+            put_head(&s, 3, 2, 0);
+            put_tensor(&s, "output_norm.weight", 1, (const uint64_t[]){256}, found[0], 0);
+            put_tensor(&s, "output.weight", 2, (const uint64_t[]){256, 4}, found[1], 1024);
+            put_padding(&s, 32);
+            for (size_t i = 0; i < 1024 + 640; i++)
+                put(&s, "", 1);
+            test_file_write(test_path("typed.gguf"), s.data, s.length);
+            str_release(&s);
+            enum err_code code = open_model(&store, test_path("typed.gguf"), &e);
+            if (bit < 0) {
+                assert_ok(code, &e);
+                store_close(&store);
+                continue;
+            }
+            assert_true(code == ERR_FORMAT || code == ERR_UNSUPPORTED);
+            assert_non_null(strstr(e.message, "typed.gguf"));
+            assert_non_null(strstr(e.message, "output"));
+        }
 }
 
 static void test_every_damage_to_a_gguf(void **state)
@@ -436,6 +474,7 @@ int main(void)
         cmocka_unit_test(test_shards),
         cmocka_unit_test(test_folders_that_are_no_model),
         cmocka_unit_test(test_gguf),
+        cmocka_unit_test(test_a_type_that_was_not_written),
         cmocka_unit_test(test_every_damage_to_a_gguf),
         cmocka_unit_test(test_hash_is_of_config_and_weights),
     };
