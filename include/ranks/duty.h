@@ -31,9 +31,8 @@ typedef enum err_code duty_work(void *context, struct duty_company *company, str
 struct duty {
     duty_work *work;
     void *context;
-    uint64_t
-        tries; /* in a row, after 1, 2, 4, ... seconds, 60 at most; 0 and 1: the first failure is the error */
-    const char *what; /* for the warnings: what "could not be written". NULL is fine for a single try */
+    uint64_t tries;   /* in a row, after 1, 2, 4, ... seconds, 60 at most */
+    const char *what; /* for messages: what "could not be written". NULL: one try, whose error stays as it is */
 };
 
 /* Collective. Rank 0 works; its error is the error of all. */
