@@ -41,14 +41,14 @@ static void drop(const struct step *s, const struct step_rows *rows, const struc
                      (float)s->lora->dropout);
 }
 
-static bool ends_half_block(enum linear_group g)
+static bool ends_branch(enum linear_group g)
 {
     return g == GROUP_ATTN_OUT || g == GROUP_MLP_OUT;
 }
 
 static enum dtype output_type(const struct step *s, enum linear_group g)
 {
-    return ends_half_block(g) || g == GROUP_HEAD ? DTYPE_F32 : s->type;
+    return ends_branch(g) || g == GROUP_HEAD ? DTYPE_F32 : s->type;
 }
 
 static const void *params_at(const struct step *s, size_t offset)
@@ -216,7 +216,7 @@ void linear_forward(const struct step *s, const struct step_rows *rows, size_t l
         p = part_at(&all, first);
         prof_enter(base_phase(g));
         gemm(s->type, p.type, GEMM_N, GEMM_T, p.rows.n, p.out, p.in, 1, p.x, p.in, weight, p.in,
-             ends_half_block(g) ? 1 : 0, p.y, p.out);
+             ends_branch(g) ? 1 : 0, p.y, p.out);
         if (bias)
             kern_typed(s->kern, p.type)->add_bias(p.y, p.out, bias, p.rows.n, p.out);
         prof_enter(lora_phase(g));
