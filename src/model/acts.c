@@ -124,6 +124,7 @@ static void measure(struct acts_size *s, const struct model *m, const struct mod
         .block = plan->tokens,
         .width = arch->width,
         .half = arch->head_dim / 2,
+        .rotations = arch_rotation_count(arch),
         .heads = arch->heads,
         .vocab = arch->vocab,
         .layers = arch->layers,
@@ -156,14 +157,13 @@ static void measure(struct acts_size *s, const struct model *m, const struct mod
 }
 
 /* Angles are rounded to f32 before the cosine, as transformers computes them. */
-static void fill_rotation(struct acts *a, const float *inv_freq)
+static void fill_rotation(float *cosines, float *sines, const struct acts_size *s, const float *inv_freq)
 {
-    size_t half = a->size.half;
-    for (size_t position = 0; position < a->size.longest; position++)
-        for (size_t i = 0; i < half; i++) {
+    for (size_t position = 0; position < s->longest; position++)
+        for (size_t i = 0; i < s->half; i++) {
             float angle = (float)position * inv_freq[i];
-            a->cos[position * half + i] = (float)cos((double)angle);
-            a->sin[position * half + i] = (float)sin((double)angle);
+            cosines[position * s->half + i] = (float)cos((double)angle);
+            sines[position * s->half + i] = (float)sin((double)angle);
         }
 }
 
@@ -195,7 +195,8 @@ enum err_code acts_open(struct acts **out, const struct model *m, const struct m
     l = (struct layout){.base = base};
     lay_out(a, &l);
     a->arena = arena;
-    fill_rotation(a, m->inv_freq);
+    for (size_t i = 0, table = a->size.longest * a->size.half; i < a->size.rotations; i++)
+        fill_rotation(a->cos + i * table, a->sin + i * table, &a->size, m->inv_freq + i * a->size.half);
     *out = a;
     return ERR_OK;
 }

@@ -86,14 +86,15 @@ static void attend_cached(void *context, const struct step *s, size_t layer)
 {
     struct generation *g = context;
     const struct acts_layer *act = &g->acts->layers[layer];
+    const struct attention_shape shape = step_attention(s, layer);
     cache_store(g, s, layer, act->qkv, s->in->n);
     if (g->count == 0) {
         attention_forward(act->attention, act->lse, act->qkv, arch_group_rows(&g->m->arch, GROUP_ATTN_IN),
-                          &s->attention, g->acts->attention_scratch);
+                          &shape, g->acts->attention_scratch);
         return;
     }
     attention_decode(g->attention, g->row, g->keys + cache_offset(g, layer),
-                     g->values + cache_offset(g, layer), g->count + 1, g->capacity, &s->attention);
+                     g->values + cache_offset(g, layer), g->count + 1, g->capacity, &shape);
     s->real->from_f32(act->attention, g->attention, arch_group_columns(&g->m->arch, GROUP_ATTN_OUT));
 }
 

@@ -11,6 +11,13 @@ struct step_rows step_rows(const struct step *s)
     return (struct step_rows){s->in->n, s->acts->samples, s->in->positions};
 }
 
+struct attention_shape step_attention(const struct step *s, size_t layer)
+{
+    struct attention_shape shape = s->attention;
+    shape.window = arch_kind(&s->m->arch, layer)->window;
+    return shape;
+}
+
 static enum err_code check_examples(const struct acts_size *size, const struct model_input *in, struct err *e)
 {
     for (size_t i = 0; i < in->examples; i++) {
@@ -68,7 +75,7 @@ enum err_code step_begin(struct step *s, const struct model *m, const struct act
                       .heads = m->arch.heads,
                       .kv_heads = m->arch.kv_heads,
                       .head_dim = m->arch.head_dim,
-                      .scale = 1.0F / sqrtf((float)m->arch.head_dim),
+                      .scale = m->arch.attention_scale,
                       .offsets = in->offsets,
                       .examples = in->examples},
         .dropout = grads && m->lora->dropout > 0,

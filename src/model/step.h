@@ -35,7 +35,7 @@ struct step {
     const struct kern *kern;
     const struct kern_typed *real;
     const struct model_input *in;
-    struct attention_shape attention;
+    struct attention_shape attention;    /* but for what a layer's kind says: step_attention() */
     const struct step_attention *attend; /* NULL: each example of the pack to itself */
     bool dropout;
     bool recompute;      /* backward goes through a part of the forward pass once more */
@@ -50,6 +50,9 @@ struct step_rows {
 };
 /* All tokens of the pack. */
 struct step_rows step_rows(const struct step *s);
+
+/* The attention of a layer, by its kind. */
+struct attention_shape step_attention(const struct step *s, size_t layer);
 
 /* Checks the pack against vocabulary and plan. */
 enum err_code step_begin(struct step *s, const struct model *m, const struct acts *acts,

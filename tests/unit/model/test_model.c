@@ -160,6 +160,66 @@ static void fewer_modules_have_the_same_gradients(void **state)
     tiny_close(&t);
 }
 
+/* Logits of the example with its first token changed differ from these first at row 0 and last at the row that is
+ * returned. */
+static size_t reach_of_first_token(struct tiny *t, const float *logits)
+{
+    struct err e;
+    size_t vocab = t->model.arch.vocab, last = 0;
+    float *changed = malloc(t->in.n * vocab * sizeof *changed);
+    int32_t was = t->tokens[0];
+    t->tokens[0] = (was + 1) % (int32_t)vocab;
+    assert_ok(model_logits(&t->model, &t->in, changed, &e), &e);
+    t->tokens[0] = was;
+    for (size_t row = 0; row < t->in.n; row++)
+        if (memcmp(changed + row * vocab, logits + row * vocab, vocab * sizeof *changed) != 0)
+            last = row;
+    free(changed);
+    return last;
+}
+
+/* Each layer takes the window and the rotation of its kind. */
+static void layers_obey_their_kinds(void **state)
+{
+    (void)state;
+    static struct tiny t;
+    struct err e;
+    tiny_open(&t, "tiny_gqa");
+    struct arch *a = &t.model.arch;
+    size_t half = a->head_dim / 2, count;
+    float *own = t.model.inv_freq, *two = malloc(2 * half * sizeof *two);
+    tiny_clear(&t);
+    tiny_add_random(&t, 12, 1);
+    count = t.in.n * a->vocab;
+    float *plain = malloc(count * sizeof *plain), *other = malloc(count * sizeof *other);
+    assert_ok(model_logits(&t.model, &t.in, plain, &e), &e);
+    memcpy(two, own, half * sizeof *two);
+    memcpy(two + half, own, half * sizeof *two);
+    t.model.inv_freq = two;
+    a->kinds[1] = (struct layer_kind){.rotation = 1};
+    a->kind_of[1] = 1;
+    tiny_plan(&t);
+    assert_ok(model_logits(&t.model, &t.in, other, &e), &e);
+    assert_memory_equal(other, plain, count * sizeof *other);
+    two[half] *= 2;
+    tiny_plan(&t);
+    assert_ok(model_logits(&t.model, &t.in, other, &e), &e);
+    assert_memory_not_equal(other, plain, count * sizeof *other);
+    assert_int_equal(reach_of_first_token(&t, other), 11);
+    a->kinds[1] = (struct layer_kind){.window = 3}; /* layer 0 still sees all */
+    tiny_plan(&t);
+    assert_ok(model_logits(&t.model, &t.in, other, &e), &e);
+    assert_int_equal(reach_of_first_token(&t, other), 11);
+    a->kinds[0].window = 4;
+    assert_ok(model_logits(&t.model, &t.in, other, &e), &e);
+    assert_int_equal(reach_of_first_token(&t, other), 3 + 2);
+    t.model.inv_freq = own;
+    free(two);
+    free(plain);
+    free(other);
+    tiny_close(&t);
+}
+
 /* Loss, accuracy and exactness as the logits say, over more rows than one chunk of the head. */
 static void evaluation_follows_from_the_logits(void **state)
 {
@@ -367,6 +427,7 @@ int main(void)
         cmocka_unit_test(dropout_is_unbiased),
         cmocka_unit_test(a_pack_equals_its_examples),
         cmocka_unit_test(fewer_modules_have_the_same_gradients),
+        cmocka_unit_test(layers_obey_their_kinds),
         cmocka_unit_test(evaluation_follows_from_the_logits),
         cmocka_unit_test(a_fresh_adapter_changes_nothing),
         cmocka_unit_test(the_number_of_threads_may_change),
