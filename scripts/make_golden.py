@@ -1,7 +1,11 @@
 #!/usr/bin/env python3
 """Makes the golden models of tests/golden/tiny_*: what torch, transformers and PEFT compute, for the unit tests of the model.
 
-Each folder holds a tiny random model as it lies on disk (a Hugging Face folder, or a GGUF file) and golden.safetensors:
+    make_golden.py NAME ...     those rows of FIXTURES below; without a name it lists them, with what each is for
+    make_golden.py --check      makes all of them elsewhere and compares with the repository's
+
+A new family is a row. Each folder holds a tiny random model as it lies on disk (a Hugging Face folder, or a GGUF file)
+and golden.safetensors:
 
     tokens.<i>, supervised.<i>      the examples (f32, so that one element type serves the file)
     logits.<i>                      [T, V] with the adapter, each example run by itself
@@ -15,26 +19,78 @@ With --smollm2 FILE.gguf it makes tests/golden/smollm2.safetensors instead: tran
 to f32: prompt.<i> (ids), ids.<i>, positions.<i>, logits.<i> [positions, ids] and greedy.<i> (32 tokens).
 
 Run in an environment with torch, transformers, peft, safetensors and gguf; the files in the repository come from
-torch 2.13.0, transformers 5.23.0, peft 0.21.2, safetensors 0.8.0, gguf 0.19.0. Everything is drawn from fixed seeds.
+torch 2.13.0, transformers 5.23.0 and 5.24.0, peft 0.21.2, safetensors 0.8.0, gguf 0.19.0. Everything is drawn from fixed seeds.
 """
 import argparse
+import dataclasses
 import json
 import pathlib
+import tempfile
 
 import gguf
 import numpy as np
 import torch
 from gguf import GGMLQuantizationType as Type
 from peft import LoraConfig, get_peft_model
-from safetensors.torch import save_file
-from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig
+from safetensors.torch import load_file, save_file
+from transformers import AutoConfig, AutoModelForCausalLM
 
 STEPS = 20
+CLOSE = 1e-5
 SHAPE = dict(hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
              vocab_size=64, max_position_embeddings=64, rms_norm_eps=1e-5, bos_token_id=0, eos_token_id=1)
 LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
               original_max_position_embeddings=16)
 ALL = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+EVERYTHING = dict(r=3, lora_alpha=6, target_modules=ALL)
+
+
+@dataclasses.dataclass
+class Fixture:
+    """A tiny model: of which family, what its configuration has beyond SHAPE, what is adapted."""
+    purpose: str
+    seed: int
+    family: str  # model_type
+    config: dict = dataclasses.field(default_factory=dict)
+    lora: dict = dataclasses.field(default_factory=lambda: EVERYTHING)
+    dtype: torch.dtype = torch.float32
+    shard_size: str = "1GB"
+    change: object = None  # edits config.json as it is written
+    gguf: str = ""         # general.architecture: a GGUF file with tensors of many types, instead of a folder
+    permuted: bool = False  # its rows of q and k are interleaved, as those of Llama
+
+
+def to_v4(config):
+    """The key names of transformers 4."""
+    rope = config.pop("rope_parameters")
+    config["rope_theta"] = rope.pop("rope_theta")
+    config["rope_scaling"] = rope
+    config["torch_dtype"] = config.pop("dtype")
+
+
+FIXTURES = {
+    "gqa": Fixture("grouped heads, a head of its own, which is adapted too", 10, "llama",
+                   lora=dict(r=4, lora_alpha=8, target_modules=ALL + ["lm_head"])),
+    "tied": Fixture("the embedding is the head, as many key heads as heads, bf16", 20, "llama",
+                    dict(tie_word_embeddings=True, num_key_value_heads=4), dtype=torch.bfloat16),
+    "bias": Fixture("biases everywhere, f16", 30, "llama", dict(attention_bias=True, mlp_bias=True), dtype=torch.float16),
+    "llama3": Fixture("Llama 3.1's rotation, the keys of transformers 4, few modules adapted", 40, "llama",
+                      dict(rope_parameters=dict(LLAMA3, rope_theta=1000.0)),
+                      dict(r=3, lora_alpha=6, target_modules=["q_proj", "v_proj", "down_proj"]), torch.bfloat16, change=to_v4),
+    "sharded": Fixture("several files, a size of heads of its own, linear scaling, ranks that differ, layer 0 not adapted", 50,
+                       "llama", dict(head_dim=8, num_hidden_layers=3,
+                                     rope_parameters=dict(rope_type="linear", factor=4.0, rope_theta=500.0)),
+                       dict(EVERYTHING, rank_pattern={"q_proj": 5, "down_proj": 1}, layers_to_transform=[1, 2]),
+                       torch.bfloat16, shard_size="9KB"),
+    "mistral": Fixture("Mistral", 60, "mistral", dict(sliding_window=None),
+                       dict(r=3, lora_alpha=6, target_modules=["k_proj", "o_proj", "gate_proj", "up_proj"]), torch.bfloat16),
+    "gguf": Fixture("a GGUF file: quantised, interleaved rows, divisors of the frequencies", 70, "llama",
+                    dict(hidden_size=32, intermediate_size=32, attention_bias=True, tie_word_embeddings=True,
+                         rope_parameters=dict(LLAMA3, rope_theta=1000.0)), gguf="llama", permuted=True),
+    "qwen2": Fixture("Qwen2: biases of q, k and v alone", 80, "qwen2", dtype=torch.bfloat16),
+    "qwen2_gguf": Fixture("Qwen2 as GGUF, whose rows are in order", 90, "qwen2",
+                          dict(hidden_size=32, intermediate_size=32, tie_word_embeddings=True), gguf="qwen2"),
+}
 
 
 def draw_weights(model, seed):
@@ -125,26 +181,19 @@ def edit_config(folder, change):
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
-def make_folder(root, name, seed, config, dtype, lora, shard_size="1GB", change=None):
-    folder = root / f"tiny_{name}"
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.iterdir():
-        old.unlink()
+def make_model(f):
+    config = AutoConfig.for_model(f.family, **SHAPE | f.config)
     model = AutoModelForCausalLM.from_config(config).to(torch.float32)
-    draw_weights(model, seed)
-    model.to(dtype).save_pretrained(folder, max_shard_size=shard_size)
+    draw_weights(model, f.seed)
+    return model
+
+
+def make_folder(folder, f):
+    make_model(f).to(f.dtype).save_pretrained(folder, max_shard_size=f.shard_size)
     (folder / "generation_config.json").unlink(missing_ok=True)
-    if change:
-        edit_config(folder, change)
-    write_golden(folder, AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32), seed, lora)
-
-
-def to_v4(config):
-    """The key names of transformers 4."""
-    rope = config.pop("rope_parameters")
-    config["rope_theta"] = rope.pop("rope_theta")
-    config["rope_scaling"] = rope
-    config["torch_dtype"] = config.pop("dtype")
+    if f.change:
+        edit_config(folder, f.change)
+    write_golden(folder, AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32), f.seed, f.lora)
 
 
 def permute(weight, heads):
@@ -158,30 +207,13 @@ def unpermute(weight, heads):
     return weight.reshape(heads, half, 2, *weight.shape[1:]).swapaxes(1, 2).reshape(weight.shape)
 
 
-GGUF_NAMES = {"self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
-              "self_attn.o_proj": "attn_output", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
-              "mlp.down_proj": "ffn_down", "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm"}
 GGUF_TYPES = {"attn_q.weight": Type.Q8_0, "attn_k.weight": Type.Q5_1, "attn_v.weight": Type.F16,
               "attn_output.weight": Type.Q4_0, "ffn_gate.weight": Type.Q4_1, "ffn_up.weight": Type.Q5_0,
               "ffn_down.weight": Type.BF16, "token_embd.weight": Type.Q8_0}
 
 
-def gguf_name(name):
-    outside = {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight",
-               "lm_head.weight": "output.weight"}
-    if name in outside:
-        return outside[name]
-    layer, rest = name.removeprefix("model.layers.").split(".", 1)
-    module, kind = rest.rsplit(".", 1)
-    return f"blk.{layer}.{GGUF_NAMES[module]}.{kind}"
-
-
-def make_gguf(root, name, seed, config, lora):
-    folder = root / f"tiny_{name}"
-    folder.mkdir(parents=True, exist_ok=True)
-    model = AutoModelForCausalLM.from_config(config).to(torch.float32)
-    draw_weights(model, seed)
-    writer = gguf.GGUFWriter(folder / "model.gguf", "llama")
+def gguf_writer(folder, f, config):
+    writer = gguf.GGUFWriter(folder / "model.gguf", f.gguf)
     writer.add_block_count(config.num_hidden_layers)
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
@@ -190,19 +222,33 @@ def make_gguf(root, name, seed, config, lora):
     writer.add_head_count_kv(config.num_key_value_heads)
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
-    writer.add_rope_dimension_count(config.head_dim)
+    writer.add_rope_dimension_count(getattr(config, "head_dim", config.hidden_size // config.num_attention_heads))
     writer.add_vocab_size(config.vocab_size)
-    # GGUF has llama3's scaling as a divisor of each frequency.
+    return writer
+
+
+def add_divisors(writer, model):
+    """GGUF has llama3's scaling as a divisor of each frequency."""
     rotary = model.model.rotary_emb
-    plain = rotary.compute_default_rope_parameters(config)[0]
-    writer.add_tensor("rope_freqs.weight", (plain / rotary.inv_freq).numpy())
-    state = model.state_dict()
+    if model.config.rope_parameters["rope_type"] == "llama3":
+        plain = rotary.compute_default_rope_parameters(model.config)[0]
+        writer.add_tensor("rope_freqs.weight", (plain / rotary.inv_freq).numpy())
+
+
+def make_gguf(folder, f):
+    model = make_model(f)
+    config, state = model.config, model.state_dict()
+    names = gguf.get_tensor_name_map(next(a for a, name in gguf.MODEL_ARCH_NAMES.items() if name == f.gguf),
+                                     config.num_hidden_layers)
+    writer = gguf_writer(folder, f, config)
+    add_divisors(writer, model)
     for key, value in state.items():
         if config.tie_word_embeddings and key == "lm_head.weight":
             continue
         heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}.get(key.split(".")[-2])
+        heads = heads if f.permuted else None
         data = permute(value.numpy(), heads) if heads else value.numpy()
-        target = gguf_name(key)
+        target = names.get_name(key, try_suffixes=(".weight", ".bias"))
         kind = GGUF_TYPES.get(target.split(".", 2)[-1] if target.startswith("blk.") else target, Type.F32)
         packed = gguf.quants.quantize(np.ascontiguousarray(data), kind)
         writer.add_tensor(target, packed, raw_dtype=kind)
@@ -214,30 +260,37 @@ def make_gguf(root, name, seed, config, lora):
     writer.close()
     model.load_state_dict(state)
     model.tie_weights()
-    write_golden(folder, model, seed, lora)
+    write_golden(folder, model, f.seed, f.lora)
 
 
-def make_tiny(root):
-    everything = dict(r=3, lora_alpha=6, target_modules=ALL)
-    make_folder(root, "gqa", 10, LlamaConfig(**SHAPE), torch.float32,
-                dict(r=4, lora_alpha=8, target_modules=ALL + ["lm_head"]))
-    make_folder(root, "tied", 20, LlamaConfig(**SHAPE | dict(tie_word_embeddings=True, num_key_value_heads=4)),
-                torch.bfloat16, everything)
-    make_folder(root, "bias", 30, LlamaConfig(**SHAPE | dict(attention_bias=True, mlp_bias=True)), torch.float16,
-                everything)
-    make_folder(root, "llama3", 40, LlamaConfig(**SHAPE, rope_parameters=dict(LLAMA3, rope_theta=1000.0)),
-                torch.bfloat16, dict(r=3, lora_alpha=6, target_modules=["q_proj", "v_proj", "down_proj"]), change=to_v4)
-    make_folder(root, "sharded", 50,
-                LlamaConfig(**SHAPE | dict(head_dim=8, num_hidden_layers=3),
-                            rope_parameters=dict(rope_type="linear", factor=4.0, rope_theta=500.0)),
-                torch.bfloat16, dict(everything, rank_pattern={"q_proj": 5, "down_proj": 1}, layers_to_transform=[1, 2]),
-                shard_size="9KB")
-    make_folder(root, "mistral", 60, MistralConfig(**SHAPE, sliding_window=None), torch.bfloat16,
-                dict(r=3, lora_alpha=6, target_modules=["k_proj", "o_proj", "gate_proj", "up_proj"]))
-    make_gguf(root, "gguf", 70,
-              LlamaConfig(**SHAPE | dict(hidden_size=32, intermediate_size=32, attention_bias=True,
-                                         tie_word_embeddings=True),
-                          rope_parameters=dict(LLAMA3, rope_theta=1000.0)), everything)
+def make(root, name):
+    """What other makers have put into the folder stays."""
+    folder = root / f"tiny_{name}"
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in [*folder.glob("model*"), folder / "config.json", folder / "golden.safetensors"]:
+        old.unlink(missing_ok=True)
+    (make_gguf if FIXTURES[name].gguf else make_folder)(folder, FIXTURES[name])
+
+
+def same(made, kept):
+    """Weights to the byte; what was computed within CLOSE, for processors round in different ways."""
+    if made.name == "golden.safetensors":
+        x, y = load_file(made), load_file(kept)
+        return x.keys() == y.keys() and all(
+            x[k].shape == y[k].shape and (x[k] - y[k]).abs().max() <= CLOSE * y[k].abs().max() for k in x)
+    if made.name == "config.json":
+        configs = [json.loads(path.read_text()) for path in (made, kept)]
+        return dict(configs[0], transformers_version="") == dict(configs[1], transformers_version="")
+    return made.read_bytes() == kept.read_bytes()
+
+
+def check(root):
+    """Names of files that are not what is made now."""
+    with tempfile.TemporaryDirectory() as other:
+        for name in FIXTURES:
+            make(pathlib.Path(other), name)
+        made = [p.relative_to(other) for p in sorted(pathlib.Path(other).glob("*/*"))]
+        return [str(p) for p in made if not (root / p).exists() or not same(pathlib.Path(other) / p, root / p)]
 
 
 PROMPTS = [
@@ -275,16 +328,26 @@ def make_smollm2(root, path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="rows to make")
     parser.add_argument("--output", type=pathlib.Path, help="folder to write to",
                         default=pathlib.Path(__file__).resolve().parent.parent / "tests" / "golden")
+    parser.add_argument("--check", action="store_true", help="compare all with what is there")
     parser.add_argument("--smollm2", metavar="FILE.gguf", help="make the golden numbers of this model instead")
     options = parser.parse_args()
+    if unknown := [name for name in options.names if name not in FIXTURES]:
+        parser.error(f"no fixture {', '.join(unknown)}; there are {', '.join(FIXTURES)}")
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     if options.smollm2:
         make_smollm2(options.output, options.smollm2)
-    else:
-        make_tiny(options.output)
+    elif options.check:
+        other = check(options.output)
+        print("\n".join(f"{name}: not what is made now" for name in other) or "all as they are made now")
+        raise SystemExit(1 if other else 0)
+    elif not options.names:
+        print("\n".join(f"{name:10}  {f.family}: {f.purpose}" for name, f in FIXTURES.items()))
+    for name in options.names:
+        make(options.output, name)
 
 
 if __name__ == "__main__":

@@ -149,7 +149,7 @@ static enum err_code read_tensors(struct arch *a, const struct store *store, str
     a->tied = !store_find(store, name);
     for (int g = 0; g < GROUP_COUNT; g++) {
         arch_module_tensor(name, a, STORE_GGUF, 0, arch_group(a->family, (enum linear_group)g).first, "bias");
-        a->bias[g] = store_find(store, name) != NULL;
+        a->bias[g] |= store_find(store, name) != NULL;
     }
     return ERR_OK;
 }

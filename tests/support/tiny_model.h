@@ -5,8 +5,10 @@
 #ifndef MPILORA_TESTS_TINY_MODEL_H
 #define MPILORA_TESTS_TINY_MODEL_H
 
+#include <dirent.h>
 #include <stdlib.h>
 
+#include "base/file.h"
 #include "math/gemm.h"
 #include "model/model.h"
 #include "numbers.h"
@@ -29,10 +31,6 @@ struct tiny {
     struct model_input in;
 };
 
-static const char *const tiny_names[] = {"tiny_gqa",     "tiny_tied",    "tiny_bias", "tiny_llama3",
-                                         "tiny_sharded", "tiny_mistral", "tiny_gguf"};
-#define TINY_COUNT (sizeof tiny_names / sizeof tiny_names[0])
-
 static inline const char *tiny_path(const char *name, const char *file)
 {
     static char paths[2][512];
@@ -48,7 +46,29 @@ static inline const char *tiny_path(const char *name, const char *file)
 /* What store_open() takes for a model of tests/golden. */
 static inline const char *tiny_base(const char *name)
 {
-    return tiny_path(name, strcmp(name, "tiny_gguf") == 0 ? "model.gguf" : "");
+    const char *gguf = tiny_path(name, "model.gguf");
+    return file_exists(gguf) ? gguf : tiny_path(name, "");
+}
+
+static inline int tiny_is_model(const struct dirent *entry)
+{
+    return strncmp(entry->d_name, "tiny_", 5) == 0;
+}
+
+/* The names of all models of tests/golden, in the order of the alphabet, with NULL after the last; they stay until
+ * the program ends. Each is a row of scripts/make_golden.py. */
+static inline char **tiny_names(void)
+{
+    static char *names[128];
+    struct dirent **entries;
+    int count = scandir(tiny_path("", ""), &entries, tiny_is_model, alphasort);
+    assert_in_range(count, 1, 127);
+    for (int i = 0; i < count && !names[count - 1]; i++)
+        names[i] = strdup(entries[i]->d_name);
+    for (int i = 0; i < count; i++)
+        free(entries[i]);
+    free(entries);
+    return names;
 }
 
 /* A tensor of the golden file (all are f32), aligned; the caller frees it. */

@@ -86,6 +86,25 @@ static void both_generations_are_read(void **state)
     assert_int_equal(a.head_dim, 8);
 }
 
+/* Qwen2's window holds only where use_sliding_window says so; its biases stand in no key. */
+static void qwen2_has_its_biases_and_no_window(void **state)
+{
+    (void)state;
+    struct arch a;
+    struct err e;
+    a = read_good("{\"model_type\": \"qwen2\", \"hidden_size\": 896, \"num_attention_heads\": 14, "
+                  "\"num_key_value_heads\": 2, \"sliding_window\": 32768, \"use_sliding_window\": false, "
+                  "\"max_window_layers\": 21, \"rope_theta\": 1000000.0, \"tie_word_embeddings\": true}");
+    assert_true(a.bias[GROUP_ATTN_IN] && a.tied && a.rotations[0].theta == 1e6 && a.kinds[0].window == 0);
+    assert_false(a.bias[GROUP_ATTN_OUT] || a.bias[GROUP_MLP_IN] || a.bias[GROUP_MLP_OUT]);
+    assert_int_equal(a.head_dim, 64);
+    assert_int_equal(a.kv_heads, 2);
+    assert_int_equal(a.ffn, 22016);
+    assert_error(read_config(&a, "{\"model_type\": \"qwen2\", \"use_sliding_window\": true}", &e), &e,
+                 ERR_UNSUPPORTED,
+                 "model/config.json: use_sliding_window: true is not supported for a model of type qwen2");
+}
+
 /* Keys that change the mathematics, at the values that leave it as it is. */
 static void neutral_values_are_taken(void **state)
 {
@@ -102,8 +121,8 @@ static const struct {
     const char *text, *message;
     enum err_code code;
 } refused[] = {
-    {"{\"model_type\": \"reformer\"}", "model_type: \"reformer\" is not supported; supported: llama, mistral",
-     ERR_UNSUPPORTED},
+    {"{\"model_type\": \"reformer\"}",
+     "model_type: \"reformer\" is not supported; supported: llama, mistral, qwen2", ERR_UNSUPPORTED},
     {"{}", "config.json: \"model_type\" must be a string, not nothing", ERR_FORMAT},
     {"{\"model_type\": 3}", "config.json: \"model_type\" must be a string, not an integer", ERR_FORMAT},
     {"[]", "config.json: not a JSON object", ERR_FORMAT},
@@ -297,9 +316,9 @@ static void gguf_variants_are_named(void **state)
         const char *message;
         enum err_code code;
     } cases[] = {
-        {{"general.architecture", GGUF_STRING, 0, 0, "qwen2"},
+        {{"general.architecture", GGUF_STRING, 0, 0, "reformer"},
          false,
-         "model.gguf: general.architecture: \"qwen2\" is not supported; supported: llama",
+         "model.gguf: general.architecture: \"reformer\" is not supported; supported: llama, qwen2",
          ERR_UNSUPPORTED},
         {{"general.architecture", GGUF_STRING, 0, 0, ""},
          true,
@@ -447,6 +466,7 @@ int main(void)
         cmocka_unit_test(both_generations_are_read),
         cmocka_unit_test(what_is_not_supported_is_named),
         cmocka_unit_test(neutral_values_are_taken),
+        cmocka_unit_test(qwen2_has_its_biases_and_no_window),
         cmocka_unit_test(gguf_keys_are_read),
         cmocka_unit_test(gguf_variants_are_named),
         cmocka_unit_test(shapes_and_paths),

@@ -41,25 +41,31 @@ static int32_t next_without_cache(struct tiny *t, const int32_t *tokens, size_t 
     return (int32_t)best;
 }
 
+/* Whether the adapter took part: the base alone says something else. */
+static bool check_greedy(const char *name, size_t prompt)
+{
+    static struct tiny t;
+    tiny_open(&t, name);
+    int32_t tokens[64] = {3, 1, 4, 1, 5, 9, 2, 6};
+    const struct generate_options options = {.max_new_tokens = 24, .top_p = 1};
+    struct collected c = generate(&t.model, tokens, prompt, &options);
+    assert_int_equal(c.count, 24);
+    for (size_t k = 0; k < c.count; k++) {
+        assert_int_equal(c.tokens[k], next_without_cache(&t, tokens, prompt + k));
+        tokens[prompt + k] = c.tokens[k];
+    }
+    t.model.lora = NULL;
+    struct collected base = generate(&t.model, tokens, prompt, &options);
+    tiny_close(&t);
+    return memcmp(base.tokens, c.tokens, c.count * sizeof *c.tokens) != 0;
+}
+
 static void greedy_equals_the_whole_forward_pass(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < TINY_COUNT; i++) {
-        static struct tiny t;
-        tiny_open(&t, tiny_names[i]);
-        int32_t tokens[64] = {3, 1, 4, 1, 5, 9, 2, 6};
-        size_t prompt = i % 2 ? 1 : 8;
-        const struct generate_options options = {.max_new_tokens = 24, .top_p = 1};
-        struct collected c = generate(&t.model, tokens, prompt, &options);
-        assert_int_equal(c.count, 24);
-        for (size_t k = 0; k < c.count; k++) {
-            assert_int_equal(c.tokens[k], next_without_cache(&t, tokens, prompt + k));
-            tokens[prompt + k] = c.tokens[k];
-        }
-        t.model.lora = NULL; /* the base alone says something else: the adapter took part */
-        struct collected base = generate(&t.model, tokens, prompt, &options);
-        assert_memory_not_equal(base.tokens, c.tokens, c.count * sizeof *c.tokens);
-        tiny_close(&t);
+    for (char **model = tiny_names(); *model; model++) {
+        bool short_prompt = check_greedy(*model, 1), long_prompt = check_greedy(*model, 8);
+        assert_true(short_prompt || long_prompt);
     }
 }
 

@@ -98,15 +98,13 @@ static void training_curve_agrees(void **state)
 int main(void)
 {
     int failed = 0;
-    for (size_t i = 0; i < TINY_COUNT; i++) {
-        char *name = strdup(tiny_names[i]);
+    for (char **name = tiny_names(); *name; name++) {
         const struct CMUnitTest tests[] = {
-            cmocka_unit_test_prestate_setup_teardown(logits_agree, open_tiny, close_tiny, name),
-            cmocka_unit_test_prestate_setup_teardown(loss_and_gradients_agree, open_tiny, close_tiny, name),
-            cmocka_unit_test_prestate_setup_teardown(training_curve_agrees, open_tiny, close_tiny, name),
+            cmocka_unit_test_prestate_setup_teardown(logits_agree, open_tiny, close_tiny, *name),
+            cmocka_unit_test_prestate_setup_teardown(loss_and_gradients_agree, open_tiny, close_tiny, *name),
+            cmocka_unit_test_prestate_setup_teardown(training_curve_agrees, open_tiny, close_tiny, *name),
         };
-        failed += cmocka_run_group_tests_name(tiny_names[i], tests, NULL, NULL);
-        free(name);
+        failed += cmocka_run_group_tests_name(*name, tests, NULL, NULL);
     }
     return failed;
 }
