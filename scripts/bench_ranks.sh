@@ -36,7 +36,7 @@ take() { # take RANKS REDUCE: the steps of one run, then what its metrics say
     rm -rf "$work/run"
     ranks "$1" "$mpilora" train --model "$model" --data "$work/data.jsonl" --output "$work/run" --dtype "$dtype" \
         --threads "$(each "$1")" --batch-size "$packs" --micro-batch-tokens "$pack" --max-length "$pack" \
-        --max-steps $((steps + 1)) --save-every 0 --reduce "$2" &&
+        --max-steps $((steps + 1)) --no-shuffle --save-every 0 --reduce "$2" &&
         python3 - "$work/run/metrics.jsonl" $((packs * pack)) <<'PYTHON'
 import json, statistics, sys
 rows = [json.loads(line) for line in open(sys.argv[1])]

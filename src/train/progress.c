@@ -92,8 +92,9 @@ enum err_code progress_report(struct session *s, const struct progress_facts *fa
         str_release(&hosts);
         return e->code;
     }
-    log_note("  %-12s %" PRIu64 " of %" PRIu64 ", batches of %" PRId64 " examples", "steps to do",
-             facts->steps_total - facts->steps_done, facts->steps_total, s->options->batch_size);
+    log_note("  %-12s %" PRIu64 " of %" PRIu64 ", batches of %" PRId64 " examples, %s", "steps to do",
+             facts->steps_total - facts->steps_done, facts->steps_total, s->options->batch_size,
+             s->options->shuffle ? "shuffled as --seed says" : "in the order of the files");
     str_release(&hosts);
     return ERR_OK;
 }

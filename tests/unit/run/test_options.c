@@ -44,7 +44,7 @@ static void defaults_are_those_of_the_manual(void **state)
     assert_int_equal(o.time_limit.word, TIME_LIMIT_OF_JOB);
     assert_int_equal(o.keep_checkpoints, 3);
     assert_int_equal(o.resume.word, RESUME_AUTO);
-    assert_false(o.shuffle);
+    assert_true(o.shuffle);
     assert_false(options_given(&o, "lora-rank"));
     assert_true(options_given(&o, "model"));
     options_release(&o);
@@ -126,7 +126,7 @@ static void resolved_options_feed_back(void **state)
     struct str first = {0}, second = {0};
     assert_ok(parse(&o, "train",
                     WORDS(TRAIN, "--data", "it's: odd.jsonl", "--target-modules", ".*\\.(q|v)_proj",
-                          "--shuffle", "--learning-rate", "1e-5", "--resume", "never"),
+                          "--no-shuffle", "--learning-rate", "1e-5", "--resume", "never"),
                     &e),
               &e);
     assert_ok(options_write_yaml(&o, &first, &e), &e);

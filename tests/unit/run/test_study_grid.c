@@ -74,7 +74,7 @@ static void names_tell_odd_values_apart(void **state)
     for (size_t i = 0; i < s.grid.count; i++) {
         const char *name = s.grid.cells[i].name;
         assert_null(strpbrk(name, "/\\* "));
-        assert_int_equal(strstr(name, "-shuffle") != NULL, i % 2 == 0);
+        assert_int_equal(strstr(name, "-no-shuffle") != NULL, i % 2 == 1);
         for (size_t k = 0; k < i; k++)
             assert_string_not_equal(name, s.grid.cells[k].name);
     }
@@ -111,7 +111,7 @@ static void resolved_study_is_the_same_study(void **state)
     (void)state;
     static const char *const texts[] = {
         BASE "seed: [0, 1]\nlora-init: [normal]\n",
-        BASE "seed: [0, 1]\nx.learning-rate: [1e-4, 1e-3]\ny.shuffle: true\ny.target-modules: "
+        BASE "seed: [0, 1]\nx.learning-rate: [1e-4, 1e-3]\ny.shuffle: false\ny.target-modules: "
              "'model\\.layers\\.1\\..*'\n",
     };
     for (size_t t = 0; t < 2; t++) {
