@@ -50,9 +50,10 @@ static void ask(struct launched *l, const char *variable)
         *l = (struct launched){count, variable};
 }
 
-/* SLURM_NTASKS alone is set in a batch script as well, whose own processes are single on purpose; a step has
- * its own variable. An mpirun inside of a job counts its own processes, not those of the step that Slurm made
- * for it. */
+/* SLURM_NTASKS alone is set in a batch script as well, whose own processes are single on purpose; and where a step has
+ * a variable of its own, SLURM_NTASKS may be left of the job around it: in the shell of an salloc, or with
+ * srun --preserve-env. An mpirun inside of a job counts its own processes, not those of the step that Slurm made for
+ * it. */
 static struct launched ask_launcher(void)
 {
     struct launched l = {0};
@@ -60,10 +61,23 @@ static struct launched ask_launcher(void)
     if (l.count > 1)
         return l;
     ask(&l, "SLURM_STEP_NUM_TASKS");
+    bool step_says = l.variable != NULL;
     ask(&l, "PMI_SIZE");
-    if (getenv("SLURM_STEP_ID"))
+    if (getenv("SLURM_STEP_ID") && !step_says)
         ask(&l, "SLURM_NTASKS");
     return l;
+}
+
+/* Open MPI takes SLURM_NODELIST for a sign that srun has started this process and, where it was built without support
+ * for that, ends it: in a batch script, in the shell of an salloc. One process by itself needs no launcher. */
+static void hide_job_from_mpi(const struct launched *l)
+{
+    static const char *const ranks[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"};
+    for (size_t i = 0; i < sizeof ranks / sizeof *ranks; i++)
+        if (getenv(ranks[i]))
+            return;
+    if (l->count <= 1)
+        unsetenv("SLURM_NODELIST");
 }
 
 static enum err_code refuse_strangers(const struct dist *d, const struct launched *l, struct err *e)
@@ -114,6 +128,7 @@ enum err_code dist_start(struct dist *d, int *argc, char ***argv, struct err *e)
 {
     *d = (struct dist){.world = 1};
     struct launched launched = ask_launcher(); /* before MPI sets variables of its own */
+    hide_job_from_mpi(&launched);
     /* What else Open MPI 4.1 may choose for the board's window between hosts on TCP fails or ends the process.
      * A value that is set is kept. */
     setenv("OMPI_MCA_osc", "sm,pt2pt", 0);

@@ -42,6 +42,13 @@ says err 'started 3 processes \(SLURM_NTASKS\), but each of them is alone'
 check 1 ranks 2 env -u OMPI_COMM_WORLD_SIZE SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=4 "$MPILORA" train $options \
     --output "$work/none"
 says err 'the launcher started 4 processes \(SLURM_STEP_NUM_TASKS\), but only 2 of them found each other'
+# One process is one process: in a batch script, in the shell of an salloc, where an srun of one task has kept the job's variables.
+for place in "" "SLURM_PROCID=0 SLURM_STEP_ID=4294967290 SLURM_STEP_NUM_TASKS=1" "SLURM_PROCID=0 SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=1"; do
+    rm -rf "$work/alone"
+    check 0 env SLURM_JOB_ID=77 SLURM_NODELIST="$(hostname)" SLURM_NTASKS=4 SLURM_NPROCS=4 $place "$MPILORA" train $options \
+        --max-steps 1 --output "$work/alone"
+    says err '^ *ranks +1,'
+done
 # A job's own number of tasks says nothing about an mpirun inside of it.
 check 0 ranks 2 env SLURM_NTASKS=4 SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=1 "$MPILORA" train $options --max-steps 1 \
     --output "$work/inside"
