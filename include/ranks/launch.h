@@ -10,6 +10,16 @@
  */
 int launch_rank(void);
 
+/* Processors that the job has on this host, as the launcher of this process may run on them: an mpirun binds the
+ * processes that it starts, not itself. Those of this process where no launcher is known. */
+int launch_job_cores(void);
+
+/* Open MPI's mpirun binds ranks by default, up to two of a host to a core each, and leaves the others idle. Where
+ * nobody asked for a binding and the job has more cores than the ranks of this host were bound to, this process may
+ * run on all of them from now on, as with --bind-to none. To be called before there are threads. Gives the number of
+ * cores that it was bound to, 0 if nothing was changed. */
+int launch_unbind(void);
+
 /* One process by itself, without MPI: the functions of dist.h that a world of one rank needs do nothing then.
  * Not to be given to dist_stop(). */
 void launch_alone(struct dist *d);

@@ -135,7 +135,7 @@ static int run_command(const char *name, int *argc, char ***argv)
     struct dist d;
     struct options o;
     const struct command *command = find_command(name);
-    int rank = launch_rank();
+    int rank = launch_rank(), was_bound = launch_unbind();
     enum err_code code = options_parse(&o, name, *argc - 2, *argv + 2, &e);
     int status = 0;
     if (!code && o.set.help_wanted) {
@@ -161,6 +161,10 @@ static int run_command(const char *name, int *argc, char ***argv)
         }
     }
     log_set_speaking(d.rank == 0);
+    if (was_bound > 0 && !code)
+        log_note("mpirun had bound each rank to %d core%s, as it does by default: they may use all of the "
+                 "job's %d",
+                 was_bound, was_bound == 1 ? "" : "s", launch_job_cores());
     assert(command || code); /* options_parse() knows the same commands */
     if (!code)
         code = command->run(&o, &d, &e);

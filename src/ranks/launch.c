@@ -1,8 +1,15 @@
 #include "ranks/launch.h"
 
 #include <limits.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <strings.h>
 #include <unistd.h>
+
+#include "base/cpu.h"
 
 int launch_rank(void)
 {
@@ -17,6 +24,87 @@ int launch_rank(void)
             return (int)rank;
     }
     return -1;
+}
+
+/* Is that process one that starts ranks? Its parent's number is known then, too. */
+static bool is_launcher(pid_t pid, pid_t *parent)
+{
+    static const char *const names[] = {"mpirun", "mpiexec", "orterun", "orted", "prterun", "prted"};
+    char path[64], name[32] = "";
+    int number = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *file = fopen(path, "re");
+    bool read = file && fscanf(file, "%*d (%31[^)]) %*c %d", name, &number) == 2;
+    if (file)
+        fclose(file);
+    *parent = read ? number : 0;
+    for (size_t i = 0; read && i < sizeof names / sizeof *names; i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return false;
+}
+
+/* Where the process that started this one, or its wrapper, may run; false if there is none that is known. */
+static bool find_cores_of_launcher(cpu_set_t *cores)
+{
+    pid_t pid = getppid(), parent;
+    for (; pid > 1; pid = parent)
+        if (is_launcher(pid, &parent))
+            return sched_getaffinity(pid, sizeof *cores, cores) == 0;
+    return false;
+}
+
+int launch_job_cores(void)
+{
+    cpu_set_t own, all;
+    if (sched_getaffinity(0, sizeof own, &own))
+        return cpu_usable_cores();
+    if (launch_rank() < 0 || !find_cores_of_launcher(&all))
+        return CPU_COUNT(&own);
+    CPU_OR(&all, &all, &own);
+    return CPU_COUNT(&all);
+}
+
+/* Has somebody said where ranks, or their threads, are to run? */
+static bool is_placed_on_purpose(void)
+{
+    static const char *const variables[] = {"OMPI_MCA_hwloc_base_binding_policy",
+                                            "OMPI_MCA_hwloc_base_cpu_set",
+                                            "OMPI_MCA_rmaps_base_cpus_per_rank",
+                                            "OMPI_MCA_rmaps_rank_file_path",
+                                            "OMPI_MCA_orte_rankfile",
+                                            "OMPI_MCA_hwloc_base_slot_list",
+                                            "OMP_PROC_BIND",
+                                            "OMP_PLACES",
+                                            "GOMP_CPU_AFFINITY",
+                                            "KMP_AFFINITY"};
+    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
+        if (getenv(variables[i]))
+            return true;
+    /* "slot", "node" and "ppr:2:node" say how many ranks a host gets; "core", "slot:pe=4" say more. */
+    const char *mapping = getenv("OMPI_MCA_rmaps_base_mapping_policy");
+    if (!mapping)
+        return false;
+    const char *object = strrchr(mapping, ':') ? strrchr(mapping, ':') + 1 : mapping;
+    return strcasecmp(object, "slot") != 0 && strcasecmp(object, "node") != 0;
+}
+
+int launch_unbind(void)
+{
+    const char *bound = getenv("OMPI_MCA_orte_bound_at_launch"),
+               *ranks = getenv("OMPI_COMM_WORLD_LOCAL_SIZE");
+    cpu_set_t own, all;
+    pid_t parent;
+    if (!bound || strcmp(bound, "1") != 0 || !ranks || is_placed_on_purpose())
+        return 0;
+    /* A wrapper between may have a will of its own (taskset, numactl). */
+    if (!is_launcher(getppid(), &parent) || sched_getaffinity(getppid(), sizeof all, &all) ||
+        sched_getaffinity(0, sizeof own, &own))
+        return 0;
+    int before = CPU_COUNT(&own);
+    if (before * strtol(ranks, NULL, 10) >= CPU_COUNT(&all) || sched_setaffinity(0, sizeof all, &all))
+        return 0;
+    return before;
 }
 
 void launch_alone(struct dist *d)

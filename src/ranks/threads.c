@@ -10,6 +10,7 @@
 #include "base/cpu.h"
 #include "base/log.h"
 #include "math/parallel.h"
+#include "ranks/launch.h"
 
 _Static_assert(CPU_SETSIZE >= THREADS_MAX_CPUS, "the table's processors fit into a cpu_set_t");
 
@@ -25,12 +26,16 @@ static int read_count(const char *variable)
     const char *text = getenv(variable);
     char *end;
     long count = text ? strtol(text, &end, 10) : 0;
-    return count > 0 && count <= INT_MAX && !*end ? (int)count : 0;
+    bool ends = text && (!*end || *end == ','); /* OMP_NUM_THREADS: "4,2", of each level of nesting */
+    return count > 0 && count <= INT_MAX && ends ? (int)count : 0;
 }
 
 void threads_describe(struct threads_rank *r, const struct dist *d, int wanted)
 {
-    *r = (struct threads_rank){.wanted = wanted, .granted = read_count("SLURM_CPUS_PER_TASK")};
+    *r = (struct threads_rank){.wanted = wanted,
+                               .granted = read_count("SLURM_CPUS_PER_TASK"),
+                               .limit = read_count("OMP_NUM_THREADS"),
+                               .job = launch_job_cores()};
     snprintf(r->host, sizeof r->host, "%s", d->host);
     int places[THREADS_MAX_CPUS], bound = (int)parallel_places(places, THREADS_MAX_CPUS);
     cpu_set_t set;
@@ -72,48 +77,104 @@ static int neighbours_of(const struct threads_rank *table, size_t count, size_t 
     return neighbours;
 }
 
-int threads_choose(const struct threads_rank *table, size_t count, size_t rank)
+/* Of the cores that it may run on. */
+static int share_of(const struct threads_rank *table, size_t count, size_t rank)
 {
     const struct threads_rank *r = &table[rank];
-    if (r->wanted > 0)
-        return r->wanted;
     double share = 1e-9; /* so that thirds of three cores make one */
     for (size_t cpu = 0; cpu < THREADS_MAX_CPUS; cpu++)
         if (may_use(r, cpu))
             share += 1.0 / users_of(table, count, rank, cpu);
     int threads = (int)share;
     int allowed = r->quota / neighbours_of(table, count, rank);
-    if (r->quota > 0 && threads > allowed)
-        threads = allowed;
+    return r->quota > 0 && threads > allowed ? allowed : threads;
+}
+
+int threads_choose(const struct threads_rank *table, size_t count, size_t rank)
+{
+    const struct threads_rank *r = &table[rank];
+    if (r->wanted > 0)
+        return r->wanted;
+    int threads = share_of(table, count, rank);
     if (r->granted > 0 && threads > r->granted)
         threads = r->granted;
+    if (r->limit > 0 && threads > r->limit)
+        threads = r->limit;
     return threads > 1 ? threads : 1;
 }
 
-static void warn_about_host(const struct threads_rank *table, size_t count, size_t first)
+/* What the ranks of a host have together. */
+struct host {
+    const char *name;
+    int ranks, threads;
+    int cores;   /* that some of them may use */
+    int job;     /* that the job has, of which they may not be allowed all */
+    int limit;   /* OMP_NUM_THREADS where it leaves cores idle; 0 */
+    bool wanted; /* some rank has its threads from --threads */
+};
+
+static int least(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+static struct host look_at_host(const struct threads_rank *table, size_t count, size_t first)
 {
     const struct threads_rank *r = &table[first];
-    int cores = 0, threads = 0, granted = 0, ranks = neighbours_of(table, count, first);
+    struct host h = {.name = r->host, .ranks = neighbours_of(table, count, first)};
+    int granted = 0;
     for (size_t cpu = 0; cpu < THREADS_MAX_CPUS; cpu++)
-        cores += users_of(table, count, first, cpu) > 0;
-    for (size_t i = first; i < count; i++)
-        if (strcmp(table[i].host, r->host) == 0) {
-            threads += threads_choose(table, count, i);
-            granted += table[i].granted;
-        }
-    if (r->quota > 0 && r->quota < cores)
-        cores = r->quota;
-    if (r->granted > 0 && granted < cores)
-        cores = granted;
-    if (ranks > 1 && cores == 1)
-        log_warn("all %d ranks of %s may use one core only: start mpirun with --bind-to none, or ask for "
-                 "more cores",
-                 ranks, r->host);
-    else if (threads > cores)
-        log_warn("%d rank%s with %d threads in all ha%s %d core%s of %s: fewer --threads or fewer ranks are "
-                 "faster",
-                 ranks, ranks == 1 ? "" : "s", threads, ranks == 1 ? "s" : "ve", cores, cores == 1 ? "" : "s",
-                 r->host);
+        h.cores += users_of(table, count, first, cpu) > 0;
+    for (size_t i = first; i < count; i++) {
+        if (strcmp(table[i].host, r->host) != 0)
+            continue;
+        h.threads += threads_choose(table, count, i);
+        h.job = table[i].job > h.job ? table[i].job : h.job;
+        granted += table[i].granted;
+        h.wanted = h.wanted || table[i].wanted > 0;
+        if (table[i].limit > 0 && table[i].limit < share_of(table, count, i))
+            h.limit = table[i].limit;
+    }
+    if (r->quota > 0) {
+        h.cores = least(h.cores, r->quota);
+        h.job = least(h.job, r->quota);
+    }
+    if (r->granted > 0) {
+        h.cores = least(h.cores, granted);
+        h.job = least(h.job, granted);
+    }
+    h.job = h.job > h.cores ? h.job : h.cores;
+    return h;
+}
+
+static enum err_code append_warning(struct str *lines, const struct host *h, struct err *e)
+{
+    const char *s = h->ranks == 1 ? "" : "s", *have = h->ranks == 1 ? "has" : "have";
+    bool idle = !h->wanted && h->threads < h->job;
+    if (h->cores < h->job && (h->threads > h->cores || idle))
+        return str_appendf(
+            lines, e,
+            "%d rank%s of %s may use %d of the %d cores that the job has there: start mpirun with "
+            "--bind-to none\n",
+            h->ranks, s, h->name, h->cores, h->job);
+    if (h->ranks > 1 && h->cores == 1)
+        return str_appendf(
+            lines, e,
+            "all %d ranks of %s may use one core only: start mpirun with --bind-to none, or ask "
+            "for more cores\n",
+            h->ranks, h->name);
+    if (h->threads > h->cores)
+        return str_appendf(
+            lines, e,
+            "%d rank%s with %d threads in all %s %d core%s of %s: fewer --threads or fewer ranks "
+            "are faster\n",
+            h->ranks, s, h->threads, have, h->cores, h->cores == 1 ? "" : "s", h->name);
+    if (idle && h->limit > 0)
+        return str_appendf(
+            lines, e,
+            "OMP_NUM_THREADS=%d leaves %d of the %d cores of %s idle: unset it, or give --threads %d\n",
+            h->limit, h->job - h->threads, h->job, h->name, h->job / h->ranks);
+    return ERR_OK;
 }
 
 static bool was_seen(const struct threads_rank *table, size_t i)
@@ -124,11 +185,17 @@ static bool was_seen(const struct threads_rank *table, size_t i)
     return false;
 }
 
-void threads_warn(const struct threads_rank *table, size_t count)
+enum err_code threads_warnings(struct str *lines, const struct threads_rank *table, size_t count,
+                               struct err *e)
 {
-    for (size_t i = 0; i < count; i++)
-        if (!was_seen(table, i))
-            warn_about_host(table, count, i);
+    for (size_t i = 0; i < count; i++) {
+        if (was_seen(table, i))
+            continue;
+        struct host h = look_at_host(table, count, i);
+        if (append_warning(lines, &h, e))
+            return e->code;
+    }
+    return ERR_OK;
 }
 
 /* "0-3,8" */
@@ -176,6 +243,9 @@ static enum err_code append_host(struct str *map, const struct threads_rank *tab
             return e->code;
         separator = ", ";
     }
+    struct host h = look_at_host(table, count, first);
+    if (h.cores < h.job && str_appendf(map, e, ", of %d that the job has", h.job))
+        return e->code;
     return str_appendf(map, e, "\n");
 }
 
@@ -198,8 +268,15 @@ enum err_code threads_agree(int *threads, struct str *map, struct dist *d, int w
     *threads = threads_choose(table, (size_t)d->world, (size_t)d->rank);
     enum err_code code = ERR_OK;
     if (d->rank == 0) {
-        threads_warn(table, (size_t)d->world);
-        code = map ? threads_map(map, table, (size_t)d->world, e) : ERR_OK;
+        struct str lines = {0};
+        code = threads_warnings(&lines, table, (size_t)d->world, e);
+        for (char *rest = lines.data, *line; !code && (line = strsep(&rest, "\n")) && *line;)
+            log_warn("%s", line);
+        str_release(&lines);
+        if (mine.wanted > 0 && mine.limit > 0 && mine.limit < mine.wanted)
+            log_note("OMP_NUM_THREADS=%d is ignored: --threads says %d", mine.limit, mine.wanted);
+        if (!code && map)
+            code = threads_map(map, table, (size_t)d->world, e);
     }
     free(table);
     return dist_agree(d, code, e);

@@ -67,6 +67,31 @@ says err "^ *cores +[^ ]+: ranks 0-1 with $((cores / 2)) threads? each on cores 
 ! grep '^warning' "$work/err" || fail "a warning where all is well"
 check 0 mpirun -n 2 --bind-to core "$MPILORA" train $options --threads 0 --max-steps 1 --output "$work/bound"
 says err "^ *cores +[^ ]+: rank 0 with 1 thread on cores [0-9]+, rank 1 with 1 thread on cores [0-9]+$"
+# mpirun binds a rank to a core by default and leaves the others idle: the rank takes them. Where somebody asked for it, it is said.
+if mpirun -n 1 grep -q "^Cpus_allowed_list:.*$own\$" /proc/self/status; then
+    echo "this mpirun does not bind by default"
+else
+    check 0 mpirun -n 1 "$MPILORA" train $options --threads 0 --max-steps 1 --output "$work/default"
+    says err "^mpirun had bound each rank to 1 core, as it does by default: they may use all of the job's $cores$"
+    says err "^ *cores +[^ ]+: rank 0 with $cores threads on cores $own$"
+    ! grep '^warning' "$work/err" || fail "a warning where all is well"
+    for threads in 0 $cores; do
+        check 0 mpirun -n 1 --bind-to core "$MPILORA" train $options --threads $threads --max-steps 1 --output "$work/core-$threads"
+        says err "^warning: 1 rank of [^ ]+ may use 1 of the $cores cores that the job has there: start mpirun with --bind-to none$"
+        says err "^ *cores +[^ ]+: rank 0 with .* on cores [0-9]+, of $cores that the job has$"
+    done
+fi
+
+# OMP_NUM_THREADS is an upper bound, but for --threads.
+rm -rf "$work/run"
+check 0 env OMP_NUM_THREADS=1 "$MPILORA" train $options --threads 0 --max-steps 1 --output "$work/run"
+says err "^ *threads +1 a rank; "
+says err "^warning: OMP_NUM_THREADS=1 leaves $((cores - 1)) of the $cores cores of .* idle: unset it, or give --threads $cores$"
+rm -rf "$work/run"
+check 0 env OMP_NUM_THREADS=1 "$MPILORA" train $options --threads $cores --max-steps 1 --output "$work/run"
+says err "^ *threads +$cores a rank; "
+says err "^OMP_NUM_THREADS=1 is ignored: --threads says $cores$"
+
 check 0 taskset -c "$first" mpirun -n 2 --bind-to none "$MPILORA" train $options --threads 0 --max-steps 1 --output "$work/one"
 says err "^warning: all 2 ranks of [^ ]+ may use one core only: start mpirun with --bind-to none"
 check 0 ranks 2 "$MPILORA" train $options --threads $cores --max-steps 1 --output "$work/many"
