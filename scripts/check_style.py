@@ -51,6 +51,10 @@ FORBIDDEN = re.compile("|".join(["TO" + "DO", "FIX" + "ME", r"\bX" + r"XX\b", r"
                                  "/tm" + r"p/w\b"]))
 # What only seems to be there or not: a path outside a test's own folder, a process known by its name.
 OUTSIDE = re.compile(r'"/(nonexistent|no/|none/|does/)|\b(pkill|killall|pidof)\b|\bpgrep (?!-[Ps] )')
+# Names of files in a run's folder, which stand there alone; those of two words, which no prose has.
+NAMES = [name for file in ("include/run/rundir.def", "include/run/export/peft_names.h")
+         for name in re.findall(r'"([\w]*\.[a-z]+)"', (ROOT / file).read_text(encoding="utf-8"))]
+NAME = re.compile(r'"[^"]*(?<![\w.])(' + "|".join(map(re.escape, NAMES)) + r')\b[^"]*"')
 TEXT = {".c", ".h", ".def", ".py", ".sh", ".md", ".txt", ".yaml", ".sbatch", ".supp", ".cmake", ""}
 
 breaches = []
@@ -100,6 +104,8 @@ def check_c(path, lines):
     relative = path.relative_to(ROOT)
     layer = relative.parts[1] if relative.parts[0] in ("src", "include") and len(relative.parts) > 2 else None
     for number, line in enumerate(lines, 1):
+        if path.suffix == ".c" and layer and (found := NAME.search(line)):
+            breach(path, number, f"'{found.group(1)}' stands in run/rundir.def alone: rundir_name(), rundir_path()")
         include = re.match(r'\s*#\s*include\s+(["<])([^">]+)[">]', line)
         if not include:
             continue

@@ -54,7 +54,9 @@ enum err_code file_in_map(struct file_map *map, const struct file_in *f, struct 
 /* Whole file into `out` (cleared first); refuses files over `limit` bytes with ERR_FORMAT. */
 enum err_code file_read_all(struct str *out, const char *path, size_t limit, struct err *e);
 
-/* Replaces `path` with these bytes: written beside it, fsynced, renamed, folder fsynced. */
+/* Replaces `path` with these bytes: written beside it, under its name, this and the number of the process; fsynced,
+ * renamed, folder fsynced. */
+#define FILE_TEMPORARY ".tmp"
 enum err_code file_write_atomic(const char *path, const void *bytes, size_t length, struct err *e);
 
 /* fsync of a file that is not open here. */

@@ -1,6 +1,6 @@
 /*
- * The output folder of a run: DIR/checkpoints/step-00000100.h5, the link DIR/checkpoints/latest to the
- * newest. For one rank.
+ * The output folder of a run: the names in it (run/rundir.def), its checkpoints DIR/checkpoints/step-00000100.h5
+ * and the link to the newest. For one rank.
  */
 #ifndef MPILORA_RUN_RUNDIR_H
 #define MPILORA_RUN_RUNDIR_H
@@ -13,6 +13,22 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "run/ckpt.h"
+
+enum rundir_owner { RUNDIR_OF_RUN, RUNDIR_OF_STUDY, RUNDIR_OF_REPORT };
+
+enum rundir_file {
+#define RUNDIR(code, owner, place, name, kind) RUNDIR_##code,
+#include "run/rundir.def"
+#undef RUNDIR
+    RUNDIR_FILES
+};
+
+/* Its own name, for messages, and its path. */
+const char *rundir_name(enum rundir_file file);
+enum err_code rundir_path(char path[PATH_MAX], const char *folder, enum rundir_file file, struct err *e);
+
+/* Is there such a file or folder? */
+bool rundir_has(const char *folder, enum rundir_file file);
 
 /* Path of the checkpoint of a step. */
 enum err_code rundir_checkpoint_path(char path[PATH_MAX], const char *folder, uint64_t step, struct err *e);
@@ -29,9 +45,9 @@ enum err_code rundir_open_newest(struct ckpt *c, bool *found, const char *folder
  * but for the newest `keep`, this one included (0: all are kept). */
 enum err_code rundir_settle(const char *folder, uint64_t step, uint64_t keep, struct err *e);
 
-/* Deletes what processes that were killed while they wrote have left half written. No other run may be at
- * work here. */
-void rundir_clean(const char *folder);
+/* Deletes what processes that were killed while they wrote have left half written of their owner's files. No other
+ * run may be at work here; of a report's, only what no process of this machine can still be at work on. */
+void rundir_clean(const char *folder, enum rundir_owner owner);
 
 /* Has the run's adapter been exported since the checkpoint of `step` was written? An export that failed
  * leaves none, or that of an earlier end. */

@@ -27,6 +27,9 @@ struct outer {
 enum err_code outer_init(struct outer *o, uint64_t every, double learning_rate, double momentum,
                          const struct lora_layout *l, struct arena *a, struct err *e);
 
+/* Zeros for the gradient of a rank's next step, which is added up there. */
+const float *outer_clear_grads(struct outer *o, const struct lora_layout *l);
+
 /* The ranks' values are equal now, and these. */
 void outer_begin(struct outer *o, const struct lora *l);
 

@@ -207,7 +207,7 @@ static enum err_code rename_durably(const char *temporary, const char *path, str
 enum err_code file_write_atomic(const char *path, const void *bytes, size_t length, struct err *e)
 {
     char temporary[PATH_MAX];
-    int used = snprintf(temporary, sizeof temporary, "%s.tmp%ld", path, (long)getpid());
+    int used = snprintf(temporary, sizeof temporary, "%s" FILE_TEMPORARY "%ld", path, (long)getpid());
     if (used < 0 || (size_t)used >= sizeof temporary)
         return err_set_errno(e, ENAMETOOLONG, "cannot write %s", path);
     int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);

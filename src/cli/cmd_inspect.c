@@ -5,6 +5,8 @@
 #include "cli/commands.h"
 #include "cli/inspect.h"
 #include "run/export/peft.h"
+#include "run/export/peft_names.h"
+#include "run/rundir.h"
 
 typedef enum err_code inspect_function(struct facts *f, const char *path, struct err *e);
 
@@ -21,14 +23,13 @@ static enum err_code find_folder_kind(inspect_function **inspect, const char *pa
         *inspect = inspect_adapter;
     else if (holds(path, "config.json"))
         *inspect = inspect_model;
-    else if (holds(path, "config.yaml") || holds(path, "checkpoints"))
+    else if (rundir_has(path, RUNDIR_CONFIG) || rundir_has(path, RUNDIR_CHECKPOINTS))
         *inspect = inspect_run;
     else
         return err_set(
             e, ERR_FORMAT,
-            "%s: this folder is none of a model (config.json), an adapter (adapter_config.json) and the "
-            "output of a run (config.yaml)",
-            path);
+            "%s: this folder is none of a model (config.json), an adapter (%s) and the output of a run (%s)",
+            path, PEFT_CONFIG, rundir_name(RUNDIR_CONFIG));
     return ERR_OK;
 }
 

@@ -8,6 +8,7 @@
 #include "run/ckpt.h"
 #include "run/options.h"
 #include "run/rundir.h"
+#include "run/export/peft_names.h"
 
 /* The options of a run as its checkpoint recorded them, each in its own type. */
 static enum err_code add_config(struct facts *f, const char *yaml, struct err *e)
@@ -88,7 +89,7 @@ static enum err_code add_tensors(struct facts *f, const char *folder, struct err
 {
     char path[PATH_MAX];
     struct store s = {0};
-    enum err_code code = file_join(path, sizeof path, folder, "adapter_model.safetensors", e);
+    enum err_code code = file_join(path, sizeof path, folder, PEFT_TENSORS, e);
     if (!code)
         code = store_open_safetensors(&s, path, e);
     if (code)
@@ -146,7 +147,7 @@ enum err_code inspect_adapter(struct facts *f, const char *path, struct err *e)
 {
     char config[PATH_MAX];
     struct json *doc;
-    enum err_code code = file_join(config, sizeof config, path, "adapter_config.json", e);
+    enum err_code code = file_join(config, sizeof config, path, PEFT_CONFIG, e);
     if (!code)
         code = json_open_file(&doc, config, LIMIT_ADAPTER_JSON, e);
     if (code)
@@ -187,7 +188,7 @@ static enum err_code add_metrics(struct facts *f, const char *folder, struct err
     char path[PATH_MAX];
     struct file_map map;
     struct json *doc;
-    enum err_code code = file_join(path, sizeof path, folder, "metrics.jsonl", e);
+    enum err_code code = rundir_path(path, folder, RUNDIR_METRICS, e);
     if (code || !file_exists(path))
         return code;
     code = file_map_open(&map, path, e);
@@ -207,13 +208,6 @@ static enum err_code add_metrics(struct facts *f, const char *folder, struct err
     }
     file_map_close(&map);
     return code;
-}
-
-static bool holds_folder(const char *folder, const char *name)
-{
-    char path[PATH_MAX];
-    struct err ignored;
-    return !file_join(path, sizeof path, folder, name, &ignored) && file_is_folder(path);
 }
 
 enum err_code inspect_run(struct facts *f, const char *path, struct err *e)
@@ -236,7 +230,7 @@ enum err_code inspect_run(struct facts *f, const char *path, struct err *e)
     if (code)
         goto out;
     facts_flag(f, "finished", found && c.state.finished);
-    facts_flag(f, "exported_adapter", holds_folder(path, "adapter"));
+    facts_flag(f, "exported_adapter", rundir_has(path, RUNDIR_ADAPTER));
     code = add_metrics(f, path, e);
     if (found && !code) {
         facts_int(f, "step", c.state.step);

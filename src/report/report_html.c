@@ -1,5 +1,6 @@
 #include "report/svg_scale.h"
 #include "report_data.h"
+#include "run/rundir.h"
 
 #include <string.h>
 
@@ -326,11 +327,13 @@ static void put_missing(struct markup *m, const struct report *r)
 static void put_cells(struct markup *m, const struct report *r)
 {
     markup_put(
-        m, "<h2>All finished cells</h2>\n<p>report.csv has the same and more, a row for each cell.</p>\n"
-           "<div class=\"wide\"><table class=\"dense\">\n<thead><tr><th>Cell</th><th>Scheme</th><th "
-           "class=\"number\">Learning rate</th>"
-           "<th class=\"number\">Rank</th><th class=\"number\">Seed</th><th class=\"number\">First loss</th>"
-           "<th class=\"number\">Final eval loss</th></tr></thead>\n<tbody>\n");
+        m,
+        "<h2>All finished cells</h2>\n<p>%s has the same and more, a row for each cell.</p>\n"
+        "<div class=\"wide\"><table class=\"dense\">\n<thead><tr><th>Cell</th><th>Scheme</th><th "
+        "class=\"number\">Learning rate</th>"
+        "<th class=\"number\">Rank</th><th class=\"number\">Seed</th><th class=\"number\">First loss</th>"
+        "<th class=\"number\">Final eval loss</th></tr></thead>\n<tbody>\n",
+        rundir_name(RUNDIR_REPORT_CSV));
     for (size_t i = 0; i < r->count; i++) {
         static const char *const numbers[] = {"learning-rate", "lora-rank", "seed"};
         const struct report_cell *c = &r->cells[i];
@@ -380,8 +383,8 @@ enum err_code report_make_html(struct str *out, struct report *r, struct err *e)
         put_cells(&m, r);
     }
     markup_put(&m,
-               "<footer>Made by mpilora %s. The numbers behind every figure are in report.json.</footer>\n"
+               "<footer>Made by mpilora %s. The numbers behind every figure are in %s.</footer>\n"
                "</body>\n</html>\n",
-               MPILORA_VERSION);
+               MPILORA_VERSION, rundir_name(RUNDIR_REPORT_JSON));
     return e->code;
 }

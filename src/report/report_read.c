@@ -170,10 +170,9 @@ static enum err_code read_cell(struct report *r, struct report_cell *c, const ch
     char path[PATH_MAX];
     c->status = REPORT_NOT_DONE;
     c->trace.logit_difference = c->trace.base_eval_loss = c->trace.start_eval_loss = NAN;
-    if (file_join(path, sizeof path, folder, "config.yaml", e) ||
-        (file_exists(path) && read_config(r, c, path, e)) ||
-        file_join(path, sizeof path, folder, "metrics.jsonl", e) || read_metrics(r, c, path, e) ||
-        file_join(path, sizeof path, folder, "failed.txt", e))
+    if (rundir_path(path, folder, RUNDIR_CONFIG, e) || (file_exists(path) && read_config(r, c, path, e)) ||
+        rundir_path(path, folder, RUNDIR_METRICS, e) || read_metrics(r, c, path, e) ||
+        rundir_path(path, folder, RUNDIR_FAILURE, e))
         return e->code;
     return file_exists(path) ? read_failure(r, c, path, e) : read_checkpoint(r, c, folder, e);
 }
@@ -280,7 +279,7 @@ static enum err_code list_cells(struct report *r, const char *folder, const char
 static enum err_code read_study(struct report *r, const char *study, struct err *e)
 {
     char cells[PATH_MAX], path[PATH_MAX];
-    if (file_join(cells, sizeof cells, r->folder, "cells", e) || list_cells(r, cells, study, e))
+    if (rundir_path(cells, r->folder, RUNDIR_CELLS, e) || list_cells(r, cells, study, e))
         return e->code;
     for (size_t i = 0; i < r->count; i++)
         if (file_join(path, sizeof path, cells, r->cells[i].name, e) || read_cell(r, &r->cells[i], path, e))
@@ -292,15 +291,14 @@ enum err_code report_read(struct report *r, const char *folder, struct err *e)
 {
     char study[PATH_MAX], config[PATH_MAX];
     *r = (struct report){.folder = folder};
-    if (file_join(study, sizeof study, folder, "study.yaml", e) ||
-        file_join(config, sizeof config, folder, "config.yaml", e))
+    if (rundir_path(study, folder, RUNDIR_STUDY, e) || rundir_path(config, folder, RUNDIR_CONFIG, e))
         return e->code;
     r->is_study = file_exists(study);
     if (r->is_study)
         return read_study(r, study, e);
     if (!file_exists(config))
-        return err_set(e, ERR_USAGE,
-                       "%s is neither the folder of a run (config.yaml) nor of a study (study.yaml)", folder);
+        return err_set(e, ERR_USAGE, "%s is neither the folder of a run (%s) nor of a study (%s)", folder,
+                       rundir_name(RUNDIR_CONFIG), rundir_name(RUNDIR_STUDY));
     r->cells = arena_alloc(&r->arena, 1, sizeof *r->cells, "cells", e);
     if (!r->cells)
         return e->code;

@@ -9,6 +9,7 @@
 #include "run/ckpt.h"
 #include "run/options.h"
 #include "run/export/peft.h"
+#include "run/export/peft_names.h"
 #include "run/rundir.h"
 
 static enum err_code check_base(const struct ckpt *c, const struct adapter_check *check, struct err *e)
@@ -73,9 +74,8 @@ enum err_code adapter_load(struct lora *l, const struct arch *a, const char *pat
     if (rundir_open_newest(&c, &found, path, e))
         return e->code;
     if (!found)
-        return err_set(e, ERR_USAGE,
-                       "%s holds no adapter: neither an adapter_config.json (PEFT) nor checkpoints of a run",
-                       path);
+        return err_set(e, ERR_USAGE, "%s holds no adapter: neither %s (PEFT) nor checkpoints of a run", path,
+                       PEFT_CONFIG);
     return make_from_checkpoint(l, a, &c, check, e);
 }
 

@@ -3,28 +3,62 @@
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
-#include "export/peft_names.h"
+#include "run/export/peft_names.h"
 
 #define NAME_FORMAT "step-%08" PRIu64 ".h5"
+#define UNFINISHED  ".step-" /* how names begin under which checkpoints are written (io/h5) */
 #define NAME_SIZE   64
+
+enum kind { WHOLE, OTHER };
+
+static const struct file {
+    enum rundir_owner owner;
+    const char *place, *name;
+    enum kind kind;
+} files[] = {
+#define RUNDIR(code, owner_, place_, name_, kind_)                                                           \
+    {.owner = RUNDIR_OF_##owner_, .place = place_, .name = name_, .kind = kind_},
+#include "run/rundir.def"
+#undef RUNDIR
+};
+
+const char *rundir_name(enum rundir_file file)
+{
+    return files[file].name;
+}
+
+enum err_code rundir_path(char path[PATH_MAX], const char *folder, enum rundir_file file, struct err *e)
+{
+    char place[PATH_MAX];
+    const struct file *f = &files[file];
+    if (*f->place && file_join(place, sizeof place, folder, f->place, e))
+        return e->code;
+    return file_join(path, PATH_MAX, *f->place ? place : folder, f->name, e);
+}
+
+bool rundir_has(const char *folder, enum rundir_file file)
+{
+    char path[PATH_MAX];
+    struct err ignored;
+    return !rundir_path(path, folder, file, &ignored) && file_exists(path);
+}
 
 enum err_code rundir_checkpoint_path(char path[PATH_MAX], const char *folder, uint64_t step, struct err *e)
 {
-    char name[NAME_SIZE];
-    snprintf(name, sizeof name, "checkpoints/" NAME_FORMAT, step);
-    return file_join(path, PATH_MAX, folder, name, e);
-}
-
-static enum err_code link_path(char path[PATH_MAX], const char *folder, struct err *e)
-{
-    return file_join(path, PATH_MAX, folder, "checkpoints/latest", e);
+    char place[PATH_MAX], name[NAME_SIZE];
+    snprintf(name, sizeof name, NAME_FORMAT, step);
+    if (rundir_path(place, folder, RUNDIR_CHECKPOINTS, e))
+        return e->code;
+    return file_join(path, PATH_MAX, place, name, e);
 }
 
 static bool parse_name(uint64_t *step, const char *name)
@@ -62,7 +96,7 @@ enum err_code rundir_list(uint64_t **steps, size_t *count, const char *folder, s
     char path[PATH_MAX];
     *steps = NULL;
     *count = 0;
-    if (file_join(path, sizeof path, folder, "checkpoints", e))
+    if (rundir_path(path, folder, RUNDIR_CHECKPOINTS, e))
         return e->code;
     DIR *dir = opendir(path);
     if (!dir)
@@ -94,11 +128,11 @@ enum err_code rundir_open_newest(struct ckpt *c, bool *found, const char *folder
             log_warn("checkpoint skipped: %s", e->message);
     }
     if (!code && count && !*found)
-        code = err_set(
-            e, ERR_FORMAT,
-            "none of the %zu checkpoints in %s/checkpoints can be used (the newest that verifies would be): "
-            "start again in another --output, or with --resume never --overwrite",
-            count, folder);
+        code =
+            err_set(e, ERR_FORMAT,
+                    "none of the %zu checkpoints in %s/%s can be used (the newest that verifies would be): "
+                    "start again in another --output, or with --resume never --overwrite",
+                    count, folder, rundir_name(RUNDIR_CHECKPOINTS));
     arena_release(&arena);
     return code;
 }
@@ -106,9 +140,9 @@ enum err_code rundir_open_newest(struct ckpt *c, bool *found, const char *folder
 static enum err_code point_latest(const char *folder, uint64_t step, struct err *e)
 {
     char path[PATH_MAX], temporary[PATH_MAX], target[NAME_SIZE];
-    if (link_path(path, folder, e))
+    if (rundir_path(path, folder, RUNDIR_LATEST, e))
         return e->code;
-    if ((size_t)snprintf(temporary, sizeof temporary, "%s.tmp", path) >= sizeof temporary)
+    if ((size_t)snprintf(temporary, sizeof temporary, "%s" FILE_TEMPORARY, path) >= sizeof temporary)
         return err_set_errno(e, ENAMETOOLONG, "cannot make the link %s", path);
     snprintf(target, sizeof target, NAME_FORMAT, step);
     unlink(temporary); /* left by a process that was killed here */
@@ -149,30 +183,40 @@ enum err_code rundir_settle(const char *folder, uint64_t step, uint64_t keep, st
     return code;
 }
 
-void rundir_clean(const char *folder)
+/* Might a process of this machine be at work on a file of such a name, whose digits are its number? */
+static bool is_at_work(const char *digits)
 {
-    /* Names under which files are built; digits follow. */
-    static const struct {
-        const char *place, *prefix;
-    } temporaries[] = {{"checkpoints", ".step-"},
-                       {"checkpoints", "latest.tmp"},
-                       {".", "config.yaml.tmp"},
-                       {".", "metrics.jsonl.tmp"},
-                       {"adapter", "adapter_config.json.tmp"},
-                       {"adapter", "adapter_model.safetensors.tmp"}};
-    for (size_t i = 0; i < sizeof temporaries / sizeof *temporaries; i++) {
-        char place[PATH_MAX], path[PATH_MAX];
-        struct err ignored; /* what cannot be deleted is in nobody's way */
-        const char *prefix = temporaries[i].prefix;
-        DIR *dir =
-            file_join(place, sizeof place, folder, temporaries[i].place, &ignored) ? NULL : opendir(place);
-        for (const struct dirent *entry; dir && (entry = readdir(dir));)
-            if (strncmp(entry->d_name, prefix, strlen(prefix)) == 0 &&
-                !file_join(path, sizeof path, place, entry->d_name, &ignored))
-                unlink(path);
-        if (dir)
-            closedir(dir);
+    char *end;
+    long process = strtol(digits, &end, 10);
+    return !*end && process > 0 && process <= INT_MAX && (kill((pid_t)process, 0) == 0 || errno == EPERM);
+}
+
+/* Deletes what begins so in the folder. */
+static void sweep(const char *folder, const char *place, const char *prefix, bool careful)
+{
+    char at[PATH_MAX], path[PATH_MAX];
+    struct err ignored; /* what cannot be deleted is in nobody's way */
+    size_t length = strlen(prefix);
+    DIR *dir = file_join(at, sizeof at, folder, *place ? place : ".", &ignored) ? NULL : opendir(at);
+    for (const struct dirent *entry; dir && (entry = readdir(dir));)
+        if (strncmp(entry->d_name, prefix, length) == 0 && !(careful && is_at_work(entry->d_name + length)) &&
+            !file_join(path, sizeof path, at, entry->d_name, &ignored))
+            unlink(path);
+    if (dir)
+        closedir(dir);
+}
+
+void rundir_clean(const char *folder, enum rundir_owner owner)
+{
+    char prefix[NAME_SIZE];
+    for (size_t i = 0; i < RUNDIR_FILES; i++) {
+        if (files[i].owner != owner || files[i].kind != WHOLE)
+            continue;
+        snprintf(prefix, sizeof prefix, "%s" FILE_TEMPORARY, files[i].name);
+        sweep(folder, files[i].place, prefix, owner == RUNDIR_OF_REPORT);
     }
+    if (owner == RUNDIR_OF_RUN)
+        sweep(folder, files[RUNDIR_CHECKPOINTS].name, UNFINISHED, false);
 }
 
 static bool is_older(const struct stat *a, const struct stat *b)
@@ -183,15 +227,15 @@ static bool is_older(const struct stat *a, const struct stat *b)
 
 bool rundir_is_exported(const char *folder, uint64_t step)
 {
-    static const char *const names[] = {"adapter/" PEFT_TENSORS, "adapter/" PEFT_CONFIG};
+    static const enum rundir_file exported[] = {RUNDIR_ADAPTER_TENSORS, RUNDIR_ADAPTER_CONFIG};
     char path[PATH_MAX];
     struct err ignored;
     struct stat checkpoint, file;
     if (rundir_checkpoint_path(path, folder, step, &ignored) || stat(path, &checkpoint))
         return false;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (file_join(path, sizeof path, folder, names[i], &ignored) || stat(path, &file) ||
-            !S_ISREG(file.st_mode) || is_older(&file, &checkpoint))
+    for (size_t i = 0; i < sizeof exported / sizeof *exported; i++)
+        if (rundir_path(path, folder, exported[i], &ignored) || stat(path, &file) || !S_ISREG(file.st_mode) ||
+            is_older(&file, &checkpoint))
             return false;
     return true;
 }
@@ -200,7 +244,7 @@ bool rundir_holds(const char *folder, const char *checkpoint)
 {
     char path[PATH_MAX], real[PATH_MAX], its[PATH_MAX];
     struct err ignored;
-    if (file_join(path, sizeof path, folder, "checkpoints", &ignored) || !realpath(path, real) ||
+    if (rundir_path(path, folder, RUNDIR_CHECKPOINTS, &ignored) || !realpath(path, real) ||
         !realpath(checkpoint, its))
         return false;
     char *slash = strrchr(its, '/');
@@ -214,7 +258,7 @@ enum err_code rundir_delete_from(const char *folder, uint64_t step, struct err *
     uint64_t *steps;
     size_t count = 0;
     char path[PATH_MAX];
-    enum err_code code = link_path(path, folder, e);
+    enum err_code code = rundir_path(path, folder, RUNDIR_LATEST, e);
     if (!code)
         code = rundir_list(&steps, &count, folder, &arena, e);
     size_t left = 0;

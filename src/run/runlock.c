@@ -9,8 +9,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
-
-#define NAME ".lock"
+#include "run/rundir.h"
 
 static bool lacks_locks(int error)
 {
@@ -45,7 +44,7 @@ static void write_owner(int fd, const char *host)
 static enum err_code take(struct runlock *l, const char *folder, const char *host, struct err *e)
 {
     char path[PATH_MAX];
-    if (file_make_folders(folder, e) || file_join(path, sizeof path, folder, NAME, e))
+    if (file_make_folders(folder, e) || rundir_path(path, folder, RUNDIR_LOCK, e))
         return e->code;
     l->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
     if (l->fd < 0)

@@ -11,7 +11,7 @@
 #include "io/json.h"
 #include "io/store/store.h"
 #include "math/kern.h"
-#include "export/peft_names.h"
+#include "run/export/peft_names.h"
 #include "run/ckpt.h"
 #include "run/module_group.h"
 #include "run/options.h"
@@ -186,7 +186,7 @@ static enum err_code compare_adapter(const char *folder, const char *checkpoint,
     struct ckpt c;
     struct store s = {0};
     char path[PATH_MAX];
-    if (file_join(path, sizeof path, folder, "adapter/" PEFT_TENSORS, e) || ckpt_open(&c, checkpoint, e))
+    if (rundir_path(path, folder, RUNDIR_ADAPTER_TENSORS, e) || ckpt_open(&c, checkpoint, e))
         return e->code;
     enum err_code code = ERR_OK;
     if (c.state.finished && !c.has_start) { /* with a start, the export is a wider one */
@@ -205,13 +205,10 @@ static enum err_code verify_folder(struct verify *v, const char *folder, const u
 {
     char path[PATH_MAX], last[PATH_MAX] = "";
     size_t damaged = 0;
-    if (file_join(path, sizeof path, folder, "config.yaml", e))
-        return e->code;
-    if (!count && !file_exists(path))
-        return err_set(
-            e, ERR_USAGE,
-            "%s is neither a run (config.yaml, checkpoints) nor an adapter: there is nothing to verify",
-            folder);
+    if (!count && !rundir_has(folder, RUNDIR_CONFIG))
+        return err_set(e, ERR_USAGE,
+                       "%s is neither a run (%s, %s) nor an adapter: there is nothing to verify", folder,
+                       rundir_name(RUNDIR_CONFIG), rundir_name(RUNDIR_CHECKPOINTS));
     for (size_t i = 0; i < count; i++) {
         size_t before = v->damaged;
         if (rundir_checkpoint_path(last, folder, steps[i], e))
@@ -219,14 +216,14 @@ static enum err_code verify_folder(struct verify *v, const char *folder, const u
         verify_checkpoint(v, last, &steps[i]);
         damaged = v->damaged - before; /* the last one's */
     }
-    if (file_join(path, sizeof path, folder, "config.yaml", e))
+    if (rundir_path(path, folder, RUNDIR_CONFIG, e))
         return e->code;
     tell(v, path, check_config_file(path, e), e);
-    if (file_join(path, sizeof path, folder, "metrics.jsonl", e))
+    if (rundir_path(path, folder, RUNDIR_METRICS, e))
         return e->code;
     if (file_exists(path))
         tell(v, path, check_metrics(path, e), e);
-    if (file_join(path, sizeof path, folder, "adapter", e))
+    if (rundir_path(path, folder, RUNDIR_ADAPTER, e))
         return e->code;
     if (!peft_is_folder(path))
         return ERR_OK;

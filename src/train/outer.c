@@ -15,6 +15,12 @@ enum err_code outer_init(struct outer *o, uint64_t every, double learning_rate, 
     return o->start && o->grads ? ERR_OK : e->code;
 }
 
+const float *outer_clear_grads(struct outer *o, const struct lora_layout *l)
+{
+    memset(o->grads, 0, l->size * sizeof *o->grads);
+    return o->grads;
+}
+
 void outer_begin(struct outer *o, const struct lora *l)
 {
     if (o->every > 1)

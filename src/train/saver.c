@@ -56,7 +56,7 @@ static enum err_code write_checkpoint(struct saver *s, struct err *e)
 {
     const struct saver_facts *f = &s->facts;
     char path[PATH_MAX];
-    if (check_place(s, e) || file_join(path, sizeof path, f->folder, "checkpoints", e) ||
+    if (check_place(s, e) || rundir_path(path, f->folder, RUNDIR_CHECKPOINTS, e) ||
         file_make_folders(path, e) || (file_exists(f->metrics_path) && file_sync(f->metrics_path, e)) ||
         rundir_checkpoint_path(path, f->folder, s->state.step, e) ||
         ckpt_write(path, &s->copy, &s->copy_moments, &s->state, f->identity, f->config, f->lora_init,

@@ -77,11 +77,11 @@ static enum err_code open_folder(const struct study *s, struct err *e)
     char path[PATH_MAX];
     struct str text = {0};
     const char *folder = s->grid.base.output;
-    enum err_code code = file_join(path, sizeof path, folder, "cells", e);
+    enum err_code code = rundir_path(path, folder, RUNDIR_CELLS, e);
     if (!code)
         code = file_make_folders(path, e);
     if (!code)
-        code = file_join(path, sizeof path, folder, "study.yaml", e);
+        code = rundir_path(path, folder, RUNDIR_STUDY, e);
     if (!code)
         code = study_grid_write_yaml(&s->grid, &text, e);
     if (!code)
@@ -106,11 +106,6 @@ static bool is_end_of(const struct ckpt *c, const struct study *s, const struct 
     return same;
 }
 
-static enum err_code failed_path(char path[PATH_MAX], const char *folder, struct err *e)
-{
-    return file_join(path, PATH_MAX, folder, "failed.txt", e);
-}
-
 static enum err_code find_done(bool *done, const struct study *s, const struct study_cell *cell,
                                struct err *e)
 {
@@ -121,10 +116,9 @@ static enum err_code find_done(bool *done, const struct study *s, const struct s
     enum err_code code = study_grid_options(&s->grid, cell, &o, e);
     if (!code && file_exists(o.output)) {
         bool found;
-        char failure[PATH_MAX];
         if (!rundir_open_newest(&c, &found, o.output, &damaged) && found) {
             *done = is_end_of(&c, s, &o) && rundir_is_exported(o.output, c.state.step) &&
-                    !failed_path(failure, o.output, &damaged) && !file_exists(failure);
+                    !rundir_has(o.output, RUNDIR_FAILURE);
             ckpt_close(&c);
         }
     }
@@ -207,8 +201,8 @@ static void announce(const struct study *s)
     log_note("  %-12s %s: %s, %.1f million parameters", "model", s->session.store.path,
              s->session.model.arch.family->name, (double)arch_parameters(&s->session.model.arch) / 1e6);
     log_note("  %-12s %zu examples%s", "data", s->data.count, s->has_eval_data ? "" : "; no eval data");
-    log_note("  %-12s %zu, %zu of them for this job, %zu done before; in %s/cells", "cells", s->grid.count,
-             s->share, s->done_before, o->output);
+    log_note("  %-12s %zu, %zu of them for this job, %zu done before; in %s/%s", "cells", s->grid.count,
+             s->share, s->done_before, o->output, rundir_name(RUNDIR_CELLS));
     log_note("  %-12s %zu group%s of %d rank%s, %d threads a rank", "ranks", s->groups,
              s->groups == 1 ? "" : "s", s->group.world, s->group.world == 1 ? "" : "s", s->session.threads);
 }
@@ -219,7 +213,7 @@ static void announce(const struct study *s)
 static enum err_code open_cell(const char *folder, struct err *e)
 {
     char path[PATH_MAX];
-    if (failed_path(path, folder, e))
+    if (rundir_path(path, folder, RUNDIR_FAILURE, e))
         return e->code;
     if (file_exists(path) && unlink(path))
         return err_set(e, ERR_IO, "cannot delete %s", path);
@@ -233,7 +227,7 @@ static void record_failure(const char *folder, const char *name, const struct er
     struct err e;
     struct str text = {0};
     log_error("cell %s failed: %s", name, trouble->message);
-    if (failed_path(path, folder, &e) || str_appendf(&text, &e, "%s\n", trouble->message) ||
+    if (rundir_path(path, folder, RUNDIR_FAILURE, &e) || str_appendf(&text, &e, "%s\n", trouble->message) ||
         file_write_atomic(path, text.data, text.length, &e))
         log_error("%s", e.message);
     str_release(&text);
@@ -348,9 +342,10 @@ static enum err_code conclude(struct study *s, struct err *e)
                            s->done_before + done, s->share);
         else if (failed)
             code = err_set(e, ERR_PARTIAL,
-                           "%" PRIu64 " of %zu cells failed: each has a failed.txt in %s/cells; the same "
-                           "command tries them again",
-                           failed, s->share, s->grid.base.output);
+                           "%" PRIu64
+                           " of %zu cells failed: each has a %s in %s/%s; the same command tries them again",
+                           failed, s->share, rundir_name(RUNDIR_FAILURE), s->grid.base.output,
+                           rundir_name(RUNDIR_CELLS));
         else if (busy)
             code = err_set(e, ERR_PARTIAL,
                            "%" PRIu64
@@ -358,7 +353,7 @@ static enum err_code conclude(struct study *s, struct err *e)
                            "does what that leaves",
                            busy, s->share);
         else
-            log_note("done: %zu cells, in %s/cells", s->share, s->grid.base.output);
+            log_note("done: %zu cells, in %s/%s", s->share, s->grid.base.output, rundir_name(RUNDIR_CELLS));
     }
     return dist_agree(s->ranks, code, e);
 }

@@ -9,7 +9,6 @@
 
 #include "base/log.h"
 #include "train/batch.h"
-#include "ranks/consensus.h"
 #include "ranks/duty.h"
 #include "run/export/peft.h"
 #include "train/resume.h"
@@ -91,7 +90,7 @@ static enum err_code prepare(struct trainer *t, struct err *e)
         tally_init(&t->tally, packs, world, &t->arena, e) ||
         model_plan_memory(&t->session->model, &plan, e) || options_write_yaml(o, &t->config, e))
         return e->code;
-    return file_join(t->metrics_path, sizeof t->metrics_path, o->output, "metrics.jsonl", e);
+    return rundir_path(t->metrics_path, o->output, RUNDIR_METRICS, e);
 }
 
 /* Rank 0's part: what is in the output folder when training begins. */
@@ -100,11 +99,11 @@ static enum err_code open_output(void *trainer, struct duty_company *company, st
     (void)company;
     struct trainer *t = trainer;
     char path[PATH_MAX];
-    if (file_join(path, sizeof path, t->options->output, "checkpoints", e) || file_make_folders(path, e) ||
-        file_join(path, sizeof path, t->options->output, "config.yaml", e) ||
+    if (rundir_path(path, t->options->output, RUNDIR_CHECKPOINTS, e) || file_make_folders(path, e) ||
+        rundir_path(path, t->options->output, RUNDIR_CONFIG, e) ||
         file_write_atomic(path, t->config.data, t->config.length, e))
         return e->code;
-    rundir_clean(t->options->output);
+    rundir_clean(t->options->output, RUNDIR_OF_RUN);
     const struct options *o = t->options;
     struct saver_facts facts = {.folder = o->output,
                                 .metrics_path = t->metrics_path,
@@ -121,24 +120,6 @@ static enum err_code open_output(void *trainer, struct duty_company *company, st
     if (saver_open(&t->saver, &facts, &t->session->lora, &t->moments, t->resumed_here ? &t->state : NULL, e))
         return e->code;
     return metrics_open(&t->metrics, t->metrics_path, t->resumed_here ? t->state.step : 0, e);
-}
-
-/* Is it time for what is done every so many steps? With local steps it waits for the ranks to meet. */
-static bool is_due(const struct trainer *t, int64_t every)
-{
-    uint64_t step = t->state.step, interval = (uint64_t)every;
-    return every > 0 && outer_meets(&t->outer, step, t->schedule.total) &&
-           step / interval > outer_last_meeting(&t->outer, step) / interval;
-}
-
-/* Rank 0 hands this state to the saver if a save is due; the others go on. Between two meetings of local
- * steps there is no state to save. */
-static void save_step(struct trainer *t)
-{
-    struct err e;
-    if (t->dist->rank != 0 || !outer_meets(&t->outer, t->state.step, t->schedule.total))
-        return;
-    trainer_note_trouble(t, saver_step(&t->saver, &t->state, is_due(t, t->options->save_every), &e), &e);
 }
 
 /* Collective. What rank 0 does with files, for as long as it takes. Without `what` it tries again by itself. */
@@ -167,12 +148,8 @@ static enum err_code save_state(void *trainer, struct duty_company *company, str
 /* Collective. Returns when this state is on disk. */
 static enum err_code save_last(struct trainer *t, struct err *e)
 {
-    enum err_code code = dist_agree(t->dist, t->trouble_code, &t->trouble);
-    if (code) {
-        *e = t->trouble;
-        return code;
-    }
-    if (let_rank_0(t, flush_metrics, "metrics.jsonl", e))
+    if (dist_agree(t->dist, trainer_take_trouble(t, e), e) ||
+        let_rank_0(t, flush_metrics, rundir_name(RUNDIR_METRICS), e))
         return e->code;
     return let_rank_0(t, save_state, NULL, e);
 }
@@ -183,34 +160,10 @@ static enum err_code write_adapter(void *trainer, struct duty_company *company, 
     const struct trainer *t = trainer;
     const struct options *o = t->options;
     char path[PATH_MAX];
-    if (file_join(path, sizeof path, o->output, "adapter", e))
+    if (rundir_path(path, o->output, RUNDIR_ADAPTER, e))
         return e->code;
     return peft_write(path, &t->session->lora, &t->session->model.arch,
                       *o->base_name ? o->base_name : o->model, o->lora_dropout, e);
-}
-
-/* Collective. A signal in the middle leaves the step without an evaluation, and t->stop set. */
-static enum err_code evaluate_step(struct trainer *t, struct metrics_row *row, struct err *e)
-{
-    struct evaluation result;
-    enum err_code code = evaluate_run(&t->evaluator, &result, e);
-    pace_meet(&t->pace);
-    if (code == ERR_STOPPED) {
-        t->stop = t->evaluator.tally.stop;
-        return ERR_OK;
-    }
-    row->evaluated = !code;
-    row->eval_loss = code ? 0 : result.loss;
-    return code;
-}
-
-static void write_metrics(struct trainer *t, const struct metrics_row *row)
-{
-    if (t->dist->rank != 0)
-        return;
-    struct err e;
-    trainer_note_trouble(t, metrics_write(&t->metrics, row, &e), &e);
-    progress_step(&t->progress, row);
 }
 
 /* Collective. */
@@ -260,7 +213,7 @@ static bool lacks_evaluation(const struct trainer *t)
         return false;
     if (t->metrics.last_step != t->state.step) /* no line of it to be mended */
         return last;
-    return !t->metrics.last_evaluated && (last || is_due(t, t->options->eval_every));
+    return !t->metrics.last_evaluated && (last || trainer_is_due(t, t->options->eval_every));
 }
 
 /* Collective. Before the first step: the evaluation that an earlier process was stopped before or in. */
@@ -268,13 +221,13 @@ static enum err_code make_up_evaluation(struct trainer *t, struct err *e)
 {
     struct metrics_row row = {0};
     uint64_t lacks = t->dist->rank == 0 && lacks_evaluation(t);
-    if (dist_broadcast(t->dist, &lacks, sizeof lacks, 0, e) || (lacks && evaluate_step(t, &row, e)))
+    if (dist_broadcast(t->dist, &lacks, sizeof lacks, 0, e) || (lacks && trainer_evaluate(t, &row, e)))
         return e->code;
     if (!row.evaluated)
         return ERR_OK;
     log_note("step %" PRIu64 ": eval loss %.4f", t->state.step, row.eval_loss);
     t->late_loss = row.eval_loss;
-    return let_rank_0(t, add_late_evaluation, "metrics.jsonl", e);
+    return let_rank_0(t, add_late_evaluation, rundir_name(RUNDIR_METRICS), e);
 }
 
 /* The run has done all its steps. */
@@ -284,35 +237,12 @@ static void finish_state(struct trainer *t, struct err *e)
     trainer_note_trouble(t, tracer_finish(&t->tracer, t->state.step, e), e);
 }
 
-/* Collective. Steps until the end or a signal. */
+/* Collective. Steps until the end or a wish to stop. */
 static enum err_code run_steps(struct trainer *t, struct err *e)
 {
-    const struct options *o = t->options;
-    uint64_t total = t->schedule.total;
-    if (ask_stop(t, e) || (!t->stop && make_up_evaluation(t, e)))
+    if (ask_stop(t, e) || (!t->stop && make_up_evaluation(t, e)) || trainer_take_steps(t, e))
         return e->code;
-    bool first = true;
-    while (t->state.step < total && !t->stop) {
-        struct metrics_row row;
-        if (trainer_step(t, &row, e))
-            return e->code;
-        if (first)
-            trainer_report_first(t);
-        first = false;
-        bool last = t->state.step == total;
-        if (t->eval_data && !t->stop && (last || is_due(t, o->eval_every)) && evaluate_step(t, &row, e))
-            return e->code;
-        write_metrics(t, &row);
-        if (is_due(t, o->check_every) && consensus_check(t->dist, &t->session->lora, t->pace.hosts, e))
-            return err_wrap(e, "step %" PRIu64, row.step);
-        if (t->session->on_step)
-            t->session->on_step(t->session->on_step_context);
-        if (last && !t->stop)
-            finish_state(t, e);
-        if (!t->state.finished)
-            save_step(t);
-    }
-    if (!t->stop && !t->state.finished) /* it was stopped between its last step and its end */
+    if (!t->stop && !t->state.finished)
         finish_state(t, e);
     if (!t->stop && save_last(t, e))
         return e->code;
@@ -351,9 +281,10 @@ static enum err_code train(struct trainer *t, struct err *e)
     if (!code)
         code = run_steps(t, e);
     if (!code)
-        code = let_rank_0(t, write_adapter, "adapter", e);
+        code = let_rank_0(t, write_adapter, rundir_name(RUNDIR_ADAPTER), e);
     if (!code)
-        log_note("done: %" PRIu64 " steps; the adapter is in %s/adapter", t->state.step, t->options->output);
+        log_note("done: %" PRIu64 " steps; the adapter is in %s/%s", t->state.step, t->options->output,
+                 rundir_name(RUNDIR_ADAPTER));
     return code;
 }
 
@@ -365,7 +296,7 @@ static enum err_code finish_again(struct trainer *t, struct err *e)
         missing = !rundir_is_exported(t->options->output, t->state.step);
     if (dist_broadcast(t->dist, &missing, sizeof missing, 0, e))
         return e->code;
-    return missing ? let_rank_0(t, write_adapter, "adapter", e) : ERR_OK;
+    return missing ? let_rank_0(t, write_adapter, rundir_name(RUNDIR_ADAPTER), e) : ERR_OK;
 }
 
 /* Collective. A fresh adapter: the trace compares it with the base before anything is taken out of that. */

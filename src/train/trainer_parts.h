@@ -1,5 +1,6 @@
 /*
- * What training is made of: the run (trainer.c) and one step of it (trainer_step.c).
+ * What training is made of: the run (trainer.c), its steps (trainer_step.c), and what watches over them
+ * (trainer_watch.c).
  */
 #ifndef MPILORA_TRAIN_TRAINER_PARTS_H
 #define MPILORA_TRAIN_TRAINER_PARTS_H
@@ -47,6 +48,8 @@ struct trainer {
     struct pace pace;
     struct tracer tracer;
     double loss_scale;          /* of the current batch */
+    bool meeting;               /* the ranks have one adapter after the current step */
+    double begun, met;          /* clock at the start of the step, and of a meeting after local ones */
     double apart;               /* seconds of steps since the ranks had one adapter */
     enum stop_reason stop;      /* some rank wants to */
     bool resumed_here;          /* from a checkpoint of the output folder */
@@ -55,13 +58,42 @@ struct trainer {
     struct err trouble;
 };
 
-/* Collective. One optimizer step, or one that is skipped; its numbers are in `row`. */
-enum err_code trainer_step(struct trainer *t, struct metrics_row *row, struct err *e);
+/* ---- trainer_step.c: the loop, and one step in a straight line ---- */
 
-/* Says what only the first batch tells. */
-void trainer_report_first(const struct trainer *t);
+/* Collective. Steps until the end or a wish to stop (t->stop), with evaluations, metrics and saves between them. */
+enum err_code trainer_take_steps(struct trainer *t, struct err *e);
+
+/* Is it time for what is done every so many steps? With local steps it waits for the ranks to meet. */
+bool trainer_is_due(const struct trainer *t, int64_t every);
+
+/* Collective. A wish to stop in the middle leaves the step without an evaluation, and t->stop set. */
+enum err_code trainer_evaluate(struct trainer *t, struct metrics_row *row, struct err *e);
+
+static inline bool trainer_is_local(const struct trainer *t)
+{
+    return t->outer.every > 1;
+}
+
+/* ---- trainer_watch.c: what watches over a step; nothing here changes the adapter ---- */
 
 /* Trouble of this rank alone, until the ranks next agree on errors; the first one counts. */
 void trainer_note_trouble(struct trainer *t, enum err_code code, const struct err *e);
+enum err_code trainer_take_trouble(const struct trainer *t, struct err *e);
+/* Why this rank wants to stop, at a step after which it may. */
+enum stop_reason trainer_wish(const struct trainer *t);
+
+/* In the order of a step. Time, watchdog and trace: */
+void trainer_watch_begin(struct trainer *t, struct metrics_row *row);
+void trainer_watch_pack(struct trainer *t, size_t pack, bool begins);
+void trainer_watch_arrive(struct trainer *t); /* with its packs, where it waits for the others */
+/* Is there a step to take, after a batch that went as *code says? Not when the guard skips it: then *code is
+ * ERR_OK, and row->skipped says why. */
+bool trainer_approves(struct trainer *t, struct metrics_row *row, enum err_code *code, struct err *e);
+void trainer_watch_update(struct trainer *t, struct metrics_row *row);
+void trainer_watch_meeting(struct trainer *t, struct metrics_row *row, bool begins);
+void trainer_watch_end(struct trainer *t, struct metrics_row *row); /* the state is that after the step */
+
+/* Says what only the first batch tells. */
+void trainer_report_first(const struct trainer *t);
 
 #endif

@@ -10,7 +10,7 @@
 #include "io/json.h"
 #include "io/store/store.h"
 #include "math/kern.h"
-#include "peft_names.h"
+#include "run/export/peft_names.h"
 #include "run/export/peft.h"
 
 /* What each field of LoraConfig means here. A field that is in none of these rows is one of a newer PEFT: it
@@ -409,12 +409,12 @@ static enum err_code read_tensor(struct lora *l, const struct lora_module *m, bo
         return e->code;
     size_t rows = b ? m->out : m->rank, columns = b ? m->rank : m->in;
     if (t->dims != 2 || t->shape[0] != rows || t->shape[1] != columns)
-        return err_set(
-            e, ERR_MISMATCH,
-            "%s: %s should have the shape [%zu, %zu] for this model and adapter_config.json, but has %d "
-            "dimensions, the first two [%llu, %llu]",
-            store->path, name, rows, columns, t->dims, (unsigned long long)t->shape[0],
-            t->dims > 1 ? (unsigned long long)t->shape[1] : 1ULL);
+        return err_set(e, ERR_MISMATCH,
+                       "%s: %s should have the shape [%zu, %zu] for this model and " PEFT_CONFIG
+                       ", but has %d "
+                       "dimensions, the first two [%llu, %llu]",
+                       store->path, name, rows, columns, t->dims, (unsigned long long)t->shape[0],
+                       t->dims > 1 ? (unsigned long long)t->shape[1] : 1ULL);
     if (t->type != DTYPE_F32 && t->type != DTYPE_BF16 && t->type != DTYPE_F16)
         return err_set(e, ERR_UNSUPPORTED, "%s: %s has the type %s; f32, bf16 and f16 can be read",
                        store->path, name, dtype_info(t->type)->name);
@@ -484,9 +484,9 @@ static enum err_code read_tensors(struct lora *l, const struct arch *a, const st
         if (strcmp(t->name, PEFT_HEAD_COPY) == 0 && lora_find(&l->layout, "lm_head"))
             code = check_head(t, a, base, store->path, e);
         else if (!is_expected(l, t->name))
-            code = err_set(e, ERR_MISMATCH,
-                           "%s: the tensor %s belongs to nothing that adapter_config.json adapts",
-                           store->path, t->name);
+            code =
+                err_set(e, ERR_MISMATCH, "%s: the tensor %s belongs to nothing that " PEFT_CONFIG " adapts",
+                        store->path, t->name);
     }
     return code;
 }

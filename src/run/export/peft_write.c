@@ -9,7 +9,7 @@
 #include "io/json.h"
 #include "io/store/store.h"
 #include "model/lora_init.h"
-#include "peft_names.h"
+#include "run/export/peft_names.h"
 #include "run/export/peft.h"
 
 /* The alpha that gives the module its scaling: the rounder number where that gives the same float, since a

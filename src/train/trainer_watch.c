@@ -1,0 +1,181 @@
+#include <inttypes.h>
+#include <math.h>
+
+#include "base/cpu.h"
+#include "base/log.h"
+#include "ranks/watchdog.h"
+#include "trainer_parts.h"
+
+/* ---- Trouble of one rank, until the ranks next agree on errors ---- */
+
+void trainer_note_trouble(struct trainer *t, enum err_code code, const struct err *e)
+{
+    if (!code || t->trouble_code)
+        return;
+    t->trouble_code = code;
+    t->trouble = *e;
+}
+
+enum err_code trainer_take_trouble(const struct trainer *t, struct err *e)
+{
+    if (t->trouble_code)
+        *e = t->trouble;
+    return t->trouble_code;
+}
+
+enum stop_reason trainer_wish(const struct trainer *t)
+{
+    return t->meeting ? deadline_or_signal(&t->session->deadline) : STOP_NOT;
+}
+
+/* ---- Around the step: time, the watchdog, the trace ---- */
+
+void trainer_watch_begin(struct trainer *t, struct metrics_row *row)
+{
+    double earlier[PROF_COUNT];
+    const uint64_t step = t->state.step + 1;
+    t->begun = cpu_seconds();
+    t->meeting = outer_meets(&t->outer, step, t->schedule.total);
+    prof_take(earlier);
+    watchdog_note_step(step);
+    *row = (struct metrics_row){.step = step,
+                                .learning_rate = schedule_rate(&t->schedule, t->state.step),
+                                .loss = NAN,
+                                .grad_norm = NAN};
+}
+
+void trainer_watch_pack(struct trainer *t, size_t pack, bool begins)
+{
+    if (pack == 0 && tracer_is_due(&t->tracer, t->state.step))
+        tracer_watch_pack(&t->tracer, begins);
+}
+
+void trainer_watch_arrive(struct trainer *t)
+{
+    t->tally.seconds = pace_arrive(&t->pace);
+}
+
+void trainer_watch_update(struct trainer *t, struct metrics_row *row)
+{
+    struct err e;
+    if (row->traced)
+        trainer_note_trouble(t, tracer_after_step(&t->tracer, &row->trace, &e), &e);
+}
+
+void trainer_watch_meeting(struct trainer *t, struct metrics_row *row, bool begins)
+{
+    if (begins) {
+        t->met = cpu_seconds();
+        return;
+    }
+    pace_meet(&t->pace);
+    row->comm_seconds += cpu_seconds() - t->met;
+}
+
+void trainer_watch_end(struct trainer *t, struct metrics_row *row)
+{
+    t->state.step = row->step;
+    t->state.cursor = t->loader.batch.cursor;
+    row->epoch = (double)t->state.cursor / (double)t->data->count;
+    row->tokens = t->loader.batch.tokens;
+    row->supervised_tokens = t->loader.batch.supervised;
+    row->seconds = cpu_seconds() - t->begun;
+    t->apart += row->seconds;
+    deadline_note_work(&t->session->deadline, t->apart);
+    if (t->meeting)
+        t->apart = 0;
+    prof_take(row->phases);
+}
+
+/* ---- The guard ---- */
+
+/* Gives the gradient's norm, or names the examples that it is of. */
+static enum err_code measure_gradient(struct trainer *t, double *norm, struct err *e)
+{
+    char place[512];
+    if (!optim_grad_norm(norm, &t->session->lora.layout, t->grads, e))
+        return ERR_OK;
+    dataset_place(place, sizeof place, t->data, t->loader.batch.index[0]);
+    return err_wrap(e, "%s and the %zu examples after it", place, t->loader.batch.examples - 1);
+}
+
+/* The step that all ranks take, or skip. */
+static bool approve_together(struct trainer *t, struct metrics_row *row, enum err_code *code, struct err *e)
+{
+    if (!*code)
+        *code = measure_gradient(t, &row->grad_norm, e);
+    if (*code) {
+        err_wrap(e, "step %" PRIu64, row->step);
+        *code = guard_forgive(&t->state.guard, &t->guard, *code, e);
+        row->skipped = *code ? NULL : "nonfinite";
+        pace_meet(&t->pace);
+    } else if (guard_is_spike(&t->state.guard, &t->guard, row->step, row->loss)) {
+        row->skipped = "spike";
+    } else {
+        return true;
+    }
+    return false;
+}
+
+/* A local step. A rank may have nothing to step by; what goes wrong is its own until the ranks next agree. */
+static bool approve_alone(struct trainer *t, struct metrics_row *row, enum err_code code, struct err *e)
+{
+    if (code)
+        err_wrap(e, "step %" PRIu64, row->step);
+    if (code || t->loss_scale <= 0)
+        return false;
+    enum err_code own = measure_gradient(t, &row->grad_norm, e);
+    trainer_note_trouble(t, own, e);
+    return !own;
+}
+
+bool trainer_approves(struct trainer *t, struct metrics_row *row, enum err_code *code, struct err *e)
+{
+    if (!*code) {
+        watchdog_note_work(t->tally.slowest_seconds);
+        pace_finish(&t->pace, &t->tally, row);
+        row->loss = t->tally.total.loss_sum / (double)t->tally.total.supervised;
+    }
+    if (!(trainer_is_local(t) ? approve_alone(t, row, *code, e) : approve_together(t, row, code, e)))
+        return false;
+    row->traced = tracer_is_due(&t->tracer, t->state.step);
+    if (row->traced)
+        trainer_note_trouble(t, tracer_before_step(&t->tracer, t->grads, t->state.step, e), e);
+    return true;
+}
+
+/* ---- What only the first batch tells ---- */
+
+/* In the long run the outer step goes rate / (1 - momentum) times as far as the ranks have changed on
+ * average. Much more than once, and the adapter swings about where they agree to go. */
+static void warn_of_long_steps(const struct outer *o)
+{
+    const double times = o->learning_rate / (1 - o->momentum);
+    if (times > 2)
+        log_warn("--outer-learning-rate %g with --outer-momentum %g goes %.1f times as far as the ranks have "
+                 "come: the adapter swings about where they agree to go, and a short run ends worse for it "
+                 "(the defaults go once)",
+                 o->learning_rate, o->momentum, times);
+}
+
+void trainer_report_first(const struct trainer *t)
+{
+    const double mib = 1024 * 1024, adapter = (double)(t->session->lora.layout.size * sizeof(float)) / mib;
+    size_t packs = t->loader.batch.plan.pack_count, world = (size_t)t->dist->world;
+    if (world > 1 && t->outer.every > 1) /* values and two moments, to be added and to be shared */
+        log_note("  %-12s %.2f MiB of adapter and moments, a rank sends %.2f MiB for them every %" PRIu64
+                 " steps (--local-steps)",
+                 "network", 3 * adapter, 6 * adapter * (double)(world - 1) / (double)world, t->outer.every);
+    else if (world > 1)
+        log_note("  %-12s %.2f MiB of gradient a step, a rank sends up to %.2f MiB for it (--reduce %s)",
+                 "network", adapter, (double)reduce_sent_bytes(&t->reduce) / mib,
+                 options_word(t->options, "reduce"));
+    if (t->outer.every > 1)
+        warn_of_long_steps(&t->outer);
+    if (packs < world)
+        log_warn("a batch has %zu pack%s for %zu ranks, so that %zu of them ha%s nothing to do: a smaller "
+                 "--micro-batch-tokens (now %" PRIu64 ") or a larger --batch-size (now %" PRId64
+                 ") gives them work",
+                 packs, packs == 1 ? "" : "s", world, world - packs, world - packs == 1 ? "s" : "ve",
+                 t->loader.batch.options.pack_tokens, t->options->batch_size);
+}
