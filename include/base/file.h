@@ -69,6 +69,7 @@ enum err_code file_commit(const char *temporary, const char *path, struct err *e
 enum err_code file_make_folders(const char *path, struct err *e);
 bool file_exists(const char *path);
 bool file_is_folder(const char *path);
+bool file_stamp_of(struct file_stamp *stamp, const char *path);     /* false: there is nothing of this name */
 bool file_folder_stamp(struct file_stamp *stamp, const char *path); /* false: not a folder */
 
 /* path = "folder/name"; ERR_USAGE if it does not fit. */

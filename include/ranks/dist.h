@@ -88,14 +88,11 @@ enum err_code dist_share_start(struct dist *d, struct dist_request *r, float *x,
 enum err_code dist_test(struct dist_request *r, bool *done, struct err *e);
 enum err_code dist_wait(struct dist_request *r, struct err *e);
 
-/* Counters that any rank adds to at any time. Opening and closing are Collective; the counters begin at 0. */
-struct dist_board;
-enum err_code dist_board_open(struct dist_board **board, struct dist *d, size_t count, struct err *e);
-/* Adds to a counter (0 reads it) and gives its value from before. Rank 0 must call this or be in another
- * function of this module now and then, or the others may wait for it. */
-enum err_code dist_board_add(struct dist_board *b, size_t slot, uint64_t amount, uint64_t *before,
-                             struct err *e);
-void dist_board_close(struct dist_board *b); /* NULL is fine */
+/* A word for another rank, beside all collective calls: sending does not wait for it to be taken. What one rank
+ * sends another arrives in order, and each word must have been taken before dist_stop(). */
+enum err_code dist_send_word(struct dist *d, int to, uint64_t word, struct err *e);
+/* The next word that has arrived for this rank, from whichever; *found is false when there is none. */
+enum err_code dist_take_word(struct dist *d, bool *found, uint64_t *word, struct err *e);
 
 /* "Open MPI 4.1.4" */
 void dist_version(char *text, size_t size);

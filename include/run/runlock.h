@@ -12,15 +12,14 @@
 #include <stdbool.h>
 
 #include "base/err.h"
-#include "ranks/dist.h"
 
 struct runlock {
     int fd;
-    bool held;
+    bool held; /* false after runlock_take(): the file system has no locks */
 };
 
-/* Collective. Rank 0 makes the folder and takes the lock. ERR_BUSY says whose it is. */
-enum err_code runlock_take(struct runlock *l, const char *folder, struct dist *d, struct err *e);
+/* Makes the folder and takes the lock, for one rank of the run; `host` is where that is. ERR_BUSY says whose it is. */
+enum err_code runlock_take(struct runlock *l, const char *folder, const char *host, struct err *e);
 void runlock_release(struct runlock *l); /* one that is not held is fine */
 
 #endif

@@ -269,10 +269,19 @@ enum err_code file_make_folders(const char *path, struct err *e)
     return ERR_OK;
 }
 
-bool file_exists(const char *path)
+bool file_stamp_of(struct file_stamp *stamp, const char *path)
 {
     struct stat st;
-    return stat(path, &st) == 0;
+    if (stat(path, &st))
+        return false;
+    *stamp = make_stamp(&st);
+    return true;
+}
+
+bool file_exists(const char *path)
+{
+    struct file_stamp ignored;
+    return file_stamp_of(&ignored, path);
 }
 
 bool file_folder_stamp(struct file_stamp *stamp, const char *path)

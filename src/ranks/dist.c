@@ -129,9 +129,6 @@ enum err_code dist_start(struct dist *d, int *argc, char ***argv, struct err *e)
     *d = (struct dist){.world = 1};
     struct launched launched = ask_launcher(); /* before MPI sets variables of its own */
     hide_job_from_mpi(&launched);
-    /* What else Open MPI 4.1 may choose for the board's window between hosts on TCP fails or ends the process.
-     * A value that is set is kept. */
-    setenv("OMPI_MCA_osc", "sm,pt2pt", 0);
     int provided = MPI_THREAD_SINGLE;
     enum err_code code =
         check(MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided), "the start of communication", e);
@@ -425,74 +422,23 @@ enum err_code dist_wait(struct dist_request *r, struct err *e)
     return WATCHED(MPI_Wait(&request, MPI_STATUS_IGNORE), "the gradient's way", e);
 }
 
-/* In memory of rank 0 that the others reach without its doing; alone, plain memory. */
-struct dist_board {
-    struct dist *ranks;
-    MPI_Win window;
-    uint64_t *slots; /* [count]; elsewhere than on rank 0 not to be touched */
-};
-
-enum err_code dist_board_open(struct dist_board **board, struct dist *d, size_t count, struct err *e)
+enum err_code dist_send_word(struct dist *d, int to, uint64_t word, struct err *e)
 {
-    enum err_code code = ERR_OK;
-    struct dist_board *b = calloc(1, sizeof *b);
-    if (!b || (d->world == 1 && !(b->slots = calloc(count, sizeof *b->slots))))
-        code = err_set(e, ERR_MEMORY, "no memory for %zu shared counters", count);
-    code = dist_agree(d, code, e);
-    assert(b || code);
-    if (code) {
-        free(b);
-        return code;
-    }
-    b->ranks = d;
-    if (d->world > 1) {
-        MPI_Aint bytes = d->rank == 0 ? (MPI_Aint)(count * sizeof *b->slots) : 0;
-        code = check(
-            MPI_Win_allocate(bytes, sizeof *b->slots, MPI_INFO_NULL, d->comm->comm, &b->slots, &b->window),
-            "sharing counters", e);
-        if (code) {
-            free(b);
-            return code;
-        }
-        MPI_Win_set_errhandler(b->window, MPI_ERRORS_RETURN);
-        if (d->rank == 0)
-            memset(b->slots, 0, count * sizeof *b->slots);
-        MPI_Barrier(d->comm->comm);
-        MPI_Win_lock_all(0, b->window);
-    }
-    *board = b;
-    return ERR_OK;
+    return check(MPI_Send(&word, 1, MPI_UINT64_T, to, 0, d->comm->comm), "sending a word", e);
 }
 
-enum err_code dist_board_add(struct dist_board *b, size_t slot, uint64_t amount, uint64_t *before,
-                             struct err *e)
+enum err_code dist_take_word(struct dist *d, bool *found, uint64_t *word, struct err *e)
 {
-    if (b->ranks->world == 1) {
-        *before = b->slots[slot];
-        b->slots[slot] += amount;
+    int there = 0;
+    MPI_Status status;
+    *found = false;
+    if (d->world == 1)
         return ERR_OK;
-    }
-    if (b->ranks->rank == 0) { /* over some networks the others are only served while rank 0 is in MPI */
-        int waiting;
-        MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, b->ranks->comm->comm, &waiting, MPI_STATUS_IGNORE);
-    }
-    int result = MPI_Fetch_and_op(&amount, before, MPI_UINT64_T, 0, (MPI_Aint)slot, MPI_SUM, b->window);
-    if (result == MPI_SUCCESS)
-        result = MPI_Win_flush(0, b->window);
-    return check(result, "counting", e);
-}
-
-void dist_board_close(struct dist_board *b)
-{
-    if (!b)
-        return;
-    if (b->ranks->world > 1) {
-        MPI_Win_unlock_all(b->window);
-        MPI_Win_free(&b->window);
-    } else {
-        free(b->slots);
-    }
-    free(b);
+    int result = MPI_Iprobe(MPI_ANY_SOURCE, 0, d->comm->comm, &there, &status);
+    if (result == MPI_SUCCESS && there)
+        result = MPI_Recv(word, 1, MPI_UINT64_T, status.MPI_SOURCE, 0, d->comm->comm, MPI_STATUS_IGNORE);
+    *found = result == MPI_SUCCESS && there;
+    return check(result, "taking a word", e);
 }
 
 void dist_version(char *text, size_t size)

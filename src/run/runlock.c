@@ -41,9 +41,10 @@ static void write_owner(int fd, const char *host)
         log_warn("the lock of the output folder could not be signed: %s", strerror(errno));
 }
 
-static enum err_code take(struct runlock *l, const char *folder, const char *host, struct err *e)
+enum err_code runlock_take(struct runlock *l, const char *folder, const char *host, struct err *e)
 {
     char path[PATH_MAX];
+    *l = (struct runlock){0};
     if (file_make_folders(folder, e) || rundir_path(path, folder, RUNDIR_LOCK, e))
         return e->code;
     l->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
@@ -66,12 +67,6 @@ static enum err_code take(struct runlock *l, const char *folder, const char *hos
         code = err_set_errno(e, error, "cannot lock %s", path);
     close(l->fd);
     return code;
-}
-
-enum err_code runlock_take(struct runlock *l, const char *folder, struct dist *d, struct err *e)
-{
-    *l = (struct runlock){0};
-    return dist_agree(d, d->rank == 0 ? take(l, folder, d->host, e) : ERR_OK, e);
 }
 
 void runlock_release(struct runlock *l)

@@ -21,30 +21,7 @@
 #include "train/stop.h"
 #include "run/study_grid.h"
 #include "train/trainer.h"
-
-/* What all groups count together. */
-enum slot { SLOT_TAKEN, SLOT_DONE, SLOT_FAILED, SLOT_BUSY, SLOT_STOPPED, SLOT_LEFT, SLOT_COUNT };
-
-struct study {
-    struct dist *ranks, group; /* all; those that share a cell with this one */
-    size_t groups;
-    size_t part, parts; /* of the cells, for this job */
-    struct study_grid grid;
-    struct session session;
-    struct dataset data, eval_data;
-    bool has_data, has_eval_data;
-    char data_hash[FILE_HASH_SIZE];
-    struct dist_board *board;
-    size_t *todo; /* numbers of the cells that this job is to do */
-    size_t todo_count, done_before, share;
-    uint64_t shown; /* what the last line said, in one number */
-    double begun;
-};
-
-static bool leads(const struct study *s)
-{
-    return s->group.rank == 0;
-}
+#include "study_parts.h"
 
 /* ---- What there is to do ---- */
 
@@ -72,7 +49,7 @@ static enum err_code read_grid(struct study *s, const struct options *o, struct 
 }
 
 /* Rank 0: the folder of the study, with what it is. */
-static enum err_code open_folder(const struct study *s, struct err *e)
+static enum err_code open_folder(struct study *s, struct err *e)
 {
     char path[PATH_MAX];
     struct str text = {0};
@@ -86,6 +63,8 @@ static enum err_code open_folder(const struct study *s, struct err *e)
         code = study_grid_write_yaml(&s->grid, &text, e);
     if (!code)
         code = file_write_atomic(path, text.data, text.length, e);
+    if (!code && !file_stamp_of(&s->opened, path))
+        code = err_set(e, ERR_IO, "%s is gone", path);
     str_release(&text);
     return code;
 }
@@ -131,10 +110,11 @@ static enum err_code list_todo(struct study *s, struct err *e)
 {
     enum err_code code = ERR_OK;
     s->todo = calloc(s->grid.count + 1, sizeof *s->todo);
-    if (!s->todo)
+    s->states = calloc(s->grid.count + 1, sizeof *s->states);
+    if (!s->todo || !s->states)
         code = err_set(e, ERR_MEMORY, "no memory for a list of %zu cells", s->grid.count);
     code = dist_agree(s->ranks, code, e);
-    assert(s->todo || code);
+    assert((s->todo && s->states) || code);
     if (!code && s->ranks->rank == 0)
         for (size_t i = s->part - 1; i < s->grid.count && !code; i += s->parts) {
             bool done;
@@ -148,50 +128,21 @@ static enum err_code list_todo(struct study *s, struct err *e)
         dist_broadcast(s->ranks, &s->share, sizeof s->share, 0, e))
         return e->code;
     s->done_before = s->share - s->todo_count;
+    s->counts[CELL_OPEN] = s->todo_count;
+    if (dist_broadcast(s->ranks, &s->opened, sizeof s->opened, 0, e))
+        return e->code;
     return dist_broadcast(s->ranks, s->todo, s->todo_count * sizeof *s->todo, 0, e);
 }
 
 /* ---- What it says ---- */
 
-/* Rank 0: a line when the counts have changed since the last one. */
-static enum err_code report_progress(struct study *s, struct err *e)
-{
-    uint64_t taken, done, failed, busy;
-    if (dist_board_add(s->board, SLOT_TAKEN, 0, &taken, e) ||
-        dist_board_add(s->board, SLOT_DONE, 0, &done, e) ||
-        dist_board_add(s->board, SLOT_FAILED, 0, &failed, e) ||
-        dist_board_add(s->board, SLOT_BUSY, 0, &busy, e))
-        return e->code;
-    taken = taken < s->todo_count ? taken : s->todo_count; /* groups ask once more than there are cells */
-    uint64_t ended = done + failed + busy, now = taken + ended + 1, left = s->todo_count - taken;
-    uint64_t running = taken > ended ? taken - ended : 0;
-    if (now == s->shown)
-        return ERR_OK;
-    s->shown = now;
-    char line[160], time[32] = "";
-    if (ended) {
-        double each = (cpu_seconds() - s->begun) / (double)ended;
-        progress_format_time(time, sizeof time, each * ((double)left + (double)running / 2));
-    }
-    snprintf(line, sizeof line,
-             "cells: %" PRIu64 " done, %" PRIu64 " running, %" PRIu64 " failed, %" PRIu64 " left%s%s%s",
-             s->done_before + done, running, failed, left, ended ? ", " : "", time, ended ? " to go" : "");
-    log_set_speaking(true);
-    if (log_is_terminal())
-        log_progress(line);
-    else
-        log_note("%s", line);
-    log_set_speaking(false);
-    return ERR_OK;
-}
-
-/* On every rank after each step of its cell. What goes wrong with counting shows at the next cell. */
+/* On every rank after each step of its cell. What goes wrong with the news shows at the next cell. */
 static void on_step(void *context)
 {
     struct study *s = context;
     struct err e;
-    if (s->ranks->rank == 0)
-        report_progress(s, &e);
+    if (s->ranks->rank == 0 && !study_hear(s, &e))
+        study_report_progress(s);
 }
 
 static void announce(const struct study *s)
@@ -233,14 +184,10 @@ static void record_failure(const char *folder, const char *name, const struct er
     str_release(&text);
 }
 
-/* Collective over the group. */
+/* Collective over the group, whose leader holds the cell's folder. */
 static enum err_code train_cell(struct study *s, const struct options *o, struct err *e)
 {
-    struct runlock lock;
-    enum err_code code = runlock_take(&lock, o->output, &s->group, e);
-    if (code)
-        return code;
-    code = dist_agree(&s->group, leads(s) ? open_cell(o->output, e) : ERR_OK, e);
+    enum err_code code = dist_agree(&s->group, study_leads(s) ? open_cell(o->output, e) : ERR_OK, e);
     s->session.options = o;
     if (!code)
         code = session_new_adapter(&s->session, e);
@@ -248,112 +195,176 @@ static enum err_code train_cell(struct study *s, const struct options *o, struct
         code = trainer_run(&s->session, &s->data, s->data_hash, s->has_eval_data ? &s->eval_data : NULL, e);
     session_drop_adapter(&s->session);
     s->session.options = &s->grid.base;
-    runlock_release(&lock);
     return code;
 }
 
-/* Collective over the group. One cell; its failure is no error of the study. *stopped: a signal has ended it.
- */
-static enum err_code run_cell(struct study *s, const struct study_cell *cell, bool *stopped, struct err *e)
+/* Collective over the group. One cell; its failure is no error of the study. */
+static enum err_code run_cell(struct study *s, size_t cell, struct err *e)
 {
+    const struct study_cell *c = &s->grid.cells[s->todo[cell]];
     struct options o;
     struct err trouble;
-    enum err_code code = dist_agree(&s->group, study_grid_options(&s->grid, cell, &o, e), e);
-    if (!code) {
+    enum err_code code = study_grid_options(&s->grid, c, &o, &trouble);
+    code = dist_agree(&s->group, code, &trouble);
+    if (!code)
         code = train_cell(s, &o, &trouble);
-        if (code == ERR_COMM)
-            *e = trouble;
-        if (code == ERR_BUSY && leads(s))
-            log_error("cell %s is left to another job: %s", cell->name, trouble.message);
-        else if (code && code != ERR_STOPPED && leads(s))
-            record_failure(o.output, cell->name, &trouble);
-    }
+    if (code && code != ERR_STOPPED && code != ERR_COMM && study_leads(s))
+        record_failure(o.output, c->name, &trouble);
     options_release(&o);
-    if (code == ERR_COMM)
+    if (code == ERR_COMM) {
+        *e = trouble;
         return code;
-    *stopped = code == ERR_STOPPED;
-    uint64_t before;
-    enum slot slot = *stopped ? SLOT_STOPPED : code == ERR_BUSY ? SLOT_BUSY : code ? SLOT_FAILED : SLOT_DONE;
-    return leads(s) ? dist_board_add(s->board, slot, 1, &before, e) : ERR_OK;
+    }
+    s->stopping = s->stopping || code == ERR_STOPPED;
+    return study_leads(s) ? study_tell(s,
+                                       code == ERR_STOPPED ? NEWS_STOPPED
+                                       : code              ? NEWS_FAILED
+                                                           : NEWS_DONE,
+                                       cell, e)
+                          : ERR_OK;
 }
 
-/* Collective over the group. The next cell for it; todo_count when there is none, or the study is to stop. */
-static enum err_code take_cell(struct study *s, uint64_t *next, struct err *e)
+/* Has some group of this job tried the cell, and failed? */
+static bool has_failed_now(const struct study *s, const char *folder)
 {
-    enum err_code code = ERR_OK;
-    if (leads(s)) {
-        uint64_t stopped = 0;
-        *next = s->todo_count;
-        code = dist_board_add(s->board, SLOT_STOPPED, stop_wanted(), &stopped, e);
-        if (!code && !stopped && !stop_wanted())
-            code = dist_board_add(s->board, SLOT_TAKEN, 1, next, e);
-        if (*next > s->todo_count)
-            *next = s->todo_count;
+    char path[PATH_MAX];
+    struct err ignored;
+    struct file_stamp failure;
+    if (rundir_path(path, folder, RUNDIR_FAILURE, &ignored) || !file_stamp_of(&failure, path))
+        return false;
+    return failure.seconds != s->opened.seconds ? failure.seconds > s->opened.seconds
+                                                : failure.nanoseconds > s->opened.nanoseconds;
+}
+
+/* The group's leader: is this cell free, and still to be done? Then `lock` is held; where the file system has no
+ * locks, each group has cells of its own. */
+static enum err_code claim(struct study *s, size_t cell, struct runlock *lock, bool *claimed, struct err *e)
+{
+    const struct study_cell *c = &s->grid.cells[s->todo[cell]];
+    struct options o;
+    bool done = false;
+    *claimed = false;
+    enum err_code code = study_grid_options(&s->grid, c, &o, e);
+    if (!code)
+        code = runlock_take(lock, o.output, s->ranks->host, e);
+    if (!code) {
+        bool ours = lock->held || cell % s->groups == (size_t)(s->ranks->rank / s->group.world);
+        code = ours ? find_done(&done, s, c, e) : ERR_OK;
+        *claimed = !code && ours && !done && !has_failed_now(s, o.output);
+        if (!*claimed)
+            runlock_release(lock);
+        if (done)
+            code = study_tell(s, NEWS_DONE, cell, e);
+    } else if (code != ERR_BUSY && code != ERR_COMM) {
+        record_failure(o.output, c->name, e);
+        code = study_tell(s, NEWS_FAILED, cell, e);
     }
-    code = dist_agree(&s->group, code, e);
-    return code ? code : dist_broadcast(&s->group, next, sizeof *next, 0, e);
+    options_release(&o);
+    return code == ERR_BUSY ? ERR_OK : code; /* another group's, or another job's */
+}
+
+/* The group's leader. The next cell for it, from *next on, with its lock; todo_count when there is none, or the study
+ * is to stop. */
+static enum err_code take_cell(struct study *s, size_t *next, struct runlock *lock, struct err *e)
+{
+    for (bool claimed = false;; ++*next) {
+        if (study_hear(s, e))
+            return e->code;
+        if (!s->stopping && stop_wanted()) {
+            s->stopping = true;
+            if (study_tell(s, NEWS_STOPPED, 0, e))
+                return e->code;
+        }
+        if (s->stopping)
+            *next = s->todo_count;
+        if (*next == s->todo_count)
+            return ERR_OK;
+        if (claim(s, *next, lock, &claimed, e))
+            return e->code;
+        if (claimed)
+            return study_tell(s, NEWS_TAKEN, *next, e);
+    }
 }
 
 /* Collective over the group. Cells until there are no more. */
 static enum err_code run_cells(struct study *s, struct err *e)
 {
-    bool stopped = false;
-    while (!stopped) {
-        uint64_t next;
-        if (take_cell(s, &next, e))
+    for (size_t next = 0;; next++) {
+        struct runlock lock = {0};
+        enum err_code code =
+            dist_agree(&s->group, study_leads(s) ? take_cell(s, &next, &lock, e) : ERR_OK, e);
+        if (code || dist_broadcast(&s->group, &next, sizeof next, 0, e))
             return e->code;
         if (next == s->todo_count)
-            break;
-        if ((s->ranks->rank == 0 && report_progress(s, e)) ||
-            run_cell(s, &s->grid.cells[s->todo[next]], &stopped, e))
-            return e->code;
+            return ERR_OK;
+        if (s->ranks->rank == 0)
+            study_report_progress(s);
+        code = run_cell(s, next, e);
+        runlock_release(&lock);
+        if (code)
+            return code;
     }
-    return ERR_OK;
 }
 
-/* Rank 0, whose own cells are done: serves and reports until all groups are. */
+/* A leader whose own cells are done: rank 0 hears and reports until all groups are, the others until they are told. */
 static enum err_code wait_for_groups(struct study *s, struct err *e)
 {
     for (;;) {
-        uint64_t left;
-        if (report_progress(s, e) || dist_board_add(s->board, SLOT_LEFT, 0, &left, e))
+        if (study_hear(s, e))
             return e->code;
-        if (left == s->groups)
-            return ERR_OK;
+        if (s->ranks->rank == 0)
+            study_report_progress(s);
+        if (s->ranks->rank == 0 ? s->groups_left == s->groups : s->told)
+            return s->ranks->rank == 0 ? study_tell_leaders(s, e) : ERR_OK;
         nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+    }
+}
+
+/* Rank 0: says of each cell that was left who is at work on it, if somebody still is. */
+static void name_open_cells(const struct study *s)
+{
+    for (size_t i = 0; i < s->todo_count; i++) {
+        const struct study_cell *c = &s->grid.cells[s->todo[i]];
+        struct options o;
+        struct runlock lock;
+        struct err e;
+        if (s->states[i] != CELL_OPEN)
+            continue;
+        enum err_code code = study_grid_options(&s->grid, c, &o, &e);
+        if (!code)
+            code = runlock_take(&lock, o.output, s->ranks->host, &e);
+        if (!code)
+            runlock_release(&lock);
+        log_warn("cell %s is left to another job%s%s", c->name, code ? ": " : "", code ? e.message : "");
+        options_release(&o);
     }
 }
 
 /* Collective. How it ended, from rank 0. */
 static enum err_code conclude(struct study *s, struct err *e)
 {
-    uint64_t done, failed, busy;
+    const size_t done = s->counts[CELL_DONE], failed = s->counts[CELL_FAILED];
     enum err_code code = ERR_OK;
     if (s->ranks->rank == 0) {
-        if (dist_board_add(s->board, SLOT_DONE, 0, &done, e) ||
-            dist_board_add(s->board, SLOT_FAILED, 0, &failed, e) ||
-            dist_board_add(s->board, SLOT_BUSY, 0, &busy, e))
-            code = e->code;
-        else if (done + failed + busy < s->todo_count)
-            code = err_set(e, ERR_STOPPED,
-                           "stopped by a signal: %" PRIu64
-                           " of %zu cells are done, the others saved; the same command "
-                           "goes on",
-                           s->done_before + done, s->share);
-        else if (failed)
+        if (s->stopping && done + failed < s->todo_count) {
+            code = err_set(
+                e, ERR_STOPPED,
+                "stopped by a signal: %zu of %zu cells are done, the others saved; the same command goes on",
+                s->done_before + done, s->share);
+        } else if (failed) {
+            code = err_set(
+                e, ERR_PARTIAL,
+                "%zu of %zu cells failed: each has a %s in %s/%s; the same command tries them again", failed,
+                s->share, rundir_name(RUNDIR_FAILURE), s->grid.base.output, rundir_name(RUNDIR_CELLS));
+        } else if (s->counts[CELL_OPEN]) {
+            name_open_cells(s);
             code = err_set(e, ERR_PARTIAL,
-                           "%" PRIu64
-                           " of %zu cells failed: each has a %s in %s/%s; the same command tries them again",
-                           failed, s->share, rundir_name(RUNDIR_FAILURE), s->grid.base.output,
-                           rundir_name(RUNDIR_CELLS));
-        else if (busy)
-            code = err_set(e, ERR_PARTIAL,
-                           "%" PRIu64
-                           " of %zu cells are another job's, which is at work on them; the same command "
+                           "%zu of %zu cells are another job's, which is at work on them; the same command "
                            "does what that leaves",
-                           busy, s->share);
-        else
+                           s->counts[CELL_OPEN], s->share);
+        } else {
             log_note("done: %zu cells, in %s/%s", s->share, s->grid.base.output, rundir_name(RUNDIR_CELLS));
+        }
     }
     return dist_agree(s->ranks, code, e);
 }
@@ -361,20 +372,17 @@ static enum err_code conclude(struct study *s, struct err *e)
 /* Collective. */
 static enum err_code run_all(struct study *s, struct err *e)
 {
-    uint64_t before;
     s->begun = cpu_seconds();
     s->session.dist = &s->group;
     s->session.on_step = on_step;
     s->session.on_step_context = s;
     log_set_speaking(false); /* the cells' own notes */
     enum err_code code = run_cells(s, e);
-    struct err lost;
-    if (leads(s) && dist_board_add(s->board, SLOT_LEFT, 1, &before, &lost) && !code) {
-        code = lost.code; /* after a failure, too: rank 0 waits for all groups */
-        *e = lost;
+    if (!code && study_leads(s)) {
+        code = study_tell(s, NEWS_LEFT, 0, e);
+        if (!code)
+            code = wait_for_groups(s, e);
     }
-    if (!code && s->ranks->rank == 0)
-        code = wait_for_groups(s, e);
     log_set_speaking(s->ranks->rank == 0);
     s->session.dist = s->ranks;
     code = dist_agree(s->ranks, code, e);
@@ -430,12 +438,9 @@ enum err_code study_run(const struct options *o, struct dist *d, struct err *e)
         code = open_inputs(s, e);
     if (!code)
         code = list_todo(s, e);
-    if (!code)
-        code = dist_board_open(&s->board, d, SLOT_COUNT, e);
     if (!code) {
         announce(s);
         code = run_all(s, e);
-        dist_board_close(s->board);
     }
     if (s->has_eval_data)
         dataset_close(&s->eval_data);
@@ -444,6 +449,7 @@ enum err_code study_run(const struct options *o, struct dist *d, struct err *e)
     session_close(&s->session);
     dist_split_release(&s->group);
     study_grid_release(&s->grid);
+    free(s->states);
     free(s->todo);
     free(s);
     return code;

@@ -91,7 +91,7 @@ same_run "$work/kept-each" "$work/kept-sent"
 echo "node2: $each MiB with the file, $kept MiB with what it was sent"
 [ "$each" -gt 121 ] && [ "$kept" -le $((each + 16)) ] || fail "the file is kept beside the base"
 
-# A study opens it the same way, and its groups of ranks share their counters over the network.
+# A study opens it the same way, and its groups of ranks divide the cells by locks, and tell rank 0 what becomes of them.
 cat >"$work/study.yaml" <<YAML
 data: [$work/data.jsonl]
 max-steps: 1
