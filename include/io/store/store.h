@@ -101,8 +101,10 @@ const struct store_file *store_text(const struct store *s, const char *name);
  * system, and must not be read. */
 void store_forget(const struct store *s, const struct store_tensor *t);
 
-/* Hash of the base: XXH3-128 over config.json (HF only) and every weight file's content, in order. Names and
- * places of files do not enter. Computed once, kept in s->hash. */
+/* Hash of the base, XXH3-128: of what it computes, not of how it is written. The configuration's keys and values enter
+ * in the order of their names, but for those that only say who wrote it (transformers_version, use_cache, ...; of a
+ * GGUF those of its architecture alone); then each tensor's name, type, shape and bytes. How they are spread over
+ * files does not. Computed once, kept in s->hash. */
 enum err_code store_hash(struct store *s, struct err *e);
 
 /* A PEFT adapter's tensors: one safetensors file by itself (no config.json). */

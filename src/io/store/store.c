@@ -521,31 +521,3 @@ void store_forget(const struct store *s, const struct store_tensor *t)
             file_memory_free(t->data, t->bytes);
     }
 }
-
-/* A piece at a time, so that a large file never counts as this process's memory as a whole. */
-static void hash_file(struct file_hasher *hasher, const struct store *s, const struct file_map *map)
-{
-    const size_t piece = (size_t)16 << 20;
-    for (size_t at = 0, bytes; at < map->size; at += bytes) {
-        bytes = map->size - at < piece ? map->size - at : piece;
-        file_hasher_add(hasher, map->data + at, bytes);
-        if (!s->image)
-            file_map_drop(map, map->data + at, bytes);
-    }
-}
-
-enum err_code store_hash(struct store *s, struct err *e)
-{
-    if (s->hash[0])
-        return ERR_OK;
-    struct file_hasher *hasher = file_hasher_open(e);
-    if (!hasher)
-        return e->code;
-    const struct store_file *config = store_text(s, "config.json");
-    if (config)
-        hash_file(hasher, s, &config->map);
-    for (size_t i = 0; i < s->file_count; i++)
-        hash_file(hasher, s, &s->files[i].map);
-    file_hasher_finish(hasher, s->hash);
-    return ERR_OK;
-}

@@ -343,36 +343,6 @@ static void test_every_damage_to_a_gguf(void **state)
     str_release(&bytes);
 }
 
-static void hash_of(char hash[FILE_HASH_SIZE], const char *name)
-{
-    struct store s;
-    struct err e;
-    assert_ok(open_model(&s, test_path(name), &e), &e);
-    assert_ok(store_hash(&s, &e), &e);
-    memcpy(hash, s.hash, FILE_HASH_SIZE);
-    store_close(&s);
-}
-
-static void test_hash_is_of_config_and_weights(void **state)
-{
-    (void)state;
-    char hash[4][FILE_HASH_SIZE];
-    make_folder("h1");
-    make_folder("h2");
-    write_safetensors("h1/model.safetensors", "{" F16_A "}", 12);
-    write_safetensors("h2/model.safetensors", "{" F16_A "}", 12);
-    write_text("h2/generation_config.json", "{}");
-    hash_of(hash[0], "h1");
-    hash_of(hash[1], "h2");
-    assert_string_equal(hash[0], hash[1]);
-    write_text("h2/config.json", "{\"model_type\": \"qwen\"}");
-    hash_of(hash[2], "h2");
-    assert_string_not_equal(hash[0], hash[2]);
-    write_safetensors("h1/model.safetensors", "{" F16_A "} ", 12);
-    hash_of(hash[3], "h1");
-    assert_string_not_equal(hash[0], hash[3]);
-}
-
 static void test_written_tensors_read_back(void **state)
 {
     (void)state;
@@ -476,7 +446,6 @@ int main(void)
         cmocka_unit_test(test_gguf),
         cmocka_unit_test(test_a_type_that_was_not_written),
         cmocka_unit_test(test_every_damage_to_a_gguf),
-        cmocka_unit_test(test_hash_is_of_config_and_weights),
     };
     const struct CMUnitTest others[] = {
         cmocka_unit_test(test_written_tensors_read_back),

@@ -1,0 +1,198 @@
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "io/json.h"
+#include "io/store/gguf.h"
+#include "io/store/store.h"
+
+/* Keys of config.json that say how a model was written, or what other programs do with it, and not what it computes. */
+static const char *const silent_keys[] = {"_attn_implementation",
+                                          "_attn_implementation_autoset",
+                                          "_name_or_path",
+                                          "attn_implementation",
+                                          "auto_map",
+                                          "bos_token_id",
+                                          "dtype",
+                                          "eos_token_id",
+                                          "id2label",
+                                          "initializer_range",
+                                          "label2id",
+                                          "name_or_path",
+                                          "output_attentions",
+                                          "output_hidden_states",
+                                          "pad_token_id",
+                                          "return_dict",
+                                          "torch_dtype",
+                                          "transformers_version",
+                                          "use_cache"};
+
+static bool is_silent(const char *key)
+{
+    for (size_t i = 0; i < sizeof silent_keys / sizeof *silent_keys; i++)
+        if (strcmp(silent_keys[i], key) == 0)
+            return true;
+    return false;
+}
+
+static int compare_members(const void *a, const void *b)
+{
+    return strcmp(((const struct json_member *)a)->key, ((const struct json_member *)b)->key);
+}
+
+static enum err_code append_value(struct str *out, const struct json_value *v, struct err *e);
+
+/* Its members in the order of their names; one that is null might as well not be there. */
+static enum err_code append_object(struct str *out, const struct json_value *v, struct err *e)
+{
+    size_t count = 0;
+    struct json_member *members = calloc(json_count(v) + 1, sizeof *members);
+    if (!members)
+        return err_set(e, ERR_MEMORY, "no memory for %zu keys", json_count(v));
+    for (struct json_member m = json_first(v); m.key; m = json_next(m))
+        if (!json_is_absent(m.value) && !is_silent(m.key))
+            members[count++] = m;
+    qsort(members, count, sizeof *members, compare_members);
+    enum err_code code = str_append(out, "{", 1, e);
+    for (size_t i = 0; i < count && !code; i++) {
+        code = json_append_string(out, members[i].key, strlen(members[i].key), e);
+        if (!code)
+            code = append_value(out, members[i].value, e);
+    }
+    free(members);
+    return code ? code : str_append(out, "}", 1, e);
+}
+
+/* A number as it counts: 10000 is 1e4. */
+static enum err_code append_number(struct str *out, const struct json_value *v, struct err *e)
+{
+    double number = json_number(v, 0);
+    int64_t whole = json_int(v, 0);
+    if (json_kind(v) == JSON_KIND_INT && (whole > INT64_C(1) << 53 || whole < -(INT64_C(1) << 53)))
+        return str_appendf(out, e, "%" PRId64 ",", whole);
+    return str_appendf(out, e, "%.17g,", number);
+}
+
+static enum err_code append_value(struct str *out, const struct json_value *v, struct err *e)
+{
+    switch (json_kind(v)) {
+    case JSON_KIND_OBJECT:
+        return append_object(out, v, e);
+    case JSON_KIND_ARRAY:
+        if (str_append(out, "[", 1, e))
+            return e->code;
+        for (size_t i = 0; i < json_count(v); i++)
+            if (append_value(out, json_at(v, i), e))
+                return e->code;
+        return str_append(out, "]", 1, e);
+    case JSON_KIND_STRING:
+        return json_append_string(out, json_text(v), json_text_length(v), e);
+    case JSON_KIND_INT:
+    case JSON_KIND_REAL:
+        return append_number(out, v, e);
+    case JSON_KIND_BOOL:
+        return str_appendf(out, e, "%s", json_bool(v, false) ? "true" : "false");
+    case JSON_KIND_NULL:
+    case JSON_KIND_NONE:
+        break;
+    }
+    return str_appendf(out, e, "null");
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+    return strcmp((*(const struct gguf_key *const *)a)->name, (*(const struct gguf_key *const *)b)->name);
+}
+
+/* Numbers of any width as they count. */
+static enum err_code append_gguf_value(struct str *out, const struct gguf_key *k, struct err *e)
+{
+    enum err_code code = str_append(out, k->type == GGUF_ARRAY ? "[" : "=", 1, e);
+    for (uint64_t i = 0; i < k->count && !code; i++) {
+        if (k->strings)
+            code = json_append_string(out, k->strings[i].data, k->strings[i].length, e);
+        else if (k->element_type == GGUF_BOOL)
+            code = str_appendf(out, e, "%d,", k->value[i] != 0);
+        else
+            code = str_appendf(out, e, "%.17g,", gguf_array_real(k, i));
+    }
+    return code ? code : str_append(out, ";", 1, e);
+}
+
+/* The architecture and its own keys: not the file's name, author and quantiser, nor the vocabulary, which is hashed
+ * with the tokenizer. */
+static enum err_code append_gguf(struct str *out, const struct gguf *g, struct err *e)
+{
+    struct gguf_string name;
+    if (gguf_get_string(&name, g, "general.architecture", e))
+        return e->code;
+    const struct gguf_key **keys = calloc(g->key_count + 1, sizeof *keys);
+    if (!keys)
+        return err_set(e, ERR_MEMORY, "no memory for %zu keys", g->key_count);
+    size_t count = 0;
+    for (size_t i = 0; i < g->key_count; i++) {
+        const char *key = g->keys[i].name;
+        if (name.length && strncmp(key, name.data, name.length) == 0 && key[name.length] == '.')
+            keys[count++] = &g->keys[i];
+    }
+    qsort(keys, count, sizeof *keys, compare_keys);
+    enum err_code code = name.length ? str_append(out, name.data, name.length, e) : ERR_OK;
+    for (size_t i = 0; i < count && !code; i++) {
+        code = str_appendf(out, e, "\n%s", keys[i]->name);
+        if (!code)
+            code = append_gguf_value(out, keys[i], e);
+    }
+    free(keys);
+    return code;
+}
+
+/* A piece at a time, so that a large tensor never counts as this process's memory as a whole. */
+static void hash_tensor(struct file_hasher *hasher, const struct store *s, const struct store_tensor *t)
+{
+    const size_t piece = (size_t)16 << 20;
+    const unsigned char *data = t->data;
+    for (size_t at = 0, bytes; at < t->bytes; at += bytes) {
+        bytes = t->bytes - at < piece ? t->bytes - at : piece;
+        file_hasher_add(hasher, data + at, bytes);
+        for (size_t i = 0; !s->image && i < s->file_count; i++) {
+            const struct file_map *map = &s->files[i].map;
+            if (data >= map->data && data + t->bytes <= map->data + map->size)
+                file_map_drop(map, data + at, bytes);
+        }
+    }
+}
+
+enum err_code store_hash(struct store *s, struct err *e)
+{
+    if (s->hash[0])
+        return ERR_OK;
+    struct str text = {0};
+    struct file_hasher *hasher = file_hasher_open(e);
+    if (!hasher)
+        return e->code;
+    enum err_code code = ERR_OK;
+    if (s->config)
+        code = append_value(&text, json_root(s->config), e);
+    if (!code && s->gguf)
+        code = append_gguf(&text, s->gguf, e);
+    if (!code)
+        file_hasher_add(hasher, text.data, text.length);
+    for (size_t i = 0; i < s->tensor_count && !code; i++) {
+        const struct store_tensor *t = &s->tensors[i];
+        str_clear(&text);
+        code = str_appendf(&text, e, "\n%s %s", t->name, dtype_info(t->type)->name);
+        for (int d = 0; d < t->dims && !code; d++)
+            code = str_appendf(&text, e, " %" PRIu64, t->shape[d]);
+        if (!code) {
+            file_hasher_add(hasher, text.data, text.length);
+            hash_tensor(hasher, s, t);
+        }
+    }
+    str_release(&text);
+    char hash[FILE_HASH_SIZE];
+    file_hasher_finish(hasher, hash);
+    if (!code)
+        memcpy(s->hash, hash, sizeof hash);
+    return code;
+}
