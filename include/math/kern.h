@@ -37,6 +37,14 @@ struct attend_tile {
     float scale; /* of the scores, above 0 */
 };
 
+/* Of an MLP: GELU (Hendrycks & Gimpel 2016) exact and approximated by tanh; the square of ReLU (So et al. 2021). */
+enum kern_act { ACT_SILU, ACT_GELU, ACT_GELU_TANH, ACT_RELU2, ACT_COUNT };
+
+struct kern_activation {
+    void (*forward)(void *y, const void *x, size_t n, size_t F);
+    void (*backward)(void *dx, const float *dy, const void *x, size_t n, size_t F);
+};
+
 /*
  * Kernels on activations, whose element type `real` is f32 or bf16 (DTYPE_F32, DTYPE_BF16): arithmetic and
  * sums are f32 in both, a bf16 is rounded to nearest even when it is stored. Pointers to void are arrays of
@@ -55,14 +63,33 @@ struct kern_typed {
      * wanted). */
     void (*rmsnorm_backward)(float *dx, void *copy, const float *dy, const void *x, const float *rstd,
                              const float *w, size_t n, size_t D);
-    /* Rotates `heads` heads of head_dim in place, half-split (rotate_half of transformers): x[n, ld], cos/sin
-     * [positions, head_dim/2]. sign is +1 forward, -1 backward. */
+    /* RMSNorm of each of `heads` heads of `width` columns (of all of them as one head) in place: x[n, ld], w[width],
+     * rstd[n, heads], copy[n, heads * width] = x before (NULL: not wanted). */
+    void (*rmsnorm_heads_forward)(void *x, size_t ld, void *copy, float *rstd, const float *w, size_t n, size_t heads,
+                                  size_t width, float eps);
+    /* dx, gradient of the result, becomes that of x before. */
+    void (*rmsnorm_heads_backward)(void *dx, size_t ld, const void *copy, const float *rstd, const float *w, size_t n,
+                                   size_t heads, size_t width);
+    /* LayerNorm (Ba et al. 2016): y = (x - mean) * rstd * w + b, rstd[n] = (variance + eps)^-1/2; b NULL: none. All
+     * else as rmsnorm's. */
+    void (*layernorm_forward)(void *y, void *copy, float *mean, float *rstd, const float *x, const float *w,
+                              const float *b, size_t n, size_t D, float eps);
+    void (*layernorm_apply)(void *y, const void *x, const float *mean, const float *rstd, const float *w,
+                            const float *b, size_t n, size_t D);
+    void (*layernorm_backward)(float *dx, void *copy, const float *dy, const void *x, const float *mean,
+                               const float *rstd, const float *w, size_t n, size_t D);
+    /* Rotates the first `rotated` columns of each of `heads` heads of head_dim in place: x[n, ld], cos/sin [positions,
+     * rotated/2]. Column i turns with i + rotated/2 (rotate_half of transformers), ... sign is +1 forward, -1
+     * backward. */
     void (*rope)(void *x, size_t ld, const int32_t *positions, const float *cos, const float *sin, size_t n,
-                 size_t heads, size_t head_dim, float sign);
-    /* y[n,F] = silu(gu[:, :F]) * gu[:, F:], gu[n, 2F] */
-    void (*swiglu_forward)(void *y, const void *gu, size_t n, size_t F);
-    /* dgu[n, 2F] from dy[n,F] and gu; dgu may be gu itself. */
-    void (*swiglu_backward)(void *dgu, const float *dy, const void *gu, size_t n, size_t F);
+                 size_t heads, size_t head_dim, size_t rotated, float sign);
+    /* ... or 2i with 2i + 1. */
+    void (*rope_pairs)(void *x, size_t ld, const int32_t *positions, const float *cos, const float *sin, size_t n,
+                       size_t heads, size_t head_dim, size_t rotated, float sign);
+    /* y[n, F] = act(x[:, :F]) * x[:, F:], x[n, 2F]; dx[n, 2F] from dy[n, F] and x, may be x itself. */
+    struct kern_activation gated[ACT_COUNT];
+    /* y[n, F] = act(x), x[n, F]; dx may be x itself. */
+    struct kern_activation plain[ACT_COUNT];
     /* Cross-entropy of rows of logits[n,V] (row stride ld) against targets[n] (every target < V):
      * loss[n] = -log p(target); best[n] = argmax (smallest index on ties; may be NULL). Unless dscale[n] is
      * NULL, dlogits[n,V] (row stride ldd in reals) gets dscale * (softmax - onehot); it may lie on the logits,

@@ -19,6 +19,47 @@ static double sigmoid(double x)
     return 1 / (1 + exp(-x));
 }
 
+static double silu(double x)
+{
+    return x * sigmoid(x);
+}
+
+static double silu_slope(double x)
+{
+    return sigmoid(x) * (1 + x * (1 - sigmoid(x)));
+}
+
+static double gelu(double x)
+{
+    return 0.5 * x * erfc(-x * M_SQRT1_2);
+}
+
+static double gelu_slope(double x)
+{
+    return 0.5 * erfc(-x * M_SQRT1_2) + x * exp(-0.5 * x * x) * M_SQRT1_2 / sqrt(M_PI);
+}
+
+static double gelu_tanh(double x)
+{
+    return 0.5 * x * (1 + tanh(M_2_SQRTPI * M_SQRT1_2 * (x + 0.044715 * x * x * x)));
+}
+
+static double gelu_tanh_slope(double x)
+{
+    double t = tanh(M_2_SQRTPI * M_SQRT1_2 * (x + 0.044715 * x * x * x));
+    return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * M_2_SQRTPI * M_SQRT1_2 * (1 + 3 * 0.044715 * x * x);
+}
+
+static double relu2(double x)
+{
+    return x > 0 ? x * x : x * 0;
+}
+
+static double relu2_slope(double x)
+{
+    return x > 0 ? 2 * x : x * 0;
+}
+
 /* The bf16 nearest to x, which is rounded once. */
 static uint16_t bf16_of(double x)
 {

@@ -68,14 +68,94 @@ static void TYPED(rmsnorm_backward)(float *dx, void *copy, const float *dy, cons
         TYPED(from_f32)(copy, dx, n * D);
 }
 
-static void TYPED(rope)(void *x, size_t ld, const int32_t *positions, const float *cos, const float *sin,
-                        size_t n, size_t heads, size_t head_dim, float sign)
+static void TYPED(rmsnorm_heads_forward)(void *x, size_t ld, void *copy, float *rstd, const float *w, size_t n,
+                                         size_t heads, size_t width, float eps)
 {
-    size_t half = head_dim / 2;
+    for (size_t i = 0; i < n * heads; i++) {
+        REAL *here = (REAL *)x + i / heads * ld + i % heads * width;
+        double squares = 0;
+        for (size_t j = 0; j < width; j++)
+            squares += LOAD(here[j]) * LOAD(here[j]);
+        rstd[i] = (float)(1 / sqrt(squares / (double)width + (double)eps));
+        for (size_t j = 0; j < width; j++) {
+            if (copy)
+                ((REAL *)copy)[i * width + j] = here[j];
+            here[j] = STORE(LOAD(here[j]) * (double)rstd[i] * (double)w[j]);
+        }
+    }
+}
+
+static void TYPED(rmsnorm_heads_backward)(void *dx, size_t ld, const void *copy, const float *rstd, const float *w,
+                                          size_t n, size_t heads, size_t width)
+{
+    for (size_t i = 0; i < n * heads; i++) {
+        REAL *g = (REAL *)dx + i / heads * ld + i % heads * width;
+        const REAL *in = (const REAL *)copy + i * width;
+        double mean = 0, r = (double)rstd[i];
+        for (size_t j = 0; j < width; j++)
+            mean += (double)w[j] * LOAD(g[j]) * LOAD(in[j]) / (double)width;
+        for (size_t j = 0; j < width; j++)
+            g[j] = STORE(r * ((double)w[j] * LOAD(g[j]) - LOAD(in[j]) * r * r * mean));
+    }
+}
+
+static void TYPED(layernorm_apply)(void *y, const void *x, const float *mean, const float *rstd, const float *w,
+                                   const float *b, size_t n, size_t D)
+{
+    for (size_t i = 0; i < n * D; i++) {
+        double from_mean = LOAD(((const REAL *)x)[i]) - (double)mean[i / D];
+        ((REAL *)y)[i] = STORE(from_mean * (double)rstd[i / D] * (double)w[i % D] + (b ? (double)b[i % D] : 0));
+    }
+}
+
+static void TYPED(layernorm_forward)(void *y, void *copy, float *mean, float *rstd, const float *x, const float *w,
+                                     const float *b, size_t n, size_t D, float eps)
+{
+    for (size_t row = 0; row < n; row++) {
+        double sum = 0, squares = 0;
+        for (size_t i = 0; i < D; i++)
+            sum += (double)x[row * D + i];
+        for (size_t i = 0; i < D; i++)
+            squares += pow((double)x[row * D + i] - sum / (double)D, 2);
+        mean[row] = (float)(sum / (double)D);
+        rstd[row] = (float)(1 / sqrt(squares / (double)D + (double)eps));
+    }
+    for (size_t i = 0; i < n * D && y; i++) {
+        double from_mean = (double)x[i] - (double)mean[i / D];
+        ((REAL *)y)[i] = STORE(from_mean * (double)rstd[i / D] * (double)w[i % D] + (b ? (double)b[i % D] : 0));
+    }
+    if (copy)
+        TYPED(from_f32)(copy, x, n * D);
+}
+
+static void TYPED(layernorm_backward)(float *dx, void *copy, const float *dy, const void *x, const float *mean,
+                                      const float *rstd, const float *w, size_t n, size_t D)
+{
+    for (size_t row = 0; row < n; row++) {
+        const REAL *in = (const REAL *)x + row * D;
+        double level = 0, product = 0, r = (double)rstd[row], middle = (double)mean[row];
+        for (size_t i = 0; i < D; i++) {
+            double g = (double)w[i] * (double)dy[row * D + i];
+            level += g / (double)D;
+            product += g * (LOAD(in[i]) - middle) / (double)D;
+        }
+        for (size_t i = 0; i < D; i++) {
+            double g = (double)w[i] * (double)dy[row * D + i], from_mean = LOAD(in[i]) - middle;
+            dx[row * D + i] = (float)((double)dx[row * D + i] + r * (g - level - from_mean * r * r * product));
+        }
+    }
+    if (copy)
+        TYPED(from_f32)(copy, dx, n * D);
+}
+
+/* Column first * i of a head turns with column first * i + second. */
+static void TYPED(rotate)(void *x, size_t ld, const int32_t *positions, const float *cos, const float *sin, size_t n,
+                          size_t heads, size_t head_dim, size_t half, size_t first, size_t second, float sign)
+{
     for (size_t row = 0; row < n; row++) {
         for (size_t head = 0; head < heads; head++) {
             for (size_t i = 0; i < half; i++) {
-                REAL *low = (REAL *)x + row * ld + head * head_dim + i, *high = low + half;
+                REAL *low = (REAL *)x + row * ld + head * head_dim + first * i, *high = low + second;
                 double c = (double)cos[(size_t)positions[row] * half + i];
                 double s = (double)sign * (double)sin[(size_t)positions[row] * half + i];
                 double a = LOAD(*low), b = LOAD(*high);
@@ -86,27 +166,51 @@ static void TYPED(rope)(void *x, size_t ld, const int32_t *positions, const floa
     }
 }
 
-static void TYPED(swiglu_forward)(void *y, const void *gu, size_t n, size_t F)
+static void TYPED(rope)(void *x, size_t ld, const int32_t *positions, const float *cos, const float *sin, size_t n,
+                        size_t heads, size_t head_dim, size_t rotated, float sign)
 {
-    for (size_t row = 0; row < n; row++) {
-        const REAL *in = (const REAL *)gu + row * 2 * F;
-        for (size_t i = 0; i < F; i++)
-            ((REAL *)y)[row * F + i] = STORE(LOAD(in[i]) * sigmoid(LOAD(in[i])) * LOAD(in[F + i]));
-    }
+    TYPED(rotate)(x, ld, positions, cos, sin, n, heads, head_dim, rotated / 2, 1, rotated / 2, sign);
 }
 
-static void TYPED(swiglu_backward)(void *dgu, const float *dy, const void *gu, size_t n, size_t F)
+static void TYPED(rope_pairs)(void *x, size_t ld, const int32_t *positions, const float *cos, const float *sin,
+                              size_t n, size_t heads, size_t head_dim, size_t rotated, float sign)
 {
-    for (size_t row = 0; row < n; row++) {
-        const REAL *in = (const REAL *)gu + row * 2 * F;
-        REAL *out = (REAL *)dgu + row * 2 * F;
-        for (size_t i = 0; i < F; i++) {
-            double gate = LOAD(in[i]), up = LOAD(in[F + i]), d = (double)dy[row * F + i], s = sigmoid(gate);
-            out[i] = STORE(d * up * (s + gate * s * (1 - s)));
-            out[F + i] = STORE(d * gate * s);
-        }
-    }
+    TYPED(rotate)(x, ld, positions, cos, sin, n, heads, head_dim, rotated / 2, 2, 1, sign);
 }
+
+#define ACTIVATION(name)                                                                                     \
+    static void TYPED(name##_gated_forward)(void *y, const void *gu, size_t n, size_t F)                     \
+    {                                                                                                        \
+        for (size_t i = 0; i < n * F; i++) {                                                                 \
+            const REAL *gate = (const REAL *)gu + i / F * 2 * F + i % F;                                     \
+            ((REAL *)y)[i] = STORE(name(LOAD(gate[0])) * LOAD(gate[F]));                                     \
+        }                                                                                                    \
+    }                                                                                                        \
+    static void TYPED(name##_gated_backward)(void *dgu, const float *dy, const void *gu, size_t n, size_t F) \
+    {                                                                                                        \
+        for (size_t i = 0; i < n * F; i++) {                                                                 \
+            size_t at = i / F * 2 * F + i % F;                                                               \
+            double gate = LOAD(((const REAL *)gu)[at]), up = LOAD(((const REAL *)gu)[at + F]);               \
+            ((REAL *)dgu)[at] = STORE((double)dy[i] * up * name##_slope(gate));                              \
+            ((REAL *)dgu)[at + F] = STORE((double)dy[i] * name(gate));                                       \
+        }                                                                                                    \
+    }                                                                                                        \
+    static void TYPED(name##_forward)(void *y, const void *x, size_t n, size_t F)                            \
+    {                                                                                                        \
+        for (size_t i = 0; i < n * F; i++)                                                                   \
+            ((REAL *)y)[i] = STORE(name(LOAD(((const REAL *)x)[i])));                                        \
+    }                                                                                                        \
+    static void TYPED(name##_backward)(void *dx, const float *dy, const void *x, size_t n, size_t F)         \
+    {                                                                                                        \
+        for (size_t i = 0; i < n * F; i++)                                                                   \
+            ((REAL *)dx)[i] = STORE((double)dy[i] * name##_slope(LOAD(((const REAL *)x)[i])));               \
+    }
+
+ACTIVATION(silu)
+ACTIVATION(gelu)
+ACTIVATION(gelu_tanh)
+ACTIVATION(relu2)
+#undef ACTIVATION
 
 static void TYPED(cross_entropy)(double *loss, int32_t *best, void *dlogits, size_t ldd, float *logits,
                                  size_t ld, const int32_t *targets, size_t n, size_t V, const float *dscale)

@@ -8,6 +8,7 @@
 #include "math/kern.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "vec_exp.h"
 
@@ -160,6 +161,54 @@ static inline __attribute__((always_inline)) float sigmoid(float x)
 {
     float power = x * -LOG2_E;
     return 1.0F / (1.0F + vec_exp2(power > 127.0F ? 127.0F : power));
+}
+
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+ALWAYS_INLINE float silu(float x)
+{
+    return x * sigmoid(x);
+}
+
+ALWAYS_INLINE float silu_slope(float x)
+{
+    float s = sigmoid(x);
+    return s + x * s * (1.0F - s);
+}
+
+/* sqrt(2 / pi) (x + 0.044715 x^3), whose tanh GELU's approximation takes; (1 + tanh u) / 2 = sigmoid(2 u), which does
+ * not cancel. */
+ALWAYS_INLINE float gelu_tanh(float x)
+{
+    return x * sigmoid(2 * 0.7978845608F * (x + 0.044715F * x * x * x));
+}
+
+ALWAYS_INLINE float gelu_tanh_slope(float x)
+{
+    float power = -2 * 0.7978845608F * LOG2_E * (x + 0.044715F * x * x * x);
+    float e = vec_exp2(power > 127.0F ? 127.0F : power), s = 1.0F / (1.0F + e); /* 1 - s = e s */
+    return s + x * (e * s) * s * 2 * 0.7978845608F * (1.0F + 3 * 0.044715F * x * x);
+}
+
+/* x Phi(x), Phi the normal distribution function, and Phi(x) + x phi(x). */
+ALWAYS_INLINE float gelu(float x)
+{
+    return x * vec_normal(x);
+}
+
+ALWAYS_INLINE float gelu_slope(float x)
+{
+    return vec_normal(x) + x * 0.3989422804F * vec_exp(-0.5F * x * x);
+}
+
+ALWAYS_INLINE float relu2(float x)
+{
+    return x > 0 ? x * x : x * 0.0F; /* a product, so that NaN shows */
+}
+
+ALWAYS_INLINE float relu2_slope(float x)
+{
+    return x > 0 ? 2 * x : x * 0.0F;
 }
 
 #define REAL        float

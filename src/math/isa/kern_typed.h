@@ -56,67 +56,14 @@ static void TYPED(add_bias)(void *y, size_t ld, const float *bias, size_t n, siz
     }
 }
 
-/* ---- Norm ---- */
-
-static void TYPED(rmsnorm_forward)(void *y, void *copy, float *rstd, const float *x, const float *w, size_t n,
-                                   size_t D, float eps)
-{
-#pragma omp parallel for schedule(static) if (n * D >= PARALLEL_MIN)
-    for (size_t row = 0; row < n; row++) {
-        const float *in = x + row * D;
-        float r = rstd[row] = 1.0F / sqrtf(dot_row(in, in, D) / (float)D + eps);
-        if (y) {
-            REAL *out = (REAL *)y + row * D;
-#pragma omp simd
-            for (size_t i = 0; i < D; i++)
-                out[i] = STORE(in[i] * r * w[i]);
-        }
-        if (copy)
-            TYPED(from_row)((REAL *)copy + row * D, in, D);
-    }
-}
-
-static void TYPED(rmsnorm_apply)(void *y, const void *x, const float *rstd, const float *w, size_t n,
-                                 size_t D)
-{
-#pragma omp parallel for schedule(static) if (n * D >= PARALLEL_MIN)
-    for (size_t row = 0; row < n; row++) {
-        const REAL *in = (const REAL *)x + row * D;
-        REAL *out = (REAL *)y + row * D;
-        float r = rstd[row];
-#pragma omp simd
-        for (size_t i = 0; i < D; i++)
-            out[i] = STORE(LOAD(in[i]) * r * w[i]);
-    }
-}
-
-static void TYPED(rmsnorm_backward)(float *dx, void *copy, const float *dy, const void *x, const float *rstd,
-                                    const float *w, size_t n, size_t D)
-{
-#pragma omp parallel for schedule(static) if (n * D >= PARALLEL_MIN)
-    for (size_t row = 0; row < n; row++) {
-        const REAL *in = (const REAL *)x + row * D;
-        const float *g = dy + row * D;
-        float *out = dx + row * D;
-        float sum = 0, r = rstd[row];
-#pragma omp simd reduction(+ : sum)
-        for (size_t i = 0; i < D; i++)
-            sum += w[i] * g[i] * LOAD(in[i]);
-        float slope = sum / (float)D * r * r;
-#pragma omp simd
-        for (size_t i = 0; i < D; i++)
-            out[i] += r * (w[i] * g[i] - LOAD(in[i]) * slope);
-        if (copy)
-            TYPED(from_row)((REAL *)copy + row * D, out, D);
-    }
-}
+#include "kern_norm_typed.h"
 
 /* ---- Rotary positions ---- */
 
 static void TYPED(rope)(void *x, size_t ld, const int32_t *positions, const float *cos, const float *sin,
-                        size_t n, size_t heads, size_t head_dim, float sign)
+                        size_t n, size_t heads, size_t head_dim, size_t rotated, float sign)
 {
-    size_t half = head_dim / 2;
+    size_t half = rotated / 2;
 #pragma omp parallel for schedule(static) if (n * heads * head_dim >= PARALLEL_MIN)
     for (size_t row = 0; row < n; row++) {
         const float *c = cos + (size_t)positions[row] * half, *s = sin + (size_t)positions[row] * half;
@@ -132,38 +79,26 @@ static void TYPED(rope)(void *x, size_t ld, const int32_t *positions, const floa
     }
 }
 
-/* ---- SwiGLU ---- */
-
-static void TYPED(swiglu_forward)(void *y, const void *gu, size_t n, size_t F)
+static void TYPED(rope_pairs)(void *x, size_t ld, const int32_t *positions, const float *cos, const float *sin,
+                              size_t n, size_t heads, size_t head_dim, size_t rotated, float sign)
 {
-#pragma omp parallel for schedule(static) if (n * F >= PARALLEL_MIN)
+    size_t half = rotated / 2;
+#pragma omp parallel for schedule(static) if (n * heads * head_dim >= PARALLEL_MIN)
     for (size_t row = 0; row < n; row++) {
-        const REAL *gate = (const REAL *)gu + row * 2 * F, *up = gate + F;
-        REAL *out = (REAL *)y + row * F;
+        const float *c = cos + (size_t)positions[row] * half, *s = sin + (size_t)positions[row] * half;
+        for (size_t head = 0; head < heads; head++) {
+            REAL *pair = (REAL *)x + row * ld + head * head_dim;
 #pragma omp simd
-        for (size_t i = 0; i < F; i++) {
-            float g = LOAD(gate[i]);
-            out[i] = STORE(g * sigmoid(g) * LOAD(up[i]));
+            for (size_t i = 0; i < half; i++) {
+                float a = LOAD(pair[2 * i]), b = LOAD(pair[2 * i + 1]);
+                pair[2 * i] = STORE(a * c[i] - b * (sign * s[i]));
+                pair[2 * i + 1] = STORE(b * c[i] + a * (sign * s[i]));
+            }
         }
     }
 }
 
-static void TYPED(swiglu_backward)(void *dgu, const float *dy, const void *gu, size_t n, size_t F)
-{
-#pragma omp parallel for schedule(static) if (n * F >= PARALLEL_MIN)
-    for (size_t row = 0; row < n; row++) {
-        const REAL *gate = (const REAL *)gu + row * 2 * F, *up = gate + F;
-        REAL *dgate = (REAL *)dgu + row * 2 * F, *dup = dgate + F;
-        const float *d = dy + row * F;
-#pragma omp simd
-        for (size_t i = 0; i < F; i++) {
-            float g = LOAD(gate[i]), u = LOAD(up[i]);
-            float s = sigmoid(g), silu = g * s;
-            dgate[i] = STORE(d[i] * u * (s + silu * (1.0F - s)));
-            dup[i] = STORE(d[i] * silu);
-        }
-    }
-}
+#include "kern_act_typed.h"
 
 /* ---- Cross-entropy ---- */
 

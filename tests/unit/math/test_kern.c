@@ -63,7 +63,7 @@ static void test_rope_rotates_halves(void **state)
     FOR_EACH_ISA(k)
     {
         float x[4] = {1, 2, 3, 4};
-        k->f32.rope(x, 4, positions, cosine[0], sine[0], 1, 1, 4, 1);
+        k->f32.rope(x, 4, positions, cosine[0], sine[0], 1, 1, 4, 4, 1);
         const float expected[4] = {-3, 2 * 0.6F - 4 * 0.8F, 1, 4 * 0.6F + 2 * 0.8F};
         check_near("rope", k, x, expected, 4, 1e-6);
     }
@@ -76,16 +76,16 @@ static void test_swiglu_gradient(void **state)
     float *gu = numbers_new(2 * N * F, 2, 1), *dy = numbers_new(N * F, 1, 2), y[N * F], dgu[2 * N * F];
     FOR_EACH_ISA(k)
     {
-        k->f32.swiglu_backward(dgu, dy, gu, N, F);
+        k->f32.gated[ACT_SILU].backward(dgu, dy, gu, N, F);
         for (size_t i = 0; i < 2 * N * F; i++) {
             float kept = gu[i];
             gu[i] = kept + 0x1p-8F;
             double span = (double)gu[i];
-            kern_reference.f32.swiglu_forward(y, gu, N, F);
+            kern_reference.f32.gated[ACT_SILU].forward(y, gu, N, F);
             double high = product(y, dy, N * F);
             gu[i] = kept - 0x1p-8F;
             span -= (double)gu[i];
-            kern_reference.f32.swiglu_forward(y, gu, N, F);
+            kern_reference.f32.gated[ACT_SILU].forward(y, gu, N, F);
             double slope = (high - product(y, dy, N * F)) / span;
             gu[i] = kept;
             assert_true(fabs(slope - (double)dgu[i]) < 2e-4);
@@ -101,7 +101,7 @@ static void test_swiglu_extremes(void **state)
     float gu[8] = {1e4F, -1e4F, -100, NAN, 2, 3, 4, 1}, y[4];
     FOR_EACH_ISA(k)
     {
-        k->f32.swiglu_forward(y, gu, 1, 4);
+        k->f32.gated[ACT_SILU].forward(y, gu, 1, 4);
         assert_true(y[0] == 2e4F && fabsf(y[1]) < 1e-30F && fabsf(y[2]) < 1e-30F && isnan(y[3]));
     }
 }

@@ -123,10 +123,10 @@ static void test_rmsnorm(void **state)
     FOR_EACH_SUBJECT(s) for (size_t i = 0; i < WIDTHS; i++) check_rmsnorm(&s, widths[i]);
 }
 
-static void check_rope(const struct subject *s, size_t head_dim, float sign)
+static void check_rope(const struct subject *s, size_t head_dim, size_t rotated, float sign)
 {
     enum { HEADS = 3, POSITIONS = 50, REST = 5 };
-    size_t ld = HEADS * head_dim + REST, half = head_dim / 2, count = ROWS * ld;
+    size_t ld = HEADS * head_dim + REST, half = rotated / 2, count = ROWS * ld;
     void *x = reals_new(s, count, 1, 1), *expected = reals_new(s, count, 1, 1);
     float *cosine = numbers_new(POSITIONS * half, 1, 2), *sine = numbers_new(POSITIONS * half, 1, 3);
     int32_t positions[ROWS];
@@ -136,9 +136,12 @@ static void check_rope(const struct subject *s, size_t head_dim, float sign)
     }
     for (size_t row = 0; row < ROWS; row++)
         positions[row] = (int32_t)((row * 7) % POSITIONS);
-    s->reference->rope(expected, ld, positions, cosine, sine, ROWS, HEADS, head_dim, sign);
-    s->k->rope(x, ld, positions, cosine, sine, ROWS, HEADS, head_dim, sign);
+    s->reference->rope(expected, ld, positions, cosine, sine, ROWS, HEADS, head_dim, rotated, sign);
+    s->k->rope(x, ld, positions, cosine, sine, ROWS, HEADS, head_dim, rotated, sign);
     check_reals("rope", s, x, expected, count, 1e-6);
+    s->reference->rope_pairs(expected, ld, positions, cosine, sine, ROWS, HEADS, head_dim, rotated, sign);
+    s->k->rope_pairs(x, ld, positions, cosine, sine, ROWS, HEADS, head_dim, rotated, sign);
+    check_reals("rope_pairs", s, x, expected, count, 2e-6);
     for (size_t row = 0; row < ROWS; row++) {
         size_t at = (row * ld + ld - REST) * s->k->size;
         assert_memory_equal((char *)x + at, (char *)expected + at, REST * s->k->size);
@@ -151,32 +154,140 @@ static void test_rope(void **state)
     (void)state;
     FOR_EACH_SUBJECT(s) for (size_t head_dim = 2; head_dim <= 128; head_dim += 31 * 2)
     {
-        check_rope(&s, head_dim, 1);
-        check_rope(&s, head_dim + 4, -1);
+        check_rope(&s, head_dim, head_dim, 1);
+        check_rope(&s, head_dim + 4, head_dim + 4, -1);
+        check_rope(&s, head_dim + 4, 4, 1);
     }
 }
 
-static void check_swiglu(const struct subject *s, size_t F)
+static void check_activation(const struct subject *s, size_t F, const struct kern_activation *act,
+                             const struct kern_activation *reference, size_t inputs, double allowed)
 {
     size_t count = ROWS * F;
-    void *gu = reals_new(s, 2 * count, 4, 1), *y = reals_new(s, count, 0, 0), *y2 = reals_new(s, count, 0, 0);
-    void *dgu = reals_new(s, 2 * count, 0, 0), *dgu2 = reals_new(s, 2 * count, 0, 0);
+    void *x = reals_new(s, inputs * count, 4, 1), *y = reals_new(s, count, 0, 0), *y2 = reals_new(s, count, 0, 0);
+    void *dx = reals_new(s, inputs * count, 0, 0), *dx2 = reals_new(s, inputs * count, 0, 0);
     float *dy = numbers_new(count, 1, 2);
-    s->k->swiglu_forward(y, gu, ROWS, F);
-    s->reference->swiglu_forward(y2, gu, ROWS, F);
-    check_reals("swiglu_forward", s, y, y2, count, 1e-6);
-    s->k->swiglu_backward(dgu, dy, gu, ROWS, F);
-    s->reference->swiglu_backward(dgu2, dy, gu, ROWS, F);
-    check_reals("swiglu_backward", s, dgu, dgu2, 2 * count, 1e-6);
-    s->k->swiglu_backward(gu, dy, gu, ROWS, F);
-    assert_memory_equal(gu, dgu, 2 * count * s->k->size);
-    FREE(gu, y, y2, dgu, dgu2, dy);
+    act->forward(y, x, ROWS, F);
+    reference->forward(y2, x, ROWS, F);
+    check_reals("an activation", s, y, y2, count, allowed);
+    act->backward(dx, dy, x, ROWS, F);
+    reference->backward(dx2, dy, x, ROWS, F);
+    check_reals("an activation's gradient", s, dx, dx2, inputs * count, allowed);
+    act->backward(x, dy, x, ROWS, F);
+    assert_memory_equal(x, dx, inputs * count * s->k->size);
+    FREE(x, y, y2, dx, dx2, dy);
 }
 
-static void test_swiglu(void **state)
+static void test_activations(void **state)
 {
     (void)state;
-    FOR_EACH_SUBJECT(s) for (size_t i = 0; i < WIDTHS; i++) check_swiglu(&s, widths[i]);
+    FOR_EACH_SUBJECT(s) for (size_t i = 0; i < WIDTHS; i++) for (int act = 0; act < ACT_COUNT; act++)
+    {
+        double allowed = act == ACT_GELU ? 2e-6 : 1e-6; /* its exponent, the square of x, is rounded */
+        check_activation(&s, widths[i], &s.k->gated[act], &s.reference->gated[act], 2, allowed);
+        check_activation(&s, widths[i], &s.k->plain[act], &s.reference->plain[act], 1, allowed);
+    }
+}
+
+/* What torch.nn.functional.silu, gelu, gelu(approximate="tanh") and relu()^2 give in float64, and their gradients. */
+static void test_activations_are_those_of_torch(void **state)
+{
+    (void)state;
+    static const float x[] = {-6, -1.5F, -0.1F, 0.3F, 2, 7};
+    enum { COUNT = sizeof x / sizeof *x };
+    static const double expected[ACT_COUNT][2][COUNT] = {
+        [ACT_SILU] = {{-0.01483573894, -0.2736382857, -0.04750208192, 0.1723327628, 1.761594156, 6.993622642},
+                     {-0.01232643259, -0.0412941543, 0.4500832078, 0.647780016, 1.090784249, 1.005460497}},
+        [ACT_GELU] = {{-5.919525869e-09, -0.1002108019, -0.0460172169, 0.1853734354, 1.954499736, 7},
+                     {-3.546870945e-08, -0.1274691922, 0.4204769068, 0.7323277755, 1.085231801, 1}},
+        [ACT_GELU_TANH] = {{-8.43964898e-11, -0.100428423, -0.04601724958, 0.1853709323, 1.954597694, 7},
+                     {-7.709976013e-10, -0.1277107932, 0.4204782096, 0.7322954603, 1.086099257, 1}},
+        [ACT_RELU2] = {{0, 0, 0, 0.09000000715, 4, 49},
+                     {0, 0, 0, 0.6000000238, 4, 14}},
+    };
+    static const float ones[COUNT] = {1, 1, 1, 1, 1, 1};
+    for (int isa = CPU_PORTABLE; isa <= (int)cpu_isa_best(); isa++)
+        for (int act = 0; act < ACT_COUNT; act++) {
+            float y[COUNT], dx[COUNT];
+            const struct kern_activation *plain = &kern_for((enum cpu_isa)isa)->f32.plain[act];
+            plain->forward(y, x, 1, COUNT);
+            plain->backward(dx, ones, x, 1, COUNT);
+            for (size_t i = 0; i < COUNT; i++) {
+                assert_true(fabs((double)y[i] - expected[act][0][i]) <= 4e-7 * (1e-3 + fabs(expected[act][0][i])));
+                assert_true(fabs((double)dx[i] - expected[act][1][i]) <= 1e-6 * (1e-1 + fabs(expected[act][1][i])));
+            }
+        }
+}
+
+static void check_rmsnorm_heads(const struct subject *s, size_t heads, size_t width)
+{
+    enum { REST = 3 };
+    size_t ld = heads * width + REST, count = ROWS * ld, dense = ROWS * heads * width;
+    void *x = reals_new(s, count, 2, 1), *x2 = reals_new(s, count, 2, 1), *copy = reals_new(s, dense, 0, 0);
+    void *copy2 = reals_new(s, dense, 0, 0), *dx = reals_new(s, count, 1, 3), *dx2 = reals_new(s, count, 1, 3);
+    float *w = numbers_new(width, 1, 2), *rstd = numbers_new(ROWS * heads, 0, 0),
+          *rstd2 = numbers_new(ROWS * heads, 0, 0);
+    s->k->rmsnorm_heads_forward(x, ld, copy, rstd, w, ROWS, heads, width, 1e-5F);
+    s->reference->rmsnorm_heads_forward(x2, ld, copy2, rstd2, w, ROWS, heads, width, 1e-5F);
+    check_reals("rmsnorm_heads_forward", s, x, x2, count, 1e-6);
+    check_near("rstd of heads", s->table, rstd, rstd2, ROWS * heads, 1e-6);
+    assert_memory_equal(copy, copy2, dense * s->k->size);
+    s->k->rmsnorm_heads_backward(dx, ld, copy, rstd, w, ROWS, heads, width);
+    s->reference->rmsnorm_heads_backward(dx2, ld, copy, rstd, w, ROWS, heads, width);
+    check_reals("rmsnorm_heads_backward", s, dx, dx2, count, 2e-6);
+    FREE(x, x2, copy, copy2, dx, dx2, w, rstd, rstd2);
+}
+
+static void test_rmsnorm_heads(void **state)
+{
+    (void)state;
+    FOR_EACH_SUBJECT(s)
+    {
+        check_rmsnorm_heads(&s, 3, 64);
+        check_rmsnorm_heads(&s, 5, 10);
+        check_rmsnorm_heads(&s, 1, 576);
+    }
+}
+
+static void check_layernorm(const struct subject *s, size_t D, bool with_bias)
+{
+    size_t count = ROWS * D, bytes = count * s->k->size;
+    float *x = numbers_new(count, 2, 1), *w = numbers_new(D, 1, 2), *dy = numbers_new(count, 1, 3);
+    float *bias = numbers_new(D, 1, 4), *b = with_bias ? bias : NULL;
+    float *mean = numbers_new(ROWS, 0, 0), *rstd = numbers_new(ROWS, 0, 0);
+    float *mean2 = numbers_new(ROWS, 0, 0), *rstd2 = numbers_new(ROWS, 0, 0);
+    float *dx = numbers_new(count, 1, 6), *dx2 = numbers_copy(dx, count);
+    void *y = reals_new(s, count, 0, 0), *y2 = reals_new(s, count, 0, 0), *copy = reals_new(s, count, 0, 0);
+    void *copy2 = reals_new(s, count, 0, 0);
+    for (size_t i = 0; i < count; i++)
+        x[i] += 0.5F * (float)(i / D % 3);
+    s->k->layernorm_forward(y, copy, mean, rstd, x, w, b, ROWS, D, 1e-5F);
+    s->reference->layernorm_forward(y2, copy2, mean2, rstd2, x, w, b, ROWS, D, 1e-5F);
+    check_near("mean", s->table, mean, mean2, ROWS, 2e-6);
+    check_near("rstd", s->table, rstd, rstd2, ROWS, 2e-6);
+    check_reals("layernorm_forward", s, y, y2, count, 2e-6);
+    assert_memory_equal(copy, copy2, bytes);
+    s->k->layernorm_apply(y, copy, mean, rstd, w, b, ROWS, D);
+    s->reference->layernorm_apply(y2, copy, mean, rstd, w, b, ROWS, D);
+    check_reals("layernorm_apply", s, y, y2, count, 2e-6);
+    s->k->layernorm_backward(dx, y, dy, copy, mean, rstd, w, ROWS, D);
+    s->reference->layernorm_backward(dx2, y2, dy, copy, mean, rstd, w, ROWS, D);
+    check_near("layernorm_backward", s->table, dx, dx2, count, 4e-6);
+    s->reference->from_f32(y2, dx, count);
+    assert_memory_equal(y, y2, bytes);
+    FREE(x, w, dy, bias, mean, rstd, mean2, rstd2, dx, dx2, y, y2, copy, copy2);
+}
+
+static void test_layernorm(void **state)
+{
+    (void)state;
+    FOR_EACH_SUBJECT(s) for (size_t i = 0; i < WIDTHS; i++)
+    {
+        if (widths[i] < 3)
+            continue; /* rounding is all that is left of the variance of so few */
+        check_layernorm(&s, widths[i], true);
+        check_layernorm(&s, widths[i], false);
+    }
 }
 
 /* Rows whose maximum stands in one place of two, grows from block to block, or follows blocks of -inf. */
@@ -365,16 +476,16 @@ static void test_nan_shows(void **state)
         s.k->rmsnorm_backward(dx, y[3], w, in, rstd, w, N, D);
         s.k->dropout(y[4], in, rng_key_make(1, RNG_DROPOUT, 2), samples, ids, N, D, 0.9F);
         memcpy(y[5], in, N * D * s.k->size);
-        s.k->rope(y[5], D, ids, w, w, N, 1, D, 1);
+        s.k->rope(y[5], D, ids, w, w, N, 1, D, D, 1);
         for (size_t i = 0; i < 6; i++) {
             s.k->to_f32(out, y[i], N * D);
             for (size_t row = 0; row < N; row++)
                 assert_true((kern_first_nonfinite(out + row * D, D) < D) == (row == BAD));
         }
-        s.k->swiglu_forward(y[0], in, 1, D); /* the NaN is in the half that is multiplied */
+        s.k->gated[ACT_SILU].forward(y[0], in, 1, D); /* the NaN is in the half that is multiplied */
         s.k->to_f32(out, y[0], D);
         assert_int_equal(kern_first_nonfinite(out, D), column);
-        s.k->swiglu_backward(g, w, in, 1, D);
+        s.k->gated[ACT_SILU].backward(g, w, in, 1, D);
         s.k->to_f32(out, g, 2 * D);
         assert_int_equal(kern_first_nonfinite(out, 2 * D), column);
         FREE(x, w, out, dx, in, g, y[0], y[1], y[2], y[3], y[4], y[5]);
@@ -405,11 +516,11 @@ static void run_all(const struct kern_typed *k, float *result, size_t offset)
     k->rmsnorm_forward(at[1], at[2], rstd, x, w, N, D, 1e-5F);
     k->rmsnorm_apply(at[3], in, rstd, w, N, D);
     k->rmsnorm_backward(at[0], at[4], w, in, rstd, w, N, D);
-    k->swiglu_forward(at[5], in, N, D);
-    k->swiglu_backward(at[6], w, in, N, D); /* two parts */
+    k->gated[ACT_SILU].forward(at[5], in, N, D);
+    k->gated[ACT_SILU].backward(at[6], w, in, N, D); /* two parts */
     k->dropout(at[8], in, rng_key_make(1, RNG_DROPOUT, 2), samples, ids, N, D, 0.3F);
     k->add_bias(at[8], D, w, N, D);
-    k->rope(at[8], D, ids, w, w + COUNT, N, 1, D - 1, 1);
+    k->rope(at[8], D, ids, w, w + COUNT, N, 1, D - 1, D - 1, 1);
     k->add(at[9], in, COUNT);
     k->cross_entropy(loss, NULL, at[10], D, x, D, ids, N, D, w);
     memcpy(at[11], loss, sizeof loss);
@@ -440,11 +551,19 @@ static void test_threads_and_alignment_do_not_matter(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rmsnorm),   cmocka_unit_test(test_rope),
-        cmocka_unit_test(test_swiglu),    cmocka_unit_test(test_cross_entropy),
-        cmocka_unit_test(test_dropout),   cmocka_unit_test(test_elementwise),
-        cmocka_unit_test(test_rounding),  cmocka_unit_test(test_widening),
-        cmocka_unit_test(test_nan_shows), cmocka_unit_test(test_threads_and_alignment_do_not_matter),
+        cmocka_unit_test(test_rmsnorm),
+        cmocka_unit_test(test_rmsnorm_heads),
+        cmocka_unit_test(test_layernorm),
+        cmocka_unit_test(test_rope),
+        cmocka_unit_test(test_activations),
+        cmocka_unit_test(test_activations_are_those_of_torch),
+        cmocka_unit_test(test_cross_entropy),
+        cmocka_unit_test(test_dropout),
+        cmocka_unit_test(test_elementwise),
+        cmocka_unit_test(test_rounding),
+        cmocka_unit_test(test_widening),
+        cmocka_unit_test(test_nan_shows),
+        cmocka_unit_test(test_threads_and_alignment_do_not_matter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
