@@ -57,6 +57,8 @@ class Fixture:
     shard_size: str = "1GB"
     change: object = None  # edits config.json as it is written
     gguf: str = ""         # general.architecture: a GGUF file with tensors of many types, instead of a folder
+    norm: float = 1         # that the weights of norms lie around
+    embedding: float = 1    # size of the embedding's numbers
     permuted: bool = False  # its rows of q and k are interleaved, as those of Llama
 
 
@@ -90,21 +92,39 @@ FIXTURES = {
     "qwen2": Fixture("Qwen2: biases of q, k and v alone", 80, "qwen2", dtype=torch.bfloat16),
     "qwen2_gguf": Fixture("Qwen2 as GGUF, whose rows are in order", 90, "qwen2",
                           dict(hidden_size=32, intermediate_size=32, tie_word_embeddings=True), gguf="qwen2"),
+    "mistral_window": Fixture("a window on all layers, shorter than an example", 103, "mistral", dict(sliding_window=5),
+                              dtype=torch.bfloat16),
+    "qwen3": Fixture("Qwen3: norms of the heads of q and k", 101, "qwen3", dict(head_dim=8), dtype=torch.bfloat16),
+    "qwen3_window": Fixture("Qwen3 with a window on the later layers", 102, "qwen3",
+                            dict(head_dim=8, num_hidden_layers=3, use_sliding_window=True, sliding_window=4,
+                                 max_window_layers=1), dtype=torch.bfloat16),
+    "gemma": Fixture("Gemma: norms by 1 + w, GELU, a scaled embedding", 104, "gemma", dict(head_dim=8), norm=0, embedding=0.25),
+    "gemma2": Fixture("Gemma 2: norms after branches, caps, every other layer under a window", 105, "gemma2",
+                      dict(head_dim=8, num_hidden_layers=3, sliding_window=4, query_pre_attn_scalar=12,
+                           attn_logit_softcapping=2.0, final_logit_softcapping=3.0, tie_word_embeddings=True),
+                      norm=0, embedding=0.25),
+    "gemma3": Fixture("Gemma 3: two rotations, norms of heads and after branches", 106, "gemma3_text",
+                      dict(head_dim=8, num_hidden_layers=3, sliding_window=4, query_pre_attn_scalar=12,
+                           layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+                           tie_word_embeddings=True,
+                           rope_parameters={"full_attention": {"rope_type": "linear", "factor": 4.0, "rope_theta": 1000.0},
+                                            "sliding_attention": {"rope_type": "default", "rope_theta": 100.0}}),
+                      norm=0, embedding=0.25),
 }
 
 
-def draw_weights(model, seed):
+def draw_weights(model, f):
     """Weights large enough that every part of the model matters."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(f.seed)
     with torch.no_grad():
         for name, p in sorted(model.named_parameters()):
             noise = torch.randn(p.shape, generator=generator)
             if "norm" in name:
-                p.copy_(1 + 0.2 * noise)
+                p.copy_(f.norm + 0.2 * noise)
             elif p.dim() == 1:
                 p.copy_(0.3 * noise)
             else:
-                p.copy_(noise * (1.0 if "embed" in name else 0.8 / p.shape[1] ** 0.5))
+                p.copy_(noise * (f.embedding if "embed" in name else 0.8 / p.shape[1] ** 0.5))
 
 
 def make_examples(vocab, seed):
@@ -184,7 +204,7 @@ def edit_config(folder, change):
 def make_model(f):
     config = AutoConfig.for_model(f.family, **SHAPE | f.config)
     model = AutoModelForCausalLM.from_config(config).to(torch.float32)
-    draw_weights(model, f.seed)
+    draw_weights(model, f)
     return model
 
 

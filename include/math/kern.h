@@ -93,9 +93,10 @@ struct kern_typed {
     /* Cross-entropy of rows of logits[n,V] (row stride ld) against targets[n] (every target < V):
      * loss[n] = -log p(target); best[n] = argmax (smallest index on ties; may be NULL). Unless dscale[n] is
      * NULL, dlogits[n,V] (row stride ldd in reals) gets dscale * (softmax - onehot); it may lie on the logits,
-     * row on row (for bf16 with ldd = 2 ld). A NaN or +inf anywhere in a row makes its loss NaN. */
+     * row on row (for bf16 with ldd = 2 ld). With cap != 0 the logits are under a cap (cap_logits), and dlogits is the
+     * gradient with respect to what they were before it. A NaN or +inf anywhere in a row makes its loss NaN. */
     void (*cross_entropy)(double *loss, int32_t *best, void *dlogits, size_t ldd, float *logits, size_t ld,
-                          const int32_t *targets, size_t n, size_t V, const float *dscale);
+                          const int32_t *targets, size_t n, size_t V, const float *dscale, float cap);
     /* y[n, D] = x * mask / (1 - p): element (row, col) is dropped when its number of stream `key`, counter
      * (samples[row], positions[row], col), is below p. The same call with x = dy is the backward. y may be x.
      */
@@ -139,8 +140,10 @@ struct kern {
     void (*attend_add)(float *y, size_t ld, float a, const float *x, size_t rows, size_t cols);
     /* Scores under a cap, scores[rows, columns]: t = tanh(in * score), then score = out * t. With dprobs[rows,
      * columns] (not NULL) also dprobs = delta[column] + (dprobs - delta[column]) * (1 - t^2). */
-    void (*attend_cap)(float *scores, float *dprobs, const float *delta, size_t rows, size_t columns,
-                       float in, float out);
+    void (*softcap)(float *scores, float *dprobs, const float *delta, size_t rows, size_t columns, float in,
+                       float out);
+    /* Logits under a cap: x[n, V] = cap * tanh(x / cap), on all threads. */
+    void (*cap_logits)(float *x, size_t n, size_t V, float cap);
     /* One query of one head: out[head_dim] = softmax(scores) values with scores = scale * keys q, under a cap
      * above 0 cap * tanh(scores / cap); keys, values [count, head_dim]. */
     void (*attend_one)(float *out, const float *q, const float *keys, const float *values, size_t count,

@@ -3,8 +3,8 @@
  * passes obey the record and never ask for a family's name.
  *
  * It is read from config.json (the keys of transformers 4 and 5) or from the keys of a GGUF file, over the
- * tables of the family that the file names (model/family.h). What a file asks for and nobody honours (a sliding
- * window, an unknown activation, quantization_config, experts, ...) is refused by file, key and value.
+ * tables of the family that the file names (model/family.h). What a file asks for and nobody honours (an unknown
+ * activation, quantization_config, experts, ...) is refused by file, key and value.
  */
 #ifndef MPILORA_MODEL_ARCH_H
 #define MPILORA_MODEL_ARCH_H
@@ -16,6 +16,7 @@
 #include "base/err.h"
 #include "base/limits.h"
 #include "io/store/store.h"
+#include "math/kern.h"
 
 struct family;
 
@@ -49,8 +50,9 @@ struct module {
     unsigned stored;       /* enum module_stored */
 };
 
-/* Where a norm stands: before a branch of the block, and before the head. */
-enum place { AT_ATTN_IN, AT_MLP_IN, AT_FINAL, PLACE_COUNT };
+/* Where a norm stands: before a branch of the block and after it, on the heads of queries and keys before they are
+ * rotated, and before the head. */
+enum place { AT_ATTN_IN, AT_Q, AT_K, AT_ATTN_OUT, AT_MLP_IN, AT_MLP_OUT, AT_FINAL, PLACE_COUNT };
 
 enum rotation_type { ROTATION_DEFAULT, ROTATION_LINEAR, ROTATION_LLAMA3 };
 
@@ -66,6 +68,13 @@ struct layer_kind {
     size_t rotation; /* of its queries and keys */
 };
 
+/* Which layers are of kind 1, where a file does not list them: from `first` on, but for every full_every-th. */
+struct layer_pattern {
+    bool mixed; /* false: all are of kind 0 */
+    size_t first;
+    size_t full_every; /* 0: none of them */
+};
+
 #define ARCH_MODULES   8 /* of a block, at most */
 #define ARCH_ROTATIONS 2
 #define ARCH_KINDS     2
@@ -75,11 +84,17 @@ struct arch {
     size_t layers, width, ffn, heads, kv_heads, head_dim, vocab;
     size_t max_positions; /* 0: not declared */
     float norm_eps;
-    float attention_scale;  /* of scores; 0 in a family's defaults: head_dim^-0.5 */
+    bool norm_offset;            /* a norm multiplies by 1 + weight, as config.json's models have the weight */
+    enum kern_act activation;    /* of the gate */
+    float attention_scale;       /* of scores; 0 in a family's defaults: head_dim^-0.5 */
+    float attention_cap;         /* of scores, logit_cap of logits: cap * tanh(x / cap); 0: none */
+    float logit_cap;
+    float embedding_scale;       /* of the residual stream's start, rounded to the compute dtype; 0: none */
     bool bias[GROUP_COUNT]; /* of all linears of the group */
     bool tied;              /* the head is the embedding */
     struct rotation rotations[ARCH_ROTATIONS];
     struct layer_kind kinds[ARCH_KINDS];
+    struct layer_pattern pattern;
     uint8_t kind_of[LIMIT_LAYERS]; /* of each layer */
 };
 
@@ -109,6 +124,9 @@ size_t arch_group_columns(const struct arch *a, enum linear_group g);
 size_t arch_row_offset(const struct arch *a, size_t linear);
 size_t arch_key_row(const struct arch *a);
 size_t arch_value_row(const struct arch *a);
+
+/* Columns of a norm, 0 where there is none. */
+size_t arch_norm_width(const struct arch *a, enum place place);
 
 const struct layer_kind *arch_kind(const struct arch *a, size_t layer);
 size_t arch_rotation_count(const struct arch *a); /* that some layer has */

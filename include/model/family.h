@@ -8,7 +8,7 @@
 
 #include "model/arch.h"
 
-/* A norm's weights. Those of a block are named within it. */
+/* A norm's weights. Those of a block are named within it; both NULL: there is no norm at that place. */
 struct family_vector {
     const char *path, *gguf;
 };
@@ -28,7 +28,10 @@ enum family_key_kind {
     KEY_SIZE,   /* size_t above 0; null in config.json is 0: derived from other sizes, or refused */
     KEY_LIMIT,  /* size_t; 0 and null: none */
     KEY_NUMBER, /* float */
-    KEY_FLAG    /* bool */
+    KEY_CAP,    /* float; null: 0, none */
+    KEY_FLAG,   /* bool */
+    KEY_ROOT,   /* float: 1 / the root of the number */
+    KEY_ACTIVATION /* enum kern_act, by transformers' word; GGUF files do not say */
 };
 #define GGUF_REQUIRED      (-1)
 #define FAMILY_FIELD(name) offsetof(struct arch, name)
@@ -57,6 +60,7 @@ struct family {
     /* Keys of the common table (arch_refuse.c) that change nothing in this family, whatever their value; NULL
      * after the last. Those that `keys` reads need not be here. */
     const char *const *ignores;
+    void (*finish)(struct arch *a); /* what follows from the keys; NULL: nothing does */
     struct arch
         defaults; /* what transformers' configuration class has for keys that are missing, and all that
                              no key says */

@@ -125,7 +125,7 @@ void attention_limit_rows(const struct attention_job *job, float *scores, const 
 {
     float cap = job->s->cap;
     if (cap > 0)
-        job->kern->attend_cap(scores, NULL, NULL, tile->queries, tile->keys, tile->scale / cap, cap / tile->scale);
+        job->kern->softcap(scores, NULL, NULL, tile->queries, tile->keys, tile->scale / cap, cap / tile->scale);
     for (size_t i = 0; i < tile->queries && job->window < SIZE_MAX; i++) {
         size_t unseen = attention_min(tile->keys, attention_first_seen(job, tile->first + i / tile->heads));
         for (size_t key = 0; key < unseen; key++)
@@ -139,7 +139,7 @@ void attention_limit_columns(const struct attention_job *job, float *scores, flo
     size_t columns = tile->queries;
     float cap = job->s->cap;
     if (cap > 0)
-        job->kern->attend_cap(scores, dprobs, delta, tile->keys, columns, tile->scale / cap, cap / tile->scale);
+        job->kern->softcap(scores, dprobs, delta, tile->keys, columns, tile->scale / cap, cap / tile->scale);
     for (size_t key = 0; key < tile->keys && job->window < SIZE_MAX; key++) {
         size_t end = key + job->window; /* the first query that does not see it any more */
         size_t seen = end < tile->first ? 0 : (end - tile->first) * tile->heads;

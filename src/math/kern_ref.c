@@ -105,7 +105,7 @@ static void attend_add(float *y, size_t ld, float a, const float *x, size_t rows
         y[i / cols * ld + i % cols] += a * x[i];
 }
 
-static void attend_cap(float *scores, float *dprobs, const float *delta, size_t rows, size_t columns, float in,
+static void softcap(float *scores, float *dprobs, const float *delta, size_t rows, size_t columns, float in,
                        float out)
 {
     for (size_t i = 0; i < rows * columns; i++) {
@@ -116,6 +116,11 @@ static void attend_cap(float *scores, float *dprobs, const float *delta, size_t 
             dprobs[i] = (float)(offset + ((double)dprobs[i] - offset) * (1 - t * t));
         }
     }
+}
+
+static void cap_logits(float *x, size_t n, size_t V, float cap)
+{
+    softcap(x, NULL, NULL, n, V, 1.0F / cap, cap);
 }
 
 static double score_of(const float *q, const float *key, size_t head_dim, float scale, float cap)
@@ -165,7 +170,8 @@ const struct kern kern_reference = {
     .axpy = axpy,
     .sum_squares = sum_squares,
     .attend_add = attend_add,
-    .attend_cap = attend_cap,
+    .softcap = softcap,
+    .cap_logits = cap_logits,
     .attend_one = attend_one,
     .adamw = adamw,
 };

@@ -213,7 +213,8 @@ ACTIVATION(relu2)
 #undef ACTIVATION
 
 static void TYPED(cross_entropy)(double *loss, int32_t *best, void *dlogits, size_t ldd, float *logits,
-                                 size_t ld, const int32_t *targets, size_t n, size_t V, const float *dscale)
+                                 size_t ld, const int32_t *targets, size_t n, size_t V, const float *dscale,
+                                 float cap)
 {
     for (size_t row = 0; row < n; row++) {
         const float *x = logits + row * ld;
@@ -231,8 +232,9 @@ static void TYPED(cross_entropy)(double *loss, int32_t *best, void *dlogits, siz
         if (best)
             best[row] = argmax;
         for (size_t i = 0; i < V && dscale; i++) {
-            double p = exp((double)x[i] - max) / sum;
-            ((REAL *)dlogits)[row * ldd + i] = STORE((double)dscale[row] * (p - (i == (size_t)targets[row])));
+            double p = exp((double)x[i] - max) / sum, slope = cap != 0 ? 1 - pow((double)x[i] / (double)cap, 2) : 1;
+            ((REAL *)dlogits)[row * ldd + i] =
+                STORE((double)dscale[row] * (p - (i == (size_t)targets[row])) * slope);
         }
     }
 }

@@ -27,7 +27,7 @@ static void *place(struct layout *l, size_t rows, size_t columns, size_t size)
     return l->base + start;
 }
 
-enum when { INPUT, ATTENTION, BLOCK, ALWAYS, TRAIN, DROPOUT, NARROW, NARROW_TRAIN };
+enum when { INPUT, ATTENTION, BLOCK, KEPT, ALWAYS, TRAIN, DROPOUT, NARROW, NARROW_TRAIN };
 
 static bool is_wanted(const struct acts_size *s, enum when when)
 {
@@ -126,6 +126,9 @@ static void measure(struct acts_size *s, const struct model *m, const struct mod
         .half = arch->head_dim / 2,
         .rotations = arch_rotation_count(arch),
         .heads = arch->heads,
+        .normed_heads = (arch_norm_width(arch, AT_Q) ? arch->heads : 0) +
+                        (arch_norm_width(arch, AT_K) ? arch->kv_heads : 0),
+        .out_width = arch_norm_width(arch, AT_MLP_OUT),
         .vocab = arch->vocab,
         .layers = arch->layers,
         .first_kept = plan->train && m->lora ? m->lora->layout.lowest_layer : arch->layers,

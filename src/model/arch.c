@@ -88,6 +88,13 @@ size_t arch_slot_linear(const struct arch *a, size_t slot)
     return slot == a->layers * arch_head(a) ? arch_head(a) : slot % arch_head(a);
 }
 
+size_t arch_norm_width(const struct arch *a, enum place place)
+{
+    if (!a->family->vectors[place].path)
+        return 0;
+    return place == AT_Q || place == AT_K ? a->head_dim : a->width;
+}
+
 const struct layer_kind *arch_kind(const struct arch *a, size_t layer)
 {
     return &a->kinds[a->kind_of[layer]];
@@ -175,7 +182,7 @@ uint64_t arch_parameters(const struct arch *a)
 {
     uint64_t block = 0;
     for (int place = 0; place < AT_FINAL; place++)
-        block += a->family->vectors[place].path ? a->width : 0;
+        block += arch_norm_width(a, (enum place)place);
     for (size_t i = 0; i < arch_head(a); i++)
         block += (uint64_t)arch_rows(a, i) * (arch_columns(a, i) + a->bias[arch_module(a, i)->group]);
     uint64_t table = (uint64_t)a->vocab * a->width;

@@ -84,6 +84,30 @@ static enum err_code open_json(struct source *s, struct err *e)
 
 /* ---- keys ---- */
 
+static enum err_code read_activation(enum kern_act *act, const struct source *s, const char *key, struct err *e)
+{
+    static const struct {
+        const char *name;
+        enum kern_act act;
+    } words[] = {{"silu", ACT_SILU},
+                 {"swish", ACT_SILU},
+                 {"gelu", ACT_GELU},
+                 {"gelu_new", ACT_GELU_TANH},
+                 {"gelu_pytorch_tanh", ACT_GELU_TANH},
+                 {"relu2", ACT_RELU2}};
+    const char *name;
+    if (json_get_text(&name, &s->json, key, NULL, e))
+        return e->code;
+    if (!name)
+        return ERR_OK;
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (strcmp(words[i].name, name) == 0) {
+            *act = words[i].act;
+            return ERR_OK;
+        }
+    return source_refuse(s, ERR_UNSUPPORTED, key, e, "\"%s\" is not supported", name);
+}
+
 static enum err_code read_key(struct arch *a, const struct source *s, const struct family_key *k,
                               struct err *e)
 {
@@ -103,14 +127,27 @@ static enum err_code read_key(struct arch *a, const struct source *s, const stru
             return ERR_OK;
         return source_refuse(s, ERR_FORMAT, source_key(key, s, k->json, k->gguf), e, "0 is out of range");
     }
-    case KEY_NUMBER: {
+    case KEY_NUMBER:
+    case KEY_CAP: {
         float *out = (float *)(void *)field;
-        double value;
-        if (source_number(&value, s, k->json, k->gguf, gguf ? k->gguf_missing : (double)*out, e))
+        double value, missing = k->kind == KEY_CAP && source_is_null(s, k->json) ? 0 : (double)*out;
+        if (source_number(&value, s, k->json, k->gguf, gguf ? k->gguf_missing : missing, e))
             return e->code;
         *out = (float)value;
         return ERR_OK;
     }
+    case KEY_ROOT: {
+        float *out = (float *)(void *)field;
+        double value;
+        if (source_number(&value, s, k->json, k->gguf, 0, e))
+            return e->code;
+        if (value < 0)
+            return source_refuse(s, ERR_FORMAT, source_key(key, s, k->json, k->gguf), e, "%g is out of range", value);
+        *out = value > 0 ? (float)(1 / sqrt(value)) : gguf ? 0 : *out;
+        return ERR_OK;
+    }
+    case KEY_ACTIVATION:
+        return gguf ? ERR_OK : read_activation((enum kern_act *)(void *)field, s, k->json, e);
     case KEY_FLAG:
         break;
     }
@@ -169,6 +206,45 @@ static enum err_code derive(struct arch *a, const struct source *s, struct err *
     return ERR_OK;
 }
 
+/* ---- kinds of layers ---- */
+
+static enum err_code read_listed_kinds(struct arch *a, const struct source *s, const struct json_value *list,
+                                       struct err *e)
+{
+    static const char key[] = "layer_types";
+    static const char *const words[ARCH_KINDS] = {"full_attention", "sliding_attention"};
+    if (json_count(list) != a->layers)
+        return source_refuse(s, ERR_FORMAT, key, e, "%zu types for %zu layers", json_count(list), a->layers);
+    for (size_t layer = 0; layer < a->layers; layer++) {
+        const char *word = json_text(json_at(list, layer));
+        size_t kind = 0;
+        while (kind < ARCH_KINDS && !(word && strcmp(word, words[kind]) == 0))
+            kind++;
+        if (kind == ARCH_KINDS)
+            return source_refuse(s, ERR_UNSUPPORTED, key, e, "\"%s\" of layer %zu is not supported; supported: %s, %s",
+                                 word ? word : json_kind_name(json_at(list, layer)), layer, words[0], words[1]);
+        a->kind_of[layer] = (uint8_t)kind;
+    }
+    return ERR_OK;
+}
+
+static enum err_code read_kinds(struct arch *a, const struct source *s, struct err *e)
+{
+    const struct layer_pattern p = a->pattern;
+    const struct json_value *list = NULL;
+    if (s->family->defaults.kinds[1].window == 0)
+        return ERR_OK;
+    if (!p.mixed)
+        a->kinds[1].window = 0;
+    if (s->store->kind == STORE_HF && json_get_value(&list, &s->json, "layer_types", JSON_KIND_ARRAY, e))
+        return e->code;
+    if (list)
+        return read_listed_kinds(a, s, list, e);
+    for (size_t layer = 0; layer < a->layers; layer++)
+        a->kind_of[layer] = p.mixed && layer >= p.first && (p.full_every == 0 || (layer + 1) % p.full_every != 0);
+    return ERR_OK;
+}
+
 /* ---- what came of it ---- */
 
 static enum err_code check_sizes(const struct arch *a, const struct source *s, struct err *e)
@@ -224,30 +300,10 @@ static enum err_code check_matrices(const struct arch *a, const struct source *s
     return ERR_OK;
 }
 
-/* A window matters only where positions go beyond it. */
-static enum err_code check_windows(const struct arch *a, const struct source *s, struct err *e)
-{
-    char key[SOURCE_KEY_SIZE];
-    for (size_t i = 0; i < ARCH_KINDS; i++) {
-        size_t window = a->kinds[i].window, field = offsetof(struct arch, kinds) + i * sizeof a->kinds[0];
-        const char *name = key_of(key, s, field + offsetof(struct layer_kind, window));
-        if (window == 0 || (a->max_positions && a->max_positions <= window))
-            continue;
-        if (s->store->kind == STORE_HF && source_is_missing(s, name, NULL))
-            return source_refuse(
-                s, ERR_UNSUPPORTED, name, e,
-                "it is missing, which means a window of %zu for a model of type %s: windows are not "
-                "supported. If the model has none, write \"%s\": null",
-                window, s->family->name, name);
-        return source_refuse(s, ERR_UNSUPPORTED, name, e, "%zu: attention windows are not supported", window);
-    }
-    return ERR_OK;
-}
-
 static enum err_code check(const struct arch *a, const struct source *s, struct err *e)
 {
     char key[SOURCE_KEY_SIZE];
-    if (check_sizes(a, s, e) || check_heads(a, s, e) || check_matrices(a, s, e) || check_windows(a, s, e))
+    if (check_sizes(a, s, e) || check_heads(a, s, e) || check_matrices(a, s, e))
         return e->code;
     if (!(a->norm_eps >= 0) || !isfinite(a->norm_eps))
         return source_refuse(s, ERR_FORMAT, key_of(key, s, offsetof(struct arch, norm_eps)), e,
@@ -268,8 +324,10 @@ enum err_code arch_read(struct arch *a, const struct store *store, struct err *e
             if (read_key(a, &s, k, e))
                 return e->code;
     if (derive(a, &s, e) || (gguf && read_tensors(a, store, e)) || check(a, &s, e) ||
-        arch_refuse_unhonoured(&s, e))
+        arch_refuse_unhonoured(&s, e) || read_kinds(a, &s, e))
         return e->code;
+    if (s.family->finish)
+        s.family->finish(a);
     if (a->attention_scale == 0)
         a->attention_scale = 1.0F / sqrtf((float)a->head_dim);
     return arch_read_rotation(a, &s, e);

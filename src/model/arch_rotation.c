@@ -41,8 +41,32 @@ static enum err_code read_scaling(struct rotation *r, size_t max_positions, cons
     return source_number(&r->original_positions, s, "original_max_position_embeddings", NULL, original, e);
 }
 
+/* Layers with a window rotate in their own way, by rotation 1. */
+static bool has_two(const struct family *f)
+{
+    return f->defaults.kinds[1].rotation == 1;
+}
+
+/* The part of rope_parameters that is for the layers of a kind, where it has parts. */
+static enum err_code find_part(struct json_fields *rope, const struct source *s, size_t rotation, struct err *e)
+{
+    static const char *const parts[ARCH_KINDS] = {"full_attention", "sliding_attention"};
+    struct json_member m = json_first(rope->object);
+    while (m.key && json_kind(m.value) != JSON_KIND_OBJECT)
+        m = json_next(m);
+    if (!m.key)
+        return ERR_OK;
+    if (!has_two(s->family))
+        return source_refuse(s, ERR_UNSUPPORTED, rope->part, e,
+                             "%s: a rotation for some of the layers is not supported for a model of type %s", m.key,
+                             s->family->name);
+    const struct json_fields whole = *rope;
+    rope->part = parts[rotation];
+    return json_get_value(&rope->object, &whole, rope->part, JSON_KIND_OBJECT, e);
+}
+
 /* transformers 5 keeps all in rope_parameters; before, rope_theta stood beside rope_scaling. */
-static enum err_code find_object(struct json_fields *rope, const struct source *s, struct err *e)
+static enum err_code find_object(struct json_fields *rope, const struct source *s, size_t rotation, struct err *e)
 {
     *rope = s->json;
     rope->part = "rope_scaling";
@@ -53,25 +77,23 @@ static enum err_code find_object(struct json_fields *rope, const struct source *
         if (json_get_value(&rope->object, &s->json, rope->part, JSON_KIND_OBJECT, e))
             return e->code;
     }
-    for (struct json_member m = json_first(rope->object); m.key; m = json_next(m))
-        if (json_kind(m.value) == JSON_KIND_OBJECT)
-            return source_refuse(
-                s, ERR_UNSUPPORTED, rope->part, e,
-                "%s: a rotation for some of the layers is not supported for a model of type %s", m.key,
-                s->family->name);
-    return ERR_OK;
+    return find_part(rope, s, rotation, e);
 }
 
 static enum err_code read_json(struct rotation *r, const struct arch *a, const struct source *s,
-                               struct err *e)
+                               size_t rotation, struct err *e)
 {
     struct json_fields rope;
     double theta, partial;
-    if (find_object(&rope, s, e) || read_type(r, s, &rope, e) ||
+    if (find_object(&rope, s, rotation, e) || read_type(r, s, &rope, e) ||
         source_number(&theta, s, "rope_theta", NULL, r->theta, e) ||
         json_get_number(&r->theta, &rope, "rope_theta", theta, e) ||
         json_get_number(&partial, &rope, "partial_rotary_factor", 1, e))
         return e->code;
+    if (rotation == 1 && strcmp(rope.part, "sliding_attention") != 0) { /* as transformers 4 has it: never scaled */
+        r->type = ROTATION_DEFAULT;
+        return source_number(&r->theta, s, "rope_local_base_freq", NULL, s->family->defaults.rotations[1].theta, e);
+    }
     if (partial != 1)
         return source_refuse(s, ERR_UNSUPPORTED, rope.part, e,
                              "partial_rotary_factor %g is not supported; only whole heads rotate here",
@@ -135,10 +157,16 @@ static enum err_code check(const struct rotation *r, const struct source *s, str
 
 enum err_code arch_read_rotation(struct arch *a, const struct source *s, struct err *e)
 {
-    struct rotation *r = &a->rotations[0];
-    if (s->store->kind == STORE_GGUF ? read_gguf(r, a, s, e) : read_json(r, a, s, e))
+    bool gguf = s->store->kind == STORE_GGUF;
+    struct rotation *r = a->rotations;
+    if ((gguf ? read_gguf(r, a, s, e) : read_json(r, a, s, 0, e)) || check(r, s, e))
         return e->code;
-    return check(r, s, e);
+    if (!has_two(s->family))
+        return ERR_OK;
+    if (gguf ? source_number(&r[1].theta, s, NULL, "rope.freq_base_swa", r[1].theta, e)
+             : read_json(&r[1], a, s, 1, e))
+        return e->code;
+    return check(&r[1], s, e);
 }
 
 /* Llama 3.1's scaling: long waves are stretched by the factor, short ones stay, those between are blended. */

@@ -76,6 +76,7 @@ enum err_code step_begin(struct step *s, const struct model *m, const struct act
                       .kv_heads = m->arch.kv_heads,
                       .head_dim = m->arch.head_dim,
                       .scale = m->arch.attention_scale,
+                      .cap = m->arch.attention_cap,
                       .offsets = in->offsets,
                       .examples = in->examples},
         .dropout = grads && m->lora->dropout > 0,

@@ -15,6 +15,7 @@ struct task {
     const struct store_tensor *t;
     struct convert_matrix in;
     enum dtype type; /* to be converted to */
+    float offset;    /* added to each element, which is f32 then */
     void *out;       /* NULL: it is looked at only */
     size_t rows_before, pieces_before, pieces_left;
 };
@@ -142,10 +143,13 @@ static enum err_code place(const void **out, struct loading *l, struct task *con
     return ERR_OK;
 }
 
-static enum err_code load_vector(struct loading *l, const float **out, const char *name, size_t length)
+/* GGUF files have the 1 of an offset added already. */
+static enum err_code load_norm(struct loading *l, const float **out, const char *name, size_t length)
 {
     struct task *task = expect(l, name, 1, length, true, 0);
     const void *values;
+    if (task)
+        task->offset = l->a->norm_offset && l->store->kind == STORE_HF ? 1 : 0;
     if (!task || place(&values, l, &task, 1))
         return l->e->code;
     *out = values;
@@ -225,8 +229,11 @@ static enum err_code load_layer(struct loading *l, size_t layer)
 {
     for (int place = 0; place < AT_FINAL; place++) {
         char name[ARCH_NAME_SIZE];
+        size_t width = arch_norm_width(l->a, (enum place)place);
+        if (width == 0)
+            continue;
         arch_norm_tensor(name, l->a, l->store->kind, layer, (enum place)place);
-        if (load_vector(l, &l->w->layers[layer].norm[place], name, l->a->width))
+        if (load_norm(l, &l->w->layers[layer].norm[place], name, width))
             return l->e->code;
     }
     for (int g = 0; g < GROUP_COUNT; g++)
@@ -249,7 +256,7 @@ static enum err_code load_outside_blocks(struct loading *l)
     arch_norm_tensor(norm, a, l->store->kind, 0, AT_FINAL);
     head_name(head, l);
     if (load_matrix(l, &w->embedding, embedding, a->vocab, a->width) ||
-        load_vector(l, &w->norm, norm, a->width))
+        load_norm(l, &w->norm, norm, a->width))
         return l->e->code;
     w->head = w->embedding;
     return a->tied ? ERR_OK : load_matrix(l, &w->head, head, a->vocab, a->width);
@@ -331,6 +338,8 @@ static size_t convert_piece(const struct task *task, size_t piece)
     size_t at = first * task->in.columns * dtype_info(task->type)->block_bytes;
     void *out = task->out ? (unsigned char *)task->out + at : NULL;
     size_t bad = convert_rows_checked(out, task->type, &task->in, first, count);
+    for (size_t i = 0; i < count * task->in.columns && out && task->offset != 0; i++)
+        ((float *)out)[i] += task->offset;
     return bad < first + count ? task->rows_before + bad : SIZE_MAX;
 }
 

@@ -20,7 +20,7 @@ static void attend_add(float *y, size_t ld, float a, const float *x, size_t rows
     }
 }
 
-static void attend_cap(float *scores, float *dprobs, const float *delta, size_t rows, size_t columns, float in,
+static void softcap(float *scores, float *dprobs, const float *delta, size_t rows, size_t columns, float in,
                        float out)
 {
     for (size_t row = 0; row < rows; row++) {
@@ -40,6 +40,13 @@ static void attend_cap(float *scores, float *dprobs, const float *delta, size_t 
     }
 }
 
+static void cap_logits(float *x, size_t n, size_t V, float cap)
+{
+#pragma omp parallel for schedule(static) if (n * V >= PARALLEL_MIN)
+    for (size_t row = 0; row < n; row++)
+        softcap(x + row * V, NULL, NULL, 1, V, 1.0F / cap, cap);
+}
+
 static void attend_one(float *out, const float *q, const float *keys, const float *values, size_t count,
                        size_t head_dim, float scale, float cap)
 {
@@ -52,7 +59,7 @@ static void attend_one(float *out, const float *q, const float *keys, const floa
         for (size_t j = 0; j < block; j++)
             scores[j] = scale * dot_row(q, keys + (begin + j) * head_dim, head_dim);
         if (cap > 0)
-            attend_cap(scores, NULL, NULL, 1, block, 1.0F / cap, cap);
+            softcap(scores, NULL, NULL, 1, block, 1.0F / cap, cap);
         float here = max_block(scores, block);
         if (here > max) { /* what was summed so far is rescaled to the new maximum */
             float shrink = vec_exp(max - here);

@@ -285,7 +285,8 @@ const struct kern JOIN(kern_isa_, KERN_ISA) = {
     .axpy = axpy,
     .sum_squares = sum_squares,
     .attend_add = attend_add,
-    .attend_cap = attend_cap,
+    .softcap = softcap,
+    .cap_logits = cap_logits,
     .attend_one = attend_one,
     .adamw = adamw,
 };

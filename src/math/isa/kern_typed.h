@@ -105,7 +105,7 @@ static void TYPED(rope_pairs)(void *x, size_t ld, const int32_t *positions, cons
 /* out = dscale * (softmax(x) - onehot). A block is read before its gradient is written, front to back, so
  * that out may begin where x begins. */
 static void TYPED(gradient_row)(REAL *out, const float *x, size_t count, size_t target, struct exp_sum s,
-                                float dscale)
+                                float dscale, float cap)
 {
     float factor = (float)((double)dscale / s.sum);
     for (size_t begin = 0; begin < count; begin += SUM_BLOCK) {
@@ -116,12 +116,18 @@ static void TYPED(gradient_row)(REAL *out, const float *x, size_t count, size_t 
             block[i] = factor * vec_exp2((x[begin + i] - s.max) * LOG2_E);
         if (target - begin < length)
             block[target - begin] -= dscale;
+        if (cap != 0) {
+#pragma omp simd
+            for (size_t i = 0; i < length; i++)
+                block[i] *= 1.0F - x[begin + i] / cap * (x[begin + i] / cap);
+        }
         TYPED(from_row)(out + begin, block, length);
     }
 }
 
 static void TYPED(cross_entropy)(double *loss, int32_t *best, void *dlogits, size_t ldd, float *logits,
-                                 size_t ld, const int32_t *targets, size_t n, size_t V, const float *dscale)
+                                 size_t ld, const int32_t *targets, size_t n, size_t V, const float *dscale,
+                                 float cap)
 {
 #pragma omp parallel for schedule(static) if (n * V >= PARALLEL_MIN)
     for (size_t row = 0; row < n; row++) {
@@ -132,7 +138,7 @@ static void TYPED(cross_entropy)(double *loss, int32_t *best, void *dlogits, siz
         if (best)
             best[row] = s.best;
         if (dscale)
-            TYPED(gradient_row)((REAL *)dlogits + row * ldd, x, V, target, s, dscale[row]);
+            TYPED(gradient_row)((REAL *)dlogits + row * ldd, x, V, target, s, dscale[row], cap);
     }
 }
 

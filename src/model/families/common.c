@@ -30,16 +30,31 @@ const struct family_vector llama_like_vectors[PLACE_COUNT] = {
     [AT_FINAL] = {"model.norm", "output_norm"},
 };
 
+#define LLAMA_LIKE_SIZES                                                                                     \
+    {"num_hidden_layers", "block_count", KEY_SIZE, FAMILY_FIELD(layers), GGUF_REQUIRED},                     \
+        {"hidden_size", "embedding_length", KEY_SIZE, FAMILY_FIELD(width), GGUF_REQUIRED},                   \
+        {"intermediate_size", "feed_forward_length", KEY_SIZE, FAMILY_FIELD(ffn), GGUF_REQUIRED},            \
+        {"num_attention_heads", "attention.head_count", KEY_SIZE, FAMILY_FIELD(heads), GGUF_REQUIRED},       \
+        {"num_key_value_heads", "attention.head_count_kv", KEY_SIZE, FAMILY_FIELD(kv_heads), 0},             \
+        {"head_dim", "attention.key_length", KEY_SIZE, FAMILY_FIELD(head_dim), 0},                           \
+        {"vocab_size", NULL, KEY_SIZE, FAMILY_FIELD(vocab), 0},                                              \
+        {"max_position_embeddings", "context_length", KEY_LIMIT, FAMILY_FIELD(max_positions), 0},            \
+        {"rms_norm_eps", "attention.layer_norm_rms_epsilon", KEY_NUMBER, FAMILY_FIELD(norm_eps), 1e-5},      \
+    {                                                                                                        \
+        "tie_word_embeddings", NULL, KEY_FLAG, FAMILY_FIELD(tied), 0                                         \
+    }
+
+const struct family_key llama_like_sizes[] = {LLAMA_LIKE_SIZES, FAMILY_KEYS_END};
+
 const struct family_key llama_like_keys[] = {
-    {"num_hidden_layers", "block_count", KEY_SIZE, FAMILY_FIELD(layers), GGUF_REQUIRED},
-    {"hidden_size", "embedding_length", KEY_SIZE, FAMILY_FIELD(width), GGUF_REQUIRED},
-    {"intermediate_size", "feed_forward_length", KEY_SIZE, FAMILY_FIELD(ffn), GGUF_REQUIRED},
-    {"num_attention_heads", "attention.head_count", KEY_SIZE, FAMILY_FIELD(heads), GGUF_REQUIRED},
-    {"num_key_value_heads", "attention.head_count_kv", KEY_SIZE, FAMILY_FIELD(kv_heads), 0},
-    {"head_dim", "attention.key_length", KEY_SIZE, FAMILY_FIELD(head_dim), 0},
-    {"vocab_size", NULL, KEY_SIZE, FAMILY_FIELD(vocab), 0},
-    {"max_position_embeddings", "context_length", KEY_LIMIT, FAMILY_FIELD(max_positions), 0},
-    {"rms_norm_eps", "attention.layer_norm_rms_epsilon", KEY_NUMBER, FAMILY_FIELD(norm_eps), 1e-5},
-    {"tie_word_embeddings", NULL, KEY_FLAG, FAMILY_FIELD(tied), 0},
+    LLAMA_LIKE_SIZES,
+    {"hidden_act", NULL, KEY_ACTIVATION, FAMILY_FIELD(activation), 0},
+    FAMILY_KEYS_END,
+};
+
+const struct family_key late_window_keys[] = {
+    {"use_sliding_window", NULL, KEY_FLAG, FAMILY_FIELD(pattern.mixed), 0},
+    {"sliding_window", NULL, KEY_LIMIT, FAMILY_FIELD(kinds[1].window), 0},
+    {"max_window_layers", NULL, KEY_LIMIT, FAMILY_FIELD(pattern.first), 0},
     FAMILY_KEYS_END,
 };

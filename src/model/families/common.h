@@ -11,7 +11,9 @@ extern const struct module llama_like_modules[LLAMA_LIKE_MODULES + 1];
 extern const struct module llama_paired_modules[LLAMA_LIKE_MODULES + 1]; /* q and k GGUF_PAIRED */
 extern const struct family_vector llama_like_vectors[PLACE_COUNT];
 
-/* Sizes, eps of an RMS norm, whether the head is tied. */
-extern const struct family_key llama_like_keys[];
+/* Sizes, eps of an RMS norm, whether the head is tied; and the same with the activation. */
+extern const struct family_key llama_like_sizes[], llama_like_keys[];
+/* A window for the layers from max_window_layers on, where use_sliding_window says so. */
+extern const struct family_key late_window_keys[];
 
 #endif

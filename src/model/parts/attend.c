@@ -11,17 +11,62 @@ static void rotate(const struct step *s, size_t layer, void *qkv, float directio
                   direction);
 }
 
+/* The norms of the heads of q and of k; those of q come first in what is kept of them. */
+struct heads_norm {
+    enum place place;
+    size_t heads, column; /* of qkv */
+    void *raw;
+    float *rstd;
+};
+
+static struct heads_norm heads_norm(const struct step *s, size_t layer, enum place place)
+{
+    const struct arch *arch = &s->m->arch;
+    const struct acts_layer *act = &s->acts->layers[layer];
+    size_t before = place == AT_K && arch_norm_width(arch, AT_Q) ? s->in->n * arch->heads : 0;
+    return (struct heads_norm){.place = place,
+                               .heads = place == AT_Q ? arch->heads : arch->kv_heads,
+                               .column = place == AT_Q ? 0 : arch_key_row(arch),
+                               .raw = (char *)act->heads_raw + before * arch->head_dim * s->real->size,
+                               .rstd = act->heads_rstd + before};
+}
+
+static void norm_heads(const struct step *s, size_t layer, enum place place)
+{
+    const struct arch *arch = &s->m->arch;
+    if (!arch_norm_width(arch, place))
+        return;
+    const struct heads_norm at = heads_norm(s, layer, place);
+    s->real->rmsnorm_heads_forward((char *)s->acts->layers[layer].qkv + at.column * s->real->size,
+                                   arch_group_rows(arch, GROUP_ATTN_IN), at.raw, at.rstd,
+                                   s->m->weights.layers[layer].norm[place], s->in->n, at.heads, arch->head_dim,
+                                   arch->norm_eps);
+}
+
+static void norm_heads_backward(const struct step *s, size_t layer, enum place place)
+{
+    const struct arch *arch = &s->m->arch;
+    if (!arch_norm_width(arch, place))
+        return;
+    const struct heads_norm at = heads_norm(s, layer, place);
+    s->real->rmsnorm_heads_backward((char *)s->acts->dqkv + at.column * s->real->size,
+                                    arch_group_rows(arch, GROUP_ATTN_IN), at.raw, at.rstd,
+                                    s->m->weights.layers[layer].norm[place], s->in->n, at.heads, arch->head_dim);
+}
+
 void attend_forward(const struct step *s, size_t layer)
 {
     const struct acts_layer *act = &s->acts->layers[layer];
     const struct attention_shape shape = step_attention(s, layer);
     enum prof_phase before = prof_enter(PROF_ATTENTION);
+    norm_heads(s, layer, AT_Q);
+    norm_heads(s, layer, AT_K);
     rotate(s, layer, act->qkv, 1);
     if (s->attend)
         s->attend->forward(s->attend->context, s, layer);
     else
-        attention_forward(act->attention, act->lse, act->qkv, arch_group_rows(&s->m->arch, GROUP_ATTN_IN),
-                          &shape, s->acts->attention_scratch);
+        attention_forward(act->attention, act->lse, act->qkv, arch_group_rows(&s->m->arch, GROUP_ATTN_IN), &shape,
+                          s->acts->attention_scratch);
     prof_enter(before);
 }
 
@@ -34,5 +79,7 @@ void attend_backward(const struct step *s, size_t layer)
     attention_backward(acts->dqkv, acts->dwide, act->attention, act->lse, act->qkv,
                        arch_group_rows(&s->m->arch, GROUP_ATTN_IN), &shape, acts->attention_scratch);
     rotate(s, layer, acts->dqkv, -1);
+    norm_heads_backward(s, layer, AT_K);
+    norm_heads_backward(s, layer, AT_Q);
     prof_enter(before);
 }

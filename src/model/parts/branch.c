@@ -1,13 +1,17 @@
+#include <string.h>
+
 #include "../linear.h"
 #include "base/prof.h"
 #include "parts.h"
 
 const struct branch branch_attention = {.norm = AT_ATTN_IN,
+                                        .out_norm = AT_ATTN_OUT,
                                         .in = GROUP_ATTN_IN,
                                         .out = GROUP_ATTN_OUT,
                                         .forward = attend_forward,
                                         .backward = attend_backward};
 const struct branch branch_mlp = {.norm = AT_MLP_IN,
+                                  .out_norm = AT_MLP_OUT,
                                   .in = GROUP_MLP_IN,
                                   .out = GROUP_MLP_OUT,
                                   .forward = mlp_forward,
@@ -28,11 +32,10 @@ static struct between between(const struct step *s, size_t layer, const struct b
     return (struct between){.in = act->gate_up, .din = act->gate_up, .out = acts->product};
 }
 
-static void check_norm(const struct step *s, size_t layer, const struct branch *b, const void *x,
-                       size_t columns)
+static void check_norm(const struct step *s, size_t layer, enum place place, const void *x, size_t columns)
 {
     char path[ARCH_PATH_SIZE];
-    arch_norm_path(path, &s->m->arch, layer, b->norm);
+    arch_norm_path(path, &s->m->arch, layer, place);
     step_check(s, s->type, x, columns, s->in->n, columns, path);
 }
 
@@ -52,8 +55,24 @@ void branch_open(const struct step *s, size_t layer, const struct branch *b)
     norm_forward(s, &norm);
     prof_enter(before);
     if (s->trace)
-        check_norm(s, layer, b, norm.y, norm.width);
+        check_norm(s, layer, b->norm, norm.y, norm.width);
     linear_forward(s, &rows, layer, b->in, between(s, layer, b).in, norm.y);
+}
+
+/* The last product goes through a norm before it is added. */
+static void add_normed(const struct step *s, const struct step_rows *rows, size_t layer, const struct branch *b,
+                       const void *x)
+{
+    const struct norm_site norm = norm_site(s, layer, b->out_norm);
+    size_t count = norm.n * norm.width;
+    memset(s->acts->out, 0, count * sizeof *s->acts->out);
+    linear_forward(s, rows, layer, b->out, s->acts->out, x);
+    enum prof_phase before = prof_enter(PROF_NORMS);
+    norm_forward(s, &norm);
+    s->real->add(s->acts->residual, norm.y, count);
+    prof_enter(before);
+    if (s->trace)
+        check_norm(s, layer, b->out_norm, norm.y, norm.width);
 }
 
 void branch_close(const struct step *s, size_t layer, const struct branch *b)
@@ -62,7 +81,10 @@ void branch_close(const struct step *s, size_t layer, const struct branch *b)
     const void *out = between(s, layer, b).out;
     if (s->trace)
         check_between(s, layer, b, out);
-    linear_forward(s, &rows, layer, b->out, s->acts->residual, out);
+    if (arch_norm_width(&s->m->arch, b->out_norm))
+        add_normed(s, &rows, layer, b, out);
+    else
+        linear_forward(s, &rows, layer, b->out, s->acts->residual, out);
 }
 
 void branch_forward(const struct step *s, size_t layer, const struct branch *b)
@@ -81,10 +103,19 @@ static bool ends_at(const struct step *s, size_t layer, enum linear_group g)
     return ends;
 }
 
-/* dh as products read it. */
-static const void *products_dh(const struct acts *acts)
+/* The gradient of the last product's output, as products read it: that of the residual stream, or what a norm after
+ * the product makes of it. */
+static const void *gradient_of_out(const struct step *s, size_t layer, const struct branch *b)
 {
-    return acts->dh_copy ? acts->dh_copy : (const void *)acts->dh;
+    const struct acts *acts = s->acts;
+    if (!arch_norm_width(&s->m->arch, b->out_norm))
+        return acts->dh_copy ? acts->dh_copy : (const void *)acts->dh;
+    const struct norm_site norm = norm_site(s, layer, b->out_norm);
+    enum prof_phase before = prof_enter(PROF_NORMS);
+    memset(acts->dout, 0, norm.n * norm.width * sizeof *acts->dout);
+    norm_backward(s, &norm, acts->dout, acts->dout_copy, acts->dh);
+    prof_enter(before);
+    return acts->dout_copy ? acts->dout_copy : (const void *)acts->dout;
 }
 
 static void recompute_out(const struct step *s, size_t layer, const struct branch *b)
@@ -105,7 +136,8 @@ bool branch_backward(const struct step *s, size_t layer, const struct branch *b)
     const struct norm_site norm = norm_site(s, layer, b->norm);
     recompute_out(s, layer, b);
     bool ends = ends_at(s, layer, b->out);
-    linear_backward(s, &rows, layer, b->out, ends ? NULL : acts->dwide, products_dh(acts), norm.width, x.out);
+    linear_backward(s, &rows, layer, b->out, ends ? NULL : acts->dwide, gradient_of_out(s, layer, b), norm.width,
+                    x.out);
     if (ends)
         return false;
     b->backward(s, layer);

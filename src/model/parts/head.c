@@ -58,6 +58,8 @@ void head_logits(const struct step *s, const struct step_rows *rows, float *logi
     norm_forward(s, &norm);
     step_check(s, s->type, norm.y, norm.width, norm.n, norm.width, "model.norm");
     linear_forward(s, rows, 0, GROUP_HEAD, logits, s->acts->head_normed);
+    if (s->m->arch.logit_cap > 0)
+        s->kern->cap_logits(logits, rows->n, s->m->arch.vocab, s->m->arch.logit_cap);
 }
 
 /* Of the gradient of the logits, which lies on them row on row, in reals. */
@@ -133,7 +135,7 @@ void head_run(const struct step *s, double loss_scale, struct model_result *resu
             s->trace->row = acts->rows[first + s->trace->row];
         s->real->cross_entropy(acts->losses, acts->best, acts->logits, gradient_stride(s), acts->logits,
                                vocab, acts->targets + first, count, vocab,
-                               loss_scale != 0 ? acts->dlosses + first : NULL);
+                               loss_scale != 0 ? acts->dlosses + first : NULL, s->m->arch.logit_cap);
         count_chunk(s, result, wanted.log_prob, first, count);
         if (loss_scale != 0)
             backward_chunk(s, &rows, acts->rows + first);

@@ -3,18 +3,33 @@
 struct norm_site norm_site(const struct step *s, size_t layer, enum place place)
 {
     const struct acts_layer *act = &s->acts->layers[layer];
-    bool first = place == AT_ATTN_IN, kept = act->h != NULL; /* does backward come to this layer? */
     struct norm_site at = {.weight = s->m->weights.layers[layer].norm[place],
                            .n = s->in->n,
                            .width = s->m->arch.width,
                            .x = s->acts->residual,
-                           .kept = first ? act->h : act->mid,
-                           .rstd = first ? act->attention_rstd : act->mlp_rstd,
                            .y = s->acts->normed};
-    if (first && !s->recompute) /* which begins with this copy */
+    switch (place) {
+    case AT_ATTN_IN:
         at.copy = act->h;
-    else if (!first && kept)
+        at.rstd = act->attention_rstd;
+        break;
+    case AT_ATTN_OUT:
+        at.x = s->acts->out;
+        at.copy = act->attention_out;
+        at.rstd = act->attention_out_rstd;
+        break;
+    case AT_MLP_OUT:
+        at.x = s->acts->out;
+        at.copy = act->mlp_out;
+        at.rstd = act->mlp_out_rstd;
+        break;
+    default:
         at.copy = act->mid;
+        at.rstd = act->mlp_rstd;
+    }
+    at.kept = at.copy;
+    if (!act->h /* backward does not come to this layer */ || (place == AT_ATTN_IN && s->recompute /* from this */))
+        at.copy = NULL;
     return at;
 }
 

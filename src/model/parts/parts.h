@@ -52,7 +52,7 @@ void mlp_backward(const struct step *s, size_t layer);
  * branch.c: what a block adds to the residual stream, twice: norm, products, what lies between them, products.
  */
 struct branch {
-    enum place norm; /* of what it reads */
+    enum place norm, out_norm; /* of what it reads, and of what it adds, where the record has them */
     enum linear_group in,
         out; /* its products: the first read the norm, the last add to the residual stream */
     void (*forward)(const struct step *s, size_t layer); /* between them */

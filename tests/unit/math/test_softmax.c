@@ -65,7 +65,7 @@ static void cross_entropy(const struct kern *k, double *loss, int32_t *best, flo
     assert_true(n <= ROWS);
     for (size_t row = 0; row < n; row++)
         scales[row] = dscale;
-    k->f32.cross_entropy(loss, best, logits, ld, logits, ld, targets, n, V, dscale != 0 ? scales : NULL);
+    k->f32.cross_entropy(loss, best, logits, ld, logits, ld, targets, n, V, dscale != 0 ? scales : NULL, 0);
 }
 
 static void check_cross_entropy(const struct kern *k, size_t V, float scale)

@@ -51,8 +51,68 @@ static void absent_keys_mean_class_defaults(void **state)
     assert_int_equal(a.max_positions, 131072);
     a = read_good("{\"model_type\": \"mistral\", \"sliding_window\": null, \"num_key_value_heads\": null}");
     assert_int_equal(a.kv_heads, 32);
-    /* Without the key a Mistral model has a window of 4096: it matters only where positions go beyond. */
-    read_good("{\"model_type\": \"mistral\", \"max_position_embeddings\": 4096}");
+    assert_int_equal(arch_kind(&a, 31)->window, 0);
+    a = read_good("{\"model_type\": \"mistral\"}");
+    assert_int_equal(arch_kind(&a, 31)->window, 4096);
+}
+
+/* The windows of the layers, one character each: f for all keys, w for a window. */
+static void check_kinds(const struct arch *a, const char *expected, size_t window)
+{
+    assert_int_equal(a->layers, strlen(expected));
+    for (size_t layer = 0; layer < a->layers; layer++)
+        assert_int_equal(arch_kind(a, layer)->window, expected[layer] == 'w' ? window : 0);
+}
+
+static void windows_are_those_of_the_layers(void **state)
+{
+    (void)state;
+    struct arch a = read_good("{\"model_type\": \"qwen3\", \"num_hidden_layers\": 4, \"use_sliding_window\": true, "
+                              "\"sliding_window\": 7, \"max_window_layers\": 1}");
+    check_kinds(&a, "fwww", 7);
+    a = read_good("{\"model_type\": \"qwen3\", \"num_hidden_layers\": 4, \"use_sliding_window\": false, "
+                  "\"sliding_window\": 7, \"max_window_layers\": 1}");
+    check_kinds(&a, "ffff", 7);
+    a = read_good("{\"model_type\": \"gemma2\", \"num_hidden_layers\": 5}");
+    check_kinds(&a, "wfwfw", 4096);
+    a = read_good("{\"model_type\": \"gemma3_text\", \"num_hidden_layers\": 7, \"sliding_window\": 9}");
+    check_kinds(&a, "wwwwwfw", 9);
+    assert_true(arch_kind(&a, 0)->rotation == 1 && arch_kind(&a, 5)->rotation == 0);
+    a = read_good("{\"model_type\": \"gemma3_text\", \"num_hidden_layers\": 3, \"sliding_window\": 9, "
+                  "\"sliding_window_pattern\": 2}");
+    check_kinds(&a, "wfw", 9);
+    a = read_good("{\"model_type\": \"gemma3_text\", \"num_hidden_layers\": 3, \"sliding_window\": 9, "
+                  "\"layer_types\": [\"full_attention\", \"sliding_attention\", \"full_attention\"]}");
+    check_kinds(&a, "fwf", 9);
+}
+
+/* Both generations of transformers, with the scaling of the layers without a window only. */
+static void rotations_are_those_of_the_kinds(void **state)
+{
+    (void)state;
+    struct arch a = read_good("{\"model_type\": \"gemma3_text\", \"rope_theta\": 5e5, \"rope_local_base_freq\": 2e4, "
+                              "\"rope_scaling\": {\"rope_type\": \"linear\", \"factor\": 8.0}}");
+    assert_true(a.rotations[0].theta == 5e5 && a.rotations[0].type == ROTATION_LINEAR && a.rotations[0].factor == 8);
+    assert_true(a.rotations[1].theta == 2e4 && a.rotations[1].type == ROTATION_DEFAULT);
+    a = read_good("{\"model_type\": \"gemma3_text\", \"rope_parameters\": {\"full_attention\": "
+                  "{\"rope_type\": \"linear\", \"factor\": 8.0, \"rope_theta\": 5e5}, \"sliding_attention\": {\"rope_theta\": 2e4}}}");
+    assert_true(a.rotations[0].theta == 5e5 && a.rotations[0].type == ROTATION_LINEAR && a.rotations[0].factor == 8);
+    assert_true(a.rotations[1].theta == 2e4 && a.rotations[1].type == ROTATION_DEFAULT);
+    a = read_good("{\"model_type\": \"gemma3_text\"}");
+    assert_true(a.rotations[0].theta == 1e6 && a.rotations[1].theta == 1e4);
+}
+
+static void caps_and_scales_are_read(void **state)
+{
+    (void)state;
+    struct arch a = read_good("{\"model_type\": \"gemma2\"}");
+    assert_true(a.attention_cap == 50 && a.logit_cap == 30 && a.attention_scale == 0.0625F);
+    assert_true(a.activation == ACT_GELU_TANH && a.norm_offset && a.embedding_scale == 48);
+    a = read_good("{\"model_type\": \"gemma2\", \"attn_logit_softcapping\": null, \"final_logit_softcapping\": 20.0, "
+                  "\"query_pre_attn_scalar\": 144}");
+    assert_true(a.attention_cap == 0 && a.logit_cap == 20 && a.attention_scale == 1.0F / 12);
+    a = read_good("{\"model_type\": \"gemma\", \"hidden_act\": \"gelu\"}");
+    assert_true(a.activation == ACT_GELU_TANH);
 }
 
 static void both_generations_are_read(void **state)
@@ -121,21 +181,21 @@ static const struct {
     const char *text, *message;
     enum err_code code;
 } refused[] = {
-    {"{\"model_type\": \"reformer\"}",
-     "model_type: \"reformer\" is not supported; supported: llama, mistral, qwen2", ERR_UNSUPPORTED},
+    {"{\"model_type\": \"reformer\"}", "model_type: \"reformer\" is not supported; supported: ",
+     ERR_UNSUPPORTED},
     {"{}", "config.json: \"model_type\" must be a string, not nothing", ERR_FORMAT},
     {"{\"model_type\": 3}", "config.json: \"model_type\" must be a string, not an integer", ERR_FORMAT},
     {"[]", "config.json: not a JSON object", ERR_FORMAT},
-    {"{\"model_type\": \"llama\", \"hidden_act\": \"gelu\"}",
-     "hidden_act: \"gelu\" is not supported for a model of type llama: only silu is", ERR_UNSUPPORTED},
-    {"{\"model_type\": \"llama\", \"hidden_act\": 3}", "hidden_act: 3 is not supported", ERR_UNSUPPORTED},
+    {"{\"model_type\": \"llama\", \"hidden_act\": \"quick_gelu\"}", "hidden_act: \"quick_gelu\" is not supported",
+     ERR_UNSUPPORTED},
+    {"{\"model_type\": \"llama\", \"hidden_act\": 3}", "\"hidden_act\" must be a string, not an integer", ERR_FORMAT},
     {"{\"model_type\": \"llama\", \"quantization_config\": {\"bits\": 4}}",
      "quantization_config: an object is not supported for a model of type llama: quantised", ERR_UNSUPPORTED},
-    {"{\"model_type\": \"mistral\", \"sliding_window\": 4096}", "sliding_window: 4096: attention windows",
-     ERR_UNSUPPORTED},
-    {"{\"model_type\": \"mistral\"}",
-     "sliding_window: it is missing, which means a window of 4096 for a model of type mistral: windows "
-     "are not supported. If the model has none, write \"sliding_window\": null",
+    {"{\"model_type\": \"gemma2\", \"num_hidden_layers\": 2, \"layer_types\": [\"full_attention\"]}",
+     "layer_types: 1 types for 2 layers", ERR_FORMAT},
+    {"{\"model_type\": \"gemma2\", \"num_hidden_layers\": 1, \"layer_types\": [\"linear_attention\"]}",
+     "layer_types: \"linear_attention\" of layer 0 is not supported", ERR_UNSUPPORTED},
+    {"{\"model_type\": \"gemma2\", \"use_bidirectional_attention\": true}", "use_bidirectional_attention: true is not",
      ERR_UNSUPPORTED},
     {"{\"model_type\": \"llama\", \"sliding_window\": 4096}",
      "sliding_window: 4096 is not supported for a model of type llama", ERR_UNSUPPORTED},
@@ -318,7 +378,7 @@ static void gguf_variants_are_named(void **state)
     } cases[] = {
         {{"general.architecture", GGUF_STRING, 0, 0, "reformer"},
          false,
-         "model.gguf: general.architecture: \"reformer\" is not supported; supported: llama, qwen2",
+         "model.gguf: general.architecture: \"reformer\" is not supported; supported: ",
          ERR_UNSUPPORTED},
         {{"general.architecture", GGUF_STRING, 0, 0, ""},
          true,
@@ -464,6 +524,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(absent_keys_mean_class_defaults),
         cmocka_unit_test(both_generations_are_read),
+        cmocka_unit_test(windows_are_those_of_the_layers),
+        cmocka_unit_test(rotations_are_those_of_the_kinds),
+        cmocka_unit_test(caps_and_scales_are_read),
         cmocka_unit_test(what_is_not_supported_is_named),
         cmocka_unit_test(neutral_values_are_taken),
         cmocka_unit_test(qwen2_has_its_biases_and_no_window),

@@ -1,0 +1,59 @@
+#include <math.h>
+
+#include "common.h"
+
+static const struct family_vector vectors[PLACE_COUNT] = {
+    [AT_ATTN_IN] = {"input_layernorm", "attn_norm"},
+    [AT_ATTN_OUT] = {"post_attention_layernorm", "post_attention_norm"},
+    [AT_MLP_IN] = {"pre_feedforward_layernorm", "ffn_norm"},
+    [AT_MLP_OUT] = {"post_feedforward_layernorm", "post_ffw_norm"},
+    [AT_FINAL] = {"model.norm", "output_norm"},
+};
+
+static const struct family_key keys[] = {
+    {"hidden_activation", NULL, KEY_ACTIVATION, FAMILY_FIELD(activation), 0},
+    {"query_pre_attn_scalar", NULL, KEY_ROOT, FAMILY_FIELD(attention_scale), 0},
+    {"attn_logit_softcapping", "attn_logit_softcapping", KEY_CAP, FAMILY_FIELD(attention_cap), 50},
+    {"final_logit_softcapping", "final_logit_softcapping", KEY_CAP, FAMILY_FIELD(logit_cap), 30},
+    {"sliding_window", "attention.sliding_window", KEY_LIMIT, FAMILY_FIELD(kinds[1].window), 4096},
+    FAMILY_KEYS_END,
+};
+
+/* GGUF files do not say how the scores of the 27B model are scaled. */
+static void finish(struct arch *a)
+{
+    a->embedding_scale = sqrtf((float)a->width);
+    if (a->attention_scale == 0 && a->layers == 46)
+        a->attention_scale = 1 / sqrtf((float)(a->width / a->heads));
+}
+
+const struct family family_gemma2 = {
+    .name = "gemma2",
+    .gguf = "gemma2",
+    .known_as = "Gemma 2",
+    .names = llama_like_names,
+    .modules = llama_like_modules,
+    .module_count = LLAMA_LIKE_MODULES,
+    .vectors = vectors,
+    .keys = {llama_like_sizes, keys},
+    .ignores = (const char *const[]){"layer_types", "hidden_act", NULL},
+    .finish = finish,
+    .defaults = {.layers = 26,
+                 .width = 2304,
+                 .ffn = 9216,
+                 .heads = 8,
+                 .kv_heads = 4,
+                 .head_dim = 256,
+                 .vocab = 256000,
+                 .max_positions = 8192,
+                 .norm_eps = 1e-6F,
+                 .norm_offset = true,
+                 .activation = ACT_GELU_TANH,
+                 .attention_scale = 0.0625F,
+                 .attention_cap = 50,
+                 .logit_cap = 30,
+                 .tied = true,
+                 .rotations = {{.theta = 10000}},
+                 .kinds = {{0}, {.window = 4096}},
+                 .pattern = {.mixed = true, .full_every = 2}},
+};
