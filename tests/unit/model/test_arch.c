@@ -95,7 +95,8 @@ static void rotations_are_those_of_the_kinds(void **state)
     assert_true(a.rotations[0].theta == 5e5 && a.rotations[0].type == ROTATION_LINEAR && a.rotations[0].factor == 8);
     assert_true(a.rotations[1].theta == 2e4 && a.rotations[1].type == ROTATION_DEFAULT);
     a = read_good("{\"model_type\": \"gemma3_text\", \"rope_parameters\": {\"full_attention\": "
-                  "{\"rope_type\": \"linear\", \"factor\": 8.0, \"rope_theta\": 5e5}, \"sliding_attention\": {\"rope_theta\": 2e4}}}");
+                  "{\"rope_type\": \"linear\", \"factor\": 8.0, \"rope_theta\": 5e5}, "
+                  "\"sliding_attention\": {\"rope_theta\": 2e4}}}");
     assert_true(a.rotations[0].theta == 5e5 && a.rotations[0].type == ROTATION_LINEAR && a.rotations[0].factor == 8);
     assert_true(a.rotations[1].theta == 2e4 && a.rotations[1].type == ROTATION_DEFAULT);
     a = read_good("{\"model_type\": \"gemma3_text\"}");
