@@ -123,14 +123,15 @@ static enum err_code cut_by_words(struct pretok_buffers *b, const struct step *s
                                   size_t length, struct err *e)
 {
     (void)s;
-    enum { NONE, WORD, SPACE, OTHER } last = NONE;
+    enum { NONE, WORD, SPACE, OTHER };
+    int last = NONE;
     size_t start = 0;
     for (size_t at = 0, next = 0; at < length; at = next) {
         int32_t c = unicode_next(subject, &next);
         int class = unicode_is_word(c) ? WORD : unicode_is_space(c) ? SPACE : OTHER;
-        if (class != (int)last && at > 0 && add_cut(b, start, at, last == SPACE, e))
+        if (class != last && at > 0 && add_cut(b, start, at, last == SPACE, e))
             return e->code;
-        start = class != (int)last ? at : start;
+        start = class != last ? at : start;
         last = class;
     }
     return length > 0 ? add_cut(b, start, length, last == SPACE, e) : ERR_OK;
