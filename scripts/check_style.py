@@ -146,6 +146,46 @@ def check_options_compared(path, text, fields):
                    f"the option {found[1]} is compared as text: give its row in options.def the words")
 
 
+FAMILIES = "src/model/families"
+
+
+def family_words():
+    """What families call themselves and their parts, by their tables: names of tensors and modules that say what they are."""
+    families, parts = set(), set()
+    for path in (ROOT / FAMILIES).glob("*.c"):
+        text = path.read_text(encoding="utf-8")
+        families |= set(re.findall(r'^    \.(?:name|gguf) = "(\w+)"', text, re.M))
+        rows = re.findall(r'\{("[^"]+", (?:"[^"]+"|NULL)), GROUP_|\[AT_\w+\] = \{([^}]*)\}|'
+                          r'\.((?:layers|embedding|rotation|attention|activation) = "[^"]+")', text)
+        for name in re.findall(r'"([^"]+)"', " ".join("".join(row) for row in rows)):
+            parts |= {part for part in (name, *name.split(".")) if re.search(r"\w[._]\w", part)}
+    return families, parts
+
+
+def check_family_words(path, text, families, parts):
+    """Names stand with the families alone. Tokenizers and chat templates have names of their own."""
+    if (ROOT / FAMILIES) in path.parents or path.relative_to(ROOT).parts[1] == "data":
+        return
+    names = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, sorted(families | parts, key=len, reverse=True)))})(?![\w-])")
+    for literal in re.finditer(r'//[^\n]*|/\*.*?\*/|"((?:[^"\\\n]|\\.)*)"', text, re.S):
+        if literal[1] and (found := names.search(literal[1])):
+            breach(path, text.count("\n", 0, literal.start()) + 1,
+                   f'the name "{found.group()}" belongs in {FAMILIES} alone: ask the record (model/arch.h)')
+
+
+def check_family(path, text):
+    """A family's file holds const tables, and at most one function, NAME_finish()."""
+    lines = text.split("\n")
+    functions = [number for number, line in enumerate(lines) if line == "{"]
+    for count, number in enumerate(functions):
+        head = next(n for n in range(number - 1, -1, -1) if re.match(r"\w", lines[n]))
+        if count or not re.search(r"\w_finish\(", lines[head]):
+            breach(path, head + 1, "a family has const tables, and at most one function, NAME_finish()")
+    for number, line in enumerate(lines, 1):
+        if re.match(r"\w[\w *\[\]+]*\b\w+(\[[^\]]*\])* = ", line) and not re.search(r"\bconst\b", line):
+            breach(path, number, "a table of a family is not const")
+
+
 def check_format():
     """A formatter that re-flows comments runs the lines of drawings together."""
     path = ROOT / ".clang-format"
@@ -200,6 +240,7 @@ def main():
     options = parser.parse_args()
     ROOT = options.root.resolve()
     files, fields = tracked_files(), option_fields()
+    families, parts = family_words()
     for path in files:
         try:
             text = path.read_text(encoding="utf-8")
@@ -214,6 +255,10 @@ def main():
             check_c(path, lines)
             if fields and path.relative_to(ROOT).parts[0] in ("src", "include"):
                 check_options_compared(path, text, fields)
+            if (ROOT / FAMILIES) in path.parents and path.suffix == ".c":
+                check_family(path, text)
+        if path.suffix in (".c", ".h") and families and path.relative_to(ROOT).parts[0] in ("src", "include"):
+            check_family_words(path, text, families, parts)
     check_format()
     pages = [path for path in files if path.suffix == ".md"]
     check_table(pages, "limits", "include/base/limits.def", table_of_limits(), options.fix)

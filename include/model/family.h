@@ -48,6 +48,8 @@ struct family_key {
 
 #define FAMILY_KEY_TABLES 3
 
+struct source;
+
 struct family {
     const char *name;                                     /* model_type of config.json */
     const char *gguf;                                     /* general.architecture; NULL: not read from GGUF */
@@ -60,10 +62,11 @@ struct family {
     /* Keys of the common table (arch_refuse.c) that change nothing in this family, whatever their value; NULL
      * after the last. Those that `keys` reads need not be here. */
     const char *const *ignores;
-    void (*finish)(struct arch *a); /* what follows from the keys; NULL: nothing does */
-    struct arch
-        defaults; /* what transformers' configuration class has for keys that are missing, and all that
-                             no key says */
+    /* What tables cannot say, after the keys were read and before sizes are checked (arch_source.h has how to read
+     * more of the file); NULL: nothing. */
+    enum err_code (*finish)(struct arch *a, const struct source *s, struct err *e);
+    /* What transformers' configuration class has for keys that are missing, and all that no key says. */
+    struct arch defaults;
 };
 
 #define FAMILY(name) extern const struct family family_##name;

@@ -323,11 +323,11 @@ enum err_code arch_read(struct arch *a, const struct store *store, struct err *e
         for (const struct family_key *k = *keys; k->json || k->gguf; k++)
             if (read_key(a, &s, k, e))
                 return e->code;
+    if (s.family->finish && s.family->finish(a, &s, e))
+        return e->code;
     if (derive(a, &s, e) || (gguf && read_tensors(a, store, e)) || check(a, &s, e) ||
         arch_refuse_unhonoured(&s, e) || read_kinds(a, &s, e))
         return e->code;
-    if (s.family->finish)
-        s.family->finish(a);
     if (a->attention_scale == 0)
         a->attention_scale = 1.0F / sqrtf((float)a->head_dim);
     return arch_read_rotation(a, &s, e);

@@ -22,6 +22,12 @@ SOUND = {
                                '       "how")\n',
     "include/base/str.h": "#ifndef MPILORA_BASE_STR_H\n#define MPILORA_BASE_STR_H\n#endif\n",
     "src/base/str.c": '#include "base/str.h"\n\nint str_one(void)\n{\n    return 1;\n}\n',
+    "src/model/families/falcon.c": 'static const struct module modules[] = {\n    {"attn.qkv_proj", "attn_qkv", GROUP_ATTN_IN},\n'
+                                   '    {"head", "output", GROUP_HEAD},\n};\n\n'
+                                   "static enum err_code falcon_finish(struct arch *a, const struct source *s,\n"
+                                   "                                   struct err *e)\n{\n    return ERR_OK;\n}\n\n"
+                                   'const struct family family_falcon = {\n    .name = "falcon",\n};\n',
+    "src/model/weights.c": '/* attn.qkv_proj of "falcon" */\nstatic const char *const words[] = {"output", "falconry", "falcon-split"};\n',
     "src/report/report.c": '#include "run/options.h"\n',
     "src/train/train.c": '#include "run/options.h"\n\nstatic int is_exact(const struct options *o, const char *name)\n{\n'
                          "    return o->reduce == REDUCE_EXACT && strcmp(name, o->set.command->name) == 0;\n}\n",
@@ -55,6 +61,19 @@ BREACHES = {
                            "src/train/a.c:3: the option reduce is compared as text: give its row in options.def the words"),
     "an option of a member": ("src/train/a.c", 'int f(struct s *s)\n{\n    return strncmp("fast", words(s->options->reduce), 2);\n}\n',
                               "src/train/a.c:3: the option reduce is compared as text: give its row in options.def the words"),
+    "a family's name": ("src/cli/a.c", 'int f(const char *x)\n{\n    return !strcmp(x, "falcon");\n}\n',
+                        'src/cli/a.c:3: the name "falcon" belongs in src/model/families alone: ask the record (model/arch.h)'),
+    "a tensor's name": ("src/model/a.c", 'const char *x = "layers.%d.attn.qkv_proj.weight";\n',
+                        'src/model/a.c:1: the name "attn.qkv_proj" belongs in src/model/families alone: ask the record (model/arch.h)'),
+    "a tensor's name in GGUF": ("src/run/a.h", '#define A "blk.0.attn_qkv"\n',
+                                'src/run/a.h:1: the name "attn_qkv" belongs in src/model/families alone: ask the record '
+                                "(model/arch.h)"),
+    "a function of a family": ("src/model/families/a.c", "static void a_begin(void)\n{\n}\n",
+                               "src/model/families/a.c:1: a family has const tables, and at most one function, NAME_finish()"),
+    "two functions of a family": ("src/model/families/a.c", "void a_finish(void)\n{\n}\n\nvoid b_finish(void)\n{\n}\n",
+                                  "src/model/families/a.c:5: a family has const tables, and at most one function, NAME_finish()"),
+    "a table that is not const": ("src/model/families/a.c", "static int a[2] = {1, 2};\n",
+                                  "src/model/families/a.c:1: a table of a family is not const"),
     "re-flowed comments": (".clang-format", "BasedOnStyle: LLVM\nReflowComments: true\n", ".clang-format:1: ReflowComments is not false"),
     "an old table of limits": ("src/README.md", LIMITS.replace("64", "65"), "src/README.md:1: the table of limits is not that of "
                                "`include/base/limits.def`: scripts/check_style.py --fix writes it"),

@@ -2,11 +2,13 @@
 
 #include "common.h"
 
-static void finish(struct arch *a)
+static enum err_code gemma_finish(struct arch *a, const struct source *s, struct err *e)
 {
+    (void)s, (void)e;
     a->embedding_scale = sqrtf((float)a->width);
     if (a->activation == ACT_GELU) /* what the first files say, and do not mean */
         a->activation = ACT_GELU_TANH;
+    return ERR_OK;
 }
 
 const struct family family_gemma = {
@@ -18,7 +20,7 @@ const struct family family_gemma = {
     .module_count = LLAMA_LIKE_MODULES,
     .vectors = llama_like_vectors,
     .keys = {llama_like_keys},
-    .finish = finish,
+    .finish = gemma_finish,
     .defaults = {.layers = 28,
                  .width = 3072,
                  .ffn = 24576,

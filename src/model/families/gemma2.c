@@ -20,11 +20,13 @@ static const struct family_key keys[] = {
 };
 
 /* GGUF files do not say how the scores of the 27B model are scaled. */
-static void finish(struct arch *a)
+static enum err_code gemma2_finish(struct arch *a, const struct source *s, struct err *e)
 {
+    (void)s, (void)e;
     a->embedding_scale = sqrtf((float)a->width);
     if (a->attention_scale == 0 && a->layers == 46)
-        a->attention_scale = 1 / sqrtf((float)(a->width / a->heads));
+        a->attention_scale = 1 / sqrtf((float)(a->width / (a->heads ? a->heads : 1)));
+    return ERR_OK;
 }
 
 const struct family family_gemma2 = {
@@ -37,7 +39,7 @@ const struct family family_gemma2 = {
     .vectors = vectors,
     .keys = {llama_like_sizes, keys},
     .ignores = (const char *const[]){"layer_types", "hidden_act", NULL},
-    .finish = finish,
+    .finish = gemma2_finish,
     .defaults = {.layers = 26,
                  .width = 2304,
                  .ffn = 9216,

@@ -23,11 +23,13 @@ static const struct family_key keys[] = {
 };
 
 /* GGUF files do not say how the scores of the 27B model are scaled. */
-static void finish(struct arch *a)
+static enum err_code gemma3_text_finish(struct arch *a, const struct source *s, struct err *e)
 {
+    (void)s, (void)e;
     a->embedding_scale = sqrtf((float)a->width);
     if (a->attention_scale == 0 && a->layers == 62)
-        a->attention_scale = 1 / sqrtf((float)(a->width / a->heads));
+        a->attention_scale = 1 / sqrtf((float)(a->width / (a->heads ? a->heads : 1)));
+    return ERR_OK;
 }
 
 const struct family family_gemma3_text = {
@@ -40,7 +42,7 @@ const struct family family_gemma3_text = {
     .vectors = vectors,
     .keys = {llama_like_sizes, keys},
     .ignores = (const char *const[]){"layer_types", "hidden_act", NULL},
-    .finish = finish,
+    .finish = gemma3_text_finish,
     .defaults = {.layers = 26,
                  .width = 2304,
                  .ffn = 9216,

@@ -454,7 +454,7 @@ static enum err_code check_head(const struct store_tensor *t, const struct arch 
     bool same = base && t->data && t->dims == 2 && t->shape[0] == a->vocab && t->shape[1] == a->width;
     size_t row_bytes = same ? t->bytes / a->vocab : 0;
     struct arena arena = {0};
-    float *rows = arena_alloc(&arena, a->width, 2 * sizeof *rows, "rows of lm_head", e),
+    float *rows = arena_alloc(&arena, a->width, 2 * sizeof *rows, "rows of the head", e),
           *own = rows + a->width;
     if (!rows)
         return e->code;
@@ -476,12 +476,14 @@ static enum err_code read_tensors(struct lora *l, const struct arch *a, const st
                                   const struct store *store, struct err *e)
 {
     enum err_code code = ERR_OK;
+    char copy[PEFT_NAME_SIZE];
+    peft_head_copy_name(copy, arch_module(a, arch_head(a))->path);
     for (size_t i = 0; !code && i < 2 * l->layout.count; i++)
         code = read_tensor(l, &l->layout.modules[i / 2], i % 2, store, e);
     for (size_t i = 0; !code && i < store->tensor_count + store->unread_count; i++) {
         const struct store_tensor *t =
             i < store->tensor_count ? &store->tensors[i] : &store->unread[i - store->tensor_count];
-        if (strcmp(t->name, PEFT_HEAD_COPY) == 0 && lora_find(&l->layout, "lm_head"))
+        if (lora_at(&l->layout, 0, arch_head(a)) && strcmp(t->name, copy) == 0)
             code = check_head(t, a, base, store->path, e);
         else if (!is_expected(l, t->name))
             code =
