@@ -33,7 +33,7 @@ enum err_code jinja_parse_unexpected(struct jinja_parser *p, const char *expecte
 
 bool jinja_parse_is_name(const struct jinja_token *t, const char *name)
 {
-    return t->kind == JINJA_T_NAME && strlen(name) == t->length && !memcmp(t->bytes, name, t->length);
+    return name && t->kind == JINJA_T_NAME && strlen(name) == t->length && !memcmp(t->bytes, name, t->length);
 }
 
 bool jinja_parse_skip(struct jinja_parser *p, enum jinja_token_kind kind)
@@ -328,7 +328,7 @@ static enum err_code parse_set(struct jinja_parser *p, struct jinja_node *n)
 static enum err_code parse_params(struct jinja_parser *p, struct jinja_signature *s)
 {
     struct jinja_node_list defaults = {0};
-    struct jinja_node *target, *value;
+    struct jinja_node *target = NULL, *value = NULL;
     size_t room = 0;
     if (jinja_parse_expect(p, JINJA_T_LPAREN))
         return p->e->code;
@@ -419,7 +419,7 @@ static enum err_code parse_filter_block(struct jinja_parser *p, struct jinja_nod
 static enum err_code parse_with(struct jinja_parser *p, struct jinja_node *n)
 {
     struct jinja_node_list targets = {0}, values = {0};
-    struct jinja_node *target, *value;
+    struct jinja_node *target = NULL, *value = NULL;
     while (jinja_parse_token(p)->kind != JINJA_T_BLOCK_END) {
         if (targets.nodes.count && jinja_parse_expect(p, JINJA_T_COMMA))
             return p->e->code;
@@ -442,8 +442,8 @@ static enum err_code parse_generation(struct jinja_parser *p, struct jinja_node 
 
 static enum err_code parse_block(struct jinja_parser *p, struct jinja_node *n)
 {
-    const char *name;
-    size_t length;
+    const char *name = "";
+    size_t length = 0;
     if (jinja_parse_expect_name(p, &name, &length))
         return p->e->code;
     for (size_t i = 0; i < p->blocks.nodes.count; i++)
@@ -466,7 +466,7 @@ static enum err_code parse_block(struct jinja_parser *p, struct jinja_node *n)
 static enum err_code parse_print(struct jinja_parser *p, struct jinja_node *n)
 {
     struct jinja_node_list list = {0};
-    struct jinja_node *value;
+    struct jinja_node *value = NULL;
     while (jinja_parse_token(p)->kind != JINJA_T_BLOCK_END) {
         if (list.nodes.count && jinja_parse_expect(p, JINJA_T_COMMA))
             return p->e->code;
@@ -552,7 +552,7 @@ static enum err_code parse_until(struct jinja_parser *p, const char *const *ends
             n->text.length = t->length;
         } else if (t->kind == JINJA_T_PRINT_BEGIN) {
             struct jinja_node_list one = {0};
-            struct jinja_node *value;
+            struct jinja_node *value = NULL;
             if (!(n = jinja_parse_node(p, JINJA_N_PRINT, t->offset)) ||
                 jinja_parse_tuple(p, true, NULL, &value) || jinja_parse_add(p, &one, value) ||
                 jinja_parse_expect(p, JINJA_T_PRINT_END) || settle_unknown(p))

@@ -103,7 +103,7 @@ static enum err_code merges_of_list(struct bpe_merge **out, size_t *count, const
     struct str joined = {0};
     struct bpe_merge *merges = arena_alloc(&s->scratch, s->merge_count, sizeof *merges, "merges", e);
     enum err_code code = merges ? ERR_OK : e->code;
-    for (size_t i = 0; code == ERR_OK && i < s->merge_count; i++) {
+    for (size_t i = 0; merges && code == ERR_OK && i < s->merge_count; i++) {
         const struct spec_merge *m = &s->merges[i];
         str_clear(&joined);
         merges[i].rank = (uint32_t)i;
