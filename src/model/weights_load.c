@@ -97,7 +97,7 @@ static size_t task_bytes(const struct task *task)
 /* Matrices that need no change and lie behind one another in the file are used there. */
 static bool usable_in_place(struct task *const *tasks, size_t count)
 {
-    bool usable = tasks[0]->t->dims == 2;
+    bool usable = count > 0 && tasks[0]->t->dims == 2;
     for (size_t i = 0; i < count; i++)
         usable = usable && convert_is_copy(tasks[i]->type, &tasks[i]->in) &&
                  (i == 0 || (const char *)tasks[i]->in.data ==

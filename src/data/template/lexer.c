@@ -120,7 +120,11 @@ static enum err_code add_data(struct lexer *l, size_t start, size_t end, char si
 
 static char sign_at(const struct lexer *l, size_t at)
 {
-    return begins(l, at, "-") ? '-' : begins(l, at, "+") ? '+' : 0;
+    if (begins(l, at, "-"))
+        return '-';
+    if (begins(l, at, "+"))
+        return '+';
+    return 0;
 }
 
 static enum err_code lex_comment(struct lexer *l, size_t begin)

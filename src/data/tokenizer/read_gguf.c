@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 #include <strings.h>
@@ -332,8 +333,10 @@ enum err_code spec_read_gguf(struct spec *s, const struct store *store, struct e
     struct gguf_string template = {0}, pre = {0};
     bool add_bos = false;
     s->where = store->path;
-    if (find_model(&model, s, g, e) || model->set(s, g, &add_bos, e) ||
-        gguf_get_string(&pre, g, "tokenizer.ggml.pre", e))
+    if (find_model(&model, s, g, e))
+        return e->code;
+    assert(model);
+    if (model->set(s, g, &add_bos, e) || gguf_get_string(&pre, g, "tokenizer.ggml.pre", e))
         return e->code;
     struct file_hasher *hasher = file_hasher_open(e);
     if (hasher == NULL)

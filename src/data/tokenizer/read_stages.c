@@ -298,7 +298,7 @@ static enum err_code read_decoder_replacement(struct decode_step *step, const st
 static enum err_code read_decoder_metaspace(struct decode_step *step, const struct json_fields *f,
                                     struct err *e)
 {
-    enum pretok_prepend prepend;
+    enum pretok_prepend prepend = PRETOK_NEVER;
     if (read_character(&step->content, &step->content_length, f, "replacement", e) ||
         read_prepend(&prepend, f, e))
         return e->code;
