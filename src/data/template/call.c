@@ -72,7 +72,7 @@ static void bind_given(struct jinja *j, const struct jinja_macro *macro, const s
 
 static enum err_code store_kwargs(struct jinja *j, const struct jinja_args *args, const bool *taken)
 {
-    struct jinja_value dict;
+    struct jinja_value dict = {0};
     if (jinja_new_dict(j, &dict, args->named_count))
         return j->e->code;
     for (size_t k = 0; k < args->named_count; k++)
@@ -83,7 +83,7 @@ static enum err_code store_kwargs(struct jinja *j, const struct jinja_args *args
 
 static enum err_code store_varargs(struct jinja *j, const struct jinja_args *args, size_t first)
 {
-    struct jinja_value rest;
+    struct jinja_value rest = {0};
     size_t count = args->count > first ? args->count - first : 0;
     if (jinja_new_tuple(j, &rest, count))
         return j->e->code;
@@ -106,7 +106,7 @@ static enum err_code bind_special(struct jinja *j, const struct jinja_macro *mac
         own_caller |= s->params[i] == j->template->caller_name;
     }
     if (s->caller && !own_caller) {
-        struct jinja_value caller;
+        struct jinja_value caller = {0};
         if (jinja_undefined(j, &caller, "No caller defined"))
             return j->e->code;
         for (size_t k = 0; k < args->named_count; k++)

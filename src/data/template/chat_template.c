@@ -39,7 +39,7 @@ static uint32_t origin_of(const char *key, uint32_t message)
 static enum err_code put(struct jinja *j, struct jinja_dict *dict, const char *key,
                          const struct json_value *json, uint32_t message)
 {
-    struct jinja_value v;
+    struct jinja_value v = {0};
     enum err_code code = jinja_from_json(j, &v, json, origin_of(key, message));
     return code ? code : jinja_dict_put(j, dict, key, v);
 }
@@ -48,7 +48,7 @@ static enum err_code put(struct jinja *j, struct jinja_dict *dict, const char *k
 static enum err_code add_message(struct jinja *j, struct jinja_list *list, const struct json_value *json,
                                  size_t index, struct err *e)
 {
-    struct jinja_value dict;
+    struct jinja_value dict = {0};
     uint32_t origin = (uint32_t)(index + 1) * CHAT_ORIGINS;
     const struct json_value *reasoning = NULL;
     if (json_kind(json) != JSON_KIND_OBJECT)
@@ -69,7 +69,7 @@ static enum err_code add_message(struct jinja *j, struct jinja_list *list, const
 
 static enum err_code set_json(struct jinja *j, const char *name, const struct json_value *json)
 {
-    struct jinja_value v;
+    struct jinja_value v = {0};
     enum err_code code = jinja_from_json(j, &v, json, 0);
     if (!code)
         jinja_set(j, name, v);
@@ -80,7 +80,7 @@ static enum err_code set_variables(struct jinja *j, const struct chat_template *
                                    const struct json_value *messages, const struct json_value *tools,
                                    const struct json_value *documents, bool generation_prompt, struct err *e)
 {
-    struct jinja_value list;
+    struct jinja_value list = {0};
     enum err_code code = jinja_new_list(j, &list, json_count(messages));
     for (size_t i = 0; !code && i < json_count(messages); i++)
         code = add_message(j, list.list, json_at(messages, i), i, e);

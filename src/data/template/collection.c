@@ -130,7 +130,7 @@ enum err_code jinja_dict_put_value(struct jinja *j, struct jinja_dict *d, struct
 
 enum err_code jinja_dict_put(struct jinja *j, struct jinja_dict *d, const char *key, struct jinja_value value)
 {
-    struct jinja_value name;
+    struct jinja_value name = {0};
     return jinja_from_text(j, &name, key, strlen(key), 0) ? j->e->code
                                                           : jinja_dict_put_value(j, d, name, value);
 }
@@ -307,7 +307,7 @@ enum err_code jinja_iterate(struct jinja *j, struct jinja_value v, struct jinja_
 enum err_code jinja_to_list(struct jinja *j, struct jinja_value v, struct jinja_value *out)
 {
     struct jinja_iterator it;
-    struct jinja_value item;
+    struct jinja_value item = {0};
     bool more;
     if (jinja_iterate(j, v, &it) || jinja_new_list(j, out, 0))
         return j->e->code;

@@ -82,7 +82,7 @@ enum err_code jinja_store(struct jinja *j, uint32_t name, struct jinja_value val
 static enum err_code assign_items(struct jinja *j, const struct jinja_nodes *targets,
                                   struct jinja_value value)
 {
-    struct jinja_value list;
+    struct jinja_value list = {0};
     if (jinja_is(value, JINJA_UNDEFINED) || !jinja_is_iterable(value))
         return jinja_fail(j, "cannot unpack '%s' into %zu names", jinja_type_name(value), targets->count);
     if (jinja_to_list(j, value, &list))
@@ -102,7 +102,7 @@ enum err_code jinja_assign(struct jinja *j, const struct jinja_node *target, str
     j->at = target;
     if (target->kind == JINJA_N_TUPLE)
         return assign_items(j, &target->items, value);
-    struct jinja_value space;
+    struct jinja_value space = {0};
     struct jinja_node name = {
         .kind = JINJA_N_NAME, .offset = target->offset, .name = target->namespace_item.space};
     if (jinja_eval(j, &name, &space))
@@ -138,7 +138,7 @@ static enum err_code capture_scope(struct jinja *j, const struct jinja_nodes *bo
 
 static enum err_code run_print(struct jinja *j, const struct jinja_node *n)
 {
-    struct jinja_value v;
+    struct jinja_value v = {0};
     for (size_t i = 0; i < n->items.count; i++) {
         if (jinja_eval(j, n->items.items[i], &v))
             return j->e->code;
@@ -152,7 +152,7 @@ static enum err_code run_print(struct jinja *j, const struct jinja_node *n)
 static enum err_code run_if(struct jinja *j, const struct jinja_node *n)
 {
     for (;;) {
-        struct jinja_value test;
+        struct jinja_value test = {0};
         if (jinja_eval(j, n->branch.test, &test))
             return j->e->code;
         if (jinja_truth(test))
@@ -174,7 +174,7 @@ static enum err_code apply_all(struct jinja *j, const struct jinja_node *filter,
 
 static enum err_code run_set(struct jinja *j, const struct jinja_node *n)
 {
-    struct jinja_value value;
+    struct jinja_value value = {0};
     if (n->kind == JINJA_N_SET) {
         if (jinja_eval(j, n->set.value, &value))
             return j->e->code;
@@ -204,7 +204,7 @@ static enum err_code new_macro(struct jinja *j, const struct jinja_node *n, stru
 /* {% call f(...) %}: f gets the body as a macro of the name `caller`. */
 static enum err_code run_call_block(struct jinja *j, const struct jinja_node *n)
 {
-    struct jinja_value caller, result;
+    struct jinja_value caller = {0}, result = {0};
     struct jinja_frame *outer = j->frame;
     if (new_macro(j, n, &caller))
         return j->e->code;
@@ -241,7 +241,7 @@ static enum err_code run_call_block(struct jinja *j, const struct jinja_node *n)
 static enum err_code run_with(struct jinja *j, const struct jinja_node *n)
 {
     struct jinja_frame *outer = j->frame, *inner = jinja_push_frame(j, outer);
-    struct jinja_value value;
+    struct jinja_value value = {0};
     if (!inner)
         return j->e->code;
     for (size_t i = 0; i < n->with.targets.count; i++) {
@@ -260,7 +260,7 @@ static enum err_code run_with(struct jinja *j, const struct jinja_node *n)
 
 static enum err_code run_filter_block(struct jinja *j, const struct jinja_node *n)
 {
-    struct jinja_value text;
+    struct jinja_value text = {0};
     if (capture_scope(j, &n->block.body, &text))
         return j->e->code;
     if (j->flow)
@@ -284,7 +284,7 @@ static enum err_code run_block(struct jinja *j, const struct jinja_node *n)
 
 static enum err_code run_statement(struct jinja *j, const struct jinja_node *n)
 {
-    struct jinja_value macro;
+    struct jinja_value macro = {0};
     switch ((enum jinja_node_kind)n->kind) {
     case JINJA_N_TEXT:
         return jinja_build(j, j->out, n->text.bytes, n->text.length, 0);

@@ -20,7 +20,7 @@ static enum err_code eval_name(struct jinja *j, const struct jinja_node *n, stru
 
 static enum err_code eval_list(struct jinja *j, const struct jinja_node *n, struct jinja_value *out)
 {
-    struct jinja_value list;
+    struct jinja_value list = {0};
     if (jinja_new_list(j, &list, n->items.count))
         return j->e->code;
     for (size_t i = 0; i < n->items.count; i++)
@@ -34,7 +34,7 @@ static enum err_code eval_list(struct jinja *j, const struct jinja_node *n, stru
 
 static enum err_code eval_dict(struct jinja *j, const struct jinja_node *n, struct jinja_value *out)
 {
-    struct jinja_value dict, key, value;
+    struct jinja_value dict = {0}, key = {0}, value = {0};
     if (jinja_new_dict(j, &dict, n->items.count / 2))
         return j->e->code;
     for (size_t i = 0; i < n->items.count; i += 2)
@@ -126,7 +126,7 @@ static const struct jinja_function *method_of(const struct jinja_methods *method
 static enum err_code eval_call(struct jinja *j, const struct jinja_node *n, struct jinja_value *out)
 {
     struct jinja_args args;
-    struct jinja_value callee, object;
+    struct jinja_value callee = {0}, object = {0};
     const struct jinja_node *f = n->call.callee;
     if (f->kind == JINJA_N_ATTRIBUTE) {
         if (jinja_eval(j, f->attribute.object, &object))
@@ -174,7 +174,7 @@ enum err_code jinja_apply(struct jinja *j, const struct jinja_node *n, struct ji
 
 static enum err_code eval_unary(struct jinja *j, const struct jinja_node *n, struct jinja_value *out)
 {
-    struct jinja_value v;
+    struct jinja_value v = {0};
     int64_t integer;
     if (jinja_eval(j, n->pair.left, &v))
         return j->e->code;
@@ -197,7 +197,7 @@ static enum err_code eval_unary(struct jinja *j, const struct jinja_node *n, str
 static enum err_code eval_concat(struct jinja *j, const struct jinja_node *n, struct jinja_value *out)
 {
     struct jinja_builder b = {0};
-    struct jinja_value v;
+    struct jinja_value v = {0};
     for (size_t i = 0; i < n->items.count; i++) {
         if (jinja_eval(j, n->items.items[i], &v))
             return j->e->code;
@@ -232,7 +232,7 @@ static enum err_code compare(struct jinja *j, enum jinja_compare op, struct jinj
 
 static enum err_code eval_compare(struct jinja *j, const struct jinja_node *n, struct jinja_value *out)
 {
-    struct jinja_value left, right;
+    struct jinja_value left = {0}, right = {0};
     bool holds = true;
     if (jinja_eval(j, n->compare.first, &left))
         return j->e->code;
@@ -250,7 +250,7 @@ static enum err_code eval_compare(struct jinja *j, const struct jinja_node *n, s
 
 static enum err_code eval_condition(struct jinja *j, const struct jinja_node *n, struct jinja_value *out)
 {
-    struct jinja_value test;
+    struct jinja_value test = {0};
     if (jinja_eval(j, n->condition.test, &test))
         return j->e->code;
     if (jinja_truth(test))
@@ -263,7 +263,7 @@ static enum err_code eval_condition(struct jinja *j, const struct jinja_node *n,
 
 static enum err_code eval_kind(struct jinja *j, const struct jinja_node *n, struct jinja_value *out)
 {
-    struct jinja_value left, right;
+    struct jinja_value left = {0}, right = {0};
     switch ((enum jinja_node_kind)n->kind) {
     case JINJA_N_CONST:
         *out = n->value;

@@ -65,7 +65,7 @@ static enum err_code f_first(ARGS)
 static enum err_code f_last(ARGS)
 {
     (void)args;
-    struct jinja_value list;
+    struct jinja_value list = {0};
     if (jinja_is(a[0], JINJA_ITERATOR))
         return jinja_fail(j, "'%s' object is not reversible", jinja_type_name(a[0]));
     if (jinja_to_list(j, a[0], &list))
@@ -97,7 +97,7 @@ static enum err_code f_join(ARGS)
     (void)args;
     struct jinja_builder b = {0};
     struct jinja_iterator it;
-    struct jinja_value item, separator;
+    struct jinja_value item = {0}, separator = {0};
     bool more;
     if (jinja_is(a[1], JINJA_MISSING) ? jinja_from_text(j, &separator, "", 0, 0)
                                       : jinja_to_text(j, a[1], &separator))
@@ -156,7 +156,7 @@ static enum err_code sort_by(struct jinja *j, struct jinja_value *keys, struct j
 static enum err_code sort_key(struct jinja *j, struct jinja_value item, struct jinja_value paths,
                               bool case_sensitive, struct jinja_value *out)
 {
-    struct jinja_value key;
+    struct jinja_value key = {0};
     if (jinja_new_list(j, out, 1))
         return j->e->code;
     if (!jinja_is(paths, JINJA_STRING)) {
@@ -167,7 +167,7 @@ static enum err_code sort_key(struct jinja *j, struct jinja_value item, struct j
     for (size_t start = 0, end; start <= paths.text->length; start = end + 1) {
         const char *comma = memchr(paths.text->bytes + start, ',', paths.text->length - start);
         end = comma ? (size_t)(comma - paths.text->bytes) : paths.text->length;
-        struct jinja_value path;
+        struct jinja_value path = {0};
         if (jinja_cut(j, paths, start, end, &path) || jinja_get_path(j, item, path, jinja_none(), &key) ||
             to_key(j, key, case_sensitive, &key) || jinja_list_add(j, out->list, key))
             return j->e->code;
@@ -237,7 +237,7 @@ static enum err_code f_groupby(ARGS)
         if (i && jinja_equal(j, keys[i - 1], keys[i], &same))
             return j->e->code;
         if (!same) {
-            struct jinja_value grouper;
+            struct jinja_value grouper = {0};
             if (jinja_get_path(j, sorted.list->items[i], a[1], otherwise, &grouper) ||
                 jinja_new_tuple(j, &group, 2) || jinja_new_list(j, &group.list->items[1], 0))
                 return j->e->code;
@@ -330,7 +330,7 @@ static enum err_code f_sum(ARGS)
 {
     (void)args;
     struct jinja_iterator it;
-    struct jinja_value item;
+    struct jinja_value item = {0};
     bool more;
     *out = jinja_is(a[2], JINJA_MISSING) ? jinja_int(0) : a[2];
     if (jinja_is(*out, JINJA_STRING))
@@ -352,7 +352,7 @@ static enum err_code f_reverse(ARGS)
     (void)args;
     static const struct jinja_value backwards[3] = {
         {.kind = JINJA_NONE}, {.kind = JINJA_NONE}, {.kind = JINJA_INT, .integer = -1}};
-    struct jinja_value list;
+    struct jinja_value list = {0};
     struct jinja_iterator it;
     if (jinja_is(a[0], JINJA_STRING))
         return jinja_slice(j, a[0], backwards, out);
@@ -408,7 +408,7 @@ static enum err_code f_batch(ARGS)
 static enum err_code f_slice(ARGS)
 {
     (void)args;
-    struct jinja_value list, lists, part;
+    struct jinja_value list = {0}, lists = {0}, part = {0};
     struct jinja_iterator it;
     int64_t slices;
     if (jinja_want_int(j, a[1], "the number of slices", 0, &slices) || jinja_to_list(j, a[0], &list) ||

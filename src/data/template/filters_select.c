@@ -30,7 +30,7 @@ static enum err_code next_mapped(struct jinja *j, struct jinja_iterator *it, str
                                  bool *more)
 {
     struct apply *s = it->state;
-    struct jinja_value item;
+    struct jinja_value item = {0};
     if (jinja_next(j, it->source.iterator, &item, more))
         return j->e->code;
     if (!*more)
@@ -45,7 +45,7 @@ static enum err_code next_selected(struct jinja *j, struct jinja_iterator *it, s
 {
     struct apply *s = it->state;
     for (;;) {
-        struct jinja_value v;
+        struct jinja_value v = {0};
         if (jinja_next(j, it->source.iterator, out, more))
             return j->e->code;
         if (!*more)
@@ -88,7 +88,7 @@ static enum err_code finish(struct jinja *j, struct apply *s, struct jinja_value
 
 static enum err_code empty(struct jinja *j, struct jinja_value *out)
 {
-    struct jinja_value list;
+    struct jinja_value list = {0};
     struct jinja_iterator it;
     if (jinja_new_list(j, &list, 0) || jinja_iterate(j, list, &it))
         return j->e->code;

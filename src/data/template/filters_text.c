@@ -25,7 +25,7 @@ RECASE(f_title, JINJA_RE_WORDS)
 static enum err_code f_trim(ARGS)
 {
     (void)args;
-    struct jinja_value text;
+    struct jinja_value text = {0};
     if (jinja_to_text(j, a[0], &text) ||
         (is_given(a[1]) && jinja_want_text(j, a[1], "the characters to trim")))
         return j->e->code;
@@ -55,7 +55,7 @@ static enum err_code f_replace(ARGS)
 static enum err_code f_center(ARGS)
 {
     (void)args;
-    struct jinja_value text, space;
+    struct jinja_value text = {0}, space = {0};
     int64_t width;
     if (jinja_to_text(j, a[0], &text) || jinja_want_int(j, a[1], "the width", 80, &width) ||
         jinja_from_text(j, &space, " ", 1, 0))
@@ -75,7 +75,7 @@ static enum err_code f_safe(ARGS)
 static enum err_code escape(struct jinja *j, struct jinja_value v, bool force, struct jinja_value *out)
 {
     struct jinja_builder b = {0};
-    struct jinja_value text;
+    struct jinja_value text = {0};
     if (jinja_to_text(j, v, &text))
         return j->e->code;
     *out = text;
@@ -108,7 +108,7 @@ static enum err_code f_indent(ARGS)
     if (jinja_want_text(j, text, "what is indented"))
         return j->e->code;
     if (!jinja_is(indent, JINJA_STRING)) {
-        struct jinja_value space;
+        struct jinja_value space = {0};
         if (jinja_want_int(j, indent, "the width", 4, &width) || jinja_from_text(j, &space, " ", 1, 0) ||
             jinja_from_text(j, &indent, "", 0, 0) || jinja_pad(j, indent, width, space, true, false, &indent))
             return j->e->code;
@@ -167,7 +167,7 @@ static enum err_code f_truncate(ARGS)
 static enum err_code f_wordcount(ARGS)
 {
     (void)args;
-    struct jinja_value text;
+    struct jinja_value text = {0};
     int64_t words = 0;
     bool inside = false;
     if (jinja_to_text(j, a[0], &text) || jinja_spend(j, text.text->length / 8))
@@ -185,7 +185,7 @@ static enum err_code f_wordcount(ARGS)
 static enum err_code f_format(ARGS)
 {
     (void)a;
-    struct jinja_value text, values;
+    struct jinja_value text = {0}, values = {0};
     if (!args->count)
         return jinja_fail(j, "filter 'format' needs a string");
     if (args->count > 1 && args->named_count)
@@ -204,7 +204,7 @@ static enum err_code f_format(ARGS)
 
 static enum err_code quote(struct jinja *j, struct jinja_builder *b, struct jinja_value v, bool in_query)
 {
-    struct jinja_value text;
+    struct jinja_value text = {0};
     if (jinja_to_text(j, v, &text))
         return j->e->code;
     for (size_t i = 0; i < text.text->length; i++) {
@@ -257,7 +257,7 @@ static enum err_code f_xmlattr(ARGS)
     bool space = jinja_is(a[1], JINJA_MISSING) || jinja_truth(a[1]), first = true;
     for (size_t i = 0; i < a[0].dict->count; i++) {
         struct jinja_pair *pair = &a[0].dict->pairs[i];
-        struct jinja_value key, value;
+        struct jinja_value key = {0}, value = {0};
         if (jinja_is(pair->value, JINJA_NONE) || jinja_is(pair->value, JINJA_UNDEFINED))
             continue;
         if (jinja_want_text(j, pair->key, "an attribute's name"))

@@ -190,7 +190,7 @@ static enum err_code f_filesizeformat(ARGS)
 /* json.dumps' separators: a pair of strings. */
 static enum err_code json_separators(struct jinja *j, struct jinja_value v, struct jinja_json_style *style)
 {
-    struct jinja_value list;
+    struct jinja_value list = {0};
     if (!is_given(v)) {
         if (jinja_from_text(j, &style->item_separator, style->indented ? "," : ", ", style->indented ? 1 : 2,
                             0))
@@ -214,7 +214,7 @@ static enum err_code f_tojson(ARGS)
     struct jinja_json_style style = {
         .ascii = jinja_truth(a[1]), .sort = jinja_truth(a[4]), .indented = is_given(a[2])};
     struct jinja_builder b = {0};
-    struct jinja_value space;
+    struct jinja_value space = {0};
     int64_t width;
     style.indent = a[2];
     if (style.indented && !jinja_is(a[2], JINJA_STRING)) {

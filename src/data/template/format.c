@@ -19,13 +19,13 @@ static enum err_code bad_format(struct jinja *j, struct jinja_value v, char lett
 static enum err_code add_padded(struct jinja *j, struct jinja_builder *b, struct jinja_value text,
                                 size_t digits, const struct jinja_spec *s, char otherwise)
 {
-    char align = s->align ? s->align : otherwise;
-    struct jinja_value sign, rest;
+    char align = (char)(s->align ? s->align : otherwise);
+    struct jinja_value sign = {0}, rest = {0};
     int64_t length = (int64_t)jinja_char_count(text.text->bytes, text.text->length);
     if (s->width <= length)
         return jinja_build_text(j, b, text);
     if (align != '=') {
-        struct jinja_value padded;
+        struct jinja_value padded = {0};
         if (align == '^') { /* format() puts what does not go evenly to the right */
             int64_t left = length + (s->width - length) / 2;
             if (jinja_pad(j, text, left, s->fill, true, false, &text) ||
@@ -63,7 +63,7 @@ enum err_code jinja_spec_integer(struct jinja *j, struct jinja_builder *b, struc
     char number[NUMBER_ROOM], digits[80];
     uint64_t size = x < 0 ? -(uint64_t)x : (uint64_t)x;
     const char *prefix = "";
-    struct jinja_value text;
+    struct jinja_value text = {0};
     size_t used = 0;
     if (s->letter == 'b') {
         char *end = digits + sizeof digits - 1, *p = end;
@@ -81,7 +81,7 @@ enum err_code jinja_spec_integer(struct jinja *j, struct jinja_builder *b, struc
         prefix = prefixes[which];
     }
     if (x < 0 || s->sign != '-')
-        number[used++] = x < 0 ? '-' : s->sign;
+        number[used++] = (char)(x < 0 ? '-' : s->sign);
     if (s->alternate)
         used += (size_t)sprintf(number + used, "%s", prefix);
     size_t start = used, length = strlen(digits); /* of the digits */
@@ -100,7 +100,7 @@ enum err_code jinja_spec_real(struct jinja *j, struct jinja_builder *b, struct j
                               const struct jinja_spec *s)
 {
     char number[NUMBER_ROOM], format[16];
-    struct jinja_value text;
+    struct jinja_value text = {0};
     size_t used = 0;
     int precision = s->precision < 0 ? 6 : s->precision > 1000 ? 1000 : (int)s->precision;
     if (signbit(x) || s->sign != '-')
@@ -108,18 +108,18 @@ enum err_code jinja_spec_real(struct jinja *j, struct jinja_builder *b, struct j
     size_t start = used;
     x = fabs(x);
     if (!s->letter && s->precision < 0) {
-        used += jinja_real_text(number + used, x);
+        jinja_real_text(number + used, x);
     } else if (!s->letter) { /* 'g', but with a digit after the point */
         if (precision == 0)
             precision = 1;
         used += (size_t)snprintf(number + used, sizeof number - used, "%.*g", precision, x);
         if (isfinite(x) && !strpbrk(number + start, ".e"))
-            used += (size_t)snprintf(number + used, sizeof number - used, ".0");
+            snprintf(number + used, sizeof number - used, ".0");
     } else if (s->letter == '%') {
-        used += (size_t)snprintf(number + used, sizeof number - used, "%.*f%%", precision, x * 100);
+        snprintf(number + used, sizeof number - used, "%.*f%%", precision, x * 100);
     } else {
         snprintf(format, sizeof format, "%%%s.*%c", s->alternate ? "#" : "", s->letter);
-        used += (size_t)snprintf(number + used, sizeof number - used, format, precision, x);
+        snprintf(number + used, sizeof number - used, format, precision, x);
     }
     if (s->grouping && isfinite(x))
         group_digits(number + start, s->grouping, 3);
@@ -167,7 +167,7 @@ static enum err_code next_value(struct jinja *j, struct source *s, struct jinja_
 static enum err_code read_size(struct jinja *j, const struct jinja_text *t, size_t *at, struct source *values,
                                int64_t *out)
 {
-    struct jinja_value v;
+    struct jinja_value v = {0};
     if (*at >= t->length || t->bytes[*at] != '*') {
         *out = jinja_spec_number(t, at);
     } else {
@@ -185,7 +185,7 @@ static enum err_code percent_value(struct jinja *j, struct jinja_builder *b, str
 {
     int64_t integer;
     double real;
-    struct jinja_value text;
+    struct jinja_value text = {0};
     char align = s->align == '<' ? '<' : '>';
     switch (s->letter) {
     case 's':
@@ -236,7 +236,7 @@ static enum err_code read_key(struct jinja *j, struct jinja_value format, size_t
         open += t->bytes[*at] == '(' ? 1 : t->bytes[*at] == ')' ? -1 : 0;
     if (open)
         return jinja_fail(j, "incomplete format key");
-    struct jinja_value key;
+    struct jinja_value key = {0};
     struct jinja_pair *pair;
     if (!jinja_is(values->values, JINJA_DICT))
         return jinja_fail(j, "format requires a mapping");
@@ -260,8 +260,8 @@ static enum err_code percent_one(struct jinja *j, struct jinja_builder *b, struc
         return j->e->code;
     for (; *at < t->length && strchr("-+ #0", t->bytes[*at]) && t->bytes[*at]; ++*at) {
         char flag = t->bytes[*at];
-        s.align = flag == '-' ? '<' : s.align;
-        s.sign = flag == '+' ? '+' : flag == ' ' && s.sign == '-' ? ' ' : s.sign;
+        s.align = (char)(flag == '-' ? '<' : s.align);
+        s.sign = (char)(flag == '+' ? '+' : flag == ' ' && s.sign == '-' ? ' ' : s.sign);
         s.alternate |= flag == '#';
         s.zero |= flag == '0';
     }

@@ -56,7 +56,7 @@ static enum err_code field_value(struct jinja *j, struct fields *f, struct jinja
         for (end = at; end < t->length &&
                        (is_item ? t->bytes[end] != ']' : t->bytes[end] != '.' && t->bytes[end] != '[');)
             end++;
-        struct jinja_value part;
+        struct jinja_value part = {0};
         int64_t index;
         if (end == at || (is_item && end == t->length))
             return jinja_fail(j, "an empty attribute, or a missing ']', in a format string");
@@ -132,7 +132,7 @@ static enum err_code format_value(struct jinja *j, struct jinja_builder *b, stru
                                   struct jinja_value format)
 {
     struct jinja_spec s;
-    struct jinja_value text;
+    struct jinja_value text = {0};
     int64_t integer;
     double real;
     if (!format.text->length)
@@ -188,7 +188,7 @@ static enum err_code replace_field(struct jinja *j, struct jinja_builder *b, str
         conversion = t->bytes[at + 1];
         at += 2;
     }
-    struct jinja_value field, v, text;
+    struct jinja_value field = {0}, v = {0}, text = {0};
     struct jinja_builder spec = {0};
     if (jinja_cut(j, inside, 0, name_end, &field) || field_value(j, f, field, &v))
         return j->e->code;
@@ -232,7 +232,7 @@ static enum err_code expand(struct jinja *j, struct jinja_builder *b, struct fie
         int open = 1;
         for (; at < t->length && open; at++)
             open += t->bytes[at] == '{' ? 1 : t->bytes[at] == '}' ? -1 : 0;
-        struct jinja_value inside;
+        struct jinja_value inside = {0};
         if (open)
             return jinja_fail(j, "expected '}' before end of string");
         if (jinja_cut(j, format, first, at - 1, &inside) || replace_field(j, b, f, inside, depth))

@@ -53,7 +53,7 @@ static enum err_code g_dict(ARGS)
     if (more && jinja_iterate(j, source, &it))
         return j->e->code;
     while (more) {
-        struct jinja_value list;
+        struct jinja_value list = {0};
         if (jinja_next(j, &it, &pair, &more))
             return j->e->code;
         if (!more)
@@ -88,7 +88,7 @@ static enum err_code g_namespace(ARGS)
 static enum err_code g_raise_exception(ARGS)
 {
     (void)args, (void)out;
-    struct jinja_value text;
+    struct jinja_value text = {0};
     if (jinja_to_text(j, a[0], &text))
         return j->e->code;
     return jinja_fail(j, "%.*s", (int)text.text->length, text.text->bytes);

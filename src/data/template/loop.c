@@ -10,7 +10,7 @@ static enum err_code find_next(struct jinja *j, struct jinja_loop *loop, struct 
         *more = true;
         if (!loop->filtered)
             return ERR_OK;
-        struct jinja_value passes;
+        struct jinja_value passes = {0};
         struct jinja_frame *here = j->frame;
         if (!(j->frame = jinja_push_frame(j, loop->outer)))
             return j->e->code;
@@ -38,7 +38,7 @@ static enum err_code peek(struct jinja *j, struct jinja_loop *loop, bool *more)
 
 static enum err_code advance(struct jinja *j, struct jinja_loop *loop, bool *more)
 {
-    struct jinja_value item;
+    struct jinja_value item = {0};
     if (loop->has_after) {
         item = loop->after;
         loop->has_after = false;
@@ -58,7 +58,7 @@ static enum err_code advance(struct jinja *j, struct jinja_loop *loop, bool *mor
 static enum err_code count_passes(struct jinja *j, struct jinja_loop *loop, size_t *out)
 {
     if (loop->filtered) {
-        struct jinja_value rest, item;
+        struct jinja_value rest = {0}, item = {0};
         bool more;
         if (jinja_new_list(j, &rest, 0))
             return j->e->code;
@@ -95,7 +95,7 @@ static enum err_code call_changed(struct jinja *j, const struct jinja_value *a, 
 {
     (void)a;
     struct jinja_loop *loop = args->items[0].loop;
-    struct jinja_value now;
+    struct jinja_value now = {0};
     bool same = false;
     if (jinja_new_tuple(j, &now, args->count))
         return j->e->code;
@@ -259,7 +259,7 @@ static enum err_code run_loop(struct jinja *j, const struct jinja_node *n, struc
 
 enum err_code jinja_run_for(struct jinja *j, const struct jinja_node *n)
 {
-    struct jinja_value iterable;
+    struct jinja_value iterable = {0};
     if (jinja_eval(j, n->loop.iterable, &iterable))
         return j->e->code;
     j->at = n;

@@ -127,7 +127,7 @@ static enum err_code m_rjust(ARGS)
 static enum err_code m_zfill(ARGS)
 {
     (void)args;
-    struct jinja_value zero, sign, rest;
+    struct jinja_value zero = {0}, sign = {0}, rest = {0};
     int64_t width;
     const struct jinja_text *text = a[0].text;
     size_t signs = text->length && (*text->bytes == '-' || *text->bytes == '+');

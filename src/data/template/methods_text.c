@@ -50,7 +50,7 @@ static enum err_code m_rstrip(ARGS)
 static enum err_code add_part(struct jinja *j, struct jinja_value list, struct jinja_value v, size_t from,
                               size_t to)
 {
-    struct jinja_value part;
+    struct jinja_value part = {0};
     return jinja_spend(j, 1) || jinja_cut(j, v, from, to, &part) ? j->e->code
                                                                  : jinja_list_add(j, list.list, part);
 }
@@ -320,7 +320,7 @@ static enum err_code m_join(ARGS)
     (void)args;
     struct jinja_builder b = {0};
     struct jinja_iterator it;
-    struct jinja_value item;
+    struct jinja_value item = {0};
     bool more;
     if (jinja_iterate(j, a[1], &it))
         return j->e->code;

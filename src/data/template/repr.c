@@ -46,7 +46,7 @@ static enum err_code repr_text(struct jinja *j, struct jinja_builder *b, struct 
         plain = at;
         const char *format = c < 0x100 ? "\\x%02x" : c < 0x10000 ? "\\u%04x" : "\\U%08x";
         if (c == '\\' || c == (uint32_t)quote || c == '\n' || c == '\r' || c == '\t') {
-            char letter = c == '\n' ? 'n' : c == '\r' ? 'r' : c == '\t' ? 't' : (char)c;
+            char letter = (char)(c == '\n' ? 'n' : c == '\r' ? 'r' : c == '\t' ? 't' : c);
             if (jinja_build_format(j, b, origin, "\\%c", letter))
                 return j->e->code;
         } else if (jinja_build_format(j, b, origin, format, c)) {
@@ -85,7 +85,7 @@ static enum err_code repr_pairs(struct jinja *j, struct jinja_builder *b, const 
 static enum err_code repr_view(struct jinja *j, struct jinja_builder *b, struct jinja_value v)
 {
     static const char *const names[] = {"dict_keys(", "dict_values(", "dict_items("};
-    struct jinja_value list;
+    struct jinja_value list = {0};
     const char *name = names[v.view->of];
     if (jinja_to_list(j, v, &list))
         return j->e->code;
@@ -268,7 +268,7 @@ static enum err_code json_dict(struct jinja *j, struct jinja_builder *b, struct 
     if (jinja_build(j, b, "{", 1, v.origin))
         return j->e->code;
     for (size_t i = 0; i < count; i++) {
-        struct jinja_value key;
+        struct jinja_value key = {0};
         const struct jinja_text *separator = style->key_separator.text;
         if (json_between(j, b, style, !i, level + 1, v.origin) || json_key(j, pairs[i].key, &key) ||
             json_text_of(j, b, key, style->ascii) ||

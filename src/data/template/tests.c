@@ -17,7 +17,7 @@ static enum err_code answer(struct jinja_value *out, bool holds)
 static enum err_code remainder_is(struct jinja *j, struct jinja_value v, struct jinja_value number,
                                   int64_t rest, struct jinja_value *out)
 {
-    struct jinja_value modulo;
+    struct jinja_value modulo = {0};
     bool same;
     if (jinja_binary(j, JINJA_MOD, v, number, &modulo) || jinja_equal(j, modulo, jinja_int(rest), &same))
         return j->e->code;
@@ -144,7 +144,7 @@ KIND(t_escaped, is_escaped)
 
 static enum err_code case_is(struct jinja *j, struct jinja_value v, bool upper, struct jinja_value *out)
 {
-    struct jinja_value text;
+    struct jinja_value text = {0};
     return jinja_to_text(j, v, &text) ? j->e->code : jinja_is_case(j, text, upper, out);
 }
 

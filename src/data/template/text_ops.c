@@ -177,7 +177,7 @@ enum err_code jinja_pad(struct jinja *j, struct jinja_value v, int64_t width, st
 enum err_code jinja_lines(struct jinja *j, struct jinja_value v, bool keep_ends, struct jinja_value *out)
 {
     const struct jinja_text *text = v.text;
-    struct jinja_value line;
+    struct jinja_value line = {0};
     if (jinja_new_list(j, out, 0))
         return j->e->code;
     for (size_t at = 0, start = 0; at < text->length;) {

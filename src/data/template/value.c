@@ -267,7 +267,7 @@ enum err_code jinja_contains(struct jinja *j, struct jinja_value container, stru
         return ERR_OK;
     }
     struct jinja_iterator it;
-    struct jinja_value next;
+    struct jinja_value next = {0};
     bool more;
     *out = false;
     if (!jinja_is_iterable(container))

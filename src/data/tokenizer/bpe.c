@@ -326,7 +326,8 @@ static void merge_all(struct bpe_work *w, const struct bpe *b, size_t first)
         push_pair(w, b, symbols, i, i + 1);
     while (w->heap_count > 0) {
         struct bpe_candidate top = heap_pop(w);
-        uint32_t left = (uint32_t)top.order, right = w->links[left].next;
+        uint32_t left = (uint32_t)top.order;
+        uint32_t right = w->links[left].next; /* NOLINT: left is below count, and the links of all those are set */
         struct bpe_symbol *l = &symbols[left];
         /* A candidate may be out of date: its left symbol merged away, or one of the two grown since. */
         if (l->length == 0 || right == NONE ||
