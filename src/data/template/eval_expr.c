@@ -87,7 +87,7 @@ static enum err_code eval_args(struct jinja *j, const struct jinja_call *call, s
     for (size_t i = 0; call->star && i < star.list->count; i++)
         args->items[args->count++] = star.list->items[i];
     for (size_t i = 0; i < call->values.count; i++) {
-        args->named[args->named_count].name = call->names[i];
+        args->named[args->named_count].name = call->names[i]; /* NOLINT: there is room for all values */
         if (jinja_eval(j, call->values.items[i], &args->named[args->named_count++].value))
             return j->e->code;
     }
@@ -99,7 +99,7 @@ static enum err_code eval_args(struct jinja *j, const struct jinja_call *call, s
         if (!name)
             return j->e->code;
         for (size_t k = 0; k < args->named_count; k++)
-            if (!strcmp(args->named[k].name, name))
+            if (!strcmp(args->named[k].name, name)) /* NOLINT: likewise */
                 return jinja_fail(j, "multiple values for the argument '%s'", name);
         args->named[args->named_count++] = (struct jinja_named){name, pair->value};
     }

@@ -222,8 +222,8 @@ static enum err_code range_of(struct jinja *j, struct jinja_value v, struct jinj
 static enum err_code affix(ARGS, bool at_end)
 {
     (void)args;
-    size_t from, to;
-    bool valid, holds = false, is_tuple = jinja_is(a[1], JINJA_TUPLE);
+    size_t from = 0, to = 0;
+    bool valid = false, holds = false, is_tuple = jinja_is(a[1], JINJA_TUPLE);
     if (range_of(j, a[0], a[2], a[3], &from, &to, &valid))
         return j->e->code;
     for (size_t i = 0; i < (is_tuple ? a[1].list->count : 1) && !holds; i++) {
@@ -251,8 +251,8 @@ static enum err_code m_endswith(ARGS)
 static enum err_code find(ARGS, bool last, bool must)
 {
     (void)args;
-    size_t from, to, at = SIZE_MAX;
-    bool valid;
+    size_t from = 0, to = 0, at = SIZE_MAX;
+    bool valid = false;
     if (jinja_want_text(j, a[1], "the substring") || range_of(j, a[0], a[2], a[3], &from, &to, &valid) ||
         jinja_spend(j, a[0].text->length / 64))
         return j->e->code;
@@ -288,9 +288,9 @@ static enum err_code m_rindex(ARGS)
 static enum err_code m_count(ARGS)
 {
     (void)args;
-    size_t from, to;
+    size_t from = 0, to = 0;
     int64_t count = 0;
-    bool valid;
+    bool valid = false;
     if (jinja_want_text(j, a[1], "the substring") || range_of(j, a[0], a[2], a[3], &from, &to, &valid) ||
         jinja_spend(j, a[0].text->length / 8))
         return j->e->code;
