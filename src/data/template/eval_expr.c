@@ -101,7 +101,7 @@ static enum err_code eval_args(struct jinja *j, const struct jinja_call *call, s
         for (size_t k = 0; k < args->named_count; k++)
             if (!strcmp(args->named[k].name, name)) /* NOLINT: likewise */
                 return jinja_fail(j, "multiple values for the argument '%s'", name);
-        args->named[args->named_count++] = (struct jinja_named){name, pair->value};
+        args->named[args->named_count++] = (struct jinja_named){name, pair->value}; /* NOLINT: likewise */
     }
     return ERR_OK;
 }
