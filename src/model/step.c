@@ -79,7 +79,7 @@ enum err_code step_begin(struct step *s, const struct model *m, const struct act
                       .cap = m->arch.attention_cap,
                       .offsets = in->offsets,
                       .examples = in->examples},
-        .dropout = grads && m->lora->dropout > 0,
+        .dropout = grads && m->lora && m->lora->dropout > 0,
     };
     s->real = kern_typed(s->kern, s->type);
     s->adapter = s->lora ? s->lora->params : NULL;

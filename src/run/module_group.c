@@ -38,7 +38,7 @@ enum err_code module_group_list(const char ***modules, size_t *count, struct h5_
         if (!module)
             return e->code;
         for (char *at = module; *at; at++)
-            *at = *at == '/' ? '.' : *at;
+            *at = (char)(*at == '/' ? '.' : *at);
         if (strlen(module) < ARCH_PATH_SIZE)
             module_group_path(path, root, module, NULL);
         if (strcmp(path, group) != 0)

@@ -182,7 +182,7 @@ enum err_code chat_template_open(struct chat_template **t, const char *source, s
         code = chat_renderer_open(&r, e);
     if (!code)
         code = json_open_bytes(&doc, probe, sizeof probe - 1, "probe", e);
-    if (!code)
+    if (r && !code)
         code = learn_headers(made, r, json_root(doc), e);
     json_close(doc);
     chat_renderer_close(r);

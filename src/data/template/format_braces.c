@@ -158,7 +158,7 @@ static enum err_code format_value(struct jinja *j, struct jinja_builder *b, stru
         return jinja_spec_text(j, b, text, &s, '<');
     }
     if (jinja_as_real(v, &real) && (!s.letter || strchr("eEfFgGn%", s.letter))) {
-        s.letter = s.letter == 'n' ? 'g' : s.letter;
+        s.letter = (char)(s.letter == 'n' ? 'g' : s.letter);
         return jinja_spec_real(j, b, v, real, &s);
     }
     return jinja_fail(j, "unsupported format specifier '%.*s' for '%s'", (int)format.text->length,

@@ -150,7 +150,7 @@ enum err_code jinja_loop_attribute(struct jinja *j, struct jinja_loop *loop, con
     int which = 0;
     size_t passes = 0;
     bool more = false;
-    while (which < NONE && (strlen(names[which]) != length || memcmp(names[which], name, length)))
+    while (which < NONE && (strlen(names[which]) != length || memcmp(names[which], name, length) != 0))
         which++;
     if ((which == REVINDEX || which == REVINDEX0 || which == LENGTH) && count_passes(j, loop, &passes))
         return j->e->code;

@@ -19,7 +19,7 @@ static enum err_code parse_unary(struct jinja_parser *p, bool with_filter, struc
 {
     const struct jinja_token *t = jinja_parse_token(p);
     if (t->kind == JINJA_T_SUB || t->kind == JINJA_T_ADD) {
-        struct jinja_node *operand;
+        struct jinja_node *operand = NULL;
         if (++p->depth > LIMIT_TEMPLATE_NESTING)
             return jinja_parse_fail(p, t->offset, "more than %d signs and braces inside of each other",
                                     LIMIT_TEMPLATE_NESTING);
@@ -58,7 +58,7 @@ static enum err_code parse_level(struct jinja_parser *p, int level, struct jinja
 static enum err_code parse_concat(struct jinja_parser *p, struct jinja_node **out)
 {
     struct jinja_node_list list = {0};
-    struct jinja_node *n;
+    struct jinja_node *n = NULL;
     if (parse_level(p, LEVEL_PRODUCT, out))
         return p->e->code;
     if (jinja_parse_token(p)->kind != JINJA_T_TILDE)
@@ -89,7 +89,7 @@ static enum err_code parse_level(struct jinja_parser *p, int level, struct jinja
             i++;
         if (i == count)
             return ERR_OK;
-        struct jinja_node *right;
+        struct jinja_node *right = NULL;
         p->at++;
         if (parse_level(p, level + 1, &right))
             return p->e->code;
@@ -173,7 +173,7 @@ static enum err_code parse_not(struct jinja_parser *p, struct jinja_node **out)
 
 static enum err_code parse_logic(struct jinja_parser *p, bool is_or, struct jinja_node **out)
 {
-    struct jinja_node *right;
+    struct jinja_node *right = NULL;
     if (is_or ? parse_logic(p, false, out) : parse_not(p, out))
         return p->e->code;
     for (;;) {

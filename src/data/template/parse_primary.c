@@ -19,7 +19,7 @@ static enum err_code parse_argument(struct jinja_parser *p, struct jinja_call *c
             return jinja_parse_fail(p, offset, "invalid syntax for function call expression");
         return jinja_parse_expression(p, true, &call->star_star);
     }
-    struct jinja_node *value;
+    struct jinja_node *value = NULL;
     if (t->kind != JINJA_T_NAME || t[1].kind != JINJA_T_ASSIGN) {
         if (call->star || call->star_star || values->nodes.count)
             return jinja_parse_fail(p, offset, "an argument by place follows one by name");
@@ -70,7 +70,7 @@ static enum err_code parse_items(struct jinja_parser *p, enum jinja_token_kind e
                                  struct jinja_nodes *out)
 {
     struct jinja_node_list list = {0};
-    struct jinja_node *n;
+    struct jinja_node *n = NULL;
     p->at++;
     for (bool first = true; jinja_parse_token(p)->kind != end; first = false) {
         if (!first && jinja_parse_expect(p, JINJA_T_COMMA))
@@ -343,7 +343,7 @@ static enum err_code parse_test_argument(struct jinja_parser *p, struct jinja_no
     if (jinja_parse_is_name(t, "is"))
         return jinja_parse_fail(p, t->offset, "tests with 'is' cannot follow one another");
     struct jinja_node_list list = {0};
-    struct jinja_node *argument;
+    struct jinja_node *argument = NULL;
     struct jinja_call *call = arena_alloc(&p->t->arena, 1, sizeof *call, "template", p->e);
     if (!call || jinja_parse_primary(p, &argument) || jinja_parse_postfix(p, &argument) ||
         jinja_parse_add(p, &list, argument))

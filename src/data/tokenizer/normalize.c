@@ -111,7 +111,8 @@ static int lower(char bytes[8], int32_t c)
     int32_t small = unicode_lower(c);
     if (c != 0x130)
         return small == c ? -1 : (int)unicode_encode(bytes, small);
-    memcpy(bytes, "i\u0307", 3); /* the one letter whose small form is two characters */
+    static const char dotted[3] = {'i', '\xCC', '\x87'}; /* the one letter whose small form is two characters */
+    memcpy(bytes, dotted, sizeof dotted);
     return 3;
 }
 
