@@ -23,7 +23,7 @@ struct family_names {
 };
 
 /* A key of the configuration and the field of struct arch that it fills. In config.json a key that is missing
- * means the family's default, in a GGUF file the value given here. */
+ * means the family's default, in a GGUF file the value given here, which may be GGUF_REQUIRED or GGUF_DEFAULT. */
 enum family_key_kind {
     KEY_SIZE,   /* size_t above 0; null in config.json is 0: derived from other sizes, or refused */
     KEY_LIMIT,  /* size_t; 0 and null: none */
@@ -34,6 +34,7 @@ enum family_key_kind {
     KEY_ACTIVATION /* enum kern_act, by transformers' word; GGUF files do not say */
 };
 #define GGUF_REQUIRED      (-1)
+#define GGUF_DEFAULT       (-2) /* the family's default, as in config.json */
 #define FAMILY_FIELD(name) offsetof(struct arch, name)
 #define FAMILY_KEYS_END                                                                                      \
     {                                                                                                        \
@@ -59,8 +60,8 @@ struct family {
     size_t module_count;                                  /* of a block */
     const struct family_vector *vectors;                  /* [PLACE_COUNT], by place */
     const struct family_key *keys[FAMILY_KEY_TABLES + 1]; /* tables; NULL after the last */
-    /* Keys of the common table (arch_refuse.c) that change nothing in this family, whatever their value; NULL
-     * after the last. Those that `keys` reads need not be here. */
+    /* Keys of the common table (arch_refuse.c) that change nothing in this family, whatever their value, or that
+     * arch_read() reads without a row (layer_types); NULL after the last. Those that `keys` reads need not be here. */
     const char *const *ignores;
     /* What tables cannot say, after the keys were read and before sizes are checked (arch_source.h has how to read
      * more of the file); NULL: nothing. */

@@ -112,14 +112,14 @@ static enum err_code read_key(struct arch *a, const struct source *s, const stru
                               struct err *e)
 {
     char *field = (char *)a + k->field, key[SOURCE_KEY_SIZE];
-    bool gguf = s->store->kind == STORE_GGUF;
+    bool gguf = s->store->kind == STORE_GGUF, by_default = !gguf || k->gguf_missing == GGUF_DEFAULT;
     if (gguf && k->gguf && k->gguf_missing == GGUF_REQUIRED && source_is_missing(s, NULL, k->gguf))
         return source_refuse(s, ERR_FORMAT, source_key(key, s, NULL, k->gguf), e, "this key is missing");
     switch (k->kind) {
     case KEY_SIZE:
     case KEY_LIMIT: {
         size_t *out = (size_t *)(void *)field;
-        size_t otherwise = gguf ? (size_t)k->gguf_missing : source_is_null(s, k->json) ? 0 : *out;
+        size_t otherwise = !by_default ? (size_t)k->gguf_missing : source_is_null(s, k->json) ? 0 : *out;
         if (source_size(out, s, k->json, k->gguf, otherwise, e))
             return e->code;
         if (*out != 0 || k->kind == KEY_LIMIT || source_is_missing(s, k->json, k->gguf) ||
@@ -131,7 +131,7 @@ static enum err_code read_key(struct arch *a, const struct source *s, const stru
     case KEY_CAP: {
         float *out = (float *)(void *)field;
         double value, missing = k->kind == KEY_CAP && source_is_null(s, k->json) ? 0 : (double)*out;
-        if (source_number(&value, s, k->json, k->gguf, gguf ? k->gguf_missing : missing, e))
+        if (source_number(&value, s, k->json, k->gguf, by_default ? missing : k->gguf_missing, e))
             return e->code;
         *out = (float)value;
         return ERR_OK;
@@ -152,7 +152,7 @@ static enum err_code read_key(struct arch *a, const struct source *s, const stru
         break;
     }
     bool *out = (bool *)(void *)field;
-    return source_flag(out, s, k->json, k->gguf, gguf ? k->gguf_missing != 0 : *out, e);
+    return source_flag(out, s, k->json, k->gguf, by_default ? *out : k->gguf_missing != 0, e);
 }
 
 /* The file's name for a field, for messages. */

@@ -32,6 +32,21 @@ static inline void scratch_close(struct scratch *s)
     nftw(s->folder, scratch_remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
+/* A folder that a whole group of tests has, with the group's setup and teardown. */
+#define SCRATCH_OF_GROUP(name, set_up, tear_down)                                                            \
+    static struct scratch name;                                                                              \
+    static int set_up(void **state)                                                                          \
+    {                                                                                                        \
+        (void)state;                                                                                         \
+        return scratch_open(&name) ? 0 : -1;                                                                 \
+    }                                                                                                        \
+    static int tear_down(void **state)                                                                       \
+    {                                                                                                        \
+        (void)state;                                                                                         \
+        scratch_close(&name);                                                                                \
+        return 0;                                                                                            \
+    }
+
 /* folder/name in a buffer that the next four calls leave alone. */
 static inline const char *scratch_path(const struct scratch *s, const char *name)
 {

@@ -24,13 +24,15 @@ struct jinja_args {
     size_t named_count;
 };
 
+/* a[i]: the i-th parameter, JINJA_MISSING if it was not given; `args` as they came. */
+#define JINJA_ARGS                                                                                           \
+    struct jinja *j, const struct jinja_value *a, const struct jinja_args *args, struct jinja_value *out
+
 struct jinja_function {
     const char *name;
     const char *params;
     int required;
-    /* a[i]: the i-th parameter, JINJA_MISSING if it was not given; `args` as they came. */
-    enum err_code (*call)(struct jinja *j, const struct jinja_value *a, const struct jinja_args *args,
-                          struct jinja_value *out);
+    enum err_code (*call)(JINJA_ARGS);
 };
 
 /* The methods of a name, for each type that has one. */
@@ -39,8 +41,7 @@ struct jinja_methods {
 };
 
 /* The function of methods that change a list or a dict: the sandbox lets nobody call them. */
-enum err_code jinja_refuse(struct jinja *j, const struct jinja_value *a, const struct jinja_args *args,
-                           struct jinja_value *out);
+enum err_code jinja_refuse(JINJA_ARGS);
 
 const struct jinja_function *jinja_find_filter(const char *name, size_t length);
 const struct jinja_function *jinja_find_test(const char *name, size_t length);

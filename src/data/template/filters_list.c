@@ -1,24 +1,16 @@
 /* The filters of what can be gone through. */
 #include "eval.h"
 
-#define ARGS                                                                                                 \
-    struct jinja *j, const struct jinja_value *a, const struct jinja_args *args, struct jinja_value *out
-
-static bool is_given(struct jinja_value v)
-{
-    return !jinja_is(v, JINJA_MISSING) && !jinja_is(v, JINJA_NONE);
-}
-
 enum err_code jinja_get_path(struct jinja *j, struct jinja_value v, struct jinja_value path,
                              struct jinja_value otherwise, struct jinja_value *out)
 {
     *out = v;
-    if (!is_given(path))
+    if (!jinja_is_given(path))
         return ERR_OK;
     if (!jinja_is(path, JINJA_STRING)) {
         if (jinja_item(j, v, path, out))
             return j->e->code;
-        if (jinja_is(*out, JINJA_UNDEFINED) && is_given(otherwise))
+        if (jinja_is(*out, JINJA_UNDEFINED) && jinja_is_given(otherwise))
             *out = otherwise;
         return ERR_OK;
     }
@@ -38,7 +30,7 @@ enum err_code jinja_get_path(struct jinja *j, struct jinja_value v, struct jinja
             part = jinja_int(index);
         if (jinja_item(j, here, part, out))
             return j->e->code;
-        if (jinja_is(*out, JINJA_UNDEFINED) && is_given(otherwise))
+        if (jinja_is(*out, JINJA_UNDEFINED) && jinja_is_given(otherwise))
             *out = otherwise;
     }
     return ERR_OK;
@@ -52,7 +44,7 @@ static enum err_code to_key(struct jinja *j, struct jinja_value v, bool case_sen
     return jinja_is(v, JINJA_STRING) && !case_sensitive ? jinja_recase(j, v, JINJA_RE_LOWER, out) : ERR_OK;
 }
 
-static enum err_code f_first(ARGS)
+static enum err_code f_first(JINJA_ARGS)
 {
     (void)args;
     struct jinja_iterator it;
@@ -62,7 +54,7 @@ static enum err_code f_first(ARGS)
     return more ? ERR_OK : jinja_undefined(j, out, "No first item, sequence was empty.");
 }
 
-static enum err_code f_last(ARGS)
+static enum err_code f_last(JINJA_ARGS)
 {
     (void)args;
     struct jinja_value list = {0};
@@ -76,7 +68,7 @@ static enum err_code f_last(ARGS)
     return ERR_OK;
 }
 
-static enum err_code f_length(ARGS)
+static enum err_code f_length(JINJA_ARGS)
 {
     (void)args;
     size_t length;
@@ -86,13 +78,13 @@ static enum err_code f_length(ARGS)
     return ERR_OK;
 }
 
-static enum err_code f_list(ARGS)
+static enum err_code f_list(JINJA_ARGS)
 {
     (void)args;
     return jinja_to_list(j, a[0], out);
 }
 
-static enum err_code f_join(ARGS)
+static enum err_code f_join(JINJA_ARGS)
 {
     (void)args;
     struct jinja_builder b = {0};
@@ -175,7 +167,7 @@ static enum err_code sort_key(struct jinja *j, struct jinja_value item, struct j
     return ERR_OK;
 }
 
-static enum err_code f_sort(ARGS)
+static enum err_code f_sort(JINJA_ARGS)
 {
     (void)args;
     if (jinja_to_list(j, a[0], out))
@@ -189,7 +181,7 @@ static enum err_code f_sort(ARGS)
     return sort_by(j, keys, out->list, jinja_truth(a[1]));
 }
 
-static enum err_code f_dictsort(ARGS)
+static enum err_code f_dictsort(JINJA_ARGS)
 {
     (void)args;
     bool by_value = false;
@@ -215,7 +207,7 @@ static enum err_code f_dictsort(ARGS)
     return sort_by(j, keys, out->list, jinja_truth(a[3]));
 }
 
-static enum err_code f_groupby(ARGS)
+static enum err_code f_groupby(JINJA_ARGS)
 {
     (void)args;
     struct jinja_value sorted, otherwise = a[2];
@@ -275,7 +267,7 @@ static enum err_code next_unique(struct jinja *j, struct jinja_iterator *it, str
     }
 }
 
-static enum err_code f_unique(ARGS)
+static enum err_code f_unique(JINJA_ARGS)
 {
     (void)args;
     struct jinja_value *state = jinja_take(j, 3, sizeof *state);
@@ -287,7 +279,7 @@ static enum err_code f_unique(ARGS)
 }
 
 /* min and max: the first of those that are equal. */
-static enum err_code extreme(ARGS, bool largest)
+static enum err_code extreme(JINJA_ARGS, bool largest)
 {
     (void)args;
     struct jinja_iterator it;
@@ -316,17 +308,17 @@ static enum err_code extreme(ARGS, bool largest)
     }
 }
 
-static enum err_code f_min(ARGS)
+static enum err_code f_min(JINJA_ARGS)
 {
     return extreme(j, a, args, out, false);
 }
 
-static enum err_code f_max(ARGS)
+static enum err_code f_max(JINJA_ARGS)
 {
     return extreme(j, a, args, out, true);
 }
 
-static enum err_code f_sum(ARGS)
+static enum err_code f_sum(JINJA_ARGS)
 {
     (void)args;
     struct jinja_iterator it;
@@ -347,7 +339,7 @@ static enum err_code f_sum(ARGS)
     }
 }
 
-static enum err_code f_reverse(ARGS)
+static enum err_code f_reverse(JINJA_ARGS)
 {
     (void)args;
     static const struct jinja_value backwards[3] = {
@@ -364,7 +356,7 @@ static enum err_code f_reverse(ARGS)
     return jinja_iterate(j, list, &it) ? j->e->code : jinja_new_iterator(j, out, &it);
 }
 
-static enum err_code f_items(ARGS)
+static enum err_code f_items(JINJA_ARGS)
 {
     (void)args;
     struct jinja_iterator it;
@@ -383,7 +375,7 @@ static enum err_code f_items(ARGS)
 }
 
 /* batch and slice: the lists of which the filter's iterator consists, made at once. */
-static enum err_code f_batch(ARGS)
+static enum err_code f_batch(JINJA_ARGS)
 {
     (void)args;
     struct jinja_value list, lists, part = jinja_none();
@@ -399,13 +391,13 @@ static enum err_code f_batch(ARGS)
         if (jinja_list_add(j, part.list, list.list->items[i]))
             return j->e->code;
     }
-    while (list.list->count && is_given(a[2]) && (int64_t)part.list->count < size)
+    while (list.list->count && jinja_is_given(a[2]) && (int64_t)part.list->count < size)
         if (jinja_list_add(j, part.list, a[2]) || jinja_spend(j, 1))
             return j->e->code;
     return jinja_iterate(j, lists, &it) ? j->e->code : jinja_new_iterator(j, out, &it);
 }
 
-static enum err_code f_slice(ARGS)
+static enum err_code f_slice(JINJA_ARGS)
 {
     (void)args;
     struct jinja_value list = {0}, lists = {0}, part = {0};
@@ -424,7 +416,7 @@ static enum err_code f_slice(ARGS)
         for (int64_t k = 0; k < each + extra; k++)
             if (jinja_list_add(j, part.list, list.list->items[at++]))
                 return j->e->code;
-        if (is_given(a[2]) && !extra && jinja_list_add(j, part.list, a[2]))
+        if (jinja_is_given(a[2]) && !extra && jinja_list_add(j, part.list, a[2]))
             return j->e->code;
     }
     return jinja_iterate(j, lists, &it) ? j->e->code : jinja_new_iterator(j, out, &it);

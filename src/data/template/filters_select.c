@@ -2,9 +2,6 @@
  * as they are asked for. */
 #include "eval.h"
 
-#define ARGS                                                                                                 \
-    struct jinja *j, const struct jinja_value *a, const struct jinja_args *args, struct jinja_value *out
-
 struct apply {
     const struct jinja_function *function; /* NULL: map gets the attribute, select tests the truth */
     const char *kind;
@@ -95,7 +92,7 @@ static enum err_code empty(struct jinja *j, struct jinja_value *out)
     return jinja_new_iterator(j, out, &it);
 }
 
-static enum err_code f_map(ARGS)
+static enum err_code f_map(JINJA_ARGS)
 {
     (void)a;
     struct apply s = {.attribute = jinja_none(), .otherwise = jinja_none()};
@@ -142,25 +139,25 @@ static enum err_code choose(struct jinja *j, const struct jinja_args *args, bool
     return finish(j, &s, args->items[0], next_selected, out);
 }
 
-static enum err_code f_select(ARGS)
+static enum err_code f_select(JINJA_ARGS)
 {
     (void)a;
     return choose(j, args, false, true, out);
 }
 
-static enum err_code f_reject(ARGS)
+static enum err_code f_reject(JINJA_ARGS)
 {
     (void)a;
     return choose(j, args, false, false, out);
 }
 
-static enum err_code f_selectattr(ARGS)
+static enum err_code f_selectattr(JINJA_ARGS)
 {
     (void)a;
     return choose(j, args, true, true, out);
 }
 
-static enum err_code f_rejectattr(ARGS)
+static enum err_code f_rejectattr(JINJA_ARGS)
 {
     (void)a;
     return choose(j, args, true, false, out);

@@ -2,16 +2,8 @@
 #include "eval.h"
 #include "unicode.h"
 
-#define ARGS                                                                                                 \
-    struct jinja *j, const struct jinja_value *a, const struct jinja_args *args, struct jinja_value *out
-
-static bool is_given(struct jinja_value v)
-{
-    return !jinja_is(v, JINJA_MISSING) && !jinja_is(v, JINJA_NONE);
-}
-
 #define RECASE(name, how)                                                                                    \
-    static enum err_code name(ARGS)                                                                          \
+    static enum err_code name(JINJA_ARGS)                                                                          \
     {                                                                                                        \
         (void)args;                                                                                          \
         struct jinja_value text;                                                                             \
@@ -22,23 +14,23 @@ RECASE(f_lower, JINJA_RE_LOWER)
 RECASE(f_capitalize, JINJA_RE_CAPITALIZE)
 RECASE(f_title, JINJA_RE_WORDS)
 
-static enum err_code f_trim(ARGS)
+static enum err_code f_trim(JINJA_ARGS)
 {
     (void)args;
     struct jinja_value text = {0};
     if (jinja_to_text(j, a[0], &text) ||
-        (is_given(a[1]) && jinja_want_text(j, a[1], "the characters to trim")))
+        (jinja_is_given(a[1]) && jinja_want_text(j, a[1], "the characters to trim")))
         return j->e->code;
-    return jinja_strip(j, text, is_given(a[1]) ? a[1].text : NULL, true, true, out);
+    return jinja_strip(j, text, jinja_is_given(a[1]) ? a[1].text : NULL, true, true, out);
 }
 
-static enum err_code f_string(ARGS)
+static enum err_code f_string(JINJA_ARGS)
 {
     (void)args;
     return jinja_to_text(j, a[0], out);
 }
 
-static enum err_code f_replace(ARGS)
+static enum err_code f_replace(JINJA_ARGS)
 {
     (void)args;
     struct jinja_value text[3];
@@ -46,13 +38,13 @@ static enum err_code f_replace(ARGS)
     for (int i = 0; i < 3; i++)
         if (jinja_to_text(j, a[i], &text[i]))
             return j->e->code;
-    if (is_given(a[3]) && jinja_want_int(j, a[3], "the count", -1, &count))
+    if (jinja_is_given(a[3]) && jinja_want_int(j, a[3], "the count", -1, &count))
         return j->e->code;
     text[0].safe = false;
     return jinja_replace(j, text[0], text[1], text[2], count, out);
 }
 
-static enum err_code f_center(ARGS)
+static enum err_code f_center(JINJA_ARGS)
 {
     (void)args;
     struct jinja_value text = {0}, space = {0};
@@ -63,7 +55,7 @@ static enum err_code f_center(ARGS)
     return jinja_pad(j, text, width, space, true, true, out);
 }
 
-static enum err_code f_safe(ARGS)
+static enum err_code f_safe(JINJA_ARGS)
 {
     (void)args;
     if (jinja_to_text(j, a[0], out))
@@ -86,19 +78,19 @@ static enum err_code escape(struct jinja *j, struct jinja_value v, bool force, s
     return ERR_OK;
 }
 
-static enum err_code f_escape(ARGS)
+static enum err_code f_escape(JINJA_ARGS)
 {
     (void)args;
     return escape(j, a[0], false, out);
 }
 
-static enum err_code f_forceescape(ARGS)
+static enum err_code f_forceescape(JINJA_ARGS)
 {
     (void)args;
     return escape(j, a[0], true, out);
 }
 
-static enum err_code f_indent(ARGS)
+static enum err_code f_indent(JINJA_ARGS)
 {
     (void)args;
     struct jinja_value indent = a[1], lines, text = a[0];
@@ -130,7 +122,7 @@ static enum err_code f_indent(ARGS)
     return ERR_OK;
 }
 
-static enum err_code f_truncate(ARGS)
+static enum err_code f_truncate(JINJA_ARGS)
 {
     (void)args;
     struct jinja_value end = a[3], head;
@@ -140,9 +132,9 @@ static enum err_code f_truncate(ARGS)
     if (jinja_length(j, a[0], &whole) || jinja_want_int(j, a[1], "the length", 255, &length) ||
         (jinja_is(end, JINJA_MISSING) && jinja_from_text(j, &end, "...", 3, 0)) ||
         jinja_want_text(j, end, "the end") ||
-        (is_given(a[4]) && jinja_want_int(j, a[4], "the leeway", 5, &leeway)))
+        (jinja_is_given(a[4]) && jinja_want_int(j, a[4], "the leeway", 5, &leeway)))
         return j->e->code;
-    leeway = is_given(a[4]) ? leeway : 5;
+    leeway = jinja_is_given(a[4]) ? leeway : 5;
     int64_t end_length = (int64_t)jinja_char_count(end.text->bytes, end.text->length);
     if (length < end_length || leeway < 0)
         return jinja_fail(j, "the length is %lld, less than the end's %lld, or the leeway is negative",
@@ -164,7 +156,7 @@ static enum err_code f_truncate(ARGS)
     return jinja_build_end(j, &b, out);
 }
 
-static enum err_code f_wordcount(ARGS)
+static enum err_code f_wordcount(JINJA_ARGS)
 {
     (void)args;
     struct jinja_value text = {0};
@@ -182,7 +174,7 @@ static enum err_code f_wordcount(ARGS)
     return ERR_OK;
 }
 
-static enum err_code f_format(ARGS)
+static enum err_code f_format(JINJA_ARGS)
 {
     (void)a;
     struct jinja_value text = {0}, values = {0};
@@ -220,7 +212,7 @@ static enum err_code quote(struct jinja *j, struct jinja_builder *b, struct jinj
     return ERR_OK;
 }
 
-static enum err_code f_urlencode(ARGS)
+static enum err_code f_urlencode(JINJA_ARGS)
 {
     (void)args;
     struct jinja_builder b = {0};
@@ -248,7 +240,7 @@ static enum err_code f_urlencode(ARGS)
     }
 }
 
-static enum err_code f_xmlattr(ARGS)
+static enum err_code f_xmlattr(JINJA_ARGS)
 {
     (void)args;
     struct jinja_builder b = {0};

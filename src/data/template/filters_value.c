@@ -6,15 +6,7 @@
 #include "eval.h"
 #include "unicode.h"
 
-#define ARGS                                                                                                 \
-    struct jinja *j, const struct jinja_value *a, const struct jinja_args *args, struct jinja_value *out
-
-static bool is_given(struct jinja_value v)
-{
-    return !jinja_is(v, JINJA_MISSING) && !jinja_is(v, JINJA_NONE);
-}
-
-static enum err_code f_abs(ARGS)
+static enum err_code f_abs(JINJA_ARGS)
 {
     (void)args;
     int64_t integer;
@@ -33,7 +25,7 @@ static enum err_code f_abs(ARGS)
     return ERR_OK;
 }
 
-static enum err_code f_attr(ARGS)
+static enum err_code f_attr(JINJA_ARGS)
 {
     (void)args;
     if (jinja_want_text(j, a[1], "the attribute's name"))
@@ -48,7 +40,7 @@ static enum err_code f_attr(ARGS)
     return jinja_attribute(j, x, name, a[1].text->length, &methods, out);
 }
 
-static enum err_code f_default(ARGS)
+static enum err_code f_default(JINJA_ARGS)
 {
     (void)args;
     bool falls = jinja_is(a[0], JINJA_UNDEFINED) || (jinja_truth(a[2]) && !jinja_truth(a[0]));
@@ -67,7 +59,7 @@ static bool whole(double x, int64_t *out)
     return true;
 }
 
-static enum err_code f_int(ARGS)
+static enum err_code f_int(JINJA_ARGS)
 {
     (void)args;
     int64_t base, x;
@@ -92,7 +84,7 @@ static enum err_code f_int(ARGS)
     return ERR_OK;
 }
 
-static enum err_code f_float(ARGS)
+static enum err_code f_float(JINJA_ARGS)
 {
     (void)args;
     double x;
@@ -119,7 +111,7 @@ static double round_real(double x, int digits)
     return strtod(text, NULL);
 }
 
-static enum err_code f_round(ARGS)
+static enum err_code f_round(JINJA_ARGS)
 {
     (void)args;
     int64_t digits, integer;
@@ -162,7 +154,7 @@ static enum err_code f_round(ARGS)
     return ERR_OK;
 }
 
-static enum err_code f_filesizeformat(ARGS)
+static enum err_code f_filesizeformat(JINJA_ARGS)
 {
     (void)args;
     static const char *const names[2][8] = {{"kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"},
@@ -191,7 +183,7 @@ static enum err_code f_filesizeformat(ARGS)
 static enum err_code json_separators(struct jinja *j, struct jinja_value v, struct jinja_json_style *style)
 {
     struct jinja_value list = {0};
-    if (!is_given(v)) {
+    if (!jinja_is_given(v)) {
         if (jinja_from_text(j, &style->item_separator, style->indented ? "," : ", ", style->indented ? 1 : 2,
                             0))
             return j->e->code;
@@ -208,11 +200,11 @@ static enum err_code json_separators(struct jinja *j, struct jinja_value v, stru
                : jinja_want_text(j, style->key_separator, "a separator");
 }
 
-static enum err_code f_tojson(ARGS)
+static enum err_code f_tojson(JINJA_ARGS)
 {
     (void)args;
     struct jinja_json_style style = {
-        .ascii = jinja_truth(a[1]), .sort = jinja_truth(a[4]), .indented = is_given(a[2])};
+        .ascii = jinja_truth(a[1]), .sort = jinja_truth(a[4]), .indented = jinja_is_given(a[2])};
     struct jinja_builder b = {0};
     struct jinja_value space = {0};
     int64_t width;

@@ -3,12 +3,9 @@
 
 #include "eval.h"
 
-#define ARGS                                                                                                 \
-    struct jinja *j, const struct jinja_value *a, const struct jinja_args *args, struct jinja_value *out
-
 enum { MAX_RANGE = 100000 }; /* the sandbox's own */
 
-static enum err_code g_range(ARGS)
+static enum err_code g_range(JINJA_ARGS)
 {
     (void)args;
     int64_t numbers[3] = {0, 0, 1};
@@ -34,7 +31,7 @@ static enum err_code g_range(ARGS)
 }
 
 /* dict(): of a dict or pairs, and of what is given by name. */
-static enum err_code g_dict(ARGS)
+static enum err_code g_dict(JINJA_ARGS)
 {
     (void)a;
     struct jinja_value source = args->count ? args->items[0] : jinja_none(), pair;
@@ -71,7 +68,7 @@ static enum err_code g_dict(ARGS)
     return ERR_OK;
 }
 
-static enum err_code g_namespace(ARGS)
+static enum err_code g_namespace(JINJA_ARGS)
 {
     if (g_dict(j, a, args, out))
         return j->e->code;
@@ -85,7 +82,7 @@ static enum err_code g_namespace(ARGS)
     return ERR_OK;
 }
 
-static enum err_code g_raise_exception(ARGS)
+static enum err_code g_raise_exception(JINJA_ARGS)
 {
     (void)args, (void)out;
     struct jinja_value text = {0};
@@ -94,7 +91,7 @@ static enum err_code g_raise_exception(ARGS)
     return jinja_fail(j, "%.*s", (int)text.text->length, text.text->bytes);
 }
 
-static enum err_code g_strftime_now(ARGS)
+static enum err_code g_strftime_now(JINJA_ARGS)
 {
     (void)args;
     char text[1024];

@@ -2,9 +2,6 @@
 #include "eval.h"
 #include "unicode.h"
 
-#define ARGS                                                                                                 \
-    struct jinja *j, const struct jinja_value *a, const struct jinja_args *args, struct jinja_value *out
-
 /* Whether all characters are of a kind, and there are any. */
 static enum err_code all(struct jinja *j, struct jinja_value v, bool (*is)(uint32_t), bool empty,
                          struct jinja_value *out)
@@ -27,7 +24,7 @@ static bool is_ascii(uint32_t c)
 }
 
 #define ALL(name, is, empty)                                                                                 \
-    static enum err_code name(ARGS)                                                                          \
+    static enum err_code name(JINJA_ARGS)                                                                          \
     {                                                                                                        \
         (void)args;                                                                                          \
         return all(j, a[0], is, empty, out);                                                                 \
@@ -54,19 +51,19 @@ enum err_code jinja_is_case(struct jinja *j, struct jinja_value v, bool upper, s
     return jinja_spend(j, v.text->length / 8);
 }
 
-static enum err_code m_isupper(ARGS)
+static enum err_code m_isupper(JINJA_ARGS)
 {
     (void)args;
     return jinja_is_case(j, a[0], true, out);
 }
 
-static enum err_code m_islower(ARGS)
+static enum err_code m_islower(JINJA_ARGS)
 {
     (void)args;
     return jinja_is_case(j, a[0], false, out);
 }
 
-static enum err_code m_istitle(ARGS)
+static enum err_code m_istitle(JINJA_ARGS)
 {
     (void)args;
     bool holds = true, any = false, inside = false;
@@ -81,7 +78,7 @@ static enum err_code m_istitle(ARGS)
     return jinja_spend(j, 1);
 }
 
-static enum err_code m_isidentifier(ARGS)
+static enum err_code m_isidentifier(JINJA_ARGS)
 {
     (void)args;
     const struct jinja_text *text = a[0].text;
@@ -93,7 +90,7 @@ static enum err_code m_isidentifier(ARGS)
     return jinja_spend(j, 1);
 }
 
-static enum err_code pad(ARGS, bool left, bool right)
+static enum err_code pad(JINJA_ARGS, bool left, bool right)
 {
     (void)args;
     struct jinja_value fill = a[2];
@@ -109,22 +106,22 @@ static enum err_code pad(ARGS, bool left, bool right)
     return jinja_pad(j, a[0], width, fill, left, right, out);
 }
 
-static enum err_code m_center(ARGS)
+static enum err_code m_center(JINJA_ARGS)
 {
     return pad(j, a, args, out, true, true);
 }
 
-static enum err_code m_ljust(ARGS)
+static enum err_code m_ljust(JINJA_ARGS)
 {
     return pad(j, a, args, out, false, true);
 }
 
-static enum err_code m_rjust(ARGS)
+static enum err_code m_rjust(JINJA_ARGS)
 {
     return pad(j, a, args, out, true, false);
 }
 
-static enum err_code m_zfill(ARGS)
+static enum err_code m_zfill(JINJA_ARGS)
 {
     (void)args;
     struct jinja_value zero = {0}, sign = {0}, rest = {0};
@@ -138,7 +135,7 @@ static enum err_code m_zfill(ARGS)
     return jinja_binary(j, JINJA_ADD, sign, rest, out);
 }
 
-static enum err_code remove_affix(ARGS, bool at_end)
+static enum err_code remove_affix(JINJA_ARGS, bool at_end)
 {
     (void)args;
     if (jinja_want_text(j, a[1], at_end ? "the suffix" : "the prefix"))
@@ -150,17 +147,17 @@ static enum err_code remove_affix(ARGS, bool at_end)
     return jinja_cut(j, a[0], at_end ? 0 : cut, at_end ? text->length - cut : text->length, out);
 }
 
-static enum err_code m_removeprefix(ARGS)
+static enum err_code m_removeprefix(JINJA_ARGS)
 {
     return remove_affix(j, a, args, out, false);
 }
 
-static enum err_code m_removesuffix(ARGS)
+static enum err_code m_removesuffix(JINJA_ARGS)
 {
     return remove_affix(j, a, args, out, true);
 }
 
-static enum err_code m_expandtabs(ARGS)
+static enum err_code m_expandtabs(JINJA_ARGS)
 {
     (void)args;
     struct jinja_builder b = {0};
@@ -182,7 +179,7 @@ static enum err_code m_expandtabs(ARGS)
     return jinja_build_end(j, &b, out);
 }
 
-static enum err_code m_format(ARGS)
+static enum err_code m_format(JINJA_ARGS)
 {
     (void)a;
     struct jinja_args rest = *args;
@@ -191,7 +188,7 @@ static enum err_code m_format(ARGS)
     return jinja_format_braces(j, args->items[0], &rest, out);
 }
 
-static enum err_code m_format_map(ARGS)
+static enum err_code m_format_map(JINJA_ARGS)
 {
     (void)args;
     if (!jinja_is(a[1], JINJA_DICT))
@@ -223,25 +220,25 @@ static enum err_code view(struct jinja *j, struct jinja_value v, enum jinja_view
     return ERR_OK;
 }
 
-static enum err_code m_keys(ARGS)
+static enum err_code m_keys(JINJA_ARGS)
 {
     (void)args;
     return view(j, a[0], JINJA_KEYS, out);
 }
 
-static enum err_code m_values(ARGS)
+static enum err_code m_values(JINJA_ARGS)
 {
     (void)args;
     return view(j, a[0], JINJA_VALUES, out);
 }
 
-static enum err_code m_items(ARGS)
+static enum err_code m_items(JINJA_ARGS)
 {
     (void)args;
     return view(j, a[0], JINJA_ITEMS, out);
 }
 
-static enum err_code m_get(ARGS)
+static enum err_code m_get(JINJA_ARGS)
 {
     (void)args;
     struct jinja_pair *pair;
@@ -252,20 +249,20 @@ static enum err_code m_get(ARGS)
 }
 
 /* Nobody can change the copy, so it is the thing itself. */
-static enum err_code m_copy(ARGS)
+static enum err_code m_copy(JINJA_ARGS)
 {
     (void)j, (void)args;
     *out = a[0];
     return ERR_OK;
 }
 
-enum err_code jinja_refuse(ARGS)
+enum err_code jinja_refuse(JINJA_ARGS)
 {
     (void)a, (void)out;
     return jinja_fail(j, "the sandbox does not let a template change a %s", jinja_type_name(args->items[0]));
 }
 
-static enum err_code m_count_items(ARGS)
+static enum err_code m_count_items(JINJA_ARGS)
 {
     (void)args;
     int64_t count = 0;
@@ -279,7 +276,7 @@ static enum err_code m_count_items(ARGS)
     return ERR_OK;
 }
 
-static enum err_code m_index_of(ARGS)
+static enum err_code m_index_of(JINJA_ARGS)
 {
     (void)args;
     int64_t count = (int64_t)a[0].list->count, start, stop;

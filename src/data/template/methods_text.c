@@ -2,17 +2,8 @@
 #include "eval.h"
 #include "unicode.h"
 
-#define ARGS                                                                                                 \
-    struct jinja *j, const struct jinja_value *a, const struct jinja_args *args, struct jinja_value *out
-
-/* A parameter that may be None or left out. */
-static bool is_given(struct jinja_value v)
-{
-    return !jinja_is(v, JINJA_MISSING) && !jinja_is(v, JINJA_NONE);
-}
-
 #define RECASE(name, how)                                                                                    \
-    static enum err_code name(ARGS)                                                                          \
+    static enum err_code name(JINJA_ARGS)                                                                          \
     {                                                                                                        \
         (void)args;                                                                                          \
         return jinja_recase(j, a[0], how, out);                                                              \
@@ -24,25 +15,25 @@ RECASE(m_title, JINJA_RE_TITLE)
 RECASE(m_swapcase, JINJA_RE_SWAP)
 RECASE(m_casefold, JINJA_RE_FOLD)
 
-static enum err_code strip(ARGS, bool left, bool right)
+static enum err_code strip(JINJA_ARGS, bool left, bool right)
 {
     (void)args;
-    if (is_given(a[1]) && jinja_want_text(j, a[1], "the characters to strip"))
+    if (jinja_is_given(a[1]) && jinja_want_text(j, a[1], "the characters to strip"))
         return j->e->code;
-    return jinja_strip(j, a[0], is_given(a[1]) ? a[1].text : NULL, left, right, out);
+    return jinja_strip(j, a[0], jinja_is_given(a[1]) ? a[1].text : NULL, left, right, out);
 }
 
-static enum err_code m_strip(ARGS)
+static enum err_code m_strip(JINJA_ARGS)
 {
     return strip(j, a, args, out, true, true);
 }
 
-static enum err_code m_lstrip(ARGS)
+static enum err_code m_lstrip(JINJA_ARGS)
 {
     return strip(j, a, args, out, true, false);
 }
 
-static enum err_code m_rstrip(ARGS)
+static enum err_code m_rstrip(JINJA_ARGS)
 {
     return strip(j, a, args, out, false, true);
 }
@@ -133,14 +124,14 @@ static enum err_code split_right(struct jinja *j, struct jinja_value v, const st
     return ERR_OK;
 }
 
-static enum err_code split(ARGS, bool right)
+static enum err_code split(JINJA_ARGS, bool right)
 {
     (void)args;
     int64_t most;
     if (jinja_want_int(j, a[2], "maxsplit", -1, &most) || jinja_new_list(j, out, 0) ||
-        (is_given(a[1]) && jinja_want_text(j, a[1], "the separator")))
+        (jinja_is_given(a[1]) && jinja_want_text(j, a[1], "the separator")))
         return j->e->code;
-    const struct jinja_text *separator = is_given(a[1]) ? a[1].text : NULL;
+    const struct jinja_text *separator = jinja_is_given(a[1]) ? a[1].text : NULL;
     if (separator && !separator->length)
         return jinja_fail(j, "empty separator");
     if (right)
@@ -148,23 +139,23 @@ static enum err_code split(ARGS, bool right)
     return separator ? split_on(j, a[0], separator, most, *out) : split_spaces(j, a[0], most, *out);
 }
 
-static enum err_code m_split(ARGS)
+static enum err_code m_split(JINJA_ARGS)
 {
     return split(j, a, args, out, false);
 }
 
-static enum err_code m_rsplit(ARGS)
+static enum err_code m_rsplit(JINJA_ARGS)
 {
     return split(j, a, args, out, true);
 }
 
-static enum err_code m_splitlines(ARGS)
+static enum err_code m_splitlines(JINJA_ARGS)
 {
     (void)args;
     return jinja_lines(j, a[0], jinja_truth(a[1]), out);
 }
 
-static enum err_code partition(ARGS, bool right)
+static enum err_code partition(JINJA_ARGS, bool right)
 {
     (void)args;
     if (jinja_want_text(j, a[1], "the separator"))
@@ -187,12 +178,12 @@ static enum err_code partition(ARGS, bool right)
     return ERR_OK;
 }
 
-static enum err_code m_partition(ARGS)
+static enum err_code m_partition(JINJA_ARGS)
 {
     return partition(j, a, args, out, false);
 }
 
-static enum err_code m_rpartition(ARGS)
+static enum err_code m_rpartition(JINJA_ARGS)
 {
     return partition(j, a, args, out, true);
 }
@@ -205,7 +196,7 @@ static enum err_code range_of(struct jinja *j, struct jinja_value v, struct jinj
     struct jinja_value given[2] = {start, end};
     int64_t count = (int64_t)jinja_char_count(text->bytes, text->length), bounds[2] = {0, count};
     for (int i = 0; i < 2; i++) {
-        if (!is_given(given[i]))
+        if (!jinja_is_given(given[i]))
             continue;
         if (jinja_want_int(j, given[i], "slice indices", 0, &bounds[i]))
             return j->e->code;
@@ -219,7 +210,7 @@ static enum err_code range_of(struct jinja *j, struct jinja_value v, struct jinj
 }
 
 /* startswith and endswith: of one text, or of any in a tuple. */
-static enum err_code affix(ARGS, bool at_end)
+static enum err_code affix(JINJA_ARGS, bool at_end)
 {
     (void)args;
     size_t from = 0, to = 0;
@@ -238,17 +229,17 @@ static enum err_code affix(ARGS, bool at_end)
     return ERR_OK;
 }
 
-static enum err_code m_startswith(ARGS)
+static enum err_code m_startswith(JINJA_ARGS)
 {
     return affix(j, a, args, out, false);
 }
 
-static enum err_code m_endswith(ARGS)
+static enum err_code m_endswith(JINJA_ARGS)
 {
     return affix(j, a, args, out, true);
 }
 
-static enum err_code find(ARGS, bool last, bool must)
+static enum err_code find(JINJA_ARGS, bool last, bool must)
 {
     (void)args;
     size_t from = 0, to = 0, at = SIZE_MAX;
@@ -265,27 +256,27 @@ static enum err_code find(ARGS, bool last, bool must)
     return ERR_OK;
 }
 
-static enum err_code m_find(ARGS)
+static enum err_code m_find(JINJA_ARGS)
 {
     return find(j, a, args, out, false, false);
 }
 
-static enum err_code m_rfind(ARGS)
+static enum err_code m_rfind(JINJA_ARGS)
 {
     return find(j, a, args, out, true, false);
 }
 
-static enum err_code m_index(ARGS)
+static enum err_code m_index(JINJA_ARGS)
 {
     return find(j, a, args, out, false, true);
 }
 
-static enum err_code m_rindex(ARGS)
+static enum err_code m_rindex(JINJA_ARGS)
 {
     return find(j, a, args, out, true, true);
 }
 
-static enum err_code m_count(ARGS)
+static enum err_code m_count(JINJA_ARGS)
 {
     (void)args;
     size_t from = 0, to = 0;
@@ -305,7 +296,7 @@ static enum err_code m_count(ARGS)
     return ERR_OK;
 }
 
-static enum err_code m_replace(ARGS)
+static enum err_code m_replace(JINJA_ARGS)
 {
     (void)args;
     int64_t count;
@@ -315,7 +306,7 @@ static enum err_code m_replace(ARGS)
     return jinja_replace(j, a[0], a[1], a[2], count, out);
 }
 
-static enum err_code m_join(ARGS)
+static enum err_code m_join(JINJA_ARGS)
 {
     (void)args;
     struct jinja_builder b = {0};

@@ -4,9 +4,6 @@
 #include "eval.h"
 #include "unicode.h"
 
-#define ARGS                                                                                                 \
-    struct jinja *j, const struct jinja_value *a, const struct jinja_args *args, struct jinja_value *out
-
 static enum err_code answer(struct jinja_value *out, bool holds)
 {
     *out = jinja_bool(holds);
@@ -24,19 +21,19 @@ static enum err_code remainder_is(struct jinja *j, struct jinja_value v, struct 
     return answer(out, same);
 }
 
-static enum err_code t_odd(ARGS)
+static enum err_code t_odd(JINJA_ARGS)
 {
     (void)args;
     return remainder_is(j, a[0], jinja_int(2), 1, out);
 }
 
-static enum err_code t_even(ARGS)
+static enum err_code t_even(JINJA_ARGS)
 {
     (void)args;
     return remainder_is(j, a[0], jinja_int(2), 0, out);
 }
 
-static enum err_code t_divisibleby(ARGS)
+static enum err_code t_divisibleby(JINJA_ARGS)
 {
     (void)args;
     return remainder_is(j, a[0], a[1], 0, out);
@@ -121,7 +118,7 @@ static bool is_escaped(struct jinja_value v)
 }
 
 #define KIND(name, is)                                                                                       \
-    static enum err_code name(ARGS)                                                                          \
+    static enum err_code name(JINJA_ARGS)                                                                          \
     {                                                                                                        \
         (void)j, (void)args;                                                                                 \
         return answer(out, is(a[0]));                                                                        \
@@ -148,33 +145,33 @@ static enum err_code case_is(struct jinja *j, struct jinja_value v, bool upper, 
     return jinja_to_text(j, v, &text) ? j->e->code : jinja_is_case(j, text, upper, out);
 }
 
-static enum err_code t_lower(ARGS)
+static enum err_code t_lower(JINJA_ARGS)
 {
     (void)args;
     return case_is(j, a[0], false, out);
 }
 
-static enum err_code t_upper(ARGS)
+static enum err_code t_upper(JINJA_ARGS)
 {
     (void)args;
     return case_is(j, a[0], true, out);
 }
 
-static enum err_code t_filter(ARGS)
+static enum err_code t_filter(JINJA_ARGS)
 {
     (void)j, (void)args;
     return answer(out,
                   jinja_is(a[0], JINJA_STRING) && jinja_find_filter(a[0].text->bytes, a[0].text->length));
 }
 
-static enum err_code t_test(ARGS)
+static enum err_code t_test(JINJA_ARGS)
 {
     (void)j, (void)args;
     return answer(out, jinja_is(a[0], JINJA_STRING) && jinja_find_test(a[0].text->bytes, a[0].text->length));
 }
 
 /* Python's `is`: the same object. Small numbers are, and what is not a number or text is by its place. */
-static enum err_code t_sameas(ARGS)
+static enum err_code t_sameas(JINJA_ARGS)
 {
     (void)j, (void)args;
     if (a[0].kind != a[1].kind)
@@ -195,7 +192,7 @@ static enum err_code t_sameas(ARGS)
     }
 }
 
-static enum err_code t_in(ARGS)
+static enum err_code t_in(JINJA_ARGS)
 {
     (void)args;
     bool holds;
@@ -209,13 +206,13 @@ static enum err_code equals(struct jinja *j, const struct jinja_value *a, bool w
     return jinja_equal(j, a[0], a[1], &same) ? j->e->code : answer(out, same == wanted);
 }
 
-static enum err_code t_eq(ARGS)
+static enum err_code t_eq(JINJA_ARGS)
 {
     (void)args;
     return equals(j, a, true, out);
 }
 
-static enum err_code t_ne(ARGS)
+static enum err_code t_ne(JINJA_ARGS)
 {
     (void)args;
     return equals(j, a, false, out);
@@ -231,25 +228,25 @@ static enum err_code ordered(struct jinja *j, const struct jinja_value *a, const
     return answer(out, order != 2 && (wanted || equal));
 }
 
-static enum err_code t_gt(ARGS)
+static enum err_code t_gt(JINJA_ARGS)
 {
     (void)args;
     return ordered(j, a, ">", out);
 }
 
-static enum err_code t_ge(ARGS)
+static enum err_code t_ge(JINJA_ARGS)
 {
     (void)args;
     return ordered(j, a, ">=", out);
 }
 
-static enum err_code t_lt(ARGS)
+static enum err_code t_lt(JINJA_ARGS)
 {
     (void)args;
     return ordered(j, a, "<", out);
 }
 
-static enum err_code t_le(ARGS)
+static enum err_code t_le(JINJA_ARGS)
 {
     (void)args;
     return ordered(j, a, "<=", out);

@@ -70,6 +70,12 @@ static inline bool jinja_is(struct jinja_value v, enum jinja_kind kind)
     return v.kind == kind;
 }
 
+/* Of a parameter that may be None or left out. */
+static inline bool jinja_is_given(struct jinja_value v)
+{
+    return !jinja_is(v, JINJA_MISSING) && !jinja_is(v, JINJA_NONE);
+}
+
 /* An undefined value; the hint says what is, when somebody uses it: "'x' is undefined". */
 enum err_code jinja_undefined(struct jinja *j, struct jinja_value *out, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -52,6 +52,15 @@ const struct family_key llama_like_keys[] = {
     FAMILY_KEYS_END,
 };
 
+const struct family_key gemma_like_keys[] = {
+    {"hidden_activation", NULL, KEY_ACTIVATION, FAMILY_FIELD(activation), 0},
+    {"query_pre_attn_scalar", NULL, KEY_ROOT, FAMILY_FIELD(attention_scale), 0},
+    {"attn_logit_softcapping", "attn_logit_softcapping", KEY_CAP, FAMILY_FIELD(attention_cap), GGUF_DEFAULT},
+    {"final_logit_softcapping", "final_logit_softcapping", KEY_CAP, FAMILY_FIELD(logit_cap), GGUF_DEFAULT},
+    {"sliding_window", "attention.sliding_window", KEY_LIMIT, FAMILY_FIELD(kinds[1].window), GGUF_DEFAULT},
+    FAMILY_KEYS_END,
+};
+
 const struct family_key late_window_keys[] = {
     {"use_sliding_window", NULL, KEY_FLAG, FAMILY_FIELD(pattern.mixed), 0},
     {"sliding_window", NULL, KEY_LIMIT, FAMILY_FIELD(kinds[1].window), 0},

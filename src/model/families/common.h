@@ -13,6 +13,8 @@ extern const struct family_vector llama_like_vectors[PLACE_COUNT];
 
 /* Sizes, eps of an RMS norm, whether the head is tied; and the same with the activation. */
 extern const struct family_key llama_like_sizes[], llama_like_keys[];
+/* Caps, the scale of scores and the window of Gemma 2 and later. */
+extern const struct family_key gemma_like_keys[];
 /* A window for the layers from max_window_layers on, where use_sliding_window says so. */
 extern const struct family_key late_window_keys[];
 

@@ -12,23 +12,17 @@ static const struct family_vector vectors[PLACE_COUNT] = {
     [AT_FINAL] = {"model.norm", "output_norm"},
 };
 
-static const struct family_key keys[] = {
-    {"hidden_activation", NULL, KEY_ACTIVATION, FAMILY_FIELD(activation), 0},
-    {"query_pre_attn_scalar", NULL, KEY_ROOT, FAMILY_FIELD(attention_scale), 0},
-    {"attn_logit_softcapping", "attn_logit_softcapping", KEY_CAP, FAMILY_FIELD(attention_cap), 0},
-    {"final_logit_softcapping", "final_logit_softcapping", KEY_CAP, FAMILY_FIELD(logit_cap), 0},
-    {"sliding_window", "attention.sliding_window", KEY_LIMIT, FAMILY_FIELD(kinds[1].window), 4096},
-    {"sliding_window_pattern", NULL, KEY_LIMIT, FAMILY_FIELD(pattern.full_every), 6},
+static const struct family_key pattern_keys[] = {
+    {"sliding_window_pattern", NULL, KEY_LIMIT, FAMILY_FIELD(pattern.full_every), GGUF_DEFAULT},
     FAMILY_KEYS_END,
 };
 
-/* GGUF files do not say how the scores of the 27B model are scaled. */
 static enum err_code gemma3_text_finish(struct arch *a, const struct source *s, struct err *e)
 {
     (void)s, (void)e;
     a->embedding_scale = sqrtf((float)a->width);
-    if (a->attention_scale == 0 && a->layers == 62)
-        a->attention_scale = 1 / sqrtf((float)(a->width / (a->heads ? a->heads : 1)));
+    if (a->attention_scale == 0 && a->layers == 62 && a->heads > 0) /* GGUF files of the 27B model do not say it */
+        a->attention_scale = 1 / sqrtf((float)a->width / (float)a->heads);
     return ERR_OK;
 }
 
@@ -40,7 +34,7 @@ const struct family family_gemma3_text = {
     .modules = llama_like_modules,
     .module_count = LLAMA_LIKE_MODULES,
     .vectors = vectors,
-    .keys = {llama_like_sizes, keys},
+    .keys = {llama_like_sizes, gemma_like_keys, pattern_keys},
     .ignores = (const char *const[]){"layer_types", "hidden_act", NULL},
     .finish = gemma3_text_finish,
     .defaults = {.layers = 26,

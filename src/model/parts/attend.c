@@ -11,10 +11,10 @@ static void rotate(const struct step *s, size_t layer, void *qkv, float directio
                   direction);
 }
 
-/* The norms of the heads of q and of k; those of q come first in what is kept of them. */
+/* The norm of the heads of q or k; those of q come first in what is kept of them. */
 struct heads_norm {
-    enum place place;
-    size_t heads, column; /* of qkv */
+    const float *weight;
+    size_t heads, column; /* of qkv; no heads: there is no norm */
     void *raw;
     float *rstd;
 };
@@ -24,7 +24,9 @@ static struct heads_norm heads_norm(const struct step *s, size_t layer, enum pla
     const struct arch *arch = &s->m->arch;
     const struct acts_layer *act = &s->acts->layers[layer];
     size_t before = place == AT_K && arch_norm_width(arch, AT_Q) ? s->in->n * arch->heads : 0;
-    return (struct heads_norm){.place = place,
+    if (!arch_norm_width(arch, place))
+        return (struct heads_norm){0};
+    return (struct heads_norm){.weight = s->m->weights.layers[layer].norm[place],
                                .heads = place == AT_Q ? arch->heads : arch->kv_heads,
                                .column = place == AT_Q ? 0 : arch_key_row(arch),
                                .raw = (char *)act->heads_raw + before * arch->head_dim * s->real->size,
@@ -34,24 +36,21 @@ static struct heads_norm heads_norm(const struct step *s, size_t layer, enum pla
 static void norm_heads(const struct step *s, size_t layer, enum place place)
 {
     const struct arch *arch = &s->m->arch;
-    if (!arch_norm_width(arch, place))
-        return;
     const struct heads_norm at = heads_norm(s, layer, place);
-    s->real->rmsnorm_heads_forward((char *)s->acts->layers[layer].qkv + at.column * s->real->size,
-                                   arch_group_rows(arch, GROUP_ATTN_IN), at.raw, at.rstd,
-                                   s->m->weights.layers[layer].norm[place], s->in->n, at.heads, arch->head_dim,
-                                   arch->norm_eps);
+    if (at.heads)
+        s->real->rmsnorm_heads_forward((char *)s->acts->layers[layer].qkv + at.column * s->real->size,
+                                       arch_group_rows(arch, GROUP_ATTN_IN), at.raw, at.rstd, at.weight, s->in->n,
+                                       at.heads, arch->head_dim, arch->norm_eps);
 }
 
 static void norm_heads_backward(const struct step *s, size_t layer, enum place place)
 {
     const struct arch *arch = &s->m->arch;
-    if (!arch_norm_width(arch, place))
-        return;
     const struct heads_norm at = heads_norm(s, layer, place);
-    s->real->rmsnorm_heads_backward((char *)s->acts->dqkv + at.column * s->real->size,
-                                    arch_group_rows(arch, GROUP_ATTN_IN), at.raw, at.rstd,
-                                    s->m->weights.layers[layer].norm[place], s->in->n, at.heads, arch->head_dim);
+    if (at.heads)
+        s->real->rmsnorm_heads_backward((char *)s->acts->dqkv + at.column * s->real->size,
+                                        arch_group_rows(arch, GROUP_ATTN_IN), at.raw, at.rstd, at.weight, s->in->n,
+                                        at.heads, arch->head_dim);
 }
 
 void attend_forward(const struct step *s, size_t layer)

@@ -8,20 +8,7 @@
 #include "base/file.h"
 #include "scratch.h"
 
-static struct scratch scratch;
-
-static int set_up(void **state)
-{
-    (void)state;
-    return scratch_open(&scratch) ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    scratch_close(&scratch);
-    return 0;
-}
+SCRATCH_OF_GROUP(scratch, set_up, tear_down)
 
 static int entries;
 

@@ -347,6 +347,19 @@ static void put_string_key(struct str *s, const char *name, const char *value)
     put_text(s, value);
 }
 
+/* The tokenizer of a GGUF file of these bytes, which are released. */
+static enum err_code open_written(struct tokenizer **t, struct str *s, struct err *e)
+{
+    struct file_map map = {.data = (const unsigned char *)s->data, .size = s->length};
+    struct store store = {.kind = STORE_GGUF, .path = "small.gguf"};
+    assert_ok(gguf_parse(&store.gguf, &map, "small.gguf", &store.arena, e), e);
+    *t = NULL;
+    enum err_code code = tokenizer_open(t, &store, e);
+    arena_release(&store.arena);
+    str_release(s);
+    return code;
+}
+
 static enum err_code open_gguf(struct tokenizer **t, const struct gguf_case *c, struct err *e)
 {
     static const char *const tokens[] = {"<s>", "</s>", "a", "1", "aa", "11", "<u>", "\u0120"};
@@ -371,14 +384,7 @@ static enum err_code open_gguf(struct tokenizer **t, const struct gguf_case *c, 
         put_string_key(&s, "tokenizer.ggml.pre", c->pre);
     if (c->add_bos >= 0)
         put_key(&s, "tokenizer.ggml.add_bos_token", GGUF_BOOL, &yes, 1);
-    struct file_map map = {.data = (const unsigned char *)s.data, .size = s.length};
-    struct store store = {.kind = STORE_GGUF, .path = "small.gguf"};
-    assert_ok(gguf_parse(&store.gguf, &map, "small.gguf", &store.arena, e), e);
-    *t = NULL;
-    enum err_code code = tokenizer_open(t, &store, e);
-    arena_release(&store.arena);
-    str_release(&s);
-    return code;
+    return open_written(t, &s, e);
 }
 
 static void gguf_vocabulary(void **state)
@@ -492,14 +498,7 @@ static enum err_code open_scored(struct tokenizer **t, const struct scored_case 
     }
     if (c->prefix >= 0)
         put_key(&s, "tokenizer.ggml.add_space_prefix", GGUF_BOOL, &prefix, 1);
-    struct file_map map = {.data = (const unsigned char *)s.data, .size = s.length};
-    struct store store = {.kind = STORE_GGUF, .path = "small.gguf"};
-    assert_ok(gguf_parse(&store.gguf, &map, "small.gguf", &store.arena, e), e);
-    *t = NULL;
-    enum err_code code = tokenizer_open(t, &store, e);
-    arena_release(&store.arena);
-    str_release(&s);
-    return code;
+    return open_written(t, &s, e);
 }
 
 static void gguf_scores(void **state)

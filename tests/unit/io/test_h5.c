@@ -379,12 +379,26 @@ static void test_limits(void **state)
     assert_false(file_exists(path));
 }
 
+struct golden_file {
+    const char *name, *text; /* of tests/golden/h5, and what its error says beside its path */
+};
+
+static void refuse_golden(const struct golden_file *files, size_t count, enum err_code code)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct h5_reader *r;
+        struct err e;
+        char path[PATH_MAX];
+        snprintf(path, sizeof path, "%s/h5/%s.h5", getenv("GOLDEN"), files[i].name);
+        assert_error(h5_open(&r, path, true, &e), &e, code, files[i].text);
+        assert_non_null(strstr(e.message, path));
+    }
+}
+
 /* What h5py can make and this program does not (tests/golden/h5): each refused for what is odd about it. */
 static void test_foreign_files(void **state)
 {
-    static const struct {
-        const char *name, *text;
-    } files[] = {
+    static const struct golden_file files[] = {
         {"compound", "dataset /data has a type or shape that is not written here"},
         {"chunked", "a kind of message that is not written here"},
         {"deep", "the path of an object is longer than 4096 bytes"},
@@ -403,36 +417,20 @@ static void test_foreign_files(void **state)
         {"virtual", "dataset /data is not stored in one piece"},
     };
     (void)state;
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        struct h5_reader *r;
-        struct err e;
-        char path[PATH_MAX];
-        snprintf(path, sizeof path, "%s/h5/%s.h5", getenv("GOLDEN"), files[i].name);
-        assert_error(h5_open(&r, path, true, &e), &e, ERR_FORMAT, files[i].text);
-        assert_non_null(strstr(e.message, path));
-    }
+    refuse_golden(files, sizeof files / sizeof *files, ERR_FORMAT);
 }
 
 /* Files of other formats, older and newer, say that they are. */
 static void test_other_formats(void **state)
 {
-    static const struct {
-        const char *name, *text;
-    } files[] = {
+    static const struct golden_file files[] = {
         {"format_2", "/ is not of format 3, the one that this mpilora reads: if an older one wrote the file"},
         {"times", "/ is not of format 3"},
         {"in_a_heap", "/adapter is not of format 3"},
         {"named_type", "/type is not of format 3"},
         {"format_4", "is of format 4, this mpilora reads 3: use the one that wrote it"}};
     (void)state;
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        struct h5_reader *r;
-        struct err e;
-        char path[PATH_MAX];
-        snprintf(path, sizeof path, "%s/h5/%s.h5", getenv("GOLDEN"), files[i].name);
-        assert_error(h5_open(&r, path, true, &e), &e, ERR_UNSUPPORTED, files[i].text);
-        assert_non_null(strstr(e.message, path));
-    }
+    refuse_golden(files, sizeof files / sizeof *files, ERR_UNSUPPORTED);
 }
 
 /* What changes after the file was opened and verified is found when it is read. */

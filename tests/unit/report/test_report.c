@@ -9,20 +9,7 @@
 #include "study_fixture.h"
 #include "report/report.h"
 
-static struct scratch place;
-
-static int open_place(void **state)
-{
-    (void)state;
-    return scratch_open(&place) ? 0 : -1;
-}
-
-static int close_place(void **state)
-{
-    (void)state;
-    scratch_close(&place);
-    return 0;
-}
+SCRATCH_OF_GROUP(place, open_place, close_place)
 
 static void write_report(const char *folder)
 {

@@ -16,20 +16,7 @@ static const struct ckpt_identity identity = {.base = "00112233445566778899aabbc
 static const struct ckpt_state saved = {.step = 12, .cursor = 345, .finished = true};
 static const char config[] = "lora-rank: 3\nmodel: \"a b\"\n";
 
-static struct scratch folder;
-
-static int open_folder(void **state)
-{
-    (void)state;
-    return scratch_open(&folder) ? 0 : -1;
-}
-
-static int close_folder(void **state)
-{
-    (void)state;
-    scratch_close(&folder);
-    return 0;
-}
+SCRATCH_OF_GROUP(folder, open_folder, close_folder)
 
 static const char *write_one(const char *name, const struct lora *l, const struct lora_moments *moments)
 {

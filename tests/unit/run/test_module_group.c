@@ -6,20 +6,7 @@
 #include "scratch.h"
 #include "unit.h"
 
-static struct scratch folder;
-
-static int open_folder(void **state)
-{
-    (void)state;
-    return scratch_open(&folder) ? 0 : -1;
-}
-
-static int close_folder(void **state)
-{
-    (void)state;
-    scratch_close(&folder);
-    return 0;
-}
+SCRATCH_OF_GROUP(folder, open_folder, close_folder)
 
 static void paths_are_split_after_the_layer(void **state)
 {
