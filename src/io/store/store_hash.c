@@ -28,12 +28,24 @@ static const char *const silent_keys[] = {"_attn_implementation",
                                           "transformers_version",
                                           "use_cache"};
 
-static bool is_silent(const char *key)
+/* Keys whose null says something else than leaving them out, which means a default: no window, say, and one of 4096. */
+static const char *const null_keys[] = {"attn_logit_softcapping",  "final_logit_softcapping", "head_dim",
+                                        "max_window_layers",       "num_key_value_heads",     "sliding_window",
+                                        "sliding_window_pattern"};
+
+static bool is_among(const char *key, const char *const *keys, size_t count)
 {
-    for (size_t i = 0; i < sizeof silent_keys / sizeof *silent_keys; i++)
-        if (strcmp(silent_keys[i], key) == 0)
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(keys[i], key) == 0)
             return true;
     return false;
+}
+
+static bool enters_hash(const struct json_member *m)
+{
+    if (is_among(m->key, silent_keys, sizeof silent_keys / sizeof *silent_keys))
+        return false;
+    return !json_is_absent(m->value) || is_among(m->key, null_keys, sizeof null_keys / sizeof *null_keys);
 }
 
 static int compare_members(const void *a, const void *b)
@@ -43,7 +55,7 @@ static int compare_members(const void *a, const void *b)
 
 static enum err_code append_value(struct str *out, const struct json_value *v, struct err *e);
 
-/* Its members in the order of their names; one that is null might as well not be there. */
+/* Its members in the order of their names; most that are null might as well not be there. */
 static enum err_code append_object(struct str *out, const struct json_value *v, struct err *e)
 {
     size_t count = 0;
@@ -51,7 +63,7 @@ static enum err_code append_object(struct str *out, const struct json_value *v, 
     if (!members)
         return err_set(e, ERR_MEMORY, "no memory for %zu keys", json_count(v));
     for (struct json_member m = json_first(v); m.key; m = json_next(m))
-        if (!json_is_absent(m.value) && !is_silent(m.key))
+        if (enters_hash(&m))
             members[count++] = m;
     qsort(members, count, sizeof *members, compare_members);
     enum err_code code = str_append(out, "{", 1, e);

@@ -87,6 +87,26 @@ static void writing_does_not_enter(void **state)
     assert_string_equal(first, other);
 }
 
+/* Leaving such a key out means a default of its family, null means none. */
+static void null_is_not_the_default(void **state)
+{
+    (void)state;
+    static const char *const keys[] = {"attn_logit_softcapping", "final_logit_softcapping", "head_dim",
+                                       "max_window_layers",      "num_key_value_heads",     "sliding_window",
+                                       "sliding_window_pattern"};
+    make_model();
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        char config[256];
+        snprintf(config, sizeof config,
+                 "{\"model_type\": \"llama\", \"rope_theta\": 10000.0, \"bias\": false, \"list\": [1, 2], "
+                 "\"%s\": null}",
+                 keys[i]);
+        write_config(config);
+        hash_of(other, "m");
+        assert_string_not_equal(first, other);
+    }
+}
+
 static void what_is_computed_enters(void **state)
 {
     (void)state;
@@ -174,6 +194,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(writing_does_not_enter),
+        cmocka_unit_test(null_is_not_the_default),
         cmocka_unit_test(what_is_computed_enters),
         cmocka_unit_test(gguf_by_its_architecture),
     };
