@@ -4,13 +4,14 @@
     check_style.py [--fix] [--mpilora PROGRAM] [--root FOLDER]
 
 Tables that are made from sources stand in some .md file, each between the marks "<!-- NAME: made by `MAKER` -->" and
-"<!-- end of NAME -->": --fix writes them. That of the options takes the program. --root looks at another folder than
+"<!-- end of NAME -->": --fix writes them. Those of options and models take the program. --root looks at another folder than
 the repository that this script lies in (tests/scripts/test_check_style.py plants a breach of each rule in one).
 
 Prints one line for each breach, "file:line: what", and exits with 1 if there is any.
 """
 
 import argparse
+import json
 import pathlib
 import re
 import subprocess
@@ -198,6 +199,14 @@ def table_of_options(program):
     return subprocess.run([program, "--help-markdown"], check=True, capture_output=True, text=True).stdout.strip()
 
 
+def table_of_models(program):
+    """The rows of families, from the program."""
+    rows = json.loads(subprocess.run([program, "models", "--json"], check=True, capture_output=True, text=True).stdout)
+    return "\n".join(["| `model_type` | in GGUF files | models | tokenizers |", "|---|---|---|---|",
+                      *(f"| `{row['model_type']}` | {'`' + row['gguf'] + '`' if row['gguf'] else '–'} | {row['names']} | "
+                        f"{row['tokenizers']} |" for row in rows)])
+
+
 def table_of_limits():
     """Of limits.def."""
     rows = []
@@ -234,7 +243,7 @@ def check_table(pages, name, maker, made, fix):
 def main():
     global ROOT  # pylint: disable=global-statement
     parser = argparse.ArgumentParser(description="Checks the conventions of src/README.md that a compiler does not.")
-    parser.add_argument("--mpilora", help="the program, for the table of options")
+    parser.add_argument("--mpilora", help="the program, for the tables of options and models")
     parser.add_argument("--fix", action="store_true", help="write the tables that are made from sources")
     parser.add_argument("--root", type=pathlib.Path, default=ROOT, help="folder to look at")
     options = parser.parse_args()
@@ -263,6 +272,7 @@ def main():
     pages = [path for path in files if path.suffix == ".md"]
     check_table(pages, "limits", "include/base/limits.def", table_of_limits(), options.fix)
     if options.mpilora:
+        check_table(pages, "models", "mpilora models --json", table_of_models(options.mpilora), options.fix)
         check_table(pages, "options", "mpilora --help-markdown", table_of_options(options.mpilora), options.fix)
     print("\n".join(breaches) if breaches else "style: nothing to complain about")
     return 1 if breaches else 0

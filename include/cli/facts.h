@@ -22,6 +22,7 @@ struct facts {
 };
 
 void facts_begin(struct facts *f, bool json);
+void facts_begin_list(struct facts *f, bool json); /* all of it is a list */
 enum err_code facts_print(struct facts *f,
                           struct err *e); /* to stdout; frees everything, also after an error */
 

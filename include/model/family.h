@@ -49,12 +49,17 @@ struct family_key {
 
 #define FAMILY_KEY_TABLES 3
 
+#define TOKENIZERS_BYTE_LEVEL    "byte-level BPE"
+#define TOKENIZERS_SENTENCEPIECE "SentencePiece-style BPE"
+#define TOKENIZERS_BOTH          TOKENIZERS_BYTE_LEVEL ", " TOKENIZERS_SENTENCEPIECE
+
 struct source;
 
 struct family {
     const char *name;                                     /* model_type of config.json */
     const char *gguf;                                     /* general.architecture; NULL: not read from GGUF */
-    const char *known_as;                                 /* models of it that people know */
+    const char *known_as;                                 /* models of it that people know, with commas between */
+    const char *tokenizers;                               /* that they come with: TOKENIZERS_... */
     const struct family_names *names;                     /* [2], by enum store_kind */
     const struct module *modules;                         /* of a block, by group; then the head */
     size_t module_count;                                  /* of a block */
@@ -69,6 +74,9 @@ struct family {
     /* What transformers' configuration class has for keys that are missing, and all that no key says. */
     struct arch defaults;
 };
+
+/* All of them, by name; NULL after the last. */
+extern const struct family *const families[];
 
 #define FAMILY(name) extern const struct family family_##name;
 #include "model/families.def"

@@ -63,10 +63,16 @@ void facts_begin(struct facts *f, bool json)
     append_text(f, json ? "{" : "");
 }
 
+void facts_begin_list(struct facts *f, bool json)
+{
+    *f = (struct facts){.json = json, .fresh = true, .lists = 1};
+    append_text(f, json ? "[" : "");
+}
+
 enum err_code facts_print(struct facts *f, struct err *e)
 {
     assert(f->depth == 0);
-    append_text(f, f->json ? "}\n" : "\n");
+    append_text(f, !f->json ? "\n" : in_list(f) ? "]\n" : "}\n");
     if (f->code)
         *e = f->e;
     else

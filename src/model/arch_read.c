@@ -6,12 +6,13 @@
 #include "arch_source.h"
 #include "base/str.h"
 
-static const struct family *const families[] = {
+const struct family *const families[] = {
 #define FAMILY(name) &family_##name,
 #include "model/families.def"
 #undef FAMILY
+    NULL,
 };
-#define FAMILY_COUNT (sizeof families / sizeof families[0])
+#define FAMILY_COUNT (sizeof families / sizeof families[0] - 1)
 
 static const char *name_in(const struct family *f, enum store_kind kind)
 {

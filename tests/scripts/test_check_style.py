@@ -11,12 +11,22 @@ SCRIPT = pathlib.Path(__file__).resolve().parent.parent.parent / "scripts/check_
 LIMITS = "<!-- limits: made by `include/base/limits.def` -->\n| file | what | at most | |\n|---|---|---|---|\n" \
          "| JSON | levels | 64 | deeper is an attack |\n<!-- end of limits -->\n"
 OPTIONS = "<!-- options: made by `mpilora --help-markdown` -->\n| Option |\n<!-- end of options -->\n"
+MODELS = "<!-- models: made by `mpilora models --json` -->\n| `model_type` | in GGUF files | models | tokenizers |\n" \
+         "|---|---|---|---|\n| `falcon` | – | Falcon | BPE |\n<!-- end of models -->\n"
+# Of the program, what the checks ask it.
+PROGRAM = """#!/bin/sh
+case $1 in
+models) echo '[{"model_type": "falcon", "gguf": null, "names": "Falcon", "tokenizers": "BPE"}]' ;;
+*) echo '| Option |' ;;
+esac
+"""
 
 # A repository that keeps all rules.
 SOUND = {
     ".clang-format": "BasedOnStyle: LLVM\nReflowComments: false\n",
     "src/README.md": "# About\n\n" + LIMITS,
     "src/cli/README.md": OPTIONS,
+    "README.md": MODELS,
     "include/base/limits.def": 'LIMIT(LEVELS, 64, COUNT, "JSON", "levels", "deeper is an attack")\n',
     "include/run/options.def": 'OPTION(reduce, "reduce", CHOICE, "exact", WORD(REDUCE_EXACT, "exact"), "", TRAIN, NONE, FIXED,\n'
                                '       "how")\n',
@@ -79,12 +89,14 @@ BREACHES = {
                                "`include/base/limits.def`: scripts/check_style.py --fix writes it"),
     "no table of limits": ("src/README.md", "# About\n", "README.md:1: the marks around the table of limits stand in 0 .md files "
                            "and should in one"),
-    "two tables of limits": ("README.md", LIMITS, "src/README.md:1: the marks around the table of limits stand in 2 .md files and "
+    "two tables of limits": ("docs/README.md", LIMITS, "src/README.md:1: the marks around the table of limits stand in 2 .md files and "
                              "should in one"),
     "a table without an end": ("src/README.md", LIMITS.replace("<!-- end of limits -->", ""),
                                "src/README.md:1: the mark after the table of limits is missing"),
     "an old table of options": ("src/cli/README.md", OPTIONS.replace("Option", "Opt"), "src/cli/README.md:1: the table of options is "
                                 "not that of `mpilora --help-markdown`: scripts/check_style.py --fix writes it"),
+    "an old table of models": ("README.md", MODELS.replace("falcon", "hawk"), "README.md:1: the table of models is not that of "
+                               "`mpilora models --json`: scripts/check_style.py --fix writes it"),
 }
 
 
@@ -94,7 +106,7 @@ class CheckStyle(unittest.TestCase):
         self.root = pathlib.Path(self.folder.name)
         for name, content in SOUND.items():
             self.plant(name, content)
-        self.plant("build/mpilora", "#!/bin/sh\necho '| Option |'\n")
+        self.plant("build/mpilora", PROGRAM)
         (self.root / "build/mpilora").chmod(0o755)
 
     def tearDown(self):
@@ -126,9 +138,11 @@ class CheckStyle(unittest.TestCase):
     def test_fix_writes_tables(self):
         self.plant("src/README.md", "# Before\n\n" + LIMITS.replace("64", "65") + "\nAfter\n")
         self.plant("src/cli/README.md", OPTIONS.replace("| Option |\n", ""))
+        self.plant("README.md", MODELS.replace("Falcon", "Hawk"))
         self.assertEqual(self.check("--fix")[0], 0)
         self.assertEqual((self.root / "src/README.md").read_text(), "# Before\n\n" + LIMITS + "\nAfter\n")
         self.assertEqual((self.root / "src/cli/README.md").read_text(), OPTIONS)
+        self.assertEqual((self.root / "README.md").read_text(), MODELS)
         self.assertEqual(self.check()[0], 0)
 
 

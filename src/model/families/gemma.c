@@ -15,6 +15,7 @@ const struct family family_gemma = {
     .name = "gemma",
     .gguf = "gemma",
     .known_as = "Gemma 1",
+    .tokenizers = TOKENIZERS_SENTENCEPIECE,
     .names = llama_like_names,
     .modules = llama_like_modules,
     .module_count = LLAMA_LIKE_MODULES,

@@ -23,6 +23,7 @@ const struct family family_gemma2 = {
     .name = "gemma2",
     .gguf = "gemma2",
     .known_as = "Gemma 2",
+    .tokenizers = TOKENIZERS_SENTENCEPIECE,
     .names = llama_like_names,
     .modules = llama_like_modules,
     .module_count = LLAMA_LIKE_MODULES,

@@ -30,6 +30,7 @@ const struct family family_gemma3_text = {
     .name = "gemma3_text",
     .gguf = "gemma3",
     .known_as = "Gemma 3 270M and 1B",
+    .tokenizers = TOKENIZERS_SENTENCEPIECE,
     .names = llama_like_names,
     .modules = llama_like_modules,
     .module_count = LLAMA_LIKE_MODULES,

@@ -8,7 +8,8 @@ static const struct family_key window_keys[] = {
 /* GGUF files of Mistral models say "llama". */
 const struct family family_mistral = {
     .name = "mistral",
-    .known_as = "Mistral 7B v0.2 and later, Nemo, Small 2",
+    .known_as = "Mistral 7B, Nemo, Small 2",
+    .tokenizers = TOKENIZERS_BOTH,
     .names = llama_like_names,
     .modules = llama_like_modules,
     .module_count = LLAMA_LIKE_MODULES,

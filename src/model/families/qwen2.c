@@ -7,6 +7,7 @@ const struct family family_qwen2 = {
     .name = "qwen2",
     .gguf = "qwen2",
     .known_as = "Qwen2, Qwen2.5, its Coder and Math, DeepSeek R1 Distill Qwen, QwQ",
+    .tokenizers = TOKENIZERS_BYTE_LEVEL,
     .names = llama_like_names,
     .modules = llama_like_modules,
     .module_count = LLAMA_LIKE_MODULES,

@@ -18,6 +18,7 @@ const struct family family_qwen3 = {
     .name = "qwen3",
     .gguf = "qwen3",
     .known_as = "Qwen3 0.6B to 32B",
+    .tokenizers = TOKENIZERS_BYTE_LEVEL,
     .names = llama_like_names,
     .modules = llama_like_modules,
     .module_count = LLAMA_LIKE_MODULES,
