@@ -93,8 +93,11 @@ bool options_given(const struct options *o, const char *name);
 
 /* Holds the options that a resumed run must share against those that a checkpoint recorded
  * (options_write_yaml() of the same command). ERR_MISMATCH names every one that differs with both values.
- * Options that the record does not have (it is of an older version) count as recorded with their defaults. */
-enum err_code options_compare_for_resume(const struct options *now, const char *recorded_yaml, struct err *e);
+ * Options that the record does not have (it is of an older version) count as recorded with their defaults.
+ * `finished`: the checkpoint is a run's end; where its learning rate fell, steps after it may have a
+ * constant one of their own. */
+enum err_code options_compare_for_resume(const struct options *now, const char *recorded_yaml, bool finished,
+                                         struct err *e);
 
 /* The program's own help: its commands. */
 enum err_code options_help_overview(struct str *out, struct err *e);

@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "data/examples/dataset.h"
 #include "run/metrics.h"
+#include "train/schedule.h"
 #include "train/session.h"
 
 struct progress {
@@ -25,6 +26,7 @@ struct progress {
 struct progress_facts {
     const struct dataset *data, *eval_data; /* eval_data may be NULL */
     size_t pack_tokens;
+    const struct schedule *schedule;
     uint64_t steps_done, steps_total;
     size_t gradient_buffers; /* of the size of the adapter */
 };

@@ -4,6 +4,7 @@
 #ifndef MPILORA_TRAIN_SCHEDULE_H
 #define MPILORA_TRAIN_SCHEDULE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "run/options.h"
@@ -16,6 +17,12 @@ struct schedule {
 
 /* ERR_USAGE when the warmup is longer than the run. */
 enum err_code schedule_check(const struct schedule *s, struct err *e);
+
+/* A run whose steps so far had the rates of `then` goes on after `step` of them with `s`. Where a rate that goes down
+ * to 0 is stretched over another length, that is said. One that has got there, since that run was over, would go back
+ * up: ERR_MISMATCH with the choices, or a warning if that is `allowed`. */
+enum err_code schedule_go_on(const struct schedule *s, const struct schedule *then, uint64_t step, bool allowed,
+                             struct err *e);
 
 /* Learning rate of step `step`, counted from 0. With k = step:
  *   k < warmup  peak * (k + 1) / warmup: the warmup ends at the peak, and no step is spent at rate 0

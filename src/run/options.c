@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* What a resumed run may change. */
-enum resume_rule { FREE, ONCE, FIXED, LENGTH, DATA };
+enum resume_rule { FREE, ONCE, FIXED, LENGTH, RATE, DATA };
 
 /* The commands' bits, under the names that the rows of options.def have for them. */
 enum {
@@ -137,7 +137,7 @@ const char *options_word(const struct options *o, const char *name)
 bool options_fixes_result(const struct opt_spec *spec)
 {
     enum resume_rule rule = resume_rules[spec - specs];
-    return rule == FIXED || rule == LENGTH;
+    return rule == FIXED || rule == LENGTH || rule == RATE;
 }
 
 static enum err_code append_difference(struct str *out, const struct opt_set *now, const struct opt_set *then,
@@ -150,7 +150,15 @@ static enum err_code append_difference(struct str *out, const struct opt_set *no
     return str_append(out, ")", 1, e);
 }
 
-enum err_code options_compare_for_resume(const struct options *now, const char *recorded_yaml, struct err *e)
+/* Do more steps follow on a run whose rate has gone down to its end, at one of their own? */
+static bool goes_further(const struct options *now, const struct options *then, bool finished)
+{
+    return finished && then->lr_schedule != SCHEDULE_CONSTANT && now->lr_schedule == SCHEDULE_CONSTANT &&
+           (now->max_steps != then->max_steps || now->epochs != then->epochs);
+}
+
+enum err_code options_compare_for_resume(const struct options *now, const char *recorded_yaml, bool finished,
+                                         struct err *e)
 {
     struct options then;
     struct str differences = {0};
@@ -159,9 +167,10 @@ enum err_code options_compare_for_resume(const struct options *now, const char *
                           strlen(recorded_yaml), e);
     if (code == ERR_USAGE) /* not this user's mistake, but another program version's record */
         code = e->code = ERR_MISMATCH;
+    const bool own_rate = !code && goes_further(now, &then, finished);
     for (size_t i = 0; !code && i < COUNT(specs); i++)
-        if (resume_rules[i] == FIXED && opt_takes(now->set.command, &specs[i]) &&
-            !opt_values_equal(&now->set, &then.set, &specs[i]))
+        if ((resume_rules[i] == FIXED || (resume_rules[i] == RATE && !own_rate)) &&
+            opt_takes(now->set.command, &specs[i]) && !opt_values_equal(&now->set, &then.set, &specs[i]))
             code = append_difference(&differences, &now->set, &then.set, &specs[i], e);
     if (!code && differences.length)
         code = err_set(

@@ -55,6 +55,17 @@ static void report_data(const char *name, const struct dataset *d)
         log_warn("%" PRIu64 " unusable lines were skipped; the first: %s", d->counts.bad_lines, d->first_bad);
 }
 
+static void report_schedule(const struct schedule *s, uint64_t done, const struct options *o)
+{
+    char warmup[64] = "", now[64] = "";
+    if (s->warmup)
+        snprintf(warmup, sizeof warmup, ", after %" PRIu64 " steps of warmup", s->warmup);
+    if (done && s->shape != SCHEDULE_CONSTANT)
+        snprintf(now, sizeof now, "; %.3g at step %" PRIu64, schedule_rate(s, done), done + 1);
+    log_note("  %-12s learning rate %g, %s%s%s%s", "schedule", s->peak, options_word(o, "lr-schedule"),
+             s->shape == SCHEDULE_CONSTANT ? "" : " down to 0", warmup, now);
+}
+
 enum err_code progress_report(struct session *s, const struct progress_facts *facts, struct err *e)
 {
     struct dist *d = s->dist;
@@ -95,6 +106,7 @@ enum err_code progress_report(struct session *s, const struct progress_facts *fa
     log_note("  %-12s %" PRIu64 " of %" PRIu64 ", batches of %" PRId64 " examples, %s", "steps to do",
              facts->steps_total - facts->steps_done, facts->steps_total, s->options->batch_size,
              s->options->shuffle ? "shuffled as --seed says" : "in the order of the files");
+    report_schedule(facts->schedule, facts->steps_done, s->options);
     str_release(&hosts);
     return ERR_OK;
 }

@@ -64,7 +64,7 @@ static enum err_code check(const struct ckpt *c, const struct ckpt_identity *now
         check_hash(c, "tokenizer", c->identity.tokenizer, now->tokenizer, e) ||
         check_hash(c, "data set", c->identity.data, now->data, e))
         return e->code;
-    if (options_compare_for_resume(o, c->config, e) == ERR_OK)
+    if (options_compare_for_resume(o, c->config, c->state.finished, e) == ERR_OK)
         return ERR_OK;
     err_wrap(e, "%s", c->path);
     if (!o->allow_changed_options)
@@ -73,9 +73,22 @@ static enum err_code check(const struct ckpt *c, const struct ckpt_identity *now
     return ERR_OK;
 }
 
+/* The length of the run, and its learning rate, as the checkpoint has them. */
+static enum err_code read_schedule(struct resume *r, const struct ckpt *c, struct err *e)
+{
+    struct options then = {0};
+    enum err_code code = options_read_yaml(&then, "train", c->path, c->config, strlen(c->config), e);
+    r->schedule = (struct schedule){
+        .shape = then.lr_schedule, .peak = then.learning_rate, .warmup = (uint64_t)then.warmup_steps};
+    r->epochs = then.epochs;
+    r->max_steps = then.max_steps;
+    options_release(&then);
+    return code;
+}
+
 static enum err_code load(struct lora *l, struct lora_moments *moments, struct ckpt_state *state,
-                          bool *resumed, bool *here, struct trace_record *trace,
-                          const struct ckpt_identity *identity, const struct options *o, struct err *e)
+                          struct resume *r, const struct ckpt_identity *identity, const struct options *o,
+                          struct err *e)
 {
     struct ckpt c;
     enum err_code code = choose(&c, o, e);
@@ -83,39 +96,39 @@ static enum err_code load(struct lora *l, struct lora_moments *moments, struct c
         return code;
     code = check(&c, identity, o, e);
     if (!code)
+        code = read_schedule(r, &c, e);
+    if (!code)
         code = ckpt_read(&c, l, moments, e);
-    *here = rundir_holds(o->output, c.path);
+    r->here = rundir_holds(o->output, c.path);
     if (!code && o->resume.word != RESUME_AUTO)
-        code = *here ? clear_output(o, c.state.step + 1, "later than the one to go on from", e)
+        code = r->here ? clear_output(o, c.state.step + 1, "later than the one to go on from", e)
                      : clear_output(o, 0, "of another run than the one to go on from", e);
     if (!code)
-        code = trace_read_from(trace, c.file, e);
+        code = trace_read_from(&r->trace, c.file, e);
     if (!code) {
         log_note("going on from %s, step %" PRIu64, c.path, c.state.step);
         *state = c.state;
-        *resumed = true;
+        r->found = true;
     }
     ckpt_close(&c);
     return code;
 }
 
 enum err_code resume_load(struct session *s, struct lora_moments *moments,
-                          const struct ckpt_identity *identity, struct ckpt_state *state, bool *resumed,
-                          bool *here, struct trace_record *trace, struct err *e)
+                          const struct ckpt_identity *identity, struct ckpt_state *state, struct resume *r,
+                          struct err *e)
 {
     struct dist *d = s->dist;
     struct lora *l = &s->lora;
     *state = (struct ckpt_state){0};
-    *resumed = *here = false;
-    *trace = (struct trace_record){0};
-    enum err_code code =
-        d->rank == 0 ? load(l, moments, state, resumed, here, trace, identity, s->options, e) : ERR_OK;
+    *r = (struct resume){0};
+    enum err_code code = d->rank == 0 ? load(l, moments, state, r, identity, s->options, e) : ERR_OK;
     code = dist_agree(d, code, e);
     if (!code)
-        code = dist_broadcast(d, resumed, sizeof *resumed, 0, e);
+        code = dist_broadcast(d, &r->found, sizeof r->found, 0, e);
     if (!code)
-        code = dist_broadcast(d, here, sizeof *here, 0, e);
-    if (code || !*resumed)
+        code = dist_broadcast(d, &r->here, sizeof r->here, 0, e);
+    if (code || !r->found)
         return code;
     size_t bytes = l->layout.size * sizeof(float);
     if (dist_broadcast(d, state, sizeof *state, 0, e) || dist_broadcast(d, l->params, bytes, 0, e) ||

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stddef.h>
 
+#include "base/log.h"
+
 static double constant_shape(double progress)
 {
     (void)progress;
@@ -31,6 +33,33 @@ enum err_code schedule_check(const struct schedule *s, struct err *e)
                        " steps of the whole run: lower it "
                        "or train longer",
                        s->warmup, s->total);
+    return ERR_OK;
+}
+
+enum err_code schedule_go_on(const struct schedule *s, const struct schedule *then, uint64_t step, bool allowed,
+                             struct err *e)
+{
+    if (step >= s->total || s->total == then->total || s->shape == SCHEDULE_CONSTANT)
+        return ERR_OK;
+    const double next = schedule_rate(s, step), last = schedule_rate(then, step - 1);
+    if (step >= then->total && next <= last)
+        return ERR_OK;
+    if (step < then->total)
+        log_note("the end moves from step %" PRIu64 " to %" PRIu64
+                 ", and the learning rate with it: step %" PRIu64 " has %.3g, not %.3g",
+                 then->total, s->total, step + 1, next, schedule_rate(then, step));
+    else if (allowed)
+        log_warn("the learning rate goes back up: it went down to %.3g in the %" PRIu64
+                 " steps that this run was to have, and is %.3g at step %" PRIu64 " of %" PRIu64,
+                 last, step, next, step + 1, s->total);
+    else
+        return err_set(e, ERR_MISMATCH,
+                       "this run was finished with its %" PRIu64
+                       " steps, in which the learning rate went down to %.3g; as one of %" PRIu64
+                       " steps it would go back up to %.3g. Say which is meant: --lr-schedule constant "
+                       "--learning-rate X for further steps at the rate X, or --allow-changed-options for a rate that "
+                       "goes back up",
+                       step, last, s->total, next);
     return ERR_OK;
 }
 

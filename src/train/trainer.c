@@ -22,18 +22,17 @@
 
 /* Steps of the whole run. Those of earlier processes may have had batches of another size (a resume with
  * --allow-changed-options): epochs count from where the cursor is. */
-static uint64_t count_steps(const struct trainer *t)
+static uint64_t count_steps(const struct trainer *t, double epochs_given, int64_t max_steps)
 {
-    const struct options *o = t->options;
-    uint64_t count = t->data->count, size = (uint64_t)o->batch_size;
+    uint64_t count = t->data->count, size = (uint64_t)t->options->batch_size;
     uint64_t each = batcher_batches_per_epoch(&t->loader.batch), left = count - t->state.cursor % count;
     uint64_t passed = t->state.cursor / count * each + each - (left + size - 1) / size;
-    double epochs = o->epochs > 0 ? o->epochs : o->max_steps > 0 ? INFINITY : 1;
+    double epochs = epochs_given > 0 ? epochs_given : max_steps > 0 ? INFINITY : 1;
     /* Less than a millionth of a batch is rounding of the decimal fraction. */
     double by_epochs = ceil(epochs * (double)each - 1e-6);
     uint64_t whole = by_epochs < 1 ? 1 : by_epochs > 1e15 ? (uint64_t)1e15 : (uint64_t)by_epochs;
     uint64_t steps = t->state.step + (whole > passed ? whole - passed : 0);
-    return o->max_steps > 0 && (uint64_t)o->max_steps < steps ? (uint64_t)o->max_steps : steps;
+    return max_steps > 0 && (uint64_t)max_steps < steps ? (uint64_t)max_steps : steps;
 }
 
 static enum err_code open_loader(struct trainer *t, struct err *e)
@@ -69,7 +68,7 @@ static enum err_code prepare(struct trainer *t, struct err *e)
     t->schedule = (struct schedule){.shape = o->lr_schedule,
                                     .peak = o->learning_rate,
                                     .warmup = (uint64_t)o->warmup_steps,
-                                    .total = count_steps(t)};
+                                    .total = count_steps(t, o->epochs, o->max_steps)};
     struct model_plan plan = session_plan(t->session, true);
     batch_plan(&t->loader, &plan);
     if (t->eval_data)
@@ -269,6 +268,7 @@ static enum err_code train(struct trainer *t, struct err *e)
     struct progress_facts facts = {.data = t->data,
                                    .eval_data = t->eval_data,
                                    .pack_tokens = t->loader.pack.token_capacity,
+                                   .schedule = &t->schedule,
                                    .steps_done = t->state.step,
                                    .steps_total = t->schedule.total,
                                    .gradient_buffers = t->reduce.depth + (t->outer.every > 1 ? 3 : 0)};
@@ -310,26 +310,37 @@ static enum err_code start_adapter(struct trainer *t, struct err *e)
     return ERR_OK;
 }
 
+/* Rank 0, of a run that goes on: what becomes of its learning rate where its end moves. */
+static enum err_code compare_schedules(const struct trainer *t, const struct resume *r, struct err *e)
+{
+    struct schedule then = r->schedule;
+    const struct options *o = t->options;
+    then.total = t->state.finished ? t->state.step : count_steps(t, r->epochs, r->max_steps);
+    return schedule_go_on(&t->schedule, &then, t->state.step, o->allow_changed_options, e);
+}
+
 static enum err_code start(struct trainer *t, struct err *e)
 {
+    const struct options *o = t->options;
     struct dist *d = t->dist;
     enum err_code code = t->eval_data ? evaluate_open(&t->evaluator, t->session, t->eval_data, e) : ERR_OK;
     if (!code)
         code = dist_agree(d, prepare(t, e), e);
-    bool resumed = false;
-    struct trace_record earlier = {0};
+    struct resume r = {0};
     if (!code)
-        code = tracer_begin(&t->tracer, t->session, (uint64_t)t->options->trace_every, e);
+        code = tracer_begin(&t->tracer, t->session, (uint64_t)o->trace_every, e);
     if (!code)
-        code = resume_load(t->session, &t->moments, &t->identity, &t->state, &resumed, &t->resumed_here,
-                           &earlier, e);
+        code = resume_load(t->session, &t->moments, &t->identity, &t->state, &r, e);
+    t->resumed_here = r.here;
     if (!code)
-        t->schedule.total = count_steps(t);
-    if (!code && !resumed)
+        t->schedule.total = count_steps(t, o->epochs, o->max_steps);
+    if (!code && !r.found)
         code = start_adapter(t, e);
     if (!code && d->rank == 0)
-        code = tracer_plan(&t->tracer, &earlier, t->state.step, t->schedule.total, e);
-    trace_release(&earlier);
+        code = tracer_plan(&t->tracer, &r.trace, t->state.step, t->schedule.total, e);
+    if (!code && r.found && d->rank == 0)
+        code = compare_schedules(t, &r, e);
+    trace_release(&r.trace);
     code = dist_agree(d, code, e);
     if (code)
         return code;
@@ -337,8 +348,9 @@ static enum err_code start(struct trainer *t, struct err *e)
     if (!t->state.finished)
         return train(t, e);
     log_note("this run is finished: %" PRIu64
-             " steps are done; --max-steps or --epochs would have to be higher to go on",
-             t->state.step);
+             " steps are done; to go on takes a higher --max-steps or --epochs%s",
+             t->state.step,
+             o->lr_schedule == SCHEDULE_CONSTANT ? "" : ", and --lr-schedule constant with a --learning-rate");
     if (t->resumed_here)
         return finish_again(t, e);
     t->schedule.total = t->state.step; /* the end of a run elsewhere: in this folder it is to be written */

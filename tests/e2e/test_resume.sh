@@ -53,6 +53,37 @@ for sizes in "2 20 6" "3 5 14"; do
     tail -n 1 "$work/sizes/metrics.jsonl" | grep -qE "\"step\": $3, \"epoch\": $1[,.]" || fail "$(tail -n 1 "$work/sizes/metrics.jsonl")"
 done
 
+# A learning rate that has gone down to its end does not go back up by itself; one on its way is stretched, and says so.
+check 0 train "$work/cosine" --max-steps 8 --lr-schedule cosine
+find "$work/cosine" -type f -exec md5sum {} + | sort >"$work/before"
+check 0 train "$work/cosine" --max-steps 8 --lr-schedule cosine
+says err 'finished: 8 steps .* higher --max-steps or --epochs, and --lr-schedule constant with a --learning-rate'
+for n in 1 2; do
+    check 1 ranks $n "$MPILORA" train $options --output "$work/cosine" --max-steps 16 --lr-schedule cosine
+    says err 'went down to 0\.000381; as one of 16 steps it would go back up to 0\.005\. Say which is meant: --lr-schedule constant'
+done
+find "$work/cosine" -type f -exec md5sum {} + | sort | cmp - "$work/before" || fail "a finished run was changed"
+cp -r "$work/cosine" "$work/up"
+check 1 train "$work/cosine" --max-steps 8 --lr-schedule constant --learning-rate 1e-4
+says err 'lr-schedule constant \(checkpoint: cosine\)'
+check 0 train "$work/cosine" --max-steps 16 --lr-schedule constant --learning-rate 1e-4
+unwarned() { ! grep -E "^warning" "$work/err" || fail "it warned"; }
+unwarned
+says err 'schedule .*learning rate 0\.0001, constant'
+check 0 train "$work/cosine" --max-steps 20 --lr-schedule constant --learning-rate 1e-4
+rates() {
+    python3 -c 'import json, sys; print(*["%.3g" % json.loads(l)["learning_rate"] for l in open(sys.argv[1] + "/metrics.jsonl")][7:])' "$1"
+}
+[ "$(rates "$work/cosine")" = "0.000381$(printf ' 0.0001%.0s' {1..12})" ] || fail "rates: $(rates "$work/cosine")"
+check 0 train "$work/up" --max-steps 16 --lr-schedule cosine --allow-changed-options
+says err '^warning: the learning rate goes back up: .* 0\.000381 in the 8 steps .* 0\.005 at step 9 of 16'
+check 0 train "$work/up" --max-steps 16 --lr-schedule cosine
+check 0 train "$work/early" --max-steps 8 --lr-schedule cosine --save-every 3
+rm "$work/early/checkpoints/step-00000008.h5"
+check 0 train "$work/early" --max-steps 16 --lr-schedule cosine
+says err 'the end moves from step 8 to 16, and the learning rate with it: step 7 has 0\.00691, not 0\.00146'
+unwarned
+
 # What must be the same, and is not.
 check 1 train "$work/short" --max-steps 40 --lora-alpha 8
 says err 'lora-alpha 8 \(checkpoint: 32'

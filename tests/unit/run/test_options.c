@@ -162,19 +162,40 @@ static void resume_compares_what_is_fixed(void **state)
                     "--learning-rate", "1e-4", "--max-steps", "9", "--threads", "2", "--save-every", "5"),
               &e),
         &e);
-    assert_ok(options_compare_for_resume(&now, record.data, &e), &e);
-    assert_ok(options_compare_for_resume(&now, "lora-rank: 8\nlearning-rate: 1e-4\n", &e), &e); /* older */
-    assert_error(options_compare_for_resume(&now, "lora-rank: 8\nfrom-the-future: 1\n", &e), &e, ERR_MISMATCH,
+    assert_ok(options_compare_for_resume(&now, record.data, false, &e), &e);
+    assert_ok(options_compare_for_resume(&now, "lora-rank: 8\nlearning-rate: 1e-4\n", false, &e), &e); /* older */
+    assert_ok(options_compare_for_resume(&now, "lora-rank: 8\nlearning-rate: 1e-4\n", true, &e), &e);
+    assert_error(options_compare_for_resume(&now, "lora-rank: 8\nfrom-the-future: 1\n", false, &e), &e, ERR_MISMATCH,
                  "from-the-future");
-    assert_error(options_compare_for_resume(&now, "lora-rank: [", &e), &e, ERR_MISMATCH, "checkpoint:2");
+    assert_error(options_compare_for_resume(&now, "lora-rank: [", false, &e), &e, ERR_MISMATCH, "checkpoint:2");
     options_release(&now);
 
     assert_ok(parse(&now, "train", WORDS(TRAIN, "--seed", "5", "--train-on-prompt"), &e), &e);
-    assert_error(options_compare_for_resume(&now, record.data, &e), &e, ERR_MISMATCH,
+    assert_error(options_compare_for_resume(&now, record.data, false, &e), &e, ERR_MISMATCH,
                  "--lora-rank 16 (checkpoint: 8), --train-on-prompt true (checkpoint: false), "
                  "--learning-rate 0.0002 (checkpoint: 0.0001), --seed 5 (checkpoint: 0); ");
     options_release(&now);
     str_release(&record);
+}
+
+/* Only a run that is over, and gets more steps, at a constant rate. */
+static void further_steps_may_have_a_rate_of_their_own(void **state)
+{
+    (void)state;
+    struct options now;
+    struct err e;
+    static const char recorded[] = "max-steps: 4\nlearning-rate: 1e-2\n";
+    assert_ok(parse(&now, "train",
+                    WORDS(TRAIN, "--max-steps", "8", "--learning-rate", "1e-4", "--lr-schedule", "constant"), &e),
+              &e);
+    assert_ok(options_compare_for_resume(&now, recorded, true, &e), &e);
+    assert_error(options_compare_for_resume(&now, recorded, false, &e), &e, ERR_MISMATCH,
+                 "--learning-rate 0.0001 (checkpoint: 0.01), --lr-schedule constant (checkpoint: cosine)");
+    assert_error(options_compare_for_resume(&now, "max-steps: 8\n", true, &e), &e, ERR_MISMATCH, "--learning-rate");
+    options_release(&now);
+    assert_ok(parse(&now, "train", WORDS(TRAIN, "--max-steps", "8", "--learning-rate", "1e-4"), &e), &e);
+    assert_error(options_compare_for_resume(&now, recorded, true, &e), &e, ERR_MISMATCH, "--learning-rate");
+    options_release(&now);
 }
 
 static void help_fits_the_page(void **state)
@@ -252,6 +273,7 @@ int main(void)
         cmocka_unit_test(mistakes_are_usage_errors),
         cmocka_unit_test(resolved_options_feed_back),
         cmocka_unit_test(resume_compares_what_is_fixed),
+        cmocka_unit_test(further_steps_may_have_a_rate_of_their_own),
         cmocka_unit_test(help_fits_the_page),
         cmocka_unit_test(every_word_has_its_value),
         cmocka_unit_test(what_fixes_the_result_is_known),

@@ -43,12 +43,32 @@ static void impossible_ones_are_refused(void **state)
                  "--warmup-steps 5");
 }
 
+/* 4 steps of 4 end at a linear rate of 0.5. Twice as many would have 1 at step 5. */
+static void a_moved_end_is_no_surprise(void **state)
+{
+    (void)state;
+    struct err e;
+    const struct schedule then = {SCHEDULE_LINEAR, 2, 0, 4}, longer = {SCHEDULE_LINEAR, 2, 0, 8};
+    assert_ok(schedule_go_on(&longer, &then, 3, false, &e), &e); /* it was not over: stretched */
+    assert_ok(schedule_go_on(&then, &then, 4, false, &e), &e);
+    assert_error(schedule_go_on(&longer, &then, 4, false, &e), &e, ERR_MISMATCH,
+                 "its 4 steps, in which the learning rate went down to 0.5; as one of 8 steps it would go back up to "
+                 "1. Say which is meant: --lr-schedule constant");
+    assert_ok(schedule_go_on(&longer, &then, 4, true, &e), &e);
+    const struct schedule constant = {SCHEDULE_CONSTANT, 2, 0, 8}, held = {SCHEDULE_CONSTANT, 2, 0, 4};
+    assert_ok(schedule_go_on(&constant, &then, 4, false, &e), &e);
+    assert_ok(schedule_go_on(&longer, &held, 4, false, &e), &e); /* from 2 down to 1 */
+    const struct schedule warm = {SCHEDULE_COSINE, 2, 4, 4}, after = {SCHEDULE_COSINE, 2, 4, 8};
+    assert_ok(schedule_go_on(&after, &warm, 4, false, &e), &e); /* the peak, and down from there */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shapes_are_as_known),
         cmocka_unit_test(all_warmup_is_fine),
         cmocka_unit_test(impossible_ones_are_refused),
+        cmocka_unit_test(a_moved_end_is_no_surprise),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
