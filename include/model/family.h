@@ -22,15 +22,16 @@ struct family_names {
     const char *attention, *activation; /* what lies between a branch's products; for messages */
 };
 
-/* A key of the configuration and the field of struct arch that it fills. In config.json a key that is missing
- * means the family's default, in a GGUF file the value given here, which may be GGUF_REQUIRED or GGUF_DEFAULT. */
+/* A key of the configuration and the field of struct arch that it fills. In config.json a key that is missing, or
+ * null where its kind says nothing else, means the family's default; in a GGUF file one that is missing, or has no
+ * name there, the value given here, which may be GGUF_REQUIRED or GGUF_DEFAULT (but see KEY_ROOT, KEY_ACTIVATION). */
 enum family_key_kind {
     KEY_SIZE,   /* size_t above 0; null in config.json is 0: derived from other sizes, or refused */
     KEY_LIMIT,  /* size_t; 0 and null: none */
     KEY_NUMBER, /* float */
     KEY_CAP,    /* float; null: 0, none */
     KEY_FLAG,   /* bool */
-    KEY_ROOT,   /* float: 1 / the root of the number */
+    KEY_ROOT,   /* float: 1 / the root of the number; missing in a GGUF file: 0, whatever is given here */
     KEY_ACTIVATION /* enum kern_act, by transformers' word; GGUF files do not say */
 };
 #define GGUF_REQUIRED      (-1)
