@@ -42,6 +42,7 @@ SHAPE = dict(hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_atte
 LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
               original_max_position_embeddings=16)
 ALL = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+NO_PAD = dict(pad_token_id=None)  # the class's own is outside of such a small vocabulary
 EVERYTHING = dict(r=3, lora_alpha=6, target_modules=ALL)
 
 
@@ -92,6 +93,11 @@ FIXTURES = {
     "qwen2": Fixture("Qwen2: biases of q, k and v alone", 80, "qwen2", dtype=torch.bfloat16),
     "qwen2_gguf": Fixture("Qwen2 as GGUF, whose rows are in order", 90, "qwen2",
                           dict(hidden_size=32, intermediate_size=32, tie_word_embeddings=True), gguf="qwen2"),
+    "qwen2_window": Fixture("Qwen2 with a window on the later layers, a head of its own", 107, "qwen2",
+                            dict(use_sliding_window=True, sliding_window=4, max_window_layers=1), dtype=torch.bfloat16),
+    "smollm3": Fixture("SmolLM3: layers that do not rotate", 108, "smollm3",
+                       dict(no_rope_layer_interval=2, attention_bias=True, mlp_bias=True, **NO_PAD),
+                       dtype=torch.bfloat16, embedding=0.25),
     "mistral_window": Fixture("a window on all layers, shorter than an example", 103, "mistral", dict(sliding_window=5),
                               dtype=torch.bfloat16),
     "qwen3": Fixture("Qwen3: norms of the heads of q and k", 101, "qwen3", dict(head_dim=8), dtype=torch.bfloat16),

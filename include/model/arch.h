@@ -66,6 +66,7 @@ struct rotation {
 struct layer_kind {
     size_t window;   /* keys that a query sees, itself included; 0: all before it */
     size_t rotation; /* of its queries and keys */
+    bool unrotated;  /* they have none: only the mask knows an order */
 };
 
 /* Which layers are of kind 1, where a file does not list them: from `first` on, but for every full_every-th. */

@@ -54,6 +54,13 @@ struct family_key {
 #define TOKENIZERS_SENTENCEPIECE "SentencePiece-style BPE"
 #define TOKENIZERS_BOTH          TOKENIZERS_BYTE_LEVEL ", " TOKENIZERS_SENTENCEPIECE
 
+/* Layers of two kinds: the key of config.json that may list them, and its words for kinds 0 and 1 (NULL: the list has
+ * the numbers). Where it does not, the record's pattern says. */
+struct family_layers {
+    const char *key;
+    const char *words[ARCH_KINDS];
+};
+
 struct source;
 
 struct family {
@@ -66,8 +73,9 @@ struct family {
     size_t module_count;                                  /* of a block */
     const struct family_vector *vectors;                  /* [PLACE_COUNT], by place */
     const struct family_key *keys[FAMILY_KEY_TABLES + 1]; /* tables; NULL after the last */
-    /* Keys of the common table (arch_refuse.c) that change nothing in this family, whatever their value, or that
-     * arch_read() reads without a row (layer_types); NULL after the last. Those that `keys` reads need not be here. */
+    const struct family_layers *layers;                   /* NULL: all are of kind 0 */
+    /* Keys of the common table (arch_refuse.c) that change nothing in this family, whatever their value; NULL after
+     * the last. Those that `keys` and `layers` read need not be here. */
     const char *const *ignores;
     /* What tables cannot say, after the keys were read and before sizes are checked (arch_source.h has how to read
      * more of the file); NULL: nothing. */

@@ -209,21 +209,34 @@ static enum err_code derive(struct arch *a, const struct source *s, struct err *
 
 /* ---- kinds of layers ---- */
 
+/* ARCH_KINDS if it is none. */
+static size_t kind_of_element(const struct family_layers *layers, const struct json_value *element)
+{
+    const char *word = json_text(element);
+    size_t kind = 0;
+    if (!layers->words[0])
+        return json_kind(element) == JSON_KIND_INT && json_int(element, 0) >= 0 && json_int(element, 0) < ARCH_KINDS
+                   ? (size_t)json_int(element, 0)
+                   : ARCH_KINDS;
+    while (kind < ARCH_KINDS && !(word && strcmp(word, layers->words[kind]) == 0))
+        kind++;
+    return kind;
+}
+
 static enum err_code read_listed_kinds(struct arch *a, const struct source *s, const struct json_value *list,
                                        struct err *e)
 {
-    static const char key[] = "layer_types";
-    static const char *const words[ARCH_KINDS] = {"full_attention", "sliding_attention"};
+    const struct family_layers *layers = s->family->layers;
     if (json_count(list) != a->layers)
-        return source_refuse(s, ERR_FORMAT, key, e, "%zu types for %zu layers", json_count(list), a->layers);
+        return source_refuse(s, ERR_FORMAT, layers->key, e, "%zu types for %zu layers", json_count(list), a->layers);
     for (size_t layer = 0; layer < a->layers; layer++) {
-        const char *word = json_text(json_at(list, layer));
-        size_t kind = 0;
-        while (kind < ARCH_KINDS && !(word && strcmp(word, words[kind]) == 0))
-            kind++;
+        const struct json_value *element = json_at(list, layer);
+        size_t kind = kind_of_element(layers, element);
         if (kind == ARCH_KINDS)
-            return source_refuse(s, ERR_UNSUPPORTED, key, e, "\"%s\" of layer %zu is not supported; supported: %s, %s",
-                                 word ? word : json_kind_name(json_at(list, layer)), layer, words[0], words[1]);
+            return source_refuse(s, ERR_UNSUPPORTED, layers->key, e,
+                                 "\"%s\" of layer %zu is not supported; supported: %s, %s",
+                                 json_text(element) ? json_text(element) : json_kind_name(element), layer,
+                                 layers->words[0] ? layers->words[0] : "0", layers->words[0] ? layers->words[1] : "1");
         a->kind_of[layer] = (uint8_t)kind;
     }
     return ERR_OK;
@@ -233,11 +246,11 @@ static enum err_code read_kinds(struct arch *a, const struct source *s, struct e
 {
     const struct layer_pattern p = a->pattern;
     const struct json_value *list = NULL;
-    if (s->family->defaults.kinds[1].window == 0)
+    if (!s->family->layers)
         return ERR_OK;
     if (!p.mixed)
         a->kinds[1].window = 0;
-    if (s->store->kind == STORE_HF && json_get_value(&list, &s->json, "layer_types", JSON_KIND_ARRAY, e))
+    if (s->store->kind == STORE_HF && json_get_value(&list, &s->json, s->family->layers->key, JSON_KIND_ARRAY, e))
         return e->code;
     if (list)
         return read_listed_kinds(a, s, list, e);

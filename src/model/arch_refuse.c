@@ -66,6 +66,8 @@ static bool is_honoured(const struct family *f, const struct unhonoured *u, bool
         for (const struct family_key *k = *keys; k->json || k->gguf; k++)
             if (gguf ? names(k->gguf, u->gguf) : names(k->json, u->json))
                 return true;
+    if (f->layers && !gguf && names(f->layers->key, u->json))
+        return true;
     for (const char *const *ignored = f->ignores; ignored && *ignored; ignored++)
         if (names(*ignored, gguf ? u->gguf : u->json))
             return true;

@@ -52,6 +52,21 @@ const struct family_key llama_like_keys[] = {
     FAMILY_KEYS_END,
 };
 
+#define ATTENTION_BIAS                                                                                       \
+    {"attention_bias", NULL, KEY_FLAG, FAMILY_FIELD(bias[GROUP_ATTN_IN]), 0},                                \
+    {                                                                                                        \
+        "attention_bias", NULL, KEY_FLAG, FAMILY_FIELD(bias[GROUP_ATTN_OUT]), 0                              \
+    }
+
+const struct family_key attention_bias_keys[] = {ATTENTION_BIAS, FAMILY_KEYS_END};
+
+const struct family_key llama_bias_keys[] = {
+    ATTENTION_BIAS,
+    {"mlp_bias", NULL, KEY_FLAG, FAMILY_FIELD(bias[GROUP_MLP_IN]), 0},
+    {"mlp_bias", NULL, KEY_FLAG, FAMILY_FIELD(bias[GROUP_MLP_OUT]), 0},
+    FAMILY_KEYS_END,
+};
+
 const struct family_key gemma_like_keys[] = {
     {"hidden_activation", NULL, KEY_ACTIVATION, FAMILY_FIELD(activation), 0},
     {"query_pre_attn_scalar", NULL, KEY_ROOT, FAMILY_FIELD(attention_scale), 0},
@@ -60,6 +75,8 @@ const struct family_key gemma_like_keys[] = {
     {"sliding_window", "attention.sliding_window", KEY_LIMIT, FAMILY_FIELD(kinds[1].window), GGUF_DEFAULT},
     FAMILY_KEYS_END,
 };
+
+const struct family_layers window_layers = {"layer_types", {"full_attention", "sliding_attention"}};
 
 const struct family_key late_window_keys[] = {
     {"use_sliding_window", NULL, KEY_FLAG, FAMILY_FIELD(pattern.mixed), 0},

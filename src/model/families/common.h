@@ -13,8 +13,12 @@ extern const struct family_vector llama_like_vectors[PLACE_COUNT];
 
 /* Sizes, eps of an RMS norm, whether the head is tied; and the same with the activation. */
 extern const struct family_key llama_like_sizes[], llama_like_keys[];
+/* Biases of attention's linears; of those and the MLP's. */
+extern const struct family_key attention_bias_keys[], llama_bias_keys[];
 /* Caps, the scale of scores and the window of Gemma 2 and later. */
 extern const struct family_key gemma_like_keys[];
+/* "layer_types": layers that see all, and layers under a window. */
+extern const struct family_layers window_layers;
 /* A window for the layers from max_window_layers on, where use_sliding_window says so. */
 extern const struct family_key late_window_keys[];
 

@@ -1,13 +1,5 @@
 #include "common.h"
 
-static const struct family_key bias_keys[] = {
-    {"attention_bias", NULL, KEY_FLAG, FAMILY_FIELD(bias[GROUP_ATTN_IN]), 0},
-    {"attention_bias", NULL, KEY_FLAG, FAMILY_FIELD(bias[GROUP_ATTN_OUT]), 0},
-    {"mlp_bias", NULL, KEY_FLAG, FAMILY_FIELD(bias[GROUP_MLP_IN]), 0},
-    {"mlp_bias", NULL, KEY_FLAG, FAMILY_FIELD(bias[GROUP_MLP_OUT]), 0},
-    FAMILY_KEYS_END,
-};
-
 const struct family family_llama = {
     .name = "llama",
     .gguf = "llama",
@@ -17,7 +9,7 @@ const struct family family_llama = {
     .modules = llama_paired_modules,
     .module_count = LLAMA_LIKE_MODULES,
     .vectors = llama_like_vectors,
-    .keys = {llama_like_keys, bias_keys},
+    .keys = {llama_like_keys, llama_bias_keys},
     .defaults = {.layers = 32,
                  .width = 4096,
                  .ffn = 11008,

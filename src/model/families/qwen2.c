@@ -1,8 +1,5 @@
 #include "common.h"
 
-/* The window holds only where use_sliding_window is true. */
-static const char *const ignores[] = {"sliding_window", NULL};
-
 const struct family family_qwen2 = {
     .name = "qwen2",
     .gguf = "qwen2",
@@ -12,8 +9,8 @@ const struct family family_qwen2 = {
     .modules = llama_like_modules,
     .module_count = LLAMA_LIKE_MODULES,
     .vectors = llama_like_vectors,
-    .keys = {llama_like_keys},
-    .ignores = ignores,
+    .keys = {llama_like_keys, late_window_keys},
+    .layers = &window_layers,
     .defaults = {.layers = 32,
                  .width = 4096,
                  .ffn = 22016,
@@ -23,5 +20,7 @@ const struct family family_qwen2 = {
                  .max_positions = 32768,
                  .norm_eps = 1e-6F,
                  .bias = {[GROUP_ATTN_IN] = true},
-                 .rotations = {{.theta = 10000}}},
+                 .rotations = {{.theta = 10000}},
+                 .kinds = {{0}, {.window = 4096}},
+                 .pattern = {.first = 28}},
 };

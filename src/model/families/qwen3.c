@@ -8,12 +8,6 @@ static const struct family_vector vectors[PLACE_COUNT] = {
     [AT_FINAL] = {"model.norm", "output_norm"},
 };
 
-static const struct family_key bias_keys[] = {
-    {"attention_bias", NULL, KEY_FLAG, FAMILY_FIELD(bias[GROUP_ATTN_IN]), 0},
-    {"attention_bias", NULL, KEY_FLAG, FAMILY_FIELD(bias[GROUP_ATTN_OUT]), 0},
-    FAMILY_KEYS_END,
-};
-
 const struct family family_qwen3 = {
     .name = "qwen3",
     .gguf = "qwen3",
@@ -23,7 +17,8 @@ const struct family family_qwen3 = {
     .modules = llama_like_modules,
     .module_count = LLAMA_LIKE_MODULES,
     .vectors = vectors,
-    .keys = {llama_like_keys, bias_keys, late_window_keys},
+    .keys = {llama_like_keys, attention_bias_keys, late_window_keys},
+    .layers = &window_layers,
     .defaults = {.layers = 32,
                  .width = 4096,
                  .ffn = 22016,
@@ -36,5 +31,4 @@ const struct family family_qwen3 = {
                  .rotations = {{.theta = 10000}},
                  .kinds = {{0}, {.window = 4096}},
                  .pattern = {.first = 28}},
-    .ignores = (const char *const[]){"layer_types", NULL},
 };

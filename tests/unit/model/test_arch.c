@@ -73,6 +73,9 @@ static void windows_are_those_of_the_layers(void **state)
     a = read_good("{\"model_type\": \"qwen3\", \"num_hidden_layers\": 4, \"use_sliding_window\": false, "
                   "\"sliding_window\": 7, \"max_window_layers\": 1}");
     check_kinds(&a, "ffff", 7);
+    a = read_good("{\"model_type\": \"qwen2\", \"num_hidden_layers\": 4, \"use_sliding_window\": true, "
+                  "\"max_window_layers\": 2}");
+    check_kinds(&a, "ffww", 4096);
     a = read_good("{\"model_type\": \"gemma2\", \"num_hidden_layers\": 5}");
     check_kinds(&a, "wfwfw", 4096);
     a = read_good("{\"model_type\": \"gemma3_text\", \"num_hidden_layers\": 7, \"sliding_window\": 9}");
@@ -84,6 +87,25 @@ static void windows_are_those_of_the_layers(void **state)
     a = read_good("{\"model_type\": \"gemma3_text\", \"num_hidden_layers\": 3, \"sliding_window\": 9, "
                   "\"layer_types\": [\"full_attention\", \"sliding_attention\", \"full_attention\"]}");
     check_kinds(&a, "fwf", 9);
+}
+
+/* The layers that rotate, one character each. */
+static void check_rotated(const struct arch *a, const char *expected)
+{
+    assert_int_equal(a->layers, strlen(expected));
+    for (size_t layer = 0; layer < a->layers; layer++)
+        assert_int_equal(arch_kind(a, layer)->unrotated, expected[layer] == '-');
+}
+
+static void some_layers_do_not_rotate(void **state)
+{
+    (void)state;
+    struct arch a = read_good("{\"model_type\": \"smollm3\", \"num_hidden_layers\": 5}");
+    check_rotated(&a, "rrr-r");
+    a = read_good("{\"model_type\": \"smollm3\", \"num_hidden_layers\": 4, \"no_rope_layer_interval\": 2}");
+    check_rotated(&a, "r-r-");
+    a = read_good("{\"model_type\": \"smollm3\", \"num_hidden_layers\": 4, \"no_rope_layers\": [0, 1, 1, 0]}");
+    check_rotated(&a, "-rr-");
 }
 
 /* Both generations of transformers, with the scaling of the layers without a window only. */
@@ -151,9 +173,7 @@ static void both_generations_are_read(void **state)
 static void qwen2_has_its_biases_and_no_window(void **state)
 {
     (void)state;
-    struct arch a;
-    struct err e;
-    a = read_good("{\"model_type\": \"qwen2\", \"hidden_size\": 896, \"num_attention_heads\": 14, "
+    struct arch a = read_good("{\"model_type\": \"qwen2\", \"hidden_size\": 896, \"num_attention_heads\": 14, "
                   "\"num_key_value_heads\": 2, \"sliding_window\": 32768, \"use_sliding_window\": false, "
                   "\"max_window_layers\": 21, \"rope_theta\": 1000000.0, \"tie_word_embeddings\": true}");
     assert_true(a.bias[GROUP_ATTN_IN] && a.tied && a.rotations[0].theta == 1e6 && a.kinds[0].window == 0);
@@ -161,9 +181,6 @@ static void qwen2_has_its_biases_and_no_window(void **state)
     assert_int_equal(a.head_dim, 64);
     assert_int_equal(a.kv_heads, 2);
     assert_int_equal(a.ffn, 22016);
-    assert_error(read_config(&a, "{\"model_type\": \"qwen2\", \"use_sliding_window\": true}", &e), &e,
-                 ERR_UNSUPPORTED,
-                 "model/config.json: use_sliding_window: true is not supported for a model of type qwen2");
 }
 
 /* Keys that change the mathematics, at the values that leave it as it is. */
@@ -196,6 +213,12 @@ static const struct {
      "layer_types: 1 types for 2 layers", ERR_FORMAT},
     {"{\"model_type\": \"gemma2\", \"num_hidden_layers\": 1, \"layer_types\": [\"linear_attention\"]}",
      "layer_types: \"linear_attention\" of layer 0 is not supported", ERR_UNSUPPORTED},
+    {"{\"model_type\": \"smollm3\", \"num_hidden_layers\": 1, \"no_rope_layers\": [2]}",
+     "no_rope_layers: \"an integer\" of layer 0 is not supported; supported: 0, 1", ERR_UNSUPPORTED},
+    {"{\"model_type\": \"smollm3\", \"use_sliding_window\": true, \"sliding_window\": 8}",
+     "use_sliding_window: true is not", ERR_UNSUPPORTED},
+    {"{\"model_type\": \"smollm3\", \"no_rope_layer_interval\": 0}", "no_rope_layer_interval: 0 is out of range",
+     ERR_FORMAT},
     {"{\"model_type\": \"gemma2\", \"use_bidirectional_attention\": true}", "use_bidirectional_attention: true is not",
      ERR_UNSUPPORTED},
     {"{\"model_type\": \"llama\", \"sliding_window\": 4096}",
@@ -526,6 +549,7 @@ int main(void)
         cmocka_unit_test(absent_keys_mean_class_defaults),
         cmocka_unit_test(both_generations_are_read),
         cmocka_unit_test(windows_are_those_of_the_layers),
+        cmocka_unit_test(some_layers_do_not_rotate),
         cmocka_unit_test(rotations_are_those_of_the_kinds),
         cmocka_unit_test(caps_and_scales_are_read),
         cmocka_unit_test(what_is_not_supported_is_named),
