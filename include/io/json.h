@@ -97,4 +97,7 @@ struct json_member json_next(struct json_member m);
 enum err_code json_append_string(struct str *out, const char *text, size_t length, struct err *e);
 enum err_code json_append_real(struct str *out, double x, struct err *e);
 
+/* Appends any value, as it reads back to the same one. */
+enum err_code json_append_value(struct str *out, const struct json_value *v, struct err *e);
+
 #endif

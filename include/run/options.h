@@ -16,6 +16,7 @@
 #define MPILORA_RUN_OPTIONS_H
 
 #include "base/opt.h"
+#include "data/examples/example.h"
 #include "math/dtype.h"
 #include "math/gemm.h"
 #include "model/lora_init.h"

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "base/err.h"
+#include "data/examples/chat.h"
 #include "data/examples/dataset.h"
 #include "data/tokenizer/tokenizer.h"
 #include "io/store/store.h"
@@ -26,6 +27,8 @@ struct session {
     struct model_files files;
     struct store store; /* of them, with its hash */
     struct tokenizer *tokenizer;
+    struct chat *chat;      /* its chat templates, or --chat-template */
+    struct columns columns; /* --columns */
     struct node_memory base_memory; /* of the model's weights, when ranks share it */
     struct model model;
     double load_seconds;      /* that base and tokenizer took */
@@ -40,6 +43,10 @@ struct session {
 /* Collective. Opens base and tokenizer, checks that they belong together (vocabulary sizes, EOS) and are the
  * same on all ranks, sets threads. No adapter yet. */
 enum err_code session_open(struct session *s, const struct options *o, struct dist *d, struct err *e);
+
+/* The chat templates of a tokenizer as the options have them: --chat-template takes their place, in the tokenizer and
+ * its hash. An error if that cannot be used. *chat is to be closed in any case. */
+enum err_code session_open_chat(struct chat **chat, struct tokenizer *t, const struct options *o, struct err *e);
 
 /* Collective. The adapter that --adapter names: checkpoint .h5, run folder (its latest checkpoint), PEFT
  * folder. */

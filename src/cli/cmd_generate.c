@@ -5,7 +5,6 @@
 #include "base/log.h"
 #include "cli/commands.h"
 #include "data/examples/example.h"
-#include "data/template/chat.h"
 #include "io/json.h"
 #include "model/generate.h"
 #include "train/session.h"
@@ -24,20 +23,7 @@ static enum err_code encode_prompt(struct ids *ids, const struct session *s, str
                 tokenizer_token(s->tokenizer, tokenizer_bos(s->tokenizer)));
         return ERR_OK;
     }
-    const struct chat_format *format;
-    struct chat_message message = {.role = CHAT_USER, .content = prompt, .length = strlen(prompt)};
-    struct chat_span span;
-    size_t spans;
-    struct str text = {0};
-    enum err_code code = chat_find(&format, s->tokenizer, e);
-    if (!code)
-        code = chat_check_markers(s->tokenizer, ids, e);
-    if (!code)
-        code = chat_render(&text, &span, &spans, format, &message, 1, true, e);
-    if (!code)
-        code = tokenizer_encode(ids, s->tokenizer, text.data, text.length, false, e);
-    str_release(&text);
-    return code;
+    return chat_encode_question(ids, s->chat, s->tokenizer, prompt, strlen(prompt), e);
 }
 
 /* The answer on its way to stdout. A character may be spread over tokens: ids wait until they end in a whole
@@ -98,7 +84,7 @@ static void find_stops(struct stops *stops, const struct session *s)
             add_stop(stops, json_int(json_at(ids, k), -1));
     }
     if (s->options->chat)
-        add_stop(stops, tokenizer_id(s->tokenizer, CHAT_TURN_END));
+        add_stop(stops, chat_turn_end(s->chat));
 }
 
 static enum err_code run(struct session *s, const struct ids *prompt, struct err *e)

@@ -10,12 +10,13 @@
 #include "data/tokenizer/tokenizer.h"
 #include "io/json.h"
 #include "io/store/store.h"
+#include "train/session.h"
 
-/* One text's ids on a line of their own: "1 2 3", or "[1, 2, 3]". */
-static enum err_code print_ids(const struct tokenizer *t, struct ids *ids, const char *text, size_t length,
-                               bool json, struct err *e)
+/* One text's ids on a line of their own, "1 2 3" or "[1, 2, 3]"; with `chat`, as a user's message. */
+static enum err_code print_ids(const struct tokenizer *t, const struct chat *chat, struct ids *ids,
+                               const char *text, size_t length, bool json, struct err *e)
 {
-    if (tokenizer_encode(ids, t, text, length, true, e))
+    if (chat ? chat_encode_question(ids, chat, t, text, length, e) : tokenizer_encode(ids, t, text, length, true, e))
         return e->code;
     if (json)
         putchar('[');
@@ -26,8 +27,8 @@ static enum err_code print_ids(const struct tokenizer *t, struct ids *ids, const
 }
 
 /* A line ends at LF; a CR before it, like any other byte, belongs to the text. */
-static enum err_code print_file(const struct tokenizer *t, struct ids *ids, const char *path, bool json,
-                                struct err *e)
+static enum err_code print_file(const struct tokenizer *t, const struct chat *chat, struct ids *ids,
+                                const char *path, bool json, struct err *e)
 {
     struct file_map map;
     enum err_code code = file_map_open(&map, path, e);
@@ -38,7 +39,7 @@ static enum err_code print_file(const struct tokenizer *t, struct ids *ids, cons
         const char *stop = memchr(line, '\n', (size_t)(end - line));
         if (!stop)
             stop = end;
-        code = print_ids(t, ids, line, (size_t)(stop - line), json, e);
+        code = print_ids(t, chat, ids, line, (size_t)(stop - line), json, e);
         if (code)
             err_wrap(e, "%s:%" PRIu64, path, number);
         line = stop + 1;
@@ -90,13 +91,14 @@ static enum err_code print_text(const struct tokenizer *t, const char *list, boo
     return code;
 }
 
-static enum err_code print_asked(const struct options *o, const struct tokenizer *t, struct err *e)
+static enum err_code print_asked(const struct options *o, const struct tokenizer *t, const struct chat *chat,
+                                 struct err *e)
 {
     if (options_given(o, "decode"))
         return print_text(t, o->decode, o->json, e);
     struct ids ids = {0};
-    enum err_code code = options_given(o, "text") ? print_ids(t, &ids, o->text, strlen(o->text), o->json, e)
-                                                  : print_file(t, &ids, o->file, o->json, e);
+    enum err_code code = options_given(o, "text") ? print_ids(t, chat, &ids, o->text, strlen(o->text), o->json, e)
+                                                  : print_file(t, chat, &ids, o->file, o->json, e);
     ids_release(&ids);
     return code;
 }
@@ -109,14 +111,18 @@ enum err_code cmd_tokenize(const struct options *o, struct dist *d, struct err *
         return err_set(e, ERR_USAGE, "tokenize needs one of --text, --file and --decode, and only one");
     struct store store = {0};
     struct tokenizer *t = NULL;
+    struct chat *chat = NULL;
     enum err_code code = store_open(&store, o->model, e);
     if (!code)
         code = tokenizer_open(&t, &store, e);
     store_close(&store);
     if (!code && tokenizer_warning(t))
         log_warn("%s: %s", o->model, tokenizer_warning(t));
+    if (!code && o->chat)
+        code = session_open_chat(&chat, t, o, e);
     if (!code)
-        code = print_asked(o, t, e);
+        code = print_asked(o, t, chat, e);
+    chat_close(chat);
     tokenizer_close(t);
     return code;
 }

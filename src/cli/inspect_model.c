@@ -2,7 +2,6 @@
 
 #include "base/log.h"
 #include "cli/inspect.h"
-#include "data/template/chat.h"
 #include "data/examples/dataset.h"
 #include "data/tokenizer/tokenizer.h"
 #include "io/store/store.h"
@@ -61,6 +60,25 @@ static void add_special(struct facts *f, const char *name, const struct tokenize
     facts_text(f, name, id < 0 ? NULL : tokenizer_token(t, id));
 }
 
+/* What turns look like, or why the template cannot be used. */
+static void add_chat(struct facts *f, const struct tokenizer *t)
+{
+    const struct chat_options options = {.variables = "", .date = ""};
+    const struct chat_template *template = NULL;
+    struct chat *chat = NULL;
+    struct err trouble;
+    facts_text(f, "chat_template", tokenizer_chat_template(t) ? tokenizer_template_place(t) : NULL);
+    if (!chat_open(&chat, t, &options, &trouble) && chat_exists(chat)) {
+        if (chat_template_of(&template, chat, false, &trouble)) {
+            facts_text(f, "chat_template_unusable", trouble.message);
+        } else {
+            facts_text(f, "turn_begins", chat_template_header(template));
+            facts_text(f, "turn_ends", chat_template_ending(template));
+        }
+    }
+    chat_close(chat);
+}
+
 /* A tokenizer that this program cannot use is a fact about the model, not a failure to inspect it. */
 static void add_tokenizer(struct facts *f, const struct store *s)
 {
@@ -70,14 +88,10 @@ static void add_tokenizer(struct facts *f, const struct store *s)
     if (tokenizer_open(&t, s, &trouble)) {
         facts_text(f, "unusable", trouble.message);
     } else {
-        const struct chat_format *format;
         facts_int(f, "size", (uint64_t)tokenizer_vocab_size(t));
         add_special(f, "bos", t, tokenizer_bos(t));
         add_special(f, "eos", t, tokenizer_eos(t));
-        facts_text(f, "chat_template",
-                   !tokenizer_chat_template(t)       ? NULL
-                   : chat_find(&format, t, &trouble) ? "unknown"
-                                                     : "known");
+        add_chat(f, t);
         facts_text(f, "hash", tokenizer_hash(t));
         if (tokenizer_warning(t))
             log_warn("%s: %s", s->path, tokenizer_warning(t));
@@ -112,7 +126,7 @@ static void add_forms(struct facts *f, const struct dataset *d)
 {
     facts_object(f, "forms");
     for (size_t i = 0; i < EXAMPLE_FORM_COUNT; i++)
-        facts_int(f, example_form_name((enum example_form)i), d->forms[i]);
+        facts_int(f, example_form_name((enum example_form)i), d->counts.forms[i]);
     facts_end(f);
 }
 

@@ -15,6 +15,7 @@
 #include "math/gemm.h"
 #include "math/parallel.h"
 #include "ranks/launch.h"
+#include "run/first_day.h"
 #include "train/stop.h"
 
 enum command_ranks { TOGETHER, ALONE };
@@ -166,6 +167,8 @@ static int run_command(const char *name, int *argc, char ***argv)
                  "job's %d",
                  was_bound, was_bound == 1 ? "" : "s", launch_job_cores());
     assert(command || code); /* options_parse() knows the same commands */
+    if (!code)
+        code = first_day_settle(&o, &d, &e);
     if (!code)
         code = command->run(&o, &d, &e);
     if (!code)

@@ -390,3 +390,23 @@ enum err_code json_append_real(struct str *out, double x, struct err *e)
     }
     return str_append(out, number, strlen(number), e);
 }
+
+struct dump {
+    struct str *out;
+    struct err *e;
+};
+
+static int append_dump(const char *bytes, size_t length, void *context)
+{
+    struct dump *d = context;
+    return str_append(d->out, bytes, length, d->e) ? -1 : 0;
+}
+
+enum err_code json_append_value(struct str *out, const struct json_value *v, struct err *e)
+{
+    struct dump d = {out, e};
+    e->code = ERR_OK;
+    if (json_dump_callback(value_of(v), append_dump, &d, JSON_ENCODE_ANY) && !e->code)
+        return err_set(e, ERR_MEMORY, "not enough memory to write a JSON value");
+    return e->code;
+}

@@ -112,13 +112,39 @@ enum err_code options_write_yaml(const struct options *o, struct str *out, struc
     return opt_append_config(&o->set, out, e);
 }
 
+/* Lines of records that earlier versions wrote, and what says the same today. */
+static const struct {
+    const char *then, *now;
+} earlier[] = {{"train-on-prompt: false\n", "train-on: answers\n"}, {"train-on-prompt: true\n", "train-on: all\n"}};
+
+static enum err_code append_record(struct str *out, const char *text, size_t length, struct err *e)
+{
+    for (const char *at = text, *end = text + length; at < end;) {
+        const char *stop = memchr(at, '\n', (size_t)(end - at));
+        size_t line = stop ? (size_t)(stop - at) + 1 : (size_t)(end - at);
+        const char *now = NULL;
+        for (size_t i = 0; i < COUNT(earlier) && !now; i++)
+            if (line == strlen(earlier[i].then) && !memcmp(at, earlier[i].then, line))
+                now = earlier[i].now;
+        if (str_append(out, now ? now : at, now ? strlen(now) : line, e))
+            return e->code;
+        at += line;
+    }
+    return ERR_OK;
+}
+
 enum err_code options_read_yaml(struct options *o, const char *command, const char *name, const char *text,
                                 size_t length, struct err *e)
 {
+    struct str record = {0};
     *o = (struct options){0};
-    if (opt_init(&o->set, &options_table, o, command, e))
-        return e->code;
-    return opt_read_config(&o->set, name, text, length, e);
+    enum err_code code = opt_init(&o->set, &options_table, o, command, e);
+    if (!code)
+        code = append_record(&record, text, length, e);
+    if (!code)
+        code = opt_read_config(&o->set, name, record.length ? record.data : "", record.length, e);
+    str_release(&record);
+    return code;
 }
 
 bool options_given(const struct options *o, const char *name)

@@ -35,7 +35,11 @@ static const char *const shared[] = {
     "max-length",
     "resume",
     "overwrite",
-    "train-on-prompt",
+    "train-on",
+    "columns",
+    "chat-template",
+    "chat-template-kwargs",
+    "chat-date",
     "skip-bad-lines",
     "max-eval-examples",
     "allow-changed-options",
@@ -192,6 +196,8 @@ static enum err_code set_options(const struct study_grid *g, const char *sweep, 
             return code;
     }
     opt_copy_arguments(&o->set, &g->given->set);
+    if (!*o->chat_date)
+        o->chat_date = g->base.chat_date;
     return ERR_OK;
 }
 

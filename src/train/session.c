@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/cpu.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "math/gemm.h"
 #include "model/lora_init.h"
@@ -105,6 +106,25 @@ static enum err_code open_files(struct session *s, struct dist *node, struct err
     return code;
 }
 
+enum err_code session_open_chat(struct chat **chat, struct tokenizer *t, const struct options *o, struct err *e)
+{
+    const struct chat_options options = {.variables = o->chat_template_kwargs, .date = o->chat_date};
+    const struct chat_template *template;
+    struct str source = {0};
+    *chat = NULL;
+    enum err_code code = ERR_OK;
+    if (*o->chat_template && file_read_all(&source, o->chat_template, LIMIT_CHAT_TEMPLATE, e))
+        code = err_wrap(e, "--chat-template");
+    if (!code && *o->chat_template)
+        code = tokenizer_replace_chat_template(t, o->chat_template, source.length ? source.data : "", source.length,
+                                               e);
+    str_release(&source);
+    if (!code)
+        code = chat_open(chat, t, &options, e);
+    /* One that was asked for must be one that can be used. */
+    return code || !*o->chat_template ? code : chat_template_of(&template, *chat, false, e);
+}
+
 static enum err_code open_model(struct session *s, struct err *e)
 {
     struct dist *d = s->dist, node;
@@ -114,6 +134,10 @@ static enum err_code open_model(struct session *s, struct err *e)
     dist_split_release(&node);
     if (!code)
         code = dist_agree(d, check_tokenizer(s, e), e);
+    if (!code)
+        code = dist_agree(d, session_open_chat(&s->chat, s->tokenizer, s->options, e), e);
+    if (!code)
+        code = dist_agree(d, columns_parse(&s->columns, s->options->columns, e), e);
     return code ? code : consensus_text(d, "tokenizer", tokenizer_hash(s->tokenizer), false, e);
 }
 
@@ -264,11 +288,12 @@ void session_drop_adapter(struct session *s)
 /* Collective. Every rank has scanned its part of the lines: afterwards each has the index of all. */
 static enum err_code gather_index(struct dist *d, struct dataset *data, struct err *e)
 {
-    uint64_t sums[] = {data->counts.tokens, data->counts.supervised, data->counts.truncated,
-                       data->counts.bad_lines, data->counts.had_bos};
+    struct dataset_counts counts = data->counts;
+    uint64_t sums[sizeof counts / sizeof(uint64_t)];
+    memcpy(sums, &counts, sizeof sums);
     if (dist_sum_u64(d, sums, sizeof sums / sizeof *sums, e))
         return e->code;
-    struct dataset_counts counts = {sums[0], sums[1], sums[2], sums[3], sums[4]};
+    memcpy(&counts, sums, sizeof counts);
     void *entries, *bad;
     size_t bytes;
     if (dist_gather_all(d, &entries, &bytes, NULL, data->entries, data->count * sizeof *data->entries, e))
@@ -328,13 +353,27 @@ static void warn_of_bos(const struct session *s, const struct dataset *data)
                  tokenizer_token(s->tokenizer, tokenizer_bos(s->tokenizer)));
 }
 
+/* What the lines were taken for. */
+static void tell_forms(const struct dataset *data)
+{
+    char text[256] = "";
+    size_t length = 0;
+    for (size_t i = 0; i < EXAMPLE_FORM_COUNT && length < sizeof text; i++)
+        if (data->counts.forms[i])
+            length += (size_t)snprintf(text + length, sizeof text - length, "%s%" PRIu64 " %s", length ? ", " : "",
+                                       data->counts.forms[i], example_form_name((enum example_form)i));
+    log_note("%s%s: %s", data->paths[0], data->path_count > 1 ? " and others" : "", text);
+}
+
 enum err_code session_open_data(struct session *s, struct dataset *data, const struct opt_list *paths,
                                 char hash[FILE_HASH_SIZE], struct err *e)
 {
     struct dist *d = s->dist;
     const struct options *o = s->options;
     struct example_options options = {.max_length = (size_t)o->max_length,
-                                      .train_on_prompt = o->train_on_prompt};
+                                      .train_on = o->train_on,
+                                      .chat = s->chat,
+                                      .columns = &s->columns};
     enum err_code code = dist_agree(
         d, dataset_init(data, paths->items, paths->count, s->tokenizer, &options, o->skip_bad_lines, e), e);
     if (code)
@@ -350,6 +389,7 @@ enum err_code session_open_data(struct session *s, struct dataset *data, const s
     if (!code) {
         warn_of_long_examples(s, data);
         warn_of_bos(s, data);
+        tell_forms(data);
         if (hash)
             memcpy(hash, content, sizeof content);
         return ERR_OK;
@@ -397,6 +437,8 @@ void session_close(struct session *s)
     session_drop_adapter(s);
     model_release(&s->model);
     node_memory_close(&s->base_memory);
+    columns_release(&s->columns);
+    chat_close(s->chat);
     tokenizer_close(s->tokenizer);
     store_close(&s->store);
     model_files_close(&s->files);

@@ -14,6 +14,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "model/family.h"
+#include "run/first_day.h"
 #include "train/progress.h"
 #include "run/rundir.h"
 #include "run/runlock.h"
@@ -42,6 +43,8 @@ static enum err_code read_grid(struct study *s, const struct options *o, struct 
         code = dist_broadcast_block(s->ranks, &bytes, &length, 0, e);
     if (!code)
         code = dist_agree(s->ranks, study_grid_read(&s->grid, o, o->config, bytes, length, e), e);
+    if (!code)
+        code = first_day_settle(&s->grid.base, s->ranks, e);
     if (s->ranks->rank > 0)
         free(bytes);
     str_release(&text);

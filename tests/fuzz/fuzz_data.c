@@ -5,6 +5,8 @@
 #include "data/examples/dataset.h"
 #include "tiny_tokenizer.h"
 
+static struct chat *chat;
+
 static void read_back(const struct dataset *d)
 {
     struct example ex = {0};
@@ -23,7 +25,8 @@ static enum err_code read_as(const struct tokenizer *t, size_t max_length, bool 
 {
     struct dataset d = {0};
     const char *path = fuzz_path("data.jsonl");
-    if (dataset_open(&d, &path, 1, t, &(struct example_options){.max_length = max_length}, skip, e))
+    const struct example_options options = {.max_length = max_length, .chat = chat};
+    if (dataset_open(&d, &path, 1, t, &options, skip, e))
         return e->code;
     if (t)
         read_back(&d);
@@ -35,8 +38,10 @@ enum err_code fuzz_read(const char *bytes, size_t size, struct err *e)
 {
     static struct tokenizer *t;
     struct err ignored = {0};
-    if (!t)
+    if (!t) {
         t = tiny_tokenizer_open(0);
+        chat = tiny_chat_open(t);
+    }
     fuzz_put("data.jsonl", bytes, size);
     enum err_code first = read_as(NULL, 0, false, &ignored), second = read_as(t, 16, true, e);
     enum err_code third = read_as(t, 1024, false, &ignored);

@@ -14,6 +14,7 @@
 
 #include "base/file.h"
 #include "base/str.h"
+#include "data/examples/chat.h"
 #include "data/tokenizer/tokenizer.h"
 #include "io/json.h"
 #include "io/store/store.h"
@@ -25,12 +26,12 @@ enum {
     TINY_ADDS_BOS = 1,         /* the post-processor puts TINY_BOS in front */
     TINY_NO_EOS = 2,           /* no EOS token is declared */
     TINY_NO_TEMPLATE = 4,      /* no chat template */
-    TINY_UNKNOWN_TEMPLATE = 8, /* one that no renderer is for */
-    TINY_NO_MARKERS = 32,      /* of the chat template: they are other tokens' texts */
+    TINY_BROKEN_TEMPLATE = 8, /* one that cannot be parsed */
+    TINY_NO_MARKERS = 32,     /* of the chat template: they are other tokens' texts */
     TINY_ADDS_EOS = 16,        /* with TINY_ADDS_BOS: and TINY_EOS behind */
 };
 
-/* ChatML with a default system message, as the chat module knows it. */
+/* ChatML with a default system message, as SmolLM2 has it. */
 #define TINY_SYSTEM "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
 static const char tiny_template[] = "{% for message in messages %}{% if loop.first and messages[0]['role'] "
                                     "!= 'system' %}{{ '<|im_start|>system\n" TINY_SYSTEM "<|im_end|>\n"
@@ -45,6 +46,16 @@ static inline void tiny_check(enum err_code code, const struct err *e)
         return;
     fprintf(stderr, "tiny tokenizer: %s\n", e->message);
     abort();
+}
+
+/* The chat template of a tokenizer. */
+static inline struct chat *tiny_chat_open(const struct tokenizer *t)
+{
+    const struct chat_options options = {.variables = "", .date = "2026-11-29"};
+    struct chat *chat = NULL;
+    struct err e;
+    tiny_check(chat_open(&chat, t, &options, &e), &e);
+    return chat;
 }
 
 static inline void tiny_write(const char *folder, const char *name, const void *bytes, size_t length)
@@ -118,7 +129,7 @@ static inline void tiny_write_config(const char *folder, int flags)
         tiny_check(str_appendf(&s, &e, ",\"eos_token\":\"<|eos|>\""), &e);
     if (!(flags & TINY_NO_TEMPLATE)) {
         tiny_check(str_appendf(&s, &e, ",\"chat_template\":"), &e);
-        size_t length = flags & TINY_UNKNOWN_TEMPLATE ? sizeof tiny_template / 2 : sizeof tiny_template - 1;
+        size_t length = flags & TINY_BROKEN_TEMPLATE ? sizeof tiny_template / 2 : sizeof tiny_template - 1;
         tiny_check(json_append_string(&s, tiny_template, length, &e), &e);
     }
     tiny_check(str_appendf(&s, &e, "}"), &e);

@@ -26,9 +26,11 @@ struct dataset_entry {
     uint32_t supervised;
 };
 
+/* All of them uint64_t: sums over parts. */
 struct dataset_counts {
     uint64_t tokens, supervised, truncated, bad_lines;
-    uint64_t had_bos; /* as in struct example */
+    uint64_t had_bos;                   /* as in struct example */
+    uint64_t forms[EXAMPLE_FORM_COUNT]; /* examples of each form */
 };
 
 struct dataset {
@@ -41,8 +43,7 @@ struct dataset {
     struct dataset_entry *entries; /* in file order */
     size_t count;
     struct dataset_counts counts;
-    uint64_t forms[EXAMPLE_FORM_COUNT]; /* examples of each form in the part that was scanned here */
-    char first_bad[512];                /* with skip_bad_lines: the first bad line's error, for the report */
+    char first_bad[512]; /* with skip_bad_lines: the first bad line's error, for the report */
 };
 
 /* Opens the files. Paths and tokenizer must outlive the data set. An empty list, an unreadable file and a

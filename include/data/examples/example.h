@@ -6,10 +6,14 @@
  *   {"prompt","completion"}            ids of the prompt with the special tokens that the post-processor puts
  *                                      in front (BOS), ids of the completion with none, then EOS unless it
  *                                      ends with that; the completion's tokens and EOS are supervised
- *   {"messages":[{"role","content"}]}  the chat template's rendering; a token is supervised when it lies wholly
- *                                      inside an assistant's content or is the end-of-turn token after it
+ *   {"messages"}, or the same as {"prompt","completion"} of messages, {"conversations"} (sharegpt),
+ *   {"instruction","input","output"}   the chat template's rendering, without special tokens around it; a token is
+ *                                      supervised when it lies wholly inside a turn of an assistant's (chat_template.h)
+ *                                      that --train-on and the message's "weight" and "train" do not leave out. Where a
+ *                                      model has no chat template, instruction and input are a prompt, output its
+ *                                      completion
  *
- * train_on_prompt supervises every token but the first in all three.
+ * conversation.h has what these forms become; example_keys.h what they refuse.
  */
 #ifndef MPILORA_DATA_EXAMPLES_EXAMPLE_H
 #define MPILORA_DATA_EXAMPLES_EXAMPLE_H
@@ -19,12 +23,21 @@
 #include <stdint.h>
 
 #include "base/err.h"
-#include "data/template/chat.h"
+#include "data/examples/chat.h"
+#include "data/examples/columns.h"
 #include "data/tokenizer/tokenizer.h"
 
-enum example_form { EXAMPLE_TEXT, EXAMPLE_COMPLETION, EXAMPLE_MESSAGES, EXAMPLE_FORM_COUNT };
+enum example_form {
+    EXAMPLE_TEXT,
+    EXAMPLE_COMPLETION,
+    EXAMPLE_MESSAGES,
+    EXAMPLE_PROMPT_MESSAGES,
+    EXAMPLE_ALPACA,
+    EXAMPLE_SHAREGPT,
+    EXAMPLE_FORM_COUNT
+};
 
-/* "text", "completion", "messages" */
+/* "text", "completion", "messages", ... */
 const char *example_form_name(enum example_form form);
 
 struct example {
@@ -37,9 +50,17 @@ struct example {
     bool had_bos; /* the text began with that of the BOS token, which the tokenizer puts in front by itself */
 };
 
+enum example_train_on {
+    TRAIN_ON_ANSWERS, /* completions, and assistants' messages */
+    TRAIN_ON_LAST,    /* of a conversation, the assistant's last message */
+    TRAIN_ON_ALL      /* every token but the first */
+};
+
 struct example_options {
     size_t max_length;
-    bool train_on_prompt;
+    enum example_train_on train_on;
+    const struct chat *chat; /* NULL: the model has no chat template */
+    const struct columns *columns; /* NULL: no key is renamed */
 };
 
 void example_release(struct example *ex);
@@ -53,17 +74,15 @@ enum err_code example_encode_prompt(struct ids *ids, bool *had_bos, const struct
 struct example_scratch {
     struct ids ids;
     struct str line;               /* as it was read from the file */
-    struct str text;               /* rendered conversation */
-    struct chat_message *messages; /* [message_capacity] */
-    struct chat_span *spans;       /* [message_capacity] */
-    size_t message_capacity;
+    struct str text;               /* a line's messages, or its prompt */
+    struct chat_renderer *renderer; /* NULL until there is a conversation */
 };
 void example_scratch_release(struct example_scratch *s);
 
 /* Parses one line (without its line end). A line that is not JSON, not UTF-8, has wrong fields or no
  * supervised token left is ERR_DATA with the reason alone: the caller knows file and line. Examples over
  * max_length are cut at the end. ERR_UNSUPPORTED when the model cannot take such a line at all: no EOS token,
- * or a chat template that is not known. `t` may be NULL: then JSON, fields and roles are checked, and the
+ * or no chat template that can be used. `t` may be NULL: then JSON, fields and messages are checked, and the
  * example has no tokens. */
 enum err_code example_parse(struct example *ex, struct example_scratch *scratch, const struct tokenizer *t,
                             const char *line, size_t length, const struct example_options *options,

@@ -48,6 +48,9 @@ void chat_template_close(struct chat_template *t); /* NULL is fine */
 /* The generation prompt's header as it was learnt; "" if the template has none. */
 const char *chat_template_header(const struct chat_template *t);
 
+/* What it prints after an answer, if that looks like a token: "<|im_end|>", "</s>"; else "". */
+const char *chat_template_ending(const struct chat_template *t);
+
 struct chat_turn {
     size_t start, end; /* bytes of the text */
     size_t message;    /* which of the messages; SIZE_MAX: a {% generation %} block outside of them */

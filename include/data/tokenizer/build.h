@@ -7,6 +7,7 @@
 #include "data/tokenizer/bpe.h"
 #include "data/tokenizer/spec.h"
 #include "data/tokenizer/strmap.h"
+#include "data/tokenizer/tokenizer.h"
 
 struct tokenizer_entry {
     const char *text;    /* as the vocabulary writes it; NULL: no such id */
@@ -29,7 +30,9 @@ struct tokenizer {
     int32_t *prefix, *suffix;
     size_t prefix_count, suffix_count;
     int32_t bos, eos;
-    const char *chat_template;
+    const char *chat_template, *tool_template, *template_place;
+    struct tokenizer_name *names; /* [name_count] */
+    size_t name_count;
     const char *warning;
     char hash[FILE_HASH_SIZE];
 };

@@ -18,6 +18,8 @@
 #include "io/json.h"
 #include "io/store/store.h"
 
+#define SPEC_MAX_NAMES 64
+
 struct spec_text {
     const char *data; /* NULL: absent */
     size_t length;
@@ -25,6 +27,11 @@ struct spec_text {
 
 struct spec_merge {
     struct spec_text left, right;
+};
+
+struct spec_name {
+    const char *name; /* "bos_token" */
+    struct spec_text token;
 };
 
 /* Texts are borrowed from the open container, or lie in `scratch`. */
@@ -56,7 +63,10 @@ struct spec {
     int32_t *prefix, *suffix; /* what the post-processor adds around a text */
     size_t prefix_count, suffix_count;
     int32_t bos, eos; /* -1: none */
-    struct spec_text chat_template;
+    struct spec_text chat_template, tool_template; /* the latter for conversations with tools */
+    const char *template_place;                     /* where they stand, for messages */
+    struct spec_name names[SPEC_MAX_NAMES];         /* special tokens, as templates call them */
+    size_t name_count;
     const char *warning; /* see tokenizer_warning() */
     char source_hash[FILE_HASH_SIZE]; /* of all of the container that defines the tokenizer */
 };
@@ -71,6 +81,12 @@ enum err_code spec_read_beside(struct spec *s, const struct store *store, struct
 
 /* Room for `count` more added tokens; contents are kept. */
 enum err_code spec_reserve_added(struct spec *s, size_t count, struct err *e);
+
+/* A special token under the name that chat templates have for it; the first of a name stays. Texts are copied. */
+enum err_code spec_note_name(struct spec *s, const char *name, const char *token, size_t length, struct err *e);
+
+/* Where the chat template stands: a file, and what part of it. */
+enum err_code spec_note_template_place(struct spec *s, const char *path, const char *part, struct err *e);
 
 /* The id of a token, -1 if there is none: of the added ones first. Looks through all of them. */
 int32_t spec_find(const struct spec *s, const char *text, size_t length);

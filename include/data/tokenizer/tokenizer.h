@@ -72,9 +72,23 @@ const char *tokenizer_token(const struct tokenizer *t, int32_t id);
 bool tokenizer_find_special(const void *t, const char *text, size_t length, size_t *start, size_t *end);
 /* What is known to be wrong with the file and cannot be put right here, for people; NULL: nothing. */
 const char *tokenizer_warning(const struct tokenizer *t);
-const char *tokenizer_chat_template(const struct tokenizer *t); /* NULL if the model has none */
 
-/* Hash over vocabulary, merges, added tokens, pipeline, EOS and chat template: the same for a GGUF and
+/* Sources of the model's chat templates, NULL if it has none: the usual one, and the one that it has for conversations
+ * with tools. */
+const char *tokenizer_chat_template(const struct tokenizer *t);
+const char *tokenizer_tool_template(const struct tokenizer *t);
+const char *tokenizer_template_place(const struct tokenizer *t); /* for messages */
+/* Puts another, which stands in the file `place`, in the place of both. It is part of the hash from now on. */
+enum err_code tokenizer_replace_chat_template(struct tokenizer *t, const char *place, const char *source,
+                                              size_t length, struct err *e);
+
+/* Special tokens under the names that chat templates have for them. */
+struct tokenizer_name {
+    const char *name, *token; /* "bos_token", "<s>" */
+};
+const struct tokenizer_name *tokenizer_names(const struct tokenizer *t, size_t *count);
+
+/* Hash over vocabulary, merges, added tokens, pipeline, EOS and chat templates: the same for a GGUF and
  * another file that defines the same tokenizer is not promised; the same file always gives the same hash. */
 const char *tokenizer_hash(const struct tokenizer *t);
 

@@ -212,7 +212,7 @@ static enum err_code add_entry(struct dataset *d, size_t *capacity, const struct
     d->counts.supervised += line->entry.supervised;
     d->counts.truncated += line->truncated;
     d->counts.had_bos += line->had_bos;
-    d->forms[line->form]++;
+    d->counts.forms[line->form]++;
     return ERR_OK;
 }
 
@@ -266,7 +266,6 @@ enum err_code dataset_scan(struct dataset *d, size_t part, size_t parts, struct 
     d->entries = NULL;
     d->count = 0;
     d->counts = (struct dataset_counts){0};
-    memset(d->forms, 0, sizeof d->forms);
     d->first_bad[0] = '\0';
 
     struct scan_line *lines = calloc(BLOCK_LINES, sizeof *lines);

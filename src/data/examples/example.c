@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conversation.h"
 #include "example_keys.h"
 #include "io/json.h"
 
@@ -19,8 +20,7 @@ void example_scratch_release(struct example_scratch *s)
     ids_release(&s->ids);
     str_release(&s->line);
     str_release(&s->text);
-    free(s->messages);
-    free(s->spans);
+    chat_renderer_close(s->renderer);
     *s = (struct example_scratch){0};
 }
 
@@ -83,26 +83,16 @@ static enum err_code append_eos(struct example *ex, const struct tokenizer *t, s
     return append(ex, &eos, 1, true, e);
 }
 
-static enum err_code need_text(const char **text, size_t *length, const struct json_value *object,
-                               const char *key, struct err *e)
-{
-    const struct json_fields f = {.object = object, .code = ERR_DATA};
-    if (json_need_text(text, &f, key, e))
-        return e->code;
-    *length = strlen(*text);
-    return ERR_OK;
-}
-
 static enum err_code parse_text(struct example *ex, struct example_scratch *s, const struct tokenizer *t,
-                                const struct json_value *root, struct err *e)
+                                const struct line *l, const struct example_options *options, struct err *e)
 {
+    (void)options;
     const char *text = NULL;
-    size_t length = 0;
-    if (need_text(&text, &length, root, "text", e))
+    if (conversation_need_text(&text, l, "text", e))
         return e->code;
     if (!t)
         return ERR_OK;
-    if (tokenizer_encode(&s->ids, t, text, length, true, e))
+    if (tokenizer_encode(&s->ids, t, text, strlen(text), true, e))
         return e->code;
     ex->had_bos = drop_second_bos(&s->ids, t);
     if (append(ex, s->ids.id, s->ids.count, true, e))
@@ -110,19 +100,14 @@ static enum err_code parse_text(struct example *ex, struct example_scratch *s, c
     return append_eos(ex, t, e);
 }
 
-static enum err_code parse_completion(struct example *ex, struct example_scratch *s,
-                                      const struct tokenizer *t, const struct json_value *root, struct err *e)
+static enum err_code encode_completion(struct example *ex, struct ids *ids, const struct tokenizer *t,
+                                       const char *prompt, const char *completion, struct err *e)
 {
-    const char *prompt = NULL, *completion = NULL;
-    size_t prompt_length = 0, length = 0;
-    if (need_text(&prompt, &prompt_length, root, "prompt", e) ||
-        need_text(&completion, &length, root, "completion", e))
-        return e->code;
     if (!t)
         return ERR_OK;
-    struct ids *ids = &s->ids;
-    if (example_encode_prompt(ids, &ex->had_bos, t, prompt, prompt_length, e) ||
-        append(ex, ids->id, ids->count, false, e) || tokenizer_encode(ids, t, completion, length, false, e) ||
+    if (example_encode_prompt(ids, &ex->had_bos, t, prompt, strlen(prompt), e) ||
+        append(ex, ids->id, ids->count, false, e) ||
+        tokenizer_encode(ids, t, completion, strlen(completion), false, e) ||
         append(ex, ids->id, ids->count, true, e))
         return e->code;
     int32_t eos = tokenizer_eos(t);
@@ -130,93 +115,97 @@ static enum err_code parse_completion(struct example *ex, struct example_scratch
     return ends ? ERR_OK : append_eos(ex, t, e);
 }
 
-static enum err_code parse_role(enum chat_role *role, const char *name, struct err *e)
+static enum err_code parse_completion(struct example *ex, struct example_scratch *s, const struct tokenizer *t,
+                                      const struct line *l, const struct example_options *options, struct err *e)
 {
-    static const char *const names[] = {[CHAT_SYSTEM] = "system",
-                                        [CHAT_DEVELOPER] = "developer",
-                                        [CHAT_USER] = "user",
-                                        [CHAT_ASSISTANT] = "assistant",
-                                        [CHAT_TOOL] = "tool"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (!strcmp(name, names[i])) {
-            *role = (enum chat_role)i;
-            return ERR_OK;
-        }
-    return err_set(e, ERR_DATA,
-                   "unknown role \"%.*s\": roles are system, developer, user, assistant and tool",
-                   str_utf8_cut(name, 64), name);
-}
-
-static enum err_code parse_message(struct chat_message *m, const struct json_value *v, struct err *e)
-{
-    const char *role = NULL;
-    size_t role_length;
-    if (json_kind(v) != JSON_KIND_OBJECT)
-        return err_set(e, ERR_DATA, "must be an object with \"role\" and \"content\", not %s",
-                       json_kind_name(v));
-    if (example_check_keys(v, EXAMPLE_MESSAGES, true, e) || need_text(&role, &role_length, v, "role", e) ||
-        parse_role(&m->role, role, e))
+    (void)options;
+    const char *prompt = NULL, *completion = NULL;
+    if (conversation_need_text(&prompt, l, "prompt", e) || conversation_need_text(&completion, l, "completion", e))
         return e->code;
-    return need_text(&m->content, &m->length, v, "content", e);
+    return encode_completion(ex, &s->ids, t, prompt, completion, e);
 }
 
-/* Reads the messages into s->messages, and makes room for as many spans. */
-static enum err_code read_messages(size_t *count, struct example_scratch *s, const struct json_value *list,
-                                   struct err *e)
+/* Which tokens lie wholly inside a turn that is trained. */
+static enum err_code mark_turns(struct example *ex, const struct ids *ids, const struct chat_text *text,
+                                const struct conversation *c, enum example_train_on train_on, struct err *e)
 {
-    if (json_kind(list) != JSON_KIND_ARRAY || !json_count(list))
-        return err_set(e, ERR_DATA, "\"messages\" must be an array of at least one message");
-    *count = json_count(list);
-    if (*count > s->message_capacity) {
-        free(s->messages);
-        free(s->spans);
-        s->messages = calloc(*count, sizeof *s->messages);
-        s->spans = calloc(*count, sizeof *s->spans);
-        s->message_capacity = s->messages && s->spans ? *count : 0;
-        if (!s->message_capacity)
-            return err_set(e, ERR_MEMORY, "not enough memory for %zu messages", *count);
+    const bool selects = conversation_selects(c, train_on);
+    for (size_t k = 0, i = 0; k < text->turn_count; k++) {
+        const struct chat_turn *turn = &text->turns[k];
+        if (turn->message == SIZE_MAX && selects)
+            return err_set(e, ERR_DATA,
+                           "the chat template marks what is to be trained outside of its messages, so that no "
+                           "message can be left out");
+        if (turn->message != SIZE_MAX && !conversation_trains(c, train_on, turn->message))
+            continue;
+        while (i < ex->count && ids->start[i] < turn->start)
+            i++;
+        for (; i < ex->count && ids->end[i] <= turn->end; i++)
+            ex->supervised[i] = ids->start[i] < ids->end[i];
     }
-    for (size_t i = 0; i < *count; i++)
-        if (parse_message(&s->messages[i], json_at(list, i), e))
-            return err_wrap(e, "\"messages\"[%zu]", i);
     return ERR_OK;
 }
 
-static enum err_code parse_messages(struct example *ex, struct example_scratch *s, const struct tokenizer *t,
-                                    const struct json_value *root, struct err *e)
+static enum err_code encode_conversation(struct example *ex, struct example_scratch *s, const struct tokenizer *t,
+                                         const struct conversation *c, const struct example_options *options,
+                                         struct err *e)
 {
-    const struct chat_format *format;
-    size_t count = 0, spans;
-    if (read_messages(&count, s, json_get(root, "messages"), e))
-        return e->code;
-    if (!t)
-        return ERR_OK;
-    if (chat_find(&format, t, e) || chat_check_markers(t, &s->ids, e))
-        return e->code;
-    str_clear(&s->text);
-    if (chat_render(&s->text, s->spans, &spans, format, s->messages, count, false, e) ||
-        tokenizer_encode(&s->ids, t, s->text.data, s->text.length, false, e) ||
+    const struct chat_template *template = NULL;
+    struct chat_text text = {0};
+    if (chat_template_of(&template, options->chat, c->tools != NULL, e) ||
+        (!s->renderer && chat_renderer_open(&s->renderer, e)) ||
+        chat_template_render(&text, s->renderer, template, c->messages, c->tools, c->documents, false, e) ||
+        tokenizer_encode(&s->ids, t, text.output.bytes, text.output.length, false, e) ||
         append(ex, s->ids.id, s->ids.count, false, e))
         return e->code;
-    size_t span = 0;
-    for (size_t i = 0; i < ex->count; i++) {
-        size_t start = s->ids.start[i], end = s->ids.end[i];
-        while (span < spans && s->spans[span].end <= start)
-            span++;
-        ex->supervised[i] =
-            span < spans && start < end && start >= s->spans[span].start && end <= s->spans[span].end;
+    return mark_turns(ex, &s->ids, &text, c, options->train_on, e);
+}
+
+static enum err_code parse_conversation(struct example *ex, struct example_scratch *s, const struct tokenizer *t,
+                                        const struct line *l, const struct example_options *options,
+                                        struct err *e)
+{
+    struct conversation c;
+    enum err_code code = conversation_read(&c, &s->text, l, ex->form, e);
+    if (!code && t)
+        code = encode_conversation(ex, s, t, &c, options, e);
+    conversation_release(&c);
+    return code;
+}
+
+/* Without a chat template there is no place for a system message or earlier turns. */
+static enum err_code parse_alpaca(struct example *ex, struct example_scratch *s, const struct tokenizer *t,
+                                  const struct line *l, const struct example_options *options, struct err *e)
+{
+    static const char *const turns[] = {"system", "history"};
+    const char *output = NULL;
+    if (!t || chat_exists(options->chat))
+        return parse_conversation(ex, s, t, l, options, e);
+    for (size_t i = 0; i < sizeof turns / sizeof *turns; i++) {
+        const struct json_value *v = line_get(l, turns[i]);
+        const char *text = json_text(v);
+        if (!json_is_absent(v) && (text ? *text != '\0' : json_kind(v) != JSON_KIND_ARRAY || json_count(v)))
+            return err_set(e, ERR_DATA,
+                           "has \"%s\", which needs a chat template, and this model has none (--chat-template FILE)",
+                           turns[i]);
     }
-    return ERR_OK;
+    str_clear(&s->text);
+    if (form_join_alpaca(&s->text, l, e) || conversation_need_text(&output, l, "output", e))
+        return e->code;
+    return encode_completion(ex, &s->ids, t, s->text.data, output, e);
 }
 
 static const struct {
     const char *name;
     enum err_code (*parse)(struct example *, struct example_scratch *, const struct tokenizer *,
-                           const struct json_value *, struct err *);
+                           const struct line *, const struct example_options *, struct err *);
 } forms[] = {
     [EXAMPLE_TEXT] = {"text", parse_text},
     [EXAMPLE_COMPLETION] = {"completion", parse_completion},
-    [EXAMPLE_MESSAGES] = {"messages", parse_messages},
+    [EXAMPLE_MESSAGES] = {"messages", parse_conversation},
+    [EXAMPLE_PROMPT_MESSAGES] = {"prompt_messages", parse_conversation},
+    [EXAMPLE_ALPACA] = {"alpaca", parse_alpaca},
+    [EXAMPLE_SHAREGPT] = {"sharegpt", parse_conversation},
 };
 
 const char *example_form_name(enum example_form form)
@@ -224,9 +213,9 @@ const char *example_form_name(enum example_form form)
     return forms[form].name;
 }
 
-/* Which of the three forms a line has; a line must have exactly one. A table's writer may give every line all
+/* Which of the forms a line has; a line must have exactly one. A table's writer may give every line all
  * of its columns, null where they do not apply. */
-static enum err_code find_form(enum example_form *form, const struct json_value *root, struct err *e)
+static enum err_code find_form(enum example_form *form, const struct line *l, struct err *e)
 {
     static const struct {
         const char *key, *partner; /* fields that come together */
@@ -236,21 +225,23 @@ static enum err_code find_form(enum example_form *form, const struct json_value 
         {"prompt", "completion", EXAMPLE_COMPLETION},
         {"completion", "prompt", EXAMPLE_COMPLETION},
         {"messages", NULL, EXAMPLE_MESSAGES},
+        {"conversations", NULL, EXAMPLE_SHAREGPT},
+        {"instruction", "output", EXAMPLE_ALPACA},
     };
     const char *found = NULL, *null = NULL;
-    const bool conversation = !json_is_absent(json_get(root, "messages"));
-    if (json_kind(root) != JSON_KIND_OBJECT)
-        return err_set(e, ERR_DATA, "a line must hold one JSON object, not %s", json_kind_name(root));
+    const bool conversation = !json_is_absent(line_get(l, "messages"));
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
-        const struct json_value *v = json_get(root, fields[i].key);
+        const struct json_value *v = line_get(l, fields[i].key);
         if (json_kind(v) == JSON_KIND_NULL)
             null = fields[i].key;
         if (json_is_absent(v))
             continue;
         if (found && *form != fields[i].form)
-            return err_set(e, ERR_DATA, "wrong fields: has both \"%s\" and \"%s\", a line must have one form",
-                           found, fields[i].key);
-        if (fields[i].partner && json_is_absent(json_get(root, fields[i].partner))) {
+            return err_set(e, ERR_DATA,
+                           "wrong fields: has both \"%s\" and \"%s\", a line must have one form (--columns "
+                           "unused=%s leaves that out)",
+                           found, fields[i].key, fields[i].key);
+        if (fields[i].partner && json_is_absent(line_get(l, fields[i].partner))) {
             if (conversation) /* its first message stands in a column of its own, too */
                 continue;
             return err_set(e, ERR_DATA, "wrong fields: has \"%s\" but no \"%s\"", fields[i].key,
@@ -262,9 +253,12 @@ static enum err_code find_form(enum example_form *form, const struct json_value 
     if (!found && null)
         return err_set(e, ERR_DATA, "\"%s\" must be a string, not null", null);
     if (!found)
-        return err_set(
-            e, ERR_DATA,
-            "wrong fields: has none of \"text\", \"prompt\" with \"completion\", and \"messages\"");
+        return err_set(e, ERR_DATA,
+                       "wrong fields: has none of \"text\", \"prompt\" with \"completion\", \"messages\", "
+                       "\"conversations\", and \"instruction\" with \"output\" (--columns NEW=OLD renames fields)");
+    if (*form == EXAMPLE_COMPLETION && (json_kind(line_get(l, "prompt")) == JSON_KIND_ARRAY ||
+                                        json_kind(line_get(l, "completion")) == JSON_KIND_ARRAY))
+        *form = EXAMPLE_PROMPT_MESSAGES;
     return ERR_OK;
 }
 
@@ -274,7 +268,7 @@ static enum err_code finish(struct example *ex, const struct example_options *op
     ex->truncated = ex->count > options->max_length;
     if (ex->truncated)
         ex->count = options->max_length;
-    if (options->train_on_prompt && ex->count)
+    if (options->train_on == TRAIN_ON_ALL && ex->count)
         memset(ex->supervised, 1, ex->count);
     if (ex->count)
         ex->supervised[0] = 0; /* nothing stands before it to predict it from */
@@ -307,11 +301,18 @@ enum err_code example_parse(struct example *ex, struct example_scratch *scratch,
                        "its elements a line each");
     if (json_open_bytes(&doc, line, length, NULL, e))
         return e->code = e->code == ERR_FORMAT ? ERR_DATA : e->code;
-    enum err_code code = find_form(&ex->form, json_root(doc), e);
+    const struct line l = {json_root(doc), options->columns};
+    enum err_code code = ERR_OK;
+    if (json_kind(l.root) != JSON_KIND_OBJECT)
+        code = err_set(e, ERR_DATA, "a line must hold one JSON object, not %s", json_kind_name(l.root));
     if (!code)
-        code = example_check_keys(json_root(doc), ex->form, false, e);
+        code = line_check_columns(&l, e);
     if (!code)
-        code = forms[ex->form].parse(ex, scratch, t, json_root(doc), e);
+        code = find_form(&ex->form, &l, e);
+    if (!code)
+        code = example_check_line_keys(&l, ex->form, e);
+    if (!code)
+        code = forms[ex->form].parse(ex, scratch, t, &l, options, e);
     if (!code && t)
         code = finish(ex, options, e);
     json_close(doc);

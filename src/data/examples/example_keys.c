@@ -1,43 +1,55 @@
 #include "example_keys.h"
 
-#define IN(form) (1U << EXAMPLE_##form)
-#define ANY      (IN(TEXT) | IN(COMPLETION) | IN(MESSAGES))
+#define IN(form)     (1U << EXAMPLE_##form)
+#define PLAIN        (IN(TEXT) | IN(COMPLETION))
+#define MESSAGES     (IN(MESSAGES) | IN(PROMPT_MESSAGES))
+#define CHATS        (MESSAGES | IN(SHAREGPT))
+#define ANY          (PLAIN | CHATS | IN(ALPACA))
 
 /* The value that says the same as no key at all: none but null and what is empty, or 1 (true). */
 enum neutral { EMPTY, ONE };
 
-static const struct row {
+struct row {
     const char *key;
-    bool message;   /* of a message, else of a line */
-    unsigned forms; /* whose lines the key would change */
+    unsigned forms; /* that it would change and that do not take it */
     enum neutral neutral;
-    const char *what; /* is not supported */
-} rows[] = {
-    {"weight", false, ANY, ONE, "weights of examples"},
-    {"train", false, ANY, ONE, "leaving examples out"},
-    {"chosen", false, ANY, EMPTY, "preference data"},
-    {"rejected", false, ANY, EMPTY, "preference data"},
-    {"label", false, IN(COMPLETION) | IN(MESSAGES), EMPTY,
-     "preference data"}, /* beside a text: a class of it */
-    {"tools", false, ANY, EMPTY, "tools"},
-    {"functions", false, ANY, EMPTY, "tools"},
-    {"tool_calls", false, ANY, EMPTY, "tools"},
-    {"function_call", false, ANY, EMPTY, "tools"},
-    {"documents", false, ANY, EMPTY, "documents"},
-    {"images", false, ANY, EMPTY, "anything but text"},
-    {"image", false, ANY, EMPTY, "anything but text"},
-    {"videos", false, ANY, EMPTY, "anything but text"},
-    {"audios", false, ANY, EMPTY, "anything but text"},
-    {"audio", false, ANY, EMPTY, "anything but text"},
-    {"weight", true, ANY, ONE, "weights of messages"},
-    {"train", true, ANY, ONE, "leaving messages out"},
-    {"tool_calls", true, ANY, EMPTY, "tools"},
-    {"function_call", true, ANY, EMPTY, "tools"},
-    {"reasoning_content", true, ANY, EMPTY, "reasoning beside the content"},
-    {"reasoning", true, ANY, EMPTY, "reasoning beside the content"},
-    {"thinking", true, ANY, EMPTY, "reasoning beside the content"},
-    {"images", true, ANY, EMPTY, "anything but text"},
-    {"audio", true, ANY, EMPTY, "anything but text"},
+    const char *what; /* is not supported there */
+};
+
+static const struct row of_lines[] = {
+    {"weight", ANY, ONE, "weights of examples"},
+    {"train", ANY, ONE, "leaving examples out"},
+    {"chosen", ANY, EMPTY, "preference data"},
+    {"rejected", ANY, EMPTY, "preference data"},
+    {"label", ANY & ~IN(TEXT), EMPTY, "preference data"}, /* beside a text: a class of it */
+    {"tools", PLAIN | IN(ALPACA), EMPTY, "tools outside of conversations"},
+    {"functions", ANY, EMPTY, "tools under this name"},
+    {"tool_calls", ANY, EMPTY, "tool calls outside of messages"},
+    {"function_call", ANY, EMPTY, "tool calls outside of messages"},
+    {"documents", PLAIN | IN(ALPACA), EMPTY, "documents outside of conversations"},
+    {"system", IN(COMPLETION) | MESSAGES, EMPTY, "system messages outside of the prompt or the messages"},
+    {"history", IN(COMPLETION) | CHATS, EMPTY, "earlier turns outside of the prompt or the messages"},
+    {"chat_template_kwargs", ANY, EMPTY, "variables of the chat template for one example (--chat-template-kwargs)"},
+    {"images", ANY, EMPTY, "anything but text"},
+    {"image", ANY, EMPTY, "anything but text"},
+    {"videos", ANY, EMPTY, "anything but text"},
+    {"video", ANY, EMPTY, "anything but text"},
+    {"audios", ANY, EMPTY, "anything but text"},
+    {"audio", ANY, EMPTY, "anything but text"},
+};
+
+static const struct row of_messages[] = {
+    {"loss", CHATS, ONE, "messages left out under this name (\"train\")"},
+    {"function_call", CHATS, EMPTY, "tool calls under this name (\"tool_calls\")"},
+    {"tool_calls", IN(SHAREGPT), EMPTY, "tool calls under this name (\"from\": \"function_call\")"},
+    {"reasoning_content", IN(SHAREGPT), EMPTY, "reasoning in this form (\"messages\")"},
+    {"reasoning", IN(SHAREGPT), EMPTY, "reasoning in this form (\"messages\")"},
+    {"thinking", IN(SHAREGPT), EMPTY, "reasoning in this form (\"messages\")"},
+    {"images", CHATS, EMPTY, "anything but text"},
+    {"image", CHATS, EMPTY, "anything but text"},
+    {"videos", CHATS, EMPTY, "anything but text"},
+    {"audios", CHATS, EMPTY, "anything but text"},
+    {"audio", CHATS, EMPTY, "anything but text"},
 };
 
 static bool says_nothing(const struct json_value *v, enum neutral neutral)
@@ -58,16 +70,26 @@ static bool says_nothing(const struct json_value *v, enum neutral neutral)
     }
 }
 
-enum err_code example_check_keys(const struct json_value *object, enum example_form form, bool message,
-                                 struct err *e)
+static enum err_code check(const struct row *rows, size_t count, const struct line *l, enum example_form form,
+                           struct err *e)
 {
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < count; i++) {
         const struct row *r = &rows[i];
-        if (r->message == message && r->forms & 1U << form &&
-            !says_nothing(json_get(object, r->key), r->neutral))
+        if (r->forms & 1U << form && !says_nothing(line_get(l, r->key), r->neutral))
             return err_set(e, ERR_DATA,
                            "has \"%s\", which would change what is trained, and %s are not supported", r->key,
                            r->what);
     }
     return ERR_OK;
+}
+
+enum err_code example_check_line_keys(const struct line *l, enum example_form form, struct err *e)
+{
+    return check(of_lines, sizeof of_lines / sizeof *of_lines, l, form, e);
+}
+
+enum err_code example_check_message_keys(const struct json_value *message, enum example_form form, struct err *e)
+{
+    const struct line l = {.root = message};
+    return check(of_messages, sizeof of_messages / sizeof *of_messages, &l, form, e);
 }

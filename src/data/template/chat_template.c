@@ -9,6 +9,7 @@ struct chat_template {
     struct jinja_template *jinja;
     struct chat_setup setup;
     struct chat_headers headers;
+    struct str ending;
 };
 
 struct chat_renderer {
@@ -127,41 +128,63 @@ enum err_code chat_template_render(struct chat_text *text, struct chat_renderer 
     return ERR_OK;
 }
 
-/* What the template prints in front of an answer: the generation prompt; or, if it knows none, what stands between the
- * start of an assistant's message and its content, unless that is blank. */
-static enum err_code learn_headers(struct chat_template *t, struct chat_renderer *r,
-                                   const struct json_value *probe, struct err *e)
+/* The generation prompt: what a question's text is longer by. */
+static enum err_code learn_prompt(struct chat_template *t, struct chat_renderer *r,
+                                  const struct json_value *question, struct err *e)
 {
     struct str without = {0};
     struct err ignored;
-    const struct json_value *question = json_at(probe, 0), *dialogue = json_at(probe, 1);
-    enum err_code code = ERR_OK;
-    if (!render(r, t, question, NULL, NULL, false, &ignored)) {
-        struct jinja_output output = jinja_output(r->jinja);
-        code = str_append(&without, output.bytes, output.length, e);
-        if (!code && !render(r, t, question, NULL, NULL, true, &ignored)) {
-            output = jinja_output(r->jinja);
-            bool goes_on =
-                output.length > without.length && !memcmp(output.bytes, without.data, without.length);
-            if (goes_on)
-                code = chat_headers_set(&t->headers, output.bytes + without.length,
-                                        output.length - without.length, e);
-        }
-    }
-    if (!code && !t->headers.count && !render(r, t, dialogue, NULL, NULL, false, &ignored)) {
-        struct jinja_output output = jinja_output(r->jinja);
-        size_t start = 0, scope = SIZE_MAX;
-        for (size_t i = 0; i < output.mark_count && output.marks[i].origin / CHAT_ORIGINS != 2; i++) {
-            if (output.marks[i].scope / CHAT_ORIGINS == 2 && scope == SIZE_MAX)
-                scope = start;
-            start = output.marks[i].end;
-        }
-        size_t blank = scope < start ? strspn(output.bytes + scope, " \n\r\t") : 0;
-        if (scope < start && blank < start - scope)
-            code = chat_headers_set(&t->headers, output.bytes + scope, start - scope, e);
+    if (render(r, t, question, NULL, NULL, false, &ignored))
+        return ERR_OK;
+    struct jinja_output output = jinja_output(r->jinja);
+    enum err_code code = str_append(&without, output.bytes, output.length, e);
+    if (!code && !render(r, t, question, NULL, NULL, true, &ignored)) {
+        output = jinja_output(r->jinja);
+        if (output.length > without.length && !memcmp(output.bytes, without.data, without.length))
+            code = chat_headers_set(&t->headers, output.bytes + without.length, output.length - without.length, e);
     }
     str_release(&without);
     return code;
+}
+
+/* The ending begins like a token, <...> or [|...|], and has no blanks. */
+static enum err_code learn_ending(struct chat_template *t, const struct jinja_output *output, size_t at,
+                                  struct err *e)
+{
+    while (at < output->length && strchr(" \n\r\t", output->bytes[at]))
+        at++;
+    const char *text = output->bytes + at;
+    const char *close = *text == '<' ? ">" : str_starts_with(text, "[|") ? "|]" : NULL;
+    const char *end = close ? strstr(text, close) : NULL;
+    size_t length = end ? (size_t)(end - text) + strlen(close) : 0;
+    return length && strcspn(text, " \n\r\t") >= length ? str_append(&t->ending, text, length, e) : ERR_OK;
+}
+
+/* What stands around an answer: its end; and if there is no generation prompt, what stands between the start of an
+ * assistant's message and its content, unless that is blank. */
+static enum err_code learn_around(struct chat_template *t, struct chat_renderer *r,
+                                  const struct json_value *dialogue, struct err *e)
+{
+    struct err ignored;
+    if (render(r, t, dialogue, NULL, NULL, false, &ignored))
+        return ERR_OK;
+    struct jinja_output output = jinja_output(r->jinja);
+    size_t start = 0, scope = SIZE_MAX, first = SIZE_MAX, last = SIZE_MAX;
+    for (size_t i = 0; i < output.mark_count; start = output.marks[i++].end) {
+        if (output.marks[i].scope / CHAT_ORIGINS == 2 && scope == SIZE_MAX)
+            scope = start;
+        if (output.marks[i].origin / CHAT_ORIGINS != 2)
+            continue;
+        first = first == SIZE_MAX ? start : first;
+        last = output.marks[i].end;
+    }
+    if (first == SIZE_MAX)
+        return ERR_OK;
+    size_t blank = scope < first ? strspn(output.bytes + scope, " \n\r\t") : 0;
+    if (!t->headers.count && scope < first && blank < first - scope &&
+        chat_headers_set(&t->headers, output.bytes + scope, first - scope, e))
+        return e->code;
+    return learn_ending(t, &output, last, e);
 }
 
 enum err_code chat_template_open(struct chat_template **t, const char *source, size_t length,
@@ -183,7 +206,9 @@ enum err_code chat_template_open(struct chat_template **t, const char *source, s
     if (!code)
         code = json_open_bytes(&doc, probe, sizeof probe - 1, "probe", e);
     if (r && !code)
-        code = learn_headers(made, r, json_root(doc), e);
+        code = learn_prompt(made, r, json_at(json_root(doc), 0), e);
+    if (r && !code)
+        code = learn_around(made, r, json_at(json_root(doc), 1), e);
     json_close(doc);
     chat_renderer_close(r);
     if (code)
@@ -199,12 +224,18 @@ void chat_template_close(struct chat_template *t)
         return;
     jinja_template_close(t->jinja);
     str_release(&t->headers.text);
+    str_release(&t->ending);
     free(t);
 }
 
 const char *chat_template_header(const struct chat_template *t)
 {
     return t->headers.count ? t->headers.text.data : "";
+}
+
+const char *chat_template_ending(const struct chat_template *t)
+{
+    return t->ending.length ? t->ending.data : "";
 }
 
 enum err_code chat_renderer_open(struct chat_renderer **r, struct err *e)

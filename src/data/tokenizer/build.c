@@ -363,6 +363,24 @@ static enum err_code build_stages(struct tokenizer *t, const struct spec *s, str
     return ERR_OK;
 }
 
+static enum err_code copy_text(const char **out, struct tokenizer *t, const struct spec_text *text, struct err *e)
+{
+    *out = text->data ? arena_strndup(&t->arena, text->data, text->length, e) : NULL;
+    return text->data && !*out ? e->code : ERR_OK;
+}
+
+static enum err_code copy_names(struct tokenizer *t, const struct spec *s, struct err *e)
+{
+    t->names = arena_alloc(&t->arena, s->name_count, sizeof *t->names, "names of special tokens", e);
+    for (size_t i = 0; t->names != NULL && i < s->name_count; i++) {
+        t->names[i].name = arena_strndup(&t->arena, s->names[i].name, strlen(s->names[i].name), e);
+        if (t->names[i].name == NULL || copy_text(&t->names[i].token, t, &s->names[i].token, e))
+            return e->code;
+    }
+    t->name_count = s->name_count;
+    return t->names ? ERR_OK : e->code;
+}
+
 static enum err_code set_hash(struct tokenizer *t, const struct spec *s, struct err *e)
 {
     struct file_hasher *hasher = file_hasher_open(e);
@@ -373,6 +391,8 @@ static enum err_code set_hash(struct tokenizer *t, const struct spec *s, struct 
     file_hasher_add(hasher, &t->eos, sizeof t->eos);
     if (t->chat_template != NULL)
         file_hasher_add(hasher, t->chat_template, strlen(t->chat_template));
+    if (t->tool_template != NULL)
+        file_hasher_add(hasher, t->tool_template, strlen(t->tool_template));
     for (size_t i = s->flags_changed ? 0 : s->own_added; i < s->added_count; i++) {
         const struct added_token *a = &s->added[i];
         const unsigned char flags[] = {a->single_word, a->lstrip, a->rstrip, a->normalized, a->special};
@@ -400,11 +420,10 @@ static enum err_code fill(struct tokenizer *t, struct spec *s, struct err *e)
         copy_ids(&t->prefix, t, &t->arena, s->prefix, s->prefix_count, s, e) ||
         copy_ids(&t->suffix, t, &t->arena, s->suffix, s->suffix_count, s, e))
         return e->code;
-    if (s->chat_template.data != NULL) {
-        t->chat_template = arena_strndup(&t->arena, s->chat_template.data, s->chat_template.length, e);
-        if (t->chat_template == NULL)
-            return e->code;
-    }
+    const struct spec_text place = {s->template_place, s->template_place ? strlen(s->template_place) : 0};
+    if (copy_text(&t->chat_template, t, &s->chat_template, e) || copy_text(&t->template_place, t, &place, e) ||
+        copy_text(&t->tool_template, t, &s->tool_template, e) || copy_names(t, s, e))
+        return e->code;
     return set_hash(t, s, e);
 }
 

@@ -40,8 +40,8 @@ static enum err_code read_named(int32_t *out, const struct spec *s, const struct
     return *out < 0 ? read_declared(out, s, store->config, id_key, e) : ERR_OK;
 }
 
-/* chat_template.jinja, else tokenizer_config.json's chat_template: a text, or a list of named ones
- * ("default"). */
+/* chat_template.jinja, else tokenizer_config.json's chat_template: a text, or a list of named ones ("default", and
+ * "tool_use" for conversations with tools). */
 static enum err_code read_chat_template(struct spec *s, const struct store *store, struct err *e)
 {
     const struct store_file *file = store_text(store, "chat_template.jinja");
@@ -51,7 +51,7 @@ static enum err_code read_chat_template(struct spec *s, const struct store *stor
     if (file) {
         s->chat_template = (struct spec_text){.data = file->map.data ? (const char *)file->map.data : "",
                                               .length = file->map.size};
-        return ERR_OK;
+        return spec_note_template_place(s, file->path, "", e);
     }
     const struct json_value *v =
         store->tokenizer_config ? json_get(json_root(store->tokenizer_config), "chat_template") : NULL;
@@ -61,8 +61,10 @@ static enum err_code read_chat_template(struct spec *s, const struct store *stor
         const char *name = json_text(json_get(json_at(v, i), "name"));
         if (name != NULL && strcmp(name, "default") == 0)
             s->chat_template = text_of(json_get(json_at(v, i), "template"));
+        if (name != NULL && strcmp(name, "tool_use") == 0)
+            s->tool_template = text_of(json_get(json_at(v, i), "template"));
     }
-    return ERR_OK;
+    return spec_note_template_place(s, store->path, "/tokenizer_config.json: chat_template", e);
 }
 
 /* ---- tokens beside tokenizer.json, as transformers 5 adds them ---- */
@@ -137,10 +139,16 @@ static enum err_code add_named(struct spec *s, const struct json_value *v, const
     return is_added(s, token.content) ? ERR_OK : add_token(s, &token, e);
 }
 
+/* A special token as files name it: a text, or an object that holds it. */
+static const struct json_value *token_text(const struct json_value *v)
+{
+    return json_kind(v) == JSON_KIND_OBJECT ? json_get(v, "content") : v;
+}
+
 static bool is_named_special(const struct json_value *config, const struct added_token *token)
 {
     for (struct json_member m = json_first(config); m.key; m = json_next(m)) {
-        const struct json_value *v = json_kind(m.value) == JSON_KIND_OBJECT ? json_get(m.value, "content") : m.value;
+        const struct json_value *v = token_text(m.value);
         if (str_ends_with(m.key, "_token") && json_kind(v) == JSON_KIND_STRING &&
             strcmp(json_text(v), token->content) == 0)
             return true;
@@ -225,6 +233,19 @@ static enum err_code add_special(struct spec *s, const struct json_value *config
     return ERR_OK;
 }
 
+/* Which special tokens templates know by name: bos_token, ..., and those of extra_special_tokens. */
+static enum err_code note_names(struct spec *s, const struct json_value *object, bool all,
+                                const struct json_value *over, struct err *e)
+{
+    for (struct json_member m = json_first(object); m.key; m = json_next(m)) {
+        const struct json_value *v = token_text(m.value);
+        if ((all || str_ends_with(m.key, "_token")) && json_kind(v) == JSON_KIND_STRING &&
+            json_get(over, m.key) == NULL && spec_note_name(s, m.key, json_text(v), json_text_length(v), e))
+            return e->code;
+    }
+    return ERR_OK;
+}
+
 /* added_tokens.json, as older files have it: {"content": id}. */
 static enum err_code add_legacy(struct spec *s, const struct json_value *list, const struct json_value *config,
                                 struct err *e)
@@ -270,6 +291,12 @@ static enum err_code add_beside(struct spec *s, const struct store *store, struc
     }
     if (!code && config != NULL)
         code = add_special(s, config, over, path, e);
+    if (!code)
+        code = note_names(s, over, false, NULL, e);
+    if (!code)
+        code = note_names(s, config, false, over, e);
+    if (!code)
+        code = note_names(s, json_get(config, "extra_special_tokens"), true, NULL, e);
     json_close(map);
     json_close(added);
     return code;

@@ -305,6 +305,26 @@ static enum err_code read_affixes(struct spec *s, bool add_bos, const struct ggu
     return ERR_OK;
 }
 
+/* As transformers names them when they read such a file. */
+static enum err_code note_names(struct spec *s, const struct gguf *g, struct err *e)
+{
+    static const struct {
+        const char *name, *key;
+    } rows[] = {{"bos_token", "tokenizer.ggml.bos_token_id"},
+                {"eos_token", "tokenizer.ggml.eos_token_id"},
+                {"unk_token", "tokenizer.ggml.unknown_token_id"},
+                {"pad_token", "tokenizer.ggml.padding_token_id"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint64_t id;
+        if (gguf_get_u64(&id, g, rows[i].key, UINT64_MAX, e))
+            return e->code;
+        if (id < s->vocab_count && s->vocab[id].data != NULL &&
+            spec_note_name(s, rows[i].name, s->vocab[id].data, s->vocab[id].length, e))
+            return e->code;
+    }
+    return ERR_OK;
+}
+
 static enum err_code read_unknown(struct spec *s, const struct gguf *g, struct err *e)
 {
     int32_t id = -1;
@@ -330,7 +350,7 @@ enum err_code spec_read_gguf(struct spec *s, const struct store *store, struct e
 {
     const struct gguf *g = store->gguf;
     const struct known_model *model = NULL;
-    struct gguf_string template = {0}, pre = {0};
+    struct gguf_string template = {0}, tools = {0}, pre = {0};
     bool add_bos = false;
     s->where = store->path;
     if (find_model(&model, s, g, e))
@@ -350,8 +370,10 @@ enum err_code spec_read_gguf(struct spec *s, const struct store *store, struct e
     uint64_t affixes[2] = {s->prefix_count, s->suffix_count};
     file_hasher_add(hasher, affixes, sizeof affixes);
     file_hasher_finish(hasher, s->source_hash);
-    if (code || gguf_get_string(&template, g, "tokenizer.chat_template", e))
+    if (code || note_names(s, g, e) || gguf_get_string(&template, g, "tokenizer.chat_template", e) ||
+        gguf_get_string(&tools, g, "tokenizer.chat_template.tool_use", e))
         return e->code;
     s->chat_template = (struct spec_text){.data = template.data, .length = template.length};
-    return ERR_OK;
+    s->tool_template = (struct spec_text){.data = tools.data, .length = tools.length};
+    return spec_note_template_place(s, s->where, ": tokenizer.chat_template", e);
 }

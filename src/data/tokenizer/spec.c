@@ -1,5 +1,7 @@
 #include "data/tokenizer/spec.h"
 
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/limits.h"
@@ -81,4 +83,30 @@ enum err_code spec_split_merge(struct spec_merge *merge, const char *text, size_
     merge->left = (struct spec_text){.data = text, .length = left};
     merge->right = (struct spec_text){.data = space + 1, .length = length - left - 1};
     return ERR_OK;
+}
+
+enum err_code spec_note_name(struct spec *s, const char *name, const char *token, size_t length, struct err *e)
+{
+    for (size_t i = 0; i < s->name_count; i++) {
+        if (strcmp(s->names[i].name, name) == 0)
+            return ERR_OK;
+    }
+    if (s->name_count == SPEC_MAX_NAMES)
+        return err_set(e, ERR_FORMAT, "%s: more than %d special tokens have names", s->where, SPEC_MAX_NAMES);
+    struct spec_name *named = &s->names[s->name_count];
+    named->name = arena_strndup(&s->scratch, name, strlen(name), e);
+    named->token =
+        (struct spec_text){.data = arena_strndup(&s->scratch, token, length, e), .length = length};
+    if (named->name == NULL || named->token.data == NULL)
+        return e->code;
+    s->name_count++;
+    return ERR_OK;
+}
+
+enum err_code spec_note_template_place(struct spec *s, const char *path, const char *part, struct err *e)
+{
+    char text[PATH_MAX + 64];
+    snprintf(text, sizeof text, "%s%s", path, part);
+    s->template_place = arena_strndup(&s->scratch, text, strlen(text), e);
+    return s->template_place ? ERR_OK : e->code;
 }

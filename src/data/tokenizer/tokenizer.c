@@ -303,6 +303,40 @@ const char *tokenizer_chat_template(const struct tokenizer *t)
     return t->chat_template;
 }
 
+const char *tokenizer_tool_template(const struct tokenizer *t)
+{
+    return t->tool_template;
+}
+
+const char *tokenizer_template_place(const struct tokenizer *t)
+{
+    return t->template_place;
+}
+
+enum err_code tokenizer_replace_chat_template(struct tokenizer *t, const char *place, const char *source,
+                                              size_t length, struct err *e)
+{
+    const char *old = t->chat_template;
+    if (old != NULL && strlen(old) == length && memcmp(old, source, length) == 0 && t->tool_template == NULL)
+        return ERR_OK;
+    t->chat_template = arena_strndup(&t->arena, source, length, e);
+    t->tool_template = NULL;
+    t->template_place = arena_strndup(&t->arena, place, strlen(place), e);
+    struct file_hasher *hasher = t->chat_template && t->template_place ? file_hasher_open(e) : NULL;
+    if (hasher == NULL)
+        return e->code;
+    file_hasher_add(hasher, t->hash, sizeof t->hash);
+    file_hasher_add(hasher, source, length);
+    file_hasher_finish(hasher, t->hash);
+    return ERR_OK;
+}
+
+const struct tokenizer_name *tokenizer_names(const struct tokenizer *t, size_t *count)
+{
+    *count = t->name_count;
+    return t->names;
+}
+
 const char *tokenizer_hash(const struct tokenizer *t)
 {
     return t->hash;

@@ -34,7 +34,12 @@ static int close_tokenizers(void **state)
 static enum err_code parse(const char *line, const struct tokenizer *t, const struct example_options *options,
                            struct err *e)
 {
-    return example_parse(&ex, &scratch, t, line, strlen(line), options, e);
+    struct example_options own = *options;
+    struct chat *chat = tiny_chat_open(t);
+    own.chat = chat;
+    enum err_code code = example_parse(&ex, &scratch, t, line, strlen(line), &own, e);
+    chat_close(chat);
+    return code;
 }
 
 /* One character a token: its byte, or one of these. */
@@ -163,10 +168,10 @@ static void test_straddling_token(void **state)
           plain, &usual, "<system|>|<assistant~i~>|", "0000000000000000000001110");
 }
 
-static void test_train_on_prompt(void **state)
+static void test_train_on_all(void **state)
 {
     (void)state;
-    const struct example_options all = {.max_length = 1000, .train_on_prompt = true};
+    const struct example_options all = {.max_length = 1000, .train_on = TRAIN_ON_ALL};
     check("{\"text\":\"abc\"}", plain, &all, "abc$", "0111");
     check("{\"prompt\":\"ab\",\"completion\":\"cd\"}", plain, &all, "abcd$", "01111");
     check("{\"messages\":[{\"role\":\"system\",\"content\":\"s\"}]}", plain, &all, "<system|s>|",
@@ -214,7 +219,7 @@ static void test_bad_lines(void **state)
     check_bad("{\"text\":\"\"}", "no supervised token");
     check_bad("{\"prompt\":\"a\"}", "has \"prompt\" but no \"completion\"");
     check_bad("{\"completion\":\"a\"}", "has \"completion\" but no \"prompt\"");
-    check_bad("{\"prompt\":[],\"completion\":\"a\"}", "\"prompt\" must be a string");
+    check_bad("{\"prompt\":[],\"completion\":\"a\"}", "\"completion\" must be a list of messages as the other one");
     check_bad("{\"prompt\":\"a\",\"completion\":true}", "\"completion\" must be a string");
     check_bad("{\"prompt\":\"\",\"completion\":\"\"}", "no supervised token");
     check_bad("{\"text\":\"a\",\"messages\":[]}", "both \"text\" and \"messages\"");
@@ -230,15 +235,16 @@ static void test_bad_messages(void **state)
     check_bad("{\"messages\":[7]}", "\"messages\"[0]: must be an object");
     check_bad("{\"messages\":[{\"content\":\"a\"}]}",
               "\"messages\"[0]: \"role\" must be a string, not nothing");
-    check_bad("{\"messages\":[{\"role\":\"user\"}]}", "\"content\" must be a string, not nothing");
+    check_bad("{\"messages\":[{\"role\":\"user\"}]}", "\"content\" must be a string or a list of parts, not nothing");
     check_bad(
         "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"content\":null}]}",
-        "\"messages\"[1]: \"content\" must be a string, not null");
-    check_bad("{\"messages\":[{\"role\":\"User\",\"content\":\"a\"}]}", "unknown role \"User\"");
+        "\"messages\"[1]: \"content\" must be a string or a list of parts, not null");
+    check_bad("{\"messages\":[{\"role\":\"User\",\"content\":\"a\"}]}", "no supervised token");
     check_bad("{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}", "no supervised token");
 }
 
 #define USER       "{\"role\":\"user\",\"content\":\"u\"}"
+#define ANSWER     "{\"role\":\"assistant\",\"content\":\"a\"}"
 #define SAYS(more) "{\"messages\":[" USER ",{\"role\":\"assistant\",\"content\":\"a\"" more "}]}"
 
 /* What would change what is trained is not passed over. */
@@ -250,19 +256,22 @@ static void test_silent_keys(void **state)
                                            "\"train\":false",
                                            "\"chosen\":\"x\"",
                                            "\"rejected\":\"x\"",
-                                           "\"tools\":[{}]",
                                            "\"functions\":[{}]",
                                            "\"tool_calls\":[1]",
-                                           "\"documents\":[\"x\"]",
+                                           "\"chat_template_kwargs\":{\"a\":1}",
                                            "\"images\":[\"x.png\"]",
                                            "\"image\":{\"bytes\":\"x\"}",
                                            "\"audio\":\"x\""};
-    static const char *const of_messages[] = {"\"weight\":0",        "\"train\":false",
-                                              "\"tool_calls\":[{}]", "\"function_call\":{\"name\":\"f\"}",
-                                              "\"thinking\":\"x\"",  "\"reasoning_content\":\"x\"",
-                                              "\"reasoning\":\"x\"", "\"images\":[\"x.png\"]"};
-    static const char *const forms[] = {"\"text\":\"a\"", "\"prompt\":\"a\",\"completion\":\"b\"",
-                                        "\"messages\":[" USER ",{\"role\":\"assistant\",\"content\":\"a\"}]"};
+    static const char *const of_messages[] = {"\"function_call\":{\"name\":\"f\"}", "\"loss\":false",
+                                              "\"images\":[\"x.png\"]"};
+    static const char *const of_spoken[] = {"\"tool_calls\":[{}]", "\"thinking\":\"x\"",
+                                            "\"reasoning_content\":\"x\"", "\"reasoning\":\"x\""};
+    static const char *const forms[] = {"\"text\":\"a\"",
+                                        "\"prompt\":\"a\",\"completion\":\"b\"",
+                                        "\"instruction\":\"a\",\"output\":\"b\"",
+                                        "\"messages\":[" USER "," ANSWER "]",
+                                        "\"prompt\":[" USER "],\"completion\":[" ANSWER "]",
+                                        "\"conversations\":[{\"from\":\"gpt\",\"value\":\"a\"}]"};
     char line[512], name[64];
     for (size_t k = 0; k < sizeof of_lines / sizeof *of_lines; k++)
         for (size_t f = 0; f < sizeof forms / sizeof *forms; f++) {
@@ -278,6 +287,21 @@ static void test_silent_keys(void **state)
                  (int)strcspn(of_messages[k], ":"), of_messages[k]);
         check_bad(line, name);
     }
+    for (size_t k = 0; k < sizeof of_spoken / sizeof *of_spoken; k++) {
+        snprintf(line, sizeof line, "{\"conversations\":[{\"from\":\"gpt\",\"value\":\"a\",%s}]}", of_spoken[k]);
+        snprintf(name, sizeof name, "\"conversations\"[0]: has %.*s, which would change",
+                 (int)strcspn(of_spoken[k], ":"), of_spoken[k]);
+        check_bad(line, name);
+    }
+    for (size_t f = 0; f < 3; f++) { /* no conversations */
+        snprintf(line, sizeof line, "{%s,\"tools\":[{}]}", forms[f]);
+        check_bad(line, "has \"tools\", which would change");
+        snprintf(line, sizeof line, "{%s,\"documents\":[{}]}", forms[f]);
+        check_bad(line, "has \"documents\", which would change");
+    }
+    check_bad("{\"prompt\":\"a\",\"completion\":\"b\",\"system\":\"x\"}", "has \"system\"");
+    check_bad("{\"messages\":[" USER "," ANSWER "],\"system\":\"x\"}", "has \"system\"");
+    check_bad("{\"messages\":[" USER "," ANSWER "],\"history\":[[\"x\",\"y\"]]}", "has \"history\"");
     check_bad("{\"prompt\":\"a\",\"completion\":\"b\",\"label\":false}", "has \"label\"");
 
     /* What says nothing, and what is only so called, is no reason. */
@@ -327,7 +351,7 @@ static void test_markers_that_are_no_tokens(void **state)
     struct err e;
     struct tokenizer *none = tiny_tokenizer_open(TINY_NO_MARKERS);
     assert_error(parse(SAYS(""), none, &usual, &e), &e, ERR_UNSUPPORTED,
-                 "<|im_start|>, which this model's chat template");
+                 "<|im_end|>, which the chat template puts after each answer, is not a token");
     assert_ok(parse("{\"text\":\"a\"}", none, &usual, &e), &e);
     tokenizer_close(none);
 }
@@ -338,18 +362,20 @@ static void test_what_the_model_lacks(void **state)
     struct err e;
     struct tokenizer *no_eos = tiny_tokenizer_open(TINY_NO_EOS),
                      *none = tiny_tokenizer_open(TINY_NO_TEMPLATE),
-                     *unknown = tiny_tokenizer_open(TINY_UNKNOWN_TEMPLATE);
+                     *broken = tiny_tokenizer_open(TINY_BROKEN_TEMPLATE);
     const char *messages = "{\"messages\":[{\"role\":\"assistant\",\"content\":\"a\"}]}";
     assert_int_equal(parse("{\"text\":\"a\"}", no_eos, &usual, &e), ERR_UNSUPPORTED);
     assert_non_null(strstr(e.message, "eos_token"));
     assert_int_equal(parse("{\"prompt\":\"a\",\"completion\":\"b\"}", no_eos, &usual, &e), ERR_UNSUPPORTED);
     assert_int_equal(parse(messages, no_eos, &usual, &e), ERR_OK); /* the template ends the turn */
     assert_int_equal(parse(messages, none, &usual, &e), ERR_UNSUPPORTED);
-    assert_int_equal(parse(messages, unknown, &usual, &e), ERR_UNSUPPORTED);
-    assert_int_equal(parse("{\"text\":\"a\"}", unknown, &usual, &e), ERR_OK);
+    assert_int_equal(parse(messages, broken, &usual, &e), ERR_FORMAT);
+    assert_non_null(strstr(e.message, "tokenizer_config.json: chat_template"));
+    assert_non_null(strstr(e.message, "line 1, column 88"));
+    assert_int_equal(parse("{\"text\":\"a\"}", broken, &usual, &e), ERR_OK);
     tokenizer_close(no_eos);
     tokenizer_close(none);
-    tokenizer_close(unknown);
+    tokenizer_close(broken);
 }
 
 /* Every proper beginning of a good line is a bad line. */
@@ -359,9 +385,12 @@ static void test_cut_lines(void **state)
     const char *line = "{\"messages\":[{\"role\":\"user\",\"content\":\"\\u00e9\"},{\"role\":\"assistant\","
                        "\"content\":\"b\"}]}";
     struct err e;
+    struct chat *chat = tiny_chat_open(plain);
+    const struct example_options options = {.max_length = 1000, .chat = chat};
     for (size_t length = 0; length < strlen(line); length++)
-        assert_int_equal(example_parse(&ex, &scratch, plain, line, length, &usual, &e), ERR_DATA);
-    assert_int_equal(example_parse(&ex, &scratch, plain, line, strlen(line), &usual, &e), ERR_OK);
+        assert_int_equal(example_parse(&ex, &scratch, plain, line, length, &options, &e), ERR_DATA);
+    assert_int_equal(example_parse(&ex, &scratch, plain, line, strlen(line), &options, &e), ERR_OK);
+    chat_close(chat);
 }
 
 int main(void)
@@ -372,7 +401,7 @@ int main(void)
         cmocka_unit_test(test_completion),
         cmocka_unit_test(test_messages),
         cmocka_unit_test(test_straddling_token),
-        cmocka_unit_test(test_train_on_prompt),
+        cmocka_unit_test(test_train_on_all),
         cmocka_unit_test(test_truncation),
         cmocka_unit_test(test_bad_lines),
         cmocka_unit_test(test_bad_messages),

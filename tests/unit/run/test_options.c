@@ -165,14 +165,19 @@ static void resume_compares_what_is_fixed(void **state)
     assert_ok(options_compare_for_resume(&now, record.data, false, &e), &e);
     assert_ok(options_compare_for_resume(&now, "lora-rank: 8\nlearning-rate: 1e-4\n", false, &e), &e); /* older */
     assert_ok(options_compare_for_resume(&now, "lora-rank: 8\nlearning-rate: 1e-4\n", true, &e), &e);
+    static const char old[] = "lora-rank: 8\nlearning-rate: 1e-4\ntrain-on-prompt: false\n",
+                      other[] = "lora-rank: 8\ntrain-on-prompt: true\nlearning-rate: 1e-4\n";
+    assert_ok(options_compare_for_resume(&now, old, false, &e), &e);
+    assert_error(options_compare_for_resume(&now, other, false, &e), &e, ERR_MISMATCH,
+                 "--train-on answers (checkpoint: all)");
     assert_error(options_compare_for_resume(&now, "lora-rank: 8\nfrom-the-future: 1\n", false, &e), &e, ERR_MISMATCH,
                  "from-the-future");
     assert_error(options_compare_for_resume(&now, "lora-rank: [", false, &e), &e, ERR_MISMATCH, "checkpoint:2");
     options_release(&now);
 
-    assert_ok(parse(&now, "train", WORDS(TRAIN, "--seed", "5", "--train-on-prompt"), &e), &e);
+    assert_ok(parse(&now, "train", WORDS(TRAIN, "--seed", "5", "--train-on", "all"), &e), &e);
     assert_error(options_compare_for_resume(&now, record.data, false, &e), &e, ERR_MISMATCH,
-                 "--lora-rank 16 (checkpoint: 8), --train-on-prompt true (checkpoint: false), "
+                 "--lora-rank 16 (checkpoint: 8), --train-on all (checkpoint: answers), "
                  "--learning-rate 0.0002 (checkpoint: 0.0001), --seed 5 (checkpoint: 0); ");
     options_release(&now);
     str_release(&record);

@@ -1,0 +1,75 @@
+#include "data/examples/columns.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void columns_release(struct columns *c)
+{
+    free(c->text);
+    *c = (struct columns){0};
+}
+
+enum err_code columns_parse(struct columns *c, const char *text, struct err *e)
+{
+    *c = (struct columns){0};
+    if (!*text)
+        return ERR_OK;
+    c->text = strdup(text);
+    if (!c->text)
+        return err_set(e, ERR_MEMORY, "no memory for --columns");
+    for (char *at = c->text, *next = NULL; at; at = next) {
+        next = strchr(at, ',');
+        if (next)
+            *next++ = '\0';
+        char *old = strchr(at, '=');
+        if (old)
+            *old++ = '\0';
+        if (!old || !*old || !*at || strchr(old, '=') || c->count == COLUMNS_MAX) {
+            columns_release(c);
+            return err_set(e, ERR_USAGE, "--columns %s: must be NEW=OLD,..., at most %d of them, as in %s", text,
+                           COLUMNS_MAX, "prompt=question,completion=answer");
+        }
+        for (size_t i = 0; i < c->count; i++)
+            if (!strcmp(c->item[i].name, at) || !strcmp(c->item[i].old, old)) {
+                bool twice = !strcmp(c->item[i].name, at);
+                err_set(e, ERR_USAGE, "--columns %s: \"%s\" stands there twice", text, twice ? at : old);
+                columns_release(c);
+                return e->code;
+            }
+        c->item[c->count++] = (struct column){.name = at, .old = old};
+    }
+    return ERR_OK;
+}
+
+const struct json_value *line_get(const struct line *l, const char *key)
+{
+    bool renamed = false;
+    for (size_t i = 0; l->columns && i < l->columns->count; i++) {
+        const struct column *c = &l->columns->item[i];
+        const struct json_value *v = strcmp(c->name, key) == 0 ? json_get(l->root, c->old) : NULL;
+        if (v)
+            return v;
+        renamed |= strcmp(c->old, key) == 0;
+    }
+    return renamed ? NULL : json_get(l->root, key);
+}
+
+static bool is_renamed(const struct columns *columns, const char *key)
+{
+    for (size_t i = 0; i < columns->count; i++)
+        if (!strcmp(columns->item[i].old, key))
+            return true;
+    return false;
+}
+
+enum err_code line_check_columns(const struct line *l, struct err *e)
+{
+    for (size_t i = 0; l->columns && i < l->columns->count; i++) {
+        const struct column *c = &l->columns->item[i];
+        if (!json_is_absent(json_get(l->root, c->old)) && !json_is_absent(json_get(l->root, c->name)) &&
+            !is_renamed(l->columns, c->name))
+            return err_set(e, ERR_DATA, "has \"%s\", and \"%s\", which --columns gives the same name", c->name,
+                           c->old);
+    }
+    return ERR_OK;
+}
