@@ -8,9 +8,16 @@
 
 #include "base/err.h"
 #include "cli/facts.h"
+#include "data/examples/dataset.h"
+#include "run/options.h"
 
 enum err_code inspect_model(struct facts *f, const char *path, struct err *e);
 enum err_code inspect_data(struct facts *f, const char *path, struct err *e);
+/* With --model: what its tokens are too, and into `text` (not with --json, where they are facts) the first --examples
+ * as they are trained; --html writes them as a page. */
+enum err_code inspect_examples(struct facts *f, struct str *text, const char *path, const struct options *o,
+                               struct err *e);
+void inspect_add_data(struct facts *f, const struct dataset *d);
 enum err_code inspect_checkpoint(struct facts *f, const char *path, struct err *e);
 enum err_code inspect_adapter(struct facts *f, const char *path, struct err *e);
 enum err_code inspect_run(struct facts *f, const char *path, struct err *e);

@@ -1,4 +1,5 @@
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -81,11 +82,19 @@ enum err_code cmd_inspect(const struct options *o, struct dist *d, struct err *e
         file_is_folder(path) ? find_folder_kind(&inspect, path, e) : find_file_kind(&inspect, path, e);
     if (code)
         return code;
+    const bool examples = inspect == inspect_data && *o->model;
+    if (!examples && (*o->model || *o->html))
+        return err_set(e, ERR_USAGE, "%s: --model and --html are for a file of data, with --model to read it by", path);
     struct facts facts;
+    struct str text = {0};
     facts_begin(&facts, o->json);
-    code = inspect(&facts, path, e);
-    if (!code)
-        return facts_print(&facts, e);
-    str_release(&facts.out);
+    code = examples ? inspect_examples(&facts, &text, path, o, e) : inspect(&facts, path, e);
+    if (code)
+        str_release(&facts.out);
+    else
+        code = facts_print(&facts, e);
+    if (!code && text.length)
+        fwrite(text.data, 1, text.length, stdout);
+    str_release(&text);
     return code;
 }

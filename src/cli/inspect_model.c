@@ -122,12 +122,20 @@ enum err_code inspect_model(struct facts *f, const char *path, struct err *e)
     return code;
 }
 
-static void add_forms(struct facts *f, const struct dataset *d)
+void inspect_add_data(struct facts *f, const struct dataset *d)
 {
+    facts_text(f, "kind", "data");
+    facts_text(f, "path", d->paths[0]);
+    facts_int(f, "bytes", d->files[0].size);
+    facts_int(f, "examples", d->count);
     facts_object(f, "forms");
     for (size_t i = 0; i < EXAMPLE_FORM_COUNT; i++)
-        facts_int(f, example_form_name((enum example_form)i), d->counts.forms[i]);
+        if (d->counts.forms[i])
+            facts_int(f, example_form_name((enum example_form)i), d->counts.forms[i]);
     facts_end(f);
+    facts_int(f, "bad_lines", d->counts.bad_lines);
+    if (d->counts.bad_lines)
+        facts_text(f, "first_bad_line", d->first_bad);
 }
 
 enum err_code inspect_data(struct facts *f, const char *path, struct err *e)
@@ -146,15 +154,8 @@ enum err_code inspect_data(struct facts *f, const char *path, struct err *e)
         uint32_t longest = 0;
         for (size_t i = 0; i < d.count; i++)
             longest = d.entries[i].bytes > longest ? d.entries[i].bytes : longest;
-        facts_text(f, "kind", "data");
-        facts_text(f, "path", path);
-        facts_int(f, "bytes", d.files[0].size);
-        facts_int(f, "examples", d.count);
-        add_forms(f, &d);
+        inspect_add_data(f, &d);
         facts_int(f, "longest_line_bytes", longest);
-        facts_int(f, "bad_lines", d.counts.bad_lines);
-        if (d.counts.bad_lines)
-            facts_text(f, "first_bad_line", d.first_bad);
     }
     dataset_close(&d);
     return code;

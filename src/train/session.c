@@ -365,6 +365,12 @@ static void tell_forms(const struct dataset *data)
     log_note("%s%s: %s", data->paths[0], data->path_count > 1 ? " and others" : "", text);
 }
 
+static void warn_of(void *context, const char *text)
+{
+    const struct dataset *data = context;
+    log_warn("%s: %s", data->paths[0], text);
+}
+
 enum err_code session_open_data(struct session *s, struct dataset *data, const struct opt_list *paths,
                                 char hash[FILE_HASH_SIZE], struct err *e)
 {
@@ -390,6 +396,7 @@ enum err_code session_open_data(struct session *s, struct dataset *data, const s
         warn_of_long_examples(s, data);
         warn_of_bos(s, data);
         tell_forms(data);
+        dataset_tell_warnings(data, warn_of, data);
         if (hash)
             memcpy(hash, content, sizeof content);
         return ERR_OK;

@@ -31,6 +31,7 @@ struct dataset_counts {
     uint64_t tokens, supervised, truncated, bad_lines;
     uint64_t had_bos;                   /* as in struct example */
     uint64_t forms[EXAMPLE_FORM_COUNT]; /* examples of each form */
+    uint64_t notes[NOTE_COUNT];         /* with each note */
 };
 
 struct dataset {
@@ -79,6 +80,9 @@ enum err_code dataset_read(struct example *ex, struct example_scratch *scratch, 
 
 /* "FILE:LINE" of an example, for messages (counts lines: slow). */
 void dataset_place(char *text, size_t size, const struct dataset *d, size_t index);
+
+/* What experience says is wrong with data, a sentence each: much of it goes unseen until a model is bad. */
+void dataset_tell_warnings(const struct dataset *d, void (*tell)(void *context, const char *text), void *context);
 
 /* Hash of the files' content, in order. */
 enum err_code dataset_hash(char hash[FILE_HASH_SIZE], const struct dataset *d, struct err *e);

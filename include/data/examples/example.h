@@ -40,8 +40,20 @@ enum example_form {
 /* "text", "completion", "messages", ... */
 const char *example_form_name(enum example_form form);
 
+/* What may be wrong with an example that can be trained all the same; a set of bits. */
+enum example_note {
+    NOTE_DOUBLED_BOS, /* begins with two BOS tokens */
+    NOTE_LOST_SYSTEM, /* the chat template prints nothing of a system message */
+    NOTE_LOST_CALLS,  /* nor of tool calls */
+    NOTE_CUT_ANSWER,  /* --max-length cuts it inside of an answer */
+    NOTE_UNENDED,     /* no answer in it has the token that ends one: EOS, or the end of a turn */
+    NOTE_FULL,        /* every token but the first is supervised, and not because that was asked for */
+    NOTE_COUNT
+};
+
 struct example {
     enum example_form form;
+    unsigned notes; /* bit NOTE_... */
     int32_t *tokens;     /* [count] */
     uint8_t *supervised; /* [count]; token i is predicted from token i - 1, so supervised[0] is 0 */
     size_t count, capacity;

@@ -66,6 +66,9 @@ struct chat_text {
 enum err_code chat_renderer_open(struct chat_renderer **r, struct err *e);
 void chat_renderer_close(struct chat_renderer *r); /* NULL is fine */
 
+/* Whether any byte of the message's content stands in the text; with `calls`, of its tool calls. */
+bool chat_text_shows(const struct chat_text *text, size_t message, bool calls);
+
 /* One conversation: an array of messages, and `tools` and `documents` (arrays, or NULL). *text is the renderer's until
  * the next call. ERR_DATA with the template's place when it raises, or a message is no object. */
 enum err_code chat_template_render(struct chat_text *text, struct chat_renderer *r,

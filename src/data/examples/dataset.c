@@ -153,6 +153,7 @@ struct scan_line {
     uint64_t length;
     enum err_code code;
     bool truncated, had_bos;
+    unsigned notes;
     enum example_form form;
 };
 
@@ -178,6 +179,7 @@ static void measure_line(struct scan_line *line, struct example *ex, struct exam
     line->entry.supervised = (uint32_t)ex->supervised_count;
     line->truncated = ex->truncated;
     line->had_bos = ex->had_bos;
+    line->notes = ex->notes;
     line->form = ex->form;
 }
 
@@ -213,6 +215,8 @@ static enum err_code add_entry(struct dataset *d, size_t *capacity, const struct
     d->counts.truncated += line->truncated;
     d->counts.had_bos += line->had_bos;
     d->counts.forms[line->form]++;
+    for (size_t n = 0; n < NOTE_COUNT; n++)
+        d->counts.notes[n] += line->notes >> n & 1;
     return ERR_OK;
 }
 

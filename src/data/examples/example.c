@@ -146,6 +146,22 @@ static enum err_code mark_turns(struct example *ex, const struct ids *ids, const
     return ERR_OK;
 }
 
+/* Does the template pass over what the conversation says? */
+static unsigned find_lost(const struct conversation *c, const struct chat_text *text)
+{
+    unsigned notes = 0;
+    for (size_t i = 0; i < json_count(c->messages); i++) {
+        const struct json_value *message = json_at(c->messages, i);
+        const char *role = json_text(json_get(message, "role")), *content = json_text(json_get(message, "content"));
+        const bool system = !strcmp(role, "system") || !strcmp(role, "developer");
+        if (system && content && content[strspn(content, " \n\r\t")] && !chat_text_shows(text, i, false))
+            notes |= 1U << NOTE_LOST_SYSTEM;
+        if (json_count(json_get(message, "tool_calls")) && !chat_text_shows(text, i, true))
+            notes |= 1U << NOTE_LOST_CALLS;
+    }
+    return notes;
+}
+
 static enum err_code encode_conversation(struct example *ex, struct example_scratch *s, const struct tokenizer *t,
                                          const struct conversation *c, const struct example_options *options,
                                          struct err *e)
@@ -158,6 +174,7 @@ static enum err_code encode_conversation(struct example *ex, struct example_scra
         tokenizer_encode(&s->ids, t, text.output.bytes, text.output.length, false, e) ||
         append(ex, s->ids.id, s->ids.count, false, e))
         return e->code;
+    ex->notes |= find_lost(c, &text);
     return mark_turns(ex, &s->ids, &text, c, options->train_on, e);
 }
 
@@ -262,8 +279,27 @@ static enum err_code find_form(enum example_form *form, const struct line *l, st
     return ERR_OK;
 }
 
+static unsigned find_notes(const struct example *ex, const struct tokenizer *t, const struct example_options *options)
+{
+    const int32_t bos = tokenizer_bos(t), eos = tokenizer_eos(t);
+    const int32_t turn_end = options->chat ? chat_turn_end(options->chat) : -1;
+    const size_t last = ex->count - 1;
+    unsigned notes = 1U << NOTE_UNENDED;
+    for (size_t i = 0; i < ex->count; i++)
+        if (ex->supervised[i] && ex->tokens[i] >= 0 && (ex->tokens[i] == eos || ex->tokens[i] == turn_end))
+            notes = 0;
+    if (ex->count > 1 && bos >= 0 && ex->tokens[0] == bos && ex->tokens[1] == bos)
+        notes |= 1U << NOTE_DOUBLED_BOS;
+    if (ex->truncated && ex->supervised[last] && ex->tokens[last] != eos && ex->tokens[last] != turn_end)
+        notes |= 1U << NOTE_CUT_ANSWER;
+    if (ex->supervised_count == last && ex->form != EXAMPLE_TEXT && options->train_on != TRAIN_ON_ALL)
+        notes |= 1U << NOTE_FULL;
+    return notes;
+}
+
 /* Cuts, lays down what is supervised, and counts it. */
-static enum err_code finish(struct example *ex, const struct example_options *options, struct err *e)
+static enum err_code finish(struct example *ex, const struct tokenizer *t, const struct example_options *options,
+                            struct err *e)
 {
     ex->truncated = ex->count > options->max_length;
     if (ex->truncated)
@@ -274,8 +310,10 @@ static enum err_code finish(struct example *ex, const struct example_options *op
         ex->supervised[0] = 0; /* nothing stands before it to predict it from */
     for (size_t i = 0; i < ex->count; i++)
         ex->supervised_count += ex->supervised[i];
-    if (ex->supervised_count)
+    if (ex->supervised_count) {
+        ex->notes |= find_notes(ex, t, options);
         return ERR_OK;
+    }
     if (ex->truncated)
         return err_set(e, ERR_DATA, "no supervised token is left after cutting to --max-length %zu",
                        options->max_length);
@@ -289,6 +327,7 @@ enum err_code example_parse(struct example *ex, struct example_scratch *scratch,
     struct json *doc;
     ex->count = ex->supervised_count = 0;
     ex->truncated = ex->had_bos = false;
+    ex->notes = 0;
     size_t valid = str_utf8_valid_prefix(line, length);
     if (valid < length)
         return err_set(e, ERR_DATA, "byte %zu of the line is not valid UTF-8", valid + 1);
@@ -314,7 +353,7 @@ enum err_code example_parse(struct example *ex, struct example_scratch *scratch,
     if (!code)
         code = forms[ex->form].parse(ex, scratch, t, &l, options, e);
     if (!code && t)
-        code = finish(ex, options, e);
+        code = finish(ex, t, options, e);
     json_close(doc);
     return code;
 }

@@ -128,6 +128,15 @@ enum err_code chat_template_render(struct chat_text *text, struct chat_renderer 
     return ERR_OK;
 }
 
+bool chat_text_shows(const struct chat_text *text, size_t message, bool calls)
+{
+    const uint32_t origin = (uint32_t)(message + 1) * CHAT_ORIGINS + (calls ? CHAT_OTHER : CHAT_CONTENT);
+    for (size_t i = 0; i < text->output.mark_count; i++)
+        if (text->output.marks[i].origin == origin)
+            return true;
+    return false;
+}
+
 /* The generation prompt: what a question's text is longer by. */
 static enum err_code learn_prompt(struct chat_template *t, struct chat_renderer *r,
                                   const struct json_value *question, struct err *e)

@@ -109,6 +109,7 @@ static void test_no_doubled_bos(void **state)
     check("{\"text\":\"<|bos|>abc\"}", plain, &usual, "^abc$", "01111");
     check("{\"text\":\"a<|bos|>\"}", with_bos, &usual, "^a^$", "0111");
     check("{\"text\":\"<|bos|><|bos|>\"}", plain, &usual, "^^$", "011"); /* as it is written */
+    assert_int_equal(ex.notes, 1U << NOTE_DOUBLED_BOS);
     check("{\"prompt\":\"<|bos|>ab\",\"completion\":\"c\"}", with_bos, &usual, "^abc$", "00011");
     assert_true(ex.had_bos);
     check("{\"prompt\":\"<|bos|>ab\",\"completion\":\"c\"}", plain, &usual, "^abc$", "00011");
@@ -134,7 +135,9 @@ static void test_completion(void **state)
     check("{\"prompt\":\"ab\",\"completion\":\"<|eos|>\"}", plain, &usual, "ab$", "001");
     check("{\"prompt\":\"ab<|eos|>\",\"completion\":\"\"}", plain, &usual, "ab$$", "0001");
     check("{\"prompt\":\"ab\",\"completion\":\"<|eos|>c\"}", plain, &usual, "ab$c$", "00111");
+    assert_int_equal(ex.notes, 0);
     check("{\"prompt\":\"\",\"completion\":\"cd\"}", plain, &usual, "cd$", "011");
+    assert_int_equal(ex.notes, 1U << NOTE_FULL);
     check("{\"prompt\":\"ab\",\"completion\":\"\"}", plain, &usual, "ab$", "001");
     /* Each is tokenised by itself: no token reaches over the border. */
     check("{\"prompt\":\"a\\n\",\"completion\":\"hi\\nh\"}", plain, &usual, "a|hi~$", "001111");
@@ -187,6 +190,7 @@ static void test_truncation(void **state)
     assert_false(ex.truncated);
     check("{\"prompt\":\"ab\",\"completion\":\"c\"}", plain, &three, "abc", "001");
     assert_true(ex.truncated);
+    assert_int_equal(ex.notes, 1U << NOTE_CUT_ANSWER | 1U << NOTE_UNENDED);
     assert_int_equal(parse("{\"prompt\":\"ab\",\"completion\":\"c\"}", plain, &two, &e), ERR_DATA);
     assert_non_null(strstr(e.message, "--max-length 2"));
     check("{\"text\":\"ab\"}", plain, &three, "ab$", "011"); /* nothing of the failure stays behind */

@@ -1,0 +1,279 @@
+/*
+ * `inspect DATA --model MODEL`: the examples as they are trained.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "cli/inspect.h"
+#include "data/examples/dataset.h"
+#include "report/markup.h"
+#include "train/session.h"
+
+/* What the commands that train open in a session; here it is one process, without weights. */
+struct view {
+    const struct options *options;
+    struct store store;
+    struct tokenizer *tokenizer;
+    struct chat *chat;
+    struct columns columns;
+    struct dataset data;
+    const char *path; /* of the data */
+    struct example example;
+    struct example_scratch scratch;
+};
+
+/* A stretch of an example's text whose tokens are all trained, or none of them. */
+struct stretch {
+    const char *bytes;
+    size_t length;
+    bool supervised;
+};
+
+/* ---- the text ---- */
+
+/* The texts of ids 0..count-1 as one, since what a token decodes to may depend on those in front of it. */
+static enum err_code decode(struct str *out, const struct view *v, size_t count, struct err *e)
+{
+    str_clear(out);
+    return tokenizer_decode(out, v->tokenizer, v->example.tokens, count, false, e);
+}
+
+typedef enum err_code take_stretch(void *context, const struct stretch *s, struct err *e);
+
+static enum err_code walk(const struct view *v, take_stretch *take, void *context, struct err *e)
+{
+    const struct example *ex = &v->example;
+    struct str text = {0};
+    size_t shown = 0;
+    enum err_code code = ERR_OK;
+    for (size_t i = 0, next; !code && i < ex->count; i = next) {
+        for (next = i + 1; next < ex->count && ex->supervised[next] == ex->supervised[i];)
+            next++;
+        code = decode(&text, v, next, e);
+        if (code || text.length <= shown)
+            continue;
+        const struct stretch s = {text.data + shown, text.length - shown, ex->supervised[i] != 0};
+        code = take(context, &s, e);
+        shown = text.length;
+    }
+    str_release(&text);
+    return code;
+}
+
+struct marker {
+    struct str *out;
+    const char *open, *close;
+};
+
+static enum err_code mark(void *context, const struct stretch *s, struct err *e)
+{
+    const struct marker *m = context;
+    if (s->supervised && str_append(m->out, m->open, strlen(m->open), e))
+        return e->code;
+    for (size_t i = 0; i < s->length; i++) {
+        const unsigned char c = (unsigned char)s->bytes[i];
+        const bool control = (c < 0x20 && c != '\n' && c != '\t') || c == 0x7F;
+        if (control ? str_appendf(m->out, e, "\\x%02x", c) : str_append(m->out, &s->bytes[i], 1, e))
+            return e->code;
+    }
+    return s->supervised ? str_append(m->out, m->close, strlen(m->close), e) : ERR_OK;
+}
+
+static enum err_code mark_html(void *context, const struct stretch *s, struct err *e)
+{
+    struct str *out = context, copy = {0};
+    enum err_code code = str_append(&copy, s->bytes, s->length, e);
+    if (!code)
+        code = str_appendf(out, e, s->supervised ? "<mark>" : "<span>");
+    if (!code)
+        code = markup_append_text(out, copy.data, e);
+    if (!code)
+        code = str_appendf(out, e, s->supervised ? "</mark>" : "</span>");
+    str_release(&copy);
+    return code;
+}
+
+/* ---- what is printed of an example ---- */
+
+static void add_numbers(struct facts *f, const char *name, const struct example *ex, bool supervised)
+{
+    facts_list(f, name);
+    for (size_t i = 0; i < ex->count; i++)
+        facts_int(f, NULL, supervised ? ex->supervised[i] : (uint64_t)ex->tokens[i]);
+    facts_end(f);
+}
+
+static enum err_code add_json(struct facts *f, const struct view *v, const char *place, struct err *e)
+{
+    struct str text = {0};
+    struct marker m = {&text, "", ""};
+    if (walk(v, mark, &m, e)) {
+        str_release(&text);
+        return e->code;
+    }
+    facts_object(f, NULL);
+    facts_text(f, "place", place);
+    facts_text(f, "form", example_form_name(v->example.form));
+    add_numbers(f, "tokens", &v->example, false);
+    add_numbers(f, "supervised", &v->example, true);
+    facts_text(f, "text", text.data ? text.data : "");
+    facts_end(f);
+    str_release(&text);
+    return ERR_OK;
+}
+
+static enum err_code add_text(struct str *out, const struct view *v, const char *place, struct err *e)
+{
+    const bool colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+    struct marker m = {out, colour ? "\033[32m" : "[[", colour ? "\033[0m" : "]]"};
+    if (str_appendf(out, e, "\n%s--- %s: %s, %zu tokens, %zu of them trained%s\n", colour ? "\033[1m" : "", place,
+                    example_form_name(v->example.form), v->example.count, v->example.supervised_count,
+                    colour ? "\033[0m" : "") ||
+        walk(v, mark, &m, e))
+        return e->code;
+    return str_append(out, "\n", 1, e);
+}
+
+static enum err_code add_html(struct str *out, const struct view *v, const char *place, struct err *e)
+{
+    if (str_appendf(out, e, "<h2>") || markup_append_text(out, place, e) ||
+        str_appendf(out, e, "<small>%s, %zu tokens, %zu of them trained</small></h2>\n<pre>",
+                    example_form_name(v->example.form), v->example.count, v->example.supervised_count) ||
+        walk(v, mark_html, out, e))
+        return e->code;
+    return str_appendf(out, e, "</pre>\n");
+}
+
+static enum err_code each_example(struct view *v, struct facts *f, struct str *text, struct str *html, struct err *e)
+{
+    size_t count = (size_t)v->options->examples;
+    count = count < v->data.count ? count : v->data.count;
+    if (f->json)
+        facts_list(f, "shown");
+    for (size_t i = 0; i < count; i++) {
+        char place[512];
+        dataset_place(place, sizeof place, &v->data, i);
+        if (dataset_read(&v->example, &v->scratch, &v->data, i, e) ||
+            (f->json ? add_json(f, v, place, e) : add_text(text, v, place, e)) || add_html(html, v, place, e))
+            return e->code;
+    }
+    if (f->json)
+        facts_end(f);
+    return ERR_OK;
+}
+
+/* ---- the page ---- */
+
+static const char page_begin[] =
+    "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+    "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+    "<title>mpilora: examples</title>\n<style>\n"
+    ":root{color-scheme:light dark;--paper:#fbfaf7;--ink:#22221f;--soft:#6b6a64;--rule:#dddad2;--mark:#cdeccf;"
+    "--bad:#a03018}\n"
+    "@media(prefers-color-scheme:dark){:root{--paper:#191917;--ink:#e8e6e0;--soft:#9b9991;--rule:#3a3934;"
+    "--mark:#24502b;--bad:#ef8a6f}}\n"
+    "body{margin:0 auto;max-width:960px;padding:32px 24px;background:var(--paper);color:var(--ink);"
+    "font:16px/1.5 system-ui,sans-serif}\n"
+    "h1{font-size:24px;overflow-wrap:anywhere}h2{font-size:15px;margin:32px 0 8px;overflow-wrap:anywhere}\n"
+    "h2 small{display:block;font-weight:400;color:var(--soft)}\n"
+    "pre{margin:0;padding:14px 16px;border:1px solid var(--rule);border-radius:8px;white-space:pre-wrap;"
+    "overflow-wrap:anywhere;font:13.5px/1.55 ui-monospace,monospace}\n"
+    "mark{background:var(--mark);color:inherit;border-radius:3px}.warning{color:var(--bad)}.soft{color:var(--soft)}\n"
+    "</style>\n</head>\n<body>\n";
+
+static void put_warning(void *context, const char *text)
+{
+    struct markup *m = context;
+    markup_put(m, "<p class=\"warning\">");
+    markup_text(m, text);
+    markup_put(m, "</p>\n");
+}
+
+static enum err_code write_page(const struct view *v, const struct str *examples, struct err *e)
+{
+    struct str page = {0};
+    struct markup m = {&page, e};
+    const struct dataset_counts *c = &v->data.counts;
+    e->code = ERR_OK;
+    markup_put(&m, "%s<h1>", page_begin);
+    markup_text(&m, v->data.paths[0]);
+    markup_put(&m, "</h1>\n<p>%zu examples, %llu tokens, %llu of them trained. <mark>What is trained</mark> is marked; "
+                   "the rest is read only.</p>\n",
+               v->data.count, (unsigned long long)c->tokens, (unsigned long long)c->supervised);
+    dataset_tell_warnings(&v->data, put_warning, &m);
+    if (!e->code && examples->length)
+        str_append(&page, examples->data, examples->length, e);
+    markup_put(&m, "</body>\n</html>\n");
+    if (!e->code)
+        file_write_atomic(v->options->html, page.data, page.length, e);
+    str_release(&page);
+    return e->code;
+}
+
+/* ---- the whole ---- */
+
+static void add_warning(void *context, const char *text)
+{
+    facts_text(context, NULL, text);
+}
+
+static void add_facts(struct facts *f, const struct view *v)
+{
+    uint32_t longest = 0;
+    for (size_t i = 0; i < v->data.count; i++)
+        longest = v->data.entries[i].tokens > longest ? v->data.entries[i].tokens : longest;
+    inspect_add_data(f, &v->data);
+    facts_int(f, "tokens", v->data.counts.tokens);
+    facts_int(f, "supervised_tokens", v->data.counts.supervised);
+    facts_int(f, "longest_tokens", longest);
+    facts_int(f, "truncated", v->data.counts.truncated);
+    facts_list(f, "warnings");
+    dataset_tell_warnings(&v->data, add_warning, f);
+    facts_end(f);
+}
+
+static enum err_code open_view(struct view *v, const char *path, struct err *e)
+{
+    const struct options *o = v->options;
+    enum err_code code = store_open(&v->store, o->model, e);
+    if (!code)
+        code = tokenizer_open(&v->tokenizer, &v->store, e);
+    if (!code)
+        code = session_open_chat(&v->chat, v->tokenizer, o, e);
+    if (!code)
+        code = columns_parse(&v->columns, o->columns, e);
+    const struct example_options options = {.max_length = (size_t)o->max_length,
+                                            .train_on = o->train_on,
+                                            .chat = v->chat,
+                                            .columns = &v->columns};
+    v->path = path;
+    if (!code)
+        code = dataset_open(&v->data, &v->path, 1, v->tokenizer, &options, true, e);
+    return code;
+}
+
+enum err_code inspect_examples(struct facts *f, struct str *text, const char *path, const struct options *o,
+                               struct err *e)
+{
+    struct view v = {.options = o};
+    struct str html = {0};
+    enum err_code code = open_view(&v, path, e);
+    if (!code) {
+        add_facts(f, &v);
+        code = each_example(&v, f, text, &html, e);
+    }
+    if (!code && *o->html)
+        code = write_page(&v, &html, e);
+    example_release(&v.example);
+    example_scratch_release(&v.scratch);
+    dataset_close(&v.data);
+    columns_release(&v.columns);
+    chat_close(v.chat);
+    tokenizer_close(v.tokenizer);
+    store_close(&v.store);
+    str_release(&html);
+    return code;
+}

@@ -1,0 +1,81 @@
+# Data in every form, mixed: what inspect shows is what is trained, on any number of ranks; the chat template's options.
+. "$SOURCE/tests/support/e2e.sh"
+. "$SOURCE/tests/support/train.sh"
+python3 - >"$work/mixed.jsonl" <<'PY'
+import json
+for i in range(6):
+    for line in ({"text": f"a text {i}"}, {"prompt": f"one {i}", "completion": f" two {i}"},
+                 {"messages": [{"role": "user", "content": f"q {i}"}, {"role": "assistant", "content": f"a {i}", "weight": 0},
+                               {"role": "user", "content": "more"}, {"role": "assistant", "content": f"b {i}"}]},
+                 {"prompt": [{"role": "user", "content": "q"}], "completion": [{"role": "assistant", "content": f"c {i}"}]},
+                 {"instruction": "say", "input": f"{i}", "output": f"said {i}"},
+                 {"conversations": [{"from": "human", "value": f"h {i}"}, {"from": "gpt", "value": f"g {i}"}]}):
+        print(json.dumps(line))
+PY
+more="--data $work/mixed.jsonl --batch-size 7 --micro-batch-tokens 128 --max-length 128 --max-steps 4"
+check 0 train "$work/one" $more
+says err "mixed.jsonl: 6 text, 6 completion, 6 messages, 6 prompt_messages, 6 alpaca, 6 sharegpt"
+grep -qE "^chat-date: \"?$(date +%Y)-" "$work/one/config.yaml" || fail "config.yaml does not have the day"
+for n in 2 3; do
+    check 0 ranks $n "$MPILORA" train $options $more --output "$work/on-$n"
+    same_run "$work/one" "$work/on-$n"
+done
+
+# inspect shows what probe, and so training, gets.
+check 0 "$MPILORA" probe --model "$model" --data "$work/mixed.jsonl" --lora-rank 2 --output "$work/probe.h5" --threads 1
+check 0 "$MPILORA" inspect "$work/mixed.jsonl" --model "$model" --examples 36 --json --html "$work/page.html"
+holds 'v["examples"] == 36 and len(v["shown"]) == 36 and v["warnings"] == [] and set(v["forms"].values()) == {6}'
+holds 'sum(map(sum, [x["supervised"] for x in v["shown"]])) == v["supervised_tokens"]'
+holds 'v["shown"][2]["place"].endswith("mixed.jsonl:3") and v["shown"][2]["form"] == "messages"'
+for i in 0 1 2 3 4 5; do
+    for what in tokens supervised; do
+        h5dump -y -w 0 -d "/examples/$i/$what" "$work/probe.h5" | sed -n '/DATA {/,/}/p' | tr -cd '0-9,\n' | tr -d '\n' >"$work/theirs"
+        python3 -c 'import json, sys; print(*json.load(open(sys.argv[1]))["shown"][int(sys.argv[2])][sys.argv[3]], sep=",", end="")' \
+            "$work/out" $i $what >"$work/ours"
+        checks=$((checks + 1))
+        cmp "$work/ours" "$work/theirs" || fail "example $i, $what: $(cat "$work/ours") and $(cat "$work/theirs")"
+    done
+done
+check 0 "$MPILORA" inspect "$work/mixed.jsonl" --model "$model" --examples 4
+says out '^--- .*mixed.jsonl:4: prompt_messages, [0-9]+ tokens, 4 of them trained$'
+says out '^\[\[c 0<\|im_end\|>\]\]$'
+says out '^\[\[b 0<\|im_end\|>\]\]$'
+says out '^a 0<\|im_end\|>$'
+grep -q '<mark>c 0&lt;|im_end|&gt;</mark>' "$work/page.html" || fail "the page does not mark the answer"
+check 0 "$MPILORA" inspect "$work/mixed.jsonl" --model "$model" --examples 4 --train-on all
+says out '^<\|im_start\|>\[\[system$'
+check 2 "$MPILORA" inspect "$model" --model "$model"
+says err 'for a file of data'
+check 2 "$MPILORA" train $options $more --train-on-prompt --output "$work/none"
+says err 'train-on-prompt.*--train-on'
+
+# The template: another file, its variables, its day, on a resume too.
+cat >"$work/t.jinja" <<'JINJA'
+{{ strftime_now('%d %b %Y') }} {{ mood }}
+{% for m in messages %}{% if m.role != 'system' %}<|im_start|>{{ m.role }}:{{ m.content }}<|im_end|>{% endif %}{% endfor %}
+{% if add_generation_prompt %}<|im_start|>assistant:{% endif %}
+JINJA
+own="--chat-template $work/t.jinja --chat-date 2024-02-29"
+check 0 "$MPILORA" tokenize --model "$model" --chat --text Hi $own --chat-template-kwargs '{"mood": "calm"}' --json
+python3 -c 'import json, sys; print(*json.load(open(sys.argv[1])))' "$work/out" >"$work/ids"
+check 0 "$MPILORA" tokenize --model "$model" --decode "$(cat "$work/ids")"
+says out '^29 Feb 2024 calm$'
+says out '^<\|im_start\|>user:Hi<\|im_end\|>$|^<\|im_start\|>user:Hi<\|im_end\|><\|im_start\|>assistant:$'
+echo '{"messages": [{"role": "system", "content": "Be."}, {"role": "user", "content": "a"},
+    {"role": "assistant", "content": "b"}]}' | tr -d '\n' >"$work/system.jsonl"
+check 0 "$MPILORA" inspect "$work/system.jsonl" --model "$model" $own --json
+holds '"1 of 1 examples have a system message of which the chat template prints nothing" in v["warnings"]'
+check 0 train "$work/own" $more $own --max-steps 2
+check 0 train "$work/own" $more --chat-template "$work/t.jinja" --max-steps 3 # the day is that of the first start
+grep -qE '^chat-date: "?2024-02-29' "$work/own/config.yaml" || fail "the day is another after a resume"
+echo "changed" >>"$work/t.jinja"
+check 1 train "$work/own" $more $own --max-steps 4
+says err 'tokenizer'
+echo 'x{% for %}' >"$work/t.jinja"
+check 1 train "$work/none" $more $own
+says err 't.jinja: line 1, column'
+check 1 ranks 2 sh -c 'cd "$1" && mkdir "r$OMPI_COMM_WORLD_RANK" && cd "r$OMPI_COMM_WORLD_RANK" && shift &&
+    echo "{{ messages[0].content }} $OMPI_COMM_WORLD_RANK" >t.jinja && exec "$@"' sh "$work" \
+    "$MPILORA" train $options $more --chat-template t.jinja --output "$work/none"
+says err 'tokenizer'
+passed
