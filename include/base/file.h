@@ -46,6 +46,8 @@ struct file_in {
 };
 enum err_code file_in_open(struct file_in *f, const char *path, struct err *e);
 void file_in_close(struct file_in *f); /* a zeroed one is fine */
+/* Does another program hold it for itself (flock), as the HDF5 library does with what it has open to write? */
+bool file_in_is_held(const struct file_in *f);
 /* Exactly these bytes. ERR_IO when the file ends before them. */
 enum err_code file_in_read(void *bytes, const struct file_in *f, uint64_t offset, size_t length,
                            struct err *e);

@@ -38,7 +38,8 @@ enum err_code rundir_list(uint64_t **steps, size_t *count, const char *folder, s
                           struct err *e);
 
 /* Opens the newest checkpoint that verifies; warns of each that it skips, with the reason. *found is false
- * when the folder has none at all; ERR_FORMAT when none verifies. */
+ * when the folder has none at all; ERR_FORMAT when none verifies. One that is out of reach for now (no permission, no
+ * memory, another program at work on it) is not damaged, and not skipped: its error. */
 enum err_code rundir_open_newest(struct ckpt *c, bool *found, const char *folder, struct err *e);
 
 /* After the checkpoint of `step` was written: points `latest` to it and deletes checkpoints of earlier steps

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -143,6 +144,15 @@ void file_in_close(struct file_in *f)
     if (f->path)
         close(f->fd);
     *f = (struct file_in){0};
+}
+
+bool file_in_is_held(const struct file_in *f)
+{
+    if (!flock(f->fd, LOCK_SH | LOCK_NB)) {
+        flock(f->fd, LOCK_UN);
+        return false;
+    }
+    return errno == EWOULDBLOCK;
 }
 
 enum err_code file_in_read(void *bytes, const struct file_in *f, uint64_t offset, size_t length,

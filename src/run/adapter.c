@@ -1,10 +1,14 @@
 #include "run/adapter.h"
 
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "io/h5/h5.h"
 #include "run/ckpt.h"
 #include "run/options.h"
@@ -59,14 +63,34 @@ static enum err_code make_from_checkpoint(struct lora *l, const struct arch *a, 
     return code;
 }
 
+/* Not a folder: is it one of the files of a PEFT folder? */
+static enum err_code refuse_part(const char *path, struct err *e)
+{
+    static const char *const endings[] = {".safetensors", ".json", ".bin"};
+    char folder[PATH_MAX];
+    if (!file_exists(path))
+        return err_set(e, ERR_IO, "there is no adapter %s", path);
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+        if (str_ends_with(path, endings[i])) {
+            snprintf(folder, sizeof folder, "%s", path);
+            const char *parent = dirname(folder);
+            return peft_is_folder(parent)
+                       ? err_set(e, ERR_USAGE, "%s is one file of an adapter: give the folder, %s", path, parent)
+                       : err_set(e, ERR_USAGE,
+                                 "%s is one file of an adapter: give the folder, which has its " PEFT_CONFIG " too",
+                                 path);
+        }
+    return ERR_OK;
+}
+
 enum err_code adapter_load(struct lora *l, const struct arch *a, const char *path,
                            const struct adapter_check *check, struct err *e)
 {
     struct ckpt c;
     if (!file_is_folder(path)) {
-        if (!file_exists(path))
-            return err_set(e, ERR_IO, "there is no adapter %s", path);
-        return ckpt_open(&c, path, e) ? e->code : make_from_checkpoint(l, a, &c, check, e);
+        if (refuse_part(path, e) || ckpt_open(&c, path, e))
+            return e->code;
+        return make_from_checkpoint(l, a, &c, check, e);
     }
     if (peft_is_folder(path))
         return peft_read(l, a, check->base, path, e);

@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* What a resumed run may change. */
-enum resume_rule { FREE, ONCE, FIXED, LENGTH, RATE, DATA };
+enum resume_rule { FREE, ONCE, FIXED, SHAPE, LENGTH, RATE, DATA };
 
 /* The commands' bits, under the names that the rows of options.def have for them. */
 enum {
@@ -163,7 +163,7 @@ const char *options_word(const struct options *o, const char *name)
 bool options_fixes_result(const struct opt_spec *spec)
 {
     enum resume_rule rule = resume_rules[spec - specs];
-    return rule == FIXED || rule == LENGTH || rule == RATE;
+    return rule == FIXED || rule == SHAPE || rule == LENGTH || rule == RATE;
 }
 
 static enum err_code append_difference(struct str *out, const struct opt_set *now, const struct opt_set *then,
@@ -194,16 +194,21 @@ enum err_code options_compare_for_resume(const struct options *now, const char *
     if (code == ERR_USAGE) /* not this user's mistake, but another program version's record */
         code = e->code = ERR_MISMATCH;
     const bool own_rate = !code && goes_further(now, &then, finished);
-    for (size_t i = 0; !code && i < COUNT(specs); i++)
-        if ((resume_rules[i] == FIXED || (resume_rules[i] == RATE && !own_rate)) &&
-            opt_takes(now->set.command, &specs[i]) && !opt_values_equal(&now->set, &then.set, &specs[i]))
+    bool shape = false;
+    for (size_t i = 0; !code && i < COUNT(specs); i++) {
+        const enum resume_rule rule = resume_rules[i];
+        if ((rule == FIXED || rule == SHAPE || (rule == RATE && !own_rate)) &&
+            opt_takes(now->set.command, &specs[i]) && !opt_values_equal(&now->set, &then.set, &specs[i])) {
             code = append_difference(&differences, &now->set, &then.set, &specs[i], e);
+            shape = shape || rule == SHAPE;
+        }
+    }
     if (!code && differences.length)
         code = err_set(
             e, ERR_MISMATCH,
-            "options differ from those the checkpoint was trained with: %s; give the checkpoint's values, "
-            "or --allow-changed-options",
-            differences.data);
+            "options differ from those the checkpoint was trained with: %s; give the checkpoint's values, or %s",
+            differences.data,
+            shape ? "another --output for an adapter of another kind" : "--allow-changed-options");
     str_release(&differences);
     options_release(&then);
     return code;

@@ -112,6 +112,21 @@ enum err_code rundir_list(uint64_t **steps, size_t *count, const char *folder, s
     return room && !*steps ? e->code : ERR_OK;
 }
 
+/* A checkpoint could not be opened. Is that for good? */
+static bool is_damage(const char *path, const struct err *e)
+{
+    struct file_in f;
+    struct err again;
+    if (e->code == ERR_BUSY || e->code == ERR_MEMORY)
+        return false;
+    if (e->code != ERR_IO || !file_exists(path))
+        return true;
+    bool in_reach = !file_in_open(&f, path, &again); /* what is in it cannot be read, of a failing disk, say */
+    if (in_reach)
+        file_in_close(&f);
+    return in_reach;
+}
+
 enum err_code rundir_open_newest(struct ckpt *c, bool *found, const char *folder, struct err *e)
 {
     struct arena arena = {0};
@@ -124,6 +139,8 @@ enum err_code rundir_open_newest(struct ckpt *c, bool *found, const char *folder
         code = rundir_checkpoint_path(path, folder, steps[i], e);
         if (!code && ckpt_open(c, path, e) == ERR_OK)
             *found = true;
+        else if (!code && !is_damage(path, e))
+            code = err_wrap(e, "the checkpoint to go on from is out of reach");
         else if (!code)
             log_warn("checkpoint skipped: %s", e->message);
     }
@@ -131,7 +148,7 @@ enum err_code rundir_open_newest(struct ckpt *c, bool *found, const char *folder
         code =
             err_set(e, ERR_FORMAT,
                     "none of the %zu checkpoints in %s/%s can be used (the newest that verifies would be): "
-                    "start again in another --output, or with --resume never --overwrite",
+                    "start again in another --output",
                     count, folder, rundir_name(RUNDIR_CHECKPOINTS));
     arena_release(&arena);
     return code;

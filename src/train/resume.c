@@ -40,29 +40,29 @@ static enum err_code choose(struct ckpt *c, const struct options *o, struct err 
     enum err_code code =
         file_is_folder(path) ? rundir_open_newest(c, &found, path, e) : ckpt_open(c, path, e);
     if (!code && !c->file)
-        code = err_set(e, ERR_USAGE, "--resume %s: there are no checkpoints in this folder", path);
+        code = err_set(e, ERR_USAGE, "there are no checkpoints of a run in %s", path);
     return code ? err_wrap(e, "--resume") : ERR_OK;
 }
 
 static enum err_code check_hash(const struct ckpt *c, const char *what, const char *then, const char *now,
-                                struct err *e)
+                                const struct options *o, struct err *e)
 {
     if (strcmp(then, now) == 0)
         return ERR_OK;
-    return err_set(
-        e, ERR_MISMATCH,
-        "%s belongs to another %s: its content hash is %s there, %s now; give the same %s, or another "
-        "--output to start anew",
-        c->path, what, then, now, what);
+    return err_set(e, ERR_MISMATCH,
+                   "%s belongs to another %s: its content hash is %s there, %s now; give the same %s, or %s to "
+                   "start anew",
+                   c->path, what, then, now, what,
+                   o->resume.word == RESUME_AUTO ? "another --output" : "leave out --resume");
 }
 
 /* Does the checkpoint belong to this run? */
 static enum err_code check(const struct ckpt *c, const struct ckpt_identity *now, const struct options *o,
                            struct err *e)
 {
-    if (check_hash(c, "base model", c->identity.base, now->base, e) ||
-        check_hash(c, "tokenizer", c->identity.tokenizer, now->tokenizer, e) ||
-        check_hash(c, "data set", c->identity.data, now->data, e))
+    if (check_hash(c, "base model", c->identity.base, now->base, o, e) ||
+        check_hash(c, "tokenizer", c->identity.tokenizer, now->tokenizer, o, e) ||
+        check_hash(c, "data set", c->identity.data, now->data, o, e))
         return e->code;
     if (options_compare_for_resume(o, c->config, c->state.finished, e) == ERR_OK)
         return ERR_OK;

@@ -1,5 +1,6 @@
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 
 #include "base/cpu.h"
 #include "base/log.h"
@@ -158,6 +159,23 @@ static void warn_of_long_steps(const struct outer *o)
                  o->learning_rate, o->momentum, times);
 }
 
+/* A pack must have room for the longest example that there may be. */
+static void warn_of_idle_ranks(size_t packs, size_t world, uint64_t pack_tokens, const struct options *o)
+{
+    char smaller[160];
+    if (pack_tokens > (uint64_t)o->max_length)
+        snprintf(smaller, sizeof smaller,
+                 "a smaller --micro-batch-tokens (now %" PRIu64 ", down to the %" PRId64 " of --max-length)",
+                 pack_tokens, o->max_length);
+    else
+        snprintf(smaller, sizeof smaller, "a smaller --max-length (now %" PRId64 ") with packs to match",
+                 o->max_length);
+    log_warn("a batch has %zu pack%s for %zu ranks, so that %zu of them ha%s nothing to do: %s or a larger "
+             "--batch-size (now %" PRId64 ") gives them work",
+             packs, packs == 1 ? "" : "s", world, world - packs, world - packs == 1 ? "s" : "ve", smaller,
+             o->batch_size);
+}
+
 void trainer_report_first(const struct trainer *t)
 {
     const double mib = 1024 * 1024, adapter = (double)(t->session->lora.layout.size * sizeof(float)) / mib;
@@ -173,9 +191,5 @@ void trainer_report_first(const struct trainer *t)
     if (t->outer.every > 1)
         warn_of_long_steps(&t->outer);
     if (packs < world)
-        log_warn("a batch has %zu pack%s for %zu ranks, so that %zu of them ha%s nothing to do: a smaller "
-                 "--micro-batch-tokens (now %" PRIu64 ") or a larger --batch-size (now %" PRId64
-                 ") gives them work",
-                 packs, packs == 1 ? "" : "s", world, world - packs, world - packs == 1 ? "s" : "ve",
-                 t->loader.batch.options.pack_tokens, t->options->batch_size);
+        warn_of_idle_ranks(packs, world, t->loader.batch.options.pack_tokens, t->options);
 }

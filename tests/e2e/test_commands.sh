@@ -97,6 +97,17 @@ cmp "$work/adapter/adapter_model.safetensors" "$work/run/adapter/adapter_model.s
 check 0 "$MPILORA" export --model "$model" --checkpoint "$work/run" --output "$work/named" --base-name owner/name
 holds 'v["base_model_name_or_path"] == "owner/name"' "$work/named/adapter_config.json"
 
+# One file of an adapter in the place of its folder; what is none.
+for file in adapter_model.safetensors adapter_config.json; do
+    for command in "eval --adapter $work/adapter/$file --data $work/train.jsonl" \
+        "export --checkpoint $work/adapter/$file --output $work/again"; do
+        check 2 "$MPILORA" $command --model "$model"
+        says err "$file is one file of an adapter: give the folder, $work/adapter$"
+    done
+done
+check 2 "$MPILORA" eval --adapter "$model/config.json" --data "$work/train.jsonl" --model "$model"
+says err 'config.json is one file of an adapter: give the folder, which has its adapter_config.json too'
+
 # eval: the base, and the adapter from each of its three forms; the same on 1 and on 3 ranks.
 check 0 "$MPILORA" eval --model "$model" --data "$work/train.jsonl" --json
 holds 'set(v) == {"loss", "perplexity", "token_accuracy", "exact_match", "supervised_tokens", "examples"}'

@@ -86,9 +86,9 @@ unwarned
 
 # What must be the same, and is not.
 check 1 train "$work/short" --max-steps 40 --lora-alpha 8
-says err 'lora-alpha 8 \(checkpoint: 32'
+says err 'lora-alpha 8 \(checkpoint: 32\); give .*, or another --output for an adapter of another kind$'
 check 1 train "$work/short" --max-steps 40 --learning-rate 1e-3
-says err 'learning-rate 0.001 \(checkpoint: 0.01'
+says err 'learning-rate 0.001 \(checkpoint: 0.01\); give .*, or --allow-changed-options$'
 check 0 train "$work/short" --max-steps 32 --learning-rate 1e-3 --allow-changed-options
 says err '^warning: .*learning-rate'
 check 1 train "$work/short" --max-steps 40 --learning-rate 1e-3 --lora-rank 2 --allow-changed-options
@@ -148,4 +148,8 @@ check 0 train "$work/killed" $more --resume "$work/killed/checkpoints/step-00000
 same_run "$work/whole" "$work/killed"
 check 1 train "$work/from2" --max-steps 400 --resume "$work/nothing.h5"
 says err 'nothing.h5'
+check 2 train "$work/from2" --max-steps 400 --resume "$work/whole/adapter"
+says err '^mpilora: --resume: there are no checkpoints of a run in .*/whole/adapter$'
+check 1 train "$work/from2" --max-steps 400 --resume "$work/whole" --data "$work/less.jsonl"
+says err 'another data set.* or leave out --resume to start anew'
 passed

@@ -60,7 +60,9 @@ says err '--reduce exact \(checkpoint: fast\)'
 
 # Fewer packs than ranks: allowed, and warned about with the option that helps.
 check 0 ranks 3 "$MPILORA" train $options --micro-batch-tokens 512 --batch-size 4 --output "$work/idle" --max-steps 2
-says err '^warning: a batch has 1 pack for 3 ranks.*--micro-batch-tokens'
+says err '^warning: a batch has 1 pack for 3 ranks.*--micro-batch-tokens \(now 512, down to the 64 of --max-length\)'
+check 0 ranks 2 "$MPILORA" train $options --micro-batch-tokens 64 --max-length 64 --batch-size 1 --output "$work/small" --max-steps 1
+says err '^warning: a batch has 1 pack for 2 ranks.* a smaller --max-length \(now 64\) with packs to match or a larger --batch-size'
 
 # The written configuration is one to start from.
 check 0 "$MPILORA" train --config "$work/one/config.yaml" --output "$work/again"

@@ -42,9 +42,10 @@ void h5_discard(struct h5_writer *w);                        /* NULL is fine */
 
 struct h5_reader;
 /* Opens for reading, without the HDF5 library (src/io/h5/h5_format.h): a reader may be used while another thread
- * writes. `verify` holds all that is in the file against its content hash. A file that is truncated, not HDF5, or
- * still marked as being written is ERR_FORMAT with the cure, an absent one is ERR_IO; one of another format is
- * ERR_UNSUPPORTED and says so. What this program does not write (links, other types, external storage) is refused.
+ * writes. `verify` holds all that is in the file against its content hash. A file that is truncated or not HDF5 is
+ * ERR_FORMAT with the cure, ERR_BUSY if it is in the middle of being written by another program; one that another has
+ * open to write and that is whole is read. An absent one is ERR_IO; one of another format is ERR_UNSUPPORTED and says
+ * so. What this program does not write (links, other types, external storage) is refused.
  * Memory and time are those of a file of its size, whatever it claims. */
 enum err_code h5_open(struct h5_reader **r, const char *path, bool verify, struct err *e);
 void h5_close(struct h5_reader *r);

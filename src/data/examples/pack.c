@@ -114,7 +114,7 @@ enum err_code pack_init(struct pack *p, size_t token_capacity, size_t example_ca
                         struct err *e)
 {
     if (token_capacity > UINT32_MAX)
-        return err_set(e, ERR_USAGE, "a pack of %zu tokens is too large: lower --micro-batch-tokens",
+        return err_set(e, ERR_USAGE, "a pack of %zu tokens is too large: lower --micro-batch-tokens and --max-length",
                        token_capacity);
     *p = (struct pack){.token_capacity = token_capacity, .example_capacity = example_capacity};
     p->tokens = arena_alloc(a, token_capacity, sizeof *p->tokens, "pack", e);

@@ -44,6 +44,7 @@ struct h5_object {
 struct h5_reader {
     struct file_in file;
     char path[H5_PATH_SIZE];
+    bool marked;                      /* as open to write */
     uint64_t left, path_bytes;        /* of the file, that may still be taken; of the paths of all objects */
     struct arena arena, scratch;      /* scratch: until the file is open */
     struct h5_object *first, *last;   /* in the order in which they were found, the root first */

@@ -28,9 +28,7 @@ static enum err_code read_superblock(uint64_t *root, struct h5_reader *r, struct
     uint64_t address_size = h5_number(&p, 1), length_size = h5_number(&p, 1), state = h5_number(&p, 1);
     uint64_t base = h5_number(&p, 8), extension = h5_number(&p, 8), end = h5_number(&p, 8);
     *root = h5_number(&p, 8);
-    if (state != 0)
-        return err_set(e, ERR_FORMAT, "%s: its writer was killed or is still at work: use another file",
-                       r->path);
+    r->marked = state != 0;
     if (address_size != 8 || length_size != 8 || base != 0 || extension != H5_NOWHERE)
         return h5_damaged(r, 0, "a form of HDF5 file that is not written here", e);
     if (end > r->file.size)
@@ -94,6 +92,16 @@ static enum err_code read_all(struct h5_reader *r, bool verify, struct err *e)
     return verify ? h5_verify(r, e) : ERR_OK;
 }
 
+/* Whoever opens a file to write marks it so, and unmarks it at the end. By itself that says nothing of what is in it,
+ * which was held against its hash; where that is not whole, it says why. */
+static enum err_code explain_mark(const struct h5_reader *r, struct err *e)
+{
+    if (!file_in_is_held(&r->file))
+        return err_wrap(e, "%s was written to by a program that was killed, or holds it still", r->path);
+    e->code = ERR_BUSY;
+    return err_wrap(e, "another program writes to %s at this moment: wait until it has closed it", r->path);
+}
+
 enum err_code h5_open(struct h5_reader **out, const char *path, bool verify, struct err *e)
 {
     *out = NULL;
@@ -109,6 +117,8 @@ enum err_code h5_open(struct h5_reader **out, const char *path, bool verify, str
     r->left = r->file.size;
     if (!code)
         code = read_all(r, verify, e);
+    if (code == ERR_FORMAT && r->marked)
+        code = explain_mark(r, e);
     arena_release(&r->scratch);
     if (code)
         h5_close(r);

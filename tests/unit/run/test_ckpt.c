@@ -1,10 +1,15 @@
 /* Checkpoints: what goes in comes out, and nothing else does. */
 #include "small_lora.h"
 
+#include <fcntl.h>
 #include <math.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/file.h"
+#include "h5_mend.h"
 #include "io/h5/h5.h"
 #include "scratch.h"
 #include "run/ckpt.h"
@@ -318,6 +323,67 @@ static void folder_keeps_the_newest(void **state)
     lora_release(&l);
 }
 
+/* Marks a file as open to write, as the HDF5 library does, and makes a byte in its middle another. */
+static void mark_as_open(const char *path, bool whole)
+{
+    enum { FLAGS = 11, SUPERBLOCK = 44 };
+    struct err e;
+    struct str bytes = {0};
+    assert_ok(file_read_all(&bytes, path, 1 << 24, &e), &e);
+    bytes.data[FLAGS] = 1;
+    assert_false(h5_mend_block(&(struct h5_block){0, SUPERBLOCK}, (uint8_t *)bytes.data)); /* it was another */
+    bytes.data[bytes.length / 2] ^= (char)!whole;
+    assert_ok(file_write_atomic(path, bytes.data, bytes.length, &e), &e);
+    str_release(&bytes);
+}
+
+/* A newest checkpoint that cannot be had for now is no reason to go on from an older one. */
+static void what_is_out_of_reach_is_not_damaged(void **state)
+{
+    (void)state;
+    struct lora l;
+    struct ckpt c;
+    struct err e;
+    bool found;
+    char run[PATH_MAX], newest[PATH_MAX];
+    small_make(&l, "q_proj", 1, 2);
+    const struct lora_moments moments = small_moments(&l);
+    snprintf(run, sizeof run, "%s", scratch_path(&folder, "held"));
+    assert_ok(file_make_folders(scratch_path(&folder, "held/checkpoints"), &e), &e);
+    write_one("held/checkpoints/step-00000011.h5", &l, &moments);
+    snprintf(newest, sizeof newest, "%s", write_one("held/checkpoints/step-00000012.h5", &l, &moments));
+
+    /* Another program has it open to write: it is whole, and taken. */
+    mark_as_open(newest, true);
+    assert_ok(rundir_open_newest(&c, &found, run, &e), &e);
+    assert_string_equal(c.path, newest);
+    ckpt_close(&c);
+
+    /* It is in the middle of writing. */
+    mark_as_open(write_one("held/checkpoints/step-00000012.h5", &l, &moments), false);
+    int held = open(newest, O_RDWR | O_CLOEXEC);
+    assert_int_equal(flock(held, LOCK_EX | LOCK_NB), 0);
+    assert_error(rundir_open_newest(&c, &found, run, &e), &e, ERR_BUSY, "wait until it has closed it");
+    close(held);
+
+    /* It was killed. */
+    assert_ok(rundir_open_newest(&c, &found, run, &e), &e);
+    assert_non_null(strstr(c.path, "step-00000011.h5"));
+    ckpt_close(&c);
+    assert_error(ckpt_open(&c, newest, &e), &e, ERR_FORMAT, "by a program that was killed");
+
+    /* It may not be read: not as root, for whom nothing is forbidden. */
+    const uid_t user = geteuid();
+    write_one("held/checkpoints/step-00000012.h5", &l, &moments);
+    assert_int_equal(chmod(folder.folder, 0755), 0);
+    assert_int_equal(chmod(newest, 0), 0);
+    if (user == 0 && seteuid(65534))
+        skip();
+    assert_error(rundir_open_newest(&c, &found, run, &e), &e, ERR_IO, "step-00000012.h5: Permission denied");
+    assert_int_equal(seteuid(user), 0);
+    lora_release(&l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -329,6 +395,7 @@ int main(void)
         cmocka_unit_test(damage_is_found),
         cmocka_unit_test(other_files_are_refused),
         cmocka_unit_test(folder_keeps_the_newest),
+        cmocka_unit_test(what_is_out_of_reach_is_not_damaged),
     };
     return cmocka_run_group_tests(tests, open_folder, close_folder);
 }

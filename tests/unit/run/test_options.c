@@ -178,7 +178,12 @@ static void resume_compares_what_is_fixed(void **state)
     assert_ok(parse(&now, "train", WORDS(TRAIN, "--seed", "5", "--train-on", "all"), &e), &e);
     assert_error(options_compare_for_resume(&now, record.data, false, &e), &e, ERR_MISMATCH,
                  "--lora-rank 16 (checkpoint: 8), --train-on all (checkpoint: answers), "
-                 "--learning-rate 0.0002 (checkpoint: 0.0001), --seed 5 (checkpoint: 0); ");
+                 "--learning-rate 0.0002 (checkpoint: 0.0001), --seed 5 (checkpoint: 0); give the "
+                 "checkpoint's values, or another --output");
+    options_release(&now);
+    assert_ok(parse(&now, "train", WORDS(TRAIN, "--lora-rank", "8"), &e), &e); /* advice that helps */
+    assert_error(options_compare_for_resume(&now, record.data, false, &e), &e, ERR_MISMATCH,
+                 "checkpoint's values, or --allow-changed-options");
     options_release(&now);
     str_release(&record);
 }
