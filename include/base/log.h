@@ -17,8 +17,15 @@ void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2))); /*
 /* Always printed, whoever calls: "mpilora: ..." */
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* True when stderr is a terminal that can redraw a line. */
+/* What is written to stderr reaches the terminal of this descriptor (a launcher passes it on), although stderr is
+ * none; -1: it does not. The descriptor stays the caller's, and open. */
+void log_set_terminal(int descriptor);
+
+/* True when stderr reaches a terminal that can redraw a line. */
 bool log_is_terminal(void);
+
+/* Columns of that terminal; 80 where there is none, or it does not say. */
+int log_columns(void);
 
 /* Redraws the progress line (terminal only; otherwise nothing). The next note clears it first. */
 void log_progress(const char *line);

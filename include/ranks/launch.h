@@ -20,6 +20,10 @@ int launch_job_cores(void);
  * cores that it was bound to, 0 if nothing was changed. */
 int launch_unbind(void);
 
+/* The terminal to which an mpirun on this host passes on what this process writes to stderr: a descriptor, open for the
+ * rest of the process; -1 where there is none, or mpirun would write something else around it. */
+int launch_terminal(void);
+
 /* One process by itself, without MPI: the functions of dist.h that a world of one rank needs do nothing then.
  * Not to be given to dist_stop(). */
 void launch_alone(struct dist *d);

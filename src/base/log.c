@@ -11,16 +11,33 @@
 
 static bool speaking = true;
 static bool progress_shown;
+static int passed_on_to = -1;
 
 void log_set_speaking(bool speaks)
 {
     speaking = speaks;
 }
 
+void log_set_terminal(int descriptor)
+{
+    passed_on_to = descriptor;
+}
+
+static int terminal(void)
+{
+    return isatty(STDERR_FILENO) ? STDERR_FILENO : passed_on_to;
+}
+
 bool log_is_terminal(void)
 {
     const char *term = getenv("TERM");
-    return isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0;
+    return terminal() >= 0 && term && strcmp(term, "dumb") != 0;
+}
+
+int log_columns(void)
+{
+    struct winsize window = {0};
+    return terminal() >= 0 && ioctl(terminal(), TIOCGWINSZ, &window) == 0 && window.ws_col ? window.ws_col : 80;
 }
 
 /* One write for the whole line, so that lines of several processes on one terminal do not mix. */
@@ -84,10 +101,8 @@ void log_progress(const char *line)
 {
     if (!speaking || !log_is_terminal())
         return;
-    struct winsize window = {0};
-    int columns = ioctl(STDERR_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col ? window.ws_col : 80;
     /* A line that wraps could not be redrawn in place. */
-    fprintf(stderr, CLEAR_LINE "%.*s", fitting_length(line, columns - 1), line);
+    fprintf(stderr, CLEAR_LINE "%.*s", fitting_length(line, log_columns() - 1), line);
     progress_shown = true;
 }
 

@@ -22,10 +22,11 @@ enum err_code cmd_export(const struct options *o, struct dist *d, struct err *e)
                                             .allow_base_mismatch = o->allow_base_mismatch};
         code = adapter_load(&lora, &arch, o->checkpoint, &check, e);
     }
+    const char *name = code || *o->base_name ? o->base_name : store_name(&store);
     if (!code)
-        code = peft_write(o->output, &lora, &arch, *o->base_name ? o->base_name : o->model, lora.dropout, e);
+        code = peft_write(o->output, &lora, &arch, name, lora.dropout, e);
     if (!code)
-        log_note("%zu adapted modules written to %s", lora.layout.count, o->output);
+        log_note("%zu adapted modules written to %s, for the base %s", lora.layout.count, o->output, name);
     lora_release(&lora);
     store_close(&store);
     return code;

@@ -187,6 +187,7 @@ int main(int argc, char **argv)
     restart_with_better_core(argv);
     const char *name = argc > 1 ? argv[1] : "";
     log_set_speaking(launch_rank() <= 0);
+    log_set_terminal(launch_terminal());
     if (!*name) {
         print_overview(stderr);
         return err_exit_status(ERR_USAGE);

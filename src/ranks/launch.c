@@ -1,5 +1,6 @@
 #include "ranks/launch.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -7,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cpu.h"
@@ -105,6 +107,28 @@ int launch_unbind(void)
     if (before * strtol(ranks, NULL, 10) >= CPU_COUNT(&all) || sched_setaffinity(0, sizeof all, &all))
         return 0;
     return before;
+}
+
+int launch_terminal(void)
+{
+    static const char *const dressings[] = {"OMPI_MCA_orte_tag_output", "OMPI_MCA_orte_timestamp_output",
+                                            "OMPI_MCA_orte_xml_output", "OMPI_MCA_orte_output_filename"};
+    for (size_t i = 0; i < sizeof dressings / sizeof *dressings; i++)
+        if (getenv(dressings[i]))
+            return -1;
+    char path[64];
+    struct stat st;
+    pid_t parent;
+    if (!getenv("OMPI_COMM_WORLD_RANK") || fstat(STDERR_FILENO, &st) || !S_ISFIFO(st.st_mode) ||
+        !is_launcher(getppid(), &parent))
+        return -1;
+    snprintf(path, sizeof path, "/proc/%d/fd/2", (int)getppid());
+    int terminal = open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    if (terminal >= 0 && !isatty(terminal)) {
+        close(terminal);
+        terminal = -1;
+    }
+    return terminal;
 }
 
 void launch_alone(struct dist *d)

@@ -13,7 +13,12 @@
 
 #define MIB (1024.0 * 1024.0)
 
-enum { BAR = 20, MAP_LINES = 8 }; /* characters of the bar; hosts whose cores are told */
+enum {
+    BAR_MOST = 20, /* characters of the bar */
+    BAR_LEAST = 5,
+    LOG_COLUMNS = 80,
+    MAP_LINES = 8 /* hosts whose cores are told */
+};
 
 /* "node1 (2 ranks), node2 (2 ranks)"; ranks of one host are neighbours as launchers place them. */
 static enum err_code list_hosts(struct str *text, struct dist *d, struct err *e)
@@ -57,13 +62,13 @@ static void report_data(const char *name, const struct dataset *d)
 
 static void report_schedule(const struct schedule *s, uint64_t done, const struct options *o)
 {
-    char warmup[64] = "", now[64] = "";
+    char warmup[64] = "";
     if (s->warmup)
         snprintf(warmup, sizeof warmup, ", after %" PRIu64 " steps of warmup", s->warmup);
+    log_note("  %-12s learning rate %g, %s%s%s", "schedule", s->peak, options_word(o, "lr-schedule"),
+             s->shape == SCHEDULE_CONSTANT ? "" : " down to 0", warmup);
     if (done && s->shape != SCHEDULE_CONSTANT)
-        snprintf(now, sizeof now, "; %.3g at step %" PRIu64, schedule_rate(s, done), done + 1);
-    log_note("  %-12s learning rate %g, %s%s%s%s", "schedule", s->peak, options_word(o, "lr-schedule"),
-             s->shape == SCHEDULE_CONSTANT ? "" : " down to 0", warmup, now);
+        log_note("  %-12s from %.3g at step %" PRIu64 " on", "", schedule_rate(s, done), done + 1);
 }
 
 enum err_code progress_report(struct session *s, const struct progress_facts *facts, struct err *e)
@@ -84,19 +89,20 @@ enum err_code progress_report(struct session *s, const struct progress_facts *fa
     log_note("  %-12s %s: %s, %.1f million parameters, loaded in %.2f s", "model", s->store.path,
              s->model.arch.family->name, base / 1e6, s->load_seconds);
     log_note("  %-12s %d, %s", "ranks", d->world, hosts.data);
-    log_note("  %-12s %d a rank; %s; kernels %s", "threads", s->threads, gemm_backend(),
-             cpu_isa_name(cpu_isa_best()));
+    log_note("  %-12s %d a rank", "threads", s->threads);
+    log_note("  %-12s %s", "products", gemm_backend());
+    log_note("  %-12s %s", "kernels", cpu_isa_name(cpu_isa_best()));
     report_map(s->map.data);
     report_data("data", facts->data);
     if (facts->eval_data)
         report_data("eval data", facts->eval_data);
     log_note("  %-12s %zu linear layers, %zu trainable parameters (%.2f %% of the base)", "adapter",
              l->layout.count, l->layout.size, 100 * (double)l->layout.size / base);
-    log_note("  %-12s %.0f MiB a rank: base %.0f, activations %.0f (packs of up to %zu tokens), adapter and "
-             "optimizer up to %.0f",
-             "memory", weights + acts + adapter, weights, acts, facts->pack_tokens, adapter);
+    log_note("  %-12s %.0f MiB a rank: base %.0f, adapter and optimizer up to %.0f,", "memory",
+             weights + acts + adapter, weights, adapter);
+    log_note("  %-12s activations %.0f (packs of up to %zu tokens)", "", acts, facts->pack_tokens);
     if (s->model.weights.mapped)
-        log_note("  %-12s and %.0f of the model's file, mapped: its ranks on a node share them", "",
+        log_note("  %-12s and %.0f of the model's file, mapped: ranks of a node share them", "",
                  (double)s->model.weights.mapped / MIB);
     double shared = (double)s->model.weights.placed;
     if (memory_check(d, shared, (weights + acts + adapter) * MIB - shared, e)) {
@@ -125,26 +131,61 @@ void progress_format_time(char *text, size_t size, double seconds)
         snprintf(text, size, "%" PRIu64 ":%02" PRIu64, minutes, s % 60);
 }
 
+/* How much of a step a line says. */
+struct dress {
+    const char *space;
+    bool total, speed;
+};
+
+static int format_step(char line[PROGRESS_LINE], const struct progress *p, const struct metrics_row *row,
+                       double left, const struct dress *d)
+{
+    char total[32] = "", speed[48] = "", time[32];
+    if (d->total)
+        snprintf(total, sizeof total, "/%" PRIu64, p->total);
+    if (d->speed)
+        snprintf(speed, sizeof speed, "%s%.0f tokens/s", d->space, p->busy > 0 ? (double)p->tokens / p->busy : 0);
+    progress_format_time(time, sizeof time, left);
+    return snprintf(line, PROGRESS_LINE, "step %" PRIu64 "%s%sloss %.4f%sepoch %.2f%slr %.2g%snorm %.2g%s%s%s left",
+                    row->step, total, d->space, row->loss, d->space, row->epoch, d->space, row->learning_rate,
+                    d->space, row->grad_norm, speed, d->space, time);
+}
+
+void progress_format_step(char line[PROGRESS_LINE], const struct progress *p, const struct metrics_row *row,
+                          double left, bool terminal, int columns)
+{
+    static const struct dress dresses[] = {
+        {"  ", true, true}, {" ", true, true}, {" ", false, true}, {" ", true, false}, {" ", false, false}};
+    enum { DRESSES = sizeof dresses / sizeof *dresses, FRAME = 3 }; /* brackets and a space */
+    const int room = terminal ? columns - 1 - FRAME - BAR_LEAST : LOG_COLUMNS;
+    int length = format_step(line, p, row, left, &dresses[0]);
+    for (size_t i = 1; i < DRESSES && length > room; i++)
+        length = format_step(line, p, row, left, &dresses[i]);
+    int bar = columns - 1 - FRAME - length;
+    if (!terminal || bar < BAR_LEAST)
+        return;
+    bar = bar < BAR_MOST ? bar : BAR_MOST;
+    char text[PROGRESS_LINE], hashes[BAR_MOST + 1];
+    for (int i = 0; i < bar; i++)
+        hashes[i] = (double)i < (double)row->step / (double)p->total * bar ? '#' : '.';
+    hashes[bar] = '\0';
+    memcpy(text, line, PROGRESS_LINE);
+    snprintf(line, PROGRESS_LINE, "[%s] %.*s", hashes, length, text);
+}
+
 void progress_step(struct progress *p, const struct metrics_row *row)
 {
+    char line[PROGRESS_LINE];
     p->tokens += row->tokens;
     p->busy += row->seconds;
     uint64_t done = row->step - p->first;
     double left = (cpu_seconds() - p->begun) / (double)done * (double)(p->total - row->step);
-    char bar[BAR + 1], time[32], eval[48] = "", line[256];
-    for (int i = 0; i < BAR; i++)
-        bar[i] = (double)i < (double)row->step / (double)p->total * BAR ? '#' : '.';
-    bar[BAR] = '\0';
-    progress_format_time(time, sizeof time, left);
-    if (row->evaluated)
-        snprintf(eval, sizeof eval, "  eval loss %.4f", row->eval_loss);
     bool terminal = log_is_terminal();
-    snprintf(line, sizeof line,
-             "%s%s%sstep %" PRIu64 "/%" PRIu64 "  loss %.4f%s  %.0f tokens/s  %s left  %.0f MiB",
-             terminal ? "[" : "", terminal ? bar : "", terminal ? "] " : "", row->step, p->total, row->loss,
-             eval, p->busy > 0 ? (double)p->tokens / p->busy : 0, time, (double)cpu_memory_resident() / MIB);
-    if (terminal)
+    progress_format_step(line, p, row, left, terminal, log_columns());
+    if (terminal && row->step < p->total)
         log_progress(line);
-    if (terminal ? row->evaluated : row->step % p->every == 0 || row->step == p->total || row->evaluated)
-        log_note("%s", line + (terminal ? BAR + 3 : 0));
+    else if (terminal || row->step % p->every == 0 || row->step == p->total || row->evaluated)
+        log_note("%s", line);
+    if (row->evaluated)
+        log_note("step %" PRIu64 "/%" PRIu64 "  eval loss %.4f", row->step, p->total, row->eval_loss);
 }

@@ -156,13 +156,13 @@ static enum err_code save_last(struct trainer *t, struct err *e)
 static enum err_code write_adapter(void *trainer, struct duty_company *company, struct err *e)
 {
     (void)company;
-    const struct trainer *t = trainer;
+    struct trainer *t = trainer;
     const struct options *o = t->options;
     char path[PATH_MAX];
     if (rundir_path(path, o->output, RUNDIR_ADAPTER, e))
         return e->code;
     return peft_write(path, &t->session->lora, &t->session->model.arch,
-                      *o->base_name ? o->base_name : o->model, o->lora_dropout, e);
+                      *o->base_name ? o->base_name : store_name(&t->session->store), o->lora_dropout, e);
 }
 
 /* Collective. */

@@ -163,14 +163,16 @@ static void warn_of_long_steps(const struct outer *o)
 static void warn_of_idle_ranks(size_t packs, size_t world, uint64_t pack_tokens, const struct options *o)
 {
     char smaller[160];
-    if (pack_tokens > (uint64_t)o->max_length)
+    if ((uint64_t)o->batch_size < world)
+        smaller[0] = '\0';
+    else if (pack_tokens > (uint64_t)o->max_length)
         snprintf(smaller, sizeof smaller,
-                 "a smaller --micro-batch-tokens (now %" PRIu64 ", down to the %" PRId64 " of --max-length)",
+                 "a smaller --micro-batch-tokens (now %" PRIu64 ", down to the %" PRId64 " of --max-length) or ",
                  pack_tokens, o->max_length);
     else
-        snprintf(smaller, sizeof smaller, "a smaller --max-length (now %" PRId64 ") with packs to match",
+        snprintf(smaller, sizeof smaller, "a smaller --max-length (now %" PRId64 ") with packs to match or ",
                  o->max_length);
-    log_warn("a batch has %zu pack%s for %zu ranks, so that %zu of them ha%s nothing to do: %s or a larger "
+    log_warn("a batch has %zu pack%s for %zu ranks, so that %zu of them ha%s nothing to do: %sa larger "
              "--batch-size (now %" PRId64 ") gives them work",
              packs, packs == 1 ? "" : "s", world, world - packs, world - packs == 1 ? "s" : "ve", smaller,
              o->batch_size);
@@ -181,13 +183,12 @@ void trainer_report_first(const struct trainer *t)
     const double mib = 1024 * 1024, adapter = (double)(t->session->lora.layout.size * sizeof(float)) / mib;
     size_t packs = t->loader.batch.plan.pack_count, world = (size_t)t->dist->world;
     if (world > 1 && t->outer.every > 1) /* values and two moments, to be added and to be shared */
-        log_note("  %-12s %.2f MiB of adapter and moments, a rank sends %.2f MiB for them every %" PRIu64
+        log_note("  %-12s %.2f MiB of adapter and moments, a rank sends %.2f MiB\n  %-12s every %" PRIu64
                  " steps (--local-steps)",
-                 "network", 3 * adapter, 6 * adapter * (double)(world - 1) / (double)world, t->outer.every);
+                 "network", 3 * adapter, 6 * adapter * (double)(world - 1) / (double)world, "", t->outer.every);
     else if (world > 1)
-        log_note("  %-12s %.2f MiB of gradient a step, a rank sends up to %.2f MiB for it (--reduce %s)",
-                 "network", adapter, (double)reduce_sent_bytes(&t->reduce) / mib,
-                 options_word(t->options, "reduce"));
+        log_note("  %-12s %.2f MiB of gradient a step, a rank sends up to %.2f MiB\n  %-12s (--reduce %s)", "network",
+                 adapter, (double)reduce_sent_bytes(&t->reduce) / mib, "", options_word(t->options, "reduce"));
     if (t->outer.every > 1)
         warn_of_long_steps(&t->outer);
     if (packs < world)

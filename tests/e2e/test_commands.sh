@@ -96,6 +96,12 @@ check 0 "$MPILORA" export --model "$model" --checkpoint "$work/run/checkpoints/s
 cmp "$work/adapter/adapter_model.safetensors" "$work/run/adapter/adapter_model.safetensors" || fail "the export differs"
 check 0 "$MPILORA" export --model "$model" --checkpoint "$work/run" --output "$work/named" --base-name owner/name
 holds 'v["base_model_name_or_path"] == "owner/name"' "$work/named/adapter_config.json"
+holds 'v["base_model_name_or_path"] == sys.argv[2].rsplit("/run/", 1)[0] + "/model"' "$work/run/adapter/adapter_config.json"
+mkdir -p "$work/hub/models--owner--name.1/snapshots"
+ln -s "$model" "$work/hub/models--owner--name.1/snapshots/1f2e"
+check 0 "$MPILORA" export --model "$work/hub/models--owner--name.1/snapshots/1f2e" --checkpoint "$work/run" --output "$work/named"
+says err 'written to .*/named, for the base owner/name\.1$'
+holds 'v["base_model_name_or_path"] == "owner/name.1"' "$work/named/adapter_config.json"
 
 # One file of an adapter in the place of its folder; what is none.
 for file in adapter_model.safetensors adapter_config.json; do

@@ -36,7 +36,8 @@ says err "^ *ranks +4"
 same_run "$work/one" "$work/ranks4"
 
 # Every step says what it lost to communication and to waiting, and for whom it waited.
-says err '^of the steps. time [0-9.]+ % went into communication, [0-9.]+ % into waiting .* rank [0-3] on '
+says err '^of the steps. time [0-9.]+ % went into communication, [0-9.]+ % into waiting for the$'
+says err '^slowest rank, most often rank [0-3] on '
 python3 - "$work/one/metrics.jsonl" "$work/ranks4/metrics.jsonl" <<'PY' || fail "times of communication"
 import json, os, sys
 for path, ranks in zip(sys.argv[1:], (1, 4)):
@@ -49,7 +50,8 @@ PY
 
 # The plain sum: close to it, and not gone on with in the other way.
 check 0 ranks 2 "$MPILORA" train $options --output "$work/fast" --max-steps 9 --reduce fast
-says err '^ *network .* MiB of gradient a step, a rank sends up to .* \(--reduce fast\)'
+says err '^ *network .* MiB of gradient a step, a rank sends up to .* MiB$'
+says err '^ {15}\(--reduce fast\)$'
 python3 - "$work/one/metrics.jsonl" "$work/fast/metrics.jsonl" <<'PY' || fail "the plain sum gives another loss"
 import json, sys
 one, fast = [[json.loads(l)["loss"] for l in open(path)] for path in sys.argv[1:]]
@@ -59,9 +61,13 @@ check 1 ranks 2 "$MPILORA" train $options --output "$work/fast" --max-steps 12
 says err '--reduce exact \(checkpoint: fast\)'
 
 # Fewer packs than ranks: allowed, and warned about with the option that helps.
+printf '{"prompt": "a", "completion": "b"}\n{"prompt": "c", "completion": "d"}\n' >"$work/short.jsonl"
 check 0 ranks 3 "$MPILORA" train $options --micro-batch-tokens 512 --batch-size 4 --output "$work/idle" --max-steps 2
 says err '^warning: a batch has 1 pack for 3 ranks.*--micro-batch-tokens \(now 512, down to the 64 of --max-length\)'
-check 0 ranks 2 "$MPILORA" train $options --micro-batch-tokens 64 --max-length 64 --batch-size 1 --output "$work/small" --max-steps 1
+check 0 ranks 2 "$MPILORA" train $options --micro-batch-tokens 64 --batch-size 1 --output "$work/small" --max-steps 1
+says err '^warning: a batch has 1 pack for 2 ranks, .* nothing to do: a larger --batch-size'
+check 0 ranks 2 "$MPILORA" train $options --micro-batch-tokens 64 --batch-size 2 --output "$work/small" --max-steps 1 --resume never \
+    --overwrite --data "$work/short.jsonl"
 says err '^warning: a batch has 1 pack for 2 ranks.* a smaller --max-length \(now 64\) with packs to match or a larger --batch-size'
 
 # The written configuration is one to start from.
@@ -69,8 +75,20 @@ check 0 "$MPILORA" train --config "$work/one/config.yaml" --output "$work/again"
 same_run "$work/one" "$work/again"
 
 # A bar on a terminal, not a line a step.
-script -qec "TERM=xterm $MPILORA train $options --output $work/bar --max-steps 5" "$work/typescript" >/dev/null </dev/null ||
-    fail "training in a terminal failed: $(cat "$work/typescript")"
-grep -q $'\r.*\[####\.*\] step 1/5  loss .* tokens/s .* left .* MiB' "$work/typescript" || fail "no bar: $(cat -v "$work/typescript")"
-[ "$(grep -c '^step' "$work/typescript")" = 0 ] || fail "plain lines on a terminal"
+for launch in "" "mpirun -n 2 --bind-to none"; do
+    rm -rf "$work/bar"
+    script -qec "stty cols 120; TERM=xterm $launch $MPILORA train $options --output $work/bar --max-steps 5" "$work/typescript" \
+        >/dev/null </dev/null || fail "training in a terminal failed: $(cat "$work/typescript")"
+    checks=$((checks + 1))
+    grep -q $'\r.*\[##*\.*\] step 1/5  loss [0-9.]*  epoch 0.27  lr 0.01  norm [0-9.]*  [0-9]* tokens/s  [0-9:]* left' \
+        "$work/typescript" || fail "no bar: $(cat -v "$work/typescript")"
+    [ "$(tr '\r' '\n' <"$work/typescript" | grep -c '^step')" = 0 ] || fail "plain lines on a terminal"
+done
+# Nothing redraws where mpirun writes something else around it, or where its output goes to a file.
+script -qec "stty cols 120; TERM=xterm mpirun --tag-output -n 1 $MPILORA train $options --output $work/bar --max-steps 6" \
+    "$work/typescript" >/dev/null </dev/null || fail "training in a terminal failed: $(cat "$work/typescript")"
+grep -q '<stderr>:step 6/6  loss' "$work/typescript" || fail "no plain line: $(cat -v "$work/typescript")"
+check 0 ranks 2 env TERM=xterm "$MPILORA" train $options --output "$work/bar" --max-steps 7
+says err '^step 7/7  loss [0-9.]+  epoch 1.81  lr 0.01  norm [0-9.]+  [0-9]+ tokens/s  0:00 left$'
+[ "$(awk 'length > 80 && !/warning|\// { n++ } END { print n + 0 }' "$work/err")" = 0 ] || fail "too wide: $(cat "$work/err")"
 passed

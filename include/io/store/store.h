@@ -101,6 +101,11 @@ const struct store_file *store_text(const struct store *s, const char *name);
  * system, and must not be read. */
 void store_forget(const struct store *s, const struct store_tensor *t);
 
+/* The name under which people know the model: OWNER/NAME of the hub, as the place of a folder (the hub's cache,
+ * scripts/fetch_model.sh) or config.json's _name_or_path have it; of a GGUF the repository that it says it was made of,
+ * or its general.name. Where nothing says one, the path as given. Memory of the store. */
+const char *store_name(struct store *s);
+
 /* Hash of the base, XXH3-128: of what it computes, not of how it is written. The configuration's keys and values enter
  * in the order of their names, but for those that only say who wrote it (transformers_version, use_cache, ...; of a
  * GGUF those of its architecture alone); then each tensor's name, type, shape and bytes. How they are spread over

@@ -1,0 +1,50 @@
+/* The line of a step, as wide as there is room. */
+#include "unit.h"
+
+#include "train/progress.h"
+
+static const struct metrics_row row = {
+    .step = 13, .epoch = 0.65, .loss = 6.12671, .learning_rate = 1.97e-4, .grad_norm = 9.63};
+static const struct progress fast = {.total = 160, .tokens = 6750, .busy = 10};
+
+static void expect(int columns, const char *line)
+{
+    char got[PROGRESS_LINE];
+    progress_format_step(got, &fast, &row, 11, columns > 0, columns);
+    assert_string_equal(got, line);
+}
+
+static void fits_its_place(void **state)
+{
+    (void)state;
+    expect(0, "step 13/160 loss 6.1267 epoch 0.65 lr 0.0002 norm 9.6 675 tokens/s 0:11 left");
+    expect(120,
+           "[##..................] step 13/160  loss 6.1267  epoch 0.65  lr 0.0002  norm 9.6  675 tokens/s  0:11 left");
+    expect(80, "[##...........] step 13/160 loss 6.1267 epoch 0.65 lr 0.0002 norm 9.6 0:11 left");
+    expect(20, "step 13 loss 6.1267 epoch 0.65 lr 0.0002 norm 9.6 0:11 left"); /* cut where it is printed */
+}
+
+static void never_wider_than_asked(void **state)
+{
+    (void)state;
+    char line[PROGRESS_LINE];
+    static const struct progress long_one = {.total = 5000000, .tokens = 123456789, .busy = 100};
+    static const struct metrics_row late = {
+        .step = 4999999, .epoch = 1234.56, .loss = 10.5, .learning_rate = 1.234e-5, .grad_norm = 0.1234};
+    progress_format_step(line, &long_one, &late, 360000, false, 80);
+    assert_true(strlen(line) <= 80);
+    for (int columns = 80; columns < 200; columns++) {
+        progress_format_step(line, &long_one, &late, 360000, true, columns);
+        assert_true(strlen(line) < (size_t)columns);
+        assert_true(line[0] == '[' || columns < 90);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(fits_its_place),
+        cmocka_unit_test(never_wider_than_asked),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
