@@ -4,6 +4,8 @@
 #ifndef MPILORA_RANKS_LAUNCH_H
 #define MPILORA_RANKS_LAUNCH_H
 
+#include <stdbool.h>
+
 #include "ranks/dist.h"
 
 /* This process's number among those that mpirun or srun started; -1: no launcher, it was started by itself.
@@ -19,6 +21,9 @@ int launch_job_cores(void);
  * run on all of them from now on, as with --bind-to none. To be called before there are threads. Gives the number of
  * cores that it was bound to, 0 if nothing was changed. */
 int launch_unbind(void);
+
+/* Has Open MPI's mpirun started this process, as its parent? It kills the ranks a second after it was told to end. */
+bool launch_by_mpirun(void);
 
 /* The terminal to which an mpirun on this host passes on what this process writes to stderr: a descriptor, open for the
  * rest of the process; -1 where there is none, or mpirun would write something else around it. */

@@ -38,7 +38,7 @@ enum err_code progress_report(struct session *s, const struct progress_facts *fa
 void progress_format_time(char *text, size_t size, double seconds);
 
 /* The line of a step, with `left` seconds to go. In a log it has up to 80 columns; on a terminal up to one less than
- * `columns`, with a bar. What does not fit goes: wide spaces, the number of all steps, the speed, the bar. */
+ * `columns`, with a bar. What does not fit goes: wide spaces, the speed, the number of all steps, the bar. */
 #define PROGRESS_LINE 256
 void progress_format_step(char line[PROGRESS_LINE], const struct progress *p, const struct metrics_row *row,
                           double left, bool terminal, int columns);

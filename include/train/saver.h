@@ -48,6 +48,9 @@ struct saver {
     bool has_saved, noted;   /* noted: the job script knows */
     uint64_t failures; /* in a row */
     uint64_t retry_at; /* the step to try again, after a failure */
+    pthread_mutex_t lock;     /* held while it works for one thread; of what stands below, too */
+    struct ckpt_state whole;  /* the state that the arrays have, if is_whole: not in the middle of a step */
+    bool is_whole;
     /* The save at work: the thread's, until it is joined. */
     pthread_t thread;
     bool running, done; /* done: set by the thread */
@@ -73,6 +76,15 @@ enum err_code saver_step(struct saver *s, const struct ckpt_state *now, bool due
  * waits meanwhile; NULL: nobody does. */
 enum err_code saver_last(struct saver *s, const struct ckpt_state *now, struct duty_company *company,
                          struct err *e);
+
+/* Around each change of the arrays and of the trace: from when on they are in between, and which state they have
+ * now. */
+void saver_begin_change(struct saver *s);
+void saver_end_change(struct saver *s, const struct ckpt_state *now);
+
+/* This process is killed in so many seconds; called by another thread than the one that trains. Saves the last whole
+ * state, where it can be had and a save has time, and gives the step of the newest checkpoint; false: there is none. */
+bool saver_rescue(struct saver *s, double seconds, uint64_t *step);
 
 /* Waits for a save at work. A zeroed one is fine. */
 void saver_close(struct saver *s);

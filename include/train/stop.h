@@ -14,4 +14,8 @@ enum err_code stop_install(struct err *e);
 /* Has this rank been asked to stop? */
 bool stop_wanted(void);
 
+/* Calls `function` when TERM or INT comes, once, on a thread of its own beside all others. NULL: not any more; a call
+ * that is at work has ended then. */
+void stop_call(void (*function)(void *), void *context);
+
 #endif

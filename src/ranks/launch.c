@@ -109,6 +109,12 @@ int launch_unbind(void)
     return before;
 }
 
+bool launch_by_mpirun(void)
+{
+    pid_t parent;
+    return getenv("OMPI_COMM_WORLD_RANK") && is_launcher(getppid(), &parent);
+}
+
 int launch_terminal(void)
 {
     static const char *const dressings[] = {"OMPI_MCA_orte_tag_output", "OMPI_MCA_orte_timestamp_output",
@@ -118,9 +124,7 @@ int launch_terminal(void)
             return -1;
     char path[64];
     struct stat st;
-    pid_t parent;
-    if (!getenv("OMPI_COMM_WORLD_RANK") || fstat(STDERR_FILENO, &st) || !S_ISFIFO(st.st_mode) ||
-        !is_launcher(getppid(), &parent))
+    if (!launch_by_mpirun() || fstat(STDERR_FILENO, &st) || !S_ISFIFO(st.st_mode))
         return -1;
     snprintf(path, sizeof path, "/proc/%d/fd/2", (int)getppid());
     int terminal = open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);

@@ -155,7 +155,7 @@ void progress_format_step(char line[PROGRESS_LINE], const struct progress *p, co
                           double left, bool terminal, int columns)
 {
     static const struct dress dresses[] = {
-        {"  ", true, true}, {" ", true, true}, {" ", false, true}, {" ", true, false}, {" ", false, false}};
+        {"  ", true, true}, {" ", true, true}, {" ", true, false}, {" ", false, false}};
     enum { DRESSES = sizeof dresses / sizeof *dresses, FRAME = 3 }; /* brackets and a space */
     const int room = terminal ? columns - 1 - FRAME - BAR_LEAST : LOG_COLUMNS;
     int length = format_step(line, p, row, left, &dresses[0]);

@@ -20,6 +20,7 @@ enum err_code saver_open(struct saver *s, const struct saver_facts *facts, const
                          const struct lora_moments *moments, const struct ckpt_state *on_disk, struct err *e)
 {
     *s = (struct saver){.facts = *facts, .lora = lora, .moments = moments, .has_saved = on_disk != NULL};
+    pthread_mutex_init(&s->lock, NULL);
     if (on_disk)
         s->saved = *on_disk;
     if (!file_folder_stamp(&s->place, facts->folder))
@@ -199,7 +200,7 @@ static enum err_code begin(struct saver *s, const struct ckpt_state *now, struct
     return conclude(s, e);
 }
 
-enum err_code saver_step(struct saver *s, const struct ckpt_state *now, bool due, struct err *e)
+static enum err_code step(struct saver *s, const struct ckpt_state *now, bool due, struct err *e)
 {
     if (s->running && (due || __atomic_load_n(&s->done, __ATOMIC_ACQUIRE))) {
         if (!wait_for_thread(s, s->facts.patience))
@@ -212,6 +213,14 @@ enum err_code saver_step(struct saver *s, const struct ckpt_state *now, bool due
     return begin(s, now, e);
 }
 
+enum err_code saver_step(struct saver *s, const struct ckpt_state *now, bool due, struct err *e)
+{
+    pthread_mutex_lock(&s->lock);
+    enum err_code code = step(s, now, due, e);
+    pthread_mutex_unlock(&s->lock);
+    return code;
+}
+
 static bool same_state(const struct ckpt_state *a, const struct ckpt_state *b)
 {
     return a->step == b->step && a->cursor == b->cursor && a->finished == b->finished;
@@ -220,6 +229,7 @@ static bool same_state(const struct ckpt_state *a, const struct ckpt_state *b)
 enum err_code saver_last(struct saver *s, const struct ckpt_state *now, struct duty_company *company,
                          struct err *e)
 {
+    pthread_mutex_lock(&s->lock);
     enum err_code code = join(s, company, e);
     while (!code && !(s->has_saved && same_state(&s->saved, now))) {
         if (s->failures)
@@ -228,7 +238,53 @@ enum err_code saver_last(struct saver *s, const struct ckpt_state *now, struct d
         if (!code)
             code = join(s, company, e);
     }
+    pthread_mutex_unlock(&s->lock);
     return code;
+}
+
+void saver_begin_change(struct saver *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->is_whole = false;
+    pthread_mutex_unlock(&s->lock);
+}
+
+void saver_end_change(struct saver *s, const struct ckpt_state *now)
+{
+    pthread_mutex_lock(&s->lock);
+    s->whole = *now;
+    s->is_whole = true;
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* Does a save that begins now end in time, as far as is known? */
+static bool has_time(const struct saver *s, double end)
+{
+    const struct deadline *d = s->facts.deadline;
+    return cpu_seconds() + (d->save_longest > 0 ? d->save_longest : d->save_expected) < end;
+}
+
+bool saver_rescue(struct saver *s, double seconds, uint64_t *step)
+{
+    struct err e;
+    struct timespec until;
+    const double end = cpu_seconds() + seconds;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += (time_t)seconds;
+    bool locked = !pthread_mutex_timedlock(&s->lock, &until);
+    if (locked && s->running && wait_for_thread(s, end - cpu_seconds()) && conclude(s, &e))
+        log_warn("%s", e.message);
+    if (locked && !s->running && s->is_whole && !(s->has_saved && s->saved.step >= s->whole.step) && has_time(s, end)) {
+        take_copy(s, &s->whole);
+        work(s);
+        if (conclude(s, &e))
+            log_warn("%s", e.message);
+    }
+    *step = s->saved.step;
+    bool found = s->has_saved;
+    if (locked)
+        pthread_mutex_unlock(&s->lock);
+    return found;
 }
 
 void saver_close(struct saver *s)
@@ -236,5 +292,6 @@ void saver_close(struct saver *s)
     while (s->running)
         wait_for_thread(s, CLOSE_SECONDS);
     free(s->memory);
+    pthread_mutex_destroy(&s->lock);
     *s = (struct saver){0};
 }

@@ -5,22 +5,47 @@
 #include <string.h>
 #include <unistd.h>
 
-static bool wanted;
+static bool wanted, ends; /* ends: whoever sent it might not wait for long */
 static int interrupts;
+static pthread_mutex_t calling = PTHREAD_MUTEX_INITIALIZER;
+static void (*to_call)(void *);
+static void *context_of_call;
 
 static void note_signal(int number)
 {
     __atomic_store_n(&wanted, true, __ATOMIC_RELAXED);
+    if (number != SIGUSR1)
+        __atomic_store_n(&ends, true, __ATOMIC_RELAXED);
     if (number == SIGINT && __atomic_add_fetch(&interrupts, 1, __ATOMIC_RELAXED) > 1)
         _exit(128 + SIGINT);
+}
+
+void stop_call(void (*function)(void *), void *context)
+{
+    pthread_mutex_lock(&calling);
+    to_call = function;
+    context_of_call = context;
+    pthread_mutex_unlock(&calling);
+}
+
+static void call_once(void)
+{
+    pthread_mutex_lock(&calling);
+    if (to_call && __atomic_load_n(&ends, __ATOMIC_RELAXED)) {
+        to_call(context_of_call);
+        to_call = NULL;
+    }
+    pthread_mutex_unlock(&calling);
 }
 
 /* A thread for the handler to run on. */
 static void *take_signals(void *nothing)
 {
     (void)nothing;
-    for (;;)
+    for (;;) {
         pause();
+        call_once();
+    }
     return NULL;
 }
 

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "train/batch.h"
 #include "ranks/duty.h"
+#include "ranks/launch.h"
 #include "run/export/peft.h"
 #include "train/resume.h"
 #include "train/stop.h"
@@ -19,6 +20,7 @@
 
 #define SLOW_DISK 50e6 /* bytes a second that a checkpoint is written at, until one was */
 #define SLOW_SAVE 30   /* seconds of waiting for a save after which a person is told */
+#define MPIRUN_WAITS 0.9 /* seconds, of the one between its TERM and its KILL */
 
 /* Steps of the whole run. Those of earlier processes may have had batches of another size (a resume with
  * --allow-changed-options): epochs count from where the cursor is. */
@@ -258,6 +260,19 @@ static enum err_code watch_ranks(struct trainer *t, struct err *e)
     return dist_agree(d, d->world > 1 ? watchdog_start(t->options->rank_timeout, who, e) : ERR_OK, e);
 }
 
+/* Rank 0, beside its steps: mpirun was told to end, and kills the ranks, whatever they do. */
+static void rescue(void *trainer)
+{
+    struct trainer *t = trainer;
+    char path[PATH_MAX];
+    struct err e;
+    uint64_t step = 0;
+    if (!saver_rescue(&t->saver, MPIRUN_WAITS, &step))
+        log_note("mpirun ends its ranks: there is no checkpoint yet, the same command starts anew");
+    else if (!rundir_checkpoint_path(path, t->options->output, step, &e))
+        log_note("mpirun ends its ranks: the same command goes on from step %" PRIu64 ", %s", step, path);
+}
+
 /* Collective. From the first step to the export. */
 static enum err_code train(struct trainer *t, struct err *e)
 {
@@ -277,6 +292,8 @@ static enum err_code train(struct trainer *t, struct err *e)
     progress_begin(&t->progress, t->state.step, t->schedule.total, (uint64_t)t->options->log_every);
     t->loader.batch.cursor = t->state.cursor;
     outer_begin(&t->outer, &t->session->lora);
+    if (d->rank == 0 && launch_by_mpirun())
+        stop_call(rescue, t);
     code = watch_ranks(t, e);
     if (!code)
         code = run_steps(t, e);
@@ -375,6 +392,7 @@ enum err_code trainer_run(struct session *s, const struct dataset *data, const c
         memcpy(t->identity.data, data_hash, sizeof t->identity.data);
         code = start(t, e);
         watchdog_stop();
+        stop_call(NULL, NULL);
         saver_close(&t->saver);
         metrics_close(&t->metrics);
         pace_close(&t->pace);

@@ -81,6 +81,8 @@ static enum err_code take_step(struct trainer *t, struct metrics_row *row, struc
     trainer_watch_arrive(t);
     code = sum_losses(t, code, e);
     code = sum_gradients(t, code, e);
+    if (t->dist->rank == 0)
+        saver_begin_change(&t->saver);
     if (trainer_approves(t, row, &code, e)) {
         optim_step(&t->session->lora, &t->moments, t->grads, &t->optim, row->grad_norm, row->learning_rate,
                    guard_steps_taken(&t->state.guard, row->step));
@@ -120,6 +122,8 @@ static void write_metrics(struct trainer *t, const struct metrics_row *row)
     struct err e;
     trainer_note_trouble(t, metrics_write(&t->metrics, row, &e), &e);
     progress_step(&t->progress, row);
+    if (outer_meets(&t->outer, t->state.step, t->schedule.total))
+        saver_end_change(&t->saver, &t->state);
 }
 
 /* Rank 0 hands this state to the saver if a save is due; the others go on. Between two meetings of local steps

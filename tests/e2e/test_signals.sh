@@ -47,6 +47,27 @@ done
 check 0 ranks 2 "$MPILORA" train $options $more --output "$work/one"
 same_run "$work/whole" "$work/one"
 
+# Ctrl-C and TERM to mpirun, which kills the ranks a second later, in the middle of a step that takes longer, since a
+# rank stands still: what was learnt is saved beside it, and a line says where the run goes on.
+for signal in INT TERM; do
+    mpirun -n 2 --bind-to none "$MPILORA" train $options --output "$work/killed" --max-steps 100000 --save-every 0 \
+        --resume never --overwrite >"$work/out" 2>"$work/err" </dev/null &
+    pid=$!
+    background="$background $pid"
+    until_true $pid grep -q '^step 5/' "$work/err"
+    stuck=$(ranks_of $pid | tail -n 1)
+    kill -STOP $stuck
+    sleep 1
+    kill -$signal $pid
+    while kill -STOP $stuck 2>/dev/null; do sleep 0.01; done # mpirun lets it go on, to end it
+    wait $pid
+    says err '^mpirun ends its ranks: the same command goes on from step [0-9]+, .*/killed/checkpoints/step-[0-9]+\.h5$'
+    told=$(sed -nE 's/^mpirun ends .* from step ([0-9]+), .*/\1/p' "$work/err")
+    seen=$(sed -nE 's/^step ([0-9]+).* loss .*/\1/p' "$work/err" | tail -n 1)
+    [ "$told" -ge $((seen - 1)) ] || fail "saved step $told, was at $seen"
+    check 0 "$MPILORA" inspect --verify "$work/killed/checkpoints/$(printf 'step-%08d.h5' "$told")"
+done
+
 # In time for the limit that the user or Slurm has set: of 9 s, two and what a save might take are kept back.
 limited() {
     local begun=$SECONDS

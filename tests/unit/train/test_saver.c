@@ -101,6 +101,38 @@ static void expect_values(uint64_t step)
     lora_release(&l);
 }
 
+static uint64_t rescued(double seconds)
+{
+    uint64_t step;
+    return saver_rescue(&saver, seconds, &step) ? step : 0;
+}
+
+/* Told to end: the last whole state is saved, if it is not there yet, there is time, and no step changes it. */
+static void the_last_state_is_rescued(void **state)
+{
+    (void)state;
+    struct err e;
+    assert_int_equal(rescued(9), 0);
+    saver_begin_change(&saver);
+    train_to(1);
+    assert_int_equal(rescued(9), 0);
+    saver_end_change(&saver, &(struct ckpt_state){.step = 1});
+    deadline_note_save(&deadline, 10);
+    assert_int_equal(rescued(9), 0);
+    deadline = (struct deadline){0};
+    assert_int_equal(rescued(9), 1);
+    expect_values(1);
+    saver_begin_change(&saver);
+    train_to(2);
+    assert_int_equal(rescued(9), 1);
+    saver_end_change(&saver, &(struct ckpt_state){.step = 2});
+    assert_ok(saver_step(&saver, &(struct ckpt_state){.step = 2}, true, &e), &e); /* its thread is at work */
+    assert_int_equal(rescued(9), 2);
+    expect_values(2);
+    assert_ok(saver_last(&saver, &(struct ckpt_state){.step = 2}, NULL, &e), &e); /* nothing is left to do */
+    deadline = (struct deadline){0};
+}
+
 static void training_goes_on_meanwhile(void **state)
 {
     (void)state;
@@ -231,6 +263,7 @@ int main(void)
 {
     log_set_speaking(false);
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_last_state_is_rescued),
         cmocka_unit_test(training_goes_on_meanwhile),
         cmocka_unit_test(failures_are_tried_again_ever_later),
         cmocka_unit_test(a_disk_that_does_not_answer_is_named),

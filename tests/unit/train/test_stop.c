@@ -82,6 +82,40 @@ static void a_second_interrupt_leaves_at_once(void **state)
     assert_int_equal(WEXITSTATUS(status), 128 + SIGINT);
 }
 
+static void note_call(void *calls)
+{
+    __atomic_add_fetch((int *)calls, 1, __ATOMIC_RELAXED);
+}
+
+/* By TERM and INT, not by USR1, which leaves time for all; and once. */
+static void the_end_is_told_beside(void **state)
+{
+    (void)state;
+    pid_t process = fork();
+    if (process == 0) {
+        struct err e;
+        int calls = 0;
+        alarm(30);
+        if (stop_install(&e))
+            _exit(1);
+        stop_call(note_call, &calls);
+        kill(getpid(), SIGUSR1);
+        while (!stop_wanted())
+            rest(1000000);
+        rest(50000000);
+        if (__atomic_load_n(&calls, __ATOMIC_RELAXED))
+            _exit(2);
+        kill(getpid(), SIGTERM);
+        while (!__atomic_load_n(&calls, __ATOMIC_RELAXED))
+            rest(1000000);
+        kill(getpid(), SIGTERM);
+        rest(50000000);
+        stop_call(NULL, NULL);
+        _exit(calls == 1 ? 0 : 3);
+    }
+    assert_int_equal(end_of(process), 0);
+}
+
 static bool takes(int signal)
 {
     sigset_t blocked;
@@ -157,6 +191,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_signal_asks_to_stop),
         cmocka_unit_test(a_second_interrupt_leaves_at_once),
+        cmocka_unit_test(the_end_is_told_beside),
         cmocka_unit_test(threads_that_compute_take_no_signals),
         cmocka_unit_test(signals_do_no_harm_to_products),
     };
