@@ -20,6 +20,7 @@ struct progress {
     uint64_t every;        /* log lines */
     uint64_t tokens;       /* by this process's steps */
     double begun, busy;    /* clock at the start; seconds in steps */
+    size_t dress;          /* how much of a step its line says: not more again, once it was too much */
 };
 
 /* What is known before the first step. */
@@ -40,7 +41,7 @@ void progress_format_time(char *text, size_t size, double seconds);
 /* The line of a step, with `left` seconds to go. In a log it has up to 80 columns; on a terminal up to one less than
  * `columns`, with a bar. What does not fit goes: wide spaces, the speed, the number of all steps, the bar. */
 #define PROGRESS_LINE 256
-void progress_format_step(char line[PROGRESS_LINE], const struct progress *p, const struct metrics_row *row,
+void progress_format_step(char line[PROGRESS_LINE], struct progress *p, const struct metrics_row *row,
                           double left, bool terminal, int columns);
 
 void progress_begin(struct progress *p, uint64_t done, uint64_t total, uint64_t every);

@@ -151,16 +151,16 @@ static int format_step(char line[PROGRESS_LINE], const struct progress *p, const
                     d->space, row->grad_norm, speed, d->space, time);
 }
 
-void progress_format_step(char line[PROGRESS_LINE], const struct progress *p, const struct metrics_row *row,
+void progress_format_step(char line[PROGRESS_LINE], struct progress *p, const struct metrics_row *row,
                           double left, bool terminal, int columns)
 {
     static const struct dress dresses[] = {
         {"  ", true, true}, {" ", true, true}, {" ", true, false}, {" ", false, false}};
     enum { DRESSES = sizeof dresses / sizeof *dresses, FRAME = 3 }; /* brackets and a space */
     const int room = terminal ? columns - 1 - FRAME - BAR_LEAST : LOG_COLUMNS;
-    int length = format_step(line, p, row, left, &dresses[0]);
-    for (size_t i = 1; i < DRESSES && length > room; i++)
-        length = format_step(line, p, row, left, &dresses[i]);
+    int length = format_step(line, p, row, left, &dresses[p->dress]);
+    while (length > room && p->dress + 1 < DRESSES)
+        length = format_step(line, p, row, left, &dresses[++p->dress]);
     int bar = columns - 1 - FRAME - length;
     if (!terminal || bar < BAR_LEAST)
         return;

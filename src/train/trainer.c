@@ -300,8 +300,8 @@ static enum err_code train(struct trainer *t, struct err *e)
     if (!code)
         code = let_rank_0(t, write_adapter, rundir_name(RUNDIR_ADAPTER), e);
     if (!code)
-        log_note("done: %" PRIu64 " steps; the adapter is in %s/%s", t->state.step, t->options->output,
-                 rundir_name(RUNDIR_ADAPTER));
+        log_note("done: %" PRIu64 " step%s; the adapter is in %s/%s", t->state.step, t->state.step == 1 ? "" : "s",
+                 t->options->output, rundir_name(RUNDIR_ADAPTER));
     return code;
 }
 

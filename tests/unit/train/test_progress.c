@@ -1,6 +1,8 @@
 /* The line of a step, as wide as there is room. */
 #include "unit.h"
 
+#include <string.h>
+
 #include "train/progress.h"
 
 static const struct metrics_row row = {
@@ -10,7 +12,8 @@ static const struct progress fast = {.total = 160, .tokens = 6750, .busy = 10};
 static void expect(int columns, const char *line)
 {
     char got[PROGRESS_LINE];
-    progress_format_step(got, &fast, &row, 11, columns > 0, columns);
+    struct progress p = fast;
+    progress_format_step(got, &p, &row, 11, columns > 0, columns);
     assert_string_equal(got, line);
 }
 
@@ -28,7 +31,7 @@ static void never_wider_than_asked(void **state)
 {
     (void)state;
     char line[PROGRESS_LINE];
-    static const struct progress long_one = {.total = 5000000, .tokens = 123456789, .busy = 100};
+    struct progress long_one = {.total = 5000000, .tokens = 123456789, .busy = 100};
     static const struct metrics_row late = {
         .step = 4999999, .epoch = 1234.56, .loss = 10.5, .learning_rate = 1.234e-5, .grad_norm = 0.1234};
     progress_format_step(line, &long_one, &late, 360000, false, 80);
@@ -40,11 +43,25 @@ static void never_wider_than_asked(void **state)
     }
 }
 
+/* Lines below one another do not change their form with every digit. */
+static void does_not_flicker(void **state)
+{
+    (void)state;
+    char line[PROGRESS_LINE];
+    struct progress p = fast;
+    progress_format_step(line, &p, &row, 11, false, 0);
+    assert_null(strstr(line, "  "));
+    p.total = 20;
+    progress_format_step(line, &p, &row, 11, false, 0);
+    assert_string_equal(line, "step 13/20 loss 6.1267 epoch 0.65 lr 0.0002 norm 9.6 675 tokens/s 0:11 left");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fits_its_place),
         cmocka_unit_test(never_wider_than_asked),
+        cmocka_unit_test(does_not_flicker),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
