@@ -428,7 +428,7 @@ enum err_code session_pack_tokens(const struct session *s, size_t *tokens, struc
         return err_set(
             e, ERR_USAGE,
             "--micro-batch-tokens %zu is below --max-length %zu: the longest example would not fit into a "
-            "pack",
+            "pack: raise it, or lower --max-length",
             *tokens, longest);
     return ERR_OK;
 }
