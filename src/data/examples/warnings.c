@@ -10,7 +10,7 @@ static const struct {
     [NOTE_DOUBLED_BOS] = {false, "begin with the BOS token twice: once as text or by the chat template, once by the "
                                  "tokenizer"},
     [NOTE_LOST_SYSTEM] = {false, "have a system message of which the chat template prints nothing"},
-    [NOTE_LOST_CALLS] = {false, "have tool calls of which the chat template prints nothing"},
+    [NOTE_LOST_CALLS] = {false, "have \"tool_calls\" of which the chat template prints nothing"},
     [NOTE_CUT_ANSWER] = {false, "are cut inside of an answer by --max-length"},
     [NOTE_UNENDED] = {true, "have no end in what is trained (EOS, or the token that ends a turn): the model does not "
                             "learn to stop"},
