@@ -83,8 +83,9 @@ enum err_code cmd_inspect(const struct options *o, struct dist *d, struct err *e
     if (code)
         return code;
     const bool examples = inspect == inspect_data && *o->model;
-    if (!examples && (*o->model || *o->html))
-        return err_set(e, ERR_USAGE, "%s: --model and --html are for a file of data, with --model to read it by", path);
+    if (!examples && (*o->model || *o->html || o->eval_data.count))
+        return err_set(e, ERR_USAGE,
+                       "%s: --model is for a file of data, and --html and --eval-data are for one with --model", path);
     struct facts facts;
     struct str text = {0};
     facts_begin(&facts, o->json);

@@ -1,12 +1,14 @@
 /*
  * `inspect DATA --model MODEL`: the examples as they are trained.
  */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "cli/inspect.h"
 #include "data/examples/dataset.h"
 #include "report/markup.h"
@@ -165,6 +167,51 @@ static enum err_code each_example(struct view *v, struct facts *f, struct str *t
     return ERR_OK;
 }
 
+/* ---- examples that stand in the evaluation data, too ---- */
+
+static int by_value(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+/* FNV-1a of each example's ids. */
+static enum err_code hash_examples(uint64_t *hashes, struct view *v, const struct dataset *d, struct err *e)
+{
+    for (size_t i = 0; i < d->count; i++) {
+        if (dataset_read(&v->example, &v->scratch, d, i, e))
+            return e->code;
+        hashes[i] = UINT64_C(0xCBF29CE484222325);
+        for (size_t k = 0; k < v->example.count; k++)
+            hashes[i] = (hashes[i] ^ (uint32_t)v->example.tokens[k]) * UINT64_C(0x100000001B3);
+    }
+    return ERR_OK;
+}
+
+/* How many examples of --eval-data are those of the data, to the token. */
+static enum err_code count_shared(size_t *shared, struct view *v, struct err *e)
+{
+    const struct opt_list *paths = &v->options->eval_data;
+    struct dataset eval_data;
+    *shared = 0;
+    if (dataset_open(&eval_data, paths->items, paths->count, v->tokenizer, &v->data.options, true, e))
+        return err_wrap(e, "--eval-data");
+    uint64_t *hashes = calloc(v->data.count + eval_data.count, sizeof *hashes);
+    uint64_t *others = hashes ? hashes + v->data.count : NULL;
+    enum err_code code = hashes ? ERR_OK : err_set(e, ERR_MEMORY, "no memory to compare examples");
+    if (!code)
+        code = hash_examples(hashes, v, &v->data, e);
+    if (!code)
+        code = hash_examples(others, v, &eval_data, e);
+    if (!code)
+        qsort(hashes, v->data.count, sizeof *hashes, by_value);
+    for (size_t i = 0; !code && i < eval_data.count; i++)
+        *shared += bsearch(&others[i], hashes, v->data.count, sizeof *hashes, by_value) != NULL;
+    free(hashes);
+    dataset_close(&eval_data);
+    return code;
+}
+
 /* ---- the page ---- */
 
 static const char page_begin[] =
@@ -203,7 +250,7 @@ static enum err_code write_page(const struct view *v, const struct str *examples
     markup_put(&m, "</h1>\n<p>%zu examples, %llu tokens, %llu of them trained. <mark>What is trained</mark> is marked; "
                    "the rest is read only.</p>\n",
                v->data.count, (unsigned long long)c->tokens, (unsigned long long)c->supervised);
-    dataset_tell_warnings(&v->data, put_warning, &m);
+    dataset_tell_warnings(&v->data, UINT_MAX, put_warning, &m);
     if (!e->code && examples->length)
         str_append(&page, examples->data, examples->length, e);
     markup_put(&m, "</body>\n</html>\n");
@@ -220,7 +267,7 @@ static void add_warning(void *context, const char *text)
     facts_text(context, NULL, text);
 }
 
-static void add_facts(struct facts *f, const struct view *v)
+static void add_facts(struct facts *f, const struct view *v, size_t shared)
 {
     uint32_t longest = 0;
     for (size_t i = 0; i < v->data.count; i++)
@@ -231,8 +278,10 @@ static void add_facts(struct facts *f, const struct view *v)
     facts_int(f, "longest_tokens", longest);
     facts_int(f, "truncated", v->data.counts.truncated);
     facts_list(f, "warnings");
-    dataset_tell_warnings(&v->data, add_warning, f);
+    dataset_tell_warnings(&v->data, UINT_MAX, add_warning, f);
     facts_end(f);
+    if (v->options->eval_data.count)
+        facts_int(f, "shared_with_eval_data", shared);
 }
 
 static enum err_code open_view(struct view *v, const char *path, struct err *e)
@@ -260,9 +309,14 @@ enum err_code inspect_examples(struct facts *f, struct str *text, const char *pa
 {
     struct view v = {.options = o};
     struct str html = {0};
+    size_t shared = 0;
     enum err_code code = open_view(&v, path, e);
+    if (!code && o->eval_data.count)
+        code = count_shared(&shared, &v, e);
+    if (!code && shared)
+        log_warn("%zu of the examples of --eval-data stand in %s, too: what they measure is memory", shared, path);
     if (!code) {
-        add_facts(f, &v);
+        add_facts(f, &v, shared);
         code = each_example(&v, f, text, &html, e);
     }
     if (!code && *o->html)

@@ -44,6 +44,10 @@ says out '^a 0<\|im_end\|>$'
 grep -q '<mark>c 0&lt;|im_end|&gt;</mark>' "$work/page.html" || fail "the page does not mark the answer"
 check 0 "$MPILORA" inspect "$work/mixed.jsonl" --model "$model" --examples 4 --train-on all
 says out '^<\|im_start\|>\[\[system$'
+head -n 5 "$work/mixed.jsonl" >"$work/five.jsonl"
+check 0 "$MPILORA" inspect "$work/mixed.jsonl" --model "$model" --examples 0 --eval-data "$work/five.jsonl" --json
+holds 'v["shared_with_eval_data"] == 5'
+says err '^warning: 5 of the examples of --eval-data stand in .*mixed.jsonl, too|5 of the examples of --eval-data'
 check 2 "$MPILORA" inspect "$model" --model "$model"
 says err 'for a file of data'
 check 2 "$MPILORA" train $options $more --train-on-prompt --output "$work/none"

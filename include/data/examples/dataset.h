@@ -81,8 +81,10 @@ enum err_code dataset_read(struct example *ex, struct example_scratch *scratch, 
 /* "FILE:LINE" of an example, for messages (counts lines: slow). */
 void dataset_place(char *text, size_t size, const struct dataset *d, size_t index);
 
-/* What experience says is wrong with data, a sentence each: much of it goes unseen until a model is bad. */
-void dataset_tell_warnings(const struct dataset *d, void (*tell)(void *context, const char *text), void *context);
+/* What experience says is wrong with data, a sentence for each of these notes that its examples have: much of it goes
+ * unseen until a model is bad. */
+void dataset_tell_warnings(const struct dataset *d, unsigned notes, void (*tell)(void *context, const char *text),
+                           void *context);
 
 /* Hash of the files' content, in order. */
 enum err_code dataset_hash(char hash[FILE_HASH_SIZE], const struct dataset *d, struct err *e);

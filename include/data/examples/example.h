@@ -45,6 +45,7 @@ enum example_note {
     NOTE_DOUBLED_BOS, /* begins with two BOS tokens */
     NOTE_LOST_SYSTEM, /* the chat template prints nothing of a system message */
     NOTE_LOST_CALLS,  /* nor of tool calls */
+    NOTE_BARE_PARTS,  /* it prints a list of parts as Python writes lists */
     NOTE_CUT_ANSWER,  /* --max-length cuts it inside of an answer */
     NOTE_UNENDED,     /* no answer in it has the token that ends one: EOS, or the end of a turn */
     NOTE_FULL,        /* every token but the first is supervised, and not because that was asked for */

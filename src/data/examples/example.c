@@ -149,6 +149,7 @@ static enum err_code mark_turns(struct example *ex, const struct ids *ids, const
 /* Does the template pass over what the conversation says? */
 static unsigned find_lost(const struct conversation *c, const struct chat_text *text)
 {
+    static const char bare_part[] = "[{'type': 'text', 'text': ";
     unsigned notes = 0;
     for (size_t i = 0; i < json_count(c->messages); i++) {
         const struct json_value *message = json_at(c->messages, i);
@@ -156,6 +157,9 @@ static unsigned find_lost(const struct conversation *c, const struct chat_text *
         const bool system = !strcmp(role, "system") || !strcmp(role, "developer");
         if (system && content && content[strspn(content, " \n\r\t")] && !chat_text_shows(text, i, false))
             notes |= 1U << NOTE_LOST_SYSTEM;
+        if (json_kind(json_get(message, "content")) == JSON_KIND_ARRAY &&
+            memmem(text->output.bytes, text->output.length, bare_part, sizeof bare_part - 1))
+            notes |= 1U << NOTE_BARE_PARTS;
         if (json_count(json_get(message, "tool_calls")) && !chat_text_shows(text, i, true))
             notes |= 1U << NOTE_LOST_CALLS;
     }

@@ -11,18 +11,21 @@ static const struct {
                                  "tokenizer"},
     [NOTE_LOST_SYSTEM] = {false, "have a system message of which the chat template prints nothing"},
     [NOTE_LOST_CALLS] = {false, "have \"tool_calls\" of which the chat template prints nothing"},
+    [NOTE_BARE_PARTS] = {false, "have contents in parts, which the chat template prints as a list of Python's: "
+                                "write them as strings"},
     [NOTE_CUT_ANSWER] = {false, "are cut inside of an answer by --max-length"},
     [NOTE_UNENDED] = {true, "have no end in what is trained (EOS, or the token that ends a turn): the model does not "
                             "learn to stop"},
     [NOTE_FULL] = {true, "are trained on every token but the first, questions included"},
 };
 
-void dataset_tell_warnings(const struct dataset *d, void (*tell)(void *context, const char *text), void *context)
+void dataset_tell_warnings(const struct dataset *d, unsigned notes, void (*tell)(void *context, const char *text),
+                           void *context)
 {
     for (size_t n = 0; n < NOTE_COUNT; n++) {
         char text[256];
         uint64_t count = d->counts.notes[n];
-        if (!count || (rows[n].all && count < d->count))
+        if (!(notes >> n & 1) || !count || (rows[n].all && count < d->count))
             continue;
         snprintf(text, sizeof text, "%" PRIu64 " of %zu examples %s", count, d->count, rows[n].text);
         tell(context, text);

@@ -175,6 +175,35 @@ static void bad_lines(void **state)
                  &e, ERR_DATA, "roles must alternate");
 }
 
+/* What a template passes over, or prints in a way that nobody wants. */
+static void notes_are_taken(void **state)
+{
+    (void)state;
+#define SAID(more) "{\"messages\":[" more "{\"role\":\"assistant\",\"content\":\"xy\"}]}"
+    static const char deaf[] = "{% for m in messages if m.role != 'system' %}<|im_start|>{{ m.role }}\n{{ m.content }}"
+                               "<|im_end|>\n{% endfor %}";
+    static const char open_end[] = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}";
+    static const struct {
+        const char *line, *template;
+        unsigned notes;
+    } cases[] = {
+        {SAID("{\"role\":\"system\",\"content\":\"S\"},"), chatml, 0},
+        {SAID("{\"role\":\"system\",\"content\":\"S\"},"), deaf, 1U << NOTE_LOST_SYSTEM},
+        {SAID("{\"role\":\"system\",\"content\":\" \"},"), deaf, 0},
+        {SAID("{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[{\"name\":\"f\"}]},"), chatml,
+         1U << NOTE_LOST_CALLS},
+        {SAID("{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"u\"}]},"), chatml,
+         1U << NOTE_BARE_PARTS},
+        {SAID("{\"role\":\"user\",\"content\":\"u\"},"), open_end, 1U << NOTE_UNENDED},
+    };
+    struct err e;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_ok(parse(cases[i].line, "", cases[i].template, &e), &e);
+        if (ex.notes != cases[i].notes)
+            fail_msg("%s: notes %x, not %x", cases[i].line, ex.notes, cases[i].notes);
+    }
+}
+
 /* Without a chat template an alpaca line is a prompt and its completion. */
 static void alpaca_without_a_template(void **state)
 {
@@ -216,6 +245,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_as_the_reference),
         cmocka_unit_test(bad_lines),
+        cmocka_unit_test(notes_are_taken),
         cmocka_unit_test(alpaca_without_a_template),
         cmocka_unit_test(bad_columns),
     };
