@@ -33,7 +33,7 @@ import torch
 from gguf import GGMLQuantizationType as Type
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
 STEPS = 20
 CLOSE = 1e-5
@@ -61,6 +61,9 @@ class Fixture:
     norm: float = 1         # that the weights of norms lie around
     embedding: float = 1    # size of the embedding's numbers
     permuted: bool = False  # its rows of q and k are interleaved, as those of Llama
+    wrapper: str = ""       # model_type that the model is the text_config of, beside a tower of vision
+    wrapper_config: dict = dataclasses.field(default_factory=dict)
+    rename: dict = dataclasses.field(default_factory=dict)  # beginnings of tensors' names in the file
 
 
 def to_v4(config):
@@ -70,6 +73,12 @@ def to_v4(config):
     config["rope_scaling"] = rope
     config["torch_dtype"] = config.pop("dtype")
 
+
+VISION = dict(hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2, image_size=8, patch_size=4)
+IN_LANGUAGE_MODEL = rf"(.*language_model.*\.({'|'.join(ALL)})|lm_head)"  # towers have modules of the same names
+# How transformers 4 called what the file of a wrapper holds.
+OLD_NAMES = {"model.language_model.": "language_model.model.", "lm_head.": "language_model.lm_head.",
+             "model.vision_tower.": "vision_tower.", "model.multi_modal_projector.": "multi_modal_projector."}
 
 FIXTURES = {
     "gqa": Fixture("grouped heads, a head of its own, which is adapted too", 10, "llama",
@@ -116,6 +125,14 @@ FIXTURES = {
                            rope_parameters={"full_attention": {"rope_type": "linear", "factor": 4.0, "rope_theta": 1000.0},
                                             "sliding_attention": {"rope_type": "default", "rope_theta": 100.0}}),
                       norm=0, embedding=0.25),
+    "gemma3_vision": Fixture("Gemma 3 beside a tower of vision", 110, "gemma3_text",
+                             dict(head_dim=8, num_hidden_layers=3, sliding_window=4, query_pre_attn_scalar=12,
+                                  layer_types=["sliding_attention", "full_attention", "sliding_attention"]),
+                             dict(EVERYTHING, target_modules=IN_LANGUAGE_MODEL.replace("|lm_head", "")), norm=0, embedding=0.25,
+                             wrapper="gemma3", wrapper_config=dict(mm_tokens_per_image=4)),
+    "mistral3": Fixture("Mistral beside a tower of vision, with a head of its own, the names of transformers 4", 108, "mistral",
+                        dict(sliding_window=None, head_dim=8), dict(EVERYTHING, target_modules=IN_LANGUAGE_MODEL), torch.bfloat16,
+                        wrapper="mistral3", wrapper_config=dict(tie_word_embeddings=False), rename=OLD_NAMES),
 }
 
 
@@ -174,7 +191,7 @@ def write_golden(folder, base, seed, lora):
         for path, matrix, p in parameters:
             p.copy_(torch.randn(p.shape, generator=generator) * (1 if matrix == "lora_A" else 0.3) / p.shape[1] ** 0.5)
             out[f"adapter.{path}.{matrix}"] = p.detach().clone()
-    examples = make_examples(base.config.vocab_size, seed + 2)
+    examples = make_examples(base.config.get_text_config().vocab_size, seed + 2)
     for i, (tokens, supervised) in enumerate(examples):
         out[f"tokens.{i}"] = tokens.float()
         out[f"supervised.{i}"] = supervised.float()
@@ -207,9 +224,25 @@ def edit_config(folder, change):
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
+def rename_tensors(path, names):
+    """Beginnings of tensors' names; those that are not in `names` stay."""
+    def renamed(name):
+        old = next((old for old in names if name.startswith(old)), "")
+        return names.get(old, "") + name.removeprefix(old)
+    save_file({renamed(name): value for name, value in load_file(path).items()}, path, metadata={"format": "pt"})
+
+
+def class_of(f):
+    return AutoModelForImageTextToText if f.wrapper else AutoModelForCausalLM
+
+
 def make_model(f):
-    config = AutoConfig.for_model(f.family, **SHAPE | f.config)
-    model = AutoModelForCausalLM.from_config(config).to(torch.float32)
+    text = SHAPE | f.config
+    if f.wrapper:
+        config = AutoConfig.for_model(f.wrapper, text_config=dict(text, model_type=f.family), vision_config=VISION, **f.wrapper_config)
+    else:
+        config = AutoConfig.for_model(f.family, **text)
+    model = class_of(f).from_config(config).to(torch.float32)
     draw_weights(model, f)
     return model
 
@@ -217,9 +250,11 @@ def make_model(f):
 def make_folder(folder, f):
     make_model(f).to(f.dtype).save_pretrained(folder, max_shard_size=f.shard_size)
     (folder / "generation_config.json").unlink(missing_ok=True)
+    if f.wrapper:
+        rename_tensors(folder / "model.safetensors", f.rename or {old: new for new, old in OLD_NAMES.items()})
     if f.change:
         edit_config(folder, f.change)
-    write_golden(folder, AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32), f.seed, f.lora)
+    write_golden(folder, class_of(f).from_pretrained(folder, dtype=torch.float32), f.seed, f.lora)
 
 
 def permute(weight, heads):

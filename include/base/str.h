@@ -33,6 +33,7 @@ int str_distance(const char *a, const char *b);
 const char *str_nearest(const char *word, const char *const *candidates, size_t count);
 
 bool str_starts_with(const char *s, const char *prefix);
+bool str_starts_with_any(const char *s, const char *const *prefixes); /* NULL after the last */
 bool str_ends_with(const char *s, const char *suffix);
 
 /* Byte offset of the first byte that is not well-formed UTF-8 (no surrogates, no overlong forms), or

@@ -19,6 +19,7 @@
 #include "math/kern.h"
 
 struct family;
+struct wrapper;
 
 /* Linear layers that read the same input, in the order of the forward pass. The output of ATTN_IN has the
  * queries of all heads, then keys, then values; that of MLP_IN the gate, then what it is multiplied with. */
@@ -82,6 +83,8 @@ struct layer_pattern {
 
 struct arch {
     const struct family *family;
+    const struct wrapper *wrapper; /* what the decoder is a part of; NULL: it stands alone */
+    size_t spelling;               /* of the names of tensors, among those of the wrapper */
     size_t layers, width, ffn, heads, kv_heads, head_dim, vocab;
     size_t max_positions; /* 0: not declared */
     float norm_eps;
@@ -141,7 +144,7 @@ size_t arch_slot_linear(const struct arch *a, size_t slot);
 void arch_module_path(char path[ARCH_PATH_SIZE], const struct arch *a, size_t layer, size_t linear);
 void arch_norm_path(char path[ARCH_PATH_SIZE], const struct arch *a, size_t layer, enum place place);
 void arch_between_path(char path[ARCH_PATH_SIZE], const struct arch *a, size_t layer, enum linear_group out);
-const char *arch_embedding_path(const struct arch *a);
+void arch_embedding_path(char path[ARCH_PATH_SIZE], const struct arch *a);
 
 /* Names of tensors in a file of this kind: of a linear layer ("weight" or "bias"), a norm, the embedding. */
 void arch_module_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum store_kind kind, size_t layer,
@@ -151,6 +154,12 @@ void arch_norm_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum stor
 void arch_embedding_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum store_kind kind);
 /* A table of the rotation that some writers add: it is no weight. */
 bool arch_is_rotation_tensor(const struct arch *a, enum store_kind kind, const char *name);
+
+/* Of another part of the wrapper: it is not read. */
+bool arch_is_other_part(const struct arch *a, const char *name);
+
+/* store_hash() of what the decoder is computed from: without the other parts of a wrapper. */
+enum err_code arch_hash(struct store *store, struct err *e);
 
 /* inv_freq[head_dim / 2] of a rotation, with the scaling applied, rounded to f32 step by step as transformers
  * does; a table of divisors in a GGUF file divides it. */

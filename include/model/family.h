@@ -84,6 +84,24 @@ struct family {
     struct arch defaults;
 };
 
+/* A model whose decoder is one part beside others (towers of vision, say), and whose config.json has that decoder's
+ * own as text_config: the family is the one that this names. Paths of modules and names of tensors are the family's
+ * with something else in front. */
+struct wrapper_names {
+    const char *model; /* in place of the family's first word ("model" of "model.layers") */
+    const char *head;  /* before what does not begin with that word */
+};
+#define WRAPPER_SPELLINGS 2
+struct wrapper {
+    const char *name;   /* model_type of config.json */
+    const char *family; /* where text_config does not say */
+    /* The first: of modules, as the class that serves the model has them, and of tensors; then of tensors as older
+     * writers had them. */
+    struct wrapper_names names[WRAPPER_SPELLINGS];
+    const char *const *others; /* what the names of the other parts' tensors begin with; NULL after the last */
+};
+extern const struct wrapper wrappers[]; /* one without a name after the last */
+
 /* All of them, by name; NULL after the last. */
 extern const struct family *const families[];
 

@@ -29,7 +29,7 @@ struct model_files {
 enum err_code model_files_open(struct model_files *m, struct store *store, struct dist *d, struct dist *node,
                                const char *path, bool broadcast, struct err *e);
 
-/* Collective. store_hash(), by one rank of the node for all that have opened the very same files. */
+/* Collective. arch_hash(), by one rank of the node for all that have opened the very same files. */
 enum err_code model_files_hash(const struct model_files *m, struct store *store, struct dist *d,
                                struct dist *node, struct err *e);
 

@@ -131,6 +131,13 @@ bool str_starts_with(const char *s, const char *prefix)
     return strncmp(s, prefix, strlen(prefix)) == 0;
 }
 
+bool str_starts_with_any(const char *s, const char *const *prefixes)
+{
+    while (*prefixes && !str_starts_with(s, *prefixes))
+        prefixes++;
+    return *prefixes != NULL;
+}
+
 bool str_ends_with(const char *s, const char *suffix)
 {
     size_t length = strlen(s), tail = strlen(suffix);

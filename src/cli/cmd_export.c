@@ -16,7 +16,7 @@ enum err_code cmd_export(const struct options *o, struct dist *d, struct err *e)
     if (!code)
         code = arch_read(&arch, &store, e);
     if (!code)
-        code = store_hash(&store, e);
+        code = arch_hash(&store, e);
     if (!code) {
         const struct adapter_check check = {.base_hash = store.hash,
                                             .allow_base_mismatch = o->allow_base_mismatch};

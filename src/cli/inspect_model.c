@@ -108,7 +108,7 @@ enum err_code inspect_model(struct facts *f, const char *path, struct err *e)
     if (!code)
         code = arch_read(&a, &s, e);
     if (!code)
-        code = store_hash(&s, e);
+        code = arch_hash(&s, e);
     if (!code) {
         facts_text(f, "kind", "model");
         facts_text(f, "path", s.path);

@@ -108,41 +108,69 @@ size_t arch_rotation_count(const struct arch *a)
     return count;
 }
 
-static void block_name(char *name, size_t size, const struct arch *a, enum store_kind kind, size_t layer,
-                       const char *part, const char *what)
+static const struct wrapper_names *path_names(const struct arch *a)
 {
-    snprintf(name, size, "%s.%zu.%s%s%s", a->family->names[kind].layers, layer, part, what[0] ? "." : "",
-             what);
+    return a->wrapper ? &a->wrapper->names[0] : NULL;
+}
+
+static const struct wrapper_names *tensor_names(const struct arch *a)
+{
+    return a->wrapper ? &a->wrapper->names[a->spelling] : NULL;
+}
+
+/* A name of the family as a wrapper has it: what stands in front, and from where on the name follows. */
+static const char *wrapped(const char **front, const struct arch *a, const struct wrapper_names *w, const char *name)
+{
+    const char *layers = a->family->names[STORE_HF].layers;
+    size_t word = strcspn(layers, ".");
+    bool inside = strncmp(name, layers, word) == 0 && name[word] == '.';
+    *front = !w ? "" : inside ? w->model : w->head;
+    return w && inside ? name + word : name;
+}
+
+/* `what` ends a name, after a dot; "": nothing does. */
+static void outer_name(char *name, size_t size, const struct arch *a, const struct wrapper_names *w, const char *part,
+                       const char *what)
+{
+    const char *front, *rest = wrapped(&front, a, w, part);
+    snprintf(name, size, "%s%s%s%s", front, rest, what[0] ? "." : "", what);
+}
+
+static void block_name(char *name, size_t size, const struct arch *a, enum store_kind kind,
+                       const struct wrapper_names *w, size_t layer, const char *part, const char *what)
+{
+    const char *front, *rest = wrapped(&front, a, w, a->family->names[kind].layers);
+    snprintf(name, size, "%s%s.%zu.%s%s%s", front, rest, layer, part, what[0] ? "." : "", what);
 }
 
 void arch_module_path(char path[ARCH_PATH_SIZE], const struct arch *a, size_t layer, size_t linear)
 {
     const char *part = arch_module(a, linear)->path;
     if (linear == arch_head(a))
-        snprintf(path, ARCH_PATH_SIZE, "%s", part);
+        outer_name(path, ARCH_PATH_SIZE, a, path_names(a), part, "");
     else
-        block_name(path, ARCH_PATH_SIZE, a, STORE_HF, layer, part, "");
+        block_name(path, ARCH_PATH_SIZE, a, STORE_HF, path_names(a), layer, part, "");
 }
 
 void arch_norm_path(char path[ARCH_PATH_SIZE], const struct arch *a, size_t layer, enum place place)
 {
     const char *part = a->family->vectors[place].path;
     if (place == AT_FINAL)
-        snprintf(path, ARCH_PATH_SIZE, "%s", part);
+        outer_name(path, ARCH_PATH_SIZE, a, path_names(a), part, "");
     else
-        block_name(path, ARCH_PATH_SIZE, a, STORE_HF, layer, part, "");
+        block_name(path, ARCH_PATH_SIZE, a, STORE_HF, path_names(a), layer, part, "");
 }
 
 void arch_between_path(char path[ARCH_PATH_SIZE], const struct arch *a, size_t layer, enum linear_group out)
 {
     const struct family_names *names = &a->family->names[STORE_HF];
-    block_name(path, ARCH_PATH_SIZE, a, STORE_HF, layer,
+    block_name(path, ARCH_PATH_SIZE, a, STORE_HF, path_names(a), layer,
                out == GROUP_ATTN_OUT ? names->attention : names->activation, "");
 }
 
-const char *arch_embedding_path(const struct arch *a)
+void arch_embedding_path(char path[ARCH_PATH_SIZE], const struct arch *a)
 {
-    return a->family->names[STORE_HF].embedding;
+    outer_name(path, ARCH_PATH_SIZE, a, path_names(a), a->family->names[STORE_HF].embedding, "");
 }
 
 void arch_module_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum store_kind kind, size_t layer,
@@ -151,9 +179,9 @@ void arch_module_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum st
     const struct module *m = arch_module(a, linear);
     const char *part = kind == STORE_GGUF ? m->gguf : m->path;
     if (linear == arch_head(a))
-        snprintf(name, ARCH_NAME_SIZE, "%s.%s", part, what);
+        outer_name(name, ARCH_NAME_SIZE, a, tensor_names(a), part, what);
     else
-        block_name(name, ARCH_NAME_SIZE, a, kind, layer, part, what);
+        block_name(name, ARCH_NAME_SIZE, a, kind, tensor_names(a), layer, part, what);
 }
 
 void arch_norm_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum store_kind kind, size_t layer,
@@ -162,20 +190,25 @@ void arch_norm_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum stor
     const struct family_vector *v = &a->family->vectors[place];
     const char *part = kind == STORE_GGUF ? v->gguf : v->path;
     if (place == AT_FINAL)
-        snprintf(name, ARCH_NAME_SIZE, "%s.weight", part);
+        outer_name(name, ARCH_NAME_SIZE, a, tensor_names(a), part, "weight");
     else
-        block_name(name, ARCH_NAME_SIZE, a, kind, layer, part, "weight");
+        block_name(name, ARCH_NAME_SIZE, a, kind, tensor_names(a), layer, part, "weight");
 }
 
 void arch_embedding_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum store_kind kind)
 {
-    snprintf(name, ARCH_NAME_SIZE, "%s.weight", a->family->names[kind].embedding);
+    outer_name(name, ARCH_NAME_SIZE, a, tensor_names(a), a->family->names[kind].embedding, "weight");
 }
 
 bool arch_is_rotation_tensor(const struct arch *a, enum store_kind kind, const char *name)
 {
     const char *rotation = a->family->names[kind].rotation;
     return kind == STORE_GGUF ? strcmp(name, rotation) == 0 : str_ends_with(name, rotation);
+}
+
+bool arch_is_other_part(const struct arch *a, const char *name)
+{
+    return a->wrapper && str_starts_with_any(name, a->wrapper->others);
 }
 
 uint64_t arch_parameters(const struct arch *a)

@@ -33,6 +33,10 @@ static enum err_code unknown_family(const struct source *s, const char *key, con
             snprintf(list + used, sizeof list - used, "%s%s", count ? ", " : "", candidates[count]);
             count++;
         }
+    for (const struct wrapper *w = wrappers; w->name && s->store->kind == STORE_HF && !s->wrapper; w++) {
+        size_t used = strlen(list);
+        snprintf(list + used, sizeof list - used, ", %s", w->name);
+    }
     return source_refuse(s, ERR_UNSUPPORTED, key, e, "\"%s\" is not supported; supported: %s", name, list);
 }
 
@@ -73,6 +77,16 @@ static enum err_code open_gguf(struct source *s, struct err *e)
     return gguf_text(text, s, arch_key, e) ? e->code : find_family(s, arch_key, text, e);
 }
 
+static const struct wrapper *find_wrapper(const char *name)
+{
+    for (const struct wrapper *w = wrappers; w->name; w++)
+        if (strcmp(w->name, name) == 0)
+            return w;
+    return NULL;
+}
+
+static const char text_config[] = "text_config";
+
 static enum err_code open_json(struct source *s, struct err *e)
 {
     const char *name;
@@ -80,7 +94,24 @@ static enum err_code open_json(struct source *s, struct err *e)
     s->json = (struct json_fields){.object = json_root(s->store->config), .file = s->file};
     if (json_kind(s->json.object) != JSON_KIND_OBJECT)
         return err_set(e, ERR_FORMAT, "%s: not a JSON object", s->file);
-    return json_need_text(&name, &s->json, "model_type", e) ? e->code : find_family(s, "model_type", name, e);
+    if (json_need_text(&name, &s->json, "model_type", e))
+        return e->code;
+    s->wrapper = find_wrapper(name);
+    if (s->wrapper) {
+        const struct json_fields whole = s->json;
+        s->json.part = text_config;
+        if (json_need_value(&s->json.object, &whole, text_config, JSON_KIND_OBJECT, e) ||
+            json_get_text(&name, &s->json, "model_type", s->wrapper->family, e))
+            return e->code;
+    }
+    return find_family(s, "model_type", name, e);
+}
+
+enum err_code arch_hash(struct store *store, struct err *e)
+{
+    const char *name = store->config ? json_text(json_get(json_root(store->config), "model_type")) : NULL;
+    const struct wrapper *w = name ? find_wrapper(name) : NULL;
+    return store_hash(store, w ? w->others : NULL, e);
 }
 
 /* ---- keys ---- */
@@ -170,8 +201,8 @@ void arch_where(char where[ARCH_WHERE_SIZE], const struct arch *a, const struct 
 {
     const struct source s = {.store = store, .family = a->family};
     char key[SOURCE_KEY_SIZE];
-    snprintf(where, ARCH_WHERE_SIZE, "%s%s: %s", store->path, store->kind == STORE_GGUF ? "" : "/config.json",
-             key_of(key, &s, field));
+    snprintf(where, ARCH_WHERE_SIZE, "%s%s: %s%s%s", store->path, store->kind == STORE_GGUF ? "" : "/config.json",
+             a->wrapper ? text_config : "", a->wrapper ? ": " : "", key_of(key, &s, field));
 }
 
 /* What a GGUF file says by the tensors that it has. */
@@ -190,6 +221,24 @@ static enum err_code read_tensors(struct arch *a, const struct store *store, str
         a->bias[g] |= store_find(store, name) != NULL;
     }
     return ERR_OK;
+}
+
+/* Which names the tensors have, and whether the head is tied: what stands beside text_config decides, then that, then
+ * whether there is a head. */
+static enum err_code read_wrapper(struct arch *a, const struct source *s, struct err *e)
+{
+    static const char key[] = "tie_word_embeddings";
+    const struct json_fields whole = {.object = json_root(s->store->config), .file = s->file};
+    char name[ARCH_NAME_SIZE];
+    a->wrapper = s->wrapper;
+    for (a->spelling = WRAPPER_SPELLINGS - 1; a->spelling > 0; a->spelling--) {
+        arch_embedding_tensor(name, a, STORE_HF);
+        if (store_find(s->store, name))
+            break;
+    }
+    arch_module_tensor(name, a, STORE_HF, 0, arch_head(a), "weight");
+    bool tied = source_is_missing(s, key, NULL) ? !store_find(s->store, name) : a->tied;
+    return json_get_flag(&a->tied, &whole, key, tied, e);
 }
 
 /* Sizes that follow from others where the file does not say. */
@@ -338,6 +387,8 @@ enum err_code arch_read(struct arch *a, const struct store *store, struct err *e
             if (read_key(a, &s, k, e))
                 return e->code;
     if (s.family->finish && s.family->finish(a, &s, e))
+        return e->code;
+    if (s.wrapper && read_wrapper(a, &s, e))
         return e->code;
     if (derive(a, &s, e) || (gguf && read_tensors(a, store, e)) || check(a, &s, e) ||
         arch_refuse_unhonoured(&s, e) || read_kinds(a, &s, e))

@@ -124,10 +124,11 @@ static enum err_code refuse(const struct source *s, const struct unhonoured *u, 
                          s->family->name, u->advice);
 }
 
-static enum err_code check_json(const struct source *s, const struct unhonoured *u, struct err *e)
+static enum err_code check_json(const struct source *s, const struct json_value *object,
+                                const struct unhonoured *u, struct err *e)
 {
     char text[96];
-    const struct json_value *v = json_get(s->json.object, u->json);
+    const struct json_value *v = json_get(object, u->json);
     if (is_neutral(v, u))
         return ERR_OK;
     for (size_t i = 0; json_kind(v) == JSON_KIND_ARRAY; i++) /* its first element that is not */
@@ -160,11 +161,15 @@ static enum err_code check_gguf(const struct source *s, const struct unhonoured 
 enum err_code arch_refuse_unhonoured(const struct source *s, struct err *e)
 {
     bool gguf = s->store->kind == STORE_GGUF;
+    struct source whole = *s; /* what a wrapper says for all of its parts */
+    whole.json.part = NULL;
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         const struct unhonoured *u = &table[i];
         if (!(gguf ? u->gguf : u->json) || is_honoured(s->family, u, gguf))
             continue;
-        if (gguf ? check_gguf(s, u, e) : check_json(s, u, e))
+        if (gguf ? check_gguf(s, u, e) : check_json(s, s->json.object, u, e))
+            return e->code;
+        if (s->wrapper && check_json(&whole, json_root(s->store->config), u, e))
             return e->code;
     }
     return ERR_OK;

@@ -81,5 +81,6 @@ enum err_code source_refuse(const struct source *s, enum err_code code, const ch
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    return err_set(e, code, "%s: %s: %s", s->file, key, text);
+    return err_set(e, code, "%s: %s%s%s: %s", s->file, s->json.part ? s->json.part : "", s->json.part ? ": " : "", key,
+                   text);
 }

@@ -12,7 +12,8 @@
 struct source {
     const struct store *store;
     const struct family *family;
-    struct json_fields json; /* config.json; without an object for a GGUF file */
+    const struct wrapper *wrapper; /* NULL: none */
+    struct json_fields json; /* config.json, or a wrapper's text_config; without an object for a GGUF file */
     char file[4096];         /* for messages */
 };
 

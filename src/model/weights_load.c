@@ -289,7 +289,8 @@ static enum err_code refuse_surplus(const struct loading *l)
         if (l->a->tied && !is_gguf(l) && strcmp(t->name, head) == 0) {
             if (!l->memory && check_tied_head(l, t)) /* once is enough */
                 return l->e->code;
-        } else if (!l->taken[i] && !arch_is_rotation_tensor(l->a, l->store->kind, t->name))
+        } else if (!l->taken[i] && !arch_is_rotation_tensor(l->a, l->store->kind, t->name) &&
+                   !arch_is_other_part(l->a, t->name))
             return err_set(l->e, ERR_UNSUPPORTED,
                            "%s: tensor %s is not part of a %s model as its configuration has it", t->file,
                            t->name, l->a->family->name);

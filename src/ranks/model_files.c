@@ -8,6 +8,7 @@
 
 #include "base/cpu.h"
 #include "base/log.h"
+#include "model/arch.h"
 #include "ranks/node_hash.h"
 
 /* Bytes that travel at a time. */
@@ -274,7 +275,7 @@ static void describe(struct file_hasher *files, const struct model_files *m, con
 static enum err_code take_hash(char hash[FILE_HASH_SIZE], void *from, struct err *e)
 {
     struct store *store = from;
-    if (store_hash(store, e))
+    if (arch_hash(store, e))
         return e->code;
     memcpy(hash, store->hash, sizeof store->hash);
     return ERR_OK;

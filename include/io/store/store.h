@@ -109,8 +109,9 @@ const char *store_name(struct store *s);
 /* Hash of the base, XXH3-128: of what it computes, not of how it is written. The configuration's keys and values enter
  * in the order of their names, but for those that only say who wrote it (transformers_version, use_cache, ...; of a
  * GGUF those of its architecture alone); then each tensor's name, type, shape and bytes. How they are spread over
- * files does not. Computed once, kept in s->hash. */
-enum err_code store_hash(struct store *s, struct err *e);
+ * files does not, nor do tensors whose names begin with one of `without` (NULL after the last; NULL itself: all count).
+ * Computed once, kept in s->hash. */
+enum err_code store_hash(struct store *s, const char *const *without, struct err *e);
 
 /* A PEFT adapter's tensors: one safetensors file by itself (no config.json). */
 enum err_code store_open_safetensors(struct store *s, const char *file, struct err *e);

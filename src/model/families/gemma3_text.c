@@ -29,7 +29,7 @@ static enum err_code gemma3_text_finish(struct arch *a, const struct source *s, 
 const struct family family_gemma3_text = {
     .name = "gemma3_text",
     .gguf = "gemma3",
-    .known_as = "Gemma 3 270M and 1B",
+    .known_as = "Gemma 3 270M to 27B",
     .tokenizers = TOKENIZERS_SENTENCEPIECE,
     .names = llama_like_names,
     .modules = llama_like_modules,

@@ -8,7 +8,7 @@ static const struct family_key window_keys[] = {
 /* GGUF files of Mistral models say "llama". */
 const struct family family_mistral = {
     .name = "mistral",
-    .known_as = "Mistral 7B, Nemo, Small 2",
+    .known_as = "Mistral 7B, Nemo, Small 2 to 3.2",
     .tokenizers = TOKENIZERS_BOTH,
     .names = llama_like_names,
     .modules = llama_like_modules,

@@ -17,5 +17,7 @@ void embed_forward(const struct step *s)
             h[i] *= scale;
     }
     prof_enter(before);
-    step_check(s, DTYPE_F32, h, width, s->in->n, width, arch_embedding_path(&s->m->arch));
+    char path[ARCH_PATH_SIZE];
+    arch_embedding_path(path, &s->m->arch);
+    step_check(s, DTYPE_F32, h, width, s->in->n, width, path);
 }

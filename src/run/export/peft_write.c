@@ -42,11 +42,11 @@ static enum err_code append_item(struct str *out, const char *text, struct err *
     return json_append_string(out, text, strlen(text), e);
 }
 
-/* Names where every layer has them, which is short and what people write; else all the paths, in flat order.
- */
+/* Names where every layer has them, which is short and what people write; else all the paths, in flat order: other
+ * parts of a wrapper have modules of the same names. */
 static enum err_code list_targets(struct str *out, const struct lora *l, const struct arch *a, struct err *e)
 {
-    bool whole = true;
+    bool whole = !a->wrapper;
     for (size_t i = 0; i < arch_head(a); i++) {
         size_t count = count_adapted(l, a, i);
         whole = whole && (count == 0 || count == a->layers);

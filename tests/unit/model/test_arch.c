@@ -138,6 +138,43 @@ static void caps_and_scales_are_read(void **state)
     assert_true(a.activation == ACT_GELU_TANH);
 }
 
+/* The decoder is the text_config, and paths are those of the class that serves the whole. */
+static void wrappers_are_read(void **state)
+{
+    (void)state;
+    char name[ARCH_NAME_SIZE], path[ARCH_PATH_SIZE];
+    struct arch a = read_good("{\"model_type\": \"gemma3\", \"text_config\": {\"num_hidden_layers\": 7}}");
+    assert_string_equal(a.family->name, "gemma3_text");
+    check_kinds(&a, "wwwwwfw", 4096);
+    assert_true(a.tied); /* where nobody says so: there is no head */
+    arch_module_path(path, &a, 6, 0);
+    assert_string_equal(path, "model.language_model.layers.6.self_attn.q_proj");
+    arch_norm_path(path, &a, 0, AT_FINAL);
+    assert_string_equal(path, "model.language_model.norm");
+    arch_embedding_path(path, &a);
+    assert_string_equal(path, "model.language_model.embed_tokens");
+    a.spelling = 1;
+    arch_norm_tensor(name, &a, STORE_HF, 3, AT_Q);
+    assert_string_equal(name, "language_model.model.layers.3.self_attn.q_norm.weight");
+    arch_module_tensor(name, &a, STORE_HF, 0, arch_head(&a), "weight");
+    assert_string_equal(name, "language_model.lm_head.weight");
+    arch_module_path(path, &a, 0, arch_head(&a));
+    assert_string_equal(path, "lm_head");
+    assert_true(arch_is_other_part(&a, "vision_tower.x"));
+    assert_false(arch_is_other_part(&a, "language_model.model.norm.weight"));
+    a = read_good("{\"model_type\": \"mistral3\", \"tie_word_embeddings\": false, \"text_config\": {" SIZES
+                  ", \"tie_word_embeddings\": true}}");
+    assert_string_equal(a.family->name, "mistral");
+    assert_false(a.tied);
+    a = read_good("{\"model_type\": \"mistral3\", \"text_config\": {\"model_type\": \"llama\", " SIZES
+                  ", \"tie_word_embeddings\": true}}");
+    assert_true(a.tied && strcmp(a.family->name, "llama") == 0);
+    struct err e;
+    assert_error(read_config(&a, "{\"model_type\": \"gemma3\"}", &e), &e, ERR_FORMAT, "text_config");
+    assert_error(read_config(&a, "{\"model_type\": \"gemma3\", \"text_config\": {\"model_type\": \"new\"}}", &e),
+                 &e, ERR_UNSUPPORTED, "text_config: model_type: \"new\" is not supported");
+}
+
 static void both_generations_are_read(void **state)
 {
     (void)state;
@@ -547,6 +584,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(absent_keys_mean_class_defaults),
+        cmocka_unit_test(wrappers_are_read),
         cmocka_unit_test(both_generations_are_read),
         cmocka_unit_test(windows_are_those_of_the_layers),
         cmocka_unit_test(some_layers_do_not_rotate),

@@ -1,0 +1,16 @@
+#include "model/family.h"
+
+/* transformers 5 has the decoder in model.language_model; files of transformers 4 call it language_model. */
+#define LANGUAGE_MODEL                                                                                       \
+    {                                                                                                        \
+        {"model.language_model", ""}, {"language_model.model", "language_model."}                            \
+    }
+
+static const char *const vision[] = {"model.vision_tower.", "model.multi_modal_projector.", "vision_tower.",
+                                     "multi_modal_projector.", NULL};
+
+const struct wrapper wrappers[] = {
+    {"gemma3", "gemma3_text", LANGUAGE_MODEL, vision},
+    {"mistral3", "mistral", LANGUAGE_MODEL, vision},
+    {NULL, NULL, {{NULL, NULL}}, NULL},
+};
