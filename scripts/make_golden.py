@@ -80,6 +80,10 @@ IN_LANGUAGE_MODEL = rf"(.*language_model.*\.({'|'.join(ALL)})|lm_head)"  # tower
 OLD_NAMES = {"model.language_model.": "language_model.model.", "lm_head.": "language_model.lm_head.",
              "model.vision_tower.": "vision_tower.", "model.multi_modal_projector.": "multi_modal_projector."}
 
+GGUF_SIZES = dict(hidden_size=32, intermediate_size=32, head_dim=16)  # whole blocks of 32
+
+GGUF_SIZES = dict(hidden_size=32, intermediate_size=32, head_dim=16)  # whole blocks of 32
+
 FIXTURES = {
     "gqa": Fixture("grouped heads, a head of its own, which is adapted too", 10, "llama",
                    lora=dict(r=4, lora_alpha=8, target_modules=ALL + ["lm_head"])),
@@ -125,6 +129,29 @@ FIXTURES = {
                            rope_parameters={"full_attention": {"rope_type": "linear", "factor": 4.0, "rope_theta": 1000.0},
                                             "sliding_attention": {"rope_type": "default", "rope_theta": 100.0}}),
                       norm=0, embedding=0.25),
+    "qwen3_gguf": Fixture("Qwen3 as GGUF", 111, "qwen3", dict(GGUF_SIZES, tie_word_embeddings=True), gguf="qwen3"),
+    "gemma_gguf": Fixture("Gemma as GGUF: norms with the 1 added", 112, "gemma", GGUF_SIZES, norm=0, embedding=0.25, gguf="gemma"),
+    "gemma2_gguf": Fixture("Gemma 2 as GGUF", 113, "gemma2",
+                           dict(GGUF_SIZES, num_hidden_layers=3, sliding_window=4, query_pre_attn_scalar=16, attn_logit_softcapping=3.0,
+                                final_logit_softcapping=8.0), norm=0, embedding=0.25, gguf="gemma2"),
+    "gemma3_gguf": Fixture("Gemma 3 as GGUF: its file says neither which layers have the window nor how these rotate", 117, "gemma3_text",
+                           dict(GGUF_SIZES, num_hidden_layers=6, sliding_window=4, query_pre_attn_scalar=16,
+                                rope_parameters={"full_attention": {"rope_type": "linear", "factor": 4.0, "rope_theta": 1000.0},
+                                                 "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0}}),
+                           norm=0, embedding=0.25, gguf="gemma3"),
+    "gemma3_full_gguf": Fixture("Gemma 3 as GGUF without a window: all layers see all", 115, "gemma3_text",
+                                dict(GGUF_SIZES, layer_types=["full_attention"] * 2, query_pre_attn_scalar=16),
+                                norm=0, embedding=0.25, gguf="gemma3"),
+    "qwen3_gguf": Fixture("Qwen3 as GGUF", 111, "qwen3", dict(GGUF_SIZES, tie_word_embeddings=True), gguf="qwen3"),
+    "gemma_gguf": Fixture("Gemma as GGUF: norms with the 1 added", 112, "gemma", GGUF_SIZES, norm=0, embedding=0.25, gguf="gemma"),
+    "gemma2_gguf": Fixture("Gemma 2 as GGUF", 113, "gemma2",
+                           dict(GGUF_SIZES, num_hidden_layers=3, sliding_window=4, query_pre_attn_scalar=16, attn_logit_softcapping=3.0,
+                                final_logit_softcapping=8.0), norm=0, embedding=0.25, gguf="gemma2"),
+    "gemma3_gguf": Fixture("Gemma 3 as GGUF: its file says neither which layers have the window nor how these rotate", 117, "gemma3_text",
+                           dict(GGUF_SIZES, num_hidden_layers=6, sliding_window=4, query_pre_attn_scalar=16,
+                                rope_parameters={"full_attention": {"rope_type": "linear", "factor": 4.0, "rope_theta": 1000.0},
+                                                 "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0}}),
+                           norm=0, embedding=0.25, gguf="gemma3"),
     "gemma3_vision": Fixture("Gemma 3 beside a tower of vision", 110, "gemma3_text",
                              dict(head_dim=8, num_hidden_layers=3, sliding_window=4, query_pre_attn_scalar=12,
                                   layer_types=["sliding_attention", "full_attention", "sliding_attention"]),
@@ -282,8 +309,22 @@ def gguf_writer(folder, f, config):
     writer.add_head_count(config.num_attention_heads)
     writer.add_head_count_kv(config.num_key_value_heads)
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
-    writer.add_rope_dimension_count(getattr(config, "head_dim", config.hidden_size // config.num_attention_heads))
+    rope = config.rope_parameters.get("full_attention", config.rope_parameters)
+    writer.add_rope_freq_base(rope["rope_theta"])
+    if rope["rope_type"] == "linear":
+        writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+        writer.add_rope_scaling_factor(rope["factor"])
+    if "head_dim" in f.config:
+        writer.add_key_length(config.head_dim)
+        writer.add_value_length(config.head_dim)
+    else:
+        writer.add_rope_dimension_count(config.hidden_size // config.num_attention_heads)
+    if "sliding_window" in f.config:
+        writer.add_sliding_window(config.sliding_window)
+    if getattr(config, "attn_logit_softcapping", None):
+        writer.add_attn_logit_softcapping(config.attn_logit_softcapping)
+    if getattr(config, "final_logit_softcapping", None):
+        writer.add_final_logit_softcapping(config.final_logit_softcapping)
     writer.add_vocab_size(config.vocab_size)
     return writer
 
@@ -291,7 +332,7 @@ def gguf_writer(folder, f, config):
 def add_divisors(writer, model):
     """GGUF has llama3's scaling as a divisor of each frequency."""
     rotary = model.model.rotary_emb
-    if model.config.rope_parameters["rope_type"] == "llama3":
+    if model.config.rope_parameters.get("rope_type") == "llama3":
         plain = rotary.compute_default_rope_parameters(model.config)[0]
         writer.add_tensor("rope_freqs.weight", (plain / rotary.inv_freq).numpy())
 
@@ -308,13 +349,15 @@ def make_gguf(folder, f):
             continue
         heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}.get(key.split(".")[-2])
         heads = heads if f.permuted else None
-        data = permute(value.numpy(), heads) if heads else value.numpy()
+        offset = 1 if f.norm == 0 and "norm" in key else 0
+        data = permute(value.numpy(), heads) if heads else value.numpy() + np.float32(offset)
         target = names.get_name(key, try_suffixes=(".weight", ".bias"))
         kind = GGUF_TYPES.get(target.split(".", 2)[-1] if target.startswith("blk.") else target, Type.F32)
         packed = gguf.quants.quantize(np.ascontiguousarray(data), kind)
         writer.add_tensor(target, packed, raw_dtype=kind)
         exact = gguf.quants.dequantize(packed, kind).reshape(data.shape)
-        state[key] = torch.from_numpy(np.ascontiguousarray(unpermute(exact, heads) if heads else exact)).float()
+        if not offset:
+            state[key] = torch.from_numpy(np.ascontiguousarray(unpermute(exact, heads) if heads else exact)).float()
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -72,7 +72,6 @@ const struct family_key gemma_like_keys[] = {
     {"query_pre_attn_scalar", NULL, KEY_ROOT, FAMILY_FIELD(attention_scale), 0},
     {"attn_logit_softcapping", "attn_logit_softcapping", KEY_CAP, FAMILY_FIELD(attention_cap), GGUF_DEFAULT},
     {"final_logit_softcapping", "final_logit_softcapping", KEY_CAP, FAMILY_FIELD(logit_cap), GGUF_DEFAULT},
-    {"sliding_window", "attention.sliding_window", KEY_LIMIT, FAMILY_FIELD(kinds[1].window), GGUF_DEFAULT},
     FAMILY_KEYS_END,
 };
 

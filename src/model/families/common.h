@@ -15,7 +15,7 @@ extern const struct family_vector llama_like_vectors[PLACE_COUNT];
 extern const struct family_key llama_like_sizes[], llama_like_keys[];
 /* Biases of attention's linears; of those and the MLP's. */
 extern const struct family_key attention_bias_keys[], llama_bias_keys[];
-/* Caps, the scale of scores and the window of Gemma 2 and later. */
+/* Caps and the scale of scores of Gemma 2 and later. */
 extern const struct family_key gemma_like_keys[];
 /* "layer_types": layers that see all, and layers under a window. */
 extern const struct family_layers window_layers;

@@ -1,5 +1,6 @@
 #include <math.h>
 
+#include "../arch_source.h"
 #include "common.h"
 
 static const struct family_vector vectors[PLACE_COUNT] = {
@@ -12,14 +13,18 @@ static const struct family_vector vectors[PLACE_COUNT] = {
     [AT_FINAL] = {"model.norm", "output_norm"},
 };
 
-static const struct family_key pattern_keys[] = {
-    {"sliding_window_pattern", NULL, KEY_LIMIT, FAMILY_FIELD(pattern.full_every), GGUF_DEFAULT},
+/* A GGUF file without the key has no windows. */
+static const struct family_key window_keys[] = {
+    {"sliding_window", "attention.sliding_window", KEY_LIMIT, FAMILY_FIELD(kinds[1].window), 0},
+    {"sliding_window_pattern", "attention.sliding_window_pattern", KEY_LIMIT, FAMILY_FIELD(pattern.full_every),
+     GGUF_DEFAULT},
     FAMILY_KEYS_END,
 };
 
 static enum err_code gemma3_text_finish(struct arch *a, const struct source *s, struct err *e)
 {
-    (void)s, (void)e;
+    (void)e;
+    a->pattern.mixed = s->store->kind == STORE_HF || a->kinds[1].window > 0;
     a->embedding_scale = sqrtf((float)a->width);
     if (a->attention_scale == 0 && a->layers == 62 && a->heads > 0) /* GGUF files of the 27B model do not say it */
         a->attention_scale = 1 / sqrtf((float)a->width / (float)a->heads);
@@ -35,7 +40,7 @@ const struct family family_gemma3_text = {
     .modules = llama_like_modules,
     .module_count = LLAMA_LIKE_MODULES,
     .vectors = vectors,
-    .keys = {llama_like_sizes, gemma_like_keys, pattern_keys},
+    .keys = {llama_like_sizes, gemma_like_keys, window_keys},
     .layers = &window_layers,
     .ignores = (const char *const[]){"hidden_act", NULL},
     .finish = gemma3_text_finish,

@@ -166,9 +166,6 @@ static void wrappers_are_read(void **state)
                   ", \"tie_word_embeddings\": true}}");
     assert_string_equal(a.family->name, "mistral");
     assert_false(a.tied);
-    a = read_good("{\"model_type\": \"mistral3\", \"text_config\": {\"model_type\": \"llama\", " SIZES
-                  ", \"tie_word_embeddings\": true}}");
-    assert_true(a.tied && strcmp(a.family->name, "llama") == 0);
     struct err e;
     assert_error(read_config(&a, "{\"model_type\": \"gemma3\"}", &e), &e, ERR_FORMAT, "text_config");
     assert_error(read_config(&a, "{\"model_type\": \"gemma3\", \"text_config\": {\"model_type\": \"new\"}}", &e),
