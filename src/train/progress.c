@@ -89,9 +89,8 @@ enum err_code progress_report(struct session *s, const struct progress_facts *fa
     log_note("  %-12s %s: %s, %.1f million parameters, loaded in %.2f s", "model", s->store.path,
              s->model.arch.family->name, base / 1e6, s->load_seconds);
     log_note("  %-12s %d, %s", "ranks", d->world, hosts.data);
-    log_note("  %-12s %d a rank", "threads", s->threads);
+    log_note("  %-12s %d a rank; kernels %s", "threads", s->threads, cpu_isa_name(cpu_isa_best()));
     log_note("  %-12s %s", "products", gemm_backend());
-    log_note("  %-12s %s", "kernels", cpu_isa_name(cpu_isa_best()));
     report_map(s->map.data);
     report_data("data", facts->data);
     if (facts->eval_data)

@@ -183,9 +183,9 @@ void trainer_report_first(const struct trainer *t)
     const double mib = 1024 * 1024, adapter = (double)(t->session->lora.layout.size * sizeof(float)) / mib;
     size_t packs = t->loader.batch.plan.pack_count, world = (size_t)t->dist->world;
     if (world > 1 && t->outer.every > 1) /* values and two moments, to be added and to be shared */
-        log_note("  %-12s %.2f MiB of adapter and moments, a rank sends %.2f MiB\n  %-12s every %" PRIu64
-                 " steps (--local-steps)",
-                 "network", 3 * adapter, 6 * adapter * (double)(world - 1) / (double)world, "", t->outer.every);
+        log_note("  %-12s %.2f MiB of adapter and moments every %" PRIu64
+                 " steps (--local-steps),\n  %-12s a rank sends %.2f MiB for them",
+                 "network", 3 * adapter, t->outer.every, "", 6 * adapter * (double)(world - 1) / (double)world);
     else if (world > 1)
         log_note("  %-12s %.2f MiB of gradient a step, a rank sends up to %.2f MiB\n  %-12s (--reduce %s)", "network",
                  adapter, (double)reduce_sent_bytes(&t->reduce) / mib, "", options_word(t->options, "reduce"));

@@ -1,6 +1,7 @@
 # Threads and cores: what a rank takes of its node by itself, what it says about it, and what it warns of.
 . "$SOURCE/tests/support/e2e.sh"
 . "$SOURCE/tests/support/train.sh"
+options="$options --max-length 128" # no example is cut, and nothing else to be warned of
 unset OMP_NUM_THREADS SLURM_CPUS_PER_TASK
 cores=$(nproc)
 own=$(awk '/^Cpus_allowed_list/ { print $2 }' /proc/self/status) # as this shell may use them
