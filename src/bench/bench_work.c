@@ -73,13 +73,22 @@ static void add_lora(struct work *w, size_t layer, enum linear_group g, bool inp
         add(w, phase, 2 * n * ranks * in, f32 * ranks * in + low + 2 * f32 * n * in);
 }
 
-static void add_attention(struct work *w, const struct bench_size *size)
+/* Pairs of a query and a key that it sees, of one example. */
+static double seen_pairs(double length, double window)
+{
+    if (window == 0 || length <= window)
+        return length * (length + 1) / 2;
+    return window * (window + 1) / 2 + (length - window) * window;
+}
+
+static void add_attention(struct work *w, size_t layer, const struct bench_size *size)
 {
     const struct arch *a = w->arch;
     double n = w->tokens, length = (double)size->length, q = (double)(a->heads * a->head_dim);
     double turned = n * (q + (double)(a->kv_heads * a->head_dim));
     double qkv = n * (double)arch_group_rows(a, GROUP_ATTN_IN);
-    add(w, PROF_ATTENTION, 12 * q * (double)size->examples * length * (length + 1) / 2,
+    double pairs = seen_pairs(length, (double)arch_kind(a, layer)->window);
+    add(w, PROF_ATTENTION, 12 * q * (double)size->examples * pairs,
         w->real * (4 * turned + 3 * qkv + 2 * n * q) + f32 * n * q);
 }
 
@@ -129,7 +138,7 @@ void bench_count_work(struct bench_phase phases[PROF_COUNT], const struct sessio
             add_base(&w, (enum linear_group)g, input_grad);
             add_lora(&w, layer, (enum linear_group)g, input_grad);
         }
-        add_attention(&w, size);
+        add_attention(&w, layer, size);
         add_norm(&w, layer > 0);
         add_norm(&w, true);
         add_activation(&w);
