@@ -34,6 +34,52 @@ static void add_arch(struct facts *f, const struct arch *a)
     facts_flag(f, "mlp_bias", a->bias[GROUP_MLP_IN]);
 }
 
+static size_t count_windows(const struct arch *a, size_t *window)
+{
+    size_t count = 0;
+    for (size_t layer = 0; layer < a->layers; layer++)
+        if (arch_kind(a, layer)->window > 0) {
+            *window = arch_kind(a, layer)->window;
+            count++;
+        }
+    return count;
+}
+
+/* What is not as in a plain Llama; nothing of it is said where it is. */
+static void add_features(struct facts *f, const struct arch *a)
+{
+    size_t window = 0, windows = count_windows(a, &window);
+    facts_object(f, "special");
+    if (a->wrapper)
+        facts_text(f, "inside_of", a->wrapper->name);
+    if (windows) {
+        facts_int(f, "window", window);
+        facts_int(f, "window_layers", windows);
+    }
+    if (windows && arch_rotation_count(a) > 1)
+        facts_real(f, "window_rope_theta", a->rotations[1].theta);
+    if (a->attention_cap != 0)
+        facts_real(f, "attention_cap", (double)a->attention_cap);
+    if (a->logit_cap != 0)
+        facts_real(f, "logit_cap", (double)a->logit_cap);
+    if (a->embedding_scale != 0)
+        facts_real(f, "embedding_scale", (double)a->embedding_scale);
+    if (arch_norm_width(a, AT_Q))
+        facts_flag(f, "norms_of_heads", true);
+    if (arch_norm_width(a, AT_ATTN_OUT))
+        facts_flag(f, "norms_after_branches", true);
+    facts_end(f);
+}
+
+/* What training takes of a rank's memory at least: the base, which the ranks of a node have together. */
+static void add_needs(struct facts *f, const struct arch *a)
+{
+    facts_object(f, "base_bytes");
+    facts_int(f, "f32", 4 * arch_parameters(a));
+    facts_int(f, "bf16", 2 * arch_parameters(a));
+    facts_end(f);
+}
+
 static void add_tensors(struct facts *f, const struct store *s)
 {
     size_t counts[DTYPE_COUNT] = {0};
@@ -114,6 +160,8 @@ enum err_code inspect_model(struct facts *f, const char *path, struct err *e)
         facts_text(f, "path", s.path);
         facts_text(f, "format", s.kind == STORE_GGUF ? "gguf" : "huggingface");
         add_arch(f, &a);
+        add_features(f, &a);
+        add_needs(f, &a);
         add_tensors(f, &s);
         add_tokenizer(f, &s);
         facts_text(f, "hash", s.hash);
