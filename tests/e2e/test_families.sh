@@ -1,0 +1,41 @@
+# Every model of tests/golden that is a folder: two ranks, another storage of the base, recomputation, a broadcast and a
+# resume change no bit of what one rank trains; bench and plan run on it.
+. "$SOURCE/tests/support/e2e.sh"
+. "$SOURCE/tests/support/train.sh"
+
+# A vocabulary of 64: capital letters, digits and <|im_end|> lie in it.
+python3 - "$model" "$work" <<'PY' || fail "the tokenizer could not be made"
+import json, random, sys
+path = sys.argv[1] + "/tokenizer.json"
+tokenizer = json.load(open(path))
+tokenizer["model"] |= {"vocab": {t: i for t, i in tokenizer["model"]["vocab"].items() if i < 64}, "merges": []}
+json.dump(tokenizer, open(path, "w"))
+random.seed(5)
+with open(sys.argv[2] + "/letters.jsonl", "w") as out:
+    for i in range(12):
+        text = "".join(random.choices("ABCDEFGHIJ0123456789", k=random.randint(9, 30)))
+        out.write(json.dumps({"prompt": text[:5], "completion": text[5:]}) + "\n")
+PY
+common="--data $work/letters.jsonl --batch-size 4 --max-length 32 --micro-batch-tokens 64 --lora-rank 2 --lora-dropout 0.1
+    --learning-rate 1e-2 --lr-schedule constant --threads 1"
+
+for folder in "$GOLDEN"/tiny_*; do
+    [ -f "$folder/config.json" ] || continue
+    name=$(basename "$folder")
+    cp -r "$folder" "$work/$name"
+    cp "$model/tokenizer.json" "$model/tokenizer_config.json" "$work/$name"
+    # shellcheck disable=SC2086
+    check 0 "$MPILORA" train $common --model "$work/$name" --output "$work/one" --max-steps 4
+    # shellcheck disable=SC2086
+    check 0 ranks 2 "$MPILORA" train $common --model "$work/$name" --output "$work/other" --max-steps 2 --base-storage file \
+        --recompute layer --load broadcast
+    # shellcheck disable=SC2086
+    check 0 "$MPILORA" train $common --model "$work/$name" --output "$work/other" --max-steps 4 --recompute layer
+    says err '^step 3/4 '
+    same_run "$work/one" "$work/other"
+    check 0 "$MPILORA" bench --model "$work/$name" --length 16 --steps 1 --lora-rank 2 --threads 1 --json
+    holds 'v["tokens_per_second"] > 0'
+    check 0 "$MPILORA" plan --model "$work/$name" --length 16 --steps 1 --lora-rank 2 --threads 1 --network 1gbit --step-seconds 1 --json
+    rm -r "$work/one" "$work/other" "${work:?}/$name"
+done
+passed
