@@ -33,6 +33,9 @@ enum err_code err_set_errno(struct err *e, int saved_errno, const char *format, 
 /* Puts "context: " in front of the message that `e` has; returns its code. */
 enum err_code err_wrap(struct err *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Calls something by another name, wherever the message has it; what does not fit is cut as by err_set(). */
+void err_rename(struct err *e, const char *name, const char *other);
+
 #ifdef __clang_analyzer__ /* sees one file at a time: tells it that these never give back ERR_OK */
 #define err_set(e, c, ...)       (err_set(e, c, __VA_ARGS__), (e)->code = (c))
 #define err_set_errno(e, n, ...) (err_set_errno(e, n, __VA_ARGS__), (e)->code = ERR_IO)

@@ -4,6 +4,7 @@
 #ifndef MPILORA_BASE_FILE_H
 #define MPILORA_BASE_FILE_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -60,6 +61,18 @@ enum err_code file_read_all(struct str *out, const char *path, size_t limit, str
  * renamed, folder fsynced. */
 #define FILE_TEMPORARY ".tmp"
 enum err_code file_write_atomic(const char *path, const void *bytes, size_t length, struct err *e);
+
+/* A folder that is held open: what is opened, made, renamed and deleted under `inside` lies in this very one, whatever
+ * comes to bear its name meanwhile. As with openat(), and for libraries that take nothing but a path. Not for long:
+ * a file system with an open folder cannot be unmounted. */
+struct file_folder {
+    int fd;
+    const char *path; /* the caller's */
+    char inside[PATH_MAX];
+};
+enum err_code file_folder_enter(struct file_folder *f, const char *path, struct err *e);
+/* Returns `code`, that of what was done inside, whose message `e` then has the folder's own name. */
+enum err_code file_folder_leave(struct file_folder *f, enum err_code code, struct err *e);
 
 /* fsync of a file that is not open here. */
 enum err_code file_sync(const char *path, struct err *e);

@@ -39,7 +39,14 @@ struct ckpt_identity {
     char base[FILE_HASH_SIZE], tokenizer[FILE_HASH_SIZE], data[FILE_HASH_SIZE];
 };
 
-/* Writes adapter and moments atomically; `config` is the resolved configuration; `trace` may be NULL. */
+/* Writes adapter and moments; `config` is the resolved configuration; `trace` may be NULL. After success the file is
+ * whole under another name, and the caller's to h5_commit() or h5_discard(). */
+enum err_code ckpt_build(struct h5_writer **out, const char *path, const struct lora *l,
+                         const struct lora_moments *moments, const struct ckpt_state *state,
+                         const struct ckpt_identity *identity, const char *config, const char *lora_init,
+                         const struct trace_record *trace, struct err *e);
+
+/* The same and h5_commit(). */
 enum err_code ckpt_write(const char *path, const struct lora *l, const struct lora_moments *moments,
                          const struct ckpt_state *state, const struct ckpt_identity *identity,
                          const char *config, const char *lora_init, const struct trace_record *trace,

@@ -1,15 +1,18 @@
 /*
- * metrics.jsonl: one JSON object for each optimizer step, in order, flushed line by line. For one rank.
+ * metrics.jsonl: one JSON object for each optimizer step, in order, flushed line by line. For one rank, which holds
+ * the lock of the folder.
  */
 #ifndef MPILORA_RUN_METRICS_H
 #define MPILORA_RUN_METRICS_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
 #include "base/prof.h"
 #include "base/str.h"
+#include "run/runlock.h"
 #include "run/trace.h"
 
 struct metrics_row {
@@ -36,7 +39,8 @@ struct metrics_row {
 struct metrics {
     int fd;
     bool open;
-    const char *path;   /* the caller's */
+    const struct runlock *lock; /* the caller's */
+    char path[PATH_MAX];
     struct str pending; /* what the disk has not taken yet */
     bool behind;        /* and it was said */
     /* What it was opened with: */
@@ -46,10 +50,11 @@ struct metrics {
 
 /* Opens for appending behind the line of `step`: later lines, a torn last one and any that are not ours are
  * dropped, so that a run that goes on from a checkpoint has no step twice. step 0 begins an empty file. */
-enum err_code metrics_open(struct metrics *m, const char *path, uint64_t step, struct err *e);
+enum err_code metrics_open(struct metrics *m, const struct runlock *lock, uint64_t step, struct err *e);
 
-/* What cannot be written is said once, and goes with a later line. An error only when too much has gathered.
- */
+/* What cannot be written is said once, and goes with a later line. An error only when too much has gathered, or when
+ * the folder is another run's (ERR_BUSY). A file that has other names, as in a copy by hard links, is replaced by one
+ * of its own first: theirs stays as it is. */
 enum err_code metrics_write(struct metrics *m, const struct metrics_row *row, struct err *e);
 
 /* Before any line is written: puts an evaluation into the last one of the file, which must be that of `step`,

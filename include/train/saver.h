@@ -4,9 +4,10 @@
  * A checkpoint is made from a copy of the adapter's arrays, by a thread of its own: the step that follows a
  * save waits for the copy alone, and for an earlier save that is not done yet. Nothing else of the process
  * may call HDF5 meanwhile. What can go wrong (a full disk, a quota, a folder that is gone) is said and tried
- * again; the run ends only after `failures_max` failures in a row. The checkpoint on disk stays until a newer
- * one is whole. A disk that does not answer is waited for, and that is said: at the end for ever, between two
- * steps for `patience` seconds each time that a save is due.
+ * again; the run ends only after `failures_max` failures in a row, or at once when its folder is another run's
+ * (ERR_BUSY). The checkpoint on disk stays until a newer one is whole. A disk that does not answer is waited
+ * for, and that is said: at the end for ever, between two steps for `patience` seconds each time that a save
+ * is due.
  */
 #ifndef MPILORA_TRAIN_SAVER_H
 #define MPILORA_TRAIN_SAVER_H
@@ -16,21 +17,20 @@
 #include <stdint.h>
 
 #include "base/err.h"
-#include "base/file.h"
 #include "model/lora.h"
 #include "ranks/duty.h"
 #include "run/ckpt.h"
+#include "run/runlock.h"
 #include "run/trace.h"
 #include "train/deadline.h"
 
 /* What does not change while the run goes on, all of it the caller's. */
 struct saver_facts {
-    const char *folder;       /* of the run */
-    const char *metrics_path; /* its lines are on disk before the checkpoint is */
-    uint64_t keep;            /* checkpoints; 0: all */
-    uint64_t every;           /* steps between saves: the longest time until the next try; 0: no bound */
+    const struct runlock *lock; /* of the run's folder, whose metrics are on disk before a checkpoint is */
+    uint64_t keep;              /* checkpoints; 0: all */
+    uint64_t every;             /* steps between saves: the longest time until the next try; 0: no bound */
     uint64_t failures_max;
-    double patience; /* seconds of waiting for a save before it is said */
+    double patience;   /* seconds of waiting for a save before it is said */
     uint64_t begun_at; /* step of the start: the first checkpoint beyond it is told to the job script, if
                         * one waits, in the file that MPILORA_SAVED names */
     const struct ckpt_identity *identity;
@@ -41,7 +41,6 @@ struct saver_facts {
 
 struct saver {
     struct saver_facts facts;
-    struct file_stamp place; /* the folder, as it was at the start */
     const struct lora *lora;
     const struct lora_moments *moments;
     struct ckpt_state saved; /* on disk, if has_saved */

@@ -21,6 +21,8 @@
 #include "run/options.h"
 #include "train/deadline.h"
 
+struct runlock;
+
 struct session {
     const struct options *options;
     struct dist *dist;
@@ -31,11 +33,12 @@ struct session {
     struct columns columns; /* --columns */
     struct node_memory base_memory; /* of the model's weights, when ranks share it */
     struct model model;
-    double load_seconds;      /* that base and tokenizer took */
-    struct lora lora;         /* model.lora == &lora when there is an adapter */
-    int threads;              /* of this rank */
-    struct str map;           /* of all ranks (ranks/threads.h) */
-    struct deadline deadline; /* of the process: what is known of saves and steps outlasts a study's cell */
+    double load_seconds;        /* that base and tokenizer took */
+    struct lora lora;           /* model.lora == &lora when there is an adapter */
+    int threads;                /* of this rank */
+    struct str map;             /* of all ranks (ranks/threads.h) */
+    struct deadline deadline;   /* of the process: what is known of saves and steps outlasts a study's cell */
+    const struct runlock *lock; /* a run's, of its folder: the caller's, held by rank 0 */
     void (*on_step)(void *context); /* called after each training step, on every rank; NULL: nothing */
     void *on_step_context;
 };

@@ -82,6 +82,21 @@ enum err_code err_wrap(struct err *e, const char *format, ...)
     return e->code;
 }
 
+void err_rename(struct err *e, const char *name, const char *other)
+{
+    char old[sizeof e->message];
+    memcpy(old, e->message, sizeof old);
+    const char *rest = old;
+    size_t used = 0;
+    for (const char *at; used < sizeof e->message && (at = strstr(rest, name)); rest = at + strlen(name))
+        used += (size_t)snprintf(e->message + used, sizeof e->message - used, "%.*s%s", (int)(at - rest),
+                                 rest, other);
+    if (used < sizeof e->message)
+        used += (size_t)snprintf(e->message + used, sizeof e->message - used, "%s", rest);
+    if (used >= sizeof e->message)
+        mark_truncated(e->message, sizeof e->message);
+}
+
 const char *err_word(enum err_code code)
 {
     return (unsigned)code < ERR_CODE_COUNT ? err_classes[code].word : "unknown";

@@ -220,7 +220,9 @@ enum err_code file_write_atomic(const char *path, const void *bytes, size_t leng
     int used = snprintf(temporary, sizeof temporary, "%s" FILE_TEMPORARY "%ld", path, (long)getpid());
     if (used < 0 || (size_t)used >= sizeof temporary)
         return err_set_errno(e, ENAMETOOLONG, "cannot write %s", path);
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
+    unlink(
+        temporary); /* of a process that was killed: never written into, it may be a file with other names */
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (fd < 0)
         return err_set_errno(e, errno, "cannot create %s", temporary);
     enum err_code code = write_all(fd, bytes, length, temporary, e);
@@ -232,6 +234,25 @@ enum err_code file_write_atomic(const char *path, const void *bytes, size_t leng
         code = rename_durably(temporary, path, e);
     if (code)
         unlink(temporary);
+    return code;
+}
+
+enum err_code file_folder_enter(struct file_folder *f, const char *path, struct err *e)
+{
+    *f = (struct file_folder){.path = path, .fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC)};
+    if (f->fd < 0)
+        return err_set_errno(e, errno, "cannot open the folder %s", path);
+    snprintf(f->inside, sizeof f->inside, "/proc/self/fd/%d", f->fd);
+    if (!file_is_folder(f->inside)) /* no /proc */
+        snprintf(f->inside, sizeof f->inside, "%s", path);
+    return ERR_OK;
+}
+
+enum err_code file_folder_leave(struct file_folder *f, enum err_code code, struct err *e)
+{
+    close(f->fd);
+    if (code)
+        err_rename(e, f->inside, f->path);
     return code;
 }
 

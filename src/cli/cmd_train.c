@@ -32,6 +32,7 @@ enum err_code cmd_train(const struct options *o, struct dist *d, struct err *e)
         return code;
     code = session_open(&s, o, d, e);
     if (!code) {
+        s.lock = &lock;
         code = session_open_data(&s, &data, &o->data, hash, e);
         if (!code) {
             code = train_on(&s, &data, hash, e);

@@ -37,7 +37,7 @@ static enum err_code work(struct dist *d, const struct duty *duty, struct err *e
     struct duty_company company = {.ranks = d};
     for (uint64_t failures = 0;;) {
         enum err_code code = duty->work(duty->context, &company, e);
-        if (!code || !duty->what)
+        if (!code || !duty->what || code == ERR_BUSY) /* what is another's stays so */
             return code;
         if (++failures >= duty->tries)
             return err_wrap(e, "%s could not be written, %" PRIu64 " times in a row (--save-failures)",

@@ -97,12 +97,13 @@ static void write_guard(struct h5_writer *w, const struct guard *g)
     h5_attribute_real(w, GUARD, "variance", g->variance);
 }
 
-enum err_code ckpt_write(const char *path, const struct lora *l, const struct lora_moments *moments,
-                         const struct ckpt_state *state, const struct ckpt_identity *identity,
-                         const char *config, const char *lora_init, const struct trace_record *trace,
-                         struct err *e)
+enum err_code ckpt_build(struct h5_writer **out, const char *path, const struct lora *l,
+                         const struct lora_moments *moments, const struct ckpt_state *state,
+                         const struct ckpt_identity *identity, const char *config, const char *lora_init,
+                         const struct trace_record *trace, struct err *e)
 {
     struct h5_writer *w;
+    *out = NULL;
     if (h5_create(&w, path, e))
         return e->code;
     h5_attribute_int(w, "/", "step", (int64_t)state->step);
@@ -120,6 +121,21 @@ enum err_code ckpt_write(const char *path, const struct lora *l, const struct lo
     write_modules(w, l, moments);
     if (trace)
         trace_write(w, trace);
+    if (h5_finish(w, e))
+        h5_discard(w);
+    else
+        *out = w;
+    return *out ? ERR_OK : e->code;
+}
+
+enum err_code ckpt_write(const char *path, const struct lora *l, const struct lora_moments *moments,
+                         const struct ckpt_state *state, const struct ckpt_identity *identity,
+                         const char *config, const char *lora_init, const struct trace_record *trace,
+                         struct err *e)
+{
+    struct h5_writer *w;
+    if (ckpt_build(&w, path, l, moments, state, identity, config, lora_init, trace, e))
+        return e->code;
     return h5_commit(w, e);
 }
 

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "io/json.h"
+#include "run/rundir.h"
 
 #define PENDING_MAX ((size_t)64 << 20) /* bytes that are kept while the disk takes none */
 #define EVAL_LOSS   "eval_loss"
@@ -44,16 +45,22 @@ static enum err_code cut_back(struct metrics *m, struct str *kept, const struct 
     return ERR_OK;
 }
 
+/* Where the file is in the folder that was entered. */
+static enum err_code find(char path[PATH_MAX], const struct file_folder *in, struct err *e)
+{
+    return rundir_path(path, in->inside, RUNDIR_METRICS, e);
+}
+
 /* The lines up to that of `step`, and the size of the file; none if there is no file. */
-static enum err_code read_lines(struct metrics *m, struct str *kept, size_t *size, uint64_t step,
-                                struct err *e)
+static enum err_code read_lines(struct metrics *m, struct str *kept, size_t *size, const char *path,
+                                uint64_t step, struct err *e)
 {
     struct file_map map;
     *size = 0;
     m->last_step = 0;
-    if (!file_exists(m->path))
+    if (!file_exists(path))
         return ERR_OK;
-    if (file_map_open(&map, m->path, e))
+    if (file_map_open(&map, path, e))
         return e->code;
     enum err_code code = cut_back(m, kept, &map, step, e);
     *size = map.size;
@@ -61,9 +68,9 @@ static enum err_code read_lines(struct metrics *m, struct str *kept, size_t *siz
     return code;
 }
 
-static enum err_code open_file(struct metrics *m, struct err *e)
+static enum err_code open_file(struct metrics *m, const char *path, struct err *e)
 {
-    m->fd = open(m->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+    m->fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
     m->open = m->fd >= 0;
     return m->open ? ERR_OK : err_set_errno(e, errno, "cannot open %s", m->path);
 }
@@ -75,16 +82,28 @@ static void close_file(struct metrics *m)
     m->open = false;
 }
 
-enum err_code metrics_open(struct metrics *m, const char *path, uint64_t step, struct err *e)
+static enum err_code open_inside(struct metrics *m, const struct file_folder *in, uint64_t step,
+                                 struct err *e)
 {
-    *m = (struct metrics){.path = path};
+    char path[PATH_MAX];
     struct str kept = {0};
     size_t size;
-    enum err_code code = read_lines(m, &kept, &size, step, e);
+    if (find(path, in, e))
+        return e->code;
+    enum err_code code = read_lines(m, &kept, &size, path, step, e);
     if (!code && kept.length != size)
         code = file_write_atomic(path, kept.data, kept.length, e);
     str_release(&kept);
-    return code ? code : open_file(m, e);
+    return code ? code : open_file(m, path, e);
+}
+
+enum err_code metrics_open(struct metrics *m, const struct runlock *lock, uint64_t step, struct err *e)
+{
+    struct file_folder in;
+    *m = (struct metrics){.lock = lock};
+    if (rundir_path(m->path, lock->folder, RUNDIR_METRICS, e) || runlock_enter(&in, lock, e))
+        return e->code;
+    return file_folder_leave(&in, open_inside(m, &in, step, e), e);
 }
 
 static enum err_code append_real(struct str *line, const char *key, double value, struct err *e)
@@ -144,19 +163,42 @@ static enum err_code append_row(struct str *line, const struct metrics_row *row,
     return ERR_OK;
 }
 
-/* A file that was deleted takes lines that nobody will see. */
-static bool is_gone(const struct metrics *m)
+static nlink_t names_of(const struct metrics *m)
 {
     struct stat st;
-    return fstat(m->fd, &st) == 0 && st.st_nlink == 0;
+    return fstat(m->fd, &st) ? 1 : st.st_nlink;
 }
 
-enum err_code metrics_flush(struct metrics *m, struct err *e)
+/* The lines so far, in a file of its own. */
+static enum err_code copy_lines(const char *path, struct err *e)
 {
-    if (m->open && is_gone(m))
-        close_file(m);
-    if (!m->open && open_file(m, e))
+    struct str lines = {0};
+    enum err_code code = file_read_all(&lines, path, SIZE_MAX, e);
+    if (!code)
+        code = file_write_atomic(path, lines.data, lines.length, e);
+    str_release(&lines);
+    return code;
+}
+
+/* Leaves a file open that is the folder's, and has no other name: one that was deleted takes lines that nobody will
+ * see, and in one with two names somebody keeps the lines of an earlier time. */
+static enum err_code open_own(struct metrics *m, const struct file_folder *in, struct err *e)
+{
+    char path[PATH_MAX];
+    if (find(path, in, e))
         return e->code;
+    if (m->open && names_of(m) == 0)
+        close_file(m);
+    if (!m->open && open_file(m, path, e))
+        return e->code;
+    if (names_of(m) <= 1)
+        return ERR_OK;
+    close_file(m);
+    return copy_lines(path, e) ? e->code : open_file(m, path, e);
+}
+
+static enum err_code append_pending(struct metrics *m, struct err *e)
+{
     size_t done = 0;
     enum err_code code = ERR_OK;
     while (!code && done < m->pending.length) {
@@ -173,6 +215,17 @@ enum err_code metrics_flush(struct metrics *m, struct err *e)
     return code;
 }
 
+enum err_code metrics_flush(struct metrics *m, struct err *e)
+{
+    struct file_folder in;
+    if (runlock_enter(&in, m->lock, e))
+        return e->code;
+    enum err_code code = open_own(m, &in, e);
+    if (!code)
+        code = append_pending(m, e);
+    return file_folder_leave(&in, code, e);
+}
+
 enum err_code metrics_write(struct metrics *m, const struct metrics_row *row, struct err *e)
 {
     size_t before = m->pending.length;
@@ -186,6 +239,8 @@ enum err_code metrics_write(struct metrics *m, const struct metrics_row *row, st
         m->behind = false;
         return ERR_OK;
     }
+    if (e->code == ERR_BUSY)
+        return e->code;
     if (m->pending.length > PENDING_MAX)
         return err_wrap(e, "%zu bytes wait to be written", m->pending.length);
     if (!m->behind)
@@ -194,11 +249,15 @@ enum err_code metrics_write(struct metrics *m, const struct metrics_row *row, st
     return ERR_OK;
 }
 
-enum err_code metrics_add_evaluation(struct metrics *m, uint64_t step, double eval_loss, struct err *e)
+static enum err_code add_inside(struct metrics *m, const struct file_folder *in, uint64_t step,
+                                double eval_loss, struct err *e)
 {
+    char path[PATH_MAX];
     struct str lines = {0};
     size_t size;
-    enum err_code code = read_lines(m, &lines, &size, step, e);
+    if (find(path, in, e))
+        return e->code;
+    enum err_code code = read_lines(m, &lines, &size, path, step, e);
     if (!code && (m->last_step != step || !lines.length))
         code = err_set(e, ERR_FORMAT, "%s has lost the line of step %" PRIu64, m->path, step);
     if (!code && !m->last_evaluated) { /* it may be there already, after a try that failed late */
@@ -206,12 +265,20 @@ enum err_code metrics_add_evaluation(struct metrics *m, uint64_t step, double ev
             lines.length--;
         lines.length--;
         if (append_real(&lines, EVAL_LOSS, eval_loss, e) || str_append(&lines, "}\n", 2, e) ||
-            file_write_atomic(m->path, lines.data, lines.length, e))
+            file_write_atomic(path, lines.data, lines.length, e))
             code = e->code;
         m->last_evaluated = !code;
     }
     str_release(&lines);
     return code; /* metrics_flush() finds that the file it has open is gone */
+}
+
+enum err_code metrics_add_evaluation(struct metrics *m, uint64_t step, double eval_loss, struct err *e)
+{
+    struct file_folder in;
+    if (runlock_enter(&in, m->lock, e))
+        return e->code;
+    return file_folder_leave(&in, add_inside(m, &in, step, eval_loss, e), e);
 }
 
 void metrics_close(struct metrics *m)

@@ -2,14 +2,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
+#include <inttypes.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/file.h"
 #include "base/log.h"
 #include "run/rundir.h"
+
+enum { TRIES = 10 }; /* of a lock file that others replace meanwhile */
 
 static bool lacks_locks(int error)
 {
@@ -33,48 +37,179 @@ static enum err_code refuse(const char *folder, int fd, struct err *e)
                    folder, *owner ? ", " : "", owner);
 }
 
-static void write_owner(int fd, const char *host)
+/* The second line is for this run alone, to know its file by. */
+static void write_owner(struct runlock *l, const char *host)
 {
-    char text[256];
-    int length = snprintf(text, sizeof text, "process %ld on %s\n", (long)getpid(), host);
-    if (ftruncate(fd, 0) || pwrite(fd, text, (size_t)length, 0) != length)
+    uint64_t mark = 0;
+    if (getrandom(&mark, sizeof mark, 0) != sizeof mark)
+        mark = (uint64_t)getpid();
+    int length =
+        snprintf(l->text, sizeof l->text, "process %ld on %s\n%016" PRIx64 "\n", (long)getpid(), host, mark);
+    if (ftruncate(l->fd, 0) || pwrite(l->fd, l->text, (size_t)length, 0) != length) {
         log_warn("the lock of the output folder could not be signed: %s", strerror(errno));
+        *l->text = '\0';
+    }
+}
+
+/* Opens DIR/.lock, and makes it if it is not there. */
+static enum err_code open_file(struct runlock *l, const char *path, struct stat *st, struct err *e)
+{
+    l->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0660);
+    if (l->fd < 0)
+        return errno == ELOOP
+                   ? err_set(e, ERR_IO, "%s is a link: it must be a file of its own; delete it", path)
+                   : err_set_errno(e, errno, "cannot open %s", path);
+    l->open = true;
+    if (fstat(l->fd, st))
+        return err_set_errno(e, errno, "cannot examine %s", path);
+    if (!S_ISREG(st->st_mode))
+        return err_set(e, ERR_IO, "%s is not a regular file: delete it", path);
+    l->file = (struct file_stamp){.device = st->st_dev, .inode = st->st_ino};
+    return ERR_OK;
+}
+
+static void close_file(struct runlock *l)
+{
+    if (l->open)
+        close(l->fd);
+    l->open = l->held = false;
+}
+
+/* Is there a lock that lets others read? No run takes such a one. */
+static bool has_reader(int fd)
+{
+    struct flock other = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    return fcntl(fd, F_OFD_GETLK, &other) == 0 && other.l_type == F_RDLCK;
+}
+
+static bool is_file(const struct file_stamp *file, const struct stat *st)
+{
+    return st->st_dev == file->device && st->st_ino == file->inode;
+}
+
+/* One try. *again: the file was, or is to be, replaced. */
+static enum err_code try_take(struct runlock *l, bool *again, const char *path, struct err *e)
+{
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    struct stat st, named;
+    *again = false;
+    if (open_file(l, path, &st, e))
+        return e->code;
+    l->held = fcntl(l->fd, F_OFD_SETLK, &whole) == 0;
+    const int error = l->held ? 0 : errno;
+    const bool busy = error == EAGAIN || error == EACCES, read = busy && has_reader(l->fd);
+    if (busy && !read)
+        return refuse(l->folder, l->fd, e);
+    if (error && !busy && !lacks_locks(error))
+        return err_set_errno(e, error, "cannot lock %s", path);
+    if (error && !busy)
+        log_warn("%s: this file system has no locks: see to it that no other run works in the folder",
+                 l->folder);
+    if (read)
+        log_warn("%s: another process holds a lock for reading on it, as no run does: it is replaced", path);
+    *again = read || st.st_nlink > 1 || lstat(path, &named) || !is_file(&l->file, &named);
+    if (*again && lstat(path, &named) == 0 && is_file(&l->file, &named) && unlink(path) && errno != ENOENT)
+        return err_set_errno(e, errno, "cannot replace %s", path);
+    return ERR_OK;
+}
+
+/* Who may not write need not read. The file of another user stays as it is. */
+static void keep_readers_out(int fd)
+{
+    struct stat st;
+    if (fstat(fd, &st))
+        return;
+    const mode_t mode = S_IRUSR | S_IWUSR | (st.st_mode & S_IWGRP ? S_IRGRP | S_IWGRP : 0);
+    if ((st.st_mode & (S_IRWXU | S_IRWXG | S_IRWXO)) != mode && fchmod(fd, mode) && errno != EPERM)
+        log_warn("the lock of the output folder can be read by others, who could lock it: %s",
+                 strerror(errno));
 }
 
 enum err_code runlock_take(struct runlock *l, const char *folder, const char *host, struct err *e)
 {
     char path[PATH_MAX];
     *l = (struct runlock){0};
+    if (snprintf(l->folder, sizeof l->folder, "%s", folder) >= (int)sizeof l->folder)
+        return err_set_errno(e, ENAMETOOLONG, "cannot use the folder %s", folder);
     if (file_make_folders(folder, e) || rundir_path(path, folder, RUNDIR_LOCK, e))
         return e->code;
-    l->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
-    if (l->fd < 0)
-        return err_set_errno(e, errno, "cannot open %s", path);
-    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    if (fcntl(l->fd, F_OFD_SETLK, &whole) == 0) {
-        l->held = true;
-        write_owner(l->fd, host);
-        return ERR_OK;
+    bool again = true;
+    for (int i = 0; again && i < TRIES; i++) {
+        close_file(l);
+        if (try_take(l, &again, path, e)) {
+            close_file(l);
+            return e->code;
+        }
     }
-    int error = errno;
+    if (again) {
+        close_file(l);
+        return err_set(e, ERR_BUSY,
+                       "%s is replaced again and again by others: is another run starting in %s?", path,
+                       folder);
+    }
+    keep_readers_out(l->fd);
+    write_owner(l, host);
+    return ERR_OK;
+}
+
+/* Is the file of this name the one that is held, and as it was written? ERR_IO: it cannot be told. */
+static enum err_code look(bool *same, char *owner, size_t size, const struct runlock *l,
+                          const struct file_folder *in, struct err *e)
+{
+    struct stat st;
+    char text[sizeof l->text] = "";
+    *same = false;
+    int fd = openat(in->fd, rundir_name(RUNDIR_LOCK), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0) {
+        snprintf(owner, size, errno == ENOENT ? "was deleted" : "is another's now");
+        return errno == ENOENT || errno == ELOOP || errno == EACCES
+                   ? ERR_OK
+                   : err_set_errno(e, errno, "cannot open %s/%s", l->folder, rundir_name(RUNDIR_LOCK));
+    }
     enum err_code code = ERR_OK;
-    if (error == EAGAIN || error == EACCES)
-        code = refuse(folder, l->fd, e);
-    else if (lacks_locks(error))
-        log_warn("%s: this file system has no locks: see to it that no other run works in the folder",
-                 folder);
+    ssize_t length = fstat(fd, &st) ? -1 : pread(fd, text, sizeof text - 1, 0);
+    if (length < 0)
+        code = err_set_errno(e, errno, "cannot read %s/%s", l->folder, rundir_name(RUNDIR_LOCK));
     else
-        code = err_set_errno(e, error, "cannot lock %s", path);
-    close(l->fd);
+        *same = is_file(&l->file, &st) && (!*l->text || strcmp(text, l->text) == 0);
+    text[strcspn(text, "\n")] = '\0';
+    snprintf(owner, size, "is another's now%s%s", *text ? ", that of " : "", text);
+    close(fd);
     return code;
+}
+
+enum err_code runlock_enter(struct file_folder *in, const struct runlock *l, struct err *e)
+{
+    char owner[300];
+    bool same = false;
+    struct stat st;
+    if (file_folder_enter(in, l->folder, e))
+        return file_exists(l->folder) ? e->code : err_set(e, ERR_IO, "the folder %s is gone", l->folder);
+    enum err_code code = look(&same, owner, sizeof owner, l, in, e);
+    if (!code && !same && (fstat(in->fd, &st) || st.st_dev != l->file.device))
+        code = err_set(e, ERR_IO, "the folder %s is gone: in its place is one of another file system",
+                       l->folder);
+    else if (!code && !same)
+        code = err_set(
+            e, ERR_BUSY,
+            "%s is not this run's any more: the lock %s in it %s, so that another run may be at work there. "
+            "This one ends, and has written nothing since; one of the two needs another --output",
+            l->folder, rundir_name(RUNDIR_LOCK), owner);
+    return code ? file_folder_leave(in, code, e) : ERR_OK;
+}
+
+enum err_code runlock_check(const struct runlock *l, struct err *e)
+{
+    struct file_folder in;
+    return runlock_enter(&in, l, e) ? e->code : file_folder_leave(&in, ERR_OK, e);
 }
 
 void runlock_release(struct runlock *l)
 {
-    if (!l->held)
-        return;
-    if (ftruncate(l->fd, 0)) /* a name that is out of date is no harm: the lock itself counts */
+    struct stat st;
+    /* A name in it that is out of date is no harm: the lock itself counts. Nor is it one's own where others link it. */
+    if (l->held && fstat(l->fd, &st) == 0 && st.st_nlink == 1 && ftruncate(l->fd, 0))
         log_warn("the lock of the output folder could not be cleared: %s", strerror(errno));
-    close(l->fd);
+    close_file(l);
     *l = (struct runlock){0};
 }

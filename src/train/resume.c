@@ -5,18 +5,21 @@
 
 #include "base/log.h"
 #include "run/rundir.h"
+#include "run/runlock.h"
 
 /* Checkpoints of --output from `step` on are not part of this run's past: they go, if the user says so. */
-static enum err_code clear_output(const struct options *o, uint64_t step, const char *why, struct err *e)
+static enum err_code clear_output(const struct options *o, const struct runlock *lock, uint64_t step,
+                                  const char *why, struct err *e)
 {
     struct arena arena = {0};
     uint64_t *steps;
     size_t count;
     enum err_code code = rundir_list(&steps, &count, o->output, &arena, e);
     if (!code && count && steps[count - 1] >= step) {
-        if (o->overwrite)
-            code = rundir_delete_from(o->output, step, e);
-        else
+        struct file_folder in;
+        if (o->overwrite && !(code = runlock_enter(&in, lock, e)))
+            code = file_folder_leave(&in, rundir_delete_from(in.inside, step, e), e);
+        else if (!code)
             code = err_set(e, ERR_USAGE,
                            "%s holds checkpoints up to step %" PRIu64
                            ", %s: give another --output, or --overwrite to "
@@ -28,13 +31,14 @@ static enum err_code clear_output(const struct options *o, uint64_t step, const 
 }
 
 /* Opens the checkpoint to go on from; c->file stays NULL when there is none. */
-static enum err_code choose(struct ckpt *c, const struct options *o, struct err *e)
+static enum err_code choose(struct ckpt *c, const struct options *o, const struct runlock *lock,
+                            struct err *e)
 {
     bool found;
     *c = (struct ckpt){0};
     const char *path = o->resume.text;
     if (o->resume.word == RESUME_NEVER)
-        return clear_output(o, 0, "and --resume is never", e);
+        return clear_output(o, lock, 0, "and --resume is never", e);
     if (o->resume.word == RESUME_AUTO)
         return rundir_open_newest(c, &found, o->output, e);
     enum err_code code =
@@ -88,10 +92,10 @@ static enum err_code read_schedule(struct resume *r, const struct ckpt *c, struc
 
 static enum err_code load(struct lora *l, struct lora_moments *moments, struct ckpt_state *state,
                           struct resume *r, const struct ckpt_identity *identity, const struct options *o,
-                          struct err *e)
+                          const struct runlock *lock, struct err *e)
 {
     struct ckpt c;
-    enum err_code code = choose(&c, o, e);
+    enum err_code code = choose(&c, o, lock, e);
     if (code || !c.file)
         return code;
     code = check(&c, identity, o, e);
@@ -101,8 +105,8 @@ static enum err_code load(struct lora *l, struct lora_moments *moments, struct c
         code = ckpt_read(&c, l, moments, e);
     r->here = rundir_holds(o->output, c.path);
     if (!code && o->resume.word != RESUME_AUTO)
-        code = r->here ? clear_output(o, c.state.step + 1, "later than the one to go on from", e)
-                     : clear_output(o, 0, "of another run than the one to go on from", e);
+        code = r->here ? clear_output(o, lock, c.state.step + 1, "later than the one to go on from", e)
+                     : clear_output(o, lock, 0, "of another run than the one to go on from", e);
     if (!code)
         code = trace_read_from(&r->trace, c.file, e);
     if (!code) {
@@ -122,7 +126,8 @@ enum err_code resume_load(struct session *s, struct lora_moments *moments,
     struct lora *l = &s->lora;
     *state = (struct ckpt_state){0};
     *r = (struct resume){0};
-    enum err_code code = d->rank == 0 ? load(l, moments, state, r, identity, s->options, e) : ERR_OK;
+    enum err_code code =
+        d->rank == 0 ? load(l, moments, state, r, identity, s->options, s->lock, e) : ERR_OK;
     code = dist_agree(d, code, e);
     if (!code)
         code = dist_broadcast(d, &r->found, sizeof r->found, 0, e);

@@ -23,8 +23,6 @@ enum err_code saver_open(struct saver *s, const struct saver_facts *facts, const
     pthread_mutex_init(&s->lock, NULL);
     if (on_disk)
         s->saved = *on_disk;
-    if (!file_folder_stamp(&s->place, facts->folder))
-        return err_set(e, ERR_IO, "there is no folder %s", facts->folder);
     size_t size = lora->layout.size, arrays = moments->outer ? 4 : 3;
     s->memory = calloc(size ? size : 1, arrays * sizeof *s->memory);
     if (!s->memory)
@@ -38,32 +36,38 @@ enum err_code saver_open(struct saver *s, const struct saver_facts *facts, const
     return ERR_OK;
 }
 
-/* Is the run's folder there, and that of the start? Where its file system was mounted and is not any more,
- * there is none, or the empty one below. Both numbers must differ: some file systems give a folder that they
- * forgot another inode, or have another device when they are mounted again. */
-static enum err_code check_place(const struct saver *s, struct err *e)
+/* A checkpoint without its name. A folder of checkpoints that is gone is made anew; not that of the run. */
+static enum err_code build(struct h5_writer **out, struct saver *s, const char *folder, struct err *e)
 {
-    struct file_stamp now;
-    if (!file_folder_stamp(&now, s->facts.folder))
-        return err_set(e, ERR_IO, "the folder %s is gone", s->facts.folder);
-    if (now.device != s->place.device && now.inode != s->place.inode)
-        return err_set(e, ERR_IO, "the folder %s is gone: in its place is one of another file system",
-                       s->facts.folder);
-    return ERR_OK;
+    const struct saver_facts *f = &s->facts;
+    char path[PATH_MAX], metrics[PATH_MAX];
+    if (rundir_path(path, folder, RUNDIR_CHECKPOINTS, e) || rundir_path(metrics, folder, RUNDIR_METRICS, e) ||
+        file_make_folders(path, e) || (file_exists(metrics) && file_sync(metrics, e)) ||
+        rundir_checkpoint_path(path, folder, s->state.step, e))
+        return e->code;
+    return ckpt_build(out, path, &s->copy, &s->copy_moments, &s->state, f->identity, f->config, f->lora_init,
+                      &s->rows, e);
 }
 
-/* The thread's work. A folder of checkpoints that is gone is made anew; not that of the run. */
+/* The thread's work. To build takes a while: then it is asked once more whose folder this is. */
 static enum err_code write_checkpoint(struct saver *s, struct err *e)
 {
     const struct saver_facts *f = &s->facts;
-    char path[PATH_MAX];
-    if (check_place(s, e) || rundir_path(path, f->folder, RUNDIR_CHECKPOINTS, e) ||
-        file_make_folders(path, e) || (file_exists(f->metrics_path) && file_sync(f->metrics_path, e)) ||
-        rundir_checkpoint_path(path, f->folder, s->state.step, e) ||
-        ckpt_write(path, &s->copy, &s->copy_moments, &s->state, f->identity, f->config, f->lora_init,
-                   &s->rows, e))
+    struct file_folder in;
+    struct h5_writer *w = NULL;
+    if (runlock_enter(&in, f->lock, e))
         return e->code;
-    return rundir_settle(f->folder, s->state.step, f->keep, e);
+    enum err_code code = build(&w, s, in.inside, e);
+    if (!code)
+        code = runlock_check(f->lock, e);
+    if (!code) {
+        code = h5_commit(w, e);
+        w = NULL;
+    }
+    h5_discard(w);
+    if (!code)
+        code = rundir_settle(in.inside, s->state.step, f->keep, e);
+    return file_folder_leave(&in, code, e);
 }
 
 static void work(struct saver *s)
@@ -131,6 +135,11 @@ static enum err_code conclude(struct saver *s, struct err *e)
         s->failures = 0;
         note_progress(s);
         return ERR_OK;
+    }
+    if (s->code == ERR_BUSY) { /* for good */
+        *e = s->error;
+        return err_wrap(e, "step %" PRIu64 " could not be saved (%s)", s->state.step,
+                        describe_newest(newest, s));
     }
     uint64_t wait = UINT64_C(1) << (s->failures < 40 ? s->failures : 40);
     if (s->facts.every && wait > s->facts.every)

@@ -163,8 +163,7 @@ static void announce(const struct study *s)
 
 /* ---- The cells ---- */
 
-/* The group's leader: the cell's folder is there, now without an earlier failure. */
-static enum err_code open_cell(const char *folder, struct err *e)
+static enum err_code forget_failure(const char *folder, struct err *e)
 {
     char path[PATH_MAX];
     if (rundir_path(path, folder, RUNDIR_FAILURE, e))
@@ -174,13 +173,19 @@ static enum err_code open_cell(const char *folder, struct err *e)
     return ERR_OK;
 }
 
+/* The group's leader: the cell's folder is there, now without an earlier failure. */
+static enum err_code open_cell(const struct runlock *lock, struct err *e)
+{
+    struct file_folder in;
+    return runlock_enter(&in, lock, e) ? e->code : file_folder_leave(&in, forget_failure(in.inside, e), e);
+}
+
 /* The group's leader: leaves the reason where the report looks for it. */
-static void record_failure(const char *folder, const char *name, const struct err *trouble)
+static void record_failure(const char *folder, const struct err *trouble)
 {
     char path[PATH_MAX];
     struct err e;
     struct str text = {0};
-    log_error("cell %s failed: %s", name, trouble->message);
     if (rundir_path(path, folder, RUNDIR_FAILURE, &e) || str_appendf(&text, &e, "%s\n", trouble->message) ||
         file_write_atomic(path, text.data, text.length, &e))
         log_error("%s", e.message);
@@ -188,21 +193,24 @@ static void record_failure(const char *folder, const char *name, const struct er
 }
 
 /* Collective over the group, whose leader holds the cell's folder. */
-static enum err_code train_cell(struct study *s, const struct options *o, struct err *e)
+static enum err_code train_cell(struct study *s, const struct options *o, const struct runlock *lock,
+                                struct err *e)
 {
-    enum err_code code = dist_agree(&s->group, study_leads(s) ? open_cell(o->output, e) : ERR_OK, e);
+    enum err_code code = dist_agree(&s->group, study_leads(s) ? open_cell(lock, e) : ERR_OK, e);
     s->session.options = o;
+    s->session.lock = lock;
     if (!code)
         code = session_new_adapter(&s->session, e);
     if (!code)
         code = trainer_run(&s->session, &s->data, s->data_hash, s->has_eval_data ? &s->eval_data : NULL, e);
     session_drop_adapter(&s->session);
     s->session.options = &s->grid.base;
+    s->session.lock = NULL;
     return code;
 }
 
 /* Collective over the group. One cell; its failure is no error of the study. */
-static enum err_code run_cell(struct study *s, size_t cell, struct err *e)
+static enum err_code run_cell(struct study *s, size_t cell, const struct runlock *lock, struct err *e)
 {
     const struct study_cell *c = &s->grid.cells[s->todo[cell]];
     struct options o;
@@ -210,9 +218,12 @@ static enum err_code run_cell(struct study *s, size_t cell, struct err *e)
     enum err_code code = study_grid_options(&s->grid, c, &o, &trouble);
     code = dist_agree(&s->group, code, &trouble);
     if (!code)
-        code = train_cell(s, &o, &trouble);
-    if (code && code != ERR_STOPPED && code != ERR_COMM && study_leads(s))
-        record_failure(o.output, c->name, &trouble);
+        code = train_cell(s, &o, lock, &trouble);
+    if (code && code != ERR_STOPPED && code != ERR_COMM && study_leads(s)) {
+        log_error("cell %s failed: %s", c->name, trouble.message);
+        if (code != ERR_BUSY) /* the folder is this group's still */
+            record_failure(o.output, &trouble);
+    }
     options_release(&o);
     if (code == ERR_COMM) {
         *e = trouble;
@@ -259,7 +270,8 @@ static enum err_code claim(struct study *s, size_t cell, struct runlock *lock, b
         if (done)
             code = study_tell(s, NEWS_DONE, cell, e);
     } else if (code != ERR_BUSY && code != ERR_COMM) {
-        record_failure(o.output, c->name, e);
+        log_error("cell %s failed: %s", c->name, e->message);
+        record_failure(o.output, e);
         code = study_tell(s, NEWS_FAILED, cell, e);
     }
     options_release(&o);
@@ -302,7 +314,7 @@ static enum err_code run_cells(struct study *s, struct err *e)
             return ERR_OK;
         if (s->ranks->rank == 0)
             study_report_progress(s);
-        code = run_cell(s, next, e);
+        code = run_cell(s, next, &lock, e);
         runlock_release(&lock);
         if (code)
             return code;

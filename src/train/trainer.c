@@ -88,26 +88,33 @@ static enum err_code prepare(struct trainer *t, struct err *e)
         reduce_init(&t->reduce, &l->layout, t->dist, summands, o->reduce == REDUCE_FAST, &t->arena, e) ||
         outer_init(&t->outer, (uint64_t)o->local_steps, o->outer_learning_rate, o->outer_momentum, &l->layout,
                    &t->arena, e) ||
-        tally_init(&t->tally, packs, world, &t->arena, e) ||
-        model_plan_memory(&t->session->model, &plan, e) || options_write_yaml(o, &t->config, e))
+        tally_init(&t->tally, packs, world, &t->arena, e) || model_plan_memory(&t->session->model, &plan, e))
         return e->code;
-    return rundir_path(t->metrics_path, o->output, RUNDIR_METRICS, e);
+    return options_write_yaml(o, &t->config, e);
 }
 
 /* Rank 0's part: what is in the output folder when training begins. */
+static enum err_code lay_out(const struct trainer *t, const char *folder, struct err *e)
+{
+    char path[PATH_MAX];
+    if (rundir_path(path, folder, RUNDIR_CHECKPOINTS, e) || file_make_folders(path, e) ||
+        rundir_path(path, folder, RUNDIR_CONFIG, e) ||
+        file_write_atomic(path, t->config.data, t->config.length, e))
+        return e->code;
+    rundir_clean(folder, RUNDIR_OF_RUN);
+    return ERR_OK;
+}
+
 static enum err_code open_output(void *trainer, struct duty_company *company, struct err *e)
 {
     (void)company;
     struct trainer *t = trainer;
-    char path[PATH_MAX];
-    if (rundir_path(path, t->options->output, RUNDIR_CHECKPOINTS, e) || file_make_folders(path, e) ||
-        rundir_path(path, t->options->output, RUNDIR_CONFIG, e) ||
-        file_write_atomic(path, t->config.data, t->config.length, e))
+    const struct runlock *lock = t->session->lock;
+    struct file_folder in;
+    if (runlock_enter(&in, lock, e) || file_folder_leave(&in, lay_out(t, in.inside, e), e))
         return e->code;
-    rundir_clean(t->options->output, RUNDIR_OF_RUN);
     const struct options *o = t->options;
-    struct saver_facts facts = {.folder = o->output,
-                                .metrics_path = t->metrics_path,
+    struct saver_facts facts = {.lock = lock,
                                 .keep = (uint64_t)o->keep_checkpoints,
                                 .every = (uint64_t)o->save_every,
                                 .failures_max = (uint64_t)o->save_failures,
@@ -120,7 +127,7 @@ static enum err_code open_output(void *trainer, struct duty_company *company, st
                                 .trace = &t->tracer.record};
     if (saver_open(&t->saver, &facts, &t->session->lora, &t->moments, t->resumed_here ? &t->state : NULL, e))
         return e->code;
-    return metrics_open(&t->metrics, t->metrics_path, t->resumed_here ? t->state.step : 0, e);
+    return metrics_open(&t->metrics, lock, t->resumed_here ? t->state.step : 0, e);
 }
 
 /* Collective. What rank 0 does with files, for as long as it takes. Without `what` it tries again by itself. */
@@ -155,16 +162,24 @@ static enum err_code save_last(struct trainer *t, struct err *e)
     return let_rank_0(t, save_state, NULL, e);
 }
 
-static enum err_code write_adapter(void *trainer, struct duty_company *company, struct err *e)
+static enum err_code export_into(const struct trainer *t, const char *folder, struct err *e)
 {
-    (void)company;
-    struct trainer *t = trainer;
     const struct options *o = t->options;
     char path[PATH_MAX];
-    if (rundir_path(path, o->output, RUNDIR_ADAPTER, e))
+    if (rundir_path(path, folder, RUNDIR_ADAPTER, e))
         return e->code;
     return peft_write(path, &t->session->lora, &t->session->model.arch,
                       *o->base_name ? o->base_name : store_name(&t->session->store), o->lora_dropout, e);
+}
+
+static enum err_code write_adapter(void *trainer, struct duty_company *company, struct err *e)
+{
+    (void)company;
+    const struct trainer *t = trainer;
+    struct file_folder in;
+    if (runlock_enter(&in, t->session->lock, e))
+        return e->code;
+    return file_folder_leave(&in, export_into(t, in.inside, e), e);
 }
 
 /* Collective. */

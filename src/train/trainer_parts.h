@@ -40,8 +40,7 @@ struct trainer {
     struct guard_options guard;
     struct ckpt_state state;
     struct ckpt_identity identity;
-    struct str config; /* the resolved options */
-    char metrics_path[PATH_MAX];
+    struct str config;      /* the resolved options */
     struct metrics metrics; /* rank 0 */
     struct saver saver;     /* rank 0 */
     struct progress progress;

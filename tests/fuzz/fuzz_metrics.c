@@ -43,6 +43,15 @@ static enum err_code report(struct err *e)
     return ERR_OK;
 }
 
+static const struct runlock *lock(void)
+{
+    static struct runlock l;
+    struct err e;
+    if (!l.open)
+        fuzz_need(runlock_take(&l, fuzz_folder(), "here", &e), &e);
+    return &l;
+}
+
 /* A run that goes on from this step. */
 static void go_on(const char *bytes, size_t size, uint64_t step)
 {
@@ -50,7 +59,7 @@ static void go_on(const char *bytes, size_t size, uint64_t step)
     struct metrics m;
     struct err e;
     fuzz_put("metrics.jsonl", bytes, size);
-    fuzz_need(metrics_open(&m, path, step, &e), &e);
+    fuzz_need(metrics_open(&m, lock(), step, &e), &e);
     uint64_t last = m.last_step;
     fuzz_check(last <= step, "a line that is later than the run");
     if (last && !m.last_evaluated)
@@ -61,14 +70,14 @@ static void go_on(const char *bytes, size_t size, uint64_t step)
 
     struct str before = {0}, after = {0};
     fuzz_need(file_read_all(&before, path, (size_t)1 << 20, &e), &e);
-    fuzz_need(metrics_open(&m, path, last + 1, &e), &e);
+    fuzz_need(metrics_open(&m, lock(), last + 1, &e), &e);
     metrics_close(&m);
     fuzz_need(file_read_all(&after, path, (size_t)1 << 20, &e), &e);
     fuzz_check(m.last_step == last + 1 && !m.last_evaluated, "a line that is not found again");
     fuzz_check(before.length == after.length && memcmp(before.data, after.data, after.length) == 0,
                "lines that go the second time");
     if (last) {
-        fuzz_need(metrics_open(&m, path, last, &e), &e);
+        fuzz_need(metrics_open(&m, lock(), last, &e), &e);
         metrics_close(&m);
         fuzz_check(m.last_step == last && m.last_evaluated, "an evaluation that is not found again");
     }
@@ -87,7 +96,7 @@ enum err_code fuzz_read(const char *bytes, size_t size, struct err *e)
     struct metrics m;
     struct file_map map;
     struct err trouble;
-    fuzz_need(metrics_open(&m, fuzz_path("metrics.jsonl"), UINT64_MAX, &trouble), &trouble);
+    fuzz_need(metrics_open(&m, lock(), UINT64_MAX, &trouble), &trouble);
     metrics_close(&m);
     fuzz_need(file_map_open(&map, fuzz_path("metrics.jsonl"), &trouble), &trouble);
     fuzz_check(damaged == (map.size != size), "a line that is damaged, and kept");

@@ -78,8 +78,21 @@ __attribute__((constructor)) static void read_environment(void)
         fault_arm(wanted, number("FAULT_NTH", 0), number("FAULT_LENGTH", 1), (int)number("FAULT_ERRNO", EIO));
 }
 
+/* A path by way of a folder that is held open (base/file.h) is that of the folder. */
 static bool is_under(const char *path)
 {
+    char real[PATH_MAX], link[64];
+    int number, length = 0;
+    if (plan.under && sscanf(path, "/proc/self/fd/%d%n", &number, &length) == 1) {
+        int saved = errno;
+        snprintf(link, sizeof link, "/proc/self/fd/%d", number);
+        ssize_t folder = readlink(link, real, sizeof real / 2);
+        errno = saved;
+        if (folder < 0)
+            return false;
+        snprintf(real + folder, sizeof real - (size_t)folder, "%s", path + length);
+        path = real;
+    }
     return !plan.under || strncmp(path, plan.under, strlen(plan.under)) == 0;
 }
 

@@ -43,11 +43,11 @@ static inline void fixture_write_text(const char *folder, const char *name, cons
 
 static inline void fixture_metrics(const char *folder, const struct fixture_cell *c)
 {
-    char path[PATH_MAX];
+    struct runlock lock;
     struct metrics m;
     struct err e;
-    assert_ok(file_join(path, sizeof path, folder, "metrics.jsonl", &e), &e);
-    assert_ok(metrics_open(&m, path, 0, &e), &e);
+    assert_ok(runlock_take(&lock, folder, "here", &e), &e);
+    assert_ok(metrics_open(&m, &lock, 0, &e), &e);
     for (int step = 1; step <= c->steps; step++) {
         double done = c->steps > 1 ? (step - 1) / (double)(c->steps - 1) : 1;
         struct metrics_row row = {.step = (uint64_t)step,
@@ -63,6 +63,7 @@ static inline void fixture_metrics(const char *folder, const struct fixture_cell
         assert_ok(metrics_write(&m, &row, &e), &e);
     }
     metrics_close(&m);
+    runlock_release(&lock);
 }
 
 static inline void fixture_checkpoint(const char *folder, const char *config, const struct fixture_cell *c)

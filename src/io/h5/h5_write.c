@@ -22,6 +22,7 @@ struct h5_writer {
     char way[H5_PATH_SIZE];
     char path[H5_PATH_SIZE], temporary[H5_PATH_SIZE];
     struct str manifest;
+    bool closed;
     struct err error; /* the first one; nothing is done after it */
 };
 
@@ -62,7 +63,9 @@ enum err_code h5_create(struct h5_writer **out, const char *path, struct err *e)
     w->groups = h5_properties(H5P_GROUP_CREATE);
     w->datasets = h5_properties(H5P_DATASET_CREATE);
     hid_t access = h5_file_access(), creation = h5_properties(H5P_FILE_CREATE);
-    w->file = H5Fcreate(w->temporary, H5F_ACC_TRUNC, creation, access);
+    unlink(
+        w->temporary); /* of a process that was killed: never written into, it may be a file with other names */
+    w->file = H5Fcreate(w->temporary, H5F_ACC_EXCL, creation, access);
     if (w->file < 0)
         err_set(e, ERR_IO, "cannot create %s: %s", w->temporary, h5_reason(buffer));
     H5Pclose(access);
@@ -234,6 +237,9 @@ void h5_attribute_int(struct h5_writer *w, const char *path, const char *name, i
 /* Closes the file, in any state. */
 static void close_file(struct h5_writer *w)
 {
+    if (w->closed)
+        return;
+    w->closed = true;
     close_levels(w, 0);
     if (!w->error.code && H5Fflush(w->file, H5F_SCOPE_GLOBAL) < 0)
         fail(w, "flush of", w->temporary);
@@ -241,16 +247,23 @@ static void close_file(struct h5_writer *w)
         fail(w, "close of", w->temporary);
 }
 
-enum err_code h5_commit(struct h5_writer *w, struct err *e)
+enum err_code h5_finish(struct h5_writer *w, struct err *e)
 {
     char hash[FILE_HASH_SIZE];
     struct h5_reader *r;
-    if (!w->error.code && !h5_manifest_hash(hash, &w->manifest, &w->error))
+    if (!w->error.code && !w->closed && !h5_manifest_hash(hash, &w->manifest, &w->error))
         h5_attribute_text(w, "/", H5_HASH_NAME, hash);
     close_file(w);
     if (!w->error.code && !h5_open(&r, w->temporary, true, &w->error))
         h5_close(r);
-    if (!w->error.code)
+    if (w->error.code)
+        *e = w->error;
+    return w->error.code;
+}
+
+enum err_code h5_commit(struct h5_writer *w, struct err *e)
+{
+    if (w->closed || !h5_finish(w, e))
         file_commit(w->temporary, w->path, &w->error);
     if (w->error.code) {
         unlink(w->temporary);

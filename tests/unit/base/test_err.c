@@ -1,6 +1,7 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <string.h>
 
 static void sets_code_and_message(void **state)
 {
@@ -69,11 +70,29 @@ static void knows_words_and_exit_statuses(void **state)
     }
 }
 
+static void things_get_another_name(void **state)
+{
+    (void)state;
+    struct err e;
+    err_set(&e, ERR_IO, "cannot move ab/x to ab/y: ab");
+    err_rename(&e, "ab", "longer");
+    assert_string_equal(e.message, "cannot move longer/x to longer/y: longer");
+    err_rename(&e, "none", "");
+    assert_string_equal(e.message, "cannot move longer/x to longer/y: longer");
+    memset(e.message, 'a', sizeof e.message - 1);
+    e.message[sizeof e.message - 1] = '\0';
+    err_rename(&e, "a", "bc");
+    assert_int_equal(strlen(e.message), sizeof e.message - 1);
+    assert_string_equal(e.message + sizeof e.message - 5, "c...");
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sets_code_and_message), cmocka_unit_test(adds_the_text_of_errno),
-        cmocka_unit_test(wraps_in_context), cmocka_unit_test(cuts_long_messages_between_characters),
-        cmocka_unit_test(knows_words_and_exit_statuses)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(things_get_another_name),
+                                       cmocka_unit_test(sets_code_and_message),
+                                       cmocka_unit_test(adds_the_text_of_errno),
+                                       cmocka_unit_test(wraps_in_context),
+                                       cmocka_unit_test(cuts_long_messages_between_characters),
+                                       cmocka_unit_test(knows_words_and_exit_statuses)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

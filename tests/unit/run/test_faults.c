@@ -218,6 +218,9 @@ static void every_call_of_a_late_evaluation_fails(void **state)
     static const char old[] = "{\"step\": 1}\n{\"step\": 2}\n",
                       new[] = "{\"step\": 1}\n{\"step\": 2, \"eval_loss\": 0.5}\n";
     const char *place = scratch_path(&folder, "metrics.jsonl");
+    struct runlock lock;
+    struct err trouble;
+    assert_ok(runlock_take(&lock, folder.folder, "here", &trouble), &trouble);
     for (unsigned kind = FAULT_OPEN; kind <= FAULT_NAME; kind *= 2) {
         long n = 0, counted;
         do {
@@ -225,7 +228,7 @@ static void every_call_of_a_late_evaluation_fails(void **state)
             struct str text = {0};
             struct err e;
             assert_ok(file_write_atomic(place, old, strlen(old), &e), &e);
-            assert_ok(metrics_open(&m, place, 2, &e), &e);
+            assert_ok(metrics_open(&m, &lock, 2, &e), &e);
             fault_arm(kind, ++n, 1, EIO);
             enum err_code code = metrics_add_evaluation(&m, 2, 0.5, &e);
             counted = fault_disarm();
@@ -240,6 +243,7 @@ static void every_call_of_a_late_evaluation_fails(void **state)
             str_release(&text);
         } while (counted >= n);
     }
+    runlock_release(&lock);
 }
 
 /* Of three new folders each one's name is flushed. One that could not be flushed is not left to pass for one

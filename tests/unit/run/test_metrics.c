@@ -12,6 +12,7 @@
 #include "run/metrics.h"
 
 static struct scratch folder;
+static struct runlock lock;
 static const char *path;
 
 static int open_folder(void **state)
@@ -22,12 +23,15 @@ static int open_folder(void **state)
     static char place[PATH_MAX];
     snprintf(place, sizeof place, "%s/metrics.jsonl", folder.folder);
     path = place;
+    struct err e;
+    assert_ok(runlock_take(&lock, folder.folder, "here", &e), &e);
     return 0;
 }
 
 static int close_folder(void **state)
 {
     (void)state;
+    runlock_release(&lock);
     scratch_close(&folder);
     return 0;
 }
@@ -36,7 +40,7 @@ static void write_steps(uint64_t from, uint64_t first, uint64_t last)
 {
     struct metrics m;
     struct err e;
-    assert_ok(metrics_open(&m, path, from, &e), &e);
+    assert_ok(metrics_open(&m, &lock, from, &e), &e);
     for (uint64_t step = first; step <= last; step++) {
         struct metrics_row row = {.step = step,
                                   .epoch = 0.5,
@@ -148,7 +152,7 @@ static void evaluation_comes_later(void **state)
     write_steps(0, 1, 3);
     read_file(&before);
     append("{\"step\": 4, \"lo");
-    assert_ok(metrics_open(&m, path, 3, &e), &e);
+    assert_ok(metrics_open(&m, &lock, 3, &e), &e);
     assert_true(m.last_step == 3 && !m.last_evaluated);
     assert_ok(metrics_add_evaluation(&m, 3, 0.1, &e), &e);
     assert_ok(metrics_add_evaluation(&m, 3, 0.2, &e), &e);
@@ -159,11 +163,11 @@ static void evaluation_comes_later(void **state)
     assert_ok(metrics_write(&m, &(struct metrics_row){.step = 4}, &e), &e); /* into the new file */
     metrics_close(&m);
     expect_steps("1 2 3 4 ");
-    assert_ok(metrics_open(&m, path, 4, &e), &e);
+    assert_ok(metrics_open(&m, &lock, 4, &e), &e);
     assert_true(m.last_step == 4 && !m.last_evaluated);
     assert_error(metrics_add_evaluation(&m, 5, 0.1, &e), &e, ERR_FORMAT, "has lost the line of step 5");
     metrics_close(&m);
-    assert_ok(metrics_open(&m, path, 3, &e), &e);
+    assert_ok(metrics_open(&m, &lock, 3, &e), &e);
     assert_true(m.last_step == 3 && m.last_evaluated);
     metrics_close(&m);
     str_release(&before);
@@ -175,9 +179,10 @@ static void unwritable_place_is_named(void **state)
     (void)state;
     struct metrics m;
     struct err e;
-    const char *nowhere = scratch_path(&folder, "absent/metrics.jsonl");
-    assert_error(metrics_open(&m, nowhere, 0, &e), &e, ERR_IO, nowhere);
+    assert_true(unlink(path) == 0 && mkdir(path, 0777) == 0);
+    assert_error(metrics_open(&m, &lock, 0, &e), &e, ERR_IO, path);
     metrics_close(&m);
+    assert_int_equal(rmdir(path), 0);
 }
 
 /* Part of a line fits, then nothing does; later there is room: no line is lost, none is torn. */
@@ -192,7 +197,7 @@ static void lines_wait_for_room(void **state)
     signal(SIGXFSZ, SIG_IGN);
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &saved), 0);
-    assert_ok(metrics_open(&m, path, 2, &e), &e);
+    assert_ok(metrics_open(&m, &lock, 2, &e), &e);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &(struct rlimit){(rlim_t)st.st_size + 30, saved.rlim_max}), 0);
     enum err_code codes[3], flushed = ERR_OK;
     for (uint64_t i = 0; i < 3; i++)
@@ -214,7 +219,7 @@ static void deleted_file_is_begun_anew(void **state)
     (void)state;
     struct metrics m;
     struct err e;
-    assert_ok(metrics_open(&m, path, 0, &e), &e);
+    assert_ok(metrics_open(&m, &lock, 0, &e), &e);
     assert_ok(metrics_write(&m, &(struct metrics_row){.step = 1}, &e), &e);
     assert_int_equal(unlink(path), 0);
     assert_ok(metrics_write(&m, &(struct metrics_row){.step = 2}, &e), &e);
@@ -222,13 +227,74 @@ static void deleted_file_is_begun_anew(void **state)
     expect_steps("2 ");
 }
 
+/* Another name of the file, as `cp -al` of the folder makes one, keeps the lines of its time; so does one that is made
+ * while the run writes. */
+static void another_name_keeps_its_lines(void **state)
+{
+    (void)state;
+    struct metrics m;
+    struct err e;
+    struct str before = {0}, after = {0};
+    const char *names[] = {scratch_path(&folder, "first"), scratch_path(&folder, "second")};
+    write_steps(0, 1, 2);
+    read_file(&before);
+    assert_int_equal(link(path, names[0]), 0);
+    assert_ok(metrics_open(&m, &lock, 2, &e), &e);
+    assert_ok(metrics_write(&m, &(struct metrics_row){.step = 3}, &e), &e);
+    assert_ok(file_read_all(&after, names[0], 1 << 20, &e), &e);
+    assert_string_equal(after.data, before.data);
+    read_file(&before);
+    assert_int_equal(link(path, names[1]), 0);
+    assert_ok(metrics_write(&m, &(struct metrics_row){.step = 4}, &e), &e);
+    assert_ok(metrics_write(&m, &(struct metrics_row){.step = 5}, &e), &e);
+    assert_ok(file_read_all(&after, names[1], 1 << 20, &e), &e);
+    assert_string_equal(after.data, before.data);
+    metrics_close(&m);
+    expect_steps("1 2 3 4 5 ");
+    str_release(&before);
+    str_release(&after);
+}
+
+/* A folder that is another run's is not written to. */
+static void another_runs_file_is_left_alone(void **state)
+{
+    (void)state;
+    struct metrics m;
+    struct err e;
+    struct runlock other;
+    struct str before = {0}, after = {0};
+    write_steps(0, 1, 2);
+    assert_ok(metrics_open(&m, &lock, 2, &e), &e);
+    read_file(&before);
+    assert_int_equal(unlink(scratch_path(&folder, ".lock")), 0);
+    assert_ok(runlock_take(&other, folder.folder, "there", &e), &e);
+    assert_error(metrics_write(&m, &(struct metrics_row){.step = 3}, &e), &e, ERR_BUSY,
+                 "is not this run's any more");
+    assert_error(metrics_flush(&m, &e), &e, ERR_BUSY, "on there");
+    assert_error(metrics_add_evaluation(&m, 2, 1, &e), &e, ERR_BUSY, "is not this run's any more");
+    metrics_close(&m);
+    assert_error(metrics_open(&m, &lock, 0, &e), &e, ERR_BUSY, "is not this run's any more");
+    metrics_close(&m);
+    read_file(&after);
+    assert_string_equal(after.data, before.data);
+    runlock_release(&lock);
+    lock = other;
+    str_release(&before);
+    str_release(&after);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(line_has_every_key),        cmocka_unit_test(no_step_stands_twice),
-        cmocka_unit_test(torn_and_strange_lines_go), cmocka_unit_test(unwritable_place_is_named),
-        cmocka_unit_test(lines_wait_for_room),       cmocka_unit_test(deleted_file_is_begun_anew),
+        cmocka_unit_test(line_has_every_key),
+        cmocka_unit_test(no_step_stands_twice),
+        cmocka_unit_test(torn_and_strange_lines_go),
+        cmocka_unit_test(unwritable_place_is_named),
+        cmocka_unit_test(lines_wait_for_room),
+        cmocka_unit_test(deleted_file_is_begun_anew),
         cmocka_unit_test(evaluation_comes_later),
+        cmocka_unit_test(another_name_keeps_its_lines),
+        cmocka_unit_test(another_runs_file_is_left_alone),
     };
     return cmocka_run_group_tests(tests, open_folder, close_folder);
 }

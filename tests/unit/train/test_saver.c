@@ -25,20 +25,20 @@ static struct lora adapter;
 static struct lora_moments moments;
 static struct saver saver;
 static struct deadline deadline;
+static struct runlock lock;
+static char place[300]; /* the run's folder */
 
 static int open_all(void **state)
 {
     (void)state;
-    static char place[PATH_MAX];
     struct err e;
     if (!scratch_open(&folder))
         return -1;
     small_make(&adapter, "q_proj", 2, 4);
     moments = small_moments(&adapter);
     snprintf(place, sizeof place, "%s/run", folder.folder);
-    assert_ok(file_make_folders(place, &e), &e);
-    const struct saver_facts facts = {.folder = place,
-                                      .metrics_path = scratch_path(&folder, "no-metrics"),
+    assert_ok(runlock_take(&lock, place, "here", &e), &e);
+    const struct saver_facts facts = {.lock = &lock,
                                       .keep = 2,
                                       .every = 5,
                                       .failures_max = 3,
@@ -57,6 +57,7 @@ static int close_all(void **state)
     (void)state;
     saver_close(&saver);
     saver_close(&saver);
+    runlock_release(&lock);
     lora_release(&adapter);
     scratch_close(&folder);
     return 0;
@@ -79,7 +80,7 @@ static bool is_on_disk(uint64_t step)
 {
     char path[PATH_MAX];
     struct err e;
-    assert_ok(rundir_checkpoint_path(path, saver.facts.folder, step, &e), &e);
+    assert_ok(rundir_checkpoint_path(path, place, step, &e), &e);
     return file_exists(path);
 }
 
@@ -89,7 +90,7 @@ static void expect_values(uint64_t step)
     struct err e;
     struct ckpt c;
     struct lora l;
-    assert_ok(rundir_checkpoint_path(path, saver.facts.folder, step, &e), &e);
+    assert_ok(rundir_checkpoint_path(path, place, step, &e), &e);
     assert_ok(ckpt_open(&c, path, &e), &e);
     assert_int_equal(c.state.step, step);
     small_make(&l, "q_proj", 2, 4);
@@ -177,8 +178,8 @@ static void failures_are_tried_again_ever_later(void **state)
     (void)state;
     struct err e;
     char aside[PATH_MAX];
-    snprintf(aside, sizeof aside, "%s.aside", saver.facts.folder);
-    assert_int_equal(rename(saver.facts.folder, aside), 0);
+    snprintf(aside, sizeof aside, "%s.aside", place);
+    assert_int_equal(rename(place, aside), 0);
     assert_ok(take_step(40, true, &e), &e); /* fails, which shows later */
     while (!__atomic_load_n(&saver.done, __ATOMIC_ACQUIRE))
         usleep(1000);
@@ -189,19 +190,19 @@ static void failures_are_tried_again_ever_later(void **state)
     assert_ok(take_step(42, false, &e), &e); /* the next one would be at 43 */
     assert_int_equal(saver.failures, 2);
     assert_false(saver.running);
-    assert_int_equal(rename(aside, saver.facts.folder), 0);
+    assert_int_equal(rename(aside, place), 0);
     assert_ok(take_step(43, false, &e), &e);
     train_to(43);
     assert_ok(saver_last(&saver, &(struct ckpt_state){.step = 43}, NULL, &e), &e);
     assert_int_equal(saver.failures, 0);
     expect_values(43);
     expect_values(30);
-    assert_int_equal(rename(saver.facts.folder, aside), 0);
+    assert_int_equal(rename(place, aside), 0);
     saver.facts.failures_max = 1;
     assert_ok(take_step(50, true, &e), &e);
     assert_error(saver_last(&saver, &(struct ckpt_state){.step = 50}, NULL, &e), &e, ERR_IO,
                  "is that of step 43");
-    assert_int_equal(rename(aside, saver.facts.folder), 0);
+    assert_int_equal(rename(aside, place), 0);
     expect_values(43);
 }
 
@@ -224,9 +225,8 @@ static void a_disk_that_does_not_answer_is_named(void **state)
     pthread_t disk;
     static char pipe_path[PATH_MAX];
     char said[4096] = "";
-    snprintf(pipe_path, sizeof pipe_path, "%s/pipe", folder.folder);
+    snprintf(pipe_path, sizeof pipe_path, "%s/metrics.jsonl", place);
     assert_int_equal(mkfifo(pipe_path, 0600), 0);
-    saver.facts.metrics_path = pipe_path;
     saver.facts.failures_max = 3;
     FILE *messages = tmpfile();
     int stderr_kept = dup(STDERR_FILENO);
@@ -259,6 +259,28 @@ static void a_disk_that_does_not_answer_is_named(void **state)
     assert_true(deadline.save_longest >= 0.4); /* the pipe's */
 }
 
+/* Another run's folder: an end at once, and nothing of it is touched. */
+static void a_folder_of_another_is_left_alone(void **state)
+{
+    (void)state;
+    struct err e;
+    struct runlock other;
+    char aside[PATH_MAX];
+    saver.facts.failures_max = 3;
+    snprintf(aside, sizeof aside, "%s.aside", place);
+    assert_int_equal(rename(place, aside), 0);
+    assert_ok(runlock_take(&other, place, "there", &e), &e);
+    assert_error(saver_last(&saver, &(struct ckpt_state){.step = 100}, NULL, &e), &e, ERR_BUSY,
+                 "is not this run's any more: the lock .lock in it is another's now, that of process");
+    assert_false(is_on_disk(100));
+    assert_int_equal(rmdir(place), -1);
+    assert_int_equal(unlink(scratch_path(&folder, "run/.lock")), 0);
+    assert_int_equal(rmdir(place), 0); /* there is nothing else in it */
+    runlock_release(&other);
+    assert_int_equal(rename(aside, place), 0);
+    assert_false(is_on_disk(100));
+}
+
 int main(void)
 {
     log_set_speaking(false);
@@ -268,6 +290,7 @@ int main(void)
         cmocka_unit_test(failures_are_tried_again_ever_later),
         cmocka_unit_test(a_disk_that_does_not_answer_is_named),
         cmocka_unit_test(progress_is_noted),
+        cmocka_unit_test(a_folder_of_another_is_left_alone),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
 }

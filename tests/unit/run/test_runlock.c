@@ -1,0 +1,194 @@
+/* One run in a folder: what the lock file may be, and whether the folder is still this run's. */
+#include "unit.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "run/runlock.h"
+#include "scratch.h"
+
+static struct scratch folder;
+static char place[300], aside[300], lock_path[300];
+
+static int open_folder(void **state)
+{
+    (void)state;
+    if (!scratch_open(&folder))
+        return -1;
+    snprintf(place, sizeof place, "%s/run", folder.folder);
+    snprintf(aside, sizeof aside, "%s/aside", folder.folder);
+    snprintf(lock_path, sizeof lock_path, "%s/run/.lock", folder.folder);
+    return mkdir(place, 0777);
+}
+
+static int close_folder(void **state)
+{
+    (void)state;
+    scratch_close(&folder);
+    return 0;
+}
+
+static void expect_text(const char *path, const char *text)
+{
+    struct str bytes = {0};
+    struct err e;
+    assert_ok(file_read_all(&bytes, path, 1000, &e), &e);
+    assert_string_equal(bytes.data, text);
+    str_release(&bytes);
+}
+
+static void enters(const struct runlock *l)
+{
+    struct file_folder in;
+    struct err e;
+    assert_ok(runlock_enter(&in, l, &e), &e);
+    assert_ok(file_folder_leave(&in, ERR_OK, &e), &e);
+}
+
+static void the_second_is_told_of_the_first(void **state)
+{
+    (void)state;
+    struct runlock first, second;
+    struct err e;
+    char owner[100];
+    assert_ok(runlock_take(&first, place, "one", &e), &e);
+    snprintf(owner, sizeof owner, "is in use by another run, process %ld on one: wait", (long)getpid());
+    assert_error(runlock_take(&second, place, "two", &e), &e, ERR_BUSY, owner);
+    enters(&first);
+    runlock_release(&first);
+    assert_ok(runlock_take(&second, place, "two", &e), &e);
+    runlock_release(&second);
+    runlock_release(&second);
+    expect_text(lock_path, "");
+}
+
+/* A file that has another name, as in a copy of the folder by hard links, or planted, is not written into. */
+static void another_name_of_the_file_is_safe(void **state)
+{
+    (void)state;
+    const char *precious = scratch_path(&folder, "precious");
+    struct runlock l, second;
+    struct err e;
+    struct stat st;
+    unlink(lock_path);
+    assert_ok(file_write_atomic(precious, "gold", 4, &e), &e);
+    assert_int_equal(link(precious, lock_path), 0);
+    assert_ok(runlock_take(&l, place, "here", &e), &e);
+    expect_text(precious, "gold");
+    assert_true(stat(precious, &st) == 0 && st.st_nlink == 1);
+    enters(&l);
+    assert_error(runlock_take(&second, place, "here", &e), &e, ERR_BUSY, "in use");
+    assert_int_equal(link(lock_path, scratch_path(&folder, "copy")), 0); /* while the run is at work */
+    enters(&l);
+    runlock_release(&l);
+    assert_true(stat(scratch_path(&folder, "copy"), &st) == 0 && st.st_size > 0);
+}
+
+static void a_link_is_refused(void **state)
+{
+    (void)state;
+    const char *precious = scratch_path(&folder, "linked");
+    struct runlock l;
+    struct err e;
+    unlink(lock_path);
+    assert_ok(file_write_atomic(precious, "gold", 4, &e), &e);
+    assert_int_equal(symlink(precious, lock_path), 0);
+    assert_error(runlock_take(&l, place, "here", &e), &e, ERR_IO, "is a link");
+    runlock_release(&l);
+    expect_text(precious, "gold");
+    assert_int_equal(unlink(lock_path), 0);
+    assert_int_equal(mkfifo(lock_path, 0600), 0);
+    assert_error(runlock_take(&l, place, "here", &e), &e, ERR_IO, "is not a regular file");
+    runlock_release(&l);
+    assert_int_equal(unlink(lock_path), 0);
+}
+
+/* Who may only read the file could lock it for reading, and so keep its owner out. */
+static void readers_do_not_keep_the_owner_out(void **state)
+{
+    (void)state;
+    struct runlock l;
+    struct err e;
+    struct stat st;
+    unlink(lock_path);
+    assert_ok(file_write_atomic(lock_path, "", 0, &e), &e);
+    assert_int_equal(chmod(lock_path, 0644), 0);
+    int reader = open(lock_path, O_RDONLY | O_CLOEXEC);
+    assert_true(reader >= 0);
+    struct flock shared = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+    assert_int_equal(fcntl(reader, F_OFD_SETLK, &shared), 0);
+    assert_ok(runlock_take(&l, place, "here", &e), &e);
+    assert_true(l.held);
+    enters(&l);
+    close(reader);
+    assert_true(stat(lock_path, &st) == 0 && (st.st_mode & 0777) == 0600);
+    runlock_release(&l);
+}
+
+/* Deleted or replaced, the file or the folder: it is another's from then on. */
+static void a_lost_folder_is_known(void **state)
+{
+    (void)state;
+    struct runlock l, other;
+    struct file_folder in;
+    struct err e;
+    assert_ok(runlock_take(&l, place, "here", &e), &e);
+    enters(&l);
+    assert_int_equal(unlink(lock_path), 0);
+    assert_error(runlock_enter(&in, &l, &e), &e, ERR_BUSY, "the lock .lock in it was deleted");
+    assert_ok(runlock_take(&other, place, "there", &e), &e);
+    assert_error(runlock_enter(&in, &l, &e), &e, ERR_BUSY, "on there, so that another run may be at work");
+    enters(&other);
+    runlock_release(&l);
+    enters(&other);
+
+    assert_int_equal(rename(place, aside), 0);
+    assert_error(runlock_enter(&in, &other, &e), &e, ERR_IO, "is gone");
+    assert_int_equal(mkdir(place, 0777), 0);
+    assert_error(runlock_enter(&in, &other, &e), &e, ERR_BUSY, "was deleted");
+    assert_int_equal(rmdir(place), 0);
+    assert_int_equal(rename(aside, place), 0);
+    enters(&other);
+
+    /* The very file, with another's words in it: its number was given out again. */
+    assert_int_equal(truncate(lock_path, 0), 0);
+    assert_error(runlock_enter(&in, &other, &e), &e, ERR_BUSY, "is another's now");
+    runlock_release(&other);
+}
+
+/* What is written inside of a folder lands in that one, whatever has its name by then; messages have the name. */
+static void inside_is_the_folder_that_was_opened(void **state)
+{
+    (void)state;
+    struct file_folder in;
+    struct err e;
+    char path[PATH_MAX], wanted[PATH_MAX];
+    assert_ok(file_folder_enter(&in, place, &e), &e);
+    assert_int_equal(rename(place, aside), 0);
+    assert_int_equal(mkdir(place, 0777), 0);
+    assert_ok(file_join(path, sizeof path, in.inside, "new", &e), &e);
+    assert_ok(file_write_atomic(path, "x", 1, &e), &e);
+    assert_ok(file_join(path, sizeof path, in.inside, "no/such", &e), &e);
+    snprintf(wanted, sizeof wanted, "cannot create %s/no/such.tmp", place);
+    assert_error(file_folder_leave(&in, file_write_atomic(path, "x", 1, &e), &e), &e, ERR_IO, wanted);
+    assert_int_equal(rmdir(place), 0); /* empty */
+    assert_int_equal(rename(aside, place), 0);
+    expect_text(scratch_path(&folder, "run/new"), "x");
+}
+
+int main(void)
+{
+    log_set_speaking(false);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_second_is_told_of_the_first),
+        cmocka_unit_test(another_name_of_the_file_is_safe),
+        cmocka_unit_test(a_link_is_refused),
+        cmocka_unit_test(readers_do_not_keep_the_owner_out),
+        cmocka_unit_test(a_lost_folder_is_known),
+        cmocka_unit_test(inside_is_the_folder_that_was_opened),
+    };
+    return cmocka_run_group_tests(tests, open_folder, close_folder);
+}
