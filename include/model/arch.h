@@ -51,8 +51,8 @@ struct module {
     unsigned stored;       /* enum module_stored */
 };
 
-/* Where a norm stands: before a branch of the block and after it, on the heads of queries and keys before they are
- * rotated, and before the head. */
+/* Where a norm stands: before a branch of the block and after it, on queries and keys before they are rotated, head by
+ * head, and before the head. */
 enum place { AT_ATTN_IN, AT_Q, AT_K, AT_ATTN_OUT, AT_MLP_IN, AT_MLP_OUT, AT_FINAL, PLACE_COUNT };
 
 enum rotation_type { ROTATION_DEFAULT, ROTATION_LINEAR, ROTATION_LLAMA3 };
@@ -94,7 +94,9 @@ struct arch {
     float attention_cap;         /* of scores, logit_cap of logits: cap * tanh(x / cap); 0: none */
     float logit_cap;
     float embedding_scale;       /* of the residual stream's start, rounded to the compute dtype; 0: none */
-    bool bias[GROUP_COUNT]; /* of all linears of the group */
+    bool wide_norms;             /* the norms of q and k are of all heads together */
+    bool bias[GROUP_COUNT];      /* of all linears of the group */
+    float scale[GROUP_HEAD + 1]; /* of what a group adds to the residual stream, and of the logits; 0: none */
     bool tied;              /* the head is the embedding */
     struct rotation rotations[ARCH_ROTATIONS];
     struct layer_kind kinds[ARCH_KINDS];

@@ -31,7 +31,8 @@ enum family_key_kind {
     KEY_NUMBER, /* float */
     KEY_CAP,    /* float; null: 0, none */
     KEY_FLAG,   /* bool */
-    KEY_ROOT,   /* float: 1 / the root of the number; missing in a GGUF file: 0, whatever is given here */
+    KEY_ROOT,    /* float: 1 / the root of the number; missing in a GGUF file: 0, whatever is given here */
+    KEY_INVERSE, /* float: 1 / the number; likewise */
     KEY_ACTIVATION /* enum kern_act, by transformers' word; GGUF files do not say */
 };
 #define GGUF_REQUIRED      (-1)

@@ -123,6 +123,7 @@ static void measure(struct acts_size *s, const struct model *m, const struct mod
         .part = plan->tokens,
         .block = plan->tokens,
         .width = arch->width,
+        .head_dim = arch->head_dim,
         .half = arch->head_dim / 2,
         .rotations = arch_rotation_count(arch),
         .heads = arch->heads,

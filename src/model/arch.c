@@ -92,7 +92,9 @@ size_t arch_norm_width(const struct arch *a, enum place place)
 {
     if (!a->family->vectors[place].path)
         return 0;
-    return place == AT_Q || place == AT_K ? a->head_dim : a->width;
+    if (place != AT_Q && place != AT_K)
+        return a->width;
+    return a->wide_norms ? (place == AT_Q ? a->heads : a->kv_heads) * a->head_dim : a->head_dim;
 }
 
 const struct layer_kind *arch_kind(const struct arch *a, size_t layer)

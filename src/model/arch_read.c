@@ -168,14 +168,18 @@ static enum err_code read_key(struct arch *a, const struct source *s, const stru
         *out = (float)value;
         return ERR_OK;
     }
-    case KEY_ROOT: {
+    case KEY_ROOT:
+    case KEY_INVERSE: {
         float *out = (float *)(void *)field;
         double value;
         if (source_number(&value, s, k->json, k->gguf, 0, e))
             return e->code;
         if (value < 0)
             return source_refuse(s, ERR_FORMAT, source_key(key, s, k->json, k->gguf), e, "%g is out of range", value);
-        *out = value > 0 ? (float)(1 / sqrt(value)) : gguf ? 0 : *out;
+        if (value > 0)
+            *out = (float)(1 / (k->kind == KEY_ROOT ? sqrt(value) : value));
+        else if (gguf)
+            *out = 0;
         return ERR_OK;
     }
     case KEY_ACTIVATION:

@@ -46,6 +46,13 @@ static bool ends_branch(enum linear_group g)
     return g == GROUP_ATTN_OUT || g == GROUP_MLP_OUT;
 }
 
+/* What its outputs are multiplied with. */
+static float output_scale(const struct step *s, enum linear_group g)
+{
+    float scale = s->m->arch.scale[g];
+    return scale != 0 ? scale : 1;
+}
+
 static enum dtype output_type(const struct step *s, enum linear_group g)
 {
     return ends_branch(g) || g == GROUP_HEAD ? DTYPE_F32 : s->type;
@@ -112,13 +119,13 @@ static void go_down(const struct step *s, const struct step_rows *rows, const st
     }
 }
 
-/* y += low B^T of a group */
-static void go_up(const struct step *s, const struct adapted *ad, size_t n, void *y, size_t out,
+/* y += scale * low B^T of a group */
+static void go_up(const struct step *s, const struct adapted *ad, size_t n, float scale, void *y, size_t out,
                   enum dtype type)
 {
     for (size_t i = 0, first = 0; i < ad->count; first += ad->modules[i++]->rank) {
         const struct lora_module *m = ad->modules[i];
-        gemm(s->type, type, GEMM_N, GEMM_T, n, m->out, m->rank, 1, move(ad->low, s->type, first), ad->ranks,
+        gemm(s->type, type, GEMM_N, GEMM_T, n, m->out, m->rank, scale, move(ad->low, s->type, first), ad->ranks,
              params_at(s, m->b), m->rank, 1, move(y, type, arch_row_offset(&s->m->arch, m->linear)), out);
     }
 }
@@ -132,6 +139,7 @@ struct part {
     struct adapted ad;
     size_t in, out; /* columns of x, of y */
     enum dtype type;
+    float scale;   /* of y */
     const void *x; /* NULL: not to be read */
     void *y;       /* NULL: not wanted */
     float *dx;     /* NULL: not wanted */
@@ -166,6 +174,7 @@ static struct part all_rows(const struct step *s, const struct step_rows *rows, 
                          .in = arch_group_columns(&s->m->arch, g),
                          .out = arch_group_rows(&s->m->arch, g),
                          .type = output_type(s, g),
+                         .scale = output_scale(s, g),
                          .dlow = s->acts->dlow,
                          .dropped = s->acts->dropped};
 }
@@ -194,7 +203,7 @@ static void go_down_block(void *context, size_t first, size_t count)
     struct part p = cut(context, first, count);
     go_down(p.s, &p.rows, &p.ad, p.x, p.in, p.dropped);
     if (p.y)
-        go_up(p.s, &p.ad, count, p.y, p.out, p.type);
+        go_up(p.s, &p.ad, count, p.scale, p.y, p.out, p.type);
 }
 
 bool linear_is_adapted(const struct step *s, size_t layer, enum linear_group g)
@@ -215,7 +224,7 @@ void linear_forward(const struct step *s, const struct step_rows *rows, size_t l
     for (size_t first = 0; first < rows->n; first += p.rows.n) {
         p = part_at(&all, first);
         prof_enter(base_phase(g));
-        gemm(s->type, p.type, GEMM_N, GEMM_T, p.rows.n, p.out, p.in, 1, p.x, p.in, weight, p.in,
+        gemm(s->type, p.type, GEMM_N, GEMM_T, p.rows.n, p.out, p.in, p.scale, p.x, p.in, weight, p.in,
              ends_branch(g) ? 1 : 0, p.y, p.out);
         if (bias)
             kern_typed(s->kern, p.type)->add_bias(p.y, p.out, bias, p.rows.n, p.out);
@@ -243,7 +252,7 @@ void linear_recompute_low(const struct step *s, const struct step_rows *rows, si
     prof_enter(before);
 }
 
-/* With z = scaling * x A^T and y += z B^T, scaling * dz = scaling * dy B. Without dropout also dx += dz A,
+/* With z = scaling * x A^T and y += scale * z B^T, scaling * dz = scaling * scale * dy B. Without dropout also dx += dz A,
  * for all modules of the group at once. */
 static void back_down_block(void *context, size_t first, size_t count)
 {
@@ -251,7 +260,7 @@ static void back_down_block(void *context, size_t first, size_t count)
     const struct step *s = p.s;
     for (size_t i = 0, from = 0; i < p.ad.count; from += p.ad.modules[i++]->rank) {
         const struct lora_module *m = p.ad.modules[i];
-        gemm(s->type, s->type, GEMM_N, GEMM_N, count, m->rank, m->out, m->scaling,
+        gemm(s->type, s->type, GEMM_N, GEMM_N, count, m->rank, m->out, m->scaling * p.scale,
              step_at(s, p.dy, arch_row_offset(&s->m->arch, m->linear)), p.ld, params_at(s, m->b), m->rank, 0,
              move(p.dlow, s->type, from), p.ad.ranks);
     }
@@ -260,13 +269,13 @@ static void back_down_block(void *context, size_t first, size_t count)
              params_at(s, p.ad.a), p.in, 1, p.dx, p.in);
 }
 
-/* dB += dy^T z */
+/* dB += scale * dy^T z */
 static void backward_b(const struct part *p)
 {
     const struct step *s = p->s;
     for (size_t i = 0, from = 0; i < p->ad.count; from += p->ad.modules[i++]->rank) {
         const struct lora_module *m = p->ad.modules[i];
-        gemm(s->type, DTYPE_F32, GEMM_T, GEMM_N, m->out, m->rank, p->rows.n, 1,
+        gemm(s->type, DTYPE_F32, GEMM_T, GEMM_N, m->out, m->rank, p->rows.n, p->scale,
              step_at(s, p->dy, arch_row_offset(&s->m->arch, m->linear)), p->ld,
              move(p->ad.low, s->type, from), p->ad.ranks, 1, s->grads->values + m->b, m->rank);
     }
@@ -324,7 +333,7 @@ void linear_backward(const struct step *s, const struct step_rows *rows, size_t 
         p = part_at(&all, first);
         prof_enter(base_phase(g));
         if (dx)
-            gemm(s->type, DTYPE_F32, GEMM_N, GEMM_N, p.rows.n, p.in, p.out, 1, p.dy, ld, weight, p.in, 0,
+            gemm(s->type, DTYPE_F32, GEMM_N, GEMM_N, p.rows.n, p.in, p.out, p.scale, p.dy, ld, weight, p.in, 0,
                  p.dx, p.in);
         prof_enter(lora_phase(g));
         if (p.ad.count)

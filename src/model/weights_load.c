@@ -15,7 +15,7 @@ struct task {
     const struct store_tensor *t;
     struct convert_matrix in;
     enum dtype type; /* to be converted to */
-    float offset;    /* added to each element, which is f32 then */
+    float scale, offset; /* 0: none; each element, which is f32 then, becomes scale * it + offset */
     void *out;       /* NULL: it is looked at only */
     size_t rows_before, pieces_before, pieces_left;
 };
@@ -87,6 +87,12 @@ static struct task *expect(struct loading *l, const char *name, size_t rows, siz
     struct task *task = &l->tasks[l->task_count++];
     *task = (struct task){.t = t, .in = in, .type = vector ? DTYPE_F32 : l->o->type};
     return task;
+}
+
+/* Whether its values are those of the file. */
+static bool is_plain(const struct task *task)
+{
+    return task->scale == 0 && task->offset == 0;
 }
 
 static size_t task_bytes(const struct task *task)
@@ -193,6 +199,8 @@ static enum err_code find_group(struct loading *l, struct group_tasks *found, si
         found->biases[n] = has_bias ? expect(l, name, 1, rows, true, head) : NULL;
         if (has_bias && !found->biases[n])
             return l->e->code;
+        if (has_bias)
+            found->biases[n]->scale = a->scale[g];
     }
     return ERR_OK;
 }
@@ -339,8 +347,9 @@ static size_t convert_piece(const struct task *task, size_t piece)
     size_t at = first * task->in.columns * dtype_info(task->type)->block_bytes;
     void *out = task->out ? (unsigned char *)task->out + at : NULL;
     size_t bad = convert_rows_checked(out, task->type, &task->in, first, count);
-    for (size_t i = 0; i < count * task->in.columns && out && task->offset != 0; i++)
-        ((float *)out)[i] += task->offset;
+    bool changed = out && !is_plain(task);
+    for (size_t i = 0; i < count * task->in.columns && changed; i++)
+        ((float *)out)[i] = (task->scale != 0 ? task->scale : 1) * ((float *)out)[i] + task->offset;
     return bad < first + count ? task->rows_before + bad : SIZE_MAX;
 }
 

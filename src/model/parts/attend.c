@@ -13,10 +13,10 @@ static void rotate(const struct step *s, size_t layer, void *qkv, float directio
                   direction);
 }
 
-/* The norm of the heads of q or k; those of q come first in what is kept of them. */
+/* The norm of q or k, head by head or of all heads as one; q comes first in what is kept. */
 struct heads_norm {
     const float *weight;
-    size_t heads, column; /* of qkv; no heads: there is no norm */
+    size_t heads, width, column; /* heads of width columns in qkv from column on; no heads: there is no norm */
     void *raw;
     float *rstd;
 };
@@ -26,10 +26,12 @@ static struct heads_norm heads_norm(const struct step *s, size_t layer, enum pla
     const struct arch *arch = &s->m->arch;
     const struct acts_layer *act = &s->acts->layers[layer];
     size_t before = place == AT_K && arch_norm_width(arch, AT_Q) ? s->in->n * arch->heads : 0;
-    if (!arch_norm_width(arch, place))
+    size_t width = arch_norm_width(arch, place);
+    if (!width)
         return (struct heads_norm){0};
     return (struct heads_norm){.weight = s->m->weights.layers[layer].norm[place],
-                               .heads = place == AT_Q ? arch->heads : arch->kv_heads,
+                               .heads = (place == AT_Q ? arch->heads : arch->kv_heads) * arch->head_dim / width,
+                               .width = width,
                                .column = place == AT_Q ? 0 : arch_key_row(arch),
                                .raw = (char *)act->heads_raw + before * arch->head_dim * s->real->size,
                                .rstd = act->heads_rstd + before};
@@ -42,7 +44,7 @@ static void norm_heads(const struct step *s, size_t layer, enum place place)
     if (at.heads)
         s->real->rmsnorm_heads_forward((char *)s->acts->layers[layer].qkv + at.column * s->real->size,
                                        arch_group_rows(arch, GROUP_ATTN_IN), at.raw, at.rstd, at.weight, s->in->n,
-                                       at.heads, arch->head_dim, arch->norm_eps);
+                                       at.heads, at.width, arch->norm_eps);
 }
 
 static void norm_heads_backward(const struct step *s, size_t layer, enum place place)
@@ -52,7 +54,7 @@ static void norm_heads_backward(const struct step *s, size_t layer, enum place p
     if (at.heads)
         s->real->rmsnorm_heads_backward((char *)s->acts->dqkv + at.column * s->real->size,
                                         arch_group_rows(arch, GROUP_ATTN_IN), at.raw, at.rstd, at.weight, s->in->n,
-                                        at.heads, arch->head_dim);
+                                        at.heads, at.width);
 }
 
 void attend_forward(const struct step *s, size_t layer)

@@ -54,7 +54,7 @@ void branch_open(const struct step *s, size_t layer, const struct branch *b)
     enum prof_phase before = prof_enter(PROF_NORMS);
     norm_forward(s, &norm);
     prof_enter(before);
-    if (s->trace)
+    if (s->trace && norm.weight)
         check_norm(s, layer, b->norm, norm.y, norm.width);
     linear_forward(s, &rows, layer, b->in, between(s, layer, b).in, norm.y);
 }

@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include "parts.h"
 
 struct norm_site norm_site(const struct step *s, size_t layer, enum place place)
@@ -33,18 +35,38 @@ struct norm_site norm_site(const struct step *s, size_t layer, enum place place)
     return at;
 }
 
+/* Where the record has no norm, what would be its input goes through. */
+static bool is_norm(const struct norm_site *at)
+{
+    return at->weight != NULL;
+}
+
 void norm_forward(const struct step *s, const struct norm_site *at)
 {
-    s->real->rmsnorm_forward(at->y, at->copy, at->rstd, at->x, at->weight, at->n, at->width,
-                             s->m->arch.norm_eps);
+    if (is_norm(at)) {
+        s->real->rmsnorm_forward(at->y, at->copy, at->rstd, at->x, at->weight, at->n, at->width, s->m->arch.norm_eps);
+        return;
+    }
+    s->real->from_f32(at->y, at->x, at->n * at->width);
+    if (at->copy)
+        memcpy(at->copy, at->y, at->n * at->width * s->real->size);
 }
 
 void norm_recompute(const struct step *s, const struct norm_site *at)
 {
-    s->real->rmsnorm_apply(at->y, at->kept, at->rstd, at->weight, at->n, at->width);
+    if (is_norm(at))
+        s->real->rmsnorm_apply(at->y, at->kept, at->rstd, at->weight, at->n, at->width);
+    else
+        memcpy(at->y, at->kept, at->n * at->width * s->real->size);
 }
 
 void norm_backward(const struct step *s, const struct norm_site *at, float *dx, void *copy, const float *dy)
 {
-    s->real->rmsnorm_backward(dx, copy, dy, at->kept, at->rstd, at->weight, at->n, at->width);
+    if (is_norm(at)) {
+        s->real->rmsnorm_backward(dx, copy, dy, at->kept, at->rstd, at->weight, at->n, at->width);
+        return;
+    }
+    s->kern->axpy(dx, 1, dy, at->n * at->width);
+    if (copy)
+        s->real->from_f32(copy, dx, at->n * at->width);
 }

@@ -17,7 +17,7 @@ void embed_forward(const struct step *s);
  * norm.c. Where a norm stands, and its arrays of n rows: forward reads x, backward what was kept of it.
  */
 struct norm_site {
-    const float *weight; /* [width] */
+    const float *weight; /* [width]; NULL: there is none, and y = x */
     size_t n, width;
     const float *x;   /* [n, width] */
     void *copy;       /* [n, width] reals: of x, for backward; NULL: not wanted */

@@ -1,0 +1,50 @@
+#include "../arch_source.h"
+#include "common.h"
+
+/* No norm before a branch. */
+static const struct family_vector vectors[PLACE_COUNT] = {
+    [AT_Q] = {"self_attn.q_norm", NULL},
+    [AT_K] = {"self_attn.k_norm", NULL},
+    [AT_ATTN_OUT] = {"post_attention_layernorm", NULL},
+    [AT_MLP_OUT] = {"post_feedforward_layernorm", NULL},
+    [AT_FINAL] = {"model.norm", NULL},
+};
+
+static const struct family_key window_keys[] = {
+    {"sliding_window", NULL, KEY_LIMIT, FAMILY_FIELD(kinds[1].window), 0},
+    FAMILY_KEYS_END,
+};
+
+/* Beside windows, layers that see all do not rotate. A pattern in letters ("LLLG") stands beside the list of layers. */
+static enum err_code exaone4_finish(struct arch *a, const struct source *s, struct err *e)
+{
+    static const char key[] = "sliding_window_pattern";
+    a->kinds[0].unrotated = a->kinds[1].window > 0;
+    if (s->store->kind == STORE_GGUF || json_kind(json_get(s->json.object, key)) == JSON_KIND_STRING)
+        return ERR_OK;
+    return source_size(&a->pattern.full_every, s, key, NULL, a->pattern.full_every, e);
+}
+
+const struct family family_exaone4 = {
+    .name = "exaone4",
+    .known_as = "EXAONE 4.0",
+    .tokenizers = TOKENIZERS_BYTE_LEVEL,
+    .names = llama_like_names,
+    .modules = llama_like_modules,
+    .module_count = LLAMA_LIKE_MODULES,
+    .vectors = vectors,
+    .keys = {llama_like_keys, window_keys},
+    .layers = &window_layers,
+    .finish = exaone4_finish,
+    .defaults = {.layers = 32,
+                 .width = 4096,
+                 .ffn = 16384,
+                 .heads = 32,
+                 .kv_heads = 32,
+                 .vocab = 102400,
+                 .max_positions = 2048,
+                 .norm_eps = 1e-5F,
+                 .rotations = {{.theta = 10000}},
+                 .kinds = {{0}, {.window = 4096}},
+                 .pattern = {.mixed = true, .full_every = 4}},
+};

@@ -1,0 +1,30 @@
+#include "common.h"
+
+static const struct family_key scale_keys[] = {
+    {"embedding_multiplier", NULL, KEY_NUMBER, FAMILY_FIELD(embedding_scale), 0},
+    {"attention_multiplier", NULL, KEY_NUMBER, FAMILY_FIELD(attention_scale), 0},
+    {"residual_multiplier", NULL, KEY_NUMBER, FAMILY_FIELD(scale[GROUP_ATTN_OUT]), 0},
+    {"residual_multiplier", NULL, KEY_NUMBER, FAMILY_FIELD(scale[GROUP_MLP_OUT]), 0},
+    {"logits_scaling", NULL, KEY_INVERSE, FAMILY_FIELD(scale[GROUP_HEAD]), 0},
+    FAMILY_KEYS_END,
+};
+
+const struct family family_granite = {
+    .name = "granite",
+    .known_as = "Granite 3.0 to 3.3",
+    .tokenizers = TOKENIZERS_BYTE_LEVEL,
+    .names = llama_like_names,
+    .modules = llama_like_modules,
+    .module_count = LLAMA_LIKE_MODULES,
+    .vectors = llama_like_vectors,
+    .keys = {llama_like_keys, llama_bias_keys, scale_keys},
+    .defaults = {.layers = 32,
+                 .width = 4096,
+                 .ffn = 11008,
+                 .heads = 32,
+                 .vocab = 32000,
+                 .max_positions = 2048,
+                 .norm_eps = 1e-6F,
+                 .attention_scale = 1,
+                 .rotations = {{.theta = 10000}}},
+};
