@@ -41,9 +41,13 @@ SHAPE = dict(hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_atte
              vocab_size=64, max_position_embeddings=64, rms_norm_eps=1e-5, bos_token_id=0, eos_token_id=1)
 LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
               original_max_position_embeddings=16)
+YARN = dict(rope_type="yarn", rope_theta=500.0, factor=4.0, original_max_position_embeddings=16, beta_fast=4.0, beta_slow=1.0)
+LONGROPE = dict(rope_type="longrope", rope_theta=100.0, partial_rotary_factor=0.75, short_factor=[1.0, 1.2, 1.5],
+                long_factor=[1.1, 2.5, 4.0])
 ALL = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 NO_PAD = dict(pad_token_id=None)  # the class's own is outside of such a small vocabulary
 EVERYTHING = dict(r=3, lora_alpha=6, target_modules=ALL)
+PHI3 = dict(r=3, lora_alpha=6, target_modules=["qkv_proj", "o_proj", "gate_up_proj", "down_proj"])
 
 
 @dataclasses.dataclass
@@ -126,6 +130,15 @@ FIXTURES = {
                                  tie_word_embeddings=True), dtype=torch.bfloat16, embedding=0.25),
     "seed_oss": Fixture("Seed-OSS: a bias of q, k and v alone, heads wider than the model", 114, "seed_oss",
                         dict(head_dim=8, attention_dropout=0.0, residual_dropout=0.0), dtype=torch.bfloat16),
+    "phi3": Fixture("Phi-3: fused projections, a window", 115, "phi3", dict(sliding_window=5, **NO_PAD), PHI3, torch.bfloat16),
+    "phi3_long": Fixture("Phi-3: longrope on part of a head, an example on each side of the original length", 116, "phi3",
+                         dict(max_position_embeddings=64, original_max_position_embeddings=10, num_attention_heads=2,
+                              tie_word_embeddings=True, rope_parameters=LONGROPE, **NO_PAD), PHI3, torch.bfloat16, embedding=0.25),
+    "olmo3": Fixture("OLMo 3: yarn where a layer sees all, none under a window", 117, "olmo3",
+                     dict(num_hidden_layers=3, sliding_window=4,
+                          layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+                          rope_parameters={"full_attention": YARN, "sliding_attention": {"rope_type": "default", "rope_theta": 300.0}},
+                          **NO_PAD), dtype=torch.bfloat16),
     "mistral_window": Fixture("a window on all layers, shorter than an example", 103, "mistral", dict(sliding_window=5),
                               dtype=torch.bfloat16),
     "qwen3": Fixture("Qwen3: norms of the heads of q and k", 101, "qwen3", dict(head_dim=8), dtype=torch.bfloat16),

@@ -33,7 +33,15 @@ enum linear_group {
 };
 
 /* Rows of a linear layer's output. */
-enum module_rows { ROWS_WIDTH, ROWS_QUERIES, ROWS_KEYS, ROWS_FFN, ROWS_VOCAB };
+enum module_rows {
+    ROWS_WIDTH,
+    ROWS_QUERIES,
+    ROWS_KEYS,
+    ROWS_ATTENTION, /* queries, keys and values in one matrix */
+    ROWS_FFN,
+    ROWS_GATED, /* twice those: the gate, then what it is multiplied with */
+    ROWS_VOCAB
+};
 
 /* How a file has a matrix, where that is not how it is used: flags. */
 enum module_stored {
@@ -55,12 +63,16 @@ struct module {
  * head, and before the head. */
 enum place { AT_ATTN_IN, AT_Q, AT_K, AT_ATTN_OUT, AT_MLP_IN, AT_MLP_OUT, AT_FINAL, PLACE_COUNT };
 
-enum rotation_type { ROTATION_DEFAULT, ROTATION_LINEAR, ROTATION_LLAMA3 };
+enum rotation_type { ROTATION_DEFAULT, ROTATION_LINEAR, ROTATION_LLAMA3, ROTATION_YARN, ROTATION_LONGROPE };
 
-/* Rotary positions: theta, and how the frequencies are scaled. */
+/* Rotary positions: theta, and how the frequencies are scaled. longrope (Ding et al. 2024) has two: rotation 0 for
+ * examples of at most original_positions tokens, and rotation 1, with the long factors, for longer ones. */
 struct rotation {
     enum rotation_type type;
     double theta, factor, low_freq_factor, high_freq_factor, original_positions;
+    double beta_fast, beta_slow; /* of yarn (Peng et al. 2023) */
+    bool keeps_fractions;        /* where its ramp begins and ends */
+    double size;                 /* that cosine and sine are multiplied with; 0: none */
 };
 
 /* What may differ from layer to layer. */
@@ -98,6 +110,8 @@ struct arch {
     bool bias[GROUP_COUNT];      /* of all linears of the group */
     float scale[GROUP_HEAD + 1]; /* of what a group adds to the residual stream, and of the logits; 0: none */
     bool tied;              /* the head is the embedding */
+    double rotated_share;        /* of the columns of a head; in a family's defaults 0: always 1 */
+    size_t rotated;              /* columns of a head that rotate: its first */
     struct rotation rotations[ARCH_ROTATIONS];
     struct layer_kind kinds[ARCH_KINDS];
     struct layer_pattern pattern;
@@ -135,7 +149,9 @@ size_t arch_value_row(const struct arch *a);
 size_t arch_norm_width(const struct arch *a, enum place place);
 
 const struct layer_kind *arch_kind(const struct arch *a, size_t layer);
-size_t arch_rotation_count(const struct arch *a); /* that some layer has */
+size_t arch_rotation_count(const struct arch *a); /* that some layer has, or some examples */
+/* Tokens of the longest example that rotation 0 is for; 0: of all examples. */
+size_t arch_short_positions(const struct arch *a);
 
 /* Numbers of all linears of a model: layer * modules of a block + linear; the last is the head. */
 size_t arch_slot_linear(const struct arch *a, size_t slot);
@@ -163,7 +179,7 @@ bool arch_is_other_part(const struct arch *a, const char *name);
 /* store_hash() of what the decoder is computed from: without the other parts of a wrapper. */
 enum err_code arch_hash(struct store *store, struct err *e);
 
-/* inv_freq[head_dim / 2] of a rotation, with the scaling applied, rounded to f32 step by step as transformers
+/* inv_freq[rotated / 2] of a rotation, with the scaling applied, rounded to f32 step by step as transformers
  * does; a table of divisors in a GGUF file divides it. */
 enum err_code arch_rotation_frequencies(float *inv_freq, const struct arch *a, size_t rotation,
                                         const struct store *store, struct err *e);

@@ -22,7 +22,7 @@ struct model {
     struct arch arch;
     struct weights weights;
     struct lora *lora;     /* NULL: the base alone. Owned by the caller, may be swapped between calls */
-    float *inv_freq;       /* [rotations, head_dim / 2] */
+    float *inv_freq;       /* [rotations, rotated / 2] */
     struct acts *acts;     /* NULL before model_plan_memory() */
     struct model_tap *tap; /* NULL: nothing is looked at (model/tap.h) */
     struct arena arena;

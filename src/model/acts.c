@@ -124,7 +124,8 @@ static void measure(struct acts_size *s, const struct model *m, const struct mod
         .block = plan->tokens,
         .width = arch->width,
         .head_dim = arch->head_dim,
-        .half = arch->head_dim / 2,
+        .half = arch->rotated / 2,
+        .short_positions = arch_short_positions(arch),
         .rotations = arch_rotation_count(arch),
         .heads = arch->heads,
         .normed_heads = (arch_norm_width(arch, AT_Q) ? arch->heads : 0) +
@@ -161,13 +162,15 @@ static void measure(struct acts_size *s, const struct model *m, const struct mod
 }
 
 /* Angles are rounded to f32 before the cosine, as transformers computes them. */
-static void fill_rotation(float *cosines, float *sines, const struct acts_size *s, const float *inv_freq)
+static void fill_rotation(float *cosines, float *sines, const struct acts_size *s, const float *inv_freq,
+                          const struct rotation *r)
 {
+    float size = r->size != 0 ? (float)r->size : 1;
     for (size_t position = 0; position < s->longest; position++)
         for (size_t i = 0; i < s->half; i++) {
             float angle = (float)position * inv_freq[i];
-            cosines[position * s->half + i] = (float)cos((double)angle);
-            sines[position * s->half + i] = (float)sin((double)angle);
+            cosines[position * s->half + i] = size * (float)cos((double)angle);
+            sines[position * s->half + i] = size * (float)sin((double)angle);
         }
 }
 
@@ -200,7 +203,8 @@ enum err_code acts_open(struct acts **out, const struct model *m, const struct m
     lay_out(a, &l);
     a->arena = arena;
     for (size_t i = 0, table = a->size.longest * a->size.half; i < a->size.rotations; i++)
-        fill_rotation(a->cos + i * table, a->sin + i * table, &a->size, m->inv_freq + i * a->size.half);
+        fill_rotation(a->cos + i * table, a->sin + i * table, &a->size, m->inv_freq + i * a->size.half,
+                      &m->arch.rotations[i]);
     *out = a;
     return ERR_OK;
 }

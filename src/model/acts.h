@@ -19,6 +19,7 @@
 struct acts_size {
     size_t n, examples, longest, chunk, part, block;
     size_t width, head_dim, half, rotations, heads, vocab, widest; /* widest: of all inputs of linear layers */
+    size_t short_positions; /* examples of more tokens have rotation 1; 0: there are none */
     size_t normed_heads; /* of q and k that have a norm */
     size_t out_width;    /* of the norms after the branches; 0: there are none */
     size_t rows[GROUP_COUNT], columns[GROUP_COUNT];

@@ -36,8 +36,12 @@ size_t arch_rows(const struct arch *a, size_t linear)
         return a->heads * a->head_dim;
     case ROWS_KEYS:
         return a->kv_heads * a->head_dim;
+    case ROWS_ATTENTION:
+        return (a->heads + 2 * a->kv_heads) * a->head_dim;
     case ROWS_FFN:
         return a->ffn;
+    case ROWS_GATED:
+        return 2 * a->ffn;
     case ROWS_VOCAB:
         break;
     }
@@ -102,9 +106,14 @@ const struct layer_kind *arch_kind(const struct arch *a, size_t layer)
     return &a->kinds[a->kind_of[layer]];
 }
 
+size_t arch_short_positions(const struct arch *a)
+{
+    return a->rotations[0].type == ROTATION_LONGROPE ? (size_t)a->rotations[0].original_positions : 0;
+}
+
 size_t arch_rotation_count(const struct arch *a)
 {
-    size_t count = 0;
+    size_t count = arch_short_positions(a) ? 2 : 0;
     for (size_t layer = 0; layer < a->layers; layer++)
         count = arch_kind(a, layer)->rotation + 1 > count ? arch_kind(a, layer)->rotation + 1 : count;
     return count;

@@ -90,8 +90,7 @@ static const char text_config[] = "text_config";
 static enum err_code open_json(struct source *s, struct err *e)
 {
     const char *name;
-    snprintf(s->file, sizeof s->file, "%s/config.json", s->store->path);
-    s->json = (struct json_fields){.object = json_root(s->store->config), .file = s->file};
+    source_open_json(s);
     if (json_kind(s->json.object) != JSON_KIND_OBJECT)
         return err_set(e, ERR_FORMAT, "%s: not a JSON object", s->file);
     if (json_need_text(&name, &s->json, "model_type", e))

@@ -32,7 +32,6 @@ static const struct unhonoured {
     {"clip_qkv", "attention.clamp_kqv", 0, NULL, ""},
     {"alibi", "attention.max_alibi_bias", 0, NULL, ""},
     /* positions */
-    {"partial_rotary_factor", NULL, 1, NULL, ": only whole heads rotate here"},
     {"no_rope_layers", NULL, 1, NULL, ""},
     {NULL, "rope.scaling.attn_factor", 1, NULL, ""},
     /* the rest of a block */

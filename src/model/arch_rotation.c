@@ -3,8 +3,11 @@
 
 #include "arch_source.h"
 
-static const char *const type_names[] = {
-    [ROTATION_DEFAULT] = "default", [ROTATION_LINEAR] = "linear", [ROTATION_LLAMA3] = "llama3"};
+static const struct {
+    const char *name;
+    enum rotation_type type;
+} type_words[] = {{"default", ROTATION_DEFAULT}, {"linear", ROTATION_LINEAR},     {"llama3", ROTATION_LLAMA3},
+                  {"yarn", ROTATION_YARN},       {"longrope", ROTATION_LONGROPE}, {"su", ROTATION_LONGROPE}};
 
 /* ---- config.json ---- */
 
@@ -12,33 +15,76 @@ static enum err_code read_type(struct rotation *r, const struct source *s, const
                                struct err *e)
 {
     const char *name, *old;
-    if (json_get_text(&old, rope, "type", type_names[ROTATION_DEFAULT], e) ||
+    if (json_get_text(&old, rope, "type", type_words[0].name, e) ||
         json_get_text(&name, rope, "rope_type", old, e))
         return e->code;
-    for (size_t i = 0; i < sizeof type_names / sizeof type_names[0]; i++)
-        if (strcmp(name, type_names[i]) == 0) {
-            r->type = (enum rotation_type)i;
+    for (size_t i = 0; i < sizeof type_words / sizeof type_words[0]; i++)
+        if (strcmp(name, type_words[i].name) == 0) {
+            r->type = type_words[i].type;
             return ERR_OK;
         }
     return source_refuse(s, ERR_UNSUPPORTED, rope->part, e,
-                         "rope_type \"%s\" is not supported; supported are default, linear and llama3", name);
+                         "rope_type \"%s\" is not supported; supported are default, linear, llama3, yarn and longrope",
+                         name);
 }
 
-static enum err_code read_scaling(struct rotation *r, size_t max_positions, const struct source *s,
+/* The length before the scaling: what stands beside the object goes before what is in it. */
+static enum err_code read_original(struct rotation *r, const struct arch *a, const struct source *s,
+                                   const struct json_fields *rope, struct err *e)
+{
+    static const char key[] = "original_max_position_embeddings";
+    double inside, by_class = s->family->defaults.rotations[0].original_positions;
+    if (json_get_number(&inside, rope, key, (double)a->max_positions, e))
+        return e->code;
+    return source_number(&r->original_positions, s, key, NULL, by_class > 0 ? by_class : inside, e);
+}
+
+static double yarn_size(double factor, double scale)
+{
+    return factor <= 1 ? 1 : 0.1 * scale * log(factor) + 1;
+}
+
+static enum err_code read_yarn(struct rotation *r, const struct json_fields *rope, struct err *e)
+{
+    double scale, all;
+    bool truncates;
+    if (json_get_number(&r->beta_fast, rope, "beta_fast", 32, e) ||
+        json_get_number(&r->beta_slow, rope, "beta_slow", 1, e) ||
+        json_get_number(&scale, rope, "mscale", 0, e) || json_get_number(&all, rope, "mscale_all_dim", 0, e) ||
+        json_get_flag(&truncates, rope, "truncate", true, e))
+        return e->code;
+    r->keeps_fractions = !truncates;
+    double size = scale != 0 && all != 0 ? yarn_size(r->factor, scale) / yarn_size(r->factor, all)
+                                         : yarn_size(r->factor, 1);
+    return json_get_number(&r->size, rope, "attention_factor", size, e);
+}
+
+static enum err_code read_longrope(struct rotation *r, const struct json_fields *rope, struct err *e)
+{
+    double size = r->factor <= 1 ? 1 : sqrt(1 + log(r->factor) / log(r->original_positions));
+    return json_get_number(&r->size, rope, "attention_factor", size, e);
+}
+
+static enum err_code read_scaling(struct rotation *r, const struct arch *a, const struct source *s,
                                   const struct json_fields *rope, struct err *e)
 {
     if (r->type == ROTATION_DEFAULT)
         return ERR_OK;
-    if (json_get_number(&r->factor, rope, "factor", 0, e))
+    if (r->type != ROTATION_LINEAR && read_original(r, a, s, rope, e))
         return e->code;
+    bool by_lengths = (r->type == ROTATION_YARN || r->type == ROTATION_LONGROPE) && r->original_positions > 0;
+    double factor = by_lengths ? (double)a->max_positions / r->original_positions : 0;
+    if (json_get_number(&r->factor, rope, "factor", factor, e))
+        return e->code;
+    if (r->type == ROTATION_YARN)
+        return read_yarn(r, rope, e);
+    if (r->type == ROTATION_LONGROPE)
+        return read_longrope(r, rope, e);
     if (r->type == ROTATION_LINEAR)
         return ERR_OK;
-    double original;
-    if (json_get_number(&r->low_freq_factor, rope, "low_freq_factor", 0, e) ||
-        json_get_number(&r->high_freq_factor, rope, "high_freq_factor", 0, e) ||
-        json_get_number(&original, rope, "original_max_position_embeddings", (double)max_positions, e))
-        return e->code;
-    return source_number(&r->original_positions, s, "original_max_position_embeddings", NULL, original, e);
+    return json_get_number(&r->low_freq_factor, rope, "low_freq_factor", 0, e)
+               ? e->code
+               : json_get_number(&r->high_freq_factor, rope, "high_freq_factor", 0, e);
 }
 
 /* Layers with a window rotate in their own way, by rotation 1. */
@@ -80,25 +126,46 @@ static enum err_code find_object(struct json_fields *rope, const struct source *
     return find_part(rope, s, rotation, e);
 }
 
-static enum err_code read_json(struct rotation *r, const struct arch *a, const struct source *s,
-                               size_t rotation, struct err *e)
+/* The share of a head that rotates. */
+static enum err_code read_share(struct arch *a, const struct source *s, const struct json_fields *rope, struct err *e)
+{
+    static const char key[] = "partial_rotary_factor";
+    double beside, inside, by_class = a->rotated_share;
+    if (source_number(&beside, s, key, NULL, by_class > 0 ? by_class : 1, e) ||
+        json_get_number(&inside, rope, key, beside, e))
+        return e->code;
+    if (by_class == 0 && beside != 1)
+        return source_refuse(s, ERR_UNSUPPORTED, key, e,
+                             "%g is not supported for a model of type %s: its whole heads rotate", beside,
+                             s->family->name);
+    if (by_class == 0 && inside != 1)
+        return source_refuse(s, ERR_UNSUPPORTED, rope->part, e,
+                             "%s %g is not supported for a model of type %s: its whole heads rotate", key, inside,
+                             s->family->name);
+    if (!(inside > 0 && inside <= 1))
+        return source_refuse(s, ERR_FORMAT, key, e, "%g is out of range: above 0, at most 1", inside);
+    a->rotated_share = inside;
+    a->rotated = (size_t)((double)a->head_dim * inside);
+    if (a->rotated == 0 || a->rotated % 2 != 0)
+        return source_refuse(s, ERR_FORMAT, key, e, "%g of heads of %zu: an even number of columns has to rotate",
+                             inside, a->head_dim);
+    return ERR_OK;
+}
+
+static enum err_code read_json(struct rotation *r, struct arch *a, const struct source *s, size_t rotation,
+                               struct err *e)
 {
     struct json_fields rope;
-    double theta, partial;
+    double theta;
     if (find_object(&rope, s, rotation, e) || read_type(r, s, &rope, e) ||
         source_number(&theta, s, "rope_theta", NULL, r->theta, e) ||
-        json_get_number(&r->theta, &rope, "rope_theta", theta, e) ||
-        json_get_number(&partial, &rope, "partial_rotary_factor", 1, e))
+        json_get_number(&r->theta, &rope, "rope_theta", theta, e) || read_share(a, s, &rope, e))
         return e->code;
     if (rotation == 1 && strcmp(rope.part, "sliding_attention") != 0) { /* as transformers 4 has it: never scaled */
         r->type = ROTATION_DEFAULT;
         return source_number(&r->theta, s, "rope_local_base_freq", NULL, s->family->defaults.rotations[1].theta, e);
     }
-    if (partial != 1)
-        return source_refuse(s, ERR_UNSUPPORTED, rope.part, e,
-                             "partial_rotary_factor %g is not supported; only whole heads rotate here",
-                             partial);
-    return read_scaling(r, a->max_positions, s, &rope, e);
+    return read_scaling(r, a, s, &rope, e);
 }
 
 /* ---- GGUF ---- */
@@ -108,7 +175,7 @@ static bool text_is(const struct gguf_string *s, const char *text)
     return s->length == strlen(text) && memcmp(s->data, text, s->length) == 0;
 }
 
-static enum err_code read_gguf(struct rotation *r, const struct arch *a, const struct source *s,
+static enum err_code read_gguf(struct rotation *r, struct arch *a, const struct source *s,
                                struct err *e)
 {
     char key[SOURCE_KEY_SIZE];
@@ -119,6 +186,7 @@ static enum err_code read_gguf(struct rotation *r, const struct arch *a, const s
         source_number(&old_scale, s, NULL, "rope.scale_linear", 1, e) ||
         source_number(&r->factor, s, NULL, "rope.scaling.factor", old_scale, e))
         return e->code;
+    a->rotated = a->head_dim;
     if (rotated != a->head_dim)
         return source_refuse(s, ERR_UNSUPPORTED, source_key(key, s, NULL, "rope.dimension_count"), e,
                              "%zu with heads of %zu: only whole heads rotate here", rotated, a->head_dim);
@@ -152,6 +220,15 @@ static enum err_code check(const struct rotation *r, const struct source *s, str
                              "llama3 with low_freq_factor %g, high_freq_factor %g and "
                              "original_max_position_embeddings %g",
                              r->low_freq_factor, r->high_freq_factor, r->original_positions);
+    if (r->type == ROTATION_YARN && !(r->original_positions > 0 && r->beta_fast > 0 && r->beta_slow > 0))
+        return source_refuse(s, ERR_FORMAT, scaling, e,
+                             "yarn with beta_fast %g, beta_slow %g and original_max_position_embeddings %g",
+                             r->beta_fast, r->beta_slow, r->original_positions);
+    if (r->type == ROTATION_LONGROPE && !(r->original_positions > 1 && r->original_positions < INT32_MAX))
+        return source_refuse(s, ERR_FORMAT, scaling, e, "longrope with original_max_position_embeddings %g",
+                             r->original_positions);
+    if (!(r->size >= 0) || !isfinite(r->size))
+        return source_refuse(s, ERR_FORMAT, scaling, e, "an attention_factor of %g is out of range", r->size);
     return ERR_OK;
 }
 
@@ -161,6 +238,8 @@ enum err_code arch_read_rotation(struct arch *a, const struct source *s, struct 
     struct rotation *r = a->rotations;
     if ((gguf ? read_gguf(r, a, s, e) : read_json(r, a, s, 0, e)) || check(r, s, e))
         return e->code;
+    if (r->type == ROTATION_LONGROPE)
+        r[1] = r[0];
     if (!has_two(s->family))
         return ERR_OK;
     if (gguf ? source_number(&r[1].theta, s, NULL, "rope.freq_base_swa", r[1].theta, e)
@@ -199,13 +278,58 @@ static enum err_code divide(float *inv_freq, size_t count, const struct store_te
     return ERR_OK;
 }
 
+/* The column at which a wave turns so often over the original length. */
+static double yarn_column(double turns, double columns, const struct rotation *r)
+{
+    return columns * log(r->original_positions / (turns * 2 * M_PI)) / (2 * log(r->theta));
+}
+
+/* From short waves, which stay, to long ones, which are stretched by the factor, over a ramp of columns. */
+static void scale_yarn(float *inv_freq, size_t half, const struct rotation *r)
+{
+    double columns = 2 * (double)half;
+    double low = yarn_column(r->beta_fast, columns, r), high = yarn_column(r->beta_slow, columns, r);
+    low = fmax(r->keeps_fractions ? low : floor(low), 0);
+    high = fmin(r->keeps_fractions ? high : ceil(high), columns - 1);
+    high += low == high ? 0.001 : 0;
+    for (size_t i = 0; i < half; i++) {
+        float ramp = ((float)i - (float)low) / (float)(high - low);
+        float kept = 1 - fminf(fmaxf(ramp, 0), 1), wave = powf((float)r->theta, (float)(2 * i) / (float)columns);
+        inv_freq[i] = 1 / ((float)r->factor * wave) * (1 - kept) + 1 / wave * kept;
+    }
+}
+
+/* Each wave is stretched by a factor of its own, which the file lists. */
+static enum err_code scale_longrope(float *inv_freq, const struct arch *a, size_t rotation, const struct store *store,
+                                    struct err *e)
+{
+    struct source s = {.store = store, .family = a->family};
+    struct json_fields rope = {0};
+    const char *key = rotation == 0 ? "short_factor" : "long_factor";
+    const struct json_value *list = NULL;
+    size_t half = a->rotated / 2;
+    source_open_json(&s);
+    if (find_object(&rope, &s, 0, e) || json_get_value(&list, &rope, key, JSON_KIND_ARRAY, e))
+        return e->code;
+    if (json_count(list) != half)
+        return source_refuse(&s, ERR_FORMAT, rope.part, e, "%s: %zu factors where %zu pairs of columns rotate", key,
+                             json_count(list), half);
+    for (size_t i = 0; i < half; i++) {
+        float factor = (float)json_number(json_at(list, i), 0);
+        if (!(factor > 0) || !isfinite(factor))
+            return source_refuse(&s, ERR_FORMAT, rope.part, e, "%s: factor %zu is not a number above 0", key, i);
+        inv_freq[i] = 1 / (factor * powf((float)a->rotations[0].theta, (float)(2 * i) / (float)a->rotated));
+    }
+    return ERR_OK;
+}
+
 enum err_code arch_rotation_frequencies(float *inv_freq, const struct arch *a, size_t rotation,
                                         const struct store *store, struct err *e)
 {
     const struct rotation *r = &a->rotations[rotation];
-    size_t half = a->head_dim / 2;
+    size_t half = a->rotated / 2;
     for (size_t i = 0; i < half; i++) {
-        float exponent = (float)(2 * i) / (float)a->head_dim;
+        float exponent = (float)(2 * i) / (float)a->rotated;
         float frequency = 1.0F / powf((float)r->theta, exponent);
         if (r->type == ROTATION_LINEAR)
             frequency /= (float)r->factor;
@@ -213,6 +337,10 @@ enum err_code arch_rotation_frequencies(float *inv_freq, const struct arch *a, s
             frequency = scale_llama3(frequency, r);
         inv_freq[i] = frequency;
     }
+    if (r->type == ROTATION_YARN)
+        scale_yarn(inv_freq, half, r);
+    if (r->type == ROTATION_LONGROPE)
+        return scale_longrope(inv_freq, a, rotation, store, e);
     if (store->kind != STORE_GGUF)
         return ERR_OK;
     const struct store_tensor *divisors = store_find(store, a->family->names[STORE_GGUF].rotation);

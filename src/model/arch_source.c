@@ -8,6 +8,12 @@ static bool is_gguf(const struct source *s)
     return s->store->kind == STORE_GGUF;
 }
 
+void source_open_json(struct source *s)
+{
+    snprintf(s->file, sizeof s->file, "%s/config.json", s->store->path);
+    s->json = (struct json_fields){.object = json_root(s->store->config), .file = s->file};
+}
+
 const char *source_key(char key[SOURCE_KEY_SIZE], const struct source *s, const char *json, const char *gguf)
 {
     if (!is_gguf(s))

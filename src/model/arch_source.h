@@ -19,6 +19,9 @@ struct source {
 
 #define SOURCE_KEY_SIZE 160
 
+/* Fills `file` and `json` for a store with a config.json. */
+void source_open_json(struct source *s);
+
 /* What a key is called in this file: "num_hidden_layers" or "llama.block_count"; NULL if it does not say. */
 const char *source_key(char key[SOURCE_KEY_SIZE], const struct source *s, const char *json, const char *gguf);
 

@@ -252,8 +252,8 @@ void linear_recompute_low(const struct step *s, const struct step_rows *rows, si
     prof_enter(before);
 }
 
-/* With z = scaling * x A^T and y += scale * z B^T, scaling * dz = scaling * scale * dy B. Without dropout also dx += dz A,
- * for all modules of the group at once. */
+/* With z = scaling * x A^T and y += scale * z B^T, scaling * dz = scaling * scale * dy B. Without dropout also
+ * dx += dz A, for all modules of the group at once. */
 static void back_down_block(void *context, size_t first, size_t count)
 {
     struct part p = cut(context, first, count);

@@ -55,6 +55,20 @@ static enum err_code check_input(const struct model *m, const struct acts_size *
     return ERR_OK;
 }
 
+/* Long examples have the table that follows. */
+static const int32_t *find_turns(const struct acts *acts, const struct model_input *in)
+{
+    size_t most = acts->size.short_positions;
+    if (most == 0 || most >= acts->size.longest)
+        return in->positions;
+    for (size_t i = 0; i < in->examples; i++) {
+        bool is_long = (size_t)in->positions[in->offsets[i + 1] - 1] >= most;
+        for (size_t token = in->offsets[i]; token < in->offsets[i + 1]; token++)
+            acts->turns[token] = in->positions[token] + (is_long ? (int32_t)acts->size.longest : 0);
+    }
+    return acts->turns;
+}
+
 enum err_code step_begin(struct step *s, const struct model *m, const struct acts *acts,
                          const struct model_input *in, const struct model_grads *grads, struct err *e)
 {
@@ -81,6 +95,7 @@ enum err_code step_begin(struct step *s, const struct model *m, const struct act
                       .examples = in->examples},
         .dropout = grads && m->lora && m->lora->dropout > 0,
     };
+    s->turns = find_turns(acts, in);
     s->real = kern_typed(s->kern, s->type);
     s->adapter = s->lora ? s->lora->params : NULL;
     if (s->adapter && acts->adapter) {

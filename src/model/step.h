@@ -35,6 +35,7 @@ struct step {
     const struct kern *kern;
     const struct kern_typed *real;
     const struct model_input *in;
+    const int32_t *turns;                /* [n] rows of a layer's cos and sin: the positions, or more */
     struct attention_shape attention;    /* but for what a layer's kind says: step_attention() */
     const struct step_attention *attend; /* NULL: each example of the pack to itself */
     bool dropout;

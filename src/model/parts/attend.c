@@ -8,9 +8,8 @@ static void rotate(const struct step *s, size_t layer, void *qkv, float directio
     if (arch_kind(arch, layer)->unrotated)
         return;
     size_t table = arch_kind(arch, layer)->rotation * s->acts->size.longest * s->acts->size.half;
-    s->real->rope(qkv, arch_group_rows(arch, GROUP_ATTN_IN), s->in->positions, s->acts->cos + table,
-                  s->acts->sin + table, s->in->n, arch->heads + arch->kv_heads, arch->head_dim, arch->head_dim,
-                  direction);
+    s->real->rope(qkv, arch_group_rows(arch, GROUP_ATTN_IN), s->turns, s->acts->cos + table, s->acts->sin + table,
+                  s->in->n, arch->heads + arch->kv_heads, arch->head_dim, arch->rotated, direction);
 }
 
 /* The norm of q or k, head by head or of all heads as one; q comes first in what is kept. */

@@ -288,8 +288,15 @@ static const struct {
      "rope_parameters: partial_rotary_factor 0.5", ERR_UNSUPPORTED},
     {"{\"model_type\": \"llama\", \"rope_parameters\": {\"full_attention\": {\"rope_theta\": 1e6}}}",
      "rope_parameters: full_attention: a rotation for some of the layers", ERR_UNSUPPORTED},
-    {"{\"model_type\": \"llama\", \"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 4}}",
-     "rope_scaling: rope_type \"yarn\" is not supported", ERR_UNSUPPORTED},
+    {"{\"model_type\": \"llama\", \"rope_scaling\": {\"rope_type\": \"proportional\", \"factor\": 4}}",
+     "rope_scaling: rope_type \"proportional\" is not supported", ERR_UNSUPPORTED},
+    {"{\"model_type\": \"llama\", \"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 4, \"beta_fast\": 0}}",
+     "rope_scaling: yarn with beta_fast 0", ERR_FORMAT},
+    {"{\"model_type\": \"phi3\", \"rope_scaling\": {\"type\": \"yarn\"}}",
+     "rope_scaling: \"type\" \"yarn\" is what early files", ERR_UNSUPPORTED},
+    {"{\"model_type\": \"phi3\", \"partial_rotary_factor\": 1.5}", "partial_rotary_factor: 1.5 is out of range",
+     ERR_FORMAT},
+    {"{\"model_type\": \"granite\", \"logits_scaling\": -1}", "logits_scaling: -1 is out of range", ERR_FORMAT},
     {"{\"model_type\": \"llama\", \"rope_parameters\": {\"rope_type\": \"dynamic\"}}",
      "rope_parameters: rope_type \"dynamic\"", ERR_UNSUPPORTED},
     {"{\"model_type\": \"llama\", \"rope_scaling\": {\"type\": \"linear\"}}",
@@ -524,7 +531,7 @@ static void frequencies_are_scaled(void **state)
     (void)state;
     struct err e;
     struct store store = {.kind = STORE_HF};
-    struct arch a = {.family = &family_llama, .head_dim = 8, .rotations = {{.theta = 10000}}};
+    struct arch a = {.family = &family_llama, .head_dim = 8, .rotated = 8, .rotations = {{.theta = 10000}}};
     float f[32];
     assert_ok(arch_rotation_frequencies(f, &a, 0, &store, &e), &e);
     for (int i = 0; i < 4; i++)
@@ -534,7 +541,7 @@ static void frequencies_are_scaled(void **state)
     assert_ok(arch_rotation_frequencies(f, &a, 0, &store, &e), &e);
     for (int i = 0; i < 4; i++)
         assert_true(fabs((double)f[i] * pow(10, i) - 0.25) < 1e-6);
-    a.head_dim = 64;
+    a.head_dim = a.rotated = 64;
     a.rotations[0] = (struct rotation){.type = ROTATION_LLAMA3,
                                        .theta = 500000,
                                        .factor = 8,
@@ -566,7 +573,7 @@ static void frequency_factors_of_gguf_divide(void **state)
                                   .bytes = sizeof factors,
                                   .file = "m.gguf"};
     struct store store = {.kind = STORE_GGUF, .tensors = &tensor, .tensor_count = 1};
-    struct arch a = {.family = &family_llama, .head_dim = 8, .rotations = {{.theta = 10000}}};
+    struct arch a = {.family = &family_llama, .head_dim = 8, .rotated = 8, .rotations = {{.theta = 10000}}};
     float f[4];
     assert_ok(arch_rotation_frequencies(f, &a, 0, &store, &e), &e);
     for (int i = 0; i < 4; i++)
