@@ -48,6 +48,7 @@ ALL = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_pro
 NO_PAD = dict(pad_token_id=None)  # the class's own is outside of such a small vocabulary
 EVERYTHING = dict(r=3, lora_alpha=6, target_modules=ALL)
 PHI3 = dict(r=3, lora_alpha=6, target_modules=["qkv_proj", "o_proj", "gate_up_proj", "down_proj"])
+GLM4 = dict(r=3, lora_alpha=6, target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "gate_up_proj", "down_proj"])
 
 
 @dataclasses.dataclass
@@ -139,6 +140,17 @@ FIXTURES = {
                           layer_types=["sliding_attention", "full_attention", "sliding_attention"],
                           rope_parameters={"full_attention": YARN, "sliding_attention": {"rope_type": "default", "rope_theta": 300.0}},
                           **NO_PAD), dtype=torch.bfloat16),
+    "glm4": Fixture("GLM-4: sandwich norms, a biased q, k and v, pairs in half of a head rotate", 210, "glm4",
+                    dict(head_dim=8, **NO_PAD), GLM4, torch.bfloat16),
+    "ernie4_5": Fixture("ERNIE 4.5: pairs rotate, biases everywhere", 119, "ernie4_5", dict(head_dim=8, use_bias=True),
+                        dtype=torch.bfloat16, embedding=0.25),
+    "hunyuan": Fixture("Hunyuan: norms of q and k after the rotation, alpha", 120, "hunyuan_v1_dense",
+                       dict(head_dim=8, rope_parameters=dict(rope_type="dynamic", alpha=50.0, factor=1.0, rope_theta=100.0)),
+                       dtype=torch.bfloat16),
+    "ministral3": Fixture("Ministral 3: yarn by its own scales", 121, "ministral3",
+                          dict(head_dim=8, rope_parameters=dict(YARN, original_max_position_embeddings=2048, beta_fast=64.0, mscale=1.0,
+                                                   mscale_all_dim=0.5, llama_4_scaling_beta=0.1), max_position_embeddings=8192),
+                          dtype=torch.bfloat16),
     "mistral_window": Fixture("a window on all layers, shorter than an example", 103, "mistral", dict(sliding_window=5),
                               dtype=torch.bfloat16),
     "qwen3": Fixture("Qwen3: norms of the heads of q and k", 101, "qwen3", dict(head_dim=8), dtype=torch.bfloat16),

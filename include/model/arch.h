@@ -73,6 +73,7 @@ struct rotation {
     double beta_fast, beta_slow; /* of yarn (Peng et al. 2023) */
     bool keeps_fractions;        /* where its ramp begins and ends */
     double size;                 /* that cosine and sine are multiplied with; 0: none */
+    bool takes_alpha;            /* in a family's defaults: "dynamic" with "alpha" is a larger theta, of any length */
 };
 
 /* What may differ from layer to layer. */
@@ -107,11 +108,14 @@ struct arch {
     float logit_cap;
     float embedding_scale;       /* of the residual stream's start, rounded to the compute dtype; 0: none */
     bool wide_norms;             /* the norms of q and k are of all heads together */
+    bool norms_rotated;          /* they stand after the rotation */
     bool bias[GROUP_COUNT];      /* of all linears of the group */
     float scale[GROUP_HEAD + 1]; /* of what a group adds to the residual stream, and of the logits; 0: none */
     bool tied;              /* the head is the embedding */
     double rotated_share;        /* of the columns of a head; in a family's defaults 0: always 1 */
     size_t rotated;              /* columns of a head that rotate: its first */
+    bool rotates_pairs;          /* column 2i with 2i + 1, not i with i + rotated / 2 */
+    size_t most_positions;       /* of an example: beyond, attention is not what is computed here; 0: no limit */
     struct rotation rotations[ARCH_ROTATIONS];
     struct layer_kind kinds[ARCH_KINDS];
     struct layer_pattern pattern;

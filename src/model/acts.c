@@ -179,6 +179,12 @@ enum err_code acts_open(struct acts **out, const struct model *m, const struct m
 {
     struct arena arena = {0};
     *out = NULL;
+    size_t most = m->arch.most_positions;
+    if (most && plan->longest > most)
+        return err_set(e, ERR_UNSUPPORTED,
+                       "examples of up to %zu tokens: this model's attention changes after %zu, which is not supported "
+                       "(--max-length %zu)",
+                       plan->longest, most, most);
     struct acts *a = arena_alloc(&arena, 1, sizeof *a, "memory of a step", e);
     struct acts_layer *layers = arena_alloc(&arena, m->arch.layers, sizeof *layers, "memory of a step", e);
     if (!a || !layers) {

@@ -173,7 +173,8 @@ static enum err_code read_key(struct arch *a, const struct source *s, const stru
         double value;
         if (source_number(&value, s, k->json, k->gguf, 0, e))
             return e->code;
-        if (value < 0)
+        bool said = !source_is_missing(s, k->json, k->gguf) && !source_is_null(s, k->json);
+        if (value < 0 || (value == 0 && said))
             return source_refuse(s, ERR_FORMAT, source_key(key, s, k->json, k->gguf), e, "%g is out of range", value);
         if (value > 0)
             *out = (float)(1 / (k->kind == KEY_ROOT ? sqrt(value) : value));

@@ -23,6 +23,8 @@ static enum err_code read_type(struct rotation *r, const struct source *s, const
             r->type = type_words[i].type;
             return ERR_OK;
         }
+    if (r->takes_alpha && strcmp(name, "dynamic") == 0 && json_kind(json_get(rope->object, "alpha")) != JSON_KIND_NONE)
+        return ERR_OK;
     return source_refuse(s, ERR_UNSUPPORTED, rope->part, e,
                          "rope_type \"%s\" is not supported; supported are default, linear, llama3, yarn and longrope",
                          name);
@@ -65,11 +67,23 @@ static enum err_code read_longrope(struct rotation *r, const struct json_fields 
     return json_get_number(&r->size, rope, "attention_factor", size, e);
 }
 
+/* NTK-aware scaling by a fixed alpha. */
+static enum err_code read_alpha(struct rotation *r, const struct arch *a, const struct json_fields *rope, struct err *e)
+{
+    double alpha = 0, columns = (double)a->head_dim;
+    if (!r->takes_alpha)
+        return ERR_OK;
+    if (json_get_number(&alpha, rope, "alpha", 0, e))
+        return e->code;
+    r->theta *= alpha != 0 ? pow(alpha, columns / (columns - 2)) : 1;
+    return ERR_OK;
+}
+
 static enum err_code read_scaling(struct rotation *r, const struct arch *a, const struct source *s,
                                   const struct json_fields *rope, struct err *e)
 {
     if (r->type == ROTATION_DEFAULT)
-        return ERR_OK;
+        return read_alpha(r, a, rope, e);
     if (r->type != ROTATION_LINEAR && read_original(r, a, s, rope, e))
         return e->code;
     bool by_lengths = (r->type == ROTATION_YARN || r->type == ROTATION_LONGROPE) && r->original_positions > 0;

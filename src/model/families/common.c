@@ -9,6 +9,14 @@ const struct family_names llama_like_names[2] = {
     [STORE_GGUF] = {.layers = "blk", .embedding = "token_embd", .rotation = "rope_freqs.weight"},
 };
 
+const struct family_names fused_names[2] = {
+    [STORE_HF] = {.layers = "model.layers",
+                  .embedding = "model.embed_tokens",
+                  .rotation = ".rotary_emb.inv_freq",
+                  .attention = "self_attn",
+                  .activation = "mlp.activation_fn"},
+};
+
 #define LLAMA_LIKE(qk)                                                                                       \
     {                                                                                                        \
         {"self_attn.q_proj", "attn_q", GROUP_ATTN_IN, ROWS_QUERIES, qk},                                     \

@@ -7,6 +7,7 @@
 /* The parts of Llama, by which most later families call theirs. */
 #define LLAMA_LIKE_MODULES 7
 extern const struct family_names llama_like_names[2];
+extern const struct family_names fused_names[2]; /* where gate and up are one matrix; not in GGUF files */
 extern const struct module llama_like_modules[LLAMA_LIKE_MODULES + 1];
 extern const struct module llama_paired_modules[LLAMA_LIKE_MODULES + 1]; /* q and k GGUF_PAIRED */
 extern const struct family_vector llama_like_vectors[PLACE_COUNT];

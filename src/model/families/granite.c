@@ -1,3 +1,4 @@
+#include "../arch_source.h"
 #include "common.h"
 
 static const struct family_key scale_keys[] = {
@@ -9,6 +10,21 @@ static const struct family_key scale_keys[] = {
     FAMILY_KEYS_END,
 };
 
+/* In the record, 0 is no scale. */
+static enum err_code granite_finish(struct arch *a, const struct source *s, struct err *e)
+{
+    const struct {
+        const char *key;
+        float value;
+    } scales[] = {{"embedding_multiplier", a->embedding_scale},
+                  {"attention_multiplier", a->attention_scale},
+                  {"residual_multiplier", a->scale[GROUP_MLP_OUT]}};
+    for (size_t i = 0; i < sizeof scales / sizeof scales[0]; i++)
+        if (!(scales[i].value > 0))
+            return source_refuse(s, ERR_FORMAT, scales[i].key, e, "%g is out of range: above 0", (double)scales[i].value);
+    return ERR_OK;
+}
+
 const struct family family_granite = {
     .name = "granite",
     .known_as = "Granite 3.0 to 3.3",
@@ -18,6 +34,7 @@ const struct family family_granite = {
     .module_count = LLAMA_LIKE_MODULES,
     .vectors = llama_like_vectors,
     .keys = {llama_like_keys, llama_bias_keys, scale_keys},
+    .finish = granite_finish,
     .defaults = {.layers = 32,
                  .width = 4096,
                  .ffn = 11008,
@@ -26,5 +43,7 @@ const struct family family_granite = {
                  .max_positions = 2048,
                  .norm_eps = 1e-6F,
                  .attention_scale = 1,
+                 .embedding_scale = 1,
+                 .scale = {[GROUP_ATTN_OUT] = 1, [GROUP_MLP_OUT] = 1},
                  .rotations = {{.theta = 10000}}},
 };

@@ -9,14 +9,6 @@ static const struct module modules[] = {
     {"lm_head", NULL, GROUP_HEAD, ROWS_VOCAB, STORED_PLAIN},
 };
 
-static const struct family_names names[2] = {
-    [STORE_HF] = {.layers = "model.layers",
-                  .embedding = "model.embed_tokens",
-                  .rotation = ".rotary_emb.inv_freq",
-                  .attention = "self_attn",
-                  .activation = "mlp.activation_fn"},
-};
-
 static const struct family_key window_keys[] = {
     {"sliding_window", NULL, KEY_LIMIT, FAMILY_FIELD(kinds[0].window), 0},
     FAMILY_KEYS_END,
@@ -38,7 +30,7 @@ const struct family family_phi3 = {
     .name = "phi3",
     .known_as = "Phi-3, Phi-3.5, Phi-4, Phi-4-mini",
     .tokenizers = TOKENIZERS_BOTH,
-    .names = names,
+    .names = fused_names,
     .modules = modules,
     .module_count = sizeof modules / sizeof modules[0] - 1,
     .vectors = llama_like_vectors,

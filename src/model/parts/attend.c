@@ -8,8 +8,10 @@ static void rotate(const struct step *s, size_t layer, void *qkv, float directio
     if (arch_kind(arch, layer)->unrotated)
         return;
     size_t table = arch_kind(arch, layer)->rotation * s->acts->size.longest * s->acts->size.half;
-    s->real->rope(qkv, arch_group_rows(arch, GROUP_ATTN_IN), s->turns, s->acts->cos + table, s->acts->sin + table,
-                  s->in->n, arch->heads + arch->kv_heads, arch->head_dim, arch->rotated, direction);
+    const struct kern_typed *real = s->real;
+    (arch->rotates_pairs ? real->rope_pairs : real->rope)(qkv, arch_group_rows(arch, GROUP_ATTN_IN), s->turns, s->acts->cos + table,
+                                                          s->acts->sin + table, s->in->n, arch->heads + arch->kv_heads,
+                                                          arch->head_dim, arch->rotated, direction);
 }
 
 /* The norm of q or k, head by head or of all heads as one; q comes first in what is kept. */
@@ -61,9 +63,13 @@ void attend_forward(const struct step *s, size_t layer)
     const struct acts_layer *act = &s->acts->layers[layer];
     const struct attention_shape shape = step_attention(s, layer);
     enum prof_phase before = prof_enter(PROF_ATTENTION);
+    bool rotates_first = s->m->arch.norms_rotated;
+    if (rotates_first)
+        rotate(s, layer, act->qkv, 1);
     norm_heads(s, layer, AT_Q);
     norm_heads(s, layer, AT_K);
-    rotate(s, layer, act->qkv, 1);
+    if (!rotates_first)
+        rotate(s, layer, act->qkv, 1);
     if (s->attend)
         s->attend->forward(s->attend->context, s, layer);
     else
@@ -80,8 +86,12 @@ void attend_backward(const struct step *s, size_t layer)
     enum prof_phase before = prof_enter(PROF_ATTENTION);
     attention_backward(acts->dqkv, acts->dwide, act->attention, act->lse, act->qkv,
                        arch_group_rows(&s->m->arch, GROUP_ATTN_IN), &shape, acts->attention_scratch);
-    rotate(s, layer, acts->dqkv, -1);
+    bool rotates_first = s->m->arch.norms_rotated;
+    if (!rotates_first)
+        rotate(s, layer, acts->dqkv, -1);
     norm_heads_backward(s, layer, AT_K);
     norm_heads_backward(s, layer, AT_Q);
+    if (rotates_first)
+        rotate(s, layer, acts->dqkv, -1);
     prof_enter(before);
 }

@@ -1,0 +1,47 @@
+#include "../arch_source.h"
+#include "common.h"
+
+/* Attention is multiplied from the original length on (llama_4_scaling_beta); before it, by 1. */
+static enum err_code ministral3_finish(struct arch *a, const struct source *s, struct err *e)
+{
+    const struct json_fields whole = s->json;
+    struct json_fields rope = {.file = s->file, .part = "rope_parameters"};
+    double original;
+    if (json_get_value(&rope.object, &whole, rope.part, JSON_KIND_OBJECT, e))
+        return e->code;
+    if (!rope.object)
+        return source_refuse(s, ERR_FORMAT, rope.part, e, "this key is missing");
+    if (json_get_number(&original, &rope, "original_max_position_embeddings", (double)a->max_positions, e))
+        return e->code;
+    if (!(original >= 1 && original < INT32_MAX))
+        return source_refuse(s, ERR_FORMAT, rope.part, e, "original_max_position_embeddings %g is out of range", original);
+    a->most_positions = (size_t)original;
+    return ERR_OK;
+}
+
+static const struct family_key window_keys[] = {
+    {"sliding_window", NULL, KEY_LIMIT, FAMILY_FIELD(kinds[0].window), 0},
+    FAMILY_KEYS_END,
+};
+
+const struct family family_ministral3 = {
+    .name = "ministral3",
+    .known_as = "the text model of Ministral 3",
+    .tokenizers = TOKENIZERS_BYTE_LEVEL,
+    .names = llama_like_names,
+    .modules = llama_like_modules,
+    .module_count = LLAMA_LIKE_MODULES,
+    .vectors = llama_like_vectors,
+    .keys = {llama_like_keys, window_keys},
+    .finish = ministral3_finish,
+    .defaults = {.layers = 34,
+                 .width = 4096,
+                 .ffn = 14336,
+                 .heads = 32,
+                 .kv_heads = 8,
+                 .head_dim = 128,
+                 .vocab = 131072,
+                 .max_positions = 262144,
+                 .norm_eps = 1e-5F,
+                 .rotations = {{.theta = 1e6}}},
+};
