@@ -49,6 +49,8 @@ NO_PAD = dict(pad_token_id=None)  # the class's own is outside of such a small v
 EVERYTHING = dict(r=3, lora_alpha=6, target_modules=ALL)
 PHI3 = dict(r=3, lora_alpha=6, target_modules=["qkv_proj", "o_proj", "gate_up_proj", "down_proj"])
 GLM4 = dict(r=3, lora_alpha=6, target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "gate_up_proj", "down_proj"])
+UNGATED = dict(r=3, lora_alpha=6, target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "up_proj", "down_proj"])
+STARCODER2 = dict(r=3, lora_alpha=6, target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "c_fc", "c_proj"])
 
 
 @dataclasses.dataclass
@@ -151,6 +153,19 @@ FIXTURES = {
                           dict(head_dim=8, rope_parameters=dict(YARN, original_max_position_embeddings=2048, beta_fast=64.0, mscale=1.0,
                                                    mscale_all_dim=0.5, llama_4_scaling_beta=0.1), max_position_embeddings=8192),
                           dtype=torch.bfloat16),
+    "arcee": Fixture("Arcee: an MLP without a gate, the square of ReLU", 122, "arcee", dict(attention_bias=True, mlp_bias=True),
+                     UNGATED, torch.bfloat16),
+    "nemotron": Fixture("Nemotron: LayerNorm by 1 + w, half of a head rotates", 123, "nemotron",
+                        dict(head_dim=8, norm_eps=1e-3), UNGATED, torch.bfloat16, norm=0),
+    "stablelm": Fixture("StableLM: LayerNorm, a quarter of a head rotates", 124, "stablelm",
+                        dict(use_qkv_bias=True, hidden_size=32, layer_norm_eps=1e-3), dtype=torch.bfloat16),
+    "starcoder2": Fixture("StarCoder2: LayerNorm, biases, GELU without a gate, a window", 225, "starcoder2",
+                          dict(sliding_window=5, norm_epsilon=1e-3), STARCODER2, torch.bfloat16, embedding=0.25),
+    "cohere": Fixture("Command R: branches side by side, LayerNorm without a bias, pairs rotate, scaled logits", 126, "cohere",
+                      dict(logit_scale=0.5, layer_norm_eps=1e-3), dtype=torch.bfloat16, embedding=0.25),
+    "cohere2": Fixture("Command R7B: layers under a window rotate, those that see all do not", 127, "cohere2",
+                       dict(sliding_window=4, layer_types=["sliding_attention", "full_attention"], attention_bias=True,
+                            num_key_value_heads=4), dtype=torch.bfloat16, embedding=0.25),
     "mistral_window": Fixture("a window on all layers, shorter than an example", 103, "mistral", dict(sliding_window=5),
                               dtype=torch.bfloat16),
     "qwen3": Fixture("Qwen3: norms of the heads of q and k", 101, "qwen3", dict(head_dim=8), dtype=torch.bfloat16),

@@ -107,6 +107,9 @@ struct arch {
     float attention_cap;         /* of scores, logit_cap of logits: cap * tanh(x / cap); 0: none */
     float logit_cap;
     float embedding_scale;       /* of the residual stream's start, rounded to the compute dtype; 0: none */
+    bool centred_norms;          /* LayerNorm: the mean is taken away; those of q and k are never such */
+    bool norm_bias;              /* of the norms that are as wide as the model */
+    bool parallel;               /* both branches read the block's input, by one norm if the MLP has none of its own */
     bool wide_norms;             /* the norms of q and k are of all heads together */
     bool norms_rotated;          /* they stand after the rotation */
     bool bias[GROUP_COUNT];      /* of all linears of the group */
@@ -152,6 +155,9 @@ size_t arch_value_row(const struct arch *a);
 /* Columns of a norm, 0 where there is none. */
 size_t arch_norm_width(const struct arch *a, enum place place);
 
+/* Whether the MLP's input has a gate beside what it is multiplied with. */
+bool arch_is_gated(const struct arch *a);
+
 const struct layer_kind *arch_kind(const struct arch *a, size_t layer);
 size_t arch_rotation_count(const struct arch *a); /* that some layer has, or some examples */
 /* Tokens of the longest example that rotation 0 is for; 0: of all examples. */
@@ -168,11 +174,11 @@ void arch_norm_path(char path[ARCH_PATH_SIZE], const struct arch *a, size_t laye
 void arch_between_path(char path[ARCH_PATH_SIZE], const struct arch *a, size_t layer, enum linear_group out);
 void arch_embedding_path(char path[ARCH_PATH_SIZE], const struct arch *a);
 
-/* Names of tensors in a file of this kind: of a linear layer ("weight" or "bias"), a norm, the embedding. */
+/* Names of tensors in a file of this kind: of a linear layer or a norm ("weight" or "bias"), of the embedding. */
 void arch_module_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum store_kind kind, size_t layer,
                         size_t linear, const char *what);
 void arch_norm_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum store_kind kind, size_t layer,
-                      enum place place);
+                      enum place place, const char *what);
 void arch_embedding_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum store_kind kind);
 /* A table of the rotation that some writers add: it is no weight. */
 bool arch_is_rotation_tensor(const struct arch *a, enum store_kind kind, const char *name);

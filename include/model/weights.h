@@ -23,6 +23,7 @@ struct weights_options {
 
 struct layer_weights {
     const float *norm[AT_FINAL];     /* [D] by enum place */
+    const float *norm_bias[AT_FINAL]; /* likewise; NULL: none */
     const void *weight[GROUP_COUNT]; /* [rows of the group, columns], row-major; NULL: in the file only */
     const float *bias[GROUP_COUNT];  /* [rows of the group] or NULL */
 };
@@ -42,6 +43,7 @@ struct weights {
     const void *embedding;        /* [V, D] */
     const void *head;             /* [V, D]; == embedding when tied */
     const float *norm;            /* [D] final */
+    const float *norm_bias;       /* [D] or NULL */
     struct layer_weights *layers; /* [layer_count] */
     size_t layer_count;
     const struct family *family;

@@ -130,6 +130,9 @@ static void measure(struct acts_size *s, const struct model *m, const struct mod
         .heads = arch->heads,
         .normed_heads = (arch_norm_width(arch, AT_Q) ? arch->heads : 0) +
                         (arch_norm_width(arch, AT_K) ? arch->kv_heads : 0),
+        .centred = arch->centred_norms,
+        .mid_width = arch->parallel ? 0 : arch->width,
+        .side_width = arch->parallel ? arch->width : 0,
         .out_width = arch_norm_width(arch, AT_MLP_OUT),
         .vocab = arch->vocab,
         .layers = arch->layers,

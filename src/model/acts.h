@@ -21,6 +21,9 @@ struct acts_size {
     size_t width, head_dim, half, rotations, heads, vocab, widest; /* widest: of all inputs of linear layers */
     size_t short_positions; /* examples of more tokens have rotation 1; 0: there are none */
     size_t normed_heads; /* of q and k that have a norm */
+    size_t centred;      /* 1: norms keep means too */
+    size_t mid_width;    /* of what lies between branches */
+    size_t side_width;   /* of the gradient that waits where they are side by side */
     size_t out_width;    /* of the norms after the branches; 0: there are none */
     size_t rows[GROUP_COUNT], columns[GROUP_COUNT];
     size_t ranks[GROUP_COUNT + 1];           /* the largest of all layers; last: the head */

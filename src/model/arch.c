@@ -101,6 +101,11 @@ size_t arch_norm_width(const struct arch *a, enum place place)
     return a->wide_norms ? (place == AT_Q ? a->heads : a->kv_heads) * a->head_dim : a->head_dim;
 }
 
+bool arch_is_gated(const struct arch *a)
+{
+    return arch_group_rows(a, GROUP_MLP_IN) > a->ffn;
+}
+
 const struct layer_kind *arch_kind(const struct arch *a, size_t layer)
 {
     return &a->kinds[a->kind_of[layer]];
@@ -196,14 +201,14 @@ void arch_module_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum st
 }
 
 void arch_norm_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum store_kind kind, size_t layer,
-                      enum place place)
+                      enum place place, const char *what)
 {
     const struct family_vector *v = &a->family->vectors[place];
     const char *part = kind == STORE_GGUF ? v->gguf : v->path;
     if (place == AT_FINAL)
-        outer_name(name, ARCH_NAME_SIZE, a, tensor_names(a), part, "weight");
+        outer_name(name, ARCH_NAME_SIZE, a, tensor_names(a), part, what);
     else
-        block_name(name, ARCH_NAME_SIZE, a, kind, tensor_names(a), layer, part, "weight");
+        block_name(name, ARCH_NAME_SIZE, a, kind, tensor_names(a), layer, part, what);
 }
 
 void arch_embedding_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum store_kind kind)
@@ -226,9 +231,9 @@ uint64_t arch_parameters(const struct arch *a)
 {
     uint64_t block = 0;
     for (int place = 0; place < AT_FINAL; place++)
-        block += arch_norm_width(a, (enum place)place);
+        block += arch_norm_width(a, (enum place)place) * (a->norm_bias ? 2 : 1);
     for (size_t i = 0; i < arch_head(a); i++)
         block += (uint64_t)arch_rows(a, i) * (arch_columns(a, i) + a->bias[arch_module(a, i)->group]);
     uint64_t table = (uint64_t)a->vocab * a->width;
-    return a->layers * block + a->width + (a->tied ? table : 2 * table);
+    return a->layers * block + a->width * (a->norm_bias ? 2 : 1) + (a->tied ? table : 2 * table);
 }

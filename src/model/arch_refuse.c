@@ -35,6 +35,7 @@ static const struct unhonoured {
     {"no_rope_layers", NULL, 1, NULL, ""},
     {NULL, "rope.scaling.attn_factor", 1, NULL, ""},
     /* the rest of a block */
+    {"use_parallel_residual", NULL, 0, NULL, ": branches side by side are not supported for it"},
     {"hidden_act", NULL, NO_NUMBER, "silu", ": only silu is supported"},
     {"num_experts", "expert_count", 0, NULL, ": experts are not supported"},
     {"num_local_experts", NULL, 0, NULL, ": experts are not supported"},

@@ -1,9 +1,25 @@
 #include "block.h"
 
+#include "linear.h"
 #include "parts/parts.h"
+
+/* The MLP reads the residual stream before attention adds to it. */
+static void forward_side_by_side(const struct step *s, size_t layer)
+{
+    branch_open(s, layer, &branch_attention);
+    attend_forward(s, layer);
+    branch_open(s, layer, &branch_mlp);
+    mlp_forward(s, layer);
+    branch_close(s, layer, &branch_attention);
+    branch_close(s, layer, &branch_mlp);
+}
 
 void block_forward(const struct step *s, size_t layer)
 {
+    if (s->m->arch.parallel) {
+        forward_side_by_side(s, layer);
+        return;
+    }
     branch_forward(s, layer, &branch_attention);
     branch_forward(s, layer, &branch_mlp);
 }
@@ -23,8 +39,23 @@ static void recompute_mlp(const struct step *s, size_t layer)
 {
     struct step pass = *s;
     pass.recompute = true;
-    branch_close(&pass, layer, &branch_attention);
+    if (s->m->arch.parallel) {
+        const struct step_rows rows = step_rows(s);
+        linear_recompute_low(&pass, &rows, layer, GROUP_ATTN_OUT, s->acts->layers[layer].attention);
+    } else {
+        branch_close(&pass, layer, &branch_attention);
+    }
     branch_open(&pass, layer, &branch_mlp);
+}
+
+/* The MLP's part of the gradient of the block's input. */
+static void add_side(const struct step *s)
+{
+    const struct acts *acts = s->acts;
+    size_t count = s->in->n * s->m->arch.width;
+    s->kern->axpy(acts->dh, 1, acts->dside, count);
+    if (acts->dh_copy)
+        s->real->from_f32(acts->dh_copy, acts->dh, count);
 }
 
 void block_backward(const struct step *s, size_t layer)
@@ -38,5 +69,6 @@ void block_backward(const struct step *s, size_t layer)
         return;
     if (mode == RECOMPUTE_ATTENTION)
         recompute_attention(s, layer);
-    branch_backward(s, layer, &branch_attention);
+    if (branch_backward(s, layer, &branch_attention) && s->m->arch.parallel)
+        add_side(s);
 }

@@ -132,7 +132,7 @@ static enum err_code take(void **room, struct loading *l, size_t bytes)
 }
 
 /* Lays tensors that follow one another in memory, or uses them where they lie. */
-static enum err_code place(const void **out, struct loading *l, struct task *const *tasks, size_t count)
+static enum err_code place_tasks(const void **out, struct loading *l, struct task *const *tasks, size_t count)
 {
     size_t bytes = all_bytes(tasks, count);
     if (usable_in_place(tasks, count)) {
@@ -149,24 +149,37 @@ static enum err_code place(const void **out, struct loading *l, struct task *con
     return ERR_OK;
 }
 
-/* GGUF files have the 1 of an offset added already. */
-static enum err_code load_norm(struct loading *l, const float **out, const char *name, size_t length)
+static enum err_code load_vector(struct loading *l, const float **out, size_t layer, enum place place, const char *what,
+                                 float offset)
 {
-    struct task *task = expect(l, name, 1, length, true, 0);
+    char name[ARCH_NAME_SIZE];
     const void *values;
+    arch_norm_tensor(name, l->a, l->store->kind, layer, place, what);
+    struct task *task = expect(l, name, 1, arch_norm_width(l->a, place), true, 0);
     if (task)
-        task->offset = l->a->norm_offset && l->store->kind == STORE_HF ? 1 : 0;
-    if (!task || place(&values, l, &task, 1))
+        task->offset = offset;
+    if (!task || place_tasks(&values, l, &task, 1))
         return l->e->code;
     *out = values;
     return ERR_OK;
+}
+
+/* GGUF files have the 1 of an offset added already. */
+static enum err_code load_norm(struct loading *l, const float **weight, const float **bias, size_t layer,
+                               enum place place)
+{
+    float offset = l->a->norm_offset && l->store->kind == STORE_HF ? 1 : 0;
+    bool has_bias = l->a->norm_bias && place != AT_Q && place != AT_K;
+    if (load_vector(l, weight, layer, place, "weight", offset))
+        return l->e->code;
+    return has_bias ? load_vector(l, bias, layer, place, "bias", 0) : ERR_OK;
 }
 
 static enum err_code load_matrix(struct loading *l, const void **out, const char *name, size_t rows,
                                  size_t columns)
 {
     struct task *task = expect(l, name, rows, columns, false, 0);
-    return task ? place(out, l, &task, 1) : l->e->code;
+    return task ? place_tasks(out, l, &task, 1) : l->e->code;
 }
 
 static bool is_gguf(const struct loading *l)
@@ -225,9 +238,9 @@ static enum err_code load_group(struct loading *l, size_t layer, enum linear_gro
     const void *bias = NULL;
     if (find_group(l, &found, layer, g, has_bias))
         return l->e->code;
-    if (!stays(l, found.weights, found.count) && place(&out->weight[g], l, found.weights, found.count))
+    if (!stays(l, found.weights, found.count) && place_tasks(&out->weight[g], l, found.weights, found.count))
         return l->e->code;
-    if (has_bias && place(&bias, l, found.biases, found.count))
+    if (has_bias && place_tasks(&bias, l, found.biases, found.count))
         return l->e->code;
     out->bias[g] = bias;
     return ERR_OK;
@@ -236,12 +249,9 @@ static enum err_code load_group(struct loading *l, size_t layer, enum linear_gro
 static enum err_code load_layer(struct loading *l, size_t layer)
 {
     for (int place = 0; place < AT_FINAL; place++) {
-        char name[ARCH_NAME_SIZE];
-        size_t width = arch_norm_width(l->a, (enum place)place);
-        if (width == 0)
-            continue;
-        arch_norm_tensor(name, l->a, l->store->kind, layer, (enum place)place);
-        if (load_norm(l, &l->w->layers[layer].norm[place], name, width))
+        struct layer_weights *out = &l->w->layers[layer];
+        if (arch_norm_width(l->a, (enum place)place) > 0 &&
+            load_norm(l, &out->norm[place], &out->norm_bias[place], layer, (enum place)place))
             return l->e->code;
     }
     for (int g = 0; g < GROUP_COUNT; g++)
@@ -259,12 +269,11 @@ static enum err_code load_outside_blocks(struct loading *l)
 {
     const struct arch *a = l->a;
     struct weights *w = l->w;
-    char embedding[ARCH_NAME_SIZE], norm[ARCH_NAME_SIZE], head[ARCH_NAME_SIZE];
+    char embedding[ARCH_NAME_SIZE], head[ARCH_NAME_SIZE];
     arch_embedding_tensor(embedding, a, l->store->kind);
-    arch_norm_tensor(norm, a, l->store->kind, 0, AT_FINAL);
     head_name(head, l);
     if (load_matrix(l, &w->embedding, embedding, a->vocab, a->width) ||
-        load_norm(l, &w->norm, norm, a->width))
+        load_norm(l, &w->norm, &w->norm_bias, 0, AT_FINAL))
         return l->e->code;
     w->head = w->embedding;
     return a->tied ? ERR_OK : load_matrix(l, &w->head, head, a->vocab, a->width);

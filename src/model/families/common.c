@@ -32,13 +32,23 @@ const struct family_names fused_names[2] = {
 const struct module llama_like_modules[LLAMA_LIKE_MODULES + 1] = LLAMA_LIKE(STORED_PLAIN);
 const struct module llama_paired_modules[LLAMA_LIKE_MODULES + 1] = LLAMA_LIKE(GGUF_PAIRED);
 
+const struct module ungated_modules[UNGATED_MODULES + 1] = {
+    {"self_attn.q_proj", NULL, GROUP_ATTN_IN, ROWS_QUERIES, STORED_PLAIN},
+    {"self_attn.k_proj", NULL, GROUP_ATTN_IN, ROWS_KEYS, STORED_PLAIN},
+    {"self_attn.v_proj", NULL, GROUP_ATTN_IN, ROWS_KEYS, STORED_PLAIN},
+    {"self_attn.o_proj", NULL, GROUP_ATTN_OUT, ROWS_WIDTH, STORED_PLAIN},
+    {"mlp.up_proj", NULL, GROUP_MLP_IN, ROWS_FFN, STORED_PLAIN},
+    {"mlp.down_proj", NULL, GROUP_MLP_OUT, ROWS_WIDTH, STORED_PLAIN},
+    {"lm_head", NULL, GROUP_HEAD, ROWS_VOCAB, STORED_PLAIN},
+};
+
 const struct family_vector llama_like_vectors[PLACE_COUNT] = {
     [AT_ATTN_IN] = {"input_layernorm", "attn_norm"},
     [AT_MLP_IN] = {"post_attention_layernorm", "ffn_norm"},
     [AT_FINAL] = {"model.norm", "output_norm"},
 };
 
-#define LLAMA_LIKE_SIZES                                                                                     \
+#define SIZES_ALONE                                                                                          \
     {"num_hidden_layers", "block_count", KEY_SIZE, FAMILY_FIELD(layers), GGUF_REQUIRED},                     \
         {"hidden_size", "embedding_length", KEY_SIZE, FAMILY_FIELD(width), GGUF_REQUIRED},                   \
         {"intermediate_size", "feed_forward_length", KEY_SIZE, FAMILY_FIELD(ffn), GGUF_REQUIRED},            \
@@ -47,9 +57,16 @@ const struct family_vector llama_like_vectors[PLACE_COUNT] = {
         {"head_dim", "attention.key_length", KEY_SIZE, FAMILY_FIELD(head_dim), 0},                           \
         {"vocab_size", NULL, KEY_SIZE, FAMILY_FIELD(vocab), 0},                                              \
         {"max_position_embeddings", "context_length", KEY_LIMIT, FAMILY_FIELD(max_positions), 0},            \
-        {"rms_norm_eps", "attention.layer_norm_rms_epsilon", KEY_NUMBER, FAMILY_FIELD(norm_eps), 1e-5},      \
     {                                                                                                        \
         "tie_word_embeddings", NULL, KEY_FLAG, FAMILY_FIELD(tied), 0                                         \
+    }
+
+const struct family_key sizes_alone[] = {SIZES_ALONE, FAMILY_KEYS_END};
+
+#define LLAMA_LIKE_SIZES                                                                                     \
+    SIZES_ALONE,                                                                                             \
+    {                                                                                                        \
+        "rms_norm_eps", "attention.layer_norm_rms_epsilon", KEY_NUMBER, FAMILY_FIELD(norm_eps), 1e-5         \
     }
 
 const struct family_key llama_like_sizes[] = {LLAMA_LIKE_SIZES, FAMILY_KEYS_END};
@@ -72,6 +89,14 @@ const struct family_key llama_bias_keys[] = {
     ATTENTION_BIAS,
     {"mlp_bias", NULL, KEY_FLAG, FAMILY_FIELD(bias[GROUP_MLP_IN]), 0},
     {"mlp_bias", NULL, KEY_FLAG, FAMILY_FIELD(bias[GROUP_MLP_OUT]), 0},
+    FAMILY_KEYS_END,
+};
+
+const struct family_key use_bias_keys[] = {
+    {"use_bias", NULL, KEY_FLAG, FAMILY_FIELD(bias[GROUP_ATTN_IN]), 0},
+    {"use_bias", NULL, KEY_FLAG, FAMILY_FIELD(bias[GROUP_ATTN_OUT]), 0},
+    {"use_bias", NULL, KEY_FLAG, FAMILY_FIELD(bias[GROUP_MLP_IN]), 0},
+    {"use_bias", NULL, KEY_FLAG, FAMILY_FIELD(bias[GROUP_MLP_OUT]), 0},
     FAMILY_KEYS_END,
 };
 

@@ -12,10 +12,14 @@ extern const struct module llama_like_modules[LLAMA_LIKE_MODULES + 1];
 extern const struct module llama_paired_modules[LLAMA_LIKE_MODULES + 1]; /* q and k GGUF_PAIRED */
 extern const struct family_vector llama_like_vectors[PLACE_COUNT];
 
-/* Sizes, eps of an RMS norm, whether the head is tied; and the same with the activation. */
-extern const struct family_key llama_like_sizes[], llama_like_keys[];
-/* Biases of attention's linears; of those and the MLP's. */
-extern const struct family_key attention_bias_keys[], llama_bias_keys[];
+/* The same with an MLP without a gate. */
+#define UNGATED_MODULES 6
+extern const struct module ungated_modules[UNGATED_MODULES + 1];
+
+/* Sizes, whether the head is tied; with eps of an RMS norm; and with the activation. */
+extern const struct family_key sizes_alone[], llama_like_sizes[], llama_like_keys[];
+/* Biases of attention's linears; of those and the MLP's; of both by one flag. */
+extern const struct family_key attention_bias_keys[], llama_bias_keys[], use_bias_keys[];
 /* Caps and the scale of scores of Gemma 2 and later. */
 extern const struct family_key gemma_like_keys[];
 /* "layer_types": layers that see all, and layers under a window. */

@@ -1,13 +1,5 @@
 #include "common.h"
 
-static const struct family_key bias_keys[] = {
-    {"use_bias", NULL, KEY_FLAG, FAMILY_FIELD(bias[GROUP_ATTN_IN]), 0},
-    {"use_bias", NULL, KEY_FLAG, FAMILY_FIELD(bias[GROUP_ATTN_OUT]), 0},
-    {"use_bias", NULL, KEY_FLAG, FAMILY_FIELD(bias[GROUP_MLP_IN]), 0},
-    {"use_bias", NULL, KEY_FLAG, FAMILY_FIELD(bias[GROUP_MLP_OUT]), 0},
-    FAMILY_KEYS_END,
-};
-
 const struct family family_ernie4_5 = {
     .name = "ernie4_5",
     .known_as = "ERNIE 4.5 0.3B",
@@ -16,7 +8,7 @@ const struct family family_ernie4_5 = {
     .modules = llama_like_modules,
     .module_count = LLAMA_LIKE_MODULES,
     .vectors = llama_like_vectors,
-    .keys = {llama_like_keys, bias_keys},
+    .keys = {llama_like_keys, use_bias_keys},
     .defaults = {.layers = 18,
                  .width = 1024,
                  .ffn = 3072,

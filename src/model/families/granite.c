@@ -21,7 +21,8 @@ static enum err_code granite_finish(struct arch *a, const struct source *s, stru
                   {"residual_multiplier", a->scale[GROUP_MLP_OUT]}};
     for (size_t i = 0; i < sizeof scales / sizeof scales[0]; i++)
         if (!(scales[i].value > 0))
-            return source_refuse(s, ERR_FORMAT, scales[i].key, e, "%g is out of range: above 0", (double)scales[i].value);
+            return source_refuse(s, ERR_FORMAT, scales[i].key, e, "%g is out of range: above 0",
+                                 (double)scales[i].value);
     return ERR_OK;
 }
 

@@ -14,7 +14,8 @@ static enum err_code ministral3_finish(struct arch *a, const struct source *s, s
     if (json_get_number(&original, &rope, "original_max_position_embeddings", (double)a->max_positions, e))
         return e->code;
     if (!(original >= 1 && original < INT32_MAX))
-        return source_refuse(s, ERR_FORMAT, rope.part, e, "original_max_position_embeddings %g is out of range", original);
+        return source_refuse(s, ERR_FORMAT, rope.part, e, "original_max_position_embeddings %g is out of range",
+                             original);
     a->most_positions = (size_t)original;
     return ERR_OK;
 }

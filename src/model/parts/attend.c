@@ -8,10 +8,13 @@ static void rotate(const struct step *s, size_t layer, void *qkv, float directio
     if (arch_kind(arch, layer)->unrotated)
         return;
     size_t table = arch_kind(arch, layer)->rotation * s->acts->size.longest * s->acts->size.half;
-    const struct kern_typed *real = s->real;
-    (arch->rotates_pairs ? real->rope_pairs : real->rope)(qkv, arch_group_rows(arch, GROUP_ATTN_IN), s->turns, s->acts->cos + table,
-                                                          s->acts->sin + table, s->in->n, arch->heads + arch->kv_heads,
-                                                          arch->head_dim, arch->rotated, direction);
+    const float *cosines = s->acts->cos + table, *sines = s->acts->sin + table;
+    size_t ld = arch_group_rows(arch, GROUP_ATTN_IN), heads = arch->heads + arch->kv_heads;
+    if (arch->rotates_pairs)
+        s->real->rope_pairs(qkv, ld, s->turns, cosines, sines, s->in->n, heads, arch->head_dim, arch->rotated,
+                            direction);
+    else
+        s->real->rope(qkv, ld, s->turns, cosines, sines, s->in->n, heads, arch->head_dim, arch->rotated, direction);
 }
 
 /* The norm of q or k, head by head or of all heads as one; q comes first in what is kept. */

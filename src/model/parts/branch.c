@@ -55,7 +55,7 @@ void branch_open(const struct step *s, size_t layer, const struct branch *b)
     norm_forward(s, &norm);
     prof_enter(before);
     if (s->trace && norm.weight)
-        check_norm(s, layer, b->norm, norm.y, norm.width);
+        check_norm(s, layer, arch_norm_width(&s->m->arch, b->norm) ? b->norm : AT_ATTN_IN, norm.y, norm.width);
     linear_forward(s, &rows, layer, b->in, between(s, layer, b).in, norm.y);
 }
 
@@ -151,7 +151,12 @@ bool branch_backward(const struct step *s, size_t layer, const struct branch *b)
     if (ends)
         return false;
     prof_enter(PROF_NORMS);
-    norm_backward(s, &norm, acts->dh, acts->dh_copy, acts->dnormed);
+    if (b->norm == AT_MLP_IN && s->m->arch.parallel) { /* attention's part still reads dh as it is */
+        memset(acts->dside, 0, norm.n * norm.width * sizeof *acts->dside);
+        norm_backward(s, &norm, acts->dside, NULL, acts->dnormed);
+    } else {
+        norm_backward(s, &norm, acts->dh, acts->dh_copy, acts->dnormed);
+    }
     prof_enter(before);
     return true;
 }

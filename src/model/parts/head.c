@@ -43,12 +43,14 @@ static struct norm_site final_norm(const struct step *s, size_t n, const float *
 {
     const struct acts *acts = s->acts;
     return (struct norm_site){.weight = s->m->weights.norm,
+                              .bias = s->m->weights.norm_bias,
                               .n = n,
                               .width = s->m->arch.width,
                               .x = x,
                               .copy = acts->head_copy,
                               .kept = acts->head_copy ? acts->head_copy : (const void *)x,
                               .rstd = acts->head_rstd,
+                              .mean = acts->head_mean,
                               .y = acts->head_normed};
 }
 

@@ -18,11 +18,13 @@ void embed_forward(const struct step *s);
  */
 struct norm_site {
     const float *weight; /* [width]; NULL: there is none, and y = x */
+    const float *bias;   /* [width] of a centred norm; NULL: none */
     size_t n, width;
     const float *x;   /* [n, width] */
     void *copy;       /* [n, width] reals: of x, for backward; NULL: not wanted */
     const void *kept; /* [n, width] reals: that copy, or x where it is one */
     float *rstd;      /* [n] */
+    float *mean;      /* [n] of a centred norm */
     void *y;          /* [n, width] reals */
 };
 /* A norm of a block, over all tokens: from the residual stream to acts->normed. */
@@ -66,7 +68,8 @@ void branch_forward(const struct step *s, size_t layer, const struct branch *b);
 /* What of it comes before b->forward, and after. */
 void branch_open(const struct step *s, size_t layer, const struct branch *b);
 void branch_close(const struct step *s, size_t layer, const struct branch *b);
-/* acts->dh: gradient of the residual stream after the branch, then before it. False where backward has ended:
+/* acts->dh: gradient of the residual stream after the branch, then before it; where branches are side by side, the
+ * MLP's part of it is left in acts->dside. False where backward has ended:
  * no adapter needs the latter, and dh is then undefined. */
 bool branch_backward(const struct step *s, size_t layer, const struct branch *b);
 
