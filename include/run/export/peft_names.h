@@ -25,4 +25,11 @@ static inline void peft_head_copy_name(char name[PEFT_NAME_SIZE], const char *he
     snprintf(name, PEFT_NAME_SIZE, "base_model.model.%s.base_layer.weight", head);
 }
 
+/* The same with the adapter's own name, as it is in a model's state: PEFT leaves it out when it saves, but others save
+ * such a state as it is, and PEFT loads that. */
+static inline void peft_state_name(char name[PEFT_NAME_SIZE], const char *module, bool b)
+{
+    snprintf(name, PEFT_NAME_SIZE, "base_model.model.%s.lora_%c.default.weight", module, b ? 'B' : 'A');
+}
+
 #endif

@@ -58,6 +58,10 @@ static const struct field {
               {"trainable_token_indices", NEUTRAL},
               {"target_parameters", NEUTRAL}};
 
+/* What LoraConfig has where the file says nothing. */
+#define DEFAULT_RANK  8
+#define DEFAULT_ALPHA 8
+
 /* Initial values that leave the base as it is; the others make PEFT change it when it loads the adapter. */
 static const char *const plain_inits[] = {"gaussian", "eva", "orthogonal"};
 
@@ -169,6 +173,7 @@ struct rules {
     struct patterns ranks, alphas;     /* one for each key, in the file's order */
     bool rslora;
     struct regex_scratch *scratch;
+    const struct store *tensors; /* decide where the configuration has no target_modules */
 };
 
 static enum err_code add_pattern(struct patterns *p, const char *prefix, const char *pattern, struct err *e)
@@ -221,11 +226,11 @@ static void rules_release(struct rules *r)
 }
 
 /* To be released whatever this returns. */
-static enum err_code rules_make(struct rules *r, const struct json_value *config, struct arena *arena,
-                                struct err *e)
+static enum err_code rules_make(struct rules *r, const struct json_value *config, const struct store *tensors,
+                                struct arena *arena, struct err *e)
 {
     const struct json_fields f = {.object = config};
-    *r = (struct rules){.config = config};
+    *r = (struct rules){.config = config, .tensors = tensors};
     if (json_get_flag(&r->rslora, &f, "use_rslora", false, e) || regex_scratch_open(&r->scratch, e) ||
         compile_value(&r->targets, json_get(config, "target_modules"), arena, e) ||
         compile_value(&r->excluded, json_get(config, "exclude_modules"), arena, e) ||
@@ -276,7 +281,20 @@ static bool takes_layer(const struct json_value *layers, size_t layer, bool in_b
     return false;
 }
 
-/* Is this module adapted? PEFT's check_target_module_exists(). */
+/* By either of its names; NULL: it is not there, under the name that PEFT itself gives it. */
+static const struct store_tensor *find_tensor(char name[PEFT_NAME_SIZE], const struct store *store,
+                                              const char *module, bool b)
+{
+    peft_state_name(name, module, b);
+    const struct store_tensor *t = store_find(store, name);
+    if (t)
+        return t;
+    peft_tensor_name(name, module, b);
+    return store_find(store, name);
+}
+
+/* Is this module adapted? PEFT's check_target_module_exists(). Without target_modules PEFT has a list of names for each
+ * model_type: what was saved by it are the tensors of just these modules. */
 static enum err_code is_target(bool *target, const struct rules *r, const char *module, size_t layer,
                                bool in_block, struct err *e)
 {
@@ -290,6 +308,11 @@ static enum err_code is_target(bool *target, const struct rules *r, const char *
         if (matches)
             return ERR_OK;
     }
+    if (json_is_absent(names)) {
+        char name[PEFT_NAME_SIZE];
+        *target = find_tensor(name, r->tensors, module, false) != NULL;
+        return ERR_OK;
+    }
     if (text_is(names, "all-linear")) {
         *target = in_block;
         return ERR_OK;
@@ -302,9 +325,10 @@ static enum err_code is_target(bool *target, const struct rules *r, const char *
     return ERR_OK;
 }
 
-/* Value of the first key of a pattern table that matches the module, else the general value. */
-static enum err_code value_for(double *value, const struct rules *r, const char *general, const char *table,
-                               const struct patterns *patterns, const char *module, struct err *e)
+/* Value of the first key of a pattern table that matches the module, else the general value, else PEFT's own. */
+static enum err_code value_for(double *value, const struct rules *r, const char *general, double otherwise,
+                               const char *table, const struct patterns *patterns, const char *module,
+                               struct err *e)
 {
     const char *key = general;
     struct json_fields f = {.object = r->config};
@@ -316,10 +340,11 @@ static enum err_code value_for(double *value, const struct rules *r, const char 
         if (matches) {
             f = (struct json_fields){.object = m.object, .part = table};
             key = m.key;
+            otherwise = NAN;
             break;
         }
     }
-    if (json_get_number(value, &f, key, NAN, e))
+    if (json_get_number(value, &f, key, otherwise, e))
         return e->code;
     if (!isfinite(*value))
         return err_set(e, ERR_FORMAT, "\"%s\" gives no number for %s", key, module);
@@ -330,8 +355,8 @@ static enum err_code value_for(double *value, const struct rules *r, const char 
 static enum err_code describe_module(struct lora_given *given, const struct rules *r, struct err *e)
 {
     double rank, alpha;
-    if (value_for(&rank, r, "r", "rank_pattern", &r->ranks, given->path, e) ||
-        value_for(&alpha, r, "lora_alpha", "alpha_pattern", &r->alphas, given->path, e))
+    if (value_for(&rank, r, "r", DEFAULT_RANK, "rank_pattern", &r->ranks, given->path, e) ||
+        value_for(&alpha, r, "lora_alpha", DEFAULT_ALPHA, "alpha_pattern", &r->alphas, given->path, e))
         return e->code;
     if (rank != floor(rank) || rank < 1 || rank > LIMIT_RANK)
         return err_set(e, ERR_FORMAT, "the rank %g of %s is not a whole number from 1 to %d", rank,
@@ -365,13 +390,14 @@ static enum err_code list_modules(struct lora_given *given, size_t *count, const
 
 /* `most` is how many parameters the file of the tensors can hold. */
 static enum err_code create_from_rules(struct lora *l, const struct arch *a, const struct json_value *config,
-                                       uint64_t most, struct arena *arena, struct err *e)
+                                       const struct store *tensors, uint64_t most, struct arena *arena,
+                                       struct err *e)
 {
     size_t count = 0;
     struct rules rules = {0};
     struct lora_given *given =
         arena_alloc(arena, a->layers * arch_head(a) + 1, sizeof *given, "modules of an adapter", e);
-    enum err_code code = given ? rules_make(&rules, config, arena, e) : ERR_MEMORY;
+    enum err_code code = given ? rules_make(&rules, config, tensors, arena, e) : ERR_MEMORY;
     if (!code)
         code = list_modules(given, &count, &rules, a, arena, e);
     if (!code)
@@ -384,15 +410,19 @@ static enum err_code create_from_rules(struct lora *l, const struct arch *a, con
     return code;
 }
 
-static enum err_code create_from_config(struct lora *l, const struct arch *a, const char *path, uint64_t most,
-                                        struct err *e)
+static enum err_code create_from_config(struct lora *l, const struct arch *a, const char *path,
+                                        const struct store *tensors, struct err *e)
 {
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < tensors->tensor_count; i++)
+        bytes += tensors->tensors[i].bytes;
+    uint64_t most = bytes / dtype_info(DTYPE_BF16)->block_bytes;
     struct json *doc;
     struct arena arena = {0};
     if (json_open_file(&doc, path, LIMIT_ADAPTER_JSON, e))
         return e->code;
     enum err_code code = check_fields(json_root(doc), path, e);
-    if (!code && create_from_rules(l, a, json_root(doc), most, &arena, e))
+    if (!code && create_from_rules(l, a, json_root(doc), tensors, most, &arena, e))
         code = err_wrap(e, "%s", path);
     arena_release(&arena);
     json_close(doc);
@@ -403,9 +433,8 @@ static enum err_code read_tensor(struct lora *l, const struct lora_module *m, bo
                                  const struct store *store, struct err *e)
 {
     char name[PEFT_NAME_SIZE];
-    peft_tensor_name(name, m->path, b);
-    const struct store_tensor *t;
-    if (store_require(&t, store, name, e))
+    const struct store_tensor *t = find_tensor(name, store, m->path, b);
+    if (!t && store_require(&t, store, name, e))
         return e->code;
     size_t rows = b ? m->out : m->rank, columns = b ? m->rank : m->in;
     if (t->dims != 2 || t->shape[0] != rows || t->shape[1] != columns)
@@ -432,7 +461,11 @@ static bool is_expected(const struct lora *l, const char *tensor)
 {
     char name[PEFT_NAME_SIZE];
     for (size_t i = 0; i < 2 * l->layout.count; i++) {
-        peft_tensor_name(name, l->layout.modules[i / 2].path, i % 2);
+        const char *module = l->layout.modules[i / 2].path;
+        peft_tensor_name(name, module, i % 2);
+        if (strcmp(name, tensor) == 0)
+            return true;
+        peft_state_name(name, module, i % 2);
         if (strcmp(name, tensor) == 0)
             return true;
     }
@@ -516,10 +549,7 @@ enum err_code peft_read(struct lora *l, const struct arch *a, const struct weigh
     struct store store;
     if (store_open_safetensors(&store, tensors, e))
         return e->code;
-    uint64_t bytes = 0;
-    for (size_t i = 0; i < store.tensor_count; i++)
-        bytes += store.tensors[i].bytes;
-    enum err_code code = create_from_config(l, a, config, bytes / dtype_info(DTYPE_BF16)->block_bytes, e);
+    enum err_code code = create_from_config(l, a, config, &store, e);
     if (!code && (code = read_tensors(l, a, base, &store, e)))
         lora_release(l);
     store_close(&store);

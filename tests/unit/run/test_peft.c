@@ -169,6 +169,43 @@ static void targets_follow_peft_s_rules(void **state)
     expect_refused(ERR_MISMATCH, "matches no linear layer");
 }
 
+/* What PEFT loads: with its own defaults left out, and under the names of a model's state. */
+static void defaults_and_state_names_are_peft_s(void **state)
+{
+    (void)state;
+    struct lora l;
+    struct err e;
+    static float values[64];
+    for (size_t i = 0; i < 64; i++)
+        values[i] = (float)i;
+    static const char *const names[][2] = {{PREFIX "lora_A.weight", PREFIX "lora_B.weight"},
+                                           {PREFIX "lora_A.default.weight", PREFIX "lora_B.default.weight"}};
+    static const char *const configs[] = {
+        "{\"peft_type\": \"LORA\"}", "{\"peft_type\": \"LORA\", \"target_modules\": null, \"r\": null}",
+        "{\"peft_type\": \"LORA\", \"target_modules\": [\"model.layers.1.self_attn.k_proj\"]}"};
+    for (size_t n = 0; n < 2; n++)
+        for (size_t i = 0; i < sizeof configs / sizeof *configs; i++) {
+            const struct store_output tensors[] = {{names[n][0], {8, 8}, values},
+                                                   {names[n][1], {4, 8}, values}};
+            assert_ok(
+                store_write_safetensors(scratch_path(&folder, "adapter_model.safetensors"), tensors, 2, &e),
+                &e);
+            write_config(configs[i]);
+            assert_ok(peft_read(&l, &small_arch, NULL, folder.folder, &e), &e);
+            assert_int_equal(l.layout.count, 1);
+            const struct lora_module *m = &l.layout.modules[0];
+            assert_string_equal(m->path, "model.layers.1.self_attn.k_proj");
+            assert_true(m->rank == 8 && m->scaling == 1);
+            small_equal(l.params + m->a, values, 64);
+            small_equal(l.params + m->b, values, 32);
+            lora_release(&l);
+        }
+    /* Another adapter's name is another adapter. */
+    write_plain("");
+    write_tensors(PREFIX "lora_A.weight", PREFIX "lora_B.weight", PREFIX "lora_A.second.weight", 5);
+    expect_refused(ERR_MISMATCH, "lora_A.second.weight");
+}
+
 static void unsupported_fields_are_named(void **state)
 {
     (void)state;
@@ -207,8 +244,6 @@ static void bad_configurations_are_refused(void **state)
     expect_refused(ERR_FORMAT, "alpha_pattern: \"k_proj\" must be a number, not a string");
     write_plain(", \"rank_pattern\": {\"(\": 2}");
     expect_refused(ERR_USAGE, "rank_pattern");
-    write_config("{\"peft_type\": \"LORA\", \"target_modules\": [\"k_proj\"]}");
-    expect_refused(ERR_FORMAT, "\"r\" gives no number");
     write_plain(", \"use_rslora\": \"yes\"");
     expect_refused(ERR_FORMAT, "\"use_rslora\" must be true or false, not a string");
     write_plain(", \"rank_pattern\": [\"k_proj\", 2]");
@@ -360,6 +395,7 @@ int main(void)
         cmocka_unit_test(patterns_are_written),
         cmocka_unit_test(scaling_is_peft_s),
         cmocka_unit_test(targets_follow_peft_s_rules),
+        cmocka_unit_test(defaults_and_state_names_are_peft_s),
         cmocka_unit_test(unsupported_fields_are_named),
         cmocka_unit_test(bad_configurations_are_refused),
         cmocka_unit_test(claims_beyond_the_limits_are_refused),
