@@ -6,6 +6,8 @@
 #include <strings.h>
 #include <yaml.h>
 
+#include "base/format.h"
+
 struct reader {
     yaml_parser_t parser;
     yaml_event_t event;
@@ -173,6 +175,8 @@ enum err_code yaml_read(struct yaml_map *map, struct arena *arena, const char *n
 {
     struct reader r = {.name = name, .arena = arena, .e = e};
     *map = (struct yaml_map){0};
+    if (format_expect(FORMAT_TEXT, bytes, length, name, e))
+        return e->code = ERR_USAGE;
     if (!yaml_parser_initialize(&r.parser))
         return err_set(e, ERR_MEMORY, "%s: no memory to read YAML", name);
     yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);

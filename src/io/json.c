@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/format.h"
 
 #define INTEGER_DIGITS_SAFE 18 /* so many digits always fit 64 bits */
 
@@ -104,6 +105,8 @@ enum err_code json_open_map(struct json **doc, const struct file_map *map, const
     *doc = NULL;
     if (map->size > limit)
         return err_set(e, ERR_FORMAT, "%s: %zu bytes; such a file has at most %zu", path, map->size, limit);
+    if (format_expect(FORMAT_TEXT, map->data, map->size, path, e))
+        return e->code;
     return json_open_bytes(doc, (const char *)map->data, map->size, path, e);
 }
 

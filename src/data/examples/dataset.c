@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/format.h"
 #include "base/limits.h"
 
 enum {
@@ -13,6 +14,16 @@ enum {
 };
 
 static const char byte_order_mark[] = "\xEF\xBB\xBF";
+
+/* A file of another kind is not one of bad lines, which could be skipped. */
+static enum err_code expect_text(const struct file_in *f, struct err *e)
+{
+    unsigned char begin[FORMAT_BYTES];
+    size_t length = f->size < sizeof begin ? f->size : sizeof begin;
+    if (file_in_read(begin, f, 0, length, e))
+        return e->code;
+    return format_expect(FORMAT_TEXT, begin, length, f->path, e);
+}
 
 enum err_code dataset_init(struct dataset *d, const char *const *paths, size_t path_count,
                            const struct tokenizer *tokenizer, const struct example_options *options,
@@ -37,6 +48,8 @@ enum err_code dataset_init(struct dataset *d, const char *const *paths, size_t p
                 "file");
         else
             code = file_in_open(&d->files[f], paths[f], e);
+        if (!code)
+            code = expect_text(&d->files[f], e);
         if (code) {
             dataset_close(d);
             return code;

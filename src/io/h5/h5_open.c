@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/format.h"
 #include "h5_format.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "arrays of HDF5 files are read in place");
@@ -13,11 +14,12 @@ enum { SUPERBLOCK_SIZE = 48 };
 
 static enum err_code read_superblock(uint64_t *root, struct h5_reader *r, struct err *e)
 {
-    unsigned char found[sizeof SIGNATURE - 1] = {0};
+    unsigned char found[FORMAT_BYTES] = {0};
     struct h5_part p;
-    if (r->file.size >= sizeof found && file_in_read(found, &r->file, 0, sizeof found, e))
+    size_t length = r->file.size < sizeof found ? r->file.size : sizeof found;
+    if (file_in_read(found, &r->file, 0, length, e) || format_expect(FORMAT_HDF5, found, length, r->path, e))
         return e->code;
-    if (memcmp(found, SIGNATURE, sizeof found) != 0)
+    if (memcmp(found, SIGNATURE, sizeof SIGNATURE - 1) != 0)
         return err_set(
             e, ERR_FORMAT,
             "%s: does not begin as an HDF5 file of format 1.10: it is truncated, damaged or not such a "

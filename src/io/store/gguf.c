@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/format.h"
+
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "GGUF and safetensors files are read in place");
 
 #define DEFAULT_ALIGNMENT 32
@@ -168,6 +170,8 @@ static enum err_code read_counts(struct gguf *g, struct cursor *c, struct err *e
     c->what = "the header";
     const unsigned char *magic = cursor_take(c, 4, e);
     if (!magic)
+        return e->code;
+    if (format_expect(FORMAT_GGUF, c->data, c->size, c->path, e))
         return e->code;
     if (memcmp(magic, "GGUF", 4) != 0)
         return err_set(e, ERR_FORMAT, "%s: not a GGUF file: it does not begin with \"GGUF\"", c->path);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/format.h"
 #include "io/json.h"
 
 #define LENGTH_BYTES 8
@@ -135,6 +136,8 @@ enum err_code safetensors_parse(struct safetensors *out, const struct file_map *
 {
     uint64_t length;
     *out = (struct safetensors){0};
+    if (format_expect(FORMAT_SAFETENSORS, map->data, map->size, path, e))
+        return e->code;
     if (map->size < LENGTH_BYTES)
         return err_set(e, ERR_FORMAT, "%s: %zu bytes are too few for a safetensors file", path, map->size);
     memcpy(&length, map->data, sizeof length);
