@@ -26,7 +26,9 @@ enum err_code report_write(const char *folder, struct err *e)
     if (!code && r.is_study)
         code = report_check_claims(&r, e);
     if (!code)
-        code = r.is_study ? report_draw_study(&r, e) : report_draw_run(&r, e);
+        code = report_is_sweep(&r) ? report_draw_sweep(&r, e)
+               : r.is_study        ? report_draw_study(&r, e)
+                                   : report_draw_run(&r, e);
     if (!code)
         code = report_make_csv(&text, &r, e);
     if (!code)

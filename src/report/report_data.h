@@ -143,6 +143,10 @@ enum err_code report_best(struct report_group *g, struct report *r, const char *
 enum err_code report_check_claims(struct report *r, struct err *e); /* report_claims.c */
 enum err_code report_draw_study(struct report *r, struct err *e);   /* report_figures.c */
 enum err_code report_draw_run(struct report *r, struct err *e);
+/* report_sweep.c: a study of anything but how LoRA's matrices start */
+bool report_is_sweep(const struct report *r);
+enum err_code report_draw_sweep(struct report *r, struct err *e);
+const char *report_sweep_title(struct report *r, struct err *e); /* "Study of lora-rank × learning-rate" */
 enum err_code report_make_html(struct str *out, struct report *r, struct err *e);      /* report_html.c */
 enum err_code report_make_csv(struct str *out, const struct report *r, struct err *e); /* report_tables.c */
 enum err_code report_make_json(struct str *out, const struct report *r, struct err *e);

@@ -108,60 +108,6 @@ static void draw_losses(struct sketch *s)
     sketch_end_figure(s);
 }
 
-/* One line against one option for the cells that share all the rest with `like`, and but for the seed. */
-static void draw_against(struct sketch *s, const char *name, unsigned style, const struct report_cell *like,
-                         const char *option, double (*value)(const struct report_cell *))
-{
-    const char *const along[] = {option, "seed", NULL};
-    static const char *const seeds[] = {"seed", NULL};
-    struct report_group line, point;
-    if (s->e->code || report_select(&line, s->report, like, along, s->e))
-        return;
-    sketch_series(s, name, style, line.count);
-    double done = -INFINITY;
-    for (size_t n = 0; n < line.count; n++) { /* in ascending order, each value once */
-        const struct report_cell *next = NULL;
-        double lowest = INFINITY;
-        for (size_t i = 0; i < line.count; i++) {
-            double x = report_number(line.cells[i], option);
-            if (x > done && x < lowest) {
-                lowest = x;
-                next = line.cells[i];
-            }
-        }
-        if (!next || report_select(&point, s->report, next, seeds, s->e))
-            break;
-        sketch_point_spread(s, lowest, report_spread(&point, value));
-        done = lowest;
-    }
-    sketch_end_series(s);
-}
-
-/* Is this the first cell of its line, cells of a line differing in `option` and seed alone? */
-static bool begins_line(struct sketch *s, const struct report_cell *c, const char *option)
-{
-    const char *const along[] = {option, "seed", NULL};
-    struct report_group line;
-    return !s->e->code && report_is_measured(s->report, c) &&
-           !report_select(&line, s->report, c, along, s->e) && line.cells[0] == c;
-}
-
-static size_t count_values(const struct sketch *s, const struct report_cell *like, const char *option)
-{
-    const char *const along[] = {option, "seed", NULL};
-    struct report_group line;
-    size_t count = 0;
-    if (s->e->code || report_select(&line, s->report, like, along, s->e))
-        return 0;
-    for (size_t i = 0; i < line.count; i++) {
-        size_t k = 0;
-        while (k < i && !report_has(line.cells[k], option, report_option(line.cells[i], option)))
-            k++;
-        count += k == i;
-    }
-    return count;
-}
-
 static void draw_learning_rates(struct sketch *s)
 {
     sketch_figure(s, "learning-rate", "Final eval loss against learning rate",
@@ -175,11 +121,11 @@ static void draw_learning_rates(struct sketch *s)
         bool first = true;
         for (size_t i = 0; i < s->report->count; i++) {
             const struct report_cell *c = &s->report->cells[i];
-            if (report_scheme_of(c) != &report_schemes[k] || !begins_line(s, c, "learning-rate") ||
-                count_values(s, c, "learning-rate") < 2)
+            if (report_scheme_of(c) != &report_schemes[k] || !sketch_begins_line(s, c, "learning-rate") ||
+                sketch_count_values(s, c, "learning-rate") < 2)
                 continue;
-            draw_against(s, report_textf(s->report, s->e, "%s%s", report_schemes[k].name, name_std(s, c)),
-                         first ? (unsigned)k : extra++, c, "learning-rate", report_final_loss);
+            sketch_against(s, report_textf(s->report, s->e, "%s%s", report_schemes[k].name, name_std(s, c)),
+                           first ? (unsigned)k : extra++, c, "learning-rate", report_final_loss);
             first = false;
         }
     }
@@ -193,12 +139,12 @@ static void draw_against_std(struct sketch *s, const char *scheme, unsigned styl
 {
     for (size_t i = 0; i < s->report->count; i++) {
         const struct report_cell *c = &s->report->cells[i];
-        if (report_has(c, "lora-init", scheme) && begins_line(s, c, "init-std-b") &&
-            count_values(s, c, "init-std-b") > 1) {
-            draw_against(s,
-                         report_textf(s->report, s->e, "%s, learning rate %s", scheme,
-                                      report_option(c, "learning-rate")),
-                         style, c, "init-std-b", value);
+        if (report_has(c, "lora-init", scheme) && sketch_begins_line(s, c, "init-std-b") &&
+            sketch_count_values(s, c, "init-std-b") > 1) {
+            sketch_against(s,
+                           report_textf(s->report, s->e, "%s, learning rate %s", scheme,
+                                        report_option(c, "learning-rate")),
+                           style, c, "init-std-b", value);
             style = style == 1 ? 11 : style + 1;
         }
     }
@@ -383,14 +329,14 @@ static void draw_rank_lines(struct sketch *s, double (*value)(const struct repor
     unsigned style[2] = {0, 1};
     for (size_t i = 0; i < s->report->count; i++) {
         const struct report_cell *c = &s->report->cells[i];
-        if (!report_has(c, "lora-init", "normal") || !begins_line(s, c, "lora-rank") ||
-            count_values(s, c, "lora-rank") < 2)
+        if (!report_has(c, "lora-init", "normal") || !sketch_begins_line(s, c, "lora-rank") ||
+            sketch_count_values(s, c, "lora-rank") < 2)
             continue;
         bool stabilized = report_has(c, "rslora", "true");
-        draw_against(s,
-                     report_textf(s->report, s->e, "s = alpha / %s, learning rate %s",
-                                  stabilized ? "√r" : "r", report_option(c, "learning-rate")),
-                     style[stabilized], c, "lora-rank", value);
+        sketch_against(s,
+                       report_textf(s->report, s->e, "s = alpha / %s, learning rate %s",
+                                    stabilized ? "√r" : "r", report_option(c, "learning-rate")),
+                       style[stabilized], c, "lora-rank", value);
         style[stabilized] += 2;
     }
     sketch_end_figure(s);
@@ -420,11 +366,11 @@ static void draw_lora_plus(struct sketch *s)
     unsigned style = 0;
     for (size_t i = 0; i < s->report->count; i++) {
         const struct report_cell *c = &s->report->cells[i];
-        if (begins_line(s, c, "lora-plus-ratio") && count_values(s, c, "lora-plus-ratio") > 1)
-            draw_against(s,
-                         report_textf(s->report, s->e, "%s, %s", report_option(c, "lora-init"),
-                                      report_option(c, "learning-rate")),
-                         style++, c, "lora-plus-ratio", report_final_loss);
+        if (sketch_begins_line(s, c, "lora-plus-ratio") && sketch_count_values(s, c, "lora-plus-ratio") > 1)
+            sketch_against(s,
+                           report_textf(s->report, s->e, "%s, %s", report_option(c, "lora-init"),
+                                        report_option(c, "learning-rate")),
+                           style++, c, "lora-plus-ratio", report_final_loss);
     }
     sketch_end_figure(s);
 }

@@ -324,29 +324,44 @@ static void put_missing(struct markup *m, const struct report *r)
     markup_put(m, "</tbody>\n</table></div>\n");
 }
 
+/* What a study of starts always shows, and what else its cells differ in: of a sweep, that alone. */
+static const char *column(const struct report *r, size_t index)
+{
+    static const char *const always[] = {"lora-init", "learning-rate", "lora-rank", "seed"};
+    const size_t count = report_is_sweep(r) ? 0 : sizeof always / sizeof *always;
+    if (index < count)
+        return always[index];
+    for (size_t i = 0, more = count; i < r->difference_count; i++) {
+        size_t k = 0;
+        while (k < count && strcmp(always[k], r->differences[i]->name) != 0)
+            k++;
+        if (k == count && more++ == index)
+            return r->differences[i]->name;
+    }
+    return NULL;
+}
+
 static void put_cells(struct markup *m, const struct report *r)
 {
-    markup_put(
-        m,
-        "<h2>All finished cells</h2>\n<p>%s has the same and more, a row for each cell.</p>\n"
-        "<div class=\"wide\"><table class=\"dense\">\n<thead><tr><th>Cell</th><th>Scheme</th><th "
-        "class=\"number\">Learning rate</th>"
-        "<th class=\"number\">Rank</th><th class=\"number\">Seed</th><th class=\"number\">First loss</th>"
-        "<th class=\"number\">Final eval loss</th></tr></thead>\n<tbody>\n",
-        rundir_name(RUNDIR_REPORT_CSV));
+    const char *name;
+    markup_put(m,
+               "<h2>All finished cells</h2>\n<p>%s has the same and more, a row for each cell.</p>\n"
+               "<div class=\"wide\"><table class=\"dense\">\n<thead><tr><th>Cell</th>",
+               rundir_name(RUNDIR_REPORT_CSV));
+    for (size_t i = 0; (name = column(r, i)); i++)
+        markup_put(m, "<th class=\"number\">%s</th>", name);
+    markup_put(m, "<th class=\"number\">First loss</th><th class=\"number\">Final eval "
+                  "loss</th></tr></thead>\n<tbody>\n");
     for (size_t i = 0; i < r->count; i++) {
-        static const char *const numbers[] = {"learning-rate", "lora-rank", "seed"};
         const struct report_cell *c = &r->cells[i];
         if (c->status != REPORT_DONE)
             continue;
         markup_put(m, "<tr><td>");
         markup_text(m, c->name);
-        markup_put(m, "</td><td>");
-        markup_text(m, report_option(c, "lora-init"));
         markup_put(m, "</td>");
-        for (size_t k = 0; k < 3; k++) {
+        for (size_t k = 0; (name = column(r, k)); k++) {
             markup_put(m, "<td class=\"number\">");
-            markup_text(m, report_option(c, numbers[k]));
+            markup_text(m, report_option(c, name));
             markup_put(m, "</td>");
         }
         const double losses[] = {report_first_loss(c), report_final_loss(c)};
@@ -364,16 +379,21 @@ enum err_code report_make_html(struct str *out, struct report *r, struct err *e)
 {
     e->code = ERR_OK;
     struct markup m = {.out = out, .e = e};
-    const char *title = r->is_study ? "Why is A random and B zero?" : "Training run";
+    const bool sweep = report_is_sweep(r), starts = r->is_study && !sweep;
+    const char *title = sweep    ? report_sweep_title(r, e)
+                        : starts ? "Why is A random and B zero?"
+                                 : "Training run";
+    if (!title)
+        return e->code;
     put_head(&m, title);
     markup_put(&m, "<header>\n<h1>%s</h1>\n<p class=\"place\">%s ", title,
-               r->is_study ? "A study of how LoRA’s matrices should start:" : "What was measured in");
+               starts ? "A study of how LoRA’s matrices should start:" : "What was measured in");
     markup_text(&m, r->folder);
     markup_put(&m, "</p>\n</header>\n");
-    if (r->is_study)
+    if (starts)
         put_intro(&m);
     put_facts(&m, r);
-    if (r->is_study) {
+    if (starts) {
         put_claims(&m, r);
         put_schemes(&m, r);
     }

@@ -35,4 +35,12 @@ void sketch_end_figure(struct sketch *s);
 void sketch_rows(struct sketch *s, const char *name, unsigned style, const struct report_group *g,
                  double (*value)(const struct metrics_row *));
 
+/* One line against one option, for the cells that share all the rest with `like`, but for the seed. */
+void sketch_against(struct sketch *s, const char *name, unsigned style, const struct report_cell *like,
+                    const char *option, double (*value)(const struct report_cell *));
+/* Is this the first cell of such a line? */
+bool sketch_begins_line(struct sketch *s, const struct report_cell *c, const char *option);
+/* How many values the option has along it. */
+size_t sketch_count_values(const struct sketch *s, const struct report_cell *like, const char *option);
+
 #endif

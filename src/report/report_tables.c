@@ -10,6 +10,21 @@ static const char *const parameters[] = {
 };
 #define PARAMETERS (sizeof parameters / sizeof *parameters)
 
+/* The options of a row: those that are always there, then whatever else the cells differ in; NULL after the last. */
+static const char *parameter(const struct report *r, size_t index)
+{
+    if (index < PARAMETERS)
+        return parameters[index];
+    for (size_t i = 0, more = PARAMETERS; i < r->difference_count; i++) {
+        size_t k = 0;
+        while (k < PARAMETERS && strcmp(parameters[k], r->differences[i]->name) != 0)
+            k++;
+        if (k == PARAMETERS && more++ == index)
+            return r->differences[i]->name;
+    }
+    return NULL;
+}
+
 static const char *const statuses[] = {
     [REPORT_DONE] = "done", [REPORT_FAILED] = "failed", [REPORT_NOT_DONE] = "not done"};
 static const char *const verdicts[] = {[REPORT_NOT_MEASURED] = "not measured",
@@ -99,12 +114,14 @@ static enum err_code append_field(struct str *out, const char *text, struct err 
     return str_append(out, "\"", 1, e);
 }
 
-static enum err_code append_csv_row(struct str *out, const struct report_cell *c, struct err *e)
+static enum err_code append_csv_row(struct str *out, const struct report *r, const struct report_cell *c,
+                                    struct err *e)
 {
+    const char *name;
     if (append_field(out, c->name, e) || str_appendf(out, e, ",%s", report_status_name(c->status)))
         return e->code;
-    for (size_t i = 0; i < PARAMETERS; i++)
-        if (str_append(out, ",", 1, e) || append_field(out, report_option(c, parameters[i]), e))
+    for (size_t i = 0; (name = parameter(r, i)); i++)
+        if (str_append(out, ",", 1, e) || append_field(out, report_option(c, name), e))
             return e->code;
     for (size_t i = 0; i < RESULTS; i++) {
         double x = results[i].value(c);
@@ -118,10 +135,11 @@ static enum err_code append_csv_row(struct str *out, const struct report_cell *c
 
 enum err_code report_make_csv(struct str *out, const struct report *r, struct err *e)
 {
+    const char *name;
     if (str_appendf(out, e, "cell,status"))
         return e->code;
-    for (size_t i = 0; i < PARAMETERS; i++)
-        if (str_appendf(out, e, ",%s", parameters[i]))
+    for (size_t i = 0; (name = parameter(r, i)); i++)
+        if (str_appendf(out, e, ",%s", name))
             return e->code;
     for (size_t i = 0; i < RESULTS; i++)
         if (str_appendf(out, e, ",%s", results[i].name))
@@ -129,7 +147,7 @@ enum err_code report_make_csv(struct str *out, const struct report *r, struct er
     if (str_appendf(out, e, ",error\n"))
         return e->code;
     for (size_t i = 0; i < r->count; i++)
-        if (append_csv_row(out, &r->cells[i], e))
+        if (append_csv_row(out, r, &r->cells[i], e))
             return e->code;
     return ERR_OK;
 }
@@ -162,16 +180,17 @@ static enum err_code append_claim(struct str *out, const struct report_claim *c,
     return str_appendf(out, e, "]}");
 }
 
-static enum err_code append_json_cell(struct str *out, const struct report_cell *c, bool first, struct err *e)
+static enum err_code append_json_cell(struct str *out, const struct report *r, const struct report_cell *c,
+                                      bool first, struct err *e)
 {
+    const char *name;
     if (str_appendf(out, e, "%s    {", first ? "" : ",\n") || append_text(out, "cell", c->name, e) ||
         str_append(out, ", ", 2, e) || append_text(out, "status", report_status_name(c->status), e) ||
         (c->failure && (str_append(out, ", ", 2, e) || append_text(out, "error", c->failure, e))) ||
         str_appendf(out, e, ", \"options\": {"))
         return e->code;
-    for (size_t i = 0; i < PARAMETERS; i++)
-        if ((i && str_append(out, ", ", 2, e)) ||
-            append_text(out, parameters[i], report_option(c, parameters[i]), e))
+    for (size_t i = 0; (name = parameter(r, i)); i++)
+        if ((i && str_append(out, ", ", 2, e)) || append_text(out, name, report_option(c, name), e))
             return e->code;
     if (str_append(out, "}", 1, e))
         return e->code;
@@ -223,7 +242,7 @@ enum err_code report_make_json(struct str *out, const struct report *r, struct e
     if (str_appendf(out, e, "\n  ],\n  \"cells\": [\n"))
         return e->code;
     for (size_t i = 0; i < r->count; i++)
-        if (append_json_cell(out, &r->cells[i], i == 0, e))
+        if (append_json_cell(out, r, &r->cells[i], i == 0, e))
             return e->code;
     if (str_appendf(out, e, "\n  ],\n  \"figures\": [\n"))
         return e->code;

@@ -19,6 +19,7 @@ struct fixture_cell {
     int rank, seed;
     bool rslora;
     int steps;
+    double weight_decay;
     double first, last; /* loss at the first step, eval loss at the end */
     double gradient;
     bool unfinished;
@@ -93,8 +94,9 @@ static inline void fixture_run(const char *folder, const struct fixture_cell *c)
     snprintf(config, sizeof config,
              "model: models/tiny <base>.gguf\ndata:\n  - data/train & more.jsonl\nlora-init: "
              "%s\nlearning-rate: %g\n"
-             "lora-rank: %d\nlora-alpha: 32\nrslora: %s\ninit-std-b: %g\nseed: %d\nmax-steps: %d\n",
-             c->scheme, c->rate, c->rank, c->rslora ? "true" : "false", c->std_b, c->seed, c->steps);
+             "lora-rank: %d\nlora-alpha: 32\nrslora: %s\ninit-std-b: %g\nseed: %d\nmax-steps: %d\nweight-decay: %g\n",
+             c->scheme, c->rate, c->rank, c->rslora ? "true" : "false", c->std_b, c->seed, c->steps,
+             c->weight_decay);
     fixture_write_text(folder, "config.yaml", config);
     fixture_metrics(folder, c);
     fixture_checkpoint(folder, config, c);
@@ -103,8 +105,10 @@ static inline void fixture_run(const char *folder, const struct fixture_cell *c)
 static inline const char *fixture_cell_name(const struct fixture_cell *c)
 {
     static char name[128];
-    snprintf(name, sizeof name, "%s-lr%g-r%d-s%d%s-b%g", c->scheme, c->rate, c->rank, c->seed,
-             c->rslora ? "-rslora" : "", c->std_b);
+    int length = snprintf(name, sizeof name, "%s-lr%g-r%d-s%d%s-b%g", c->scheme, c->rate, c->rank, c->seed,
+                          c->rslora ? "-rslora" : "", c->std_b);
+    if (c->weight_decay > 0)
+        snprintf(name + length, sizeof name - (size_t)length, "-wd%g", c->weight_decay);
     return name;
 }
 

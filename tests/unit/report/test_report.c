@@ -89,7 +89,14 @@ static void what_is_missing_is_said(void **state)
     write_report(folder); /* nothing has begun */
     char *html = read_text(folder, "report.html");
     assert_non_null(strstr(html, "0 of 2"));
+    assert_non_null(strstr(html, "Nothing has been measured yet"));
+    free(html);
+    fixture_write_text(folder, "study.yaml", "model: m\ndata: d\nseed: [0, 1]\nlora-init: [normal, zero]\n");
+    write_report(folder); /* nor of a study of starts, which has claims */
+    html = read_text(folder, "report.html");
+    assert_non_null(strstr(html, "0 of 4"));
     assert_non_null(strstr(html, "not measured"));
+    fixture_write_text(folder, "study.yaml", "model: m\ndata: d\nseed: [0, 1]\n");
     free(html);
     struct fixture_cell c = fixture_usual;
     fixture_add(folder, &c);
@@ -116,6 +123,50 @@ static void what_is_missing_is_said(void **state)
     char *csv = read_text(folder, "report.csv");
     assert_non_null(strstr(csv, ",\"step 3: <loss> is \"\"nan\"\" & gone\"\n"));
     assert_non_null(strstr(csv, "\nnormal-lr0.0002-r16-s0,not done,normal,"));
+    free(csv);
+}
+
+/* Cells that start alike are no study of starts: the page is about what they differ in. */
+static void sweep_has_its_own_page(void **state)
+{
+    (void)state;
+    const char *folder = scratch_path(&place, "sweep");
+    fixture_make_folder(folder);
+    fixture_write_text(folder, "study.yaml",
+                       "model: m\ndata: d\nlora-rank: [4, 8]\nweight-decay: [0, 0.1]\nseed: [0, 1]\n"
+                       "max-steps: 20\nlearning-rate: 2e-4\nlora-alpha: 32\n");
+    for (int k = 0; k < 8; k++) {
+        struct fixture_cell c = fixture_usual;
+        c.rank = k & 1 ? 8 : 4;
+        c.weight_decay = k & 2 ? 0.1 : 0;
+        c.seed = k >> 2;
+        c.last = 2 - 0.1 * (k & 1) + 0.02 * (k & 2) + 0.01 * c.seed;
+        fixture_add(folder, &c);
+    }
+    write_report(folder);
+    char *html = read_text(folder, "report.html");
+    assert_non_null(strstr(html, "<h1>Study of lora-rank × weight-decay</h1>"));
+    assert_null(strstr(html, "random and B zero"));
+    assert_null(strstr(html, "matrices should start"));
+    assert_non_null(
+        strstr(html, "<th>Cell</th><th class=\"number\">lora-rank</th><th class=\"number\">weight-decay</th>"
+                     "<th class=\"number\">seed</th>"));
+    free(html);
+    struct json *doc = read_json(folder);
+    const struct json_value *figures = json_get(json_root(doc), "figures");
+    assert_int_equal(json_count(json_get(find(figures, "plot", "eval-loss"), "series")), 4);
+    const struct json_value *lines = json_get(find(figures, "plot", "final-lora-rank"), "series");
+    assert_int_equal(json_count(lines), 2);
+    const struct json_value *line = find(lines, "name", "weight-decay 0.1");
+    assert_float_equal(json_number(json_at(json_get(line, "x"), 1), 0), 8, 1e-9);
+    assert_float_equal(json_number(json_at(json_get(line, "y"), 0), 0), 2.045, 1e-9); /* over two seeds */
+    assert_float_equal(json_number(json_at(json_get(line, "y"), 1), 0), 1.945, 1e-9);
+    assert_int_equal(json_count(json_get(find(figures, "plot", "final-weight-decay"), "series")), 2);
+    const struct json_value *cell = json_at(json_get(json_root(doc), "cells"), 0);
+    assert_non_null(json_text(json_get(json_get(cell, "options"), "weight-decay")));
+    json_close(doc);
+    char *csv = read_text(folder, "report.csv");
+    assert_non_null(strstr(csv, ",batch-size,weight-decay,steps,"));
     free(csv);
 }
 
@@ -162,7 +213,8 @@ static void damaged_metrics_are_named(void **state)
         {"[]\n", "metrics.jsonl:1: "},
         {"\n", "metrics.jsonl:1: "},
         {"{\"step\": -1, \"loss\": 1}\n", "metrics.jsonl:1: \"step\" must not be negative"},
-        {"{\"step\": 1.5, \"loss\": 1}\n", "metrics.jsonl:1: \"step\" must be a whole number, not a real number"},
+        {"{\"step\": 1.5, \"loss\": 1}\n",
+         "metrics.jsonl:1: \"step\" must be a whole number, not a real number"},
         {"{\"step\": null, \"loss\": 1}\n", "metrics.jsonl:1: "},
     };
     const char *folder = scratch_path(&place, "damaged");
@@ -220,11 +272,9 @@ static void other_folders_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(study_has_all_parts),
-        cmocka_unit_test(what_is_missing_is_said),
-        cmocka_unit_test(run_has_its_curves),
-        cmocka_unit_test(damaged_metrics_are_named),
-        cmocka_unit_test(damaged_checkpoint_fails_its_cell),
+        cmocka_unit_test(study_has_all_parts),       cmocka_unit_test(what_is_missing_is_said),
+        cmocka_unit_test(sweep_has_its_own_page),    cmocka_unit_test(run_has_its_curves),
+        cmocka_unit_test(damaged_metrics_are_named), cmocka_unit_test(damaged_checkpoint_fails_its_cell),
         cmocka_unit_test(other_folders_are_refused),
     };
     return cmocka_run_group_tests(tests, open_place, close_place);

@@ -1,0 +1,115 @@
+#include <string.h>
+
+#include "report_sketch.h"
+
+/* What a study of how the matrices start varies. */
+static const char *const starts[] = {"lora-init", "init-std", "init-std-b"};
+
+bool report_is_sweep(const struct report *r)
+{
+    for (size_t i = 0; i < r->difference_count; i++)
+        for (size_t k = 0; k < sizeof starts / sizeof *starts; k++)
+            if (strcmp(r->differences[i]->name, starts[k]) == 0)
+                return false;
+    return r->is_study;
+}
+
+static bool is_seed(const struct opt_spec *spec)
+{
+    return strcmp(spec->name, "seed") == 0;
+}
+
+const char *report_sweep_title(struct report *r, struct err *e)
+{
+    const char *title = "Study";
+    for (size_t i = 0, named = 0; i < r->difference_count && title; i++)
+        if (!is_seed(r->differences[i]))
+            title = report_textf(r, e, "%s%s%s", title, named++ ? " × " : " of ", r->differences[i]->name);
+    return title;
+}
+
+/* "learning-rate 1e-3, lora-rank 4": what tells a cell from the others, but for its seed and `along` (or NULL). */
+static const char *name_cell(struct sketch *s, const struct report_cell *c, const char *along)
+{
+    const char *name = "";
+    for (size_t i = 0; i < s->report->difference_count && name; i++) {
+        const struct opt_spec *spec = s->report->differences[i];
+        if (!is_seed(spec) && !(along && strcmp(spec->name, along) == 0))
+            name = report_textf(s->report, s->e, "%s%s%s %s", name, *name ? ", " : "", spec->name,
+                                report_option(c, spec->name));
+    }
+    return name && !*name ? "all cells" : name;
+}
+
+/* The cells that are seeds of this one, if it is the first of them. */
+static bool begins_seeds(struct sketch *s, struct report_group *g, const struct report_cell *c)
+{
+    static const char *const seeds[] = {"seed", NULL};
+    return !s->e->code && report_is_measured(s->report, c) && !report_select(g, s->report, c, seeds, s->e) &&
+           g->cells[0] == c;
+}
+
+static double loss_of(const struct metrics_row *row)
+{
+    return row->loss;
+}
+
+static double eval_loss_of(const struct metrics_row *row)
+{
+    return row->evaluated ? row->eval_loss : NAN;
+}
+
+static void draw_curves(struct sketch *s, const char *id, const char *title,
+                        double (*value)(const struct metrics_row *))
+{
+    sketch_figure(s, id, title,
+                  "One line for each setting: mean over seeds, band from the lowest to the highest seed.",
+                  (struct svg_axis){.title = "optimizer step", .whole = true},
+                  (struct svg_axis){.title = "loss, nats per token"});
+    unsigned style = 0;
+    for (size_t i = 0; i < s->report->count; i++) {
+        struct report_group seeds;
+        if (begins_seeds(s, &seeds, &s->report->cells[i]))
+            sketch_rows(s, name_cell(s, &s->report->cells[i], NULL), style++, &seeds, value);
+    }
+    sketch_end_figure(s);
+}
+
+/* Numbers have an axis; over wide ranges, all above zero, a logarithmic one. */
+static void draw_option(struct sketch *s, const char *option)
+{
+    double low = INFINITY, high = -INFINITY;
+    for (size_t i = 0; i < s->report->count; i++) {
+        double x = report_number(&s->report->cells[i], option);
+        low = fmin(low, x);
+        high = fmax(high, x);
+    }
+    if (!isfinite(low) || !(high > low))
+        return;
+    struct svg_axis axis = {.title = option, .exact = true};
+    if (low > 0 && high >= 4 * low)
+        axis.scale = SVG_LOG;
+    sketch_figure(s, report_textf(s->report, s->e, "final-%s", option),
+                  report_textf(s->report, s->e, "Final eval loss against %s", option),
+                  "Lower is better. Mean over seeds, bars from the lowest to the highest.", axis,
+                  (struct svg_axis){.title = "final eval loss, nats per token"});
+    unsigned style = 0;
+    for (size_t i = 0; i < s->report->count; i++) {
+        const struct report_cell *c = &s->report->cells[i];
+        if (sketch_begins_line(s, c, option) && sketch_count_values(s, c, option) > 1)
+            sketch_against(s, name_cell(s, c, option), style++, c, option, report_final_loss);
+    }
+    sketch_end_figure(s);
+}
+
+enum err_code report_draw_sweep(struct report *r, struct err *e)
+{
+    e->code = ERR_OK;
+    struct sketch s = {.report = r, .e = e};
+    draw_curves(&s, "loss", "Training loss", loss_of);
+    draw_curves(&s, "eval-loss", "Evaluation loss", eval_loss_of);
+    for (size_t i = 0; i < r->difference_count && r->figure_count < REPORT_FIGURES_MAX; i++)
+        if (!is_seed(r->differences[i]))
+            draw_option(&s, r->differences[i]->name);
+    return e->code;
+}
