@@ -1,7 +1,7 @@
 /*
  * What the program says to a person, on stderr: notes and warnings, once per run (not once a rank), with a
  * progress line in place on a terminal. Results that a command exists to print go to stdout, not through
- * here.
+ * here. Whatever a message has in it, it is one line, and nothing in it acts on a terminal (str_make_visible()).
  */
 #ifndef MPILORA_BASE_LOG_H
 #define MPILORA_BASE_LOG_H

@@ -43,4 +43,12 @@ size_t str_utf8_valid_prefix(const void *bytes, size_t length);
 /* How much of a text to quote, for "%.*s": up to `most` bytes, and no character by half. */
 int str_utf8_cut(const char *text, int most);
 
+/* Text that others have written, for a person's terminal: nothing in it acts there. Control characters (C0, DEL, C1),
+ * marks that turn the direction of a line and bytes that are no UTF-8 become \u001b and \x9b, as in a JSON text where
+ * they are characters; newline and tab \n and \t, but for those in `kept`. */
+enum err_code str_append_visible(struct str *s, const char *text, size_t length, const char *kept,
+                                 struct err *e);
+/* The same into `out`, as much as fits with its end of text; returns the length. */
+size_t str_make_visible(char *out, size_t size, const char *text, size_t length, const char *kept);
+
 #endif

@@ -1,6 +1,7 @@
 /*
  * Facts that a command prints, declared once for both of its readers: indented "name: value" lines for a
- * person, or one JSON value on one line for a program. Errors are sticky; facts_print() returns the first.
+ * person, or one JSON value on one line for a program. What others have written does nothing
+ * on a terminal, in both. Errors are sticky; facts_print() returns the first.
  */
 #ifndef MPILORA_CLI_FACTS_H
 #define MPILORA_CLI_FACTS_H
@@ -34,5 +35,9 @@ void facts_text(struct facts *f, const char *name, const char *value); /* NULL: 
 void facts_object(struct facts *f, const char *name);
 void facts_list(struct facts *f, const char *name);
 void facts_end(struct facts *f); /* of the innermost object or list */
+
+/* Text that a model or a tokenizer made, to stdout: exact bytes into a file or a pipe; on a terminal nothing but
+ * newlines and tabs acts. */
+enum err_code facts_print_text(const char *text, size_t length, struct err *e);
 
 #endif

@@ -7,6 +7,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/str.h"
+
 #define CLEAR_LINE "\r\033[K"
 
 static bool speaking = true;
@@ -40,17 +42,17 @@ int log_columns(void)
     return terminal() >= 0 && ioctl(terminal(), TIOCGWINSZ, &window) == 0 && window.ws_col ? window.ws_col : 80;
 }
 
-/* One write for the whole line, so that lines of several processes on one terminal do not mix. */
+/* One write for the whole line, so that lines of several processes on one terminal do not mix. What the message has
+ * from files and the environment is made visible here, for all of them. */
 __attribute__((format(printf, 2, 0))) static void print_line(const char *prefix, const char *format,
                                                              va_list args)
 {
-    char line[8192];
-    int start = snprintf(line, sizeof line, "%s%s", progress_shown ? CLEAR_LINE : "", prefix);
-    size_t room = sizeof line - (size_t)start - 1; /* for the newline */
-    int length = vsnprintf(line + start, room, format, args);
+    char message[8192], line[2 * sizeof message];
+    int length = vsnprintf(message, sizeof message, format, args);
     if (length < 0)
         return;
-    size_t end = (size_t)start + ((size_t)length < room ? (size_t)length : room - 1);
+    size_t end = (size_t)snprintf(line, sizeof line, "%s%s", progress_shown ? CLEAR_LINE : "", prefix);
+    end += str_make_visible(line + end, sizeof line - end - 1, message, strlen(message), "");
     line[end] = '\n';
     line[end + 1] = '\0';
     progress_shown = false;
@@ -101,8 +103,10 @@ void log_progress(const char *line)
 {
     if (!speaking || !log_is_terminal())
         return;
+    char visible[1024];
+    str_make_visible(visible, sizeof visible, line, strlen(line), "");
     /* A line that wraps could not be redrawn in place. */
-    fprintf(stderr, CLEAR_LINE "%.*s", fitting_length(line, log_columns() - 1), line);
+    fprintf(stderr, CLEAR_LINE "%.*s", fitting_length(visible, log_columns() - 1), visible);
     progress_shown = true;
 }
 

@@ -203,3 +203,70 @@ int str_utf8_cut(const char *text, int most)
         most--;
     return most;
 }
+
+/* Does this character do something on a terminal instead of being shown? Separators of lines and marks of direction,
+ * too: a reader would take what follows for other words. */
+static bool acts_on_terminal(uint32_t c)
+{
+    return c < 0x20 || (c >= 0x7F && c < 0xA0) || c == 0x061C || c == 0x200E || c == 0x200F ||
+           (c >= 0x2028 && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069);
+}
+
+/* The code point of a well-formed sequence of so many bytes. */
+static uint32_t code_point(const unsigned char *p, size_t length)
+{
+    uint32_t c = length == 1 ? p[0] : p[0] & (0x7FU >> length);
+    for (size_t i = 1; i < length; i++)
+        c = c << 6 | (p[i] & 0x3FU);
+    return c;
+}
+
+enum { PIECE_SIZE = 8 };
+
+/* One character of the text as it is shown; returns how many bytes of the text it was. */
+static size_t show(char piece[PIECE_SIZE], const unsigned char *p, size_t left, const char *kept)
+{
+    size_t length = utf8_sequence(p, left);
+    if (!length) {
+        snprintf(piece, PIECE_SIZE, "\\x%02x", p[0]);
+        return 1;
+    }
+    const uint32_t c = code_point(p, length);
+    if (!acts_on_terminal(c) || (c && c < 0x80 && strchr(kept, (int)c))) {
+        memcpy(piece, p, length);
+        piece[length] = '\0';
+    } else if (c == '\n' || c == '\t') {
+        snprintf(piece, PIECE_SIZE, "%s", c == '\n' ? "\\n" : "\\t");
+    } else {
+        snprintf(piece, PIECE_SIZE, "\\u%04x", (unsigned)(c & 0xFFFF));
+    }
+    return length;
+}
+
+enum err_code str_append_visible(struct str *s, const char *text, size_t length, const char *kept,
+                                 struct err *e)
+{
+    char piece[PIECE_SIZE];
+    for (size_t at = 0; at < length;) {
+        at += show(piece, (const unsigned char *)text + at, length - at, kept);
+        if (str_append(s, piece, strlen(piece), e))
+            return e->code;
+    }
+    return ERR_OK;
+}
+
+size_t str_make_visible(char *out, size_t size, const char *text, size_t length, const char *kept)
+{
+    char piece[PIECE_SIZE];
+    size_t used = 0;
+    for (size_t at = 0; at < length;) {
+        at += show(piece, (const unsigned char *)text + at, length - at, kept);
+        const size_t more = strlen(piece);
+        if (used + more >= size)
+            break;
+        memcpy(out + used, piece, more);
+        used += more;
+    }
+    out[used] = '\0';
+    return used;
+}

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "cli/commands.h"
+#include "cli/facts.h"
 #include "data/examples/example.h"
 #include "io/json.h"
 #include "model/generate.h"
@@ -46,9 +47,9 @@ static bool print_waiting(struct answer *a, bool last)
         return false;
     if (!a->text.length || (!last && str_ends_with(a->text.data, replacement)))
         return true;
-    fwrite(a->text.data, 1, a->text.length, stdout);
+    a->code = facts_print_text(a->text.data, a->text.length, a->e);
     a->count = 0;
-    return !fflush(stdout); /* main() reports it */
+    return !a->code && !fflush(stdout); /* main() reports it */
 }
 
 static bool take_token(int32_t token, void *context)

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "cli/commands.h"
+#include "cli/facts.h"
 #include "data/tokenizer/tokenizer.h"
 #include "io/json.h"
 #include "io/store/store.h"
@@ -82,7 +83,7 @@ static enum err_code print_text(const struct tokenizer *t, const char *list, boo
         code = json_append_string(&quoted, text.length ? text.data : "", text.length, e);
     if (!code) {
         const struct str *result = json ? &quoted : &text;
-        fwrite(result->data ? result->data : "", 1, result->length, stdout);
+        code = facts_print_text(result->data ? result->data : "", result->length, e);
         putchar('\n');
     }
     str_release(&quoted);

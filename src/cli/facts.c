@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "io/json.h"
 
@@ -18,10 +19,20 @@ static void append_text(struct facts *f, const char *text)
     append(f, text, strlen(text));
 }
 
-static void append_quoted(struct facts *f, const char *text)
+/* Nothing that others have written acts on a terminal, in neither form: JSON itself lets DEL and C1 pass. */
+static void append_visible(struct facts *f, const char *text, size_t length)
 {
     if (!f->code)
-        f->code = json_append_string(&f->out, text, strlen(text), &f->e);
+        f->code = str_append_visible(&f->out, text, length, "", &f->e);
+}
+
+static void append_quoted(struct facts *f, const char *text)
+{
+    struct str quoted = {0};
+    if (!f->code)
+        f->code = json_append_string(&quoted, text, strlen(text), &f->e);
+    append_visible(f, quoted.data, quoted.length);
+    str_release(&quoted);
 }
 
 static bool in_list(const struct facts *f)
@@ -43,7 +54,7 @@ static void append_name(struct facts *f, const char *name)
         append_text(f, f->out.length ? "\n" : "");
         for (int i = 0; i < f->depth; i++)
             append_text(f, "  ");
-        append_text(f, name ? name : "-");
+        append_visible(f, name ? name : "-", strlen(name ? name : "-"));
         append_text(f, name ? ":" : "");
     }
     f->fresh = false;
@@ -105,12 +116,17 @@ void facts_flag(struct facts *f, const char *name, bool value)
 
 void facts_text(struct facts *f, const char *name, const char *value)
 {
-    if (!value || !f->json) {
-        append_value(f, name, value ? value : f->json ? "null" : "none");
+    if (!value) {
+        append_value(f, name, f->json ? "null" : "none");
         return;
     }
     append_name(f, name);
-    append_quoted(f, value);
+    if (f->json) {
+        append_quoted(f, value);
+    } else {
+        append_text(f, " ");
+        append_visible(f, value, strlen(value));
+    }
 }
 
 static void open_level(struct facts *f, const char *name, bool list)
@@ -141,4 +157,16 @@ void facts_end(struct facts *f)
         append_text(f, f->fresh ? " none" : "");
     f->depth--;
     f->fresh = false;
+}
+
+enum err_code facts_print_text(const char *text, size_t length, struct err *e)
+{
+    struct str visible = {0};
+    enum err_code code = ERR_OK;
+    if (!isatty(STDOUT_FILENO))
+        fwrite(text, 1, length, stdout);
+    else if (!(code = str_append_visible(&visible, text, length, "\n\t", e)))
+        fwrite(visible.data ? visible.data : "", 1, visible.length, stdout);
+    str_release(&visible);
+    return code;
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/cpu.h"
+#include "base/str.h"
 
 enum { FIRST_STEP = 10 };  /* times as long may be waited in it */
 enum { NOTE_SECONDS = 5 }; /* that leaving waits for a file system which may be gone too */
@@ -116,7 +117,7 @@ enum err_code watchdog_start(double seconds, const char *who, struct err *e)
         return ERR_OK;
     guard.seconds = seconds;
     guard.end = false;
-    snprintf(guard.who, sizeof guard.who, "%s", who);
+    str_make_visible(guard.who, sizeof guard.who, who, strlen(who), "");
     watchdog_note_work(0);
     int failure = pthread_create(&guard.thread, NULL, watch, NULL);
     if (failure)

@@ -50,6 +50,33 @@ static void speaks_once_per_run(void **state)
     scratch_close(&scratch);
 }
 
+static void speak_of_others(void)
+{
+    log_error("cannot reach %s", "node\033[31m7\nmpilora: all is well");
+    log_warn("%s", "\xC2\x9B"
+                   "32m \x9B \x7F \t \xE2\x80\xAE \xC3\xA9");
+}
+
+/* Each is one line, in which nothing acts. */
+static void what_others_wrote_is_made_visible(void **state)
+{
+    (void)state;
+    struct scratch scratch;
+    struct str text = {0};
+    struct err e;
+    assert_true(scratch_open(&scratch));
+    const char *path = scratch_path(&scratch, "log");
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    with_stderr(fd, speak_of_others);
+    close(fd);
+    assert_ok(file_read_all(&text, path, 10000, &e), &e);
+    assert_string_equal(text.data, "mpilora: cannot reach node\\u001b[31m7\\nmpilora: all is well\n"
+                                   "warning: \\u009b32m \\x9b \\u007f \\t \\u202e \xC3\xA9\n");
+    str_release(&text);
+    scratch_close(&scratch);
+}
+
 static void speak_to_terminal(void)
 {
     log_progress("step 1");
@@ -131,8 +158,8 @@ static void cuts_endless_lines(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(speaks_once_per_run),
-                                       cmocka_unit_test(redraws_on_a_terminal),
-                                       cmocka_unit_test(cuts_endless_lines)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(speaks_once_per_run), cmocka_unit_test(what_others_wrote_is_made_visible),
+        cmocka_unit_test(redraws_on_a_terminal), cmocka_unit_test(cuts_endless_lines)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
