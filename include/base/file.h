@@ -27,7 +27,7 @@ struct file_map {
 
 /* Maps a regular file read-only (shared pages: ranks of one node share them). ERR_IO names the path. A file
  * that is mapped may be replaced (renamed over) or deleted at any time; one that is written to in place shows
- * its new content here, and reading behind the new end of a shortened one kills the process. */
+ * its new content here, and reading after the new end of a shortened one ends the process (base/lost_map.h). */
 enum err_code file_map_open(struct file_map *map, const char *path, struct err *e);
 void file_map_close(struct file_map *map);
 /* These bytes are not needed for now: if they lie in this mapping, their pages stop counting as this

@@ -12,6 +12,8 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "base/lost_map.h"
+
 static struct file_stamp make_stamp(const struct stat *st)
 {
     return (struct file_stamp){.device = st->st_dev,
@@ -60,8 +62,10 @@ enum err_code file_map_open(struct file_map *map, const char *path, struct err *
 
 void file_map_close(struct file_map *map)
 {
-    if (map->size)
+    if (map->size) {
+        lost_map_remove(map->data);
         munmap((void *)(uintptr_t)map->data, map->size);
+    }
     *map = (struct file_map){0};
 }
 
@@ -182,6 +186,7 @@ enum err_code file_in_map(struct file_map *map, const struct file_in *f, struct 
     }
     map->data = data;
     map->size = f->size;
+    lost_map_add(data, f->size, f->path);
     return ERR_OK;
 }
 

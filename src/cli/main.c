@@ -9,6 +9,7 @@
 
 #include "base/cpu.h"
 #include "base/log.h"
+#include "base/lost_map.h"
 #include "base/str.h"
 #include "cli/commands.h"
 #include "io/h5/h5.h"
@@ -147,12 +148,14 @@ static int run_command(const char *name, int *argc, char ***argv)
     if (!together && rank > 0)
         goto out;
     launch_alone(&d);
+    lost_map_install();
     if (!code && command && command->signals == STOPS)
         code = stop_install(&e);
     enum err_code parsed = code;
     if (together) {
         struct err trouble;
         code = dist_start(&d, argc, argv, &trouble);
+        lost_map_install(); /* MPI has a handler of its own, which prints the stack */
         if (code) {
             e = trouble;
             d.rank =
