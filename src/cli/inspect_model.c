@@ -170,6 +170,8 @@ enum err_code inspect_model(struct facts *f, const char *path, struct err *e)
     return code;
 }
 
+enum { BAD_LINES_SHOWN = 20 };
+
 void inspect_add_data(struct facts *f, const struct dataset *d)
 {
     facts_text(f, "kind", "data");
@@ -184,6 +186,12 @@ void inspect_add_data(struct facts *f, const struct dataset *d)
     facts_int(f, "bad_lines", d->counts.bad_lines);
     if (d->counts.bad_lines)
         facts_text(f, "first_bad_line", d->first_bad);
+    if (!d->bad_count)
+        return;
+    facts_list(f, "first_bad_lines");
+    for (size_t i = 0; i < d->bad_count; i++)
+        facts_text(f, NULL, d->bad[i]);
+    facts_end(f);
 }
 
 enum err_code inspect_data(struct facts *f, const char *path, struct err *e)
@@ -194,7 +202,9 @@ enum err_code inspect_data(struct facts *f, const char *path, struct err *e)
     enum err_code code = dataset_init(&d, &path, 1, NULL, &options, true, e);
     if (code)
         return code;
-    code = dataset_scan(&d, 0, 1, e);
+    code = dataset_keep_bad(&d, BAD_LINES_SHOWN, e);
+    if (!code)
+        code = dataset_scan(&d, 0, 1, e);
     if (!code && !d.count)
         code = err_set(e, ERR_FORMAT, "%s: neither a model, a checkpoint nor data: %s", path,
                        d.counts.bad_lines ? d.first_bad : "the file has no lines");

@@ -58,6 +58,16 @@ check 0 "$MPILORA" inspect "$work/mixed.jsonl" --json
 holds 'v["kind"] == "data" and v["examples"] == 3 and v["bad_lines"] == 1'
 holds '{k: n for k, n in v["forms"].items() if n} == {"text": 1, "completion": 1, "messages": 1}'
 holds '"mixed.jsonl:5" in v["first_bad_line"]'
+# All bad lines: the first ones by name, the others in a count.
+{ for i in $(seq 25); do echo "{\"txt\": $i}"; done; echo '{"text": "on"}'; } >"$work/bad.jsonl"
+check 0 "$MPILORA" inspect "$work/bad.jsonl" --json
+holds 'v["bad_lines"] == 25 and v["examples"] == 1 and len(v["first_bad_lines"]) == 20'
+holds 'all(f"bad.jsonl:{i + 1}: " in line for i, line in enumerate(v["first_bad_lines"]))'
+check 0 "$MPILORA" inspect "$work/bad.jsonl"
+says out 'bad.jsonl:20: '
+printf '<!DOCTYPE html><title>Log in</title>' >"$work/page.jsonl"
+check 1 "$MPILORA" inspect "$work/page.jsonl"
+says err 'page.jsonl: text is wanted here, and this is a web page'
 check 1 "$MPILORA" inspect "$MPILORA"
 check 1 "$MPILORA" inspect "$work"
 

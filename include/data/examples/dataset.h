@@ -45,6 +45,8 @@ struct dataset {
     size_t count;
     struct dataset_counts counts;
     char first_bad[512]; /* with skip_bad_lines: the first bad line's error, for the report */
+    char (*bad)[512];    /* [bad_count]: the first ones', see dataset_keep_bad() */
+    size_t bad_count, bad_most;
 };
 
 /* Opens the files. Paths and tokenizer must outlive the data set. An empty list, an unreadable file and a
@@ -52,6 +54,9 @@ struct dataset {
 enum err_code dataset_init(struct dataset *d, const char *const *paths, size_t path_count,
                            const struct tokenizer *tokenizer, const struct example_options *options,
                            bool skip_bad_lines, struct err *e);
+
+/* From the next scan on, with skip_bad_lines: the errors of the first `most` bad lines are kept in d->bad. */
+enum err_code dataset_keep_bad(struct dataset *d, size_t most, struct err *e);
 
 /* Fills entries and counts from part `part` of `parts` of the files' lines (tokenising every line, on all
  * threads; the result does not depend on the number of threads or parts). Blank lines, a byte order mark and

@@ -76,7 +76,17 @@ void dataset_close(struct dataset *d)
         file_in_close(&d->files[f]);
     free(d->files);
     free(d->entries);
+    free(d->bad);
     *d = (struct dataset){0};
+}
+
+enum err_code dataset_keep_bad(struct dataset *d, size_t most, struct err *e)
+{
+    free(d->bad);
+    d->bad = calloc(most ? most : 1, sizeof *d->bad);
+    d->bad_count = 0;
+    d->bad_most = d->bad ? most : 0;
+    return d->bad ? ERR_OK : err_set(e, ERR_MEMORY, "no memory for the errors of %zu lines", most);
 }
 
 /* "FILE:LINE" of the line that begins at `offset`; of a file that cannot be read any more, the byte. */
@@ -238,7 +248,7 @@ static enum err_code report_line(struct dataset *d, const struct scan_line *line
                                  struct err *e)
 {
     bool skip = line->code == ERR_DATA && d->skip_bad_lines;
-    if (skip && d->counts.bad_lines++)
+    if (skip && d->counts.bad_lines++ && d->bad_count == d->bad_most)
         return ERR_OK;
     struct example ex = {0};
     struct example_scratch scratch = {0};
@@ -254,7 +264,11 @@ static enum err_code report_line(struct dataset *d, const struct scan_line *line
     err_wrap(e, "%s", place);
     if (!skip)
         return code;
-    snprintf(d->first_bad, sizeof d->first_bad, "%.*s", (int)sizeof d->first_bad - 1, e->message);
+    const int fits = (int)sizeof d->first_bad - 1;
+    if (d->counts.bad_lines == 1)
+        snprintf(d->first_bad, sizeof d->first_bad, "%.*s", fits, e->message);
+    if (d->bad_count < d->bad_most)
+        snprintf(d->bad[d->bad_count++], sizeof *d->bad, "%.*s", fits, e->message);
     return ERR_OK;
 }
 
@@ -284,6 +298,7 @@ enum err_code dataset_scan(struct dataset *d, size_t part, size_t parts, struct 
     d->count = 0;
     d->counts = (struct dataset_counts){0};
     d->first_bad[0] = '\0';
+    d->bad_count = 0;
 
     struct scan_line *lines = calloc(BLOCK_LINES, sizeof *lines);
     if (!lines)
