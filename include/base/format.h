@@ -1,6 +1,6 @@
 /*
- * What a file is, by its first bytes: so that a reader that was given another one can say so, and what to do, instead of
- * what does not fit its own format. Names are not looked at, since they lie.
+ * What a file is, by its first bytes: so that a reader that was given another one can say so, and what to do,
+ * instead of what does not fit its own format. Names are not looked at, since they lie.
  */
 #ifndef MPILORA_BASE_FORMAT_H
 #define MPILORA_BASE_FORMAT_H

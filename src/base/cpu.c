@@ -84,7 +84,9 @@ enum cpu_isa cpu_isa_best(void)
     for (int isa = CPU_PORTABLE; isa <= CPU_AVX512; isa++)
         if (strcmp(wanted, isa_names[isa]) == 0)
             return isa < (int)best ? (enum cpu_isa)isa : best;
-    log_warn("MPILORA_ISA=%s is ignored: it may be portable, avx2 or avx512", wanted);
+    static bool warned; /* this is asked at every turn, by any thread */
+    if (!__atomic_exchange_n(&warned, true, __ATOMIC_RELAXED))
+        log_warn("MPILORA_ISA=%s is ignored: it may be portable, avx2 or avx512", wanted);
     return best;
 }
 

@@ -50,6 +50,15 @@ static bool is_pickle(const struct start *s)
     return s->length >= 2 && s->bytes[0] == 0x80 && s->bytes[1] >= 2 && s->bytes[1] <= 5;
 }
 
+/* ASCII alone: what a binary format begins with has other bytes among so many. */
+static bool is_plain_text(const struct start *s)
+{
+    for (size_t i = 0; i < s->length; i++)
+        if (!is_letter(s->bytes[i]))
+            return false;
+    return s->length > 0;
+}
+
 #define MAGIC(at, text) .offset = at, .magic = text, .length = sizeof text - 1
 #define UNPACK          "unpack it first, and give what is in it"
 #define CONVERT                                                                                              \
@@ -96,6 +105,8 @@ static const struct row {
     /* What begins with few and common bytes comes last. */
     {"text in UTF-16, as some Windows programs write it",
      "save it as UTF-8: iconv -f UTF-16 -t UTF-8 FILE >NEW", is_utf16, .format = NONE},
+    {"text", "look into it: it may be the answer of a server, or a note in place of the file", is_plain_text,
+     .format = FORMAT_TEXT},
 };
 
 enum err_code format_expect(enum format wanted, const void *bytes, size_t length, const char *path,

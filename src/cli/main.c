@@ -187,9 +187,9 @@ out:
 
 int main(int argc, char **argv)
 {
+    log_set_speaking(launch_rank() <= 0); /* before anything may have a word to say */
     restart_with_better_core(argv);
     const char *name = argc > 1 ? argv[1] : "";
-    log_set_speaking(launch_rank() <= 0);
     log_set_terminal(launch_terminal());
     if (!*name) {
         print_overview(stderr);

@@ -88,6 +88,10 @@ static enum err_code make_room(struct model_files *m, bool *fills, struct dist *
     for (size_t i = 0; i < l->count; i++)
         size += padded(l->entries[i].size);
     *fills = d->rank == 0;
+    if (d->rank == 0 && d->world > node->world)
+        log_note("sending the model's files, %.0f MiB, into the memory of each node but the first (--load "
+                 "broadcast)",
+                 (double)size / (1024 * 1024));
     enum err_code code = node_memory_open(&m->shared, d, node, has_path ? 0 : size, e);
     if (code || has_path)
         return dist_agree(d, code, e);

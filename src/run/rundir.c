@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -17,6 +18,7 @@
 #define NAME_FORMAT "step-%08" PRIu64 ".h5"
 #define UNFINISHED  ".step-" /* how names begin under which checkpoints are written (io/h5) */
 #define NAME_SIZE   64
+#define OLD_SECONDS 600 /* nobody writes a report for so long */
 
 enum kind { WHOLE, OTHER };
 
@@ -200,12 +202,16 @@ enum err_code rundir_settle(const char *folder, uint64_t step, uint64_t keep, st
     return code;
 }
 
-/* Might a process of this machine be at work on a file of such a name, whose digits are its number? */
-static bool is_at_work(const char *digits)
+/* Might a process of this machine be at work on a file of such a name, whose digits are its number? Not on an old one:
+ * its number was given to another since, as in containers, where numbers are small. */
+static bool is_at_work(const char *path, const char *digits)
 {
     char *end;
+    struct stat st;
     long process = strtol(digits, &end, 10);
-    return !*end && process > 0 && process <= INT_MAX && (kill((pid_t)process, 0) == 0 || errno == EPERM);
+    bool is_old = stat(path, &st) == 0 && st.st_mtim.tv_sec + OLD_SECONDS < time(NULL);
+    return !*end && !is_old && process > 0 && process <= INT_MAX &&
+           (kill((pid_t)process, 0) == 0 || errno == EPERM);
 }
 
 /* Deletes what begins so in the folder. */
@@ -216,8 +222,9 @@ static void sweep(const char *folder, const char *place, const char *prefix, boo
     size_t length = strlen(prefix);
     DIR *dir = file_join(at, sizeof at, folder, *place ? place : ".", &ignored) ? NULL : opendir(at);
     for (const struct dirent *entry; dir && (entry = readdir(dir));)
-        if (strncmp(entry->d_name, prefix, length) == 0 && !(careful && is_at_work(entry->d_name + length)) &&
-            !file_join(path, sizeof path, at, entry->d_name, &ignored))
+        if (strncmp(entry->d_name, prefix, length) == 0 &&
+            !file_join(path, sizeof path, at, entry->d_name, &ignored) &&
+            !(careful && is_at_work(path, entry->d_name + length)))
             unlink(path);
     if (dir)
         closedir(dir);

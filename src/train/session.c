@@ -10,6 +10,7 @@
 #include "base/cpu.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "model/family.h"
 #include "math/gemm.h"
 #include "model/lora_init.h"
 #include "run/adapter.h"
@@ -55,6 +56,20 @@ static enum err_code check_tokenizer(const struct session *s, struct err *e)
     return ERR_OK;
 }
 
+/* Before memory is taken: where the system ends the program for it, this is the last word. */
+static void announce_base(const struct store *store, const struct arch *a, size_t anew)
+{
+    const double mib = 1024 * 1024, worth_a_word = 100 * mib;
+    double files = 0;
+    for (size_t i = 0; i < store->file_count; i++)
+        files += (double)store->files[i].map.size;
+    if (files + (double)anew >= worth_a_word)
+        log_note("loading %s: %s, %.1f million parameters; %.0f MiB of files, and %.0f MiB of memory on each "
+                 "node for what is not used where it lies in them",
+                 store->path, a->family->name, (double)arch_parameters(a) / 1e6, files / mib,
+                 (double)anew / mib);
+}
+
 /* Collective. One copy of the weights a node, filled by one of its ranks. */
 static enum err_code load_base(struct session *s, struct dist *node, struct err *e)
 {
@@ -67,6 +82,8 @@ static enum err_code load_base(struct session *s, struct dist *node, struct err 
     if (!code)
         code = weights_size(&size, &arch, &s->store, &options, e);
     code = dist_agree(d, code, e);
+    if (!code)
+        announce_base(&s->store, &arch, size);
     if (!code)
         code = node_memory_open(&s->base_memory, d, node, size, e);
     if (code)

@@ -87,4 +87,10 @@ once 2 'did you mean train' trian
 once 1 "$work/nowhere" inspect "$work/nowhere"
 check 0 ranks 3 "$MPILORA" tokenize --model "$work/model" --text on
 [ "$(wc -l <"$work/out")" = 1 ] || fail "a result was printed once a rank"
+# What is not known of the environment is said once, whoever asks for it how often, on one rank and on two.
+for launcher in "" "mpirun -n 2 --bind-to none"; do
+    check 1 env MPILORA_ISA=nonsense $launcher "$MPILORA" train --model "$work/none" --data "$work/none" --output "$work/o"
+    checks=$((checks + 1))
+    [ "$(grep -c 'MPILORA_ISA=nonsense is ignored' "$work/err")" = 1 ] || fail "not once: $(cat "$work/err")"
+done
 passed

@@ -25,6 +25,9 @@ shared_once() {
     local kind=$1 shared=$2 one rest most
     python3 "$SOURCE/tests/support/make_tiny_model.py" "$work/wide" --width 1024 --layers 4 "${@:3}" || fail "no model"
     peak 1 "$work/$kind-1" --model "$work/wide" --max-steps 2
+    # What is about to be loaded is said before anything else.
+    head -n 1 "$work/err" | grep -qE '^loading .*/wide: llama, [0-9.]+ million parameters; [0-9]+ MiB of files, and [0-9]+ MiB' ||
+        fail "no word before loading: $(head -n 2 "$work/err")"
     one=$peak rest=$((peak - shared)) most=$((shared + 4 * (peak - shared) + 16))
     peak 4 "$work/$kind-4" --model "$work/wide" --max-steps 2
     echo "$kind: 1 rank $one MiB, of them $rest its own; 4 ranks $peak MiB, at most $most"

@@ -71,18 +71,19 @@ static void tell_of_exit(void)
 }
 
 /* H5dont_atexit must come first: after a failed close the library crashes in its own exit handler. No plugin
- * is ever loaded, and errors go into our messages instead of stderr. */
+ * is ever loaded, and errors go into our messages instead of stderr: where the library is built for threads, each
+ * thread has that setting for itself. */
 void h5_start_library(void)
 {
     static bool started;
-    if (started)
-        return;
-    H5dont_atexit();
-    H5open();
-    H5PLset_loading_state(0);
+    if (!started) {
+        H5dont_atexit();
+        H5open();
+        H5PLset_loading_state(0);
+        atexit(tell_of_exit);
+        started = true;
+    }
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-    atexit(tell_of_exit);
-    started = true;
 }
 
 /* File access: the format whose metadata has checksums, in pieces of some headers each, which takes a tenth less

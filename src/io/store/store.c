@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/format.h"
 #include "base/limits.h"
 #include "base/str.h"
 #include "io/store/safetensors.h"
@@ -426,6 +427,8 @@ static enum err_code open_file(struct store *s, struct err *e)
         return open_gguf(s, e);
     if (str_ends_with(s->path, ".safetensors"))
         return err_set(e, ERR_USAGE, "%s: give the model's folder, which has its config.json too", s->path);
+    if (format_expect(FORMAT_GGUF, s->files[0].map.data, s->files[0].map.size, s->path, e))
+        return err_wrap(e, "%s is neither a GGUF file nor a model folder", s->path);
     return err_set(e, ERR_FORMAT, "%s is neither a GGUF file nor a model folder", s->path);
 }
 

@@ -45,6 +45,7 @@ static const struct {
 } right[] = {
     {BYTES("\x40\0\0\0\0\0\0\0{\"a\""), FORMAT_SAFETENSORS, "a safetensors file"},
     {BYTES("GGUF\x03\0\0\0"), FORMAT_GGUF, "a GGUF file"},
+    {BYTES("{\"error\": \"Not Found\"}\n"), FORMAT_TEXT, "this is text"},
     {BYTES("\x89HDF\r\n\x1a\n"), FORMAT_HDF5, "an HDF5 file"},
 };
 

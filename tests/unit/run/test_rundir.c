@@ -1,7 +1,10 @@
 /* The names in a run's folder, and what is swept away of files that were never finished. */
 #include "unit.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -102,6 +105,11 @@ static void a_report_sweeps_what_the_dead_have_left(void **state)
     assert_false(file_exists(dead));
     assert_true(file_exists(alive));
     assert_false(file_exists(odd));
+    /* An hour old: its number is another process's by now. */
+    const struct timespec old = {.tv_sec = time(NULL) - 3600};
+    assert_int_equal(utimensat(AT_FDCWD, alive, (const struct timespec[]){old, old}, 0), 0);
+    rundir_clean(folder.folder, RUNDIR_OF_REPORT);
+    assert_false(file_exists(alive));
 }
 
 int main(void)
