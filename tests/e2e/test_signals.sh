@@ -50,8 +50,8 @@ same_run "$work/whole" "$work/one"
 # Ctrl-C and TERM to mpirun, which kills the ranks a second later, in the middle of a step that takes longer, since a
 # rank stands still: what was learnt is saved beside it, and a line says where the run goes on.
 for signal in INT TERM; do
-    mpirun -n 2 --bind-to none "$MPILORA" train $options --output "$work/killed" --max-steps 100000 --save-every 0 \
-        --resume never --overwrite >"$work/out" 2>"$work/err" </dev/null &
+    mpirun -n 2 --mca odls_base_sigkill_timeout 10 --bind-to none "$MPILORA" train $options --output "$work/killed" \
+        --max-steps 100000 --save-every 0 --resume never --overwrite >"$work/out" 2>"$work/err" </dev/null &
     pid=$!
     background="$background $pid"
     until_true $pid grep -q '^step 5/' "$work/err"
