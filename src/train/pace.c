@@ -67,8 +67,7 @@ void pace_report(const struct pace *p)
     for (int r = 1; r < p->world; r++)
         if (p->slowest[r] > p->slowest[most])
             most = r;
-    log_note(
-        "of the steps' time %.1f %% went into communication, %.1f %% into waiting for the\n"
-        "slowest rank, most often rank %d on %s",
-        100 * p->communicated / p->seconds, 100 * p->waited / p->seconds, most, p->hosts[most]);
+    log_note("of the steps' time %.1f %% went into communication, %.1f %% into waiting for the",
+             100 * p->communicated / p->seconds, 100 * p->waited / p->seconds);
+    log_note("slowest rank, most often rank %d on %s", most, p->hosts[most]);
 }

@@ -167,7 +167,8 @@ static void warn_of_idle_ranks(size_t packs, size_t world, uint64_t pack_tokens,
         smaller[0] = '\0';
     else if (pack_tokens > (uint64_t)o->max_length)
         snprintf(smaller, sizeof smaller,
-                 "a smaller --micro-batch-tokens (now %" PRIu64 ", down to the %" PRId64 " of --max-length) or ",
+                 "a smaller --micro-batch-tokens (now %" PRIu64 ", down to the %" PRId64
+                 " of --max-length) or ",
                  pack_tokens, o->max_length);
     else
         snprintf(smaller, sizeof smaller, "a smaller --max-length (now %" PRId64 ") with packs to match or ",
@@ -182,13 +183,16 @@ void trainer_report_first(const struct trainer *t)
 {
     const double mib = 1024 * 1024, adapter = (double)(t->session->lora.layout.size * sizeof(float)) / mib;
     size_t packs = t->loader.batch.plan.pack_count, world = (size_t)t->dist->world;
-    if (world > 1 && t->outer.every > 1) /* values and two moments, to be added and to be shared */
-        log_note("  %-12s %.2f MiB of adapter and moments every %" PRIu64
-                 " steps (--local-steps),\n  %-12s a rank sends %.2f MiB for them",
-                 "network", 3 * adapter, t->outer.every, "", 6 * adapter * (double)(world - 1) / (double)world);
-    else if (world > 1)
-        log_note("  %-12s %.2f MiB of gradient a step, a rank sends up to %.2f MiB\n  %-12s (--reduce %s)", "network",
-                 adapter, (double)reduce_sent_bytes(&t->reduce) / mib, "", options_word(t->options, "reduce"));
+    if (world > 1 && t->outer.every > 1) { /* values and two moments, to be added and to be shared */
+        log_note("  %-12s %.2f MiB of adapter and moments every %" PRIu64 " steps (--local-steps),",
+                 "network", 3 * adapter, t->outer.every);
+        log_note("  %-12s a rank sends %.2f MiB for them", "",
+                 6 * adapter * (double)(world - 1) / (double)world);
+    } else if (world > 1) {
+        log_note("  %-12s %.2f MiB of gradient a step, a rank sends up to %.2f MiB", "network", adapter,
+                 (double)reduce_sent_bytes(&t->reduce) / mib);
+        log_note("  %-12s (--reduce %s)", "", options_word(t->options, "reduce"));
+    }
     if (t->outer.every > 1)
         warn_of_long_steps(&t->outer);
     if (packs < world)
