@@ -21,7 +21,10 @@ struct generation {
     size_t capacity, count;       /* positions of the cache, and those filled */
     struct candidate *candidates; /* [V] */
     double *weights;              /* [V] */
-    int32_t *positions;           /* [prompt] */
+    int32_t *positions;           /* [most tokens that are fed at once] */
+    int32_t *tokens;              /* [capacity] those that were fed */
+    size_t
+        short_positions; /* from the next one on, all that is cached rotates in another way; 0: nothing does */
 };
 
 static enum err_code open_generation(struct generation *g, struct model *m, size_t prompt_count,
@@ -31,7 +34,11 @@ static enum err_code open_generation(struct generation *g, struct model *m, size
     if (__builtin_add_overflow(prompt_count, new_count, &g->capacity) || g->capacity > INT32_MAX)
         return err_set(e, ERR_USAGE, "a prompt of %zu tokens and %zu new ones: too many", prompt_count,
                        new_count);
-    const struct model_plan plan = {.tokens = prompt_count, .examples = 1, .longest = g->capacity};
+    g->short_positions = arch_short_positions(&m->arch);
+    const bool turns =
+        g->short_positions && prompt_count <= g->short_positions && g->capacity > g->short_positions;
+    const size_t fed = turns ? g->short_positions + 1 : prompt_count;
+    const struct model_plan plan = {.tokens = fed, .examples = 1, .longest = g->capacity};
     if (acts_open(&g->acts, m, &plan, e))
         return e->code;
     size_t row = m->arch.kv_heads * m->arch.head_dim * sizeof(float), rows;
@@ -46,9 +53,10 @@ static enum err_code open_generation(struct generation *g, struct model *m, size
                                "attention", e);
     g->candidates = arena_alloc(&g->arena, m->arch.vocab, sizeof *g->candidates, "sampling", e);
     g->weights = arena_alloc(&g->arena, m->arch.vocab, sizeof *g->weights, "sampling", e);
-    g->positions = arena_alloc(&g->arena, prompt_count, sizeof *g->positions, "positions", e);
-    bool complete =
-        g->keys && g->values && g->row && g->attention && g->candidates && g->weights && g->positions;
+    g->positions = arena_alloc(&g->arena, fed, sizeof *g->positions, "positions", e);
+    g->tokens = arena_alloc(&g->arena, g->capacity, sizeof *g->tokens, "tokens", e);
+    bool complete = g->keys && g->values && g->row && g->attention && g->candidates && g->weights &&
+                    g->positions && g->tokens;
     return complete ? ERR_OK : e->code;
 }
 
@@ -98,7 +106,7 @@ static void attend_cached(void *context, const struct step *s, size_t layer)
     s->real->from_f32(act->attention, g->attention, arch_group_columns(&g->m->arch, GROUP_ATTN_OUT));
 }
 
-/* Runs the next n tokens (the prompt, or one) and leaves the logits after the last one in acts->logits. */
+/* Runs the next n tokens (the prompt, one, or all anew) and leaves the logits after the last one in acts->logits. */
 static enum err_code feed(struct generation *g, const int32_t *tokens, size_t n, struct err *e)
 {
     const struct acts *acts = g->acts;
@@ -126,6 +134,24 @@ static enum err_code feed(struct generation *g, const int32_t *tokens, size_t n,
         return err_set(e, ERR_NUMERIC, "at position %zu the logit of token %zu is not finite", g->count - 1,
                        bad);
     return ERR_OK;
+}
+
+static enum err_code feed_prompt(struct generation *g, const int32_t *prompt, size_t count, struct err *e)
+{
+    memcpy(g->tokens, prompt, count * sizeof *prompt);
+    return feed(g, prompt, count, e);
+}
+
+/* The first token beyond the short positions takes the cache anew, as transformers does: the result is that of the
+ * whole sequence at once. */
+static enum err_code feed_next(struct generation *g, int32_t token, struct err *e)
+{
+    g->tokens[g->count] = token;
+    if (!g->short_positions || g->count != g->short_positions)
+        return feed(g, &token, 1, e);
+    const size_t all = g->count + 1;
+    g->count = 0;
+    return feed(g, g->tokens, all, e);
 }
 
 static int by_logit(const void *a, const void *b)
@@ -195,7 +221,7 @@ enum err_code generate_run(struct model *m, const int32_t *prompt, size_t prompt
     enum err_code code = open_generation(&g, m, prompt_count, options->max_new_tokens, e);
     int32_t token;
     for (size_t i = 0; i < options->max_new_tokens && !code; i++) {
-        code = i == 0 ? feed(&g, prompt, prompt_count, e) : feed(&g, &token, 1, e);
+        code = i == 0 ? feed_prompt(&g, prompt, prompt_count, e) : feed_next(&g, token, e);
         if (code)
             break;
         token = choose(&g, options, i);

@@ -41,7 +41,8 @@ static int32_t next_without_cache(struct tiny *t, const int32_t *tokens, size_t 
     return (int32_t)best;
 }
 
-/* Whether the adapter took part: the base alone says something else. */
+/* Whether the adapter took part: the base alone draws something else. (The likeliest token can be the same: Granite
+ * multiplies what it has read by much, and its head is its embedding.) */
 static bool check_greedy(const char *name, size_t prompt)
 {
     static struct tiny t;
@@ -54,8 +55,10 @@ static bool check_greedy(const char *name, size_t prompt)
         assert_int_equal(c.tokens[k], next_without_cache(&t, tokens, prompt + k));
         tokens[prompt + k] = c.tokens[k];
     }
+    const struct generate_options drawn = {.max_new_tokens = 24, .temperature = 4, .top_p = 1};
+    c = generate(&t.model, tokens, prompt, &drawn);
     t.model.lora = NULL;
-    struct collected base = generate(&t.model, tokens, prompt, &options);
+    struct collected base = generate(&t.model, tokens, prompt, &drawn);
     tiny_close(&t);
     return memcmp(base.tokens, c.tokens, c.count * sizeof *c.tokens) != 0;
 }
@@ -65,7 +68,8 @@ static void greedy_equals_the_whole_forward_pass(void **state)
     (void)state;
     for (char **model = tiny_names(); *model; model++) {
         bool short_prompt = check_greedy(*model, 1), long_prompt = check_greedy(*model, 8);
-        assert_true(short_prompt || long_prompt);
+        if (!short_prompt && !long_prompt)
+            fail_msg("%s draws the same without its adapter", *model);
     }
 }
 
