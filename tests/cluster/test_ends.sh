@@ -50,6 +50,8 @@ log_says cancelled ' saved; Slurm has put the job back into the queue \(restart 
 until_true $$ is_in_state RUNNING
 [ "$(job_says Restarts)" = 1 ] || fail "restarts: $(job_says Restarts)"
 [[ $(newest cancelled) > $before ]] || fail "nothing was saved: $(newest cancelled)"
+goes_on_again() { [ "$(grep -c '^going on from' "$work/cancelled.log")" = 2 ]; }
+until_true $$ goes_on_again # before its script listens, a signal would end it at once
 slurm scancel "$job"
 until_true $$ is_in_state CANCELLED
 
