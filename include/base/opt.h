@@ -8,6 +8,7 @@
  *   LIST    struct opt_list
  *   INT     int64_t; a word of the spec is the number that stands for it
  *   REAL    double
+ *   AMOUNT  double: 0, a share below 1, or a whole number
  *   FLAG    bool
  *   CHOICE  an enum as wide as int: one of the spec's words, and nothing else
  *   TEXT    struct opt_text: one of the spec's words, or any other text
@@ -35,6 +36,7 @@ enum opt_type {
     OPT_LIST,
     OPT_INT,
     OPT_REAL,
+    OPT_AMOUNT,
     OPT_FLAG,
     OPT_CHOICE,
     OPT_TEXT,
@@ -207,6 +209,8 @@ enum err_code opt_parse_value(struct opt_value *value, const struct opt_spec *sp
 /* All that stands for a value in help: "auto|N". */
 #define OPT_LABEL_SIZE 256
 void opt_value_label(char label[OPT_LABEL_SIZE], const struct opt_spec *spec);
+/* How many of `whole` an AMOUNT is: a share is rounded up, what is beyond a rounding of the decimal fraction. */
+uint64_t opt_amount(double amount, uint64_t whole);
 bool opt_takes(const struct opt_command *command, const struct opt_spec *spec);
 
 #endif

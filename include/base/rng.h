@@ -16,7 +16,8 @@ enum rng_stream {
     RNG_DROPOUT = 3,
     RNG_SHUFFLE = 4,
     RNG_SAMPLE = 5,
-    RNG_LORA_BASIS = 6
+    RNG_LORA_BASIS = 6,
+    RNG_EVAL_SPLIT = 7
 };
 
 struct rng_key {

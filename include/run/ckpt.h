@@ -7,6 +7,7 @@
  * - /adapter_start/<module>/lora_A, lora_B: what was taken out of the base, if anything was (lora-init pissa)
  * - /trace: see run/trace.h
  * - /guard, where steps may be skipped: attributes nonfinite, spikes, losses, mean, variance
+ * - /evaluations, where there were any: attributes seen, best, worse, loss (run/best.h); hash of what was evaluated
  * - /config: the resolved configuration, a text
  * - root attributes: format, step, cursor, finished, lora_init, rslora, base_hash, tokenizer_hash, data_hash, version,
  *   hdf5_version, content_hash
@@ -25,6 +26,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "model/lora.h"
+#include "run/best.h"
 #include "run/guard.h"
 #include "run/trace.h"
 
@@ -33,10 +35,12 @@ struct ckpt_state {
     uint64_t cursor; /* samples consumed */
     bool finished;   /* the run has done all its steps */
     struct guard guard;
+    struct best best;
 };
 
 struct ckpt_identity {
     char base[FILE_HASH_SIZE], tokenizer[FILE_HASH_SIZE], data[FILE_HASH_SIZE];
+    char evaluated[FILE_HASH_SIZE]; /* of the examples that are evaluated; not in a checkpoint, whose state has them */
 };
 
 /* Writes adapter and moments; `config` is the resolved configuration; `trace` may be NULL. After success the file is

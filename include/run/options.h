@@ -29,6 +29,7 @@
 #define OPTIONS_ENUM_LIST     OPTIONS_NO_ENUM
 #define OPTIONS_ENUM_INT      OPTIONS_NO_ENUM
 #define OPTIONS_ENUM_REAL     OPTIONS_NO_ENUM
+#define OPTIONS_ENUM_AMOUNT   OPTIONS_NO_ENUM
 #define OPTIONS_ENUM_FLAG     OPTIONS_NO_ENUM
 #define OPTIONS_ENUM_OF(type) OPTIONS_NO_ENUM
 #define OPTIONS_ENUM_CHOICE   OPTIONS_MAKE_ENUM
@@ -51,6 +52,7 @@
 #define OPTIONS_FIELD_LIST(field)   struct opt_list field
 #define OPTIONS_FIELD_INT(field)    int64_t field
 #define OPTIONS_FIELD_REAL(field)   double field
+#define OPTIONS_FIELD_AMOUNT(field) double field
 #define OPTIONS_FIELD_FLAG(field)   bool field
 #define OPTIONS_FIELD_OF(type)      type OPTIONS_NAMED
 #define OPTIONS_FIELD_CHOICE(field) enum option_##field field
@@ -88,6 +90,9 @@ const char *options_word(const struct options *o, const char *name);
 
 /* Is the option part of what a run computes, so that runs with different values of it are different experiments? */
 bool options_fixes_result(const struct opt_spec *spec);
+
+/* Does what the run leaves depend on its evaluations (--keep-best, --early-stop)? */
+bool options_go_by_evaluations(const struct options *o);
 
 /* Was the option given, on the command line or in the file? */
 bool options_given(const struct options *o, const char *name);

@@ -42,9 +42,14 @@ enum err_code rundir_list(uint64_t **steps, size_t *count, const char *folder, s
  * memory, another program at work on it) is not damaged, and not skipped: its error. */
 enum err_code rundir_open_newest(struct ckpt *c, bool *found, const char *folder, struct err *e);
 
-/* After the checkpoint of `step` was written: points `latest` to it and deletes checkpoints of earlier steps
- * but for the newest `keep`, this one included (0: all are kept). */
-enum err_code rundir_settle(const char *folder, uint64_t step, uint64_t keep, struct err *e);
+/* After the checkpoint of `step` was written: points `latest` to it, and `best` to that of step `best` (0: there is
+ * none), and deletes checkpoints of earlier steps but for the best and the newest `keep`, this one included (0: all are
+ * kept). */
+enum err_code rundir_settle(const char *folder, uint64_t step, uint64_t keep, uint64_t best, struct err *e);
+
+/* Takes over the checkpoint of `step` from the folder that another checkpoint lies in, unless it is that of this run.
+ * ERR_IO when there is none. */
+enum err_code rundir_take_over(const char *folder, uint64_t step, const char *other, struct err *e);
 
 /* Deletes what processes that were killed while they wrote have left half written of their owner's files. No other
  * run may be at work here; of a report's, only what no process of this machine can still be at work on. */
@@ -57,7 +62,8 @@ bool rundir_is_exported(const char *folder, uint64_t step);
 /* Is this path one of the checkpoints in the folder? */
 bool rundir_holds(const char *folder, const char *checkpoint);
 
-/* Deletes the checkpoints of this step and later ones; `latest` then is the newest that is left, or gone. */
+/* Deletes the checkpoints of this step and later ones; `latest` then is the newest that is left, or gone, and so is
+ * `best` where its own is. */
 enum err_code rundir_delete_from(const char *folder, uint64_t step, struct err *e);
 
 #endif

@@ -17,6 +17,7 @@ struct resume {
     struct schedule schedule;  /* as it was, but for `total`, which follows from these: */
     double epochs;
     int64_t max_steps;
+    uint64_t early_stop; /* as it was */
 };
 
 /* Collective. Finds the checkpoint that --resume asks for, and brings its adapter, moments, step and cursor to all

@@ -28,6 +28,7 @@
 struct saver_facts {
     const struct runlock *lock; /* of the run's folder, whose metrics are on disk before a checkpoint is */
     uint64_t keep;              /* checkpoints; 0: all */
+    bool keep_best;             /* and that of the best evaluation */
     uint64_t every;             /* steps between saves: the longest time until the next try; 0: no bound */
     uint64_t failures_max;
     double patience;   /* seconds of waiting for a save before it is said */

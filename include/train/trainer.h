@@ -13,9 +13,14 @@
 #include "data/examples/dataset.h"
 #include "train/session.h"
 
+/* ERR_USAGE for options of train that contradict each other. trainer_run() asks this, too; the command may before it
+ * loads a model. */
+enum err_code trainer_check_options(const struct options *o, struct err *e);
+
 /* Collective. Trains the session's adapter as its options say, from the start or from a checkpoint, and
  * leaves config.yaml, metrics.jsonl, checkpoints and the exported adapter in --output. `data_hash` is of
- * `data`; `eval_data` may be NULL. ERR_STOPPED after a signal, with a checkpoint saved. */
+ * `data`; `eval_data` may be NULL; with --eval-split it is a part of `data`. ERR_STOPPED after a signal, with a
+ * checkpoint saved. */
 enum err_code trainer_run(struct session *s, const struct dataset *data, const char *data_hash,
                           const struct dataset *eval_data, struct err *e);
 

@@ -47,6 +47,7 @@ static enum err_code store(struct opt_set *set, const struct opt_spec *spec, con
         *(int64_t *)field = value->integer;
         break;
     case OPT_REAL:
+    case OPT_AMOUNT:
         *(double *)field = value->real;
         break;
     case OPT_FLAG:
@@ -313,6 +314,7 @@ void opt_copy_arguments(struct opt_set *set, const struct opt_set *from)
                                    [OPT_LIST] = sizeof(struct opt_list),
                                    [OPT_INT] = sizeof(int64_t),
                                    [OPT_REAL] = sizeof(double),
+                                   [OPT_AMOUNT] = sizeof(double),
                                    [OPT_FLAG] = sizeof(bool),
                                    [OPT_CHOICE] = sizeof(int),
                                    [OPT_TEXT] = sizeof(struct opt_text),

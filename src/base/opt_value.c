@@ -73,6 +73,15 @@ static enum err_code parse_real(double *value, const struct opt_spec *spec, cons
     return range_check(spec, *value, text, e);
 }
 
+static enum err_code parse_amount(double *value, const struct opt_spec *spec, const char *text, struct err *e)
+{
+    if (parse_real(value, spec, text, e))
+        return e->code;
+    if (*value > 1 && *value != floor(*value))
+        return err_set(e, ERR_USAGE, "%s is neither a share below 1 nor a whole number", text);
+    return ERR_OK;
+}
+
 static enum err_code parse_flag(bool *value, const char *text, struct err *e)
 {
     *value = strcmp(text, "true") == 0;
@@ -91,7 +100,7 @@ const char *opt_word_text(const struct opt_spec *spec, int value)
 
 bool opt_is_text(const struct opt_spec *spec)
 {
-    return spec->type != OPT_INT && spec->type != OPT_REAL && spec->type != OPT_FLAG;
+    return spec->type != OPT_INT && spec->type != OPT_REAL && spec->type != OPT_AMOUNT && spec->type != OPT_FLAG;
 }
 
 void opt_value_label(char label[OPT_LABEL_SIZE], const struct opt_spec *spec)
@@ -177,6 +186,8 @@ enum err_code opt_parse_value(struct opt_value *value, const struct opt_spec *sp
         return parse_number_or_word(&value->integer, spec, text, e);
     case OPT_REAL:
         return parse_real(&value->real, spec, text, e);
+    case OPT_AMOUNT:
+        return parse_amount(&value->real, spec, text, e);
     case OPT_FLAG:
         return parse_flag(&value->flag, text, e);
     case OPT_CHOICE:
@@ -193,6 +204,12 @@ enum err_code opt_parse_value(struct opt_value *value, const struct opt_spec *sp
         break;
     }
     return err_set(e, ERR_USAGE, "a heading has no value");
+}
+
+uint64_t opt_amount(double amount, uint64_t whole)
+{
+    double part = amount < 1 ? ceil(amount * (double)whole - 1e-6) : amount;
+    return part > 0 ? (uint64_t)part : 0;
 }
 
 static const void *value_of(const struct opt_set *set, const struct opt_spec *spec)
@@ -248,6 +265,7 @@ enum err_code opt_append_value(const struct opt_set *set, const struct opt_spec 
     case OPT_INT:
         return append_int(out, spec, *(const int64_t *)value, e);
     case OPT_REAL:
+    case OPT_AMOUNT:
         return append_real(out, *(const double *)value, e);
     case OPT_FLAG:
         return str_appendf(out, e, "%s", *(const bool *)value ? "true" : "false");
@@ -284,6 +302,7 @@ bool opt_values_equal(const struct opt_set *a, const struct opt_set *b, const st
     case OPT_INT:
         return *(const int64_t *)x == *(const int64_t *)y;
     case OPT_REAL:
+    case OPT_AMOUNT:
         return *(const double *)x == *(const double *)y;
     case OPT_FLAG:
         return *(const bool *)x == *(const bool *)y;

@@ -27,7 +27,9 @@ enum err_code cmd_train(const struct options *o, struct dist *d, struct err *e)
     char hash[FILE_HASH_SIZE];
     struct runlock lock = {0};
     /* A folder that cannot be used is better known before the model is loaded. */
-    enum err_code code = dist_agree(d, d->rank == 0 ? runlock_take(&lock, o->output, d->host, e) : ERR_OK, e);
+    enum err_code code = trainer_check_options(o, e);
+    if (!code)
+        code = dist_agree(d, d->rank == 0 ? runlock_take(&lock, o->output, d->host, e) : ERR_OK, e);
     if (code)
         return code;
     code = session_open(&s, o, d, e);

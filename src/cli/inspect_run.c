@@ -26,7 +26,7 @@ static enum err_code add_config(struct facts *f, const char *yaml, struct err *e
         const void *value = (const char *)&o + spec->offset;
         if (spec->type == OPT_FLAG) {
             facts_flag(f, spec->name, *(const bool *)value);
-        } else if (spec->type == OPT_REAL) {
+        } else if (spec->type == OPT_REAL || spec->type == OPT_AMOUNT) {
             facts_real(f, spec->name, *(const double *)value);
         } else if (spec->type == OPT_INT) {
             facts_int(f, spec->name, (uint64_t) * (const int64_t *)value); /* no range begins below 0 */
@@ -46,6 +46,14 @@ static enum err_code add_config(struct facts *f, const char *yaml, struct err *e
     facts_end(f);
     options_release(&o);
     return code;
+}
+
+static void add_best(struct facts *f, const struct best *best)
+{
+    if (!best->step)
+        return;
+    facts_int(f, "best_step", best->step);
+    facts_real(f, "best_eval_loss", best->loss);
 }
 
 static void add_modules(struct facts *f, const struct ckpt *c)
@@ -73,6 +81,7 @@ enum err_code inspect_checkpoint(struct facts *f, const char *path, struct err *
     facts_int(f, "step", c.state.step);
     facts_int(f, "cursor", c.state.cursor);
     facts_flag(f, "finished", c.state.finished);
+    add_best(f, &c.state.best);
     add_modules(f, &c);
     facts_text(f, "base_hash", c.identity.base);
     facts_text(f, "tokenizer_hash", c.identity.tokenizer);
@@ -235,6 +244,7 @@ enum err_code inspect_run(struct facts *f, const char *path, struct err *e)
     if (found && !code) {
         facts_int(f, "step", c.state.step);
         facts_int(f, "cursor", c.state.cursor);
+        add_best(f, &c.state.best);
         add_modules(f, &c);
         code = add_config(f, c.config, e);
     }

@@ -11,8 +11,9 @@
 #include "run/module_group.h"
 #include "trace_file.h"
 
-#define GUARD  "/guard"
-#define CONFIG "/config"
+#define GUARD       "/guard"
+#define EVALUATIONS "/evaluations"
+#define CONFIG      "/config"
 
 /* The arrays of a checkpoint: where each lies, what stands after its name. */
 static const struct array {
@@ -97,6 +98,17 @@ static void write_guard(struct h5_writer *w, const struct guard *g)
     h5_attribute_real(w, GUARD, "variance", g->variance);
 }
 
+static void write_best(struct h5_writer *w, const struct best *b)
+{
+    if (!b->seen)
+        return;
+    h5_attribute_int(w, EVALUATIONS, "seen", (int64_t)b->seen);
+    h5_attribute_int(w, EVALUATIONS, "best", (int64_t)b->step);
+    h5_attribute_int(w, EVALUATIONS, "worse", (int64_t)b->worse);
+    h5_attribute_real(w, EVALUATIONS, "loss", b->loss);
+    h5_attribute_text(w, EVALUATIONS, "hash", b->hash);
+}
+
 enum err_code ckpt_build(struct h5_writer **out, const char *path, const struct lora *l,
                          const struct lora_moments *moments, const struct ckpt_state *state,
                          const struct ckpt_identity *identity, const char *config, const char *lora_init,
@@ -118,6 +130,7 @@ enum err_code ckpt_build(struct h5_writer **out, const char *path, const struct 
     h5_attribute_text(w, "/", "hdf5_version", h5_version());
     h5_write_text(w, CONFIG, config);
     write_guard(w, &state->guard);
+    write_best(w, &state->best);
     write_modules(w, l, moments);
     if (trace)
         trace_write(w, trace);
@@ -139,10 +152,11 @@ enum err_code ckpt_write(const char *path, const struct lora *l, const struct lo
     return h5_commit(w, e);
 }
 
-static enum err_code get_hash(char hash[FILE_HASH_SIZE], struct ckpt *c, const char *name, struct err *e)
+static enum err_code get_hash(char hash[FILE_HASH_SIZE], struct ckpt *c, const char *place, const char *name,
+                              struct err *e)
 {
     const char *text;
-    if (h5_get_text(&text, c->file, "/", name, &c->arena, e))
+    if (h5_get_text(&text, c->file, place, name, &c->arena, e))
         return e->code;
     if (strlen(text) != FILE_HASH_SIZE - 1)
         return err_set(e, ERR_FORMAT, "%s: the attribute %s is not a hash", c->path, name);
@@ -177,6 +191,21 @@ static enum err_code read_guard(struct guard *g, struct ckpt *c, struct err *e)
     return ERR_OK;
 }
 
+/* A run without evaluations has none. */
+static enum err_code read_best(struct best *b, struct ckpt *c, struct err *e)
+{
+    if (!h5_exists(c->file, EVALUATIONS))
+        return ERR_OK;
+    if (get_count(&b->seen, c, EVALUATIONS, "seen", e) || get_count(&b->step, c, EVALUATIONS, "best", e) ||
+        get_count(&b->worse, c, EVALUATIONS, "worse", e) ||
+        h5_get_real(&b->loss, c->file, EVALUATIONS, "loss", e) ||
+        get_hash(b->hash, c, EVALUATIONS, "hash", e))
+        return e->code;
+    if (!b->seen || b->seen > c->state.step || b->step > b->seen || b->worse > b->seen || !isfinite(b->loss))
+        return err_set(e, ERR_FORMAT, "%s: the attributes of " EVALUATIONS " are none of a run", c->path);
+    return ERR_OK;
+}
+
 static enum err_code read_modules(struct ckpt *c, struct err *e)
 {
     const char **names;
@@ -208,12 +237,13 @@ static enum err_code read_facts(struct ckpt *c, struct err *e)
     if (get_count(&c->state.step, c, "/", "step", e) || get_count(&c->state.cursor, c, "/", "cursor", e))
         return err_wrap(e, "%s is not a checkpoint", c->path);
     if (get_count(&finished, c, "/", "finished", e) || get_count(&rslora, c, "/", "rslora", e) ||
-        read_guard(&c->state.guard, c, e) || h5_read_text(&c->config, c->file, CONFIG, &c->arena, e) ||
+        read_guard(&c->state.guard, c, e) || read_best(&c->state.best, c, e) ||
+        h5_read_text(&c->config, c->file, CONFIG, &c->arena, e) ||
         h5_get_text(&c->lora_init, c->file, "/", "lora_init", &c->arena, e) ||
         h5_get_text(&c->version, c->file, "/", "version", &c->arena, e) ||
-        get_hash(c->identity.base, c, "base_hash", e) ||
-        get_hash(c->identity.tokenizer, c, "tokenizer_hash", e) ||
-        get_hash(c->identity.data, c, "data_hash", e))
+        get_hash(c->identity.base, c, "/", "base_hash", e) ||
+        get_hash(c->identity.tokenizer, c, "/", "tokenizer_hash", e) ||
+        get_hash(c->identity.data, c, "/", "data_hash", e))
         return e->code;
     c->state.finished = finished != 0;
     c->rslora = rslora != 0;

@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* What a resumed run may change. */
-enum resume_rule { FREE, ONCE, FIXED, SHAPE, LENGTH, RATE, DATA };
+enum resume_rule { FREE, ONCE, FIXED, SHAPE, LENGTH, RATE, EVALUATED, DATA };
 
 /* The commands' bits, under the names that the rows of options.def have for them. */
 enum {
@@ -176,11 +176,24 @@ static enum err_code append_difference(struct str *out, const struct opt_set *no
     return str_append(out, ")", 1, e);
 }
 
+bool options_go_by_evaluations(const struct options *o)
+{
+    return o->keep_best || o->early_stop > 0;
+}
+
 /* Do more steps follow on a run whose rate has gone down to its end, at one of their own? */
 static bool goes_further(const struct options *now, const struct options *then, bool finished)
 {
     return finished && then->lr_schedule != SCHEDULE_CONSTANT && now->lr_schedule == SCHEDULE_CONSTANT &&
            (now->max_steps != then->max_steps || now->epochs != then->epochs);
+}
+
+/* Must a resumed run have the checkpoint's value? `own_rate`: it goes further at a rate of its own. */
+static bool must_stay(const struct options *o, const struct opt_spec *spec, bool own_rate)
+{
+    enum resume_rule rule = resume_rules[spec - specs];
+    return rule == FIXED || rule == SHAPE || (rule == RATE && !own_rate) ||
+           (rule == EVALUATED && options_go_by_evaluations(o));
 }
 
 enum err_code options_compare_for_resume(const struct options *now, const char *recorded_yaml, bool finished,
@@ -196,11 +209,10 @@ enum err_code options_compare_for_resume(const struct options *now, const char *
     const bool own_rate = !code && goes_further(now, &then, finished);
     bool shape = false;
     for (size_t i = 0; !code && i < COUNT(specs); i++) {
-        const enum resume_rule rule = resume_rules[i];
-        if ((rule == FIXED || rule == SHAPE || (rule == RATE && !own_rate)) &&
-            opt_takes(now->set.command, &specs[i]) && !opt_values_equal(&now->set, &then.set, &specs[i])) {
+        if (must_stay(now, &specs[i], own_rate) && opt_takes(now->set.command, &specs[i]) &&
+            !opt_values_equal(&now->set, &then.set, &specs[i])) {
             code = append_difference(&differences, &now->set, &then.set, &specs[i], e);
-            shape = shape || rule == SHAPE;
+            shape = shape || resume_rules[i] == SHAPE;
         }
     }
     if (!code && differences.length)

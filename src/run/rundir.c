@@ -156,10 +156,11 @@ enum err_code rundir_open_newest(struct ckpt *c, bool *found, const char *folder
     return code;
 }
 
-static enum err_code point_latest(const char *folder, uint64_t step, struct err *e)
+/* Makes `link` a link to the checkpoint of `step`. */
+static enum err_code point(const char *folder, enum rundir_file link, uint64_t step, struct err *e)
 {
     char path[PATH_MAX], temporary[PATH_MAX], target[NAME_SIZE];
-    if (rundir_path(path, folder, RUNDIR_LATEST, e))
+    if (rundir_path(path, folder, link, e))
         return e->code;
     if ((size_t)snprintf(temporary, sizeof temporary, "%s" FILE_TEMPORARY, path) >= sizeof temporary)
         return err_set_errno(e, ENAMETOOLONG, "cannot make the link %s", path);
@@ -183,12 +184,14 @@ static enum err_code delete_checkpoint(const char *folder, uint64_t step, struct
     return unlink(path) && errno != ENOENT ? err_set_errno(e, errno, "cannot delete %s", path) : ERR_OK;
 }
 
-enum err_code rundir_settle(const char *folder, uint64_t step, uint64_t keep, struct err *e)
+enum err_code rundir_settle(const char *folder, uint64_t step, uint64_t keep, uint64_t best, struct err *e)
 {
     struct arena arena = {0};
     uint64_t *steps;
     size_t count;
-    enum err_code code = point_latest(folder, step, e);
+    enum err_code code = point(folder, RUNDIR_LATEST, step, e);
+    if (!code && best)
+        code = point(folder, RUNDIR_BEST, best, e);
     if (!code)
         code = rundir_list(&steps, &count, folder, &arena, e);
     if (!code && keep) {
@@ -196,7 +199,8 @@ enum err_code rundir_settle(const char *folder, uint64_t step, uint64_t keep, st
         while (upto < count && steps[upto] <= step)
             upto++;
         for (size_t i = 0; !code && i + keep < upto; i++)
-            code = delete_checkpoint(folder, steps[i], e);
+            if (steps[i] != best)
+                code = delete_checkpoint(folder, steps[i], e);
     }
     arena_release(&arena);
     return code;
@@ -276,6 +280,28 @@ bool rundir_holds(const char *folder, const char *checkpoint)
     return strcmp(real, its) == 0;
 }
 
+enum err_code rundir_take_over(const char *folder, uint64_t step, const char *other, struct err *e)
+{
+    char path[PATH_MAX], from[PATH_MAX], real[PATH_MAX], name[NAME_SIZE], place[PATH_MAX], unfinished[PATH_MAX];
+    struct file_map map;
+    if (!realpath(other, real))
+        return err_set_errno(e, errno, "cannot find %s", other);
+    *strrchr(real, '/') = '\0';
+    snprintf(name, sizeof name, NAME_FORMAT, step);
+    if (rundir_holds(folder, other))
+        return rundir_checkpoint_path(path, folder, step, e) ? e->code
+               : file_exists(path)                           ? ERR_OK
+                                   : err_set(e, ERR_IO, "there is no file %s", path);
+    if (rundir_path(place, folder, RUNDIR_CHECKPOINTS, e) || file_make_folders(place, e) ||
+        file_join(unfinished, sizeof unfinished, place, UNFINISHED "taken", e) ||
+        rundir_checkpoint_path(path, folder, step, e) || file_join(from, sizeof from, real, name, e) ||
+        file_map_open(&map, from, e))
+        return e->code;
+    enum err_code code = file_write_atomic(unfinished, map.data, map.size, e);
+    file_map_close(&map);
+    return code ? code : file_commit(unfinished, path, e);
+}
+
 enum err_code rundir_delete_from(const char *folder, uint64_t step, struct err *e)
 {
     struct arena arena = {0};
@@ -291,9 +317,11 @@ enum err_code rundir_delete_from(const char *folder, uint64_t step, struct err *
     for (size_t i = left; !code && i < count; i++)
         code = delete_checkpoint(folder, steps[i], e);
     if (!code && left)
-        code = point_latest(folder, steps[left - 1], e);
+        code = point(folder, RUNDIR_LATEST, steps[left - 1], e);
     else if (!code && count && unlink(path) && errno != ENOENT)
         code = err_set_errno(e, errno, "cannot delete %s", path);
+    if (!code && !rundir_path(path, folder, RUNDIR_BEST, e) && !file_exists(path)) /* nor what it points to */
+        unlink(path);
     arena_release(&arena);
     return code;
 }

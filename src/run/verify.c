@@ -181,12 +181,34 @@ static enum err_code compare_module(const struct ckpt *c, const struct store *s,
     return code;
 }
 
+/* Instead of the last checkpoint, with --keep-best: that of the best evaluation. */
+static enum err_code open_best(struct ckpt *c, const char *folder, struct err *e)
+{
+    struct options o;
+    char path[PATH_MAX];
+    uint64_t best = c->state.best.step;
+    enum err_code code = options_read_yaml(&o, "train", c->path, c->config, strlen(c->config), e);
+    bool exported = !code && o.keep_best && best && best != c->state.step;
+    options_release(&o);
+    if (code || !exported)
+        return code;
+    code = rundir_checkpoint_path(path, folder, best, e);
+    bool finished = c->state.finished;
+    ckpt_close(c);
+    if (!code)
+        code = ckpt_open(c, path, e);
+    c->state.finished = finished;
+    return code;
+}
+
 static enum err_code compare_adapter(const char *folder, const char *checkpoint, struct err *e)
 {
     struct ckpt c;
     struct store s = {0};
     char path[PATH_MAX];
     if (rundir_path(path, folder, RUNDIR_ADAPTER_TENSORS, e) || ckpt_open(&c, checkpoint, e))
+        return e->code;
+    if (c.state.finished && open_best(&c, folder, e))
         return e->code;
     enum err_code code = ERR_OK;
     if (c.state.finished && !c.has_start) { /* with a start, the export is a wider one */

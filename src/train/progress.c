@@ -62,11 +62,12 @@ static void report_data(const char *name, const struct dataset *d)
 
 static void report_schedule(const struct schedule *s, uint64_t done, const struct options *o)
 {
-    char warmup[64] = "";
-    if (s->warmup)
-        snprintf(warmup, sizeof warmup, ", after %" PRIu64 " steps of warmup", s->warmup);
-    log_note("  %-12s learning rate %g, %s%s%s", "schedule", s->peak, options_word(o, "lr-schedule"),
-             s->shape == SCHEDULE_CONSTANT ? "" : " down to 0", warmup);
+    char warmup[64] = "", down[32] = "";
+    if (s->shape != SCHEDULE_CONSTANT)
+        snprintf(down, sizeof down, " down to %g", s->end);
+    if (schedule_warmup(s))
+        snprintf(warmup, sizeof warmup, ", after %" PRIu64 " steps of warmup", schedule_warmup(s));
+    log_note("  %-12s learning rate %g, %s%s%s", "schedule", s->peak, options_word(o, "lr-schedule"), down, warmup);
     if (done && s->shape != SCHEDULE_CONSTANT)
         log_note("  %-12s from %.3g at step %" PRIu64 " on", "", schedule_rate(s, done), done + 1);
 }

@@ -82,12 +82,40 @@ static enum err_code read_schedule(struct resume *r, const struct ckpt *c, struc
 {
     struct options then = {0};
     enum err_code code = options_read_yaml(&then, "train", c->path, c->config, strlen(c->config), e);
-    r->schedule = (struct schedule){
-        .shape = then.lr_schedule, .peak = then.learning_rate, .warmup = (uint64_t)then.warmup_steps};
+    r->schedule = (struct schedule){.shape = then.lr_schedule,
+                                    .peak = then.learning_rate,
+                                    .end = then.min_learning_rate,
+                                    .warmup = then.warmup_steps};
     r->epochs = then.epochs;
     r->max_steps = then.max_steps;
+    r->early_stop = (uint64_t)then.early_stop;
     options_release(&then);
     return code;
+}
+
+/* The best evaluation so far is comparable, and its checkpoint in this run's folder; or the run does not go by it. */
+static enum err_code take_best(struct ckpt *c, const struct ckpt_identity *now, const struct options *o, struct err *e)
+{
+    struct best *best = &c->state.best;
+    if (!options_go_by_evaluations(o) || !best->seen)
+        return ERR_OK;
+    if (strcmp(best->hash, now->evaluated) != 0) {
+        err_set(e, ERR_MISMATCH,
+                "%s: the evaluations so far were of other examples, and --keep-best and --early-stop go by them; give "
+                "the same --eval-data, or --allow-changed-options, which forgets the best of them",
+                c->path);
+        if (!o->allow_changed_options)
+            return e->code;
+        log_warn("%s", e->message);
+        best_forget(best);
+    }
+    if (o->keep_best && best->step && rundir_take_over(o->output, best->step, c->path, e)) {
+        log_warn("the checkpoint of the best evaluation so far, of step %" PRIu64
+                 ", is not to be had (%s): later ones count",
+                 best->step, e->message);
+        best_forget(best);
+    }
+    return ERR_OK;
 }
 
 static enum err_code load(struct lora *l, struct lora_moments *moments, struct ckpt_state *state,
@@ -107,6 +135,8 @@ static enum err_code load(struct lora *l, struct lora_moments *moments, struct c
     if (!code && o->resume.word != RESUME_AUTO)
         code = r->here ? clear_output(o, lock, c.state.step + 1, "later than the one to go on from", e)
                      : clear_output(o, lock, 0, "of another run than the one to go on from", e);
+    if (!code)
+        code = take_best(&c, identity, o, e);
     if (!code)
         code = trace_read_from(&r->trace, c.file, e);
     if (!code) {

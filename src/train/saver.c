@@ -66,7 +66,7 @@ static enum err_code write_checkpoint(struct saver *s, struct err *e)
     }
     h5_discard(w);
     if (!code)
-        code = rundir_settle(in.inside, s->state.step, f->keep, e);
+        code = rundir_settle(in.inside, s->state.step, f->keep, f->keep_best ? s->state.best.step : 0, e);
     return file_folder_leave(&in, code, e);
 }
 
@@ -209,6 +209,12 @@ static enum err_code begin(struct saver *s, const struct ckpt_state *now, struct
     return conclude(s, e);
 }
 
+static bool same_state(const struct ckpt_state *a, const struct ckpt_state *b)
+{
+    return a->step == b->step && a->cursor == b->cursor && a->finished == b->finished &&
+           a->best.seen == b->best.seen;
+}
+
 static enum err_code step(struct saver *s, const struct ckpt_state *now, bool due, struct err *e)
 {
     if (s->running && (due || __atomic_load_n(&s->done, __ATOMIC_ACQUIRE))) {
@@ -217,7 +223,8 @@ static enum err_code step(struct saver *s, const struct ckpt_state *now, bool du
         else if (conclude(s, e))
             return e->code;
     }
-    if (s->running || (!due && !(s->failures && now->step >= s->retry_at)))
+    if (s->running || (!due && !(s->failures && now->step >= s->retry_at)) ||
+        (s->has_saved && same_state(&s->saved, now)))
         return ERR_OK;
     return begin(s, now, e);
 }
@@ -228,11 +235,6 @@ enum err_code saver_step(struct saver *s, const struct ckpt_state *now, bool due
     enum err_code code = step(s, now, due, e);
     pthread_mutex_unlock(&s->lock);
     return code;
-}
-
-static bool same_state(const struct ckpt_state *a, const struct ckpt_state *b)
-{
-    return a->step == b->step && a->cursor == b->cursor && a->finished == b->finished;
 }
 
 enum err_code saver_last(struct saver *s, const struct ckpt_state *now, struct duty_company *company,

@@ -25,15 +25,30 @@ static double cosine_shape(double progress)
 static double (*const shapes[])(double progress) = {
     [SCHEDULE_CONSTANT] = constant_shape, [SCHEDULE_LINEAR] = linear_shape, [SCHEDULE_COSINE] = cosine_shape};
 
+uint64_t schedule_warmup(const struct schedule *s)
+{
+    return opt_amount(s->warmup, s->total);
+}
+
 enum err_code schedule_check(const struct schedule *s, struct err *e)
 {
-    if (s->warmup > s->total)
+    const uint64_t warmup = schedule_warmup(s);
+    if (warmup > s->total)
         return err_set(e, ERR_USAGE,
                        "--warmup-steps %" PRIu64 " is more than the %" PRIu64
                        " steps of the whole run: lower it "
                        "or train longer",
-                       s->warmup, s->total);
+                       warmup, s->total);
+    if (s->end > s->peak)
+        return err_set(e, ERR_USAGE, "--min-learning-rate %g is above --learning-rate %g", s->end, s->peak);
     return ERR_OK;
+}
+
+/* Exactly the peak where the shape is 1, and its product with the shape where the end is 0. */
+static double rate_at(const struct schedule *s, double progress)
+{
+    double shape = shapes[s->shape](progress);
+    return shape < 1 ? s->end + (s->peak - s->end) * shape : s->peak;
 }
 
 enum err_code schedule_go_on(const struct schedule *s, const struct schedule *then, uint64_t step, bool allowed,
@@ -65,10 +80,10 @@ enum err_code schedule_go_on(const struct schedule *s, const struct schedule *th
 
 double schedule_rate(const struct schedule *s, uint64_t step)
 {
-    if (step < s->warmup)
-        return s->peak * ((double)step + 1) / (double)s->warmup;
+    const uint64_t warmup = schedule_warmup(s);
+    if (step < warmup)
+        return s->peak * ((double)step + 1) / (double)warmup;
     if (step >= s->total)
-        return s->peak * shapes[s->shape](1);
-    double progress = (double)(step - s->warmup) / (double)(s->total - s->warmup);
-    return s->peak * shapes[s->shape](progress);
+        return rate_at(s, 1);
+    return rate_at(s, (double)(step - warmup) / (double)(s->total - warmup));
 }

@@ -414,6 +414,7 @@ enum err_code session_open_data(struct session *s, struct dataset *data, const s
         warn_of_bos(s, data);
         tell_forms(data);
         dataset_tell_warnings(data, ~(1U << NOTE_CUT_ANSWER), warn_of, data); /* which the caller counts as cut */
+        memcpy(data->hash, content, sizeof content);
         if (hash)
             memcpy(hash, content, sizeof content);
         return ERR_OK;

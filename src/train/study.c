@@ -83,7 +83,7 @@ static bool is_end_of(const struct ckpt *c, const struct study *s, const struct 
                 !strcmp(c->identity.data, s->data_hash) && !options_compare_for_resume(o, c->config, true, &e);
     if (options_read_yaml(&then, "train", c->path, c->config, strlen(c->config), &e))
         same = false;
-    same = same && then.max_steps == o->max_steps && then.epochs == o->epochs;
+    same = same && then.max_steps == o->max_steps && then.epochs == o->epochs && then.early_stop == o->early_stop;
     options_release(&then);
     return same;
 }

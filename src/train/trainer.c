@@ -69,7 +69,8 @@ static enum err_code prepare(struct trainer *t, struct err *e)
         return e->code;
     t->schedule = (struct schedule){.shape = o->lr_schedule,
                                     .peak = o->learning_rate,
-                                    .warmup = (uint64_t)o->warmup_steps,
+                                    .end = o->min_learning_rate,
+                                    .warmup = o->warmup_steps,
                                     .total = count_steps(t, o->epochs, o->max_steps)};
     struct model_plan plan = session_plan(t->session, true);
     batch_plan(&t->loader, &plan);
@@ -116,6 +117,7 @@ static enum err_code open_output(void *trainer, struct duty_company *company, st
     const struct options *o = t->options;
     struct saver_facts facts = {.lock = lock,
                                 .keep = (uint64_t)o->keep_checkpoints,
+                                .keep_best = o->keep_best,
                                 .every = (uint64_t)o->save_every,
                                 .failures_max = (uint64_t)o->save_failures,
                                 .deadline = &t->session->deadline,
@@ -153,8 +155,7 @@ static enum err_code save_state(void *trainer, struct duty_company *company, str
     return saver_last(&t->saver, &t->state, company, e);
 }
 
-/* Collective. Returns when this state is on disk. */
-static enum err_code save_last(struct trainer *t, struct err *e)
+enum err_code trainer_save_now(struct trainer *t, struct err *e)
 {
     if (dist_agree(t->dist, trainer_take_trouble(t, e), e) ||
         let_rank_0(t, flush_metrics, rundir_name(RUNDIR_METRICS), e))
@@ -162,11 +163,28 @@ static enum err_code save_last(struct trainer *t, struct err *e)
     return let_rank_0(t, save_state, NULL, e);
 }
 
-static enum err_code export_into(const struct trainer *t, const char *folder, struct err *e)
+/* Rank 0, which needs the last step's values no more: those of the best step. */
+static enum err_code read_best(struct trainer *t, const char *folder, struct err *e)
+{
+    char path[PATH_MAX];
+    struct ckpt c;
+    if (rundir_checkpoint_path(path, folder, t->state.best.step, e) || ckpt_open(&c, path, e))
+        return e->code;
+    enum err_code code = ckpt_read(&c, &t->session->lora, NULL, e);
+    ckpt_close(&c);
+    if (!code)
+        log_note("the adapter of step %" PRIu64 ", which had the lowest eval loss (%.4f), is exported",
+                 t->state.best.step, t->state.best.loss);
+    return code;
+}
+
+static enum err_code export_into(struct trainer *t, const char *folder, struct err *e)
 {
     const struct options *o = t->options;
+    const uint64_t best = t->state.best.step;
     char path[PATH_MAX];
-    if (rundir_path(path, folder, RUNDIR_ADAPTER, e))
+    if (rundir_path(path, folder, RUNDIR_ADAPTER, e) ||
+        (o->keep_best && best && best != t->state.step && read_best(t, folder, e)))
         return e->code;
     return peft_write(path, &t->session->lora, &t->session->model.arch,
                       *o->base_name ? o->base_name : store_name(&t->session->store), o->lora_dropout, e);
@@ -175,7 +193,7 @@ static enum err_code export_into(const struct trainer *t, const char *folder, st
 static enum err_code write_adapter(void *trainer, struct duty_company *company, struct err *e)
 {
     (void)company;
-    const struct trainer *t = trainer;
+    struct trainer *t = trainer;
     struct file_folder in;
     if (runlock_enter(&in, t->session->lock, e))
         return e->code;
@@ -191,7 +209,7 @@ static enum err_code leave(struct trainer *t, struct err *e)
                        "stopped %s at step 0 of %" PRIu64
                        ": nothing was learnt yet, the same command starts anew",
                        why, t->schedule.total);
-    if (save_last(t, e))
+    if (trainer_save_now(t, e))
         return e->code;
     char path[PATH_MAX];
     if (rundir_checkpoint_path(path, t->options->output, t->state.step, e))
@@ -224,31 +242,35 @@ static enum err_code add_late_evaluation(void *trainer, struct duty_company *com
 /* Does this state lack an evaluation? One of its step's that a stop came before, or one at the end. */
 static bool lacks_evaluation(const struct trainer *t)
 {
-    bool last = t->state.step >= t->schedule.total;
-    if (!t->eval_data || !t->state.step)
+    if (!t->eval_data || !t->state.step || t->state.best.seen == t->state.step)
         return false;
-    if (t->metrics.last_step != t->state.step) /* no line of it to be mended */
-        return last;
-    return !t->metrics.last_evaluated && (last || trainer_is_due(t, t->options->eval_every));
+    return t->state.step >= t->schedule.total || trainer_is_due(t, t->options->eval_every);
 }
 
 /* Collective. Before the first step: the evaluation that an earlier process was stopped before or in. */
 static enum err_code make_up_evaluation(struct trainer *t, struct err *e)
 {
     struct metrics_row row = {0};
-    uint64_t lacks = t->dist->rank == 0 && lacks_evaluation(t);
-    if (dist_broadcast(t->dist, &lacks, sizeof lacks, 0, e) || (lacks && trainer_evaluate(t, &row, e)))
+    if (!lacks_evaluation(t))
+        return ERR_OK;
+    if (trainer_evaluate(t, &row, e))
         return e->code;
     if (!row.evaluated)
         return ERR_OK;
     log_note("step %" PRIu64 ": eval loss %.4f", t->state.step, row.eval_loss);
     t->late_loss = row.eval_loss;
-    return let_rank_0(t, add_late_evaluation, rundir_name(RUNDIR_METRICS), e);
+    if (let_rank_0(t, add_late_evaluation, rundir_name(RUNDIR_METRICS), e))
+        return e->code;
+    return trainer_save_best(t, e);
 }
 
-/* The run has done all its steps. */
+/* The run has done all its steps, or needs no more. */
 static void finish_state(struct trainer *t, struct err *e)
 {
+    if (trainer_is_stale(t))
+        log_note("stopped early: %" PRIu64 " evaluations in a row were no better than that of step %" PRIu64
+                 " (eval loss %.4f), and --early-stop is %" PRId64,
+                 t->state.best.worse, t->state.best.step, t->state.best.loss, t->options->early_stop);
     t->state.finished = true;
     trainer_note_trouble(t, tracer_finish(&t->tracer, t->state.step, e), e);
 }
@@ -260,7 +282,7 @@ static enum err_code run_steps(struct trainer *t, struct err *e)
         return e->code;
     if (!t->stop && !t->state.finished)
         finish_state(t, e);
-    if (!t->stop && save_last(t, e))
+    if (!t->stop && trainer_save_now(t, e))
         return e->code;
     pace_report(&t->pace);
     return t->stop ? leave(t, e) : ERR_OK;
@@ -347,7 +369,8 @@ static enum err_code compare_schedules(const struct trainer *t, const struct res
 {
     struct schedule then = r->schedule;
     const struct options *o = t->options;
-    then.total = t->state.finished ? t->state.step : count_steps(t, r->epochs, r->max_steps);
+    bool at_end = t->state.finished && !best_is_stale(&t->state.best, r->early_stop);
+    then.total = at_end ? t->state.step : count_steps(t, r->epochs, r->max_steps);
     return schedule_go_on(&t->schedule, &then, t->state.step, o->allow_changed_options, e);
 }
 
@@ -376,17 +399,54 @@ static enum err_code start(struct trainer *t, struct err *e)
     code = dist_agree(d, code, e);
     if (code)
         return code;
-    t->state.finished = t->state.finished && t->state.step >= t->schedule.total;
+    t->state.finished = t->state.finished && (t->state.step >= t->schedule.total || trainer_is_stale(t));
     if (!t->state.finished)
         return train(t, e);
-    log_note("this run is finished: %" PRIu64
-             " steps are done; to go on takes a higher --max-steps or --epochs%s",
-             t->state.step,
-             o->lr_schedule == SCHEDULE_CONSTANT ? "" : ", and --lr-schedule constant with a --learning-rate");
+    const bool early = t->state.step < t->schedule.total;
+    log_note("this run is finished: %" PRIu64 " steps are done; to go on takes a higher %s%s", t->state.step,
+             early ? "--early-stop" : "--max-steps or --epochs",
+             early || o->lr_schedule == SCHEDULE_CONSTANT ? "" : ", and --lr-schedule constant with a --learning-rate");
     if (t->resumed_here)
         return finish_again(t, e);
     t->schedule.total = t->state.step; /* the end of a run elsewhere: in this folder it is to be written */
     return train(t, e);
+}
+
+/* What is evaluated, to tell whether losses can be compared. */
+static void identify_evaluation(struct trainer *t)
+{
+    char text[FILE_HASH_SIZE + 32];
+    int length = snprintf(text, sizeof text, "%s %zu", t->eval_data->hash, t->eval_data->count);
+    file_hash_bytes(t->identity.evaluated, text, (size_t)length);
+}
+
+/* --eval-split, and what goes by evaluations. */
+static enum err_code choose_data(struct trainer *t, struct err *e)
+{
+    const struct options *o = t->options;
+    if (trainer_check_options(o, e))
+        return e->code;
+    if (o->eval_split > 0) {
+        if (dataset_split(&t->rest, &t->held, t->data, o->eval_split, (uint64_t)o->seed, e))
+            return e->code;
+        if (o->max_eval_examples > 0)
+            dataset_limit(&t->held, (size_t)o->max_eval_examples);
+        t->data = &t->rest;
+        t->eval_data = &t->held;
+    }
+    if (t->eval_data)
+        identify_evaluation(t);
+    return ERR_OK;
+}
+
+enum err_code trainer_check_options(const struct options *o, struct err *e)
+{
+    if (o->eval_split > 0 && o->eval_data.count)
+        return err_set(e, ERR_USAGE, "--eval-split and --eval-data both say what is evaluated: give one of them");
+    if (options_go_by_evaluations(o) && (!o->eval_every || (!o->eval_data.count && !(o->eval_split > 0))))
+        return err_set(e, ERR_USAGE, "%s goes by evaluations: give --eval-every, and --eval-data or --eval-split",
+                       o->keep_best ? "--keep-best" : "--early-stop");
+    return ERR_OK;
 }
 
 enum err_code trainer_run(struct session *s, const struct dataset *data, const char *data_hash,
@@ -405,7 +465,9 @@ enum err_code trainer_run(struct session *s, const struct dataset *data, const c
         memcpy(t->identity.base, s->store.hash, sizeof t->identity.base);
         memcpy(t->identity.tokenizer, tokenizer_hash(s->tokenizer), sizeof t->identity.tokenizer);
         memcpy(t->identity.data, data_hash, sizeof t->identity.data);
-        code = start(t, e);
+        code = dist_agree(s->dist, choose_data(t, e), e);
+        if (!code)
+            code = start(t, e);
         watchdog_stop();
         stop_call(NULL, NULL);
         saver_close(&t->saver);
@@ -414,6 +476,8 @@ enum err_code trainer_run(struct session *s, const struct dataset *data, const c
         tracer_end(&t->tracer);
         evaluate_close(&t->evaluator);
         loader_close(&t->loader);
+        dataset_close(&t->rest);
+        dataset_close(&t->held);
         str_release(&t->config);
         arena_release(&t->arena);
     }

@@ -27,6 +27,7 @@ struct trainer {
     struct dist *dist;
     const struct options *options;
     const struct dataset *data, *eval_data;
+    struct dataset rest, held; /* the two, with --eval-split */
     struct arena arena;
     struct loader loader;
     struct evaluator evaluator;
@@ -52,6 +53,7 @@ struct trainer {
     double apart;               /* seconds of steps since the ranks had one adapter */
     enum stop_reason stop;      /* some rank wants to */
     bool resumed_here;          /* from a checkpoint of the output folder */
+    bool is_best;               /* the evaluation of this step, and that was not acted on yet */
     double late_loss;           /* of an evaluation that an earlier process owes */
     enum err_code trouble_code; /* this rank's, until the ranks next agree on errors */
     struct err trouble;
@@ -64,6 +66,15 @@ enum err_code trainer_take_steps(struct trainer *t, struct err *e);
 
 /* Is it time for what is done every so many steps? With local steps it waits for the ranks to meet. */
 bool trainer_is_due(const struct trainer *t, int64_t every);
+
+/* Have so many evaluations not been better that the run is over (--early-stop)? */
+bool trainer_is_stale(const struct trainer *t);
+
+/* Collective. Returns when this state is on disk (trainer.c). */
+enum err_code trainer_save_now(struct trainer *t, struct err *e);
+
+/* Collective. If the last evaluation was the best one and --keep-best wants that: returns when it is on disk. */
+enum err_code trainer_save_best(struct trainer *t, struct err *e);
 
 /* Collective. A wish to stop in the middle leaves the step without an evaluation, and t->stop set. */
 enum err_code trainer_evaluate(struct trainer *t, struct metrics_row *row, struct err *e);

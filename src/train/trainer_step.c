@@ -102,6 +102,11 @@ bool trainer_is_due(const struct trainer *t, int64_t every)
            step / interval > outer_last_meeting(&t->outer, step) / interval;
 }
 
+bool trainer_is_stale(const struct trainer *t)
+{
+    return best_is_stale(&t->state.best, (uint64_t)t->options->early_stop);
+}
+
 enum err_code trainer_evaluate(struct trainer *t, struct metrics_row *row, struct err *e)
 {
     struct evaluation result;
@@ -113,6 +118,8 @@ enum err_code trainer_evaluate(struct trainer *t, struct metrics_row *row, struc
     }
     row->evaluated = !code;
     row->eval_loss = code ? 0 : result.loss;
+    t->is_best = !code && best_take(&t->state.best, t->state.step, result.loss,
+                                    trainer_is_due(t, t->options->eval_every), t->identity.evaluated);
     return code;
 }
 
@@ -136,12 +143,19 @@ static void save(struct trainer *t)
             t, saver_step(&t->saver, &t->state, trainer_is_due(t, t->options->save_every), &e), &e);
 }
 
+enum err_code trainer_save_best(struct trainer *t, struct err *e)
+{
+    bool due = t->is_best && t->options->keep_best;
+    t->is_best = false;
+    return due ? trainer_save_now(t, e) : ERR_OK;
+}
+
 enum err_code trainer_take_steps(struct trainer *t, struct err *e)
 {
     const struct options *o = t->options;
     const uint64_t total = t->schedule.total;
     struct metrics_row row;
-    for (bool first = true; t->state.step < total && !t->stop; first = false) {
+    for (bool first = true; t->state.step < total && !t->stop && !trainer_is_stale(t); first = false) {
         if (take_step(t, &row, e))
             return e->code;
         if (first)
@@ -152,6 +166,8 @@ enum err_code trainer_take_steps(struct trainer *t, struct err *e)
             return e->code;
         if (t->dist->rank == 0)
             write_metrics(t, &row);
+        if (!last && trainer_save_best(t, e))
+            return e->code;
         if (trainer_is_due(t, o->check_every) &&
             consensus_check(t->dist, &t->session->lora, t->pace.hosts, e))
             return err_wrap(e, "step %" PRIu64, row.step);

@@ -82,7 +82,7 @@ static inline void fixture_checkpoint(const char *folder, const char *config, co
     assert_ok(rundir_checkpoint_path(path, folder, state.step, &e), &e);
     const struct lora_moments moments = small_moments(&l);
     assert_ok(ckpt_write(path, &l, &moments, &state, &identity, config, c->scheme, NULL, &e), &e);
-    assert_ok(rundir_settle(folder, state.step, 0, &e), &e);
+    assert_ok(rundir_settle(folder, state.step, 0, 0, &e), &e);
     lora_release(&l);
 }
 

@@ -41,6 +41,8 @@ struct dataset {
     struct example_options options;
     bool skip_bad_lines;
     struct file_in *files;
+    bool is_part; /* of another data set, whose files these are */
+    char hash[FILE_HASH_SIZE]; /* of their content, once the caller has it; "" before */
     struct dataset_entry *entries; /* in file order */
     size_t count;
     struct dataset_counts counts;
@@ -77,6 +79,13 @@ void dataset_close(struct dataset *d);
 
 /* Keeps the first `count` examples only, if there are more. */
 void dataset_limit(struct dataset *d, size_t count);
+
+/* Parts the examples of `whole`, which must outlive both: `held` gets as many as `amount` says (opt_amount()),
+ * chosen by `seed` and their places alone, `rest` the others, each in the order of the files, with an index of its own
+ * and its own number of tokens; what else was counted stays with `rest`. ERR_USAGE when one of them has none. After an
+ * error there is nothing to close. */
+enum err_code dataset_split(struct dataset *rest, struct dataset *held, const struct dataset *whole, double amount,
+                            uint64_t seed, struct err *e);
 
 /* Parses example `index` again from its line. ERR_MISMATCH "FILE:LINE: ..." if the line is no longer what the
  * scan saw (as far as the numbers of its tokens show it). */

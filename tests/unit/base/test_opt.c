@@ -18,7 +18,7 @@ struct values {
     struct opt_time limit;
     struct opt_list files;
     int64_t count, size;
-    double rate, share;
+    double rate, share, held;
     bool fast, loud;
 };
 
@@ -58,6 +58,7 @@ static const struct opt_spec specs[] = {
     SPEC(count, "count", OPT_INT, "3", NULL, "N", "[1, 10]", A | B, 0),
     SPEC(rate, "learning-rate", OPT_REAL, "2e-4", NULL, "X", "(0, inf)", A, 0),
     SPEC(share, "share", OPT_REAL, "0", NULL, "P", "[0, 1)", A, 0),
+    SPEC(held, "held", OPT_AMOUNT, "0", NULL, "X", "[0, 100]", A, 0),
     SPEC(loud, "loud", OPT_FLAG, "false", NULL, "", "", A, 0),
 };
 
@@ -164,7 +165,7 @@ static void reads_every_form(void **state)
     assert_ok(parse(&set, &v, "alpha",
                     "--user-name=--odd=x --kind dark-blue --size 100 --mode /some/where --link slow "
                     "--limit 1:30:00 --file a --file=b "
-                    "--count 10 --learning-rate 1e-5 --share=.5 --loud",
+                    "--count 10 --learning-rate 1e-5 --share=.5 --held 0.25 --loud",
                     &e),
               &e);
     assert_string_equal(v.name, "--odd=x");
@@ -179,7 +180,7 @@ static void reads_every_form(void **state)
     assert_string_equal(v.files.items[0], "a");
     assert_string_equal(v.files.items[1], "b");
     assert_int_equal(v.count, 10);
-    assert_true(v.rate == 1e-5 && v.share == 0.5 && v.loud);
+    assert_true(v.rate == 1e-5 && v.share == 0.5 && v.held == 0.25 && v.loud);
     opt_release(&set);
     assert_ok(parse(&set, &v, "beta", "--no-fast some/path --count=1", &e), &e);
     assert_false(v.fast);
@@ -233,6 +234,8 @@ static void refuses_with_advice(void **state)
         {"alpha", "--learning-rate 1e-4x", "not a number"},
         {"alpha", "--learning-rate=", "not a number"},
         {"alpha", "--share 1", "--share: 1 is out of range, it must be at least 0 and less than 1"},
+        {"alpha", "--held 1.5", "--held: 1.5 is neither a share below 1 nor a whole number"},
+        {"alpha", "--held 101", "--held: 101 is out of range"},
         {"alpha", "--kind blue", "--kind: 'blue' is not one of red|green|dark-blue|rose"},
         {"alpha", "--kind re", "not one of"},
         {"alpha", "--kind=", "not one of"},
@@ -402,6 +405,19 @@ static void config_errors_name_file_and_line(void **state)
     scratch_close(&scratch);
 }
 
+/* Shares are rounded up, but not what is only a decimal fraction's rounding. */
+static void amounts_are_of_a_whole(void **state)
+{
+    (void)state;
+    assert_int_equal(opt_amount(0, 10), 0);
+    assert_int_equal(opt_amount(0.2, 37), 8);
+    assert_int_equal(opt_amount(0.07, 100), 7); /* 0.07 * 100 is above 7 */
+    assert_int_equal(opt_amount(0.001, 37), 1);
+    assert_int_equal(opt_amount(0.5, 0), 0);
+    assert_int_equal(opt_amount(1, 37), 1);
+    assert_int_equal(opt_amount(50, 37), 50);
+}
+
 static void written_config_reads_back(void **state)
 {
     (void)state;
@@ -411,7 +427,7 @@ static void written_config_reads_back(void **state)
     struct str text = {0}, twice = {0};
     assert_ok(parse(&set, &v, "alpha",
                     "--user-name=null --size 7 --limit 90m --file # --file a:b --file \"\\ --count 9 "
-                    "--learning-rate 1e-300 --share 0.1 --loud",
+                    "--learning-rate 1e-300 --share 0.1 --held 12 --loud",
                     &e),
               &e);
     assert_ok(opt_append_config(&set, &text, &e), &e);
@@ -425,7 +441,7 @@ static void written_config_reads_back(void **state)
     assert_non_null(strstr(text.data, "user-name: \"null\"\nkind: red\nsize: 7\nmode: auto\nlink: "
                                       "\"\"\nlimit: \"5400s\"\nparts: all\nfile:\n"
                                       "  - \"#\"\n"));
-    assert_non_null(strstr(text.data, "learning-rate: 1.0e-300\nshare: 0.1\nloud: true\n"));
+    assert_non_null(strstr(text.data, "learning-rate: 1.0e-300\nshare: 0.1\nheld: 12\nloud: true\n"));
     assert_null(strstr(text.data, "config"));
     assert_null(strstr(text.data, "fast"));
     opt_release(&set);
@@ -523,6 +539,7 @@ static void help_and_markdown(void **state)
                                    "  --count N               help of count (default: 3)\n"
                                    "  --learning-rate X       help of learning-rate (default: 2e-4)\n"
                                    "  --share P               help of share (default: 0)\n"
+                                   "  --held X                help of held (default: 0)\n"
                                    "  --[no-]loud             help of loud\n");
     str_clear(&text);
     assert_ok(opt_append_help(&table, &commands[1], &text, &e), &e);
@@ -549,6 +566,7 @@ int main(void)
         cmocka_unit_test(names_may_be_a_list_in_a_file),
         cmocka_unit_test(the_last_of_two_counts),
         cmocka_unit_test(config_errors_name_file_and_line),
+        cmocka_unit_test(amounts_are_of_a_whole),
         cmocka_unit_test(written_config_reads_back),
         cmocka_unit_test(values_compare_by_meaning),
         cmocka_unit_test(times_are_those_of_slurm),

@@ -258,6 +258,51 @@ static void test_parts(void **state)
     str_release(&text);
 }
 
+/* Every example is in one part, in the order of the files; which one, the seed chooses and nothing else. */
+static void test_split(void **state)
+{
+    (void)state;
+    struct str text = {0};
+    struct err e;
+    write_many(&text, 200);
+    const char *paths[] = {temp_write(&folder, "many", text.data, text.length), write_text("one", GOOD)};
+    struct dataset whole, rest, held, again, other;
+    open_good(&whole, paths, 2, true);
+    assert_int_equal(dataset_split(&rest, &held, &whole, 0.1, 7, &e), ERR_OK);
+    assert_int_equal(held.count, (whole.count + 9) / 10);
+    size_t r = 0, h = 0;
+    for (size_t i = 0; i < whole.count; i++) {
+        bool here = h < held.count && !memcmp(&held.entries[h], &whole.entries[i], sizeof *whole.entries);
+        const struct dataset_entry *entry = here ? &held.entries[h++] : &rest.entries[r++];
+        assert_memory_equal(entry, &whole.entries[i], sizeof *entry);
+    }
+    assert_int_equal(r, rest.count);
+    assert_int_equal(h, held.count);
+    assert_int_equal(rest.counts.tokens + held.counts.tokens, whole.counts.tokens);
+    assert_int_equal(rest.counts.bad_lines, whole.counts.bad_lines);
+    dataset_close(&rest);
+
+    struct example ex = {0};
+    struct example_scratch scratch = {0};
+    assert_int_equal(dataset_read(&ex, &scratch, &held, held.count - 1, &e), ERR_OK);
+    example_release(&ex);
+    example_scratch_release(&scratch);
+
+    assert_int_equal(dataset_split(&rest, &again, &whole, (double)held.count, 7, &e), ERR_OK);
+    assert_memory_equal(again.entries, held.entries, held.count * sizeof *held.entries);
+    dataset_close(&rest);
+    dataset_close(&again);
+    assert_int_equal(dataset_split(&rest, &other, &whole, 0.1, 8, &e), ERR_OK);
+    assert_memory_not_equal(other.entries, held.entries, held.count * sizeof *held.entries);
+    dataset_close(&rest);
+    dataset_close(&other);
+    dataset_close(&held);
+    assert_int_equal(dataset_split(&rest, &held, &whole, (double)whole.count, 7, &e), ERR_USAGE);
+    assert_non_null(strstr(e.message, "both parts need some"));
+    dataset_close(&whole);
+    str_release(&text);
+}
+
 /* The first bad line is the one that is reported, although threads meet others before it. */
 static void test_first_bad_line(void **state)
 {
@@ -395,6 +440,7 @@ int main(void)
         cmocka_unit_test(test_skip_does_not_hide),
         cmocka_unit_test(test_truncation),
         cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_split),
         cmocka_unit_test(test_first_bad_line),
         cmocka_unit_test(test_changed_file),
         cmocka_unit_test(test_shortened_file),

@@ -18,7 +18,11 @@
 static const struct ckpt_identity identity = {.base = "00112233445566778899aabbccddeeff",
                                               .tokenizer = "10112233445566778899aabbccddeeff",
                                               .data = "20112233445566778899aabbccddeeff"};
-static const struct ckpt_state saved = {.step = 12, .cursor = 345, .finished = true};
+static const struct ckpt_state saved = {
+    .step = 12,
+    .cursor = 345,
+    .finished = true,
+    .best = {.seen = 10, .step = 8, .worse = 1, .loss = 0.1, .hash = "30112233445566778899aabbccddeeff"}};
 static const char config[] = "lora-rank: 3\nmodel: \"a b\"\n";
 
 SCRATCH_OF_GROUP(folder, open_folder, close_folder)
@@ -43,6 +47,7 @@ static void all_comes_back(void **state)
     assert_int_equal(c.state.step, 12);
     assert_int_equal(c.state.cursor, 345);
     assert_true(c.state.finished);
+    assert_memory_equal(&c.state.best, &saved.best, sizeof saved.best);
     assert_string_equal(c.config, config);
     assert_string_equal(c.lora_init, "normal");
     assert_memory_equal(&c.identity, &identity, sizeof identity);
@@ -246,7 +251,7 @@ static void other_files_are_refused(void **state)
     assert_error(ckpt_open(&c, golden, &e), &e, ERR_UNSUPPORTED, "is not of format 3");
 }
 
-static void save_step(struct lora *l, uint64_t step, uint64_t keep)
+static void save_best_step(struct lora *l, uint64_t step, uint64_t keep, uint64_t best)
 {
     const struct lora_moments moments = small_moments(l);
     char path[PATH_MAX];
@@ -254,7 +259,12 @@ static void save_step(struct lora *l, uint64_t step, uint64_t keep)
     struct ckpt_state now = {.step = step};
     assert_ok(rundir_checkpoint_path(path, folder.folder, step, &e), &e);
     assert_ok(ckpt_write(path, l, &moments, &now, &identity, config, "normal", NULL, &e), &e);
-    assert_ok(rundir_settle(folder.folder, step, keep, &e), &e);
+    assert_ok(rundir_settle(folder.folder, step, keep, best, &e), &e);
+}
+
+static void save_step(struct lora *l, uint64_t step, uint64_t keep)
+{
+    save_best_step(l, step, keep, 0);
 }
 
 static void expect_steps(const uint64_t *expected, size_t count)
@@ -315,8 +325,35 @@ static void folder_keeps_the_newest(void **state)
     assert_int_equal(latest.state.step, 21);
     ckpt_close(&latest);
 
+    /* The best one stays past its time, and `best` leads to it; it goes with what it leads to. */
+    save_best_step(&l, 22, 2, 21);
+    save_best_step(&l, 23, 1, 21);
+    expect_steps((uint64_t[]){21, 23, 123456789012}, 3);
+    assert_ok(ckpt_open(&latest, scratch_path(&folder, "checkpoints/best"), &e), &e);
+    assert_int_equal(latest.state.step, 21);
+    ckpt_close(&latest);
+    assert_ok(rundir_delete_from(folder.folder, 22, &e), &e);
+    expect_steps((uint64_t[]){21}, 1);
+    assert_ok(ckpt_open(&latest, scratch_path(&folder, "checkpoints/best"), &e), &e);
+    ckpt_close(&latest);
+    save_step(&l, 20, 0);
     assert_ok(rundir_delete_from(folder.folder, 21, &e), &e);
     expect_steps((uint64_t[]){20}, 1);
+    struct stat link;
+    assert_true(lstat(scratch_path(&folder, "checkpoints/best"), &link) != 0);
+
+    /* Into another folder; never over this one's own. */
+    struct scratch other;
+    assert_true(scratch_open(&other));
+    assert_ok(rundir_take_over(other.folder, 20, scratch_path(&folder, "checkpoints/latest"), &e), &e);
+    assert_ok(ckpt_open(&latest, scratch_path(&other, "checkpoints/step-00000020.h5"), &e), &e);
+    ckpt_close(&latest);
+    assert_error(rundir_take_over(other.folder, 19, scratch_path(&folder, "checkpoints/latest"), &e), &e, ERR_IO,
+                 "step-00000019.h5");
+    assert_ok(rundir_take_over(folder.folder, 20, scratch_path(&folder, "checkpoints/latest"), &e), &e);
+    assert_error(rundir_take_over(folder.folder, 19, scratch_path(&folder, "checkpoints/latest"), &e), &e, ERR_IO,
+                 "there is no file");
+    scratch_close(&other);
     assert_ok(file_write_atomic(scratch_path(&folder, "checkpoints/step-00000020.h5"), "x", 1, &e), &e);
     assert_error(rundir_open_newest(&c, &found, folder.folder, &e), &e, ERR_FORMAT,
                  "none of the 1 checkpoints");

@@ -99,7 +99,7 @@ static void mistakes_are_usage_errors(void **state)
         {"train", {"--lora_r", "8"}, "unknown option --lora-r; did you mean --lora-rank?"},
         {"train",
          {"--warmup-ratio", "0.1"},
-         "did you mean --warmup-steps? It takes steps: the ratio times the steps"},
+         "did you mean --warmup-steps? A value below 1 is the ratio."},
         {"train", {"--bf16"}, "did you mean --dtype? It takes the type: --dtype bf16."},
         {"train", {"--optim", "adamw_torch"}, "unknown option --optim. The optimizer is AdamW."},
         {"train", {"--max-tokens", "9"}, "did you mean --max-length?"},
