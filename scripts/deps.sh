@@ -26,6 +26,8 @@ build  PCRE2           pc:libpcre2-8            libpcre2-dev         pcre2-devel
 build  utf8proc        pc:libutf8proc           libutf8proc-dev      utf8proc-devel     utf8proc         libutf8proc
 build  libyaml         pc:yaml-0.1              libyaml-dev          libyaml-devel      libyaml          yaml
 build  xxHash          pc:libxxhash             libxxhash-dev        xxhash-devel       xxhash           xxhash
+build  zlib            pc:zlib                  zlib1g-dev           zlib-devel         zlib-api         zlib
+build  zstd            pc:libzstd               libzstd-dev          libzstd-devel      zstd             zstd
 build  Python          have:python3             python3              python3            python           python
 build  pip             pip                      python3-pip          python3-pip        py-pip           pip
 build  curl            have:curl                curl,ca-certificates curl               curl             curl

@@ -52,6 +52,8 @@ bool file_in_is_held(const struct file_in *f);
 /* Exactly these bytes. ERR_IO when the file ends before them. */
 enum err_code file_in_read(void *bytes, const struct file_in *f, uint64_t offset, size_t length,
                            struct err *e);
+/* Has it still at least the bytes that it had when it was opened? */
+bool file_in_is_whole(const struct file_in *f);
 enum err_code file_in_map(struct file_map *map, const struct file_in *f, struct err *e);
 
 /* Whole file into `out` (cleared first); refuses files over `limit` bytes with ERR_FORMAT. */
@@ -89,6 +91,11 @@ bool file_folder_stamp(struct file_stamp *stamp, const char *path); /* false: no
 
 /* path = "folder/name"; ERR_USAGE if it does not fit. */
 enum err_code file_join(char *path, size_t size, const char *folder, const char *name, struct err *e);
+
+/* The folder that TMPDIR names, else /tmp; and the path of a file of this process in it, in the manner of
+ * FILE_TEMPORARY. */
+const char *file_temporary_folder(void);
+enum err_code file_temporary(char *path, size_t size, const char *name, struct err *e);
 
 /* XXH3-128 of bytes, as 32 lower-case hexadecimal digits and a zero; and of a growing stream. */
 #define FILE_HASH_SIZE 33

@@ -14,7 +14,8 @@
 #include "base/err.h"
 #include "run/ckpt.h"
 
-enum rundir_owner { RUNDIR_OF_RUN, RUNDIR_OF_STUDY, RUNDIR_OF_REPORT };
+/* RUNDIR_OF_TEMPORARY: of the folder for temporary files (file_temporary_folder()). */
+enum rundir_owner { RUNDIR_OF_RUN, RUNDIR_OF_STUDY, RUNDIR_OF_REPORT, RUNDIR_OF_TEMPORARY };
 
 enum rundir_file {
 #define RUNDIR(code, owner, place, name, kind) RUNDIR_##code,
@@ -52,7 +53,8 @@ enum err_code rundir_settle(const char *folder, uint64_t step, uint64_t keep, ui
 enum err_code rundir_take_over(const char *folder, uint64_t step, const char *other, struct err *e);
 
 /* Deletes what processes that were killed while they wrote have left half written of their owner's files. No other
- * run may be at work here; of a report's, only what no process of this machine can still be at work on. */
+ * run may be at work here; of a report's and of temporary ones, only what no process of this machine can still be at
+ * work on. */
 void rundir_clean(const char *folder, enum rundir_owner owner);
 
 /* Has the run's adapter been exported since the checkpoint of `step` was written? An export that failed

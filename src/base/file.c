@@ -174,6 +174,12 @@ enum err_code file_in_read(void *bytes, const struct file_in *f, uint64_t offset
     return ERR_OK;
 }
 
+bool file_in_is_whole(const struct file_in *f)
+{
+    struct stat st;
+    return fstat(f->fd, &st) == 0 && (uint64_t)st.st_size >= f->size;
+}
+
 enum err_code file_in_map(struct file_map *map, const struct file_in *f, struct err *e)
 {
     *map = (struct file_map){.data = (const unsigned char *)"", .stamp = f->stamp};
@@ -384,4 +390,19 @@ void file_hasher_finish(struct file_hasher *h, char hash[FILE_HASH_SIZE])
 {
     hash_format(hash, XXH3_128bits_digest((XXH3_state_t *)h));
     XXH3_freeState((XXH3_state_t *)h);
+}
+
+const char *file_temporary_folder(void)
+{
+    const char *folder = getenv("TMPDIR");
+    return folder && *folder ? folder : "/tmp";
+}
+
+enum err_code file_temporary(char *path, size_t size, const char *name, struct err *e)
+{
+    const char *folder = file_temporary_folder();
+    int used = snprintf(path, size, "%s/%s" FILE_TEMPORARY "%ld", folder, name, (long)getpid());
+    if (used < 0 || (size_t)used >= size)
+        return err_set(e, ERR_USAGE, "the path of the folder for temporary files, %s, is too long", folder);
+    return ERR_OK;
 }

@@ -204,6 +204,8 @@ enum err_code inspect_data(struct facts *f, const char *path, struct err *e)
         return code;
     code = dataset_keep_bad(&d, BAD_LINES_SHOWN, e);
     if (!code)
+        code = dataset_expand(&d, e);
+    if (!code)
         code = dataset_scan(&d, 0, 1, e);
     if (!code && !d.count)
         code = err_set(e, ERR_FORMAT, "%s: neither a model, a checkpoint nor data: %s", path,

@@ -241,7 +241,7 @@ void rundir_clean(const char *folder, enum rundir_owner owner)
         if (files[i].owner != owner || files[i].kind != WHOLE)
             continue;
         snprintf(prefix, sizeof prefix, "%s" FILE_TEMPORARY, files[i].name);
-        sweep(folder, files[i].place, prefix, owner == RUNDIR_OF_REPORT);
+        sweep(folder, files[i].place, prefix, owner != RUNDIR_OF_RUN);
     }
     if (owner == RUNDIR_OF_RUN)
         sweep(folder, files[RUNDIR_CHECKPOINTS].name, UNFINISHED, false);

@@ -14,9 +14,11 @@
 #include "math/gemm.h"
 #include "model/lora_init.h"
 #include "run/adapter.h"
+#include "run/rundir.h"
 #include "ranks/consensus.h"
 #include "ranks/node_hash.h"
 #include "ranks/threads.h"
+#include "train/expand.h"
 
 static enum err_code agree_program(struct dist *d, const struct options *o, struct err *e)
 {
@@ -402,7 +404,9 @@ enum err_code session_open_data(struct session *s, struct dataset *data, const s
     if (code)
         goto fail;
     char content[FILE_HASH_SIZE];
-    code = dist_agree(d, dataset_scan(data, (size_t)d->rank, (size_t)d->world, e), e);
+    code = expand_data(data, rundir_has(o->output, RUNDIR_LOCK) ? o->output : NULL, d, e);
+    if (!code)
+        code = dist_agree(d, dataset_scan(data, (size_t)d->rank, (size_t)d->world, e), e);
     if (!code)
         code = gather_index(d, data, e);
     if (!code)

@@ -1,5 +1,5 @@
-/* JSONL data: without a tokenizer, and through one, where bad lines are an error and where they are counted.
- */
+/* Data, as lines or an array, compressed or not: without a tokenizer, and through one, where bad lines are an error and
+ * where they are counted. */
 #include "fuzz.h"
 
 #include "data/examples/dataset.h"

@@ -1,6 +1,6 @@
 /*
- * A data set: JSONL files as one sequence of examples, held as an index of lines (24 bytes an example), not
- * as text.
+ * A data set: files of JSONL or of one JSON array each (data/examples/record.h), as one sequence of examples, held as
+ * an index of where each begins (24 bytes an example), not as text. What is said of lines here holds for elements, too.
  *
  * Scanning is shared: dataset_scan() with (part, parts) reads only its part of the bytes of all files laid
  * end to end and fills an index of the lines that begin there; the caller (which knows ranks) gathers the
@@ -57,21 +57,29 @@ enum err_code dataset_init(struct dataset *d, const char *const *paths, size_t p
                            const struct tokenizer *tokenizer, const struct example_options *options,
                            bool skip_bad_lines, struct err *e);
 
+/* From here on file `file` is read from `path`, where its content lies expanded (io/unpack.h), and which may be deleted
+ * then. In messages it keeps its own name. */
+enum err_code dataset_use_copy(struct dataset *d, size_t file, const char *path, struct err *e);
+
+/* Expands the compressed files, for one process, each into a file in TMPDIR that has no name any more when this
+ * returns. */
+enum err_code dataset_expand(struct dataset *d, struct err *e);
+
 /* From the next scan on, with skip_bad_lines: the errors of the first `most` bad lines are kept in d->bad. */
 enum err_code dataset_keep_bad(struct dataset *d, size_t most, struct err *e);
 
 /* Fills entries and counts from part `part` of `parts` of the files' lines (tokenising every line, on all
  * threads; the result does not depend on the number of threads or parts). Blank lines, a byte order mark and
- * CRLF are accepted. A bad line is ERR_DATA "FILE:LINE: reason" for the first bad line in file order of this
- * part, unless skip_bad_lines. A line that the model cannot take at all (ERR_UNSUPPORTED) stops the scan
- * always. */
+ * CRLF are accepted. A bad line is ERR_DATA "FILE:LINE: reason" (of an array "FILE, element N: reason") for the
+ * first bad line in file order of this part, unless skip_bad_lines. A line that the model cannot take at all
+ * (ERR_UNSUPPORTED) stops the scan always, and so does an array that is not whole (ERR_FORMAT). */
 enum err_code dataset_scan(struct dataset *d, size_t part, size_t parts, struct err *e);
 
 /* Replaces entries (copied) and counts by the gathered whole. ERR_DATA when no example is left. */
 enum err_code dataset_set_index(struct dataset *d, const struct dataset_entry *entries, size_t count,
                                 const struct dataset_counts *counts, struct err *e);
 
-/* init + scan of everything + check that there is an example. */
+/* init + dataset_expand() + scan of everything + check that there is an example. */
 enum err_code dataset_open(struct dataset *d, const char *const *paths, size_t path_count,
                            const struct tokenizer *tokenizer, const struct example_options *options,
                            bool skip_bad_lines, struct err *e);

@@ -1,30 +1,33 @@
 #include "data/examples/dataset.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/format.h"
 #include "base/limits.h"
 #include "base/opt.h"
 #include "base/rng.h"
+#include "data/examples/record.h"
+#include "io/unpack.h"
 
 enum {
     BLOCK_LINES = 4096, /* lines tokenised between two serial collections of the results */
     CHUNK = 65536,      /* bytes of a file that is read from end to end */
 };
 
-static const char byte_order_mark[] = "\xEF\xBB\xBF";
-
 /* A file of another kind is not one of bad lines, which could be skipped. */
-static enum err_code expect_text(const struct file_in *f, struct err *e)
+static enum err_code expect_text(const struct dataset *d, size_t file, struct err *e)
 {
     unsigned char begin[FORMAT_BYTES];
+    const struct file_in *f = &d->files[file];
     size_t length = f->size < sizeof begin ? f->size : sizeof begin;
     if (file_in_read(begin, f, 0, length, e))
         return e->code;
-    return format_expect(FORMAT_TEXT, begin, length, f->path, e);
+    return format_expect(FORMAT_TEXT, begin, length, d->paths[file], e);
 }
 
 enum err_code dataset_init(struct dataset *d, const char *const *paths, size_t path_count,
@@ -50,8 +53,11 @@ enum err_code dataset_init(struct dataset *d, const char *const *paths, size_t p
                 "file");
         else
             code = file_in_open(&d->files[f], paths[f], e);
+        enum unpack_kind kind = UNPACK_NONE; /* what is compressed is looked at once it is expanded */
         if (!code)
-            code = expect_text(&d->files[f], e);
+            code = unpack_recognise(&kind, &d->files[f], e);
+        if (!code && !kind)
+            code = expect_text(d, f, e);
         if (code) {
             dataset_close(d);
             return code;
@@ -84,20 +90,22 @@ static enum err_code open_part(struct dataset *part, const struct dataset *whole
     part->is_part = true;
     part->count = 0;
     part->entries = reallocarray(NULL, count, sizeof *part->entries);
-    return part->entries ? ERR_OK : err_set(e, ERR_MEMORY, "not enough memory for an index of %zu examples", count);
+    return part->entries ? ERR_OK
+                         : err_set(e, ERR_MEMORY, "not enough memory for an index of %zu examples", count);
 }
 
-enum err_code dataset_split(struct dataset *rest, struct dataset *held, const struct dataset *whole, double amount,
-                            uint64_t seed, struct err *e)
+enum err_code dataset_split(struct dataset *rest, struct dataset *held, const struct dataset *whole,
+                            double amount, uint64_t seed, struct err *e)
 {
     const struct rng_key key = rng_key_make(seed, RNG_EVAL_SPLIT, 0);
     const uint64_t kept = opt_amount(amount, whole->count);
     *rest = *held = (struct dataset){0};
     if (!kept || kept >= whole->count)
-        return err_set(e, ERR_USAGE,
-                       "--eval-split %g: %llu of the %zu examples of --data would be kept from training; both parts "
-                       "need some",
-                       amount, (unsigned long long)kept, whole->count);
+        return err_set(
+            e, ERR_USAGE,
+            "--eval-split %g: %llu of the %zu examples of --data would be kept from training; both parts "
+            "need some",
+            amount, (unsigned long long)kept, whole->count);
     if (open_part(rest, whole, whole->count - kept, e) || open_part(held, whole, kept, e)) {
         free(rest->entries);
         return e->code;
@@ -132,9 +140,28 @@ enum err_code dataset_keep_bad(struct dataset *d, size_t most, struct err *e)
     return d->bad ? ERR_OK : err_set(e, ERR_MEMORY, "no memory for the errors of %zu lines", most);
 }
 
-/* "FILE:LINE" of the line that begins at `offset`; of a file that cannot be read any more, the byte. */
+/* The number of the element that begins at `offset`, of a JSON array; 0 of a file of lines, or one that is not whole
+ * any more. */
+static uint64_t element_number(const struct dataset *d, size_t file, uint64_t offset)
+{
+    struct file_map map;
+    struct err ignored;
+    if (!file_in_is_whole(&d->files[file]) || file_in_map(&map, &d->files[file], &ignored))
+        return 0;
+    uint64_t number = record_number(&map, offset);
+    file_map_close(&map);
+    return number;
+}
+
+/* "FILE:LINE" of the line that begins at `offset`, or "FILE, element N"; of a file that cannot be read any more, the
+ * byte. */
 static void describe_place(char *text, size_t size, const struct dataset *d, size_t file, uint64_t offset)
 {
+    const uint64_t element = element_number(d, file, offset);
+    if (element) {
+        snprintf(text, size, "%s, element %llu", d->paths[file], (unsigned long long)element);
+        return;
+    }
     unsigned char bytes[CHUNK];
     struct err ignored;
     uint64_t number = 1;
@@ -151,66 +178,10 @@ static void describe_place(char *text, size_t size, const struct dataset *d, siz
     snprintf(text, size, "%s:%llu", d->paths[file], (unsigned long long)number);
 }
 
-/* Where parts of the work read: lines in file order, from the first that begins at or behind `at`. */
-struct cursor {
-    size_t file;
-    struct file_map map; /* of the file, while it is scanned */
-    uint64_t at, end;    /* bytes of the file: next line, end of this part */
-};
-
 /* Byte `part / parts` of the way through all files laid end to end. */
 static uint64_t part_border(uint64_t total, size_t part, size_t parts)
 {
     return (uint64_t)((unsigned __int128)total * part / parts);
-}
-
-/* The part of file `file` (which begins at byte `base` of all files) that lies in [begin, end) of all files;
- * its first line is the first that begins there. */
-static struct cursor cursor_make(size_t file, struct file_map map, uint64_t base, uint64_t begin,
-                                 uint64_t end)
-{
-    struct cursor c = {.file = file, .map = map};
-    c.at = begin > base ? begin - base : 0;
-    c.end = end > base ? end - base : 0;
-    if (c.end > map.size)
-        c.end = map.size;
-    if (c.at > 0 && c.at < c.end && map.data[c.at - 1] != '\n') {
-        const unsigned char *next = memchr(map.data + c.at, '\n', map.size - c.at);
-        c.at = next ? (uint64_t)(next - map.data) + 1 : map.size;
-    }
-    return c;
-}
-
-static bool is_blank(const unsigned char *text, size_t length)
-{
-    for (size_t i = 0; i < length; i++)
-        if (text[i] != ' ' && text[i] != '\t' && text[i] != '\r')
-            return false;
-    return true;
-}
-
-/* The next line that is not blank; false at the end of the part. */
-static bool cursor_next(struct dataset_entry *line, uint64_t *length, struct cursor *c)
-{
-    const struct file_map *map = &c->map;
-    while (c->at < c->end) {
-        const unsigned char *text = map->data + c->at, *stop = map->data + map->size;
-        const unsigned char *end = memchr(text, '\n', (size_t)(stop - text));
-        uint64_t next = (uint64_t)((end ? end + 1 : stop) - map->data);
-        if (!end)
-            end = stop;
-        if (c->at == 0 && end - text >= 3 && !memcmp(text, byte_order_mark, 3))
-            text += 3;
-        if (end > text && end[-1] == '\r')
-            end--;
-        c->at = next;
-        if (is_blank(text, (size_t)(end - text)))
-            continue;
-        *length = (uint64_t)(end - text);
-        *line = (struct dataset_entry){.offset = (uint64_t)(text - map->data), .file = (uint32_t)c->file};
-        return true;
-    }
-    return false;
 }
 
 /* One line on its way through the scan. */
@@ -227,7 +198,8 @@ static enum err_code parse_line(struct example *ex, struct example_scratch *scra
                                 const char *text, uint64_t length, struct err *e)
 {
     if (length > LIMIT_LINE)
-        return err_set(e, ERR_DATA, "a line of %llu bytes; at most %d are read: cut it into several examples",
+        return err_set(e, ERR_DATA,
+                       "an example of %llu bytes; at most %d are read: cut it into several examples",
                        (unsigned long long)length, LIMIT_LINE);
     return example_parse(ex, scratch, d->tokenizer, text, (size_t)length, &d->options, e);
 }
@@ -315,21 +287,46 @@ static enum err_code report_line(struct dataset *d, const struct scan_line *line
     return ERR_OK;
 }
 
-static enum err_code scan_file(struct dataset *d, size_t *capacity, struct scan_line *lines, struct cursor c,
+/* The next lines, at most BLOCK_LINES of them. */
+static enum err_code next_block(struct scan_line *lines, size_t *count, struct record_cursor *c, size_t file,
+                                struct err *e)
+{
+    struct record r = {0};
+    bool found = true;
+    for (*count = 0; *count < BLOCK_LINES; ++*count) {
+        if (record_next(&r, &found, c, e))
+            return e->code;
+        if (!found)
+            return ERR_OK;
+        lines[*count] =
+            (struct scan_line){.entry = {.offset = r.offset, .file = (uint32_t)file}, .length = r.length};
+    }
+    return ERR_OK;
+}
+
+/* What of file `file`, which begins at byte `base` of all files, lies in [begin, end) of all files. A file that is
+ * damaged in the middle is that after what comes before. */
+static enum err_code scan_file(struct dataset *d, size_t *capacity, struct scan_line *lines, size_t file,
+                               const struct file_map *map, uint64_t base, uint64_t begin, uint64_t end,
                                struct err *e)
 {
+    struct record_cursor c = record_begin(map, begin > base ? begin - base : 0, end > base ? end - base : 0);
     for (;;) {
-        const uint64_t begin = c.at;
-        size_t count = 0;
-        while (count < BLOCK_LINES && cursor_next(&lines[count].entry, &lines[count].length, &c))
-            count++;
+        struct err damage;
+        const uint64_t first = c.at;
+        size_t count;
+        enum err_code code = next_block(lines, &count, &c, file, &damage);
+        measure_block(lines, count, d, map);
+        for (size_t i = 0; i < count; i++)
+            if (lines[i].code ? report_line(d, &lines[i], map, e) : add_entry(d, capacity, &lines[i], e))
+                return e->code;
+        if (code) {
+            *e = damage;
+            return err_wrap(e, "%s", d->paths[file]);
+        }
         if (!count)
             return ERR_OK;
-        measure_block(lines, count, d, &c.map);
-        for (size_t i = 0; i < count; i++)
-            if (lines[i].code ? report_line(d, &lines[i], &c.map, e) : add_entry(d, capacity, &lines[i], e))
-                return e->code;
-        file_map_drop(&c.map, c.map.data + begin, c.at - begin);
+        file_map_drop(map, map->data + first, c.at - first);
     }
 }
 
@@ -358,7 +355,7 @@ enum err_code dataset_scan(struct dataset *d, size_t part, size_t parts, struct 
         struct file_map map;
         code = file_in_map(&map, &d->files[f], e);
         if (!code)
-            code = scan_file(d, &capacity, lines, cursor_make(f, map, base, begin, end), e);
+            code = scan_file(d, &capacity, lines, f, &map, base, begin, end, e);
         file_map_close(&map);
         base += d->files[f].size;
     }
@@ -393,13 +390,45 @@ enum err_code dataset_set_index(struct dataset *d, const struct dataset_entry *e
     return need_examples(d, e);
 }
 
+enum err_code dataset_use_copy(struct dataset *d, size_t file, const char *path, struct err *e)
+{
+    struct file_in copy;
+    if (file_in_open(&copy, path, e))
+        return e->code;
+    file_in_close(&d->files[file]);
+    d->files[file] = copy;
+    d->files[file].path = d->paths[file];
+    return expect_text(d, file, e);
+}
+
+enum err_code dataset_expand(struct dataset *d, struct err *e)
+{
+    char path[PATH_MAX];
+    enum err_code code = ERR_OK;
+    for (size_t f = 0; f < d->path_count && !code; f++) {
+        enum unpack_kind kind = UNPACK_NONE;
+        code = unpack_recognise(&kind, &d->files[f], e);
+        if (code || kind == UNPACK_NONE)
+            continue;
+        code = file_temporary(path, sizeof path, "mpilora-data", e);
+        unlink(path); /* of a process that was killed, and had this one's number */
+        if (!code)
+            code = unpack_file(path, &d->files[f], kind, e);
+        if (!code) {
+            code = dataset_use_copy(d, f, path, e);
+            unlink(path);
+        }
+    }
+    return code;
+}
+
 enum err_code dataset_open(struct dataset *d, const char *const *paths, size_t path_count,
                            const struct tokenizer *tokenizer, const struct example_options *options,
                            bool skip_bad_lines, struct err *e)
 {
     if (dataset_init(d, paths, path_count, tokenizer, options, skip_bad_lines, e))
         return e->code;
-    if (dataset_scan(d, 0, 1, e) || need_examples(d, e)) {
+    if (dataset_expand(d, e) || dataset_scan(d, 0, 1, e) || need_examples(d, e)) {
         dataset_close(d);
         return e->code;
     }
