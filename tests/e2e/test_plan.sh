@@ -39,7 +39,7 @@ import json, re, sys
 plan, said, ranks = json.load(open(sys.argv[1])), open(sys.argv[2]).read(), int(sys.argv[3])
 row = next(r for r in plan["rows"] if r["ranks"] == ranks)
 MiB = 1 << 20
-base, acts, adapter = map(int, re.search(r"base (\d+), activations (\d+) .*up to (\d+)", said).groups())
+base, adapter, acts = map(int, re.search(r"base (\d+), adapter .* up to (\d+),\n *activations (\d+) ", said).groups())
 planned, flat = row["adapter_bytes"] / MiB, plan["adapter_parameters"] * 4 / MiB
 print(ranks, plan["base_bytes"] / MiB, plan["activation_bytes"] / MiB, planned, flat, base, acts, adapter)
 assert abs(plan["base_bytes"] / MiB - base) < 1 and abs(plan["activation_bytes"] / MiB - acts) < 1
