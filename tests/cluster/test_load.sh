@@ -77,7 +77,7 @@ says err "rank 0 on node2, which is to read the model for all \(--load broadcast
 
 # kept FOLDER OPTION...: MiB that node2's ranks have together (PSS) while they train, in `kept`.
 kept() {
-    begin_over $hosts "$1" 2 --max-steps 4 --threads 2 "${@:2}"
+    begin_over $hosts "$1" 2 --max-steps 16 --threads 2 "${@:2}" # enough of them to be still at it when it is measured
     kept=$(on_host node2 bash -c 'for p in $("$0"); do cat /proc/$p/smaps_rollup; done' "$SOURCE/tests/support/rank_pids.sh" |
         awk '/^Pss:/ { sum += $2 } END { print int(sum / 1024) }')
     wait $pid || fail "$(cat "$work/err")"
