@@ -150,7 +150,9 @@ static enum err_code read_key(struct arch *a, const struct source *s, const stru
     case KEY_SIZE:
     case KEY_LIMIT: {
         size_t *out = (size_t *)(void *)field;
-        size_t otherwise = !by_default ? (size_t)k->gguf_missing : source_is_null(s, k->json) ? 0 : *out;
+        size_t otherwise = source_is_null(s, k->json) ? 0 : *out;
+        if (!by_default)
+            otherwise = k->gguf_missing > 0 ? (size_t)k->gguf_missing : 0;
         if (source_size(out, s, k->json, k->gguf, otherwise, e))
             return e->code;
         if (*out != 0 || k->kind == KEY_LIMIT || source_is_missing(s, k->json, k->gguf) ||
