@@ -29,6 +29,7 @@ enum family_key_kind {
     KEY_SIZE,   /* size_t above 0; null in config.json is 0: derived from other sizes, or refused */
     KEY_LIMIT,  /* size_t; 0 and null: none */
     KEY_NUMBER, /* float */
+    KEY_SCALE,  /* float above 0, since 0 in the record is no scale */
     KEY_CAP,    /* float; null: 0, none */
     KEY_FLAG,   /* bool */
     KEY_ROOT,    /* float: 1 / the root of the number; missing in a GGUF file: 0, whatever is given here */

@@ -161,11 +161,15 @@ static enum err_code read_key(struct arch *a, const struct source *s, const stru
         return source_refuse(s, ERR_FORMAT, source_key(key, s, k->json, k->gguf), e, "0 is out of range");
     }
     case KEY_NUMBER:
+    case KEY_SCALE:
     case KEY_CAP: {
         float *out = (float *)(void *)field;
         double value, missing = k->kind == KEY_CAP && source_is_null(s, k->json) ? 0 : (double)*out;
         if (source_number(&value, s, k->json, k->gguf, by_default ? missing : k->gguf_missing, e))
             return e->code;
+        if (k->kind == KEY_SCALE && !(value > 0))
+            return source_refuse(s, ERR_FORMAT, source_key(key, s, k->json, k->gguf), e, "%g is out of range: above 0",
+                                 value);
         *out = (float)value;
         return ERR_OK;
     }

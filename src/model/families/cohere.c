@@ -1,24 +1,4 @@
-#include "../arch_source.h"
 #include "common.h"
-
-static const struct family_vector vectors[PLACE_COUNT] = {
-    [AT_ATTN_IN] = {"input_layernorm", NULL},
-    [AT_FINAL] = {"model.norm", NULL},
-};
-
-static const struct family_key own_keys[] = {
-    {"layer_norm_eps", NULL, KEY_NUMBER, FAMILY_FIELD(norm_eps), 0},
-    {"hidden_act", NULL, KEY_ACTIVATION, FAMILY_FIELD(activation), 0},
-    {"logit_scale", NULL, KEY_NUMBER, FAMILY_FIELD(scale[GROUP_HEAD]), 0},
-    FAMILY_KEYS_END,
-};
-
-static enum err_code cohere_finish(struct arch *a, const struct source *s, struct err *e)
-{
-    if (a->scale[GROUP_HEAD] == 0) /* in the record: none */
-        return source_refuse(s, ERR_FORMAT, "logit_scale", e, "0 is out of range");
-    return ERR_OK;
-}
 
 const struct family family_cohere = {
     .name = "cohere",
@@ -27,9 +7,8 @@ const struct family family_cohere = {
     .names = llama_like_names,
     .modules = llama_like_modules,
     .module_count = LLAMA_LIKE_MODULES,
-    .vectors = vectors,
-    .keys = {sizes_alone, attention_bias_keys, own_keys},
-    .finish = cohere_finish,
+    .vectors = cohere_vectors,
+    .keys = {sizes_alone, attention_bias_keys, cohere_keys},
     .defaults = {.layers = 40,
                  .width = 8192,
                  .ffn = 22528,

@@ -1,15 +1,7 @@
-#include "../arch_source.h"
 #include "common.h"
 
-static const struct family_vector vectors[PLACE_COUNT] = {
-    [AT_ATTN_IN] = {"input_layernorm", NULL},
-    [AT_FINAL] = {"model.norm", NULL},
-};
-
 static const struct family_key own_keys[] = {
-    {"layer_norm_eps", NULL, KEY_NUMBER, FAMILY_FIELD(norm_eps), 0},
-    {"hidden_act", NULL, KEY_ACTIVATION, FAMILY_FIELD(activation), 0},
-    {"logit_scale", NULL, KEY_NUMBER, FAMILY_FIELD(scale[GROUP_HEAD]), 0},
+    COHERE_KEYS,
     {"sliding_window", NULL, KEY_LIMIT, FAMILY_FIELD(kinds[1].window), 0},
     {"sliding_window_pattern", NULL, KEY_SIZE, FAMILY_FIELD(pattern.full_every), 0},
     FAMILY_KEYS_END,
@@ -17,9 +9,8 @@ static const struct family_key own_keys[] = {
 
 static enum err_code cohere2_finish(struct arch *a, const struct source *s, struct err *e)
 {
+    (void)s, (void)e;
     a->kinds[1].unrotated = a->kinds[1].window == 0; /* the window is what makes a layer rotate */
-    if (a->scale[GROUP_HEAD] == 0) /* in the record: none */
-        return source_refuse(s, ERR_FORMAT, "logit_scale", e, "0 is out of range");
     return ERR_OK;
 }
 
@@ -30,7 +21,7 @@ const struct family family_cohere2 = {
     .names = llama_like_names,
     .modules = llama_like_modules,
     .module_count = LLAMA_LIKE_MODULES,
-    .vectors = vectors,
+    .vectors = cohere_vectors,
     .keys = {sizes_alone, attention_bias_keys, own_keys},
     .layers = &window_layers,
     .finish = cohere2_finish,

@@ -48,6 +48,19 @@ const struct family_vector llama_like_vectors[PLACE_COUNT] = {
     [AT_FINAL] = {"model.norm", "output_norm"},
 };
 
+const struct family_vector norms_after_vectors[PLACE_COUNT] = {
+    [AT_Q] = {"self_attn.q_norm", NULL},
+    [AT_K] = {"self_attn.k_norm", NULL},
+    [AT_ATTN_OUT] = {"post_attention_layernorm", NULL},
+    [AT_MLP_OUT] = {"post_feedforward_layernorm", NULL},
+    [AT_FINAL] = {"model.norm", NULL},
+};
+
+const struct family_vector cohere_vectors[PLACE_COUNT] = {
+    [AT_ATTN_IN] = {"input_layernorm", NULL},
+    [AT_FINAL] = {"model.norm", NULL},
+};
+
 #define SIZES_ALONE                                                                                          \
     {"num_hidden_layers", "block_count", KEY_SIZE, FAMILY_FIELD(layers), GGUF_REQUIRED},                     \
         {"hidden_size", "embedding_length", KEY_SIZE, FAMILY_FIELD(width), GGUF_REQUIRED},                   \
@@ -110,9 +123,21 @@ const struct family_key gemma_like_keys[] = {
 
 const struct family_layers window_layers = {"layer_types", {"full_attention", "sliding_attention"}};
 
+const struct family_key window_keys[] = {
+    {"sliding_window", NULL, KEY_LIMIT, FAMILY_FIELD(kinds[0].window), 0},
+    FAMILY_KEYS_END,
+};
+
+const struct family_key kind_window_keys[] = {
+    {"sliding_window", NULL, KEY_LIMIT, FAMILY_FIELD(kinds[1].window), 0},
+    FAMILY_KEYS_END,
+};
+
 const struct family_key late_window_keys[] = {
     {"use_sliding_window", NULL, KEY_FLAG, FAMILY_FIELD(pattern.mixed), 0},
     {"sliding_window", NULL, KEY_LIMIT, FAMILY_FIELD(kinds[1].window), 0},
     {"max_window_layers", NULL, KEY_LIMIT, FAMILY_FIELD(pattern.first), 0},
     FAMILY_KEYS_END,
 };
+
+const struct family_key cohere_keys[] = {COHERE_KEYS, FAMILY_KEYS_END};

@@ -11,6 +11,7 @@ extern const struct family_names fused_names[2]; /* where gate and up are one ma
 extern const struct module llama_like_modules[LLAMA_LIKE_MODULES + 1];
 extern const struct module llama_paired_modules[LLAMA_LIKE_MODULES + 1]; /* q and k GGUF_PAIRED */
 extern const struct family_vector llama_like_vectors[PLACE_COUNT];
+extern const struct family_vector norms_after_vectors[PLACE_COUNT]; /* of q, k and branches' outputs; none before */
 
 /* The same with an MLP without a gate. */
 #define UNGATED_MODULES 6
@@ -24,7 +25,19 @@ extern const struct family_key attention_bias_keys[], llama_bias_keys[], use_bia
 extern const struct family_key gemma_like_keys[];
 /* "layer_types": layers that see all, and layers under a window. */
 extern const struct family_layers window_layers;
+/* "sliding_window": of all layers; of those of kind 1. */
+extern const struct family_key window_keys[], kind_window_keys[];
 /* A window for the layers from max_window_layers on, where use_sliding_window says so. */
 extern const struct family_key late_window_keys[];
+
+/* Command R and its successors: one norm for both branches. */
+#define COHERE_KEYS                                                                                          \
+    {"layer_norm_eps", NULL, KEY_NUMBER, FAMILY_FIELD(norm_eps), 0},                                         \
+        {"hidden_act", NULL, KEY_ACTIVATION, FAMILY_FIELD(activation), 0},                                   \
+    {                                                                                                        \
+        "logit_scale", NULL, KEY_SCALE, FAMILY_FIELD(scale[GROUP_HEAD]), 0                                   \
+    }
+extern const struct family_key cohere_keys[];
+extern const struct family_vector cohere_vectors[PLACE_COUNT];
 
 #endif

@@ -1,20 +1,6 @@
 #include "../arch_source.h"
 #include "common.h"
 
-/* No norm before a branch. */
-static const struct family_vector vectors[PLACE_COUNT] = {
-    [AT_Q] = {"self_attn.q_norm", NULL},
-    [AT_K] = {"self_attn.k_norm", NULL},
-    [AT_ATTN_OUT] = {"post_attention_layernorm", NULL},
-    [AT_MLP_OUT] = {"post_feedforward_layernorm", NULL},
-    [AT_FINAL] = {"model.norm", NULL},
-};
-
-static const struct family_key window_keys[] = {
-    {"sliding_window", NULL, KEY_LIMIT, FAMILY_FIELD(kinds[1].window), 0},
-    FAMILY_KEYS_END,
-};
-
 /* Beside windows, layers that see all do not rotate. A pattern in letters ("LLLG") stands beside the list of layers. */
 static enum err_code exaone4_finish(struct arch *a, const struct source *s, struct err *e)
 {
@@ -32,8 +18,8 @@ const struct family family_exaone4 = {
     .names = llama_like_names,
     .modules = llama_like_modules,
     .module_count = LLAMA_LIKE_MODULES,
-    .vectors = vectors,
-    .keys = {llama_like_keys, window_keys},
+    .vectors = norms_after_vectors,
+    .keys = {llama_like_keys, kind_window_keys},
     .layers = &window_layers,
     .finish = exaone4_finish,
     .defaults = {.layers = 32,

@@ -10,7 +10,7 @@ static const struct family_vector vectors[PLACE_COUNT] = {
     [AT_FINAL] = {"model.norm", "output_norm"},
 };
 
-static const struct family_key window_keys[] = {
+static const struct family_key gemma_window_keys[] = {
     {"sliding_window", "attention.sliding_window", KEY_LIMIT, FAMILY_FIELD(kinds[1].window), GGUF_DEFAULT},
     {NULL, "attention.sliding_window_pattern", KEY_LIMIT, FAMILY_FIELD(pattern.full_every), GGUF_DEFAULT},
     FAMILY_KEYS_END,
@@ -34,7 +34,7 @@ const struct family family_gemma2 = {
     .modules = llama_like_modules,
     .module_count = LLAMA_LIKE_MODULES,
     .vectors = vectors,
-    .keys = {llama_like_sizes, gemma_like_keys, window_keys},
+    .keys = {llama_like_sizes, gemma_like_keys, gemma_window_keys},
     .layers = &window_layers,
     .ignores = (const char *const[]){"hidden_act", NULL},
     .finish = gemma2_finish,

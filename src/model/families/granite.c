@@ -1,30 +1,13 @@
-#include "../arch_source.h"
 #include "common.h"
 
 static const struct family_key scale_keys[] = {
-    {"embedding_multiplier", NULL, KEY_NUMBER, FAMILY_FIELD(embedding_scale), 0},
-    {"attention_multiplier", NULL, KEY_NUMBER, FAMILY_FIELD(attention_scale), 0},
-    {"residual_multiplier", NULL, KEY_NUMBER, FAMILY_FIELD(scale[GROUP_ATTN_OUT]), 0},
-    {"residual_multiplier", NULL, KEY_NUMBER, FAMILY_FIELD(scale[GROUP_MLP_OUT]), 0},
+    {"embedding_multiplier", NULL, KEY_SCALE, FAMILY_FIELD(embedding_scale), 0},
+    {"attention_multiplier", NULL, KEY_SCALE, FAMILY_FIELD(attention_scale), 0},
+    {"residual_multiplier", NULL, KEY_SCALE, FAMILY_FIELD(scale[GROUP_ATTN_OUT]), 0},
+    {"residual_multiplier", NULL, KEY_SCALE, FAMILY_FIELD(scale[GROUP_MLP_OUT]), 0},
     {"logits_scaling", NULL, KEY_INVERSE, FAMILY_FIELD(scale[GROUP_HEAD]), 0},
     FAMILY_KEYS_END,
 };
-
-/* In the record, 0 is no scale. */
-static enum err_code granite_finish(struct arch *a, const struct source *s, struct err *e)
-{
-    const struct {
-        const char *key;
-        float value;
-    } scales[] = {{"embedding_multiplier", a->embedding_scale},
-                  {"attention_multiplier", a->attention_scale},
-                  {"residual_multiplier", a->scale[GROUP_MLP_OUT]}};
-    for (size_t i = 0; i < sizeof scales / sizeof scales[0]; i++)
-        if (!(scales[i].value > 0))
-            return source_refuse(s, ERR_FORMAT, scales[i].key, e, "%g is out of range: above 0",
-                                 (double)scales[i].value);
-    return ERR_OK;
-}
 
 const struct family family_granite = {
     .name = "granite",
@@ -35,7 +18,6 @@ const struct family family_granite = {
     .module_count = LLAMA_LIKE_MODULES,
     .vectors = llama_like_vectors,
     .keys = {llama_like_keys, llama_bias_keys, scale_keys},
-    .finish = granite_finish,
     .defaults = {.layers = 32,
                  .width = 4096,
                  .ffn = 11008,

@@ -20,11 +20,6 @@ static enum err_code ministral3_finish(struct arch *a, const struct source *s, s
     return ERR_OK;
 }
 
-static const struct family_key window_keys[] = {
-    {"sliding_window", NULL, KEY_LIMIT, FAMILY_FIELD(kinds[0].window), 0},
-    FAMILY_KEYS_END,
-};
-
 const struct family family_ministral3 = {
     .name = "ministral3",
     .known_as = "the text model of Ministral 3",

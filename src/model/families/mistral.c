@@ -1,10 +1,5 @@
 #include "common.h"
 
-static const struct family_key window_keys[] = {
-    {"sliding_window", NULL, KEY_LIMIT, FAMILY_FIELD(kinds[0].window), 0},
-    FAMILY_KEYS_END,
-};
-
 /* GGUF files of Mistral models say "llama". */
 const struct family family_mistral = {
     .name = "mistral",

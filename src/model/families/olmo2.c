@@ -1,14 +1,5 @@
 #include "common.h"
 
-/* No norm before a branch. */
-static const struct family_vector vectors[PLACE_COUNT] = {
-    [AT_Q] = {"self_attn.q_norm", NULL},
-    [AT_K] = {"self_attn.k_norm", NULL},
-    [AT_ATTN_OUT] = {"post_attention_layernorm", NULL},
-    [AT_MLP_OUT] = {"post_feedforward_layernorm", NULL},
-    [AT_FINAL] = {"model.norm", NULL},
-};
-
 const struct family family_olmo2 = {
     .name = "olmo2",
     .known_as = "OLMo 2",
@@ -16,7 +7,7 @@ const struct family family_olmo2 = {
     .names = llama_like_names,
     .modules = llama_like_modules,
     .module_count = LLAMA_LIKE_MODULES,
-    .vectors = vectors,
+    .vectors = norms_after_vectors,
     .keys = {llama_like_keys, attention_bias_keys},
     .defaults = {.layers = 32,
                  .width = 4096,

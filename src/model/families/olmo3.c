@@ -1,19 +1,5 @@
 #include "common.h"
 
-/* No norm before a branch. */
-static const struct family_vector vectors[PLACE_COUNT] = {
-    [AT_Q] = {"self_attn.q_norm", NULL},
-    [AT_K] = {"self_attn.k_norm", NULL},
-    [AT_ATTN_OUT] = {"post_attention_layernorm", NULL},
-    [AT_MLP_OUT] = {"post_feedforward_layernorm", NULL},
-    [AT_FINAL] = {"model.norm", NULL},
-};
-
-static const struct family_key window_keys[] = {
-    {"sliding_window", NULL, KEY_LIMIT, FAMILY_FIELD(kinds[1].window), 0},
-    FAMILY_KEYS_END,
-};
-
 const struct family family_olmo3 = {
     .name = "olmo3",
     .known_as = "OLMo 3",
@@ -21,8 +7,8 @@ const struct family family_olmo3 = {
     .names = llama_like_names,
     .modules = llama_like_modules,
     .module_count = LLAMA_LIKE_MODULES,
-    .vectors = vectors,
-    .keys = {llama_like_keys, attention_bias_keys, window_keys},
+    .vectors = norms_after_vectors,
+    .keys = {llama_like_keys, attention_bias_keys, kind_window_keys},
     .layers = &window_layers,
     .defaults = {.layers = 32,
                  .width = 4096,

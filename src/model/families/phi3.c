@@ -9,11 +9,6 @@ static const struct module modules[] = {
     {"lm_head", NULL, GROUP_HEAD, ROWS_VOCAB, STORED_PLAIN},
 };
 
-static const struct family_key window_keys[] = {
-    {"sliding_window", NULL, KEY_LIMIT, FAMILY_FIELD(kinds[0].window), 0},
-    FAMILY_KEYS_END,
-};
-
 /* What the first files called yarn is longrope. */
 static enum err_code phi3_finish(struct arch *a, const struct source *s, struct err *e)
 {
