@@ -130,6 +130,10 @@ extern const struct report_scheme report_schemes[];
 extern const size_t report_scheme_count;
 const struct report_scheme *report_scheme_of(const struct report_cell *c); /* NULL: unknown */
 
+/* The options that a table shows: the `count` that are always there, then whatever else the cells differ in; NULL after
+ * the last. */
+const char *report_shown_option(const struct report *r, const char *const *always, size_t count, size_t index);
+
 /* A cell of a study counts when it is finished, a run by itself as far as it is. */
 bool report_is_measured(const struct report *r, const struct report_cell *c);
 

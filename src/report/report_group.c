@@ -206,3 +206,17 @@ enum err_code report_best(struct report_group *g, struct report *r, const char *
     }
     return ERR_OK;
 }
+
+const char *report_shown_option(const struct report *r, const char *const *always, size_t count, size_t index)
+{
+    if (index < count)
+        return always[index];
+    for (size_t i = 0, more = count; i < r->difference_count; i++) {
+        size_t k = 0;
+        while (k < count && strcmp(always[k], r->differences[i]->name) != 0)
+            k++;
+        if (k == count && more++ == index)
+            return r->differences[i]->name;
+    }
+    return NULL;
+}

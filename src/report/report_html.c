@@ -329,16 +329,7 @@ static const char *column(const struct report *r, size_t index)
 {
     static const char *const always[] = {"lora-init", "learning-rate", "lora-rank", "seed"};
     const size_t count = report_is_sweep(r) ? 0 : sizeof always / sizeof *always;
-    if (index < count)
-        return always[index];
-    for (size_t i = 0, more = count; i < r->difference_count; i++) {
-        size_t k = 0;
-        while (k < count && strcmp(always[k], r->differences[i]->name) != 0)
-            k++;
-        if (k == count && more++ == index)
-            return r->differences[i]->name;
-    }
-    return NULL;
+    return report_shown_option(r, always, count, index);
 }
 
 static void put_cells(struct markup *m, const struct report *r)

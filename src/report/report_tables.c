@@ -13,16 +13,7 @@ static const char *const parameters[] = {
 /* The options of a row: those that are always there, then whatever else the cells differ in; NULL after the last. */
 static const char *parameter(const struct report *r, size_t index)
 {
-    if (index < PARAMETERS)
-        return parameters[index];
-    for (size_t i = 0, more = PARAMETERS; i < r->difference_count; i++) {
-        size_t k = 0;
-        while (k < PARAMETERS && strcmp(parameters[k], r->differences[i]->name) != 0)
-            k++;
-        if (k == PARAMETERS && more++ == index)
-            return r->differences[i]->name;
-    }
-    return NULL;
+    return report_shown_option(r, parameters, PARAMETERS, index);
 }
 
 static const char *const statuses[] = {
