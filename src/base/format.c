@@ -109,6 +109,20 @@ static const struct row {
      .format = FORMAT_TEXT},
 };
 
+static bool matches(const struct row *r, const struct start *s)
+{
+    return r->is ? r->is(s) : has(s, r->offset, r->magic, r->length);
+}
+
+bool format_is(enum format format, const void *bytes, size_t length)
+{
+    const struct start start = {bytes, length < FORMAT_BYTES ? length : FORMAT_BYTES};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].format == (int)format)
+            return matches(&rows[i], &start);
+    return false;
+}
+
 enum err_code format_expect(enum format wanted, const void *bytes, size_t length, const char *path,
                             struct err *e)
 {
@@ -119,7 +133,7 @@ enum err_code format_expect(enum format wanted, const void *bytes, size_t length
     const struct start start = {bytes, length < FORMAT_BYTES ? length : FORMAT_BYTES};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const struct row *r = &rows[i];
-        if (!(r->is ? r->is(&start) : has(&start, r->offset, r->magic, r->length)))
+        if (!matches(r, &start))
             continue;
         if (r->format == (int)wanted)
             return ERR_OK;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/format.h"
 #include "cli/commands.h"
 #include "cli/inspect.h"
 #include "run/export/peft.h"
@@ -37,16 +38,15 @@ static enum err_code find_folder_kind(inspect_function **inspect, const char *pa
 /* By the first bytes, since names lie. */
 static enum err_code find_file_kind(inspect_function **inspect, const char *path, struct err *e)
 {
-    static const char hdf5[] = "\x89HDF\r\n\x1a\n", gguf[] = "GGUF", brace_at_8 = '{';
     struct file_map map;
     enum err_code code = file_map_open(&map, path, e);
     if (code)
         return code;
-    if (map.size >= 8 && !memcmp(map.data, hdf5, 8))
+    if (format_is(FORMAT_HDF5, map.data, map.size))
         *inspect = inspect_checkpoint;
-    else if (map.size >= 4 && !memcmp(map.data, gguf, 4))
+    else if (format_is(FORMAT_GGUF, map.data, map.size))
         *inspect = inspect_model;
-    else if (map.size > 8 && map.data[8] == brace_at_8 && !map.data[7])
+    else if (format_is(FORMAT_SAFETENSORS, map.data, map.size))
         code =
             err_set(e, ERR_USAGE, "%s: this is a safetensors file; inspect the folder that holds it", path);
     else

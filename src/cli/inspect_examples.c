@@ -73,14 +73,9 @@ struct marker {
 static enum err_code mark(void *context, const struct stretch *s, struct err *e)
 {
     const struct marker *m = context;
-    if (s->supervised && str_append(m->out, m->open, strlen(m->open), e))
+    if ((s->supervised && str_append(m->out, m->open, strlen(m->open), e)) ||
+        str_append_visible(m->out, s->bytes, s->length, "\n\t", e))
         return e->code;
-    for (size_t i = 0; i < s->length; i++) {
-        const unsigned char c = (unsigned char)s->bytes[i];
-        const bool control = (c < 0x20 && c != '\n' && c != '\t') || c == 0x7F;
-        if (control ? str_appendf(m->out, e, "\\x%02x", c) : str_append(m->out, &s->bytes[i], 1, e))
-            return e->code;
-    }
     return s->supervised ? str_append(m->out, m->close, strlen(m->close), e) : ERR_OK;
 }
 

@@ -67,6 +67,8 @@ static void one_format_for_another_is_named(void **state)
     struct err e;
     for (int wanted = FORMAT_TEXT; wanted <= FORMAT_HDF5; wanted++)
         for (size_t i = 0; i < sizeof right / sizeof *right; i++) {
+            assert_int_equal(format_is((enum format)wanted, right[i].bytes, right[i].length),
+                             right[i].format == (enum format)wanted);
             if (right[i].format == (enum format)wanted)
                 assert_ok(format_expect((enum format)wanted, right[i].bytes, right[i].length, "f", &e), &e);
             else
