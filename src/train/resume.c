@@ -93,8 +93,18 @@ static enum err_code read_schedule(struct resume *r, const struct ckpt *c, struc
     return code;
 }
 
+/* Puts the checkpoint of the best evaluation beside those of this run. */
+static enum err_code keep_best(uint64_t step, const char *from, const struct runlock *lock, struct err *e)
+{
+    struct file_folder in;
+    if (runlock_enter(&in, lock, e))
+        return e->code;
+    return file_folder_leave(&in, rundir_take_over(in.inside, step, from, e), e);
+}
+
 /* The best evaluation so far is comparable, and its checkpoint in this run's folder; or the run does not go by it. */
-static enum err_code take_best(struct ckpt *c, const struct ckpt_identity *now, const struct options *o, struct err *e)
+static enum err_code take_best(struct ckpt *c, const struct ckpt_identity *now, const struct options *o,
+                               const struct runlock *lock, struct err *e)
 {
     struct best *best = &c->state.best;
     if (!options_go_by_evaluations(o) || !best->seen)
@@ -109,7 +119,7 @@ static enum err_code take_best(struct ckpt *c, const struct ckpt_identity *now, 
         log_warn("%s", e->message);
         best_forget(best);
     }
-    if (o->keep_best && best->step && rundir_take_over(o->output, best->step, c->path, e)) {
+    if (o->keep_best && best->step && keep_best(best->step, c->path, lock, e)) {
         log_warn("the checkpoint of the best evaluation so far, of step %" PRIu64
                  ", is not to be had (%s): later ones count",
                  best->step, e->message);
@@ -136,7 +146,7 @@ static enum err_code load(struct lora *l, struct lora_moments *moments, struct c
         code = r->here ? clear_output(o, lock, c.state.step + 1, "later than the one to go on from", e)
                      : clear_output(o, lock, 0, "of another run than the one to go on from", e);
     if (!code)
-        code = take_best(&c, identity, o, e);
+        code = take_best(&c, identity, o, lock, e);
     if (!code)
         code = trace_read_from(&r->trace, c.file, e);
     if (!code) {
