@@ -54,7 +54,7 @@ static bool find_in_checkpoint(char date[CHAT_DATE_SIZE], const char *path)
 /* What the run that this one goes on from has recorded. */
 static bool find_recorded(char date[CHAT_DATE_SIZE], const struct options *o)
 {
-    if (strcmp(o->set.command->name, "train") != 0 || o->resume.word == RESUME_NEVER)
+    if (!opt_takes(o->set.command, opt_find(&options_table, "resume")) || o->resume.word == RESUME_NEVER)
         return false;
     if (o->resume.word == RESUME_AUTO)
         return find_in_folder(date, o->output);
