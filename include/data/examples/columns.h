@@ -34,6 +34,9 @@ struct line {
 
 const struct json_value *line_get(const struct line *l, const char *key);
 
+/* JSON that a line is, or has as a string: what is wrong with it is ERR_DATA. json_close(). */
+enum err_code line_open_json(struct json **doc, const char *text, size_t length, struct err *e);
+
 /* ERR_DATA when two keys of the line would have one name. */
 enum err_code line_check_columns(const struct line *l, struct err *e);
 

@@ -54,6 +54,13 @@ const struct json_value *line_get(const struct line *l, const char *key)
     return renamed ? NULL : json_get(l->root, key);
 }
 
+enum err_code line_open_json(struct json **doc, const char *text, size_t length, struct err *e)
+{
+    if (json_open_bytes(doc, text, length, NULL, e))
+        return e->code = e->code == ERR_FORMAT ? ERR_DATA : e->code;
+    return ERR_OK;
+}
+
 static bool is_renamed(const struct columns *columns, const char *key)
 {
     for (size_t i = 0; i < columns->count; i++)

@@ -94,12 +94,10 @@ static enum err_code read_tools(struct conversation *c, const struct line *l, st
     const char *text = json_text(tools);
     if (text && !*text)
         tools = NULL;
-    else if (text && json_open_bytes(&c->tools_made, text, json_text_length(tools), NULL, e)) {
-        e->code = e->code == ERR_FORMAT ? ERR_DATA : e->code;
+    else if (text && line_open_json(&c->tools_made, text, json_text_length(tools), e))
         return err_wrap(e, "\"tools\"");
-    } else if (text) {
+    else if (text)
         tools = json_root(c->tools_made);
-    }
     if (check_list(tools, "tools", e) || check_list(documents, "documents", e))
         return e->code;
     c->tools = json_count(tools) ? tools : NULL;

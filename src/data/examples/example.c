@@ -129,10 +129,9 @@ static enum err_code parse_completion(struct example *ex, struct example_scratch
 static enum err_code mark_turns(struct example *ex, const struct ids *ids, const struct chat_text *text,
                                 const struct conversation *c, enum example_train_on train_on, struct err *e)
 {
-    const bool selects = conversation_selects(c, train_on);
     for (size_t k = 0, i = 0; k < text->turn_count; k++) {
         const struct chat_turn *turn = &text->turns[k];
-        if (turn->message == SIZE_MAX && selects)
+        if (turn->message == SIZE_MAX && conversation_selects(c, train_on))
             return err_set(e, ERR_DATA,
                            "the chat template marks what is to be trained outside of its messages, so that no "
                            "message can be left out");
@@ -342,8 +341,8 @@ enum err_code example_parse(struct example *ex, struct example_scratch *scratch,
         return err_set(e, ERR_DATA,
                        "a line must hold one JSON object, and this begins an array: jq -c '.[]' FILE writes "
                        "its elements a line each");
-    if (json_open_bytes(&doc, line, length, NULL, e))
-        return e->code = e->code == ERR_FORMAT ? ERR_DATA : e->code;
+    if (line_open_json(&doc, line, length, e))
+        return e->code;
     const struct line l = {json_root(doc), options->columns};
     enum err_code code = ERR_OK;
     if (json_kind(l.root) != JSON_KIND_OBJECT)

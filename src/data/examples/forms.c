@@ -104,10 +104,8 @@ static enum err_code add_call(struct str *out, const struct json_value *call, st
 static enum err_code add_calls(struct str *out, const char *value, size_t length, struct err *e)
 {
     struct json *doc = NULL;
-    if (json_open_bytes(&doc, value, length, NULL, e)) {
-        e->code = e->code == ERR_FORMAT ? ERR_DATA : e->code;
+    if (line_open_json(&doc, value, length, e))
         return err_wrap(e, "a function call must be JSON");
-    }
     const struct json_value *calls = json_root(doc);
     const bool list = json_kind(calls) == JSON_KIND_ARRAY;
     enum err_code code = str_appendf(out, e, ", \"tool_calls\": [");
