@@ -50,12 +50,6 @@ enum err_code ckpt_build(struct h5_writer **out, const char *path, const struct 
                          const struct ckpt_identity *identity, const char *config, const char *lora_init,
                          const struct trace_record *trace, struct err *e);
 
-/* The same and h5_commit(). */
-enum err_code ckpt_write(const char *path, const struct lora *l, const struct lora_moments *moments,
-                         const struct ckpt_state *state, const struct ckpt_identity *identity,
-                         const char *config, const char *lora_init, const struct trace_record *trace,
-                         struct err *e);
-
 /* One module's matrices out of a flat array, as <group>/<module>/lora_A<suffix> and lora_B<suffix>. */
 void ckpt_write_matrices(struct h5_writer *w, const char *group, const char *suffix,
                          const struct lora_module *m, const float *values);

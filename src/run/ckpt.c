@@ -141,17 +141,6 @@ enum err_code ckpt_build(struct h5_writer **out, const char *path, const struct 
     return *out ? ERR_OK : e->code;
 }
 
-enum err_code ckpt_write(const char *path, const struct lora *l, const struct lora_moments *moments,
-                         const struct ckpt_state *state, const struct ckpt_identity *identity,
-                         const char *config, const char *lora_init, const struct trace_record *trace,
-                         struct err *e)
-{
-    struct h5_writer *w;
-    if (ckpt_build(&w, path, l, moments, state, identity, config, lora_init, trace, e))
-        return e->code;
-    return h5_commit(w, e);
-}
-
 static enum err_code get_hash(char hash[FILE_HASH_SIZE], struct ckpt *c, const char *place, const char *name,
                               struct err *e)
 {

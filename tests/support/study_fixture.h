@@ -9,7 +9,7 @@
 #include "base/file.h"
 #include "scratch.h"
 #include "small_lora.h"
-#include "run/ckpt.h"
+#include "ckpt_write.h"
 #include "run/metrics.h"
 #include "run/rundir.h"
 

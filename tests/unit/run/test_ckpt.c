@@ -12,7 +12,7 @@
 #include "h5_mend.h"
 #include "io/h5/h5.h"
 #include "scratch.h"
-#include "run/ckpt.h"
+#include "ckpt_write.h"
 #include "run/rundir.h"
 
 static const struct ckpt_identity identity = {.base = "00112233445566778899aabbccddeeff",

@@ -17,7 +17,7 @@
 #include "model/model.h"
 #include "scratch.h"
 #include "run/adapter.h"
-#include "run/ckpt.h"
+#include "ckpt_write.h"
 #include "run/options.h"
 #include "run/export/peft.h"
 

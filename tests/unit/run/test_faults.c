@@ -15,7 +15,7 @@
 #include "io/h5/h5.h"
 #include "scratch.h"
 #include "run/adapter.h"
-#include "run/ckpt.h"
+#include "ckpt_write.h"
 #include "run/metrics.h"
 #include "run/export/peft.h"
 #include "run/rundir.h"

@@ -7,7 +7,7 @@
 #include "tiny_model.h"
 #include "ranks/launch.h"
 #include "train/optim.h"
-#include "run/ckpt.h"
+#include "ckpt_write.h"
 
 static const struct optim_options plain = {.beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .ratio_b = 1};
 
