@@ -32,9 +32,9 @@ static void speak_plainly(void)
     log_progress_end();
 }
 
-static void speaks_once_per_run(void **state)
+/* What is written to a file, which no terminal is. */
+static void expect_said(void (*speak)(void), const char *said)
 {
-    (void)state;
     struct scratch scratch;
     struct str text = {0};
     struct err e;
@@ -42,12 +42,18 @@ static void speaks_once_per_run(void **state)
     const char *path = scratch_path(&scratch, "log");
     int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     assert_true(fd >= 0);
-    with_stderr(fd, speak_plainly);
+    with_stderr(fd, speak);
     close(fd);
     assert_ok(file_read_all(&text, path, 10000, &e), &e);
-    assert_string_equal(text.data, "note 1\nmpilora: heard from anyone\nwarning: careful\n");
+    assert_string_equal(text.data, said);
     str_release(&text);
     scratch_close(&scratch);
+}
+
+static void speaks_once_per_run(void **state)
+{
+    (void)state;
+    expect_said(speak_plainly, "note 1\nmpilora: heard from anyone\nwarning: careful\n");
 }
 
 static void speak_of_others(void)
@@ -61,20 +67,8 @@ static void speak_of_others(void)
 static void what_others_wrote_is_made_visible(void **state)
 {
     (void)state;
-    struct scratch scratch;
-    struct str text = {0};
-    struct err e;
-    assert_true(scratch_open(&scratch));
-    const char *path = scratch_path(&scratch, "log");
-    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    assert_true(fd >= 0);
-    with_stderr(fd, speak_of_others);
-    close(fd);
-    assert_ok(file_read_all(&text, path, 10000, &e), &e);
-    assert_string_equal(text.data, "mpilora: cannot reach node\\u001b[31m7\\nmpilora: all is well\n"
-                                   "warning: \\u009b32m \\x9b \\u007f \\t \\u202e \xC3\xA9\n");
-    str_release(&text);
-    scratch_close(&scratch);
+    expect_said(speak_of_others, "mpilora: cannot reach node\\u001b[31m7\\nmpilora: all is well\n"
+                                 "warning: \\u009b32m \\x9b \\u007f \\t \\u202e \xC3\xA9\n");
 }
 
 static void speak_to_terminal(void)
