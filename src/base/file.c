@@ -231,8 +231,8 @@ enum err_code file_write_atomic(const char *path, const void *bytes, size_t leng
     int used = snprintf(temporary, sizeof temporary, "%s" FILE_TEMPORARY "%ld", path, (long)getpid());
     if (used < 0 || (size_t)used >= sizeof temporary)
         return err_set_errno(e, ENAMETOOLONG, "cannot write %s", path);
-    unlink(
-        temporary); /* of a process that was killed: never written into, it may be a file with other names */
+    /* Of a process that was killed: never written into, it may be a file with other names. */
+    unlink(temporary);
     int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (fd < 0)
         return err_set_errno(e, errno, "cannot create %s", temporary);

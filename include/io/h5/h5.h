@@ -37,8 +37,8 @@ void h5_write_text(struct h5_writer *w, const char *path, const char *text);
 void h5_attribute_text(struct h5_writer *w, const char *path, const char *name, const char *value);
 void h5_attribute_real(struct h5_writer *w, const char *path, const char *name, double value);
 void h5_attribute_int(struct h5_writer *w, const char *path, const char *name, int64_t value);
-enum err_code h5_finish(struct h5_writer *w,
-                        struct err *e); /* all but the renaming; then only one of these two: */
+/* All but the renaming; after it only one of the two that follow. */
+enum err_code h5_finish(struct h5_writer *w, struct err *e);
 enum err_code h5_commit(struct h5_writer *w, struct err *e); /* frees w, also on error */
 void h5_discard(struct h5_writer *w);                        /* NULL is fine */
 

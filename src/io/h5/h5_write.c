@@ -63,8 +63,8 @@ enum err_code h5_create(struct h5_writer **out, const char *path, struct err *e)
     w->groups = h5_properties(H5P_GROUP_CREATE);
     w->datasets = h5_properties(H5P_DATASET_CREATE);
     hid_t access = h5_file_access(), creation = h5_properties(H5P_FILE_CREATE);
-    unlink(
-        w->temporary); /* of a process that was killed: never written into, it may be a file with other names */
+    /* Of a process that was killed: never written into, it may be a file with other names. */
+    unlink(w->temporary);
     w->file = H5Fcreate(w->temporary, H5F_ACC_EXCL, creation, access);
     if (w->file < 0)
         err_set(e, ERR_IO, "cannot create %s: %s", w->temporary, h5_reason(buffer));
