@@ -89,8 +89,6 @@ OLD_NAMES = {"model.language_model.": "language_model.model.", "lm_head.": "lang
 
 GGUF_SIZES = dict(hidden_size=32, intermediate_size=32, head_dim=16)  # whole blocks of 32
 
-GGUF_SIZES = dict(hidden_size=32, intermediate_size=32, head_dim=16)  # whole blocks of 32
-
 FIXTURES = {
     "gqa": Fixture("grouped heads, a head of its own, which is adapted too", 10, "llama",
                    lora=dict(r=4, lora_alpha=8, target_modules=ALL + ["lm_head"])),
@@ -138,9 +136,10 @@ FIXTURES = {
                          dict(max_position_embeddings=64, original_max_position_embeddings=10, num_attention_heads=2,
                               tie_word_embeddings=True, rope_parameters=LONGROPE, **NO_PAD), PHI3, torch.bfloat16, embedding=0.25),
     "olmo3": Fixture("OLMo 3: yarn where a layer sees all, none under a window", 117, "olmo3",
-                     dict(num_hidden_layers=3, sliding_window=4,
+                     dict(hidden_size=32, num_hidden_layers=3, sliding_window=4,
                           layer_types=["sliding_attention", "full_attention", "sliding_attention"],
-                          rope_parameters={"full_attention": YARN, "sliding_attention": {"rope_type": "default", "rope_theta": 300.0}},
+                          rope_parameters={"full_attention": dict(YARN, original_max_position_embeddings=2048, beta_fast=64.0),
+                                           "sliding_attention": {"rope_type": "default", "rope_theta": 300.0}},
                           **NO_PAD), dtype=torch.bfloat16),
     "glm4": Fixture("GLM-4: sandwich norms, a biased q, k and v, pairs in half of a head rotate", 210, "glm4",
                     dict(head_dim=8, **NO_PAD), GLM4, torch.bfloat16),
@@ -158,7 +157,8 @@ FIXTURES = {
     "nemotron": Fixture("Nemotron: LayerNorm by 1 + w, half of a head rotates", 123, "nemotron",
                         dict(head_dim=8, norm_eps=1e-3), UNGATED, torch.bfloat16, norm=0),
     "stablelm": Fixture("StableLM: LayerNorm, a quarter of a head rotates", 124, "stablelm",
-                        dict(use_qkv_bias=True, hidden_size=32, layer_norm_eps=1e-3), dtype=torch.bfloat16),
+                        dict(use_qkv_bias=True, hidden_size=32, num_attention_heads=2, num_key_value_heads=1, layer_norm_eps=1e-3),
+                        dtype=torch.bfloat16),
     "starcoder2": Fixture("StarCoder2: LayerNorm, biases, GELU without a gate, a window", 225, "starcoder2",
                           dict(sliding_window=5, norm_epsilon=1e-3), STARCODER2, torch.bfloat16, embedding=0.25),
     "cohere": Fixture("Command R: branches side by side, LayerNorm without a bias, pairs rotate, scaled logits", 126, "cohere",
