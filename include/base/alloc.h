@@ -1,13 +1,13 @@
 /*
- * Counts this program's own allocations: the link wraps malloc, calloc, realloc and aligned_alloc as
- * mpilora's objects call them. What libraries allocate for themselves (MPI, BLAS, the C library) is not seen.
+ * Counts this program's own allocations: the linker wraps the calls of malloc, calloc, realloc and aligned_alloc in
+ * mpilora's objects. Allocations inside libraries (MPI, BLAS, the C library) are not counted.
  */
 #ifndef MPILORA_BASE_ALLOC_H
 #define MPILORA_BASE_ALLOC_H
 
 #include <stdint.h>
 
-/* Calls since the process began, of all threads. */
+/* Number of calls since the process started, by all threads. Callable from any thread. */
 uint64_t alloc_count(void);
 
 #endif

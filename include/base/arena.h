@@ -1,10 +1,10 @@
 /*
- * Arenas: memory with one owner and one end.
+ * Arenas: memory that one owner allocates piece by piece and frees in one call.
  *
- * A module that loads something (a model's tensor table, a vocabulary, a data index) takes all its memory
- * from one arena and releases it in one call. Blocks are zeroed, aligned to ARENA_ALIGN bytes (a cache line,
- * enough for any vector load), and stay where they are until the arena is released. Large ones ask the kernel
- * for large pages. Under AddressSanitizer a red zone follows each (base/redzone.h). Not thread-safe.
+ * A module that loads something (a model's tensor table, a vocabulary, a data index) allocates all its memory from
+ * one arena. Blocks are zeroed, aligned to ARENA_ALIGN bytes (a cache line, enough for any vector load), and do not
+ * move until the arena is released. Large blocks ask the kernel for large pages. Under AddressSanitizer a red zone
+ * follows each (base/redzone.h). Not thread-safe.
  */
 #ifndef MPILORA_BASE_ARENA_H
 #define MPILORA_BASE_ARENA_H
@@ -23,7 +23,7 @@ struct arena {
 };
 
 /* `count` elements of `size` bytes, zeroed; NULL with ERR_MEMORY on overflow or when memory is short.
- * `what` names the thing in the message. count 0 gives a valid, unusable pointer. */
+ * `what` names the array in the message. With count 0 the pointer is valid but must not be dereferenced. */
 void *arena_alloc(struct arena *a, size_t count, size_t size, const char *what, struct err *e);
 
 /* A zero-terminated copy of `length` bytes. */

@@ -1,5 +1,5 @@
 /*
- * The processor: which instruction sets it has, how many cores this process may use, memory in use.
+ * The processor and the limits of this process: instruction sets, usable cores, memory, clocks.
  */
 #ifndef MPILORA_BASE_CPU_H
 #define MPILORA_BASE_CPU_H
@@ -10,30 +10,31 @@
 /* Instruction set paths that kernels are compiled for, best last. */
 enum cpu_isa { CPU_PORTABLE, CPU_AVX2, CPU_AVX512 };
 
-enum cpu_isa cpu_isa_best(void); /* MPILORA_ISA=portable|avx2|avx512 lowers it, for tests */
+enum cpu_isa cpu_isa_best(void); /* of this processor; MPILORA_ISA=portable|avx2|avx512 lowers it, for tests */
 const char *cpu_isa_name(enum cpu_isa isa);
-bool cpu_has_bf16(void); /* multiplies bf16 on the avx512 path: AVX512_BF16, which all with AMX_BF16 have */
-bool cpu_has_amx(void);  /* ... and has AMX_BF16 */
-const char *cpu_model_name(void); /* as /proc/cpuinfo has it */
+bool cpu_has_bf16(void); /* has AVX512_BF16 (as all processors with AMX_BF16) and the avx512 path is used */
+bool cpu_has_amx(void);  /* cpu_has_bf16(), and has AMX_BF16 */
+const char *cpu_model_name(void); /* from /proc/cpuinfo */
 
 /* Cores that this process may run on: its affinity mask cut by the cgroup CPU quota; at least 1. */
 int cpu_usable_cores(void);
-/* The quota alone, in whole cores, at least 1; 0: there is none. */
+/* The cgroup CPU quota alone, in whole cores, at least 1; 0: there is no quota. */
 int cpu_quota_cores(void);
 
-/* Cores' worth of time that cgroups (v1 or v2) allow, the tightest limit on the way up; 0: no limit.
- * `membership` is /proc/self/cgroup and `mount` /sys/fs/cgroup outside of tests. */
+/* CPU time per second that cgroups (v1 or v2) allow, in cores: the tightest limit of this cgroup and its parents;
+ * 0: no limit. `membership` is /proc/self/cgroup and `mount` /sys/fs/cgroup, except in tests. */
 double cpu_cgroup_quota(const char *membership, const char *mount);
-/* Likewise bytes of memory. */
+/* The tightest memory limit in the same way, in bytes; 0: no limit. */
 double cpu_cgroup_memory(const char *membership, const char *mount);
-/* Bytes that all processes may take: what is installed, or less if the cgroup says so; 0: unknown. */
+/* Bytes of memory that all processes together may use: the installed memory, or the cgroup's limit if that is less;
+ * 0: unknown. */
 double cpu_memory_limit(void);
 
 /* Resident and peak resident bytes of this process. */
 size_t cpu_memory_resident(void);
 size_t cpu_memory_peak(void);
 
-double cpu_seconds(void);       /* monotonic clock */
-double cpu_process_start(void); /* on that clock: when this process began, to a hundredth of a second */
+double cpu_seconds(void);       /* the monotonic clock */
+double cpu_process_start(void); /* when this process started, on that clock, to 0.01 s */
 
 #endif

@@ -1,10 +1,10 @@
 /*
  * Errors as values.
  *
- * A function that can fail returns enum err_code (0 is success) and takes a last argument `struct err *e`,
- * which it fills exactly once, with a message that names what went wrong, where (file and line, key, tensor,
- * byte offset) and what to do about it. The caller passes `e` on, or adds its own context in front with
- * err_wrap(). Messages carry no trailing newline and no program name. `e` is never NULL.
+ * A function that can fail returns enum err_code (0 is success) and takes `struct err *e` as its last argument. On
+ * failure it fills `e` exactly once, with a message that says what went wrong, where (file and line, key, tensor,
+ * byte offset) and what to do about it. The caller returns the code to its own caller, after adding context with
+ * err_wrap() if that helps. Messages have no newline at the end and no program name. `e` is never NULL.
  */
 #ifndef MPILORA_BASE_ERR_H
 #define MPILORA_BASE_ERR_H
@@ -30,13 +30,13 @@ enum err_code err_set(struct err *e, enum err_code code, const char *format, ...
 enum err_code err_set_errno(struct err *e, int saved_errno, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Puts "context: " in front of the message that `e` has; returns its code. */
+/* Puts "context: " before the message in `e`; returns its code. */
 enum err_code err_wrap(struct err *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Calls something by another name, wherever the message has it; what does not fit is cut as by err_set(). */
+/* Replaces `name` by `other` everywhere in the message; what does not fit is cut as by err_set(). */
 void err_rename(struct err *e, const char *name, const char *other);
 
-#ifdef __clang_analyzer__ /* sees one file at a time: tells it that these never give back ERR_OK */
+#ifdef __clang_analyzer__ /* it sees one file at a time: this tells it that these functions never return ERR_OK */
 #define err_set(e, c, ...)       (err_set(e, c, __VA_ARGS__), (e)->code = (c))
 #define err_set_errno(e, n, ...) (err_set_errno(e, n, __VA_ARGS__), (e)->code = ERR_IO)
 #define err_wrap(e, ...)         (err_wrap(e, __VA_ARGS__), (e)->code ? (e)->code : ERR_IO)

@@ -12,33 +12,34 @@
 #include "base/err.h"
 #include "base/str.h"
 
-/* Which file it is, and its state: two processes of one machine that find the same stamp have the same bytes.
- */
+/* Identity and state of a file: if two processes on one machine see the same stamp, they see the same bytes. */
 struct file_stamp {
     uint64_t device, inode, size;
     int64_t seconds, nanoseconds; /* of the last change */
 };
 
 struct file_map {
-    const unsigned char *data; /* of an empty file: no bytes, but not NULL */
+    const unsigned char *data; /* [size]; not NULL, even if the file is empty */
     size_t size;
     struct file_stamp stamp;
 };
 
-/* Maps a regular file read-only (shared pages: ranks of one node share them). ERR_IO names the path. A file
- * that is mapped may be replaced (renamed over) or deleted at any time; one that is written to in place shows
- * its new content here, and reading after the new end of a shortened one ends the process (base/lost_map.h). */
+/* Maps a regular file read-only (shared pages: ranks of one node share them). ERR_IO names the path. A mapped file
+ * may be replaced (another file renamed to its name) or deleted at any time. If it is modified in place, the
+ * mapping shows the new content; if it is shortened in place, reading beyond its new end ends the process
+ * (base/lost_map.h). */
 enum err_code file_map_open(struct file_map *map, const char *path, struct err *e);
 void file_map_close(struct file_map *map);
-/* These bytes are not needed for now: if they lie in this mapping, their pages stop counting as this
- * process's memory. They stay readable. */
+/* Says that these bytes are not needed for now. If they lie in this mapping, their pages no longer count as memory
+ * of this process. They stay readable. */
 void file_map_drop(const struct file_map *map, const void *data, size_t bytes);
-/* Shared memory that no process reads again, mapped here for writing: the whole pages among these bytes are
- * given back to the system, and are zero from now on. */
+/* For shared memory that this process has mapped for writing and that no process will read again: returns all whole
+ * pages within these bytes to the system. They are zero from now on. */
 void file_memory_free(const void *data, size_t bytes);
 
-/* A regular file that is held open: read piece by piece at any place, by any thread, so that none of it stays
- * in this process's memory. It may be replaced or deleted; one that is shortened in place gives errors. */
+/* A regular file that is kept open and read in pieces, at any offset and by any thread, so that none of it stays in
+ * this process's memory. It may be replaced or deleted meanwhile; if it is shortened in place, reading returns
+ * errors. */
 struct file_in {
     const char *path; /* the caller's; NULL: not open */
     int fd;
@@ -47,57 +48,59 @@ struct file_in {
 };
 enum err_code file_in_open(struct file_in *f, const char *path, struct err *e);
 void file_in_close(struct file_in *f); /* a zeroed one is fine */
-/* Does another program hold it for itself (flock), as the HDF5 library does with what it has open to write? */
+/* Does another program hold an exclusive lock (flock) on it, as the HDF5 library does on files it is writing? */
 bool file_in_is_held(const struct file_in *f);
-/* Exactly these bytes. ERR_IO when the file ends before them. */
+/* Reads exactly `length` bytes at `offset`. ERR_IO if the file ends before their end. */
 enum err_code file_in_read(void *bytes, const struct file_in *f, uint64_t offset, size_t length,
                            struct err *e);
-/* Has it still at least the bytes that it had when it was opened? */
+/* Is the file still at least as long as when it was opened? */
 bool file_in_is_whole(const struct file_in *f);
 enum err_code file_in_map(struct file_map *map, const struct file_in *f, struct err *e);
 
-/* Whole file into `out` (cleared first); refuses files over `limit` bytes with ERR_FORMAT. */
+/* Reads the whole file into `out` (cleared first); ERR_FORMAT if it has more than `limit` bytes. */
 enum err_code file_read_all(struct str *out, const char *path, size_t limit, struct err *e);
 
-/* Replaces `path` with these bytes: written beside it, under its name, this and the number of the process; fsynced,
- * renamed, folder fsynced. */
+/* Replaces the file `path` by these bytes, atomically: writes a file in the same folder whose name is that of
+ * `path`, FILE_TEMPORARY and the process id; then fsync, rename, fsync of the folder. */
 #define FILE_TEMPORARY ".tmp"
 enum err_code file_write_atomic(const char *path, const void *bytes, size_t length, struct err *e);
 
-/* A folder that is held open: what is opened, made, renamed and deleted under `inside` lies in this very one, whatever
- * comes to bear its name meanwhile. As with openat(), and for libraries that take nothing but a path. Not for long:
- * a file system with an open folder cannot be unmounted. */
+/* A folder that is kept open. Files that are opened, created, renamed or deleted under the path `inside` are in
+ * this folder, even if another folder gets its name meanwhile. This is what openat() does, but it also works for
+ * libraries that only take a path. Keep it open only for a short time: a file system with an open folder cannot be
+ * unmounted. */
 struct file_folder {
     int fd;
     const char *path; /* the caller's */
     char inside[PATH_MAX];
 };
 enum err_code file_folder_enter(struct file_folder *f, const char *path, struct err *e);
-/* Returns `code`, that of what was done inside, whose message `e` then has the folder's own name. */
+/* Closes it. Returns `code`, the result of the work inside; in the message of `e`, `inside` becomes the folder's
+ * real name. */
 enum err_code file_folder_leave(struct file_folder *f, enum err_code code, struct err *e);
 
-/* fsync of a file that is not open here. */
+/* fsync of a file that this process does not have open. */
 enum err_code file_sync(const char *path, struct err *e);
 
 /* fsync of a closed file, then rename to its final name, then fsync of the folder. */
 enum err_code file_commit(const char *temporary, const char *path, struct err *e);
 
-/* Like mkdir -p, and the folders that new ones stand in are fsynced. */
+/* As mkdir -p; also does fsync on the parent of each new folder. */
 enum err_code file_make_folders(const char *path, struct err *e);
 bool file_exists(const char *path);
 bool file_is_folder(const char *path);
-bool file_stamp_of(struct file_stamp *stamp, const char *path);     /* false: there is nothing of this name */
+bool file_stamp_of(struct file_stamp *stamp, const char *path);     /* false: no such file */
 bool file_folder_stamp(struct file_stamp *stamp, const char *path); /* false: not a folder */
 
 /* path = "folder/name"; ERR_USAGE if it does not fit. */
 enum err_code file_join(char *path, size_t size, const char *folder, const char *name, struct err *e);
 
-/* The folder that TMPDIR names, else /tmp; and the path of a file of this process in it, in the manner of
- * FILE_TEMPORARY. */
+/* The folder named by TMPDIR, else /tmp. And a path in it: `name`, FILE_TEMPORARY and the process id. */
 const char *file_temporary_folder(void);
 enum err_code file_temporary(char *path, size_t size, const char *name, struct err *e);
 
-/* XXH3-128 of bytes, as 32 lower-case hexadecimal digits and a zero; and of a growing stream. */
+/* XXH3-128 as 32 lower-case hexadecimal digits and a zero byte: of one array of bytes, or of several added one
+ * after the other. */
 #define FILE_HASH_SIZE 33
 struct file_hasher;
 void file_hash_bytes(char hash[FILE_HASH_SIZE], const void *bytes, size_t length);

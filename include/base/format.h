@@ -1,6 +1,7 @@
 /*
- * What a file is, by its first bytes: so that a reader that was given another one can say so, and what to do,
- * instead of what does not fit its own format. Names are not looked at, since they lie.
+ * Recognises the format of a file by its first bytes. A reader that was given a file of another format can then say
+ * which format it is and what to do, instead of reporting a syntax error. File names are not used, because they can
+ * be wrong.
  */
 #ifndef MPILORA_BASE_FORMAT_H
 #define MPILORA_BASE_FORMAT_H
@@ -12,13 +13,14 @@
 
 enum format { FORMAT_TEXT, FORMAT_SAFETENSORS, FORMAT_GGUF, FORMAT_HDF5 }; /* TEXT: JSON, JSON lines, YAML */
 
-#define FORMAT_BYTES 512 /* of the beginning that are looked at, where there are as many */
+#define FORMAT_BYTES 512 /* at the start of a file that are examined, if it has as many */
 
-/* Do the bytes begin a file of this format? Text: ASCII alone. */
+/* Do these bytes start a file of this format? FORMAT_TEXT: are they all ASCII? */
 bool format_is(enum format format, const void *bytes, size_t length);
 
-/* ERR_FORMAT, with the path, when the bytes are known to begin something else than is wanted: a Git LFS pointer, a web
- * page, an archive, a pickle, UTF-16, another of these formats, ... What is not known passes; its reader judges it. */
+/* ERR_FORMAT, with the path, if the bytes are recognised as the start of something else: a Git LFS pointer, a web
+ * page, an archive, a pickle, UTF-16, another of these formats, ... Unknown bytes pass; the reader of the wanted
+ * format judges them. */
 enum err_code format_expect(enum format wanted, const void *bytes, size_t length, const char *path,
                             struct err *e);
 

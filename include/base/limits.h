@@ -1,5 +1,5 @@
 /*
- * Limits on what is read, as constants: LIMIT_YAML, LIMIT_RANK, ... See limits.def.
+ * Limits on the content of files that are read, as constants: LIMIT_YAML, LIMIT_RANK, ... See limits.def.
  */
 #ifndef MPILORA_BASE_LIMITS_H
 #define MPILORA_BASE_LIMITS_H

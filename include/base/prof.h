@@ -1,6 +1,7 @@
 /*
- * Where the time of a step goes. At any moment the calling thread is in one phase; to enter another costs one
- * reading of the clock, so this is always on. The phases add up to all the time that passed.
+ * Measures how the time of a step is divided among phases. At any moment the calling thread is in one phase.
+ * Entering another one reads the clock once, which is cheap enough to be always on. The times of all phases add up
+ * to the time that has passed.
  */
 #ifndef MPILORA_BASE_PROF_H
 #define MPILORA_BASE_PROF_H
@@ -12,11 +13,11 @@ enum prof_phase {
     PROF_COUNT
 };
 
-/* From now on time belongs to `phase`; returns the phase before, to go back to. A thread begins in
- * PROF_OTHER. */
+/* From now on, time counts for `phase`. Returns the previous phase, so that the caller can restore it. A thread
+ * starts in PROF_OTHER. */
 enum prof_phase prof_enter(enum prof_phase phase);
 
-/* Seconds of the calling thread in each phase since it last asked. The present phase goes on. */
+/* Seconds that the calling thread spent in each phase since its last call. The current phase continues. */
 void prof_take(double seconds[PROF_COUNT]);
 
 const char *prof_name(enum prof_phase phase);

@@ -1,11 +1,12 @@
 /*
- * Red zones: in a build with AddressSanitizer, bytes between blocks of one allocation that nobody may touch, so that
- * a write past a block is found where it happens. In all other builds they have no size and cost nothing.
+ * Red zones: in a build with AddressSanitizer, these are bytes between the blocks of one allocation that nobody may
+ * access, so that a write beyond a block is reported where it happens. In all other builds their size is 0 and they
+ * cost nothing.
  *
  *     block                      red zone            block
  *     |<- bytes ->|<- to the alignment, RED_ZONE ->| ...
  *
- * Memory that goes back to malloc with red zones in it is fine: it is handed out anew without them.
+ * Memory with red zones may be freed: malloc removes them when it returns the memory again.
  */
 #ifndef MPILORA_BASE_REDZONE_H
 #define MPILORA_BASE_REDZONE_H
@@ -27,7 +28,7 @@
 #define RED_ZONE ((size_t)0)
 #endif
 
-/* From now on, touching [from, from + bytes) ends the program. */
+/* From now on, any access to [from, from + bytes) ends the program. */
 static inline void red_zone_mark(const void *from, size_t bytes)
 {
 #ifdef RED_ZONES

@@ -1,7 +1,7 @@
 /*
  * Counter-based random numbers: Philox4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy
- * as 1, 2, 3", SC 2011). A value is a pure function of (key, counter): there is no state to save, and nothing
- * depends on which rank or thread asks, or in what order.
+ * as 1, 2, 3", SC 2011). A value is a pure function of (key, counter). There is no state to save, and the values do
+ * not depend on which rank or thread computes them, or in what order.
  */
 #ifndef MPILORA_BASE_RNG_H
 #define MPILORA_BASE_RNG_H
@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What a number is for: part of the key, so that two uses never share numbers. */
+/* The purpose of a number. It is part of the key, so that two purposes never share numbers. */
 enum rng_stream {
     RNG_LORA_A = 1,
     RNG_LORA_B = 2,
@@ -33,14 +33,17 @@ uint64_t rng_hash(const char *name);
 /* Four independent uniform 32-bit words for one 128-bit counter. */
 void rng_block(uint32_t out[4], struct rng_key key, const uint32_t counter[4]);
 
-/* Word `index` of the key's stream, uniform in [0, 1) with 24 bits, and N(0, 1) by Box-Muller in double. */
+/* Number `index` of the key's stream: as a word of 32 bits, and as a float uniform in [0, 1) with 24 random
+ * bits. */
 uint32_t rng_word(struct rng_key key, uint64_t index);
 float rng_uniform(struct rng_key key, uint64_t index);
 
-/* out[i] = mean 0, variance 1 normal number `first + i`; the same values whatever the chunking. */
+/* out[i] = normal number `first + i` of the key's stream, with mean 0 and variance 1, by Box-Muller in double. The
+ * values are the same if they are computed in several calls. */
 void rng_fill_normal(float *out, struct rng_key key, uint64_t first, size_t count);
 
-/* A seeded permutation of 0..count-1, evaluated point by point (cycle-walking Feistel network). */
+/* The place of `index` in a permutation of 0..count-1 that depends on the key alone (cycle-walking Feistel
+ * network). */
 uint64_t rng_permute(struct rng_key key, uint64_t index, uint64_t count);
 
 #endif

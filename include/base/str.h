@@ -25,9 +25,9 @@ enum err_code str_reserve(struct str *s, size_t capacity, struct err *e);
 void str_clear(struct str *s); /* length 0; keeps the memory */
 void str_release(struct str *s);
 
-/* Edits from one word to the other: letters put in, left out, replaced, or swapped with the next one
- * (STR_DISTANCE_MAX + 1 if a word is longer than that: no one types such a name). And the candidate nearest
- * to `word`, NULL if none is near enough to be a typing error. */
+/* The number of edits from one word to the other: letters inserted, deleted, replaced, or swapped with the next one
+ * (STR_DISTANCE_MAX + 1 if a word is longer than STR_DISTANCE_MAX). And the candidate that is most similar to
+ * `word`, or NULL if none is similar enough to be a typing error. */
 #define STR_DISTANCE_MAX 127
 int str_distance(const char *a, const char *b);
 const char *str_nearest(const char *word, const char *const *candidates, size_t count);
@@ -40,15 +40,15 @@ bool str_ends_with(const char *s, const char *suffix);
  * `length`. */
 size_t str_utf8_valid_prefix(const void *bytes, size_t length);
 
-/* How much of a text to quote, for "%.*s": up to `most` bytes, and no character by half. */
+/* Number of bytes of a text to quote with "%.*s": up to `most` bytes, without cutting a character. */
 int str_utf8_cut(const char *text, int most);
 
-/* Text that others have written, for a person's terminal: nothing in it acts there. Control characters (C0, DEL, C1),
- * marks that turn the direction of a line and bytes that are no UTF-8 become \u001b and \x9b, as in a JSON text where
- * they are characters; newline and tab \n and \t, but for those in `kept`. */
+/* Appends foreign text in a form that cannot control a terminal. Control characters (C0, DEL, C1) and marks that
+ * change the direction of a line are written as \u001b, as in JSON; bytes that are not UTF-8 as \x9b; newline and
+ * tab as \n and \t. Characters in `kept` stay unchanged. */
 enum err_code str_append_visible(struct str *s, const char *text, size_t length, const char *kept,
                                  struct err *e);
-/* The same into `out`, as much as fits with its end of text; returns the length. */
+/* The same into `out[size]`, as much as fits, with a terminating zero; returns the length. */
 size_t str_make_visible(char *out, size_t size, const char *text, size_t length, const char *kept);
 
 #endif

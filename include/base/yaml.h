@@ -1,6 +1,6 @@
 /*
- * Run configurations in YAML: a flat mapping of scalars and sequences of scalars. Anything else (nested
- * mappings, anchors, tags, several documents) is refused with file and line. Around libyaml.
+ * Reads configurations in YAML, with libyaml: a flat mapping of scalars and sequences of scalars. Anything else
+ * (nested mappings, anchors, tags, several documents) is refused with file and line.
  */
 #ifndef MPILORA_BASE_YAML_H
 #define MPILORA_BASE_YAML_H
@@ -17,7 +17,7 @@ struct yaml_entry {
     int line;         /* of the key, from 1 */
     bool is_sequence; /* `key: [a, b]`; else one value */
     struct yaml_value {
-        const char *text; /* as written, quotes and escapes resolved; a null (`key:`, `~`, `null`) is "" */
+        const char *text; /* with quotes and escapes resolved; a null (`key:`, `~`, `null`) is "" */
         int line;
     } * values;
     size_t count;
@@ -25,17 +25,18 @@ struct yaml_entry {
 
 struct yaml_map {
     struct yaml_entry
-        *entries; /* in file order; the reader lets equal keys pass, the caller knows more names */
+        *entries; /* in file order; may contain equal keys: the caller checks, as it knows which names are the
+                   * same */
     size_t count;
 };
 
-/* Reads `length` bytes of UTF-8; `name` is the file in messages. All memory is the arena's. An empty document
+/* Reads `length` bytes of UTF-8; `name` is the file in messages. All memory comes from the arena. An empty document
  * is an empty mapping. ERR_USAGE names file and line. */
 enum err_code yaml_read(struct yaml_map *map, struct arena *arena, const char *name, const void *bytes,
                         size_t length, struct err *e);
 
-/* Appends a string so that any YAML reader takes it for this very string: bare where that is safe, else in
- * double quotes. `text` must be well-formed UTF-8 (ERR_USAGE). */
+/* Appends a string so that any YAML reader reads exactly this string: without quotes where that is safe, else in
+ * double quotes. `text` must be well-formed UTF-8 (else ERR_USAGE). */
 enum err_code yaml_append_string(struct str *out, const char *text, struct err *e);
 
 #endif
