@@ -1,13 +1,14 @@
 /*
- * Causal self-attention over packed examples, in blocks: no example sees another, nothing of size T x T is
- * kept. Forward keeps the output and one log-sum-exp per (head, token); backward recomputes the probabilities
- * of a block from them (Dao et al., FlashAttention, 2022; Rabe & Staats 2021).
+ * Causal self-attention over packed examples, computed in blocks. A token attends only to its own example, and no
+ * array of size T x T is stored. Forward keeps the output and one log-sum-exp per (head, token); backward
+ * recomputes the probabilities of a block from them (Dao et al., FlashAttention, 2022; Rabe & Staats 2021).
  *
- * q, k, v lie side by side in one row of qkv[n, ld]: H heads of q, then K heads of k, then K of v, each
- * head_dim wide, q and k already rotated. Query head h reads key/value head h / (H / K). Scores are scaled by
- * `scale`, then, where there is a cap, become cap * tanh(score / cap) (Gemma 2). With a window a query sees itself
- * and the window - 1 tokens before it, as transformers' sliding attention; the work grows with the window, not with
- * the example. Results do not depend on the number of threads.
+ * A row of qkv[n, ld] holds H heads of q, then K heads of k, then K heads of v, each head_dim wide; q and k are
+ * already rotated. Query head h uses key/value head h / (H / K). Scores are multiplied by `scale`; if there is a
+ * cap, they then become cap * tanh(score / cap) (Gemma 2). With a window a query attends to itself and the window -
+ * 1 tokens before it, as in transformers' sliding attention; the work then grows with the window, not with the
+ * length of the example. The functions neither allocate nor fail, run on all threads of the process, and give
+ * results that do not depend on the number of threads.
  */
 #ifndef MPILORA_MATH_ATTENTION_H
 #define MPILORA_MATH_ATTENTION_H
@@ -23,35 +24,35 @@ struct attention_shape {
     enum dtype type; /* of qkv, out and dqkv: DTYPE_F32 (0) or DTYPE_BF16; scores, sums and dout are f32 */
     size_t heads, kv_heads, head_dim;
     float scale;
-    size_t window; /* keys that a query sees, itself included; 0: all before it */
+    size_t window; /* number of keys that a query attends to, including its own; 0: all before it */
     float cap;     /* 0: none */
     const uint32_t
-        *offsets; /* [examples + 1] first token of each example, and n; empty examples are allowed */
+        *offsets; /* [examples + 1] first token of each example, then n; empty examples are allowed */
     size_t examples;
     const struct kern *kern; /* NULL: the best for this processor */
 };
 
 /* Bytes of scratch (aligned to 64) that forward and backward need for packs of up to `tokens` tokens with
- * examples of up to `longest` tokens on `threads` threads, the number given to gemm_set_threads. Linear in
- * tokens. Of the shape only the heads matter. */
+ * examples of up to `longest` tokens on `threads` threads, the number given to gemm_set_threads. Linear in tokens.
+ * Does not read the shape's offsets. */
 size_t attention_scratch_bytes(const struct attention_shape *s, size_t tokens, size_t longest, int threads);
 
 /* out[n, H*head_dim], lse[H, n] */
 void attention_forward(void *out, float *lse, const void *qkv, size_t ld, const struct attention_shape *s,
                        void *scratch);
 
-/* dqkv[n, ld] (overwritten) from dout; out and lse as forward left them. */
+/* dqkv[n, ld] (overwritten) from dout[n, H*head_dim]; out and lse as forward wrote them. */
 void attention_backward(void *dqkv, const float *dout, const void *out, const float *lse, const void *qkv,
                         size_t ld, const struct attention_shape *s, void *scratch);
 
-/* The oracles: whole score rows, sums in double. */
+/* The references for tests: whole rows of scores, sums in double, f32 only. */
 void attention_forward_reference(float *out, float *lse, const float *qkv, size_t ld,
                                  const struct attention_shape *s);
 void attention_backward_reference(float *dqkv, const float *dout, const float *qkv, size_t ld,
                                   const struct attention_shape *s);
 
-/* One new token against a key/value cache: q[H, head_dim], keys and values [K, capacity, head_dim] with
- * `count` positions filled, the new token's the last -> out[H, head_dim]. */
+/* Attention of one new token over a key/value cache: q[H, head_dim], keys and values [K, capacity, head_dim] of
+ * which `count` positions are filled, the last one by the new token -> out[H, head_dim]. */
 void attention_decode(float *out, const float *q, const float *keys, const float *values, size_t count,
                       size_t capacity, const struct attention_shape *s);
 

@@ -1,5 +1,6 @@
 /*
- * Matrices of any element type on disk as f32 or bf16 (rounded to nearest even).
+ * Converts matrices of any element type that files have to f32 or bf16 (rounded to nearest even). The functions
+ * neither allocate nor fail.
  */
 #ifndef MPILORA_MATH_CONVERT_H
 #define MPILORA_MATH_CONVERT_H
@@ -13,26 +14,27 @@ struct convert_matrix {
     enum dtype type;
     const void *data; /* [rows, columns], rows of whole blocks */
     size_t rows, columns;
-    /* 0: rows stay in order. Otherwise the rows of each head of this size are pairs (i of the first half, i
-     * of the second half), as GGUF has the query and key rows of Llama models, and come out as two halves. */
+    /* 0: rows stay in order. Otherwise the number of rows of a head whose two halves are interleaved: row i of the
+     * first half is followed by row i of the second half, as in GGUF files for q and k of Llama models. The result
+     * has the first half, then the second. */
     size_t interleaved_head;
 };
 
-/* Rows first .. first + count - 1 as `to`, to out[count, columns], on the calling thread. */
+/* Converts rows first .. first + count - 1 to the type `to`, into out[count, columns], on the calling thread. */
 void convert_rows(void *out, enum dtype to, const struct convert_matrix *in, size_t first, size_t count);
 
-/* The same; returns the number of the first of these rows that holds a NaN or an infinity as `to`, or
- * first + count. `out` may be NULL: they are looked at only. */
+/* The same; returns the number of the first of these rows that has a NaN or an infinity after conversion, or first
+ * + count if none has. `out` may be NULL: then the rows are only checked. */
 size_t convert_rows_checked(void *out, enum dtype to, const struct convert_matrix *in, size_t first,
                             size_t count);
 
-/* All rows, by all threads of the process. */
+/* Converts all rows, on all threads of the process. */
 void convert_all(void *out, enum dtype to, const struct convert_matrix *in);
 
-/* The matrix needs no conversion: its data are its rows as `to`. */
+/* Does the matrix need no conversion, because its data already are its rows in type `to`? */
 bool convert_is_copy(enum dtype to, const struct convert_matrix *in);
 
-/* The same for numbers in memory, f32 from and to `type` (DTYPE_F32 or DTYPE_BF16), on the calling thread. */
+/* Converts f32 numbers in memory to `type` (DTYPE_F32 or DTYPE_BF16), on the calling thread. */
 void convert_from_f32(void *out, enum dtype type, const float *in, size_t count);
 
 #endif

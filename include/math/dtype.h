@@ -1,5 +1,5 @@
 /*
- * Element types of tensors on disk and in memory: one table.
+ * The element types of tensors in files and in memory, as one table (dtype.def).
  *
  * Plain types have 1 element per block. Quantised types are GGUF's: `block_elements` numbers share one block
  * of `block_bytes` bytes; a row's length must be a multiple of block_elements.
@@ -29,21 +29,22 @@ struct dtype_info {
 
 const struct dtype_info *dtype_info(enum dtype type);
 
-/* DTYPE_COUNT when there is no such type. */
+/* DTYPE_COUNT if there is no such type. */
 enum dtype dtype_from_safetensors(const char *name);
 enum dtype dtype_from_ggml(uint32_t number);
 
-/* Name that GGUF knows a type number by, also of types that are not read here (for the refusal); "?" if
+/* GGUF's name for a type number, also for types that this program does not read (for the error message); "?" if
  * unknown. */
 const char *dtype_ggml_name(uint32_t number);
 
 /* Bytes of `elements` numbers; ERR_FORMAT if they do not fill whole blocks or the product overflows. */
 enum err_code dtype_bytes(size_t *bytes, enum dtype type, uint64_t elements, struct err *e);
 
-/* out[0..count) = the numbers at `in` as f32; count is a multiple of block_elements. Plain reference code. */
+/* out[0..count) = the numbers at `in` as f32; count is a multiple of block_elements. Plain code, the reference for
+ * expand.h. */
 void dtype_to_f32(float *out, enum dtype type, const void *in, size_t count);
 
-/* Inline, so that loops over them become vector code. */
+/* Inline, so that the compiler can vectorise loops over them. */
 static inline float dtype_f16_to_f32(uint16_t bits)
 {
     /* Shift exponent and fraction into place and multiply by 2^112, the difference of the biases: subnormal
@@ -69,7 +70,7 @@ static inline float dtype_bf16_to_f32(uint16_t bits)
     return x;
 }
 
-/* Rounds to nearest even; NaN stays NaN. NaN is told apart in floats because GCC then keeps to 32-bit lanes.
+/* Rounds to nearest even; NaN stays NaN. NaN is tested as a float, because GCC then uses only 32-bit lanes.
  */
 static inline uint16_t dtype_f32_to_bf16(float x)
 {

@@ -1,9 +1,9 @@
 /*
- * Factorisations of small and middling matrices, over LAPACK, in double precision.
+ * Factorisations of small and medium matrices in double precision, computed by LAPACK.
  *
- * Matrices are COLUMN-major here, as LAPACK has them: a row-major [m, n] array read with these functions is
- * the transposed matrix. Dimensions are below 2^31. Each call allocates its own work space and is safe on any
- * thread. ERR_NUMERIC when an iteration does not converge, or the input is not finite.
+ * Matrices are COLUMN-major here, as in LAPACK: these functions see a row-major [m, n] array as the transposed
+ * matrix. Dimensions are below 2^31. Each call allocates its own work space (ERR_MEMORY) and may be made on any
+ * thread. ERR_NUMERIC if an iteration does not converge or the input is not finite.
  */
 #ifndef MPILORA_MATH_LAPACK_H
 #define MPILORA_MATH_LAPACK_H
@@ -12,10 +12,10 @@
 
 #include "base/err.h"
 
-/* a[m, n], m >= n, becomes the Q of its QR factorisation, with orthonormal columns. */
+/* Replaces a[m, n], m >= n, by the Q of its QR factorisation, which has orthonormal columns. */
 enum err_code lapack_orthonormalize(double *a, size_t m, size_t n, struct err *e);
 
-/* The n x n upper triangle R of a[m, n]'s QR factorisation, m and n in any order; r[n, n], zeros below the
+/* r[n, n] = the upper triangle R of the QR factorisation of a[m, n], where m may be less than n; zeros below the
  * diagonal (and in the last n - m rows). a is overwritten. */
 enum err_code lapack_triangle(double *r, double *a, size_t m, size_t n, struct err *e);
 

@@ -1,6 +1,7 @@
 /*
- * Products B A of A [r, in] and B [out, r], row-major f32, that are never formed: everything comes from r x r
- * problems, in double.
+ * Properties of products B A of A [r, in] and B [out, r], row-major f32. The product is never formed: everything is
+ * computed from r x r matrices, in double. Errors: ERR_MEMORY; from lowrank_singular_values() also ERR_NUMERIC if
+ * the input is not finite.
  */
 #ifndef MPILORA_MATH_LOWRANK_H
 #define MPILORA_MATH_LOWRANK_H
@@ -13,9 +14,9 @@ struct lowrank {
     size_t out, in, r;
 };
 
-/* ||B1 A1 - B0 A0||, Frobenius, of two products of the same shape; A0 and B0 may be NULL, for zero. With
- * L = [B1 - B0, B0] and R = [A1; A1 - A0] that is the root of trace((L^T L)(R R^T)): exactly 0 for equal
- * ones. */
+/* ||B1 A1 - B0 A0||, Frobenius, of two products of the same shape; A0 and B0 may be NULL, for zero. With L = [B1 -
+ * B0, B0] and R = [A1; A1 - A0] it is the square root of trace((L^T L)(R R^T)), which is exactly 0 if both products
+ * have equal factors. */
 enum err_code lowrank_distance(double *norm, const struct lowrank *s, const float *A1, const float *B1,
                                const float *A0, const float *B0, struct err *e);
 

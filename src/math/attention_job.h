@@ -1,24 +1,24 @@
 /*
- * What forward and backward of attention share: how a call's work is cut up and where it lies in the scratch.
+ * Shared by forward and backward of attention: how a call is divided into blocks, and the layout of the scratch.
  *
  *            keys of an example
  *          0       64      128
  *        0 +--------.
- *          |  \     |                  Queries go by blocks of 64, each with the keys up to its own end, in
- *  queries +--------+--------.         tiles of up to KEYS. The query heads of a block that read the same
- *          |        |  \     |         keys are stacked (query by query) into one matrix: longer products.
- *          +--------+--------+
+ *          |  \     |                  Queries are processed in blocks of 64, each with the keys up to its own
+ *  queries +--------+--------.         end, in tiles of up to ATTENTION_KEYS keys. The query heads of a block
+ *          |        |  \     |         that use the same keys are stacked (query by query) into one matrix,
+ *          +--------+--------+         so that the products are larger.
  *
- * Products read dense matrices of a few sizes: q, k, v and dout are laid out anew, one matrix per stack of
- * heads, and the last block of an example is filled up with zeros in a thread's scratch. So the shapes of the
- * products, and with them the bits of the result, follow from the example alone.
+ * Products read dense matrices of a few sizes: q, k, v and dout are repacked, one matrix per stack of heads, and
+ * the last block of an example is padded with zeros in a thread's scratch. So the shapes of the products, and
+ * therefore the bits of the result, depend only on the example.
  *
- * With kernels for tiles (tiles.h), a block's rows go by TILES_QUERIES through all that is computed of them,
- * each with the keys up to its own end: scores stay in the nearer caches, and less is computed right of the
+ * With kernels for tiles (tiles.h), TILES_QUERIES rows of a block at a time go through the whole computation, with
+ * the keys up to the end of these rows. The scores stay in the nearer caches, and less is computed right of the
  * diagonal.
  *
- * With a window, blocks begin with the first keys that their first query sees, rounded down to 64, and the scores of
- * keys that a query does not see any more become -inf before the softmax.
+ * With a window, the keys of a block begin at the first key that its first query attends to, rounded down to 64.
+ * Scores of keys that are before a query's window are set to -inf before the softmax.
  */
 #ifndef MPILORA_MATH_ATTENTION_JOB_H
 #define MPILORA_MATH_ATTENTION_JOB_H
@@ -29,15 +29,15 @@
 #include "tiles.h"
 
 enum {
-    ATTENTION_QUERIES = 64,  /* of a block; keys go by as many, too */
-    ATTENTION_KEYS = 512,    /* of a tile, at most */
-    ATTENTION_SEGMENT = 512, /* queries and keys of a task of backward, at most */
+    ATTENTION_QUERIES = 64,  /* queries of a block; keys are counted in the same unit */
+    ATTENTION_KEYS = 512,    /* keys of a tile, at most */
+    ATTENTION_SEGMENT = 512, /* queries and keys of one task of backward, at most */
 };
 
 /* A block of queries of an example. */
 struct attention_block {
     uint32_t begin, length; /* of the example */
-    uint32_t first;         /* query, counted from there */
+    uint32_t first;         /* first query, counted from `begin` */
 };
 
 /* Byte offsets of the parts of the scratch; `real` is the type of the shape. */
@@ -45,11 +45,11 @@ struct attention_layout {
     size_t blocks;       /* struct attention_block [tokens] */
     size_t levels;       /* size_t [blocks of the longest example], for sorting */
     size_t keys, values; /* real [kv_heads][tokens, head_dim] */
-    /* The rest for backward alone. */
+    /* The rest is for backward only. */
     size_t queries, douts;  /* real [stacks][tokens, stack, head_dim] */
     size_t log_sums, delta; /* float [stacks][tokens, stack] */
     size_t sums;            /* float [tokens, columns]: dqkv before it is rounded; absent for f32 */
-    size_t threads;         /* [threads] of `per_thread` bytes */
+    size_t threads;         /* `per_thread` bytes for each thread */
     size_t per_thread, total;
 };
 
@@ -57,16 +57,16 @@ struct attention_job {
     const struct attention_shape *s;
     const struct kern *kern;
     const struct kern_typed *typed;
-    const struct tiles *tiles; /* NULL: products are left to the matrix library */
+    const struct tiles *tiles; /* NULL: the matrix library computes the products */
     size_t n, ld;
-    size_t stack;   /* query heads in a matrix: they share the keys */
-    size_t rows;    /* of a block's matrix, stack * ATTENTION_QUERIES */
-    size_t stacks;  /* of all query heads */
+    size_t stack;   /* number of query heads in a matrix, which share the keys */
+    size_t rows;    /* of the matrix of a block: stack * ATTENTION_QUERIES */
+    size_t stacks;  /* number of stacks of all query heads */
     size_t columns; /* of qkv */
-    size_t window;  /* as the shape's; SIZE_MAX: all keys */
+    size_t window;  /* of the shape; SIZE_MAX: all keys */
     struct attention_layout at;
     char *scratch;
-    const struct attention_block *blocks; /* of all examples, those with most keys first */
+    const struct attention_block *blocks; /* of all examples, those with the most keys first */
     size_t count;
 };
 
@@ -75,15 +75,15 @@ void attention_job_init(struct attention_job *job, size_t ld, const struct atten
 /* The calling thread's part of the scratch. */
 void *attention_job_scratch(const struct attention_job *job);
 
-/* Takes `bytes` from *place, which moves on to the next line of the cache. */
+/* Returns *place and moves it forward by `bytes`, rounded up to a whole cache line. */
 void *attention_take(char **place, size_t bytes);
 
-/* Lays columns of src[n, ld] out as matrices[count][n, width]: the part of the tokens begin .. end - 1. */
+/* Packs columns of src[n, ld], from `column` on, as matrices[count][n, width], for the tokens begin .. end - 1. */
 void attention_pack(const struct attention_job *job, void *matrices, const void *src, size_t ld,
                     size_t column, size_t count, size_t width, size_t begin, size_t end);
 
-/* `rows` rows of `width` bytes each, the first `valid` of them at `src`: `src` itself when that is all of
- * them, otherwise a copy at `place`, filled up with zeros. */
+/* `rows` rows of `width` bytes each, the first `valid` of them at `src`: returns `src` itself if all are valid,
+ * otherwise a copy at `place`, padded with zeros. */
 const void *attention_fill_up(void *place, const void *src, size_t valid, size_t rows, size_t width);
 
 static inline size_t attention_min(size_t a, size_t b)
@@ -91,14 +91,14 @@ static inline size_t attention_min(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* The first key that a query sees, both counted from the same place, which is no later than that key. */
+/* The first key that a query attends to. Both are counted from the same place, which is not after that key. */
 static inline size_t attention_first_seen(const struct attention_job *job, size_t query)
 {
     return query < job->window ? 0 : query + 1 - job->window;
 }
 
-/* The part of a block's tile that takes TILES_QUERIES of its rows, from `row` on. It leaves out the tile's first
- * *skipped keys, an even number, which none of these rows sees. */
+/* The part of a block's tile for TILES_QUERIES of its rows, from `row` on. It leaves out the tile's first *skipped
+ * keys, an even number, to which none of these rows attends. */
 static inline struct tiles_part attention_part(size_t *skipped, const struct attention_job *job,
                                                const struct attend_tile *tile, size_t row)
 {
@@ -112,11 +112,11 @@ static inline struct tiles_part attention_part(size_t *skipped, const struct att
                                .scale = tile->scale};
 }
 
-/* The passes over a tile's raw scores that come before the softmax, where the shape has a cap or a window: of
- * scores[queries, keys], ... */
+/* Applies the cap and the window of the shape, if it has them, to the raw scores of a tile, before the softmax: to
+ * scores[queries, keys]. */
 void attention_limit_rows(const struct attention_job *job, float *scores, const struct attend_tile *tile);
 
-/* ... and of transposed ones, scores[keys, queries]. dprobs (NULL: none) is changed so that probs * (dprobs - delta)
+/* The same for transposed scores[keys, queries]. dprobs (may be NULL) is changed so that probs * (dprobs - delta)
  * is the gradient with respect to the scores before the cap. */
 void attention_limit_columns(const struct attention_job *job, float *scores, float *dprobs, const float *delta,
                              const struct attend_tile *tile, size_t row);

@@ -1,7 +1,7 @@
 /*
- * The oracle of struct kern_typed for one element type: a part of kern_ref.c, included once for each type.
- * REAL is the type in memory, LOAD and STORE go from it to double and back, TYPED(name) is the name that a
- * function gets.
+ * The reference of struct kern_typed for one element type. kern_ref.c includes this file once for each type. REAL
+ * is the type in memory, LOAD and STORE convert from it to double and back, TYPED(name) makes the name of a
+ * function.
  */
 
 static void TYPED(from_f32)(void *y, const float *x, size_t count)
@@ -148,7 +148,7 @@ static void TYPED(layernorm_backward)(float *dx, void *copy, const float *dy, co
         TYPED(from_f32)(copy, dx, n * D);
 }
 
-/* Column first * i of a head turns with column first * i + second. */
+/* Rotates column first * i of a head together with column first * i + second. */
 static void TYPED(rotate)(void *x, size_t ld, const int32_t *positions, const float *cos, const float *sin, size_t n,
                           size_t heads, size_t head_dim, size_t half, size_t first, size_t second, float sign)
 {

@@ -1,6 +1,6 @@
 /*
- * The rows of a table of kernels that are the same in each: for its two element types, of functions named
- * <member>_f32 and <member>_bf16.
+ * The entries that all tables of kernels have in common: for both element types, with functions named <member>_f32
+ * and <member>_bf16.
  */
 #ifndef MPILORA_MATH_KERN_TABLE_H
 #define MPILORA_MATH_KERN_TABLE_H

@@ -1,8 +1,8 @@
 /*
- * From every element type to f32, for the reference (quant.c) and the builds for each instruction set
- * (isa/expand_isa.c), which have the same bits: none of them may contract a product and a sum into one
- * rounding. The quantised layouts are ggml's (ggml-common.h); d and m are IEEE halves, numbers are
- * little-endian. Bytes come from files, at any alignment.
+ * Converts every element type to f32. The reference (quant.c) and the builds for each instruction set
+ * (isa/expand_isa.c) compile this file and give the same bits; so no compiler may fuse a product and a sum into one
+ * rounding. The quantised layouts are those of ggml (ggml-common.h); d and m are IEEE half-precision floats,
+ * numbers are little-endian. The bytes come from files and may have any alignment.
  */
 #ifndef MPILORA_MATH_QUANT_BLOCKS_H
 #define MPILORA_MATH_QUANT_BLOCKS_H
@@ -58,7 +58,7 @@ static void q8_0_block(float *restrict out, const unsigned char *restrict block)
  * q4_0     0   2                              18
  *          | d | nibbles of x[0..15] low, x[16..31] high |        x[i] = d * (q[i] - 8)
  * q4_1     0   2   4                          20
- *          | d | m | nibbles likewise         |                   x[i] = d * q[i] + m
+ *          | d | m | nibbles as above         |                   x[i] = d * q[i] + m
  */
 static void q4_0_block(float *restrict out, const unsigned char *restrict block)
 {

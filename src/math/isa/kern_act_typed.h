@@ -1,5 +1,5 @@
 /*
- * The activations of kern_typed.h, for the same element type.
+ * The activations, for the element type of kern_typed.h.
  */
 
 /* y = act(gate) * up; with a = act(gate): dgate = dy * up * a', dup = dy * a. */

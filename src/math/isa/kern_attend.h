@@ -1,6 +1,6 @@
 /*
- * Attention's kernels for f32, and what those for each type share: a part of kern_isa.c, whose helpers it
- * uses. They run on the calling thread alone.
+ * Kernels of attention for f32, and code that the kernels for both types share. kern_isa.c includes this file,
+ * which uses its helpers. They run on the calling thread only.
  */
 #ifndef MPILORA_MATH_ISA_KERN_ATTEND_H
 #define MPILORA_MATH_ISA_KERN_ATTEND_H
@@ -61,7 +61,7 @@ static void attend_one(float *out, const float *q, const float *keys, const floa
         if (cap > 0)
             softcap(scores, NULL, NULL, 1, block, 1.0F / cap, cap);
         float here = max_block(scores, block);
-        if (here > max) { /* what was summed so far is rescaled to the new maximum */
+        if (here > max) { /* rescale the sums so far to the new maximum */
             float shrink = vec_exp(max - here);
             total *= (double)shrink;
             scale_row(out, shrink, head_dim);

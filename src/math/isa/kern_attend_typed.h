@@ -1,5 +1,5 @@
 /*
- * Attention's part of kern_typed.h, for the same element type.
+ * The kernels of attention, for the element type of kern_typed.h.
  */
 
 static void TYPED(from_f32_row)(void *y, const float *x, size_t count)
@@ -28,7 +28,7 @@ static void TYPED(attend_softmax)(void *probs, float *scores, float *max, float 
         float *x = scores + row * tile->keys;
         fill_row(x, min_size(tile->keys, tile->first + row / tile->heads + 1), tile->keys, -INFINITY);
         float here = max_block(x, tile->keys);
-        if (here > max[row]) { /* what was summed so far is rescaled to the new maximum */
+        if (here > max[row]) { /* rescale the sums so far to the new maximum */
             float shrink = vec_exp2((max[row] - here) * factor);
             sum[row] *= shrink;
             scale_row(out + row * head_dim, shrink, head_dim);

@@ -1,5 +1,5 @@
 /*
- * The norms of kern_typed.h, for the same element type.
+ * The norms, for the element type of kern_typed.h.
  */
 
 static void TYPED(rmsnorm_forward)(void *y, void *copy, float *rstd, const float *x, const float *w, size_t n,
@@ -55,7 +55,7 @@ static void TYPED(rmsnorm_backward)(float *dx, void *copy, const float *dy, cons
     }
 }
 
-/* Of columns of x[n, ld] in place, `heads` times `width` of them. */
+/* In place, on the first heads * width columns of x[n, ld]. */
 static void TYPED(rmsnorm_heads_forward)(void *x, size_t ld, void *copy, float *rstd, const float *w, size_t n,
                                          size_t heads, size_t width, float eps)
 {

@@ -1,7 +1,7 @@
 /*
- * struct kern_typed for one element type: a part of kern_isa.c, whose helpers it uses, included once for each
- * type. REAL is the type in memory, LOAD and STORE go from it to float and back, TYPED(name) is the name that
- * a function gets.
+ * struct kern_typed for one element type. kern_isa.c includes this file once for each type; it uses the helpers
+ * there. REAL is the type in memory, LOAD and STORE convert from it to float and back, TYPED(name) makes the name
+ * of a function.
  */
 
 /* ---- Element-wise ---- */

@@ -1,5 +1,5 @@
 /*
- * exp and tanh for loops that the compiler turns into vector code: no calls, no branches, no tables.
+ * exp and tanh for loops that the compiler vectorises: no calls, no branches, no tables.
  */
 #ifndef MPILORA_MATH_ISA_VEC_EXP_H
 #define MPILORA_MATH_ISA_VEC_EXP_H
@@ -41,10 +41,10 @@ static inline __attribute__((always_inline)) float vec_exp(float x)
 }
 
 /*
- * 2^x within 2.2 ulp for x in [-126, 127], 0 below, NaN for NaN; above 127 the result means nothing. For
- * softmax, whose exponents are at most 0: with one end to mind it takes half the time of vec_exp. x = n + f
- * with |f| <= 1/2; 2^f = 1 + f q(f), q of degree 4 fitted for the least relative error (1e-7), the
- * coefficient of the highest power first.
+ * 2^x within 2.2 ulp for x in [-126, 127], 0 below, NaN for NaN; above 127 the result is meaningless. It is meant
+ * for softmax, whose exponents are at most 0: with only one limit to check it takes half the time of vec_exp. x = n
+ * + f with |f| <= 1/2; 2^f = 1 + f q(f), q of degree 4 fitted for the least relative error (1e-7), the coefficient
+ * of the highest power first.
  */
 static const float vec_exp2_to_integer = 0x1.8000fep+23F; /* rounds as above, and adds the exponent's bias */
 static const float vec_exp2_q[5] = {0x1.5bda7ap-10F, 0x1.3ce8b0p-7F, 0x1.c6b6d8p-5F, 0x1.ebf9c2p-3F,
