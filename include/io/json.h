@@ -1,11 +1,11 @@
 /*
- * JSON values, over jansson. Errors name the file (or `where`) and the line; duplicate keys are refused.
- * A value borrowed from a document lives as long as the document. Strings are UTF-8; U+0000 is refused.
- * Integers are 64-bit; a longer one ("model_max_length": 1000000000000000019884624838656) reads as a real.
+ * JSON values, with jansson. Errors name the file (or `where`) and the line; duplicate keys are refused. A value
+ * belongs to its document and is valid until the document is closed. Strings are UTF-8; U+0000 is refused. Integers
+ * have 64 bits; a larger one ("model_max_length": 1000000000000000019884624838656) is read as a real.
  *
- * jansson's own functions share the prefix json_, and the linker would let ours replace them inside the
- * library: hence json_kind, json_text and json_number where one might expect json_type, json_string and
- * json_real.
+ * jansson's functions also have the prefix json_, and a function of ours with the same name would replace jansson's
+ * inside the library. This is why the names are json_kind, json_text and json_number and not json_type, json_string
+ * and json_real.
  */
 #ifndef MPILORA_IO_JSON_H
 #define MPILORA_IO_JSON_H
@@ -18,11 +18,11 @@
 #include "base/file.h"
 #include "base/str.h"
 
-struct json;       /* an owned document */
-struct json_value; /* a value inside one; never freed by its user */
+struct json;       /* a document; its owner calls json_close() */
+struct json_value; /* a value in a document; never freed by its user */
 
 enum json_kind {
-    JSON_KIND_NONE, /* no value at all: the kind of NULL */
+    JSON_KIND_NONE, /* no value: the kind of a NULL pointer */
     JSON_KIND_NULL,
     JSON_KIND_BOOL,
     JSON_KIND_INT,
@@ -32,9 +32,9 @@ enum json_kind {
     JSON_KIND_OBJECT
 };
 
-/* ERR_IO when the file cannot be read; ERR_FORMAT when it is over `limit` bytes or not JSON. `where` (a path,
- * or "data.jsonl:17") stands in front of messages; NULL is for a single line, whose place the caller adds.
- * Any value may be the root. Safe in several threads at once. */
+/* Opens a document. ERR_IO if the file cannot be read; ERR_FORMAT if it has more than `limit` bytes or is not JSON.
+ * `where` (a path, or "data.jsonl:17") is put before messages; NULL is for a single line whose place the caller
+ * adds. The root may be any value. Several threads may call these functions at the same time. */
 enum err_code json_open_file(struct json **doc, const char *path, size_t limit, struct err *e);
 enum err_code json_open_map(struct json **doc, const struct file_map *map, const char *path, size_t limit,
                             struct err *e);
@@ -43,9 +43,9 @@ enum err_code json_open_bytes(struct json **doc, const char *bytes, size_t lengt
 void json_close(struct json *doc); /* NULL is fine */
 const struct json_value *json_root(const struct json *doc);
 
-/* Reading. All accept v == NULL and answer JSON_KIND_NONE / NULL / 0 / the given default. */
+/* Reading. All functions accept v == NULL and then return JSON_KIND_NONE, NULL, 0 or the given default. */
 enum json_kind json_kind(const struct json_value *v);
-bool json_is_absent(const struct json_value *v);        /* not there, or null */
+bool json_is_absent(const struct json_value *v);        /* missing, or null */
 const char *json_kind_name(const struct json_value *v); /* "an object", ..., "nothing" */
 const struct json_value *json_get(const struct json_value *object, const char *key);
 size_t json_count(const struct json_value *array_or_object);
@@ -56,15 +56,15 @@ double json_number(const struct json_value *v, double otherwise); /* real or int
 const char *json_text(const struct json_value *v);                /* NULL if not a string */
 size_t json_text_length(const struct json_value *v);
 
-/* Typed fields of an object. With json_get_...() a key that is missing or null is `otherwise`; with json_need_...()
- * that is an error. A field of another kind is always one, and its message names the file and the key:
+/* Typed fields of an object. If a key is missing or null, json_get_...() returns `otherwise`, and json_need_...()
+ * returns an error. A field of another kind is always an error; the message names the file and the key:
  *     config.json: rope_scaling: "factor" must be a number, not a string
- * `json_get_value` gives an array or an object, NULL when there is none. */
+ * `json_get_value` returns an array or an object, or NULL if there is none. */
 struct json_fields {
-    const struct json_value *object; /* NULL, or no object: it has no fields */
-    const char *file;                /* in front of messages; NULL: the caller adds it */
-    const char *part;                /* which object of the file; NULL: its root */
-    enum err_code code;              /* of a field that is wrong; 0: ERR_FORMAT */
+    const struct json_value *object; /* NULL, or not an object: it has no fields */
+    const char *file;                /* put before messages; NULL: the caller adds it */
+    const char *part;                /* name of the object in the file, for messages; NULL: the root */
+    enum err_code code;              /* error code for a wrong field; 0: ERR_FORMAT */
 };
 enum err_code json_get_size(size_t *out, const struct json_fields *f, const char *key, size_t otherwise,
                             struct err *e);
@@ -81,7 +81,7 @@ enum err_code json_need_text(const char **out, const struct json_fields *f, cons
 enum err_code json_need_value(const struct json_value **out, const struct json_fields *f, const char *key,
                               enum json_kind kind, struct err *e);
 
-/* The members of an object, in the order of the file, each in constant time:
+/* Iterates over the members of an object in the order of the file, in constant time per member:
  *     for (struct json_member m = json_first(object); m.key; m = json_next(m))
  * No members (and no error) if the value is not an object. */
 struct json_member {
@@ -92,12 +92,10 @@ struct json_member {
 struct json_member json_first(const struct json_value *object);
 struct json_member json_next(struct json_member m);
 
-/* Writing: appends one JSON string, quoted and escaped, and a number that reads back as the same double
- * (non-finite numbers become null). */
+/* Writing. Append a JSON string, quoted and escaped; a number that reads back as the same double (non-finite
+ * numbers become null); and any value, which reads back as an equal value. */
 enum err_code json_append_string(struct str *out, const char *text, size_t length, struct err *e);
 enum err_code json_append_real(struct str *out, double x, struct err *e);
-
-/* Appends any value, as it reads back to the same one. */
 enum err_code json_append_value(struct str *out, const struct json_value *v, struct err *e);
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * GGUF files (versions 2 and 3, little-endian): keys with their values, and the table of tensors.
- * Source of the layout: the GGUF specification of ggml (docs/gguf.md). Everything is borrowed from the mapping.
+ * Reads the header of GGUF files (versions 2 and 3, little-endian): the keys with their values, and the table of
+ * tensors. Source of the layout: the GGUF specification of ggml (docs/gguf.md). Values point into the mapping of
+ * the file and are valid as long as it is.
  */
 #ifndef MPILORA_IO_STORE_GGUF_H
 #define MPILORA_IO_STORE_GGUF_H
@@ -26,17 +27,18 @@ struct gguf_string {
 
 struct gguf_key {
     const char *name;             /* zero-terminated copy */
-    enum gguf_type type;          /* for arrays: GGUF_ARRAY, and element_type */
+    enum gguf_type type;          /* for arrays: GGUF_ARRAY, with element_type */
     enum gguf_type element_type;
     uint64_t count;               /* elements of an array; 1 otherwise */
     const unsigned char *value;   /* scalar or array payload (numbers are little-endian, unaligned) */
-    const struct gguf_string *strings; /* of a string (1) or an array of strings (count), else NULL */
+    const struct gguf_string *strings; /* for a string (1 of them) or an array of strings (count of them), else
+                                        * NULL */
 };
 
 struct gguf_tensor {
     const char *name;
     uint32_t dims;
-    uint64_t ne[LIMIT_GGUF_DIMS]; /* innermost first, as the file has it */
+    uint64_t ne[LIMIT_GGUF_DIMS]; /* sizes, innermost dimension first, as in the file */
     uint32_t type;
     uint64_t offset; /* from the start of the data section */
 };
@@ -58,21 +60,21 @@ enum err_code gguf_parse(struct gguf **out, const struct file_map *map, const ch
 
 const struct gguf_key *gguf_find(const struct gguf *g, const char *name);
 
-/* Typed reading; `otherwise` when the key is absent, ERR_FORMAT when it has another type. Integers of any width
- * and sign are taken where they fit; an absent string is {NULL, 0}. */
+/* Typed access: `otherwise` if the key is missing, ERR_FORMAT if it has another type. Integers of any width and
+ * sign are accepted if the value fits; a missing string is {NULL, 0}. */
 enum err_code gguf_get_u64(uint64_t *out, const struct gguf *g, const char *name, uint64_t otherwise,
                            struct err *e);
 enum err_code gguf_get_f64(double *out, const struct gguf *g, const char *name, double otherwise, struct err *e);
 enum err_code gguf_get_bool(bool *out, const struct gguf *g, const char *name, bool otherwise, struct err *e);
 enum err_code gguf_get_string(struct gguf_string *out, const struct gguf *g, const char *name, struct err *e);
 
-/* An array whose elements are strings, integers (of any width and sign) or numbers (integers too); NULL when the key
- * is absent, ERR_FORMAT when it is something else. */
+/* An array whose elements are strings, integers (of any width and sign) or numbers (including integers); NULL if
+ * the key is missing, ERR_FORMAT if it is something else. */
 enum gguf_elements { GGUF_STRINGS, GGUF_INTEGERS, GGUF_NUMBERS };
 enum err_code gguf_get_array(const struct gguf_key **out, const struct gguf *g, const char *name,
                              enum gguf_elements elements, struct err *e);
 
-/* Element `index` of an array of integers / of numbers, as gguf_get_array() has found it. */
+/* Element `index` of an array of integers, or of numbers, returned by gguf_get_array(). */
 int64_t gguf_array_int(const struct gguf_key *key, uint64_t index);
 double gguf_array_real(const struct gguf_key *key, uint64_t index);
 

@@ -1,6 +1,7 @@
 /*
- * The header of one safetensors file: 8 bytes of length, a JSON object, then the tensors' bytes end to end.
- * Source of the layout and its rules: the safetensors format description (huggingface/safetensors, README).
+ * Reads the header of a safetensors file. The file has 8 bytes with the length of the header, the header (a JSON
+ * object), then the bytes of the tensors, one after the other. Source of the layout and its rules: the safetensors
+ * format description (huggingface/safetensors, README).
  */
 #ifndef MPILORA_IO_STORE_SAFETENSORS_H
 #define MPILORA_IO_STORE_SAFETENSORS_H
@@ -15,11 +16,11 @@
 
 struct safetensors_tensor {
     const char *name;
-    const char *type; /* as the file names it: "BF16"; not necessarily one that we can read */
+    const char *type; /* the file's name for it: "BF16"; not necessarily a type that we can read */
     int dims;
     uint64_t shape[LIMIT_SAFETENSORS_DIMS]; /* outermost first */
     uint64_t elements;                      /* product of the shape; 1 for a scalar */
-    uint64_t begin, end;                    /* in bytes from data_offset; inside the file */
+    uint64_t begin, end;                    /* in bytes, counted from data_offset; within the file */
 };
 
 struct safetensors {
@@ -28,10 +29,10 @@ struct safetensors {
     size_t count;
 };
 
-/* Parses the header that `map` starts with; memory from `a`. Refused with ERR_FORMAT, by path, tensor and
- * byte: a length beyond the file or 100 MB, JSON that is not as described, sizes that overflow, and tensors
- * that overlap, leave a hole or do not fill the file to its end. Whether size and type agree is for the
- * caller to check, who knows the types. */
+/* Parses the header at the start of `map`; memory from `a`. ERR_FORMAT, with path, tensor and byte, if the header
+ * is longer than the file or LIMIT_SAFETENSORS_HEADER, if its JSON does not have the described form, if sizes
+ * overflow, or if the tensors overlap, leave a gap or do not fill the file to its end. The caller checks that the
+ * number of bytes fits the type. */
 enum err_code safetensors_parse(struct safetensors *out, const struct file_map *map, const char *path,
                                 struct arena *a, struct err *e);
 

@@ -1,5 +1,5 @@
 /*
- * The checksum over each block of an HDF5 file's metadata: lookup3, by Bob Jenkins.
+ * The checksum of the metadata blocks of an HDF5 file: lookup3, by Bob Jenkins.
  */
 #ifndef MPILORA_IO_H5_H5_CHECKSUM_H
 #define MPILORA_IO_H5_H5_CHECKSUM_H

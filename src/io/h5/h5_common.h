@@ -1,5 +1,5 @@
 /*
- * What writer and reader of HDF5 files share: names, types and sizes, without the HDF5 library.
+ * Shared by the writer and the reader of HDF5 files: names, types and sizes, without the HDF5 library.
  */
 #ifndef MPILORA_IO_H5_H5_COMMON_H
 #define MPILORA_IO_H5_H5_COMMON_H
@@ -10,16 +10,16 @@
 
 #include "io/h5/h5.h"
 
-#define H5_FORMAT      3 /* raised when older programs must not read a file */
+#define H5_FORMAT      3 /* increase it when older programs must not read new files */
 #define H5_FORMAT_NAME "format"
 #define H5_HASH_NAME   "content_hash"
 #define H5_MAX_DIMS    4
 #define H5_PATH_SIZE   4096
 
 const char *h5_type_name(enum h5_type type);
-size_t h5_type_size(enum h5_type type); /* of an element; of a text: of a byte */
+size_t h5_type_size(enum h5_type type); /* bytes of an element; for a text: of one character, 1 */
 
-/* A text is never stored as no bytes at all: "" is its terminating zero. */
+/* Bytes with which a text is stored, at least 1: "" is stored as its terminating zero. */
 size_t h5_text_bytes(const char *text);
 
 /* Bytes of an array; false if they overflow. */

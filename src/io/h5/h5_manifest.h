@@ -1,7 +1,7 @@
 /*
- * The manifest of an HDF5 file: one line for each dataset and attribute, with the hash of its payload. The
- * content hash of the file is the hash of its lines in sorted order, so it does not depend on the order of
- * writing, nor on how HDF5 lays the file out.
+ * The manifest of an HDF5 file: one line for each dataset and attribute, with the hash of its payload. The content
+ * hash of the file is the hash of these lines in sorted order, so it depends neither on the order of writing nor on
+ * HDF5's layout of the file.
  */
 #ifndef MPILORA_IO_H5_H5_MANIFEST_H
 #define MPILORA_IO_H5_H5_MANIFEST_H

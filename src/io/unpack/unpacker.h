@@ -1,5 +1,5 @@
 /*
- * What a library for a compressed format does here: from one buffer to another.
+ * The interface to a library for a compressed format: it expands from one buffer to another.
  */
 #ifndef MPILORA_IO_UNPACK_UNPACKER_H
 #define MPILORA_IO_UNPACK_UNPACKER_H
@@ -12,15 +12,15 @@ struct unpack_buffers {
     size_t in_left;
     unsigned char *out;
     size_t out_left;
-    bool whole; /* all that was taken is given, and the file may end here */
+    bool whole; /* all input has been expanded and written out, and the file may end here */
 };
 
 struct unpacker {
     const char *name;
     unsigned char magic[4];
     size_t magic_length;
-    void *(*open)(void); /* NULL: no memory */
-    /* Takes and gives as much as it can; false when the input is damaged, with the reason. */
+    void *(*open)(void); /* returns a new state; NULL: no memory */
+    /* Reads and writes as much as it can; false if the input is damaged, with the reason in *why. */
     bool (*run)(void *state, struct unpack_buffers *b, const char **why);
     void (*close)(void *state);
 };
