@@ -1,9 +1,10 @@
 /*
- * Reads a rank's packs ahead of the step that needs them, in a thread of its own: while one pack is computed,
- * lines of the next ones are read and tokenised, beyond the end of the batch too. The thread follows the same
- * plan as the loader that takes from it, so what comes out does not depend on it. It uses no OpenMP.
+ * Reads the packs of a rank in advance, in a separate thread: while one pack is computed, the thread reads and
+ * tokenises the lines of the next ones, also of the next batch. It follows the same plan as the loader, so the
+ * packs are the same with and without it. The thread uses no OpenMP.
  *
- * The loader's own: see data/examples/loader.h. All memory but the tokenizer's working memory is taken when it opens.
+ * Only the loader uses this module (data/examples/loader.h). ahead_open() allocates all memory except the
+ * tokenizer's working memory.
  */
 #ifndef MPILORA_DATA_EXAMPLES_AHEAD_H
 #define MPILORA_DATA_EXAMPLES_AHEAD_H
@@ -21,13 +22,13 @@ enum err_code ahead_open(struct ahead **a, const struct dataset *d, const struct
                          struct err *e);
 void ahead_close(struct ahead *a); /* ends the thread; NULL is fine */
 
-/* The batch that begins at `cursor` is the next to be taken from, and ends at `end`. The thread goes on if it
- * is on its way there, or begins anew. */
+/* Says that the next batch to be read starts at sample `cursor` and ends before sample `end`. If the thread is
+ * already reading towards it, it continues; otherwise it starts again there. */
 void ahead_follow(struct ahead *a, uint64_t cursor, uint64_t end);
 
-/* Waits for the rank's own pack `number` of that batch and exchanges it with *pack; packs before it are
- * dropped. *code and `e` are what reading this pack came to. False when the thread does not come by it (any
- * more). */
+/* Waits for pack `number` of that batch, which must belong to this rank, and swaps it with *pack; earlier packs are
+ * dropped. *code and `e` are the result of reading this pack. Returns false if the thread will not read this pack
+ * (for example because it has already passed it). */
 bool ahead_take(struct ahead *a, size_t number, struct pack *pack, enum err_code *code, struct err *e);
 
 #endif

@@ -1,10 +1,10 @@
 /*
- * Which examples each batch of a run has, and which of them each pack: one order, the same for the loader, which
- * hands out this rank's packs, and for the thread that reads them ahead of it. Reads a pack when it is asked to.
+ * Chooses the examples of each batch and of each pack of a run, and reads packs. The order is the same for the
+ * loader, which hands out this rank's packs, and for the thread that reads in advance.
  *
  * `cursor` counts examples over the whole run: sample s is example order(s / n, s % n) of the data set, where
  * order is the identity or, with shuffle, a seeded permutation of its epoch. A batch is the next batch_size
- * samples, cut at the end of an epoch. No MPI is known here: rank and world are plain numbers.
+ * samples, cut at the end of an epoch. This module does not use MPI: rank and world are only numbers.
  */
 #ifndef MPILORA_DATA_EXAMPLES_BATCHER_H
 #define MPILORA_DATA_EXAMPLES_BATCHER_H
@@ -24,8 +24,8 @@ struct loader_options {
     bool shuffle;
     uint64_t seed;
     size_t rank, world;
-    bool read_ahead; /* in a thread: this rank's packs of the current batch and the next */
-    uint64_t end;    /* sample before which reading ahead ends; 0: none */
+    bool read_ahead; /* a thread reads this rank's packs of the current and the next batch in advance */
+    uint64_t end;    /* reading in advance stops before this sample; 0: no end */
 };
 
 struct batcher {
@@ -36,8 +36,8 @@ struct batcher {
     uint64_t cursor;  /* samples consumed by the batches planned so far */
     /* The current batch: */
     uint64_t first;              /* sample number of its first example */
-    size_t examples;             /* of it, over all ranks */
-    uint64_t tokens, supervised; /* likewise */
+    size_t examples;             /* number of its examples, over all ranks */
+    uint64_t tokens, supervised; /* numbers of its tokens, over all ranks */
     uint64_t *index;             /* [examples] data set index of each */
     uint32_t *lengths;           /* [examples] */
     struct pack_plan plan;       /* its packs */
@@ -46,16 +46,16 @@ struct batcher {
     struct example_scratch scratch;
 };
 
-/* ERR_USAGE when an example is longer than a pack. The data set must outlive the batcher and have an example.
- * After an error there is nothing to close. */
+/* ERR_USAGE if an example is longer than a pack. The data set must outlive the batcher and have at least one
+ * example. After an error there is nothing to close. */
 enum err_code batcher_open(struct batcher *b, const struct dataset *d, const struct loader_options *options,
                            struct err *e);
 void batcher_close(struct batcher *b); /* a zeroed one is fine */
 
-/* Memory for any pack of the run. */
+/* Allocates a pack that is large enough for any pack of the run; memory from `a`. */
 enum err_code batcher_make_pack(struct pack *p, const struct batcher *b, struct arena *a, struct err *e);
 
-/* Plans the next batch (lengths come from the index, no text is read) and moves the cursor past it. */
+/* Plans the next batch (from the lengths in the index, without reading text) and moves the cursor to its end. */
 enum err_code batcher_next(struct batcher *b, struct err *e);
 
 /* Reads pack `number` of the current batch, any rank's, in any order. */

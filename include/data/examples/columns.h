@@ -1,6 +1,6 @@
 /*
- * Other names for the keys of a line: --columns NEW=OLD,... reads OLD where a form asks for NEW. What no form reads is
- * a way to leave a key out: unused=text.
+ * Other names for the keys of a line: with --columns NEW=OLD,... the value of OLD is used where a form reads NEW.
+ * To ignore a key, give it a name that no form reads: unused=text.
  */
 #ifndef MPILORA_DATA_EXAMPLES_COLUMNS_H
 #define MPILORA_DATA_EXAMPLES_COLUMNS_H
@@ -19,14 +19,15 @@ struct column {
 struct columns {
     struct column item[COLUMNS_MAX];
     size_t count;
-    char *text; /* what the names lie in */
+    char *text; /* memory of the names */
 };
 
-/* "" is none. ERR_USAGE names what is wrong. columns_release(). */
+/* Parses the option's text; "": no renamed keys. ERR_USAGE says what is wrong. The caller calls
+ * columns_release(). */
 enum err_code columns_parse(struct columns *c, const char *text, struct err *e);
 void columns_release(struct columns *c);
 
-/* A line of data, its keys as the forms know them. */
+/* A line of data, in which keys have the names that the forms use. */
 struct line {
     const struct json_value *root;
     const struct columns *columns; /* NULL: none are renamed */
@@ -34,10 +35,11 @@ struct line {
 
 const struct json_value *line_get(const struct line *l, const char *key);
 
-/* JSON that a line is, or has as a string: what is wrong with it is ERR_DATA. json_close(). */
+/* Opens the JSON of a line, or JSON that a line contains as a string; ERR_DATA if it is not JSON. The caller calls
+ * json_close(). */
 enum err_code line_open_json(struct json **doc, const char *text, size_t length, struct err *e);
 
-/* ERR_DATA when two keys of the line would have one name. */
+/* ERR_DATA if renaming gives two keys of the line the same name. */
 enum err_code line_check_columns(const struct line *l, struct err *e);
 
 #endif

@@ -1,9 +1,10 @@
 /*
- * Packs: whole examples laid end to end, up to a limit of tokens; the unit of work of a rank.
+ * Packs: whole examples laid end to end, up to a limit of tokens. A pack is the unit of work of a rank.
  *
- * The packs of a batch depend on the lengths of its examples and on the limit alone, never on the number of
- * ranks. Longest example first into the least loaded of ceil(total / limit) packs; one more pack whenever an
- * example fits nowhere. Inside a pack, examples are in batch order; packs are ordered by their first example.
+ * The packs of a batch depend only on the lengths of its examples and on the limit, never on the number of ranks.
+ * Examples are assigned in the order of decreasing length, each to the pack with the fewest tokens, starting with
+ * ceil(total / limit) packs; if an example does not fit into any pack, one more pack is opened. Inside a pack,
+ * examples are in batch order; packs are ordered by their first example.
  */
 #ifndef MPILORA_DATA_EXAMPLES_PACK_H
 #define MPILORA_DATA_EXAMPLES_PACK_H
@@ -17,13 +18,13 @@
 struct pack_plan {
     uint32_t *pack_of; /* [examples] pack number of each example of the batch */
     uint32_t *order;   /* [examples] example numbers grouped by pack */
-    uint32_t *first;   /* [pack_count + 1] where each pack begins in `order` */
+    uint32_t *first;   /* [pack_count + 1] index in `order` at which each pack starts */
     uint64_t *tokens;  /* [pack_count] */
     size_t pack_count;
-    size_t capacity; /* examples that the arrays have room for */
+    size_t capacity; /* number of examples for which there is memory */
 };
 
-/* Memory for batches of up to `examples` examples. */
+/* Allocates memory for batches of up to `examples` examples. */
 enum err_code pack_plan_init(struct pack_plan *p, size_t examples, struct arena *a, struct err *e);
 
 /* Plans one batch. An example longer than `limit` is ERR_USAGE (the caller keeps max_length <= limit). */
@@ -33,7 +34,7 @@ enum err_code pack_plan_batch(struct pack_plan *p, const uint32_t *lengths, size
 /* Rank `rank` of `world` owns packs [*begin, *end): contiguous, sizes differ by at most one. */
 void pack_share(size_t *begin, size_t *end, size_t pack_count, size_t rank, size_t world);
 
-/* One pack, as the model takes it. Arrays have room for `token_capacity` tokens and `example_capacity`
+/* One pack, as the model reads it. The arrays have memory for `token_capacity` tokens and `example_capacity`
  * examples. */
 struct pack {
     int32_t *tokens;     /* [token_count] */
@@ -41,7 +42,7 @@ struct pack {
     uint8_t *supervised; /* [token_count] */
     uint32_t *offsets;   /* [example_count + 1] first token of each example */
     uint64_t *
-        samples; /* [example_count] number of the example over the whole run, epochs included: keys dropout */
+        samples; /* [example_count] sample number over the whole run, counting all epochs: the key of dropout */
     size_t token_count, example_count, supervised_count;
     size_t token_capacity, example_capacity;
 };
@@ -49,7 +50,7 @@ struct pack {
 enum err_code pack_init(struct pack *p, size_t token_capacity, size_t example_capacity, struct arena *a,
                         struct err *e);
 void pack_clear(struct pack *p);
-/* Lays an example behind the others; the capacity must suffice. */
+/* Appends an example; the capacity must be sufficient. */
 void pack_add(struct pack *p, const int32_t *tokens, const uint8_t *supervised, size_t count,
               uint64_t sample);
 
