@@ -1,6 +1,6 @@
 /*
- * Added tokens: strings that are cut out of the text before anything else happens to it. At each place the
- * longest one counts; what it takes with it follows the flags that tokenizer.json gives it.
+ * Added tokens: strings that are cut out of a text before all other stages. If several match at one place, the
+ * longest one counts. Flags in tokenizer.json say whether a token also takes the spaces around it.
  */
 #ifndef MPILORA_DATA_TOKENIZER_ADDED_H
 #define MPILORA_DATA_TOKENIZER_ADDED_H
@@ -17,14 +17,14 @@ struct added_token {
     size_t length;
     int32_t id;
     bool single_word;    /* not inside a word */
-    bool lstrip, rstrip; /* takes the spaces to its left, right */
-    bool normalized;     /* sought after normalisation, in the normalised text */
-    bool special;        /* left out by decoding with skip_special */
+    bool lstrip, rstrip; /* takes the spaces before it, after it */
+    bool normalized;     /* searched for in the normalised text */
+    bool special;        /* decoding with skip_special omits it */
 };
 
-struct added; /* a set of them; immutable: shared by all threads */
+struct added; /* a set of added tokens; immutable, shared by all threads */
 
-/* Contents are borrowed, not empty and all different. Memory from `a`. */
+/* The contents must be distinct, not empty, and outlive the set. Memory from `a`. */
 enum err_code added_init(struct added **set, const struct added_token *const *tokens, size_t count,
                          struct arena *a, struct err *e);
 
@@ -33,14 +33,14 @@ struct added_match {
     int32_t id;
 };
 
-/* Where a search stands; `from` is where the next match is sought, `taken` the end of the last one. */
+/* The position of a search: the next match is searched from `from` on; `taken` is the end of the last match. */
 struct added_cursor {
     size_t from, taken;
 };
 
-/* The next added token in well-formed UTF-8; false if there is none. A match may begin before the end of the
- * one before it only where that one took spaces that belong to this one's content, as in the `tokenizers`
- * library. */
+/* Finds the next added token in well-formed UTF-8; false if there is none. As in the `tokenizers` library, a match
+ * may begin before the end of the previous one only if that one took spaces that belong to the content of the new
+ * one. */
 bool added_find(struct added_match *match, struct added_cursor *cursor, const struct added *set,
                 const char *text, size_t length);
 

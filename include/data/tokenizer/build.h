@@ -1,5 +1,5 @@
 /*
- * Inside of struct tokenizer, and how it is made from a spec. Only the tokenizer's own files include this.
+ * The internals of struct tokenizer, and how it is made from a spec. Only the files of the tokenizer include this.
  */
 #ifndef MPILORA_DATA_TOKENIZER_BUILD_H
 #define MPILORA_DATA_TOKENIZER_BUILD_H
@@ -10,8 +10,8 @@
 #include "data/tokenizer/tokenizer.h"
 
 struct tokenizer_entry {
-    const char *text;    /* as the vocabulary writes it; NULL: no such id */
-    const char *decoded; /* what decoders get: the same, or as the normalizer writes it */
+    const char *text;    /* as in the vocabulary; NULL: no such id */
+    const char *decoded; /* the text for decoders: the same, or the normalised form */
     uint32_t text_length, decoded_length;
     bool special, added;
 };

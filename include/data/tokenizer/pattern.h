@@ -1,10 +1,9 @@
 /*
- * What stages of a tokenizer look for in a text: plain text, or a regular expression.
+ * Patterns that the stages of a tokenizer search for in a text: plain text, or a regular expression.
  *
- * The expressions of a tokenizer.json are written for Oniguruma (Ruby syntax, Unicode). PCRE2 reads most of them
- * the same way; where the two differ, the pattern is rewritten, or refused when there is no sure equivalent:
- * \w and \b (another set of characters), \h (another meaning), nested classes, {1,3}+ (not possessive there),
- * ...
+ * The expressions in a tokenizer.json are written for Oniguruma (Ruby syntax, Unicode). PCRE2 treats most of them
+ * in the same way. Where the two differ, the pattern is rewritten, or refused if there is no certain equivalent: \w
+ * and \b (other characters), \h (other meaning), nested classes, {1,3}+ (not possessive in Oniguruma), ...
  */
 #ifndef MPILORA_DATA_TOKENIZER_PATTERN_H
 #define MPILORA_DATA_TOKENIZER_PATTERN_H
@@ -22,26 +21,26 @@ struct pattern_source {
     bool literal; /* plain text */
 };
 
-struct pattern; /* immutable: shared by all threads */
+struct pattern; /* immutable, shared by all threads */
 
-/* The source is borrowed for the call only. ERR_UNSUPPORTED names what has no sure meaning here. */
+/* The source need not outlive the call. ERR_UNSUPPORTED names the construct that has no certain equivalent. */
 enum err_code pattern_open(struct pattern **p, const struct pattern_source *source, struct err *e);
 void pattern_close(struct pattern *p); /* NULL is fine */
 
-/* A walk over the matches in a text, from left to right; zero-initialise. */
+/* The position of a search over all matches in a text, from left to right; zero-initialise it. */
 struct pattern_cursor {
-    size_t from, last; /* where the next match is sought, where the last one ended */
+    size_t from, last; /* where the next match is searched from, where the last one ended */
     bool any;
 };
 
-/* The next match, start..end-1. An empty match right at the end of the last one does not count. `scratch` is
- * the thread's own. ERR_DATA when the expression backtracks beyond the limit. */
+/* The next match, start..end-1. An empty match directly at the end of the last one does not count. `scratch`
+ * belongs to the calling thread. ERR_DATA if the expression backtracks beyond the limit. */
 enum err_code pattern_next(bool *found, size_t *start, size_t *end, struct pattern_cursor *cursor,
                            const struct pattern *p, struct regex_scratch *scratch, const char *text,
                            size_t length, struct err *e);
 
-/* Appends to `out` what says the same to PCRE2 with UTF, UCP, MULTILINE and LF as the newline.
- * ERR_UNSUPPORTED names the construct and its byte offset. */
+/* Appends the equivalent pattern for PCRE2 with UTF, UCP, MULTILINE and LF as newline to `out`. ERR_UNSUPPORTED
+ * names a construct without equivalent and its byte offset. */
 enum err_code pattern_translate(struct str *out, const char *pattern, size_t length, struct err *e);
 
 #endif

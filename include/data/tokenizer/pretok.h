@@ -1,13 +1,13 @@
 /*
- * Pre-tokenizers: how text is cut into the pieces that byte-pair encoding works on. Those of the `tokenizers`
- * library that tokenizers of decoders use, in any sequence:
+ * Pre-tokenizers split text into the pieces that byte-pair encoding works on. Supported are these pre-tokenizers of
+ * the `tokenizers` library, in any sequence:
  *
- *     Split, Digits, Punctuation, Whitespace, WhitespaceSplit    cut
- *     Metaspace                                                  writes spaces as "_" (U+2581), cuts there
- *     ByteLevel                                                  cuts; from here on a piece is bytes
+ *     Split, Digits, Punctuation, Whitespace, WhitespaceSplit    split
+ *     Metaspace                                                  writes spaces as "_" (U+2581), splits there
+ *     ByteLevel                                                  splits; after it a piece consists of bytes
  *
- * ByteLevel writes a piece in its printable alphabet. Here the piece keeps its own bytes, and so does the
- * vocabulary; only a step after ByteLevel sees the alphabet.
+ * In the library, ByteLevel converts a piece to its printable alphabet. Here the piece and the vocabulary keep raw
+ * bytes; only steps after ByteLevel see the alphabet.
  */
 #ifndef MPILORA_DATA_TOKENIZER_PRETOK_H
 #define MPILORA_DATA_TOKENIZER_PRETOK_H
@@ -30,7 +30,8 @@ enum pretok_kind {
     PRETOK_BYTE_LEVEL
 };
 
-/* What becomes of a match: a piece of its own, nothing, part of a neighbour, or one piece for each run. */
+/* What happens to a match: it is a piece, is removed, belongs to a neighbour, or forms one piece with adjacent
+ * matches. */
 enum pretok_behaviour {
     PRETOK_ISOLATED,
     PRETOK_REMOVED,
@@ -39,11 +40,11 @@ enum pretok_behaviour {
     PRETOK_CONTIGUOUS
 };
 
-/* Which pieces get the replacement in front that do not begin with it: all, the one at the very beginning of
- * the caller's text, none. */
+/* Which pieces that do not begin with the replacement get it prepended: all, only the one at the start of the
+ * caller's text, none. */
 enum pretok_prepend { PRETOK_ALWAYS, PRETOK_FIRST, PRETOK_NEVER };
 
-/* What ByteLevel splits by. */
+/* The pattern by which ByteLevel splits. */
 #define PRETOK_GPT2_PATTERN                                                                                  \
     "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
 
@@ -52,13 +53,13 @@ struct pretok_step {
     enum pretok_behaviour behaviour; /* SPLIT, PUNCTUATION */
     /* SPLIT */
     struct pattern_source pattern;
-    bool invert; /* what lies between the matches counts as the matches */
+    bool invert; /* the text between the matches counts as the matches */
     /* DIGITS */
     bool individual_digits;
     /* METASPACE */
     const char *replacement; /* one character */
     enum pretok_prepend prepend;
-    bool split; /* before each replacement */
+    bool split; /* split before each replacement */
     /* BYTE_LEVEL */
     bool use_regex; /* split by GPT-2's pattern */
     bool add_prefix_space;
@@ -66,10 +67,10 @@ struct pretok_step {
 
 #define PRETOK_MAX_STEPS 16
 
-struct pretok; /* compiled; immutable: shared by all threads */
+struct pretok; /* immutable, shared by all threads */
 
-/* No steps: a text is one piece. ERR_UNSUPPORTED for a sequence with two ByteLevel or with Metaspace after it,
- * and for patterns with no sure meaning here. The steps are borrowed for the call only. */
+/* Without steps a text is one piece. ERR_UNSUPPORTED for a sequence with two ByteLevel or with Metaspace after
+ * ByteLevel, and for patterns that have no certain equivalent (pattern.h). The steps need not outlive the call. */
 enum err_code pretok_open(struct pretok **p, const struct pretok_step *steps, size_t count, struct err *e);
 void pretok_close(struct pretok *p); /* NULL is fine */
 
@@ -77,11 +78,11 @@ struct pretok_piece {
     uint32_t start, end;
 };
 
-/* Working memory of one thread: zero-initialise, pretok_work_release(). */
+/* Working memory of one thread; zero-initialise it, release it with pretok_work_release(). */
 struct pretok_work {
     struct pretok_piece *pieces; /* the result: non-empty, in order */
     size_t count;
-    struct mapped_view view; /* that the pieces are ranges of: the input, or what was made of it */
+    struct mapped_view view; /* the text that the pieces are ranges of: the input, or a text made from it */
     size_t length; /* of the input */
     struct pretok_buffers *buffers;
 };

@@ -1,9 +1,9 @@
 /*
- * What every container says about a tokenizer. A reader for each fills a spec; tokenizer_build() makes the
- * tokenizer from it and knows no container. Only the tokenizer's own files include this.
+ * The specification of a tokenizer, independent of the file format. A reader for each format fills a spec;
+ * tokenizer_build() makes the tokenizer from it. Only the files of the tokenizer include this.
  *
  *     tokenizer.json   read_json.c (vocabulary, added tokens), read_stages.c (the stages)  \
- *     files beside it  read_beside.c                                                        >  spec  ->  build.c
+ *     other files      read_beside.c                                                        >  spec  ->  build.c
  *     GGUF             read_gguf.c                                                         /
  */
 #ifndef MPILORA_DATA_TOKENIZER_SPEC_H
@@ -34,23 +34,23 @@ struct spec_name {
     struct spec_text token;
 };
 
-/* Texts are borrowed from the open container, or lie in `scratch`. */
+/* Its texts belong to the open store, or are in `scratch`. */
 struct spec {
     const char *where; /* file, for messages */
     struct arena scratch;
     /* The vocabulary, by id; ids may have gaps. */
     struct spec_text *vocab; /* [vocab_count] */
     size_t vocab_count;
-    struct added_token *added; /* [added_capacity]; those that the vocabulary lacks as well */
+    struct added_token *added; /* [added_capacity]; may contain tokens that are not in the vocabulary */
     size_t added_count, added_capacity;
-    size_t own_added;   /* how many of them the container itself has; files beside it add the rest */
-    bool flags_changed; /* by files beside it, of one of its own */
-    /* The model: byte-pair encoding by a list of merges, or by the tokens' scores: any two neighbours merge whose
-     * texts together are a token, the one of the highest score first. */
+    size_t own_added;   /* how many are from tokenizer.json or the GGUF itself; other files add the rest */
+    bool flags_changed; /* another file has changed flags of one of these */
+    /* The model is byte-pair encoding, by a list of merges or by the tokens' scores. With scores, any two
+     * neighbours whose joined texts are a token merge, the token with the highest score first. */
     struct spec_merge *merges; /* [merge_count] */
     size_t merge_count;
-    float *scores; /* [vocab_count]; NULL: merges */
-    bool *scored;  /* [vocab_count] whether merges may make the token */
+    float *scores; /* [vocab_count]; NULL: there are merges */
+    bool *scored;  /* [vocab_count] may a merge produce the token? */
     bool byte_fallback, fuse_unknown, ignore_merges;
     struct spec_text unknown;
     /* The stages around it. */
@@ -60,38 +60,39 @@ struct spec {
     size_t pretokenizer_count;
     struct decode_step decoders[DECODE_MAX_STEPS];
     size_t decoder_count;
-    int32_t *prefix, *suffix; /* what the post-processor adds around a text */
+    int32_t *prefix, *suffix; /* tokens that the post-processor adds before and after a text */
     size_t prefix_count, suffix_count;
     int32_t bos, eos; /* -1: none */
     struct spec_text chat_template, tool_template; /* the latter for conversations with tools */
-    const char *template_place;                     /* where they stand, for messages */
-    struct spec_name names[SPEC_MAX_NAMES];         /* special tokens, as templates call them */
+    const char *template_place;                     /* where they are from, for messages */
+    struct spec_name names[SPEC_MAX_NAMES];         /* special tokens and their names in templates */
     size_t name_count;
     const char *warning; /* see tokenizer_warning() */
-    char source_hash[FILE_HASH_SIZE]; /* of all of the container that defines the tokenizer */
+    char source_hash[FILE_HASH_SIZE]; /* of everything in the files that defines the tokenizer */
 };
 
-/* A folder: *doc holds the texts, close it after the spec. A GGUF file. */
+/* Read a folder (*doc owns the texts; close it after the spec), or a GGUF file. */
 enum err_code spec_read_json(struct spec *s, struct json **doc, const struct store *store, struct err *e);
 enum err_code spec_read_gguf(struct spec *s, const struct store *store, struct err *e);
 
-/* The parts of tokenizer.json that are not its vocabulary, and what stands beside the file. */
+/* Read the stages in tokenizer.json, and the other files of the folder. */
 enum err_code spec_read_stages(struct spec *s, const struct json_value *root, struct err *e);
 enum err_code spec_read_beside(struct spec *s, const struct store *store, struct err *e);
 
-/* Room for `count` more added tokens; contents are kept. */
+/* Makes memory for `count` more added tokens, keeping the content. */
 enum err_code spec_reserve_added(struct spec *s, size_t count, struct err *e);
 
-/* A special token under the name that chat templates have for it; the first of a name stays. Texts are copied. */
+/* Records a special token under its name in chat templates; if there is already one with this name, it stays. Texts
+ * are copied. */
 enum err_code spec_note_name(struct spec *s, const char *name, const char *token, size_t length, struct err *e);
 
-/* Where the chat template stands: a file, and what part of it. */
+/* Records where the chat template is from: a file, and which part of it. */
 enum err_code spec_note_template_place(struct spec *s, const char *path, const char *part, struct err *e);
 
-/* The id of a token, -1 if there is none: of the added ones first. Looks through all of them. */
+/* The id of a token, -1 if there is none. Searches the added tokens first, then the vocabulary, one by one. */
 int32_t spec_find(const struct spec *s, const char *text, size_t length);
 
-/* "left right", as both containers write merges in one string. */
+/* Splits "left right", as both file formats write a merge in one string. */
 enum err_code spec_split_merge(struct spec_merge *merge, const char *text, size_t length, size_t index,
                                const char *where, struct err *e);
 

@@ -1,6 +1,5 @@
 /*
- * A hash table from byte strings to ids, of a size known beforehand. Keys are borrowed: they must outlive the
- * table.
+ * A hash table from byte strings to ids, with a fixed capacity. The keys are not copied and must outlive the table.
  */
 #ifndef MPILORA_DATA_TOKENIZER_STRMAP_H
 #define MPILORA_DATA_TOKENIZER_STRMAP_H
@@ -23,11 +22,10 @@ struct strmap {
     size_t mask;
 };
 
-/* Room for `capacity` keys; memory from `a`. */
+/* Makes a table for up to `capacity` keys; memory from `a`. */
 enum err_code strmap_init(struct strmap *m, size_t capacity, struct arena *a, struct err *e);
 
-/* Adds a key that is not there yet and answers `id`; of a key that is there already, answers the id it has.
- */
+/* Adds a key and returns `id`; if the key already exists, returns its id and changes nothing. */
 int32_t strmap_add(struct strmap *m, const char *key, size_t length, int32_t id);
 
 /* -1 if there is no such key. */

@@ -1,5 +1,5 @@
 /*
- * A parsed template: nodes in one arena, constant after parsing and shared by threads.
+ * A parsed template: a tree of nodes in one arena, constant after parsing and shared by threads.
  */
 #ifndef MPILORA_DATA_TEMPLATE_AST_H
 #define MPILORA_DATA_TEMPLATE_AST_H
@@ -30,7 +30,7 @@ enum jinja_node_kind {
     JINJA_N_OR,
     JINJA_N_NOT,
     JINJA_N_CONDITION,
-    /* a target of an assignment, beside names and tuples */
+    /* a target of an assignment, in addition to names and tuples */
     JINJA_N_NAMESPACE_ITEM, /* ns.name */
     /* statements */
     JINJA_N_TEXT,
@@ -69,12 +69,12 @@ struct jinja_signature {
     uint32_t *params; /* ids of names */
     size_t count;
     struct jinja_nodes defaults;
-    bool varargs, kwargs, caller; /* the body mentions them */
+    bool varargs, kwargs, caller; /* does the body mention them? */
 };
 
 struct jinja_node {
     uint8_t kind;    /* enum jinja_node_kind */
-    uint8_t op;      /* enum jinja_binary; of UNARY '+' or '-'; of TEST whether it is negated */
+    uint8_t op;      /* BINARY: enum jinja_binary; UNARY: '+' or '-'; TEST: whether it is negated */
     uint32_t offset; /* in the source */
     union {
         struct jinja_value value; /* CONST */
@@ -98,7 +98,7 @@ struct jinja_node {
         } call;
         struct {                                   /* FILTER, TEST */
             struct jinja_node *operand;            /* NULL: the body of a block */
-            const struct jinja_function *function; /* NULL: unknown, an error if it is reached */
+            const struct jinja_function *function; /* NULL: unknown, an error when it is evaluated */
             const char *name;
             struct jinja_call *args;
         } apply;
@@ -121,7 +121,7 @@ struct jinja_node {
             const char *bytes;
             size_t length;
         } text;
-        struct { /* an elif is an IF alone in `no` */
+        struct { /* an elif is an IF node, alone in `no` */
             struct jinja_node *test;
             struct jinja_nodes yes, no;
         } branch;
@@ -134,7 +134,7 @@ struct jinja_node {
             struct jinja_node *target, *value;
             struct jinja_nodes body;
         } set;
-        struct { /* MACRO; CALL_BLOCK: `call` gets it as caller */
+        struct { /* MACRO; CALL_BLOCK: `call` gets the macro as caller */
             const char *name;
             uint32_t id;
             struct jinja_signature *signature;
@@ -157,7 +157,7 @@ struct jinja_template {
     struct jinja_nodes body;
     const char **names; /* [name_count] */
     size_t name_count;
-    struct jinja_value *globals; /* [name_count] what a name is that nobody sets */
+    struct jinja_value *globals; /* [name_count] the value of a name that is not set */
     bool generation;
     uint32_t loop_name, caller_name, varargs_name, kwargs_name; /* ids of these names */
 };

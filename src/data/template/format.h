@@ -1,5 +1,5 @@
 /*
- * What the two ways of formatting share: a conversion, once it is read.
+ * Shared by both kinds of formatting (% and format()): a conversion specification after parsing.
  */
 #ifndef MPILORA_DATA_TEMPLATE_FORMAT_H
 #define MPILORA_DATA_TEMPLATE_FORMAT_H
@@ -12,8 +12,8 @@ enum { JINJA_MAX_WIDTH = 1 << 20 };
  * Of format(): [[fill]align][sign][#][0][width][,][.precision][letter] */
 struct jinja_spec {
     struct jinja_value fill; /* one character */
-    char align;              /* '<' '>' '^' '=', or 0: as the type has it */
-    char sign;               /* of numbers that are not negative: '+', ' ', or '-' for none */
+    char align;              /* '<' '>' '^' '=', or 0: the default of the type */
+    char sign;               /* printed before numbers that are not negative: '+', ' ', or '-' for none */
     char grouping;           /* ',' '_' or 0 */
     bool alternate, zero;
     int64_t width, precision; /* -1: not given */
@@ -24,11 +24,11 @@ enum err_code jinja_spec_integer(struct jinja *j, struct jinja_builder *b, struc
                                  const struct jinja_spec *s);
 enum err_code jinja_spec_real(struct jinja *j, struct jinja_builder *b, struct jinja_value v, double x,
                               const struct jinja_spec *s);
-/* `align`: where the text goes if the conversion does not say it. */
+/* `align`: the alignment if the conversion does not specify one. */
 enum err_code jinja_spec_text(struct jinja *j, struct jinja_builder *b, struct jinja_value text,
                               const struct jinja_spec *s, char align);
 
-/* A number at *at, which goes behind it; -1 if there is none. */
+/* Reads a number at *at and moves *at after it; -1 if there is none. */
 int64_t jinja_spec_number(const struct jinja_text *t, size_t *at);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * The memory of one rendering: pieces are handed out one after another, and all of them are taken back at once. The
- * blocks stay for the next rendering.
+ * The memory of one rendering: pieces are allocated one after another and all freed together. The blocks are kept
+ * for the next rendering.
  */
 #ifndef MPILORA_DATA_TEMPLATE_HEAP_H
 #define MPILORA_DATA_TEMPLATE_HEAP_H
@@ -12,13 +12,15 @@
 
 struct jinja_heap {
     struct jinja_block *first, *current;
-    size_t total; /* bytes in use, and lost between blocks */
+    size_t total; /* bytes in use, including unused ends of blocks */
 };
 
-/* Not zeroed, aligned to 16 bytes. NULL with an error when there is none left or LIMIT_TEMPLATE_MEMORY is passed. */
+/* Allocates a piece, not zeroed, aligned to 16 bytes. NULL with an error if memory is short or
+ * LIMIT_TEMPLATE_MEMORY would be exceeded. */
 void *jinja_heap_take(struct jinja_heap *h, size_t size, struct err *e);
 
-/* Makes a piece longer where it lies, if it was the last one taken and its block has room. */
+/* Makes a piece larger without moving it, if it is the last one allocated and its block has space; else returns
+ * false. */
 bool jinja_heap_extend(struct jinja_heap *h, const void *piece, size_t size, size_t larger);
 
 void jinja_heap_reset(struct jinja_heap *h);

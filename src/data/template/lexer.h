@@ -1,6 +1,7 @@
 /*
- * A template's source as tokens, with jinja2's rules of whitespace: trim_blocks (a newline after a block is dropped),
- * lstrip_blocks (spaces between the start of a line and a block are), and the signs - and + inside of the braces.
+ * Splits the source of a template into tokens, with jinja2's rules for whitespace: trim_blocks (drops a newline
+ * after a block), lstrip_blocks (drops spaces between the start of a line and a block), and the signs - and +
+ * inside the braces.
  */
 #ifndef MPILORA_DATA_TEMPLATE_LEXER_H
 #define MPILORA_DATA_TEMPLATE_LEXER_H
@@ -61,14 +62,14 @@ struct jinja_token {
     };
 };
 
-/* A source with its newlines made "\n" and the last one dropped, as jinja2 does first of all. */
+/* A source after jinja2's first step: all newlines are "\n", and the last one is dropped. */
 struct jinja_source {
     const char *name;
     const char *bytes;
     size_t length;
 };
 
-/* All tokens of a source, the last one JINJA_T_END, in the arena. */
+/* Makes the list of all tokens of a source, the last one JINJA_T_END; memory from the arena. */
 enum err_code jinja_tokenize(struct jinja_token **tokens, size_t *count, const struct jinja_source *source,
                              struct arena *arena, struct err *e);
 

@@ -1,6 +1,6 @@
 /*
- * Tokens to nodes: parser.c has the statements, parse_expr.c the expressions. The grammar is that of jinja2's parser,
- * with its own precedences: ~ binds tighter than +, ** goes from the left, and -x|f is (-x)|f.
+ * Converts tokens to nodes: parser.c parses statements, parse_expr.c expressions. The grammar is that of jinja2's
+ * parser, including its precedences: ~ binds tighter than +, ** is left-associative, and -x|f is (-x)|f.
  */
 #ifndef MPILORA_DATA_TEMPLATE_PARSER_H
 #define MPILORA_DATA_TEMPLATE_PARSER_H
@@ -20,15 +20,15 @@ struct jinja_parser {
     int depth;
     size_t begin; /* of the innermost block, for messages */
     size_t name_capacity;
-    int loops; /* `for` around here, up to the nearest macro: what break and continue leave */
-    bool soft; /* in an if: unknown filters and tests fail only when they are reached */
+    int loops; /* number of `for` loops around this place, up to the nearest macro: break and continue need one */
+    bool soft; /* inside an if: unknown filters and tests are errors only when they are evaluated */
     const struct jinja_node *unknown; /* the first such filter or test since the last statement */
     bool stores_loop;                 /* something assigned to `loop` */
     bool mentions_caller, mentions_varargs, mentions_kwargs; /* in the macro's body */
-    struct jinja_node_list blocks;                           /* {% block %}: each name stands once */
+    struct jinja_node_list blocks;                           /* {% block %}: each name may be used once */
 };
 
-/* The whole template. */
+/* Parses the whole template. */
 enum err_code jinja_parse(struct jinja_parser *p, struct jinja_nodes *body);
 
 enum err_code jinja_parse_add(struct jinja_parser *p, struct jinja_node_list *list, struct jinja_node *n);
@@ -54,18 +54,19 @@ enum err_code jinja_parse_name_id(struct jinja_parser *p, const char *bytes, siz
 
 /* An expression; with `condition` also x if y else z. */
 enum err_code jinja_parse_expression(struct jinja_parser *p, bool condition, struct jinja_node **out);
-/* One, or a tuple without parentheses; `end`: a name that ends it ("in"). */
+/* An expression, or a tuple without parentheses; `end`: a name that ends it ("in"). */
 enum err_code jinja_parse_tuple(struct jinja_parser *p, bool condition, const char *end,
                                 struct jinja_node **out);
 enum err_code jinja_parse_target(struct jinja_parser *p, const char *end, bool namespaces,
                                  struct jinja_node **out);
 
-/* A name, a constant, or something in braces; what may follow it (.name, [index], calls); then filters and tests. */
+/* In this order: a name, a constant, or an expression in brackets; what may follow it (.name, [index], calls);
+ * filters and tests. */
 enum err_code jinja_parse_primary(struct jinja_parser *p, struct jinja_node **out);
 enum err_code jinja_parse_postfix(struct jinja_parser *p, struct jinja_node **n);
 enum err_code jinja_parse_applied(struct jinja_parser *p, struct jinja_node **n);
 
-/* |filter(...)|..., over `operand` (NULL: the body of a block); `at_name`: the first | is left out. */
+/* Filters |filter(...)|... applied to `operand` (NULL: the body of a block); `at_name`: without the first |. */
 enum err_code jinja_parse_filters(struct jinja_parser *p, bool at_name, struct jinja_node *operand,
                                   struct jinja_node **out);
 

@@ -1,5 +1,5 @@
 /*
- * Strings with marks: cut, and put together in a builder, which is what the output is, too.
+ * Strings with marks: slices of them, and the builder that joins them. The output of a template is a builder, too.
  */
 #ifndef MPILORA_DATA_TEMPLATE_TEXT_H
 #define MPILORA_DATA_TEMPLATE_TEXT_H
@@ -14,7 +14,7 @@ struct jinja_builder {
     size_t length, capacity;
     struct jinja_mark *marks;
     size_t mark_count, mark_capacity;
-    bool is_output; /* of the template or a part of it: marks get the scope that is being rendered */
+    bool is_output; /* output of the template or of a part of it: new marks get the current scope */
 };
 
 enum err_code jinja_build(struct jinja *j, struct jinja_builder *b, const char *bytes, size_t length,
@@ -23,22 +23,22 @@ enum err_code jinja_build_char(struct jinja *j, struct jinja_builder *b, uint32_
 enum err_code jinja_build_format(struct jinja *j, struct jinja_builder *b, uint32_t origin,
                                  const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-/* Appends a string value, or the bytes from..to of it, with its marks. */
+/* Append a string value, or its bytes from..to-1, with its marks. */
 enum err_code jinja_build_text(struct jinja *j, struct jinja_builder *b, struct jinja_value text);
 enum err_code jinja_build_slice(struct jinja *j, struct jinja_builder *b, struct jinja_value text,
                                 size_t from, size_t to);
 
-/* The string that was built. */
+/* Returns the string that was built. */
 enum err_code jinja_build_end(struct jinja *j, struct jinja_builder *b, struct jinja_value *out);
 
-/* Bytes from..to of a string. */
+/* Returns the bytes from..to-1 of a string. */
 enum err_code jinja_cut(struct jinja *j, struct jinja_value text, size_t from, size_t to,
                         struct jinja_value *out);
 
-/* The origin of a byte, the same as that of the whole string if it has one. */
+/* The origin of byte `at`. */
 uint32_t jinja_origin_at(struct jinja_value text, size_t at);
 
-/* Where `part` is found in from..to; SIZE_MAX if it is not. */
+/* The first, or last, place of `part` in from..to; SIZE_MAX if there is none. */
 size_t jinja_find(const struct jinja_text *text, size_t from, size_t to, const struct jinja_text *part);
 size_t jinja_find_last(const struct jinja_text *text, size_t from, size_t to, const struct jinja_text *part);
 
@@ -47,10 +47,10 @@ static inline bool jinja_same_bytes(const struct jinja_text *a, const struct jin
     return a->length == b->length && !memcmp(a->bytes, b->bytes, a->length);
 }
 
-/* A copy that ends with a zero. */
+/* A zero-terminated copy. */
 const char *jinja_c_string(struct jinja *j, struct jinja_value text);
 
-/* With & < > " and apostrophes as HTML writes them. */
+/* Appends the text with & < > " and apostrophes escaped for HTML. */
 enum err_code jinja_build_escaped(struct jinja *j, struct jinja_builder *b, struct jinja_value text);
 
 /* str(), repr(), and JSON as transformers' tojson writes it. */
@@ -67,7 +67,7 @@ struct jinja_json_style {
 enum err_code jinja_build_json(struct jinja *j, struct jinja_builder *b, struct jinja_value v,
                                const struct jinja_json_style *style, int level);
 
-/* What filters and methods share. A mark goes with its character, whatever becomes of that. */
+/* Shared by filters and methods. A mark stays with its character when the character changes. */
 enum jinja_recase {
     JINJA_RE_UPPER,
     JINJA_RE_LOWER,
@@ -79,17 +79,17 @@ enum jinja_recase {
 }; /* TITLE is str.title, WORDS the filter title */
 enum err_code jinja_recase(struct jinja *j, struct jinja_value v, enum jinja_recase how,
                            struct jinja_value *out);
-/* `chars` NULL: spaces. */
+/* Removes characters at the ends; `chars` NULL: whitespace. */
 enum err_code jinja_strip(struct jinja *j, struct jinja_value v, const struct jinja_text *chars, bool left,
                           bool right, struct jinja_value *out);
-/* At most `count` times; below 0: all. */
+/* Replaces at most `count` times; `count` below 0: everywhere. */
 enum err_code jinja_replace(struct jinja *j, struct jinja_value v, struct jinja_value old,
                             struct jinja_value new, int64_t count, struct jinja_value *out);
-/* To `width` characters; what does not go evenly into both sides goes as Python's str.center has it. */
+/* Pads to `width` characters; if both sides cannot get the same number, as Python's str.center. */
 enum err_code jinja_pad(struct jinja *j, struct jinja_value v, int64_t width, struct jinja_value fill,
                         bool left, bool right, struct jinja_value *out);
-/* The value at a path of attributes, "a.b.0", or at any key; None is the value itself. What is undefined on the way
- * becomes `otherwise`, unless that is None. */
+/* The value at a path of attributes, "a.b.0", or at a key that is not a string; with the path None, the value
+ * itself. If a step of the path is undefined, its value is `otherwise`, unless that is None. */
 enum err_code jinja_get_path(struct jinja *j, struct jinja_value v, struct jinja_value path,
                              struct jinja_value otherwise, struct jinja_value *out);
 /* isupper() or islower(). */
