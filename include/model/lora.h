@@ -1,11 +1,11 @@
 /*
  * The adapter: y = W x + scaling * B (A (dropout x)), A [rank, in], B [out, rank], for every adapted module.
  *
- * The layout says which modules are adapted and where their values lie; it is constant. Values are flat f32
- * arrays of layout.size numbers each: params here, gradients with whoever adds them up (ranks/reduce.h),
- * moments with whoever steps (struct lora_moments). Inside a block the A of one input group lie together (one
- * matrix product), then its B. Source of the method: Hu et al., LoRA, 2021; matching rules and scaling as in
- * PEFT.
+ * The layout, which is constant, says which modules are adapted and where their values are. Values are flat f32
+ * arrays of layout.size numbers each: the parameters are here, the gradients where they are summed
+ * (ranks/reduce.h), the moments with the optimizer (struct lora_moments). Inside a block, the A of all modules of a
+ * linear group follow one another (so that one matrix product serves them), then their B. Source of the method: Hu
+ * et al., LoRA, 2021; matching of module names and scaling as in PEFT.
  */
 #ifndef MPILORA_MODEL_LORA_H
 #define MPILORA_MODEL_LORA_H
@@ -32,48 +32,49 @@ struct lora_layout {
     struct lora_module *modules; /* in flat order: by layer, then as the family lists them; head last */
     size_t count;
     size_t size;    /* length of each flat array */
-    int32_t *index; /* [layers * modules of a block + 1] module number of a linear, or -1; last: the head */
+    int32_t *index; /* [layers * modules of a block + 1] module number of each slot (arch.h), or -1; last: the
+                     * head */
     const struct family *family;
     size_t layers;       /* of the model */
-    size_t lowest_layer; /* no gradient is needed below; == layers when only lm_head is adapted */
+    size_t lowest_layer; /* the lowest adapted layer; == layers if only lm_head is adapted */
 };
 
 struct lora {
     struct arena arena;
     struct lora_layout layout;
     float *params;
-    float *start; /* what was taken out of the base when the run began, like params; NULL: nothing was */
-    bool rslora;  /* scalings are alpha / sqrt(rank), not alpha / rank */
+    float *start; /* laid out like params: the B A that was subtracted from the base at the start; NULL: none */
+    bool rslora;  /* scaling is alpha / sqrt(rank), not alpha / rank */
     double dropout;
     uint64_t seed; /* of dropout */
 };
 
-/* What the optimizer keeps from step to step, laid out like params. */
+/* The state of the optimizer, laid out like params. */
 struct lora_moments {
     float *m, *v; /* AdamW's */
-    float *outer; /* momentum of the outer step where ranks step by themselves; NULL: they do not */
+    float *outer; /* momentum of the outer step; NULL: no local steps */
 };
 
 struct lora_spec {
-    const char *targets; /* names with commas (path suffixes), or a regular expression (full match); NULL: all
-                          * linear layers but lm_head */
+    const char *targets; /* names (path suffixes) separated by commas, or a regular expression that matches whole
+                          * paths; NULL: all linear layers except lm_head */
     size_t rank;
     double alpha, dropout;
     bool rslora;       /* scaling is alpha / sqrt(rank) (rsLoRA, arXiv 2312.03732) */
     enum lora_init init;
     double init_std;   /* of A; 0: the scheme's own */
-    double init_std_b; /* of B; likewise */
+    double init_std_b; /* of B; 0: the scheme's own */
     uint64_t seed;
 };
 
-/* Chooses the modules, lays out params and draws their initial values; those of a scheme that takes them out
- * of the base stay zero, with room for `start` (see lora_init.h). A name or pattern that matches nothing
- * is ERR_USAGE naming it and the nearest module name, and so is lm_head of a tied model. */
+/* Chooses the modules, allocates params and draws their initial values. With a scheme that derives the values from
+ * the base, they stay zero and `start` is allocated (see lora_init.h). ERR_USAGE if a name or pattern matches
+ * nothing, with the most similar module name, and for lm_head of a tied model. lora_release(). */
 enum err_code lora_create(struct lora *l, const struct arch *a, const struct lora_spec *spec, struct err *e);
 
-/* Lays out given modules (from a PEFT folder or checkpoint), all values zero: path, rank and scaling of each
- * are set by the caller, in any order. ERR_MISMATCH for a path that the model does not have or that comes
- * twice. Shapes follow from the model. */
+/* Makes an adapter from given modules (of a PEFT folder or checkpoint), with all values zero. The caller gives
+ * path, rank and scaling of each, in any order; the shapes follow from the model. ERR_MISMATCH for a path that the
+ * model does not have or that is given twice. */
 struct lora_given {
     const char *path;
     size_t rank;
@@ -82,25 +83,25 @@ struct lora_given {
 enum err_code lora_create_given(struct lora *l, const struct arch *a, const struct lora_given *given,
                                 size_t count, struct err *e);
 
-/* Modules that a file names, before memory is taken for them: ERR_FORMAT if they have more parameters than
- * `most`, what the file can hold, and more than LIMIT_ADAPTER_SPARE. */
+/* Checks the modules that a file names, before memory is allocated for them. ERR_FORMAT if they have more
+ * parameters than LIMIT_ADAPTER_SPARE and more than `most`, the largest number that the file can contain. */
 enum err_code lora_check_given(const struct arch *a, const struct lora_given *given, size_t count,
                                uint64_t most, struct err *e);
 
-/* Room for `start`, zero. */
+/* Allocates `start`, with zeros. */
 enum err_code lora_start_buffer(struct lora *l, struct err *e);
-/* Moments of zero, in memory of the arena's; `outer` only if it is wanted. */
+/* Allocates moments, with zeros, from the arena; `outer` only if asked for. */
 enum err_code lora_moments_init(struct lora_moments *moments, const struct lora_layout *l, bool outer,
                                 struct arena *a, struct err *e);
 const struct lora_module *lora_find(const struct lora_layout *l, const char *path);
-/* NULL if it is not adapted, or `l` is. */
+/* NULL if the linear layer is not adapted, or `l` is NULL. */
 const struct lora_module *lora_at(const struct lora_layout *l, size_t layer, size_t linear);
 
-/* The A of a group's adapted modules are one matrix [ranks, in] at flat offset *a, in the table's order; 0
- * (and *a untouched) when there are none. */
+/* The A of a group's adapted modules form one matrix [ranks, in] at flat offset *a, in the order of the family's
+ * table. Returns `ranks`, the sum of their ranks; 0, and *a is not set, if no module is adapted. */
 size_t lora_group_ranks(const struct lora_layout *l, size_t layer, enum linear_group g, size_t *a);
 
-/* The part of the flat arrays that a layer's modules have; layer == l->layers: lm_head. */
+/* The range of the flat arrays that belongs to a layer; layer == l->layers: lm_head. */
 void lora_layer_range(size_t *begin, size_t *count, const struct lora_layout *l, size_t layer);
 
 void lora_release(struct lora *l);

@@ -1,8 +1,8 @@
 /*
- * The ways in which A and B may start: one list, from which come the enum, the words of --lora-init and the table
- * of lora_init.c.
+ * The initialisation schemes of A and B, as one list: the enum, the words of --lora-init and the table in
+ * lora_init.c are made from it.
  *
- * Sources: normal, kaiming-uniform, gaussian, orthogonal, pissa, olora as PEFT makes them (LoraLayer; PiSSA:
+ * Sources: normal, kaiming-uniform, gaussian, orthogonal, pissa and olora are those of PEFT (LoraLayer; PiSSA:
  * arXiv 2404.02948, OLoRA: 2406.01775); b-normal is Init[B] of 2406.08447, both-normal Init[AB] of
  * 2505.23194.
  */
@@ -14,13 +14,13 @@
 struct lora_scheme {
     const char *name;
     bool takes_std_a, takes_std_b; /* may the user set the standard deviation of A, of B? */
-    bool changes_base;             /* W becomes W - scaling * B A, so that the sum is what it was */
+    bool changes_base;             /* W becomes W - scaling * B A, so that W + scaling * B A stays the same */
     bool needs_even_rank;
-    const char *warning; /* what is to be said to whoever chooses it, or NULL */
+    const char *warning; /* printed when the scheme is chosen, or NULL */
 };
 
-/* SCHEME(constant, word, what it is): `draw` fills A and B with random numbers, `derive` takes them out of the base
- * (src/model/lora_schemes.h). */
+/* SCHEME(constant, word, properties): `draw` fills A and B with random numbers, `derive` computes them from the
+ * base (src/model/lora_schemes.h). */
 #define LORA_SCHEMES(SCHEME)                                                                                 \
     SCHEME(LORA_NORMAL, "normal", .draw = lora_draw_normal, .scheme.takes_std_a = true)                      \
     SCHEME(LORA_KAIMING_UNIFORM, "kaiming-uniform", .draw = lora_draw_kaiming_uniform,                       \

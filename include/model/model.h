@@ -1,6 +1,7 @@
 /*
- * The model: base, adapter and the memory of a step. Forward and backward over one pack; gradients of A and B
- * only. Knows no ranks, files or options.
+ * The model: base, adapter and the memory of a step; forward and backward over one pack. Only A and B get
+ * gradients. This module knows no ranks and no options. The functions use all threads of the process and are called
+ * from one thread.
  */
 #ifndef MPILORA_MODEL_MODEL_H
 #define MPILORA_MODEL_MODEL_H
@@ -21,29 +22,29 @@ struct model_tap;
 struct model {
     struct arch arch;
     struct weights weights;
-    struct lora *lora;     /* NULL: the base alone. Owned by the caller, may be swapped between calls */
+    struct lora *lora;     /* NULL: the base alone. Owned by the caller, who may change it between calls */
     float *inv_freq;       /* [rotations, rotated / 2] */
     struct acts *acts;     /* NULL before model_plan_memory() */
-    struct model_tap *tap; /* NULL: nothing is looked at (model/tap.h) */
+    struct model_tap *tap; /* NULL: nothing is measured (model/tap.h) */
     struct arena arena;
 };
 
-/* One pack as the model sees it: whole examples end to end (the arrays are the data layer's, borrowed). */
+/* One pack: whole examples laid end to end. The arrays belong to the caller. */
 struct model_input {
     const int32_t *tokens;     /* [n], each < vocab */
     const int32_t *positions;  /* [n], restarting at 0 with each example */
     const uint8_t *supervised; /* [n]; never the first token of an example */
     const uint32_t *offsets;   /* [examples + 1] */
     const uint64_t *samples;   /* [examples] keys of dropout */
-    const double *weights;     /* [examples] of their losses in the gradient; NULL: all 1 */
+    const double *weights;     /* [examples] weights of their losses in the gradient; NULL: all 1 */
     size_t n, examples;
 };
 
-/* Where the gradients of a pack go. */
+/* The destination of a pack's gradients. */
 struct model_grads {
-    float *values; /* [lora->layout.size] what the pack gives is added to them */
-    /* NULL, or called when the pack has given all that it adds to a layer's (lora_layer_range): first
-     * lm_head's (layer == arch.layers), then from the last layer down to the lowest adapted one. */
+    float *values; /* [lora->layout.size]; the pack's gradient is added to them */
+    /* NULL, or called when the pack's gradient of a layer (lora_layer_range) is complete: first lm_head's (layer ==
+     * arch.layers), then from the last layer down to the lowest adapted one. */
     void (*ready)(void *context, size_t layer);
     void *context;
 };
@@ -51,57 +52,57 @@ struct model_grads {
 struct model_result {
     double loss_sum; /* over supervised tokens, neither normalised nor weighted */
     uint64_t supervised;
-    uint64_t correct; /* supervised tokens that are the argmax */
-    uint64_t exact;   /* examples all of whose supervised tokens are (and that have one) */
+    uint64_t correct; /* supervised tokens that have the largest logit */
+    uint64_t exact;   /* examples with at least one supervised token whose supervised tokens are all correct */
     size_t
-        first_nonfinite; /* first example of the pack whose loss is NaN or infinite; == in->examples: none */
+        first_nonfinite; /* index of the first example whose loss is NaN or infinite; == in->examples: none */
 };
 
-/* The store must stay open until the release. */
+/* Reads the architecture and the weights; errors are those of arch_read() and weights_load(). The store must stay
+ * open until model_release(). */
 enum err_code model_load(struct model *m, const struct store *store, const struct weights_options *o,
                          struct err *e);
-/* The same with the weights in memory of the caller's (model/weights.h), which must be there until the
- * release. */
+/* The same with the weights in memory of the caller (model/weights.h), which must be valid until
+ * model_release(). */
 enum err_code model_load_at(struct model *m, const struct store *store, const struct weights_options *o,
                             const struct weights_place *place, struct err *e);
 void model_release(struct model *m); /* a zeroed model is fine */
 
-/* Sizes and allocates all memory for packs of up to `tokens` tokens and `examples` examples of up to
- * `longest` tokens; backward's share only with `train`, for the adapter that m->lora is then (or one of no
- * higher ranks and no lower layers). May be called again with other sizes. Afterwards no call below
- * allocates. */
+/* Allocates all memory for packs of up to `tokens` tokens and `examples` examples of up to `longest` tokens; the
+ * memory for backward only with `train`, for the adapter that is m->lora at that time (or one without higher ranks
+ * and lower layers). May be called again with other sizes. After it, the calls below do not allocate. */
 enum model_recompute {
-    RECOMPUTE_NONE,      /* backward finds all that it needs in memory */
-    RECOMPUTE_ATTENTION, /* it recomputes q, k, v and attention from the kept input of the block */
-    RECOMPUTE_LAYER      /* the whole block: only its input is kept */
+    RECOMPUTE_NONE,      /* forward keeps everything that backward needs */
+    RECOMPUTE_ATTENTION, /* backward recomputes q, k, v and attention from the input of the block */
+    RECOMPUTE_LAYER      /* backward recomputes the whole block from its input */
 };
 struct model_plan {
     size_t tokens, examples, longest;
     int threads;
     bool train;
     enum model_recompute
-        recompute; /* f32 has the same bits in all modes; bf16 recomputes from rounded inputs */
+        recompute; /* f32 gives the same bits in all modes; bf16 recomputes from rounded inputs */
 };
 enum err_code model_plan_memory(struct model *m, const struct model_plan *plan, struct err *e);
 size_t model_memory_weights(const struct model *m);
 size_t model_memory_acts(const struct model *m);
-/* Rows of logits that are made at a time; memory is planned. */
+/* Number of rows of logits that are computed at a time; after model_plan_memory(). */
 size_t model_head_rows(const struct model *m);
 
-/* For all calls below: ERR_MISMATCH when tokens are outside of the vocabulary, or the pack or adapter is
- * larger than planned. ERR_NUMERIC when the loss is not finite: the message names the first tensor that was
- * not, found by running the pack again, result->first_nonfinite the example. */
+/* For all calls below: ERR_MISMATCH if tokens are outside of the vocabulary, or the pack or the adapter is larger
+ * than planned. ERR_NUMERIC if the loss is not finite: the message names the first tensor that is not finite (found
+ * by running the pack a second time), and result->first_nonfinite is the example. */
 
-/* What is wanted of each example: arrays [examples] of the caller's, or NULL. */
+/* Results for each example: arrays [examples] of the caller, or NULL. */
 struct model_each {
     double *log_prob; /* sum of the log-probabilities of its supervised tokens */
     uint8_t *exact;   /* 1 for an example that counts in result->exact */
 };
 
-/* Adds the gradient of loss_scale * sum of weight * loss over the examples, the loss of one being the sum of
- * cross-entropy over its supervised tokens, to grads->values (after ERR_NUMERIC their content is undefined);
- * nothing with loss_scale 0, for losses alone. With dropout, the masks are functions of (lora->seed, module
- * path, sample, position, column) alone. `each` may be NULL. */
+/* Computes the losses of a pack and adds to grads->values the gradient of loss_scale * (sum of weight * loss over
+ * the examples), where the loss of an example is the sum of the cross-entropies of its supervised tokens. With
+ * loss_scale 0 no gradient is computed. After ERR_NUMERIC the content of grads->values is undefined. The dropout
+ * masks depend only on (lora->seed, module path, sample, position, column). `each` may be NULL. */
 enum err_code model_step_grad(struct model *m, const struct model_input *in, double loss_scale,
                               const struct model_grads *grads, struct model_result *result,
                               const struct model_each *each, struct err *e);

@@ -1,6 +1,7 @@
 /*
- * A tap on the forward pass: how large A x, s B A x and W x are, for every adapted module, on some rows of a
- * pack. While a model has one, each pass adds to it; it changes no result.
+ * A tap on the forward pass: measures how large A x, s B A x and W x are (s is the scaling), for every adapted
+ * module, on some rows of a pack. While a model has a tap, each forward pass adds to its sums. A tap changes no
+ * result.
  */
 #ifndef MPILORA_MODEL_TAP_H
 #define MPILORA_MODEL_TAP_H
@@ -11,7 +12,7 @@
 #include "base/err.h"
 #include "model/model.h"
 
-/* Rows that are looked at of each product, evenly spread: enough for a mean, few enough to cost little. */
+/* Rows of each product that are measured, evenly spread over the pack: enough for a mean, and cheap. */
 #define MODEL_TAP_ROWS 32
 
 struct model_tap_sums {
@@ -22,12 +23,12 @@ struct model_tap_sums {
 struct model_tap {
     const struct model *model;
     struct model_tap_sums *sums; /* [modules of the adapter] */
-    float *x, *low, *y;          /* room for MODEL_TAP_ROWS rows */
-    float *weight;               /* and for as many of a matrix */
+    float *x, *low, *y;          /* memory for MODEL_TAP_ROWS rows */
+    float *weight;               /* memory for as many rows of a matrix */
     struct arena arena;
 };
 
-/* For the model's adapter. */
+/* Opens a tap for the model's adapter, m->lora. */
 enum err_code model_tap_open(struct model_tap *t, const struct model *m, struct err *e);
 void model_tap_close(struct model_tap *t);
 void model_tap_clear(struct model_tap *t);

@@ -6,36 +6,38 @@
 
 #include "model/model.h"
 
-/* Rows of the head that are worked on at once: enough for a fast matrix product, few enough that [chunk, V]
- * stays small beside the activations. */
+/* Rows of the head that are computed at a time: enough for a fast matrix product, few enough that [chunk, V] is
+ * small compared to the activations. */
 #define ACTS_HEAD_CHUNK        256
-#define ACTS_NARROW_HEAD_CHUNK 512 /* in bf16, whose products lay the matrix out anew each time */
-/* Rows of a group of linear layers that are worked on at once (linear.c) in bf16: base products lose nothing
- * by it there, while those of f32 would lose a tenth. */
+#define ACTS_NARROW_HEAD_CHUNK 512 /* in bf16, because its products repack the matrix each time */
+/* Rows of a group of linear layers that are computed at a time (linear.c) in bf16. In bf16 the base's products are
+ * as fast as with all rows; in f32 they would be a tenth slower. */
 #define ACTS_NARROW_PART 1024
-/* Rows that one thread has of the adapter's products in bf16; in f32, small products would be slower. */
+/* Rows of the adapter's products that one thread computes at a time in bf16; in f32 such small products would be
+ * slower. */
 #define ACTS_NARROW_BLOCK 128
 
 struct acts_size {
     size_t n, examples, longest, chunk, part, block;
-    size_t width, head_dim, half, rotations, heads, vocab, widest; /* widest: of all inputs of linear layers */
-    size_t short_positions; /* examples of more tokens have rotation 1; 0: there are none */
-    size_t normed_heads; /* of q and k that have a norm */
-    size_t centred;      /* 1: norms keep means too */
-    size_t mid_width;    /* of what lies between branches */
-    size_t side_width;   /* of the gradient that waits where they are side by side */
+    size_t width, head_dim, half, rotations, heads, vocab, widest; /* widest: the largest input of a linear layer */
+    size_t short_positions; /* longer examples use rotation 1; 0: all use rotation 0 */
+    size_t normed_heads; /* number of heads of q and k that have a norm */
+    size_t centred;      /* 1: norms also keep means */
+    size_t mid_width;    /* of `mid`, the residual stream between the branches; 0: not kept */
+    size_t side_width;   /* of `dside`, if the branches are parallel; else 0 */
     size_t out_width;    /* of the norms after the branches; 0: there are none */
     size_t rows[GROUP_COUNT], columns[GROUP_COUNT];
-    size_t ranks[GROUP_COUNT + 1];           /* the largest of all layers; last: the head */
-    size_t block_ranks, most_ranks, adapter; /* adapter: numbers in it */
+    size_t ranks[GROUP_COUNT + 1];           /* sum of ranks of a group, the largest of all layers; last: the
+                                              * head */
+    size_t block_ranks, most_ranks, adapter; /* adapter: number of its parameters */
     size_t attention_bytes;
-    size_t layers, first_kept; /* first layer that backward comes to; == layers: none */
+    size_t layers, first_kept; /* first layer that backward reaches; == layers: none */
     size_t real_size;          /* bytes of a real */
     enum model_recompute recompute;
     bool train, dropout;
 };
 
-/* Bytes of an element of a slot; a real's are those of the step. */
+/* Bytes of an element of an array; for real, those of the compute type. */
 #define ACTS_SIZE_OF(s, type)                                                                                \
     _Generic((type *)NULL,                                                                                   \
         void *: (s)->real_size,                                                                              \
@@ -46,7 +48,7 @@ struct acts_size {
         uint32_t *: sizeof(uint32_t),                                                                        \
         uint64_t *: sizeof(uint64_t))
 
-/* A layer's and a step's arrays of reals have no element type. */
+/* Arrays of type real have no element type in C. */
 #define real void
 
 struct acts_layer {
@@ -74,10 +76,10 @@ enum err_code acts_open(struct acts **out, const struct model *m, const struct m
                         struct err *e);
 void acts_close(struct acts *a); /* NULL is fine */
 
-/* Whether a step with this adapter (NULL: none) has room. */
+/* Is the planned memory enough for a step with this adapter (NULL: none)? */
 bool acts_fit_lora(const struct acts *a, const struct arch *arch, const struct lora *lora, bool train);
 
-/* scaling * x A^T of a group [n, ranks of the group in this layer], reals. */
+/* The array of scaling * x A^T of a group, real [n, ranks of the group in this layer]. */
 void *acts_low(const struct acts *a, size_t layer, enum linear_group g);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * The configuration of a model, config.json or the keys of a GGUF file, read in one way. Each value has two
- * names, one for each kind of file; NULL where a kind does not say, and then it is what the caller gives as
- * otherwise. Names of GGUF are without the architecture in front ("block_count"). Internal to arch_*.c and
+ * One way to read the configuration of a model from config.json or from the keys of a GGUF file. Each value has two
+ * names, one for each kind of file. A name is NULL if that kind of file does not have the value; the result is then
+ * `otherwise`. GGUF names are without the prefix of the architecture ("block_count"). Internal to arch_*.c and
  * families.
  */
 #ifndef MPILORA_MODEL_ARCH_SOURCE_H
@@ -22,11 +22,11 @@ struct source {
 /* Fills `file` and `json` for a store with a config.json. */
 void source_open_json(struct source *s);
 
-/* What a key is called in this file: "num_hidden_layers" or "llama.block_count"; NULL if it does not say. */
+/* The name of a key in this file: "num_hidden_layers" or "llama.block_count"; NULL if it has none. */
 const char *source_key(char key[SOURCE_KEY_SIZE], const struct source *s, const char *json, const char *gguf);
 
-/* A value of another kind is ERR_FORMAT naming file and key. In config.json null counts as missing, but for
- * source_is_null(). */
+/* Read a value; ERR_FORMAT with file and key if it has another kind. In config.json null counts as missing, except
+ * in source_is_null(). */
 enum err_code source_size(size_t *out, const struct source *s, const char *json, const char *gguf,
                           size_t otherwise, struct err *e);
 enum err_code source_number(double *out, const struct source *s, const char *json, const char *gguf,
@@ -36,7 +36,7 @@ enum err_code source_flag(bool *out, const struct source *s, const char *json, c
 bool source_is_missing(const struct source *s, const char *json, const char *gguf);
 bool source_is_null(const struct source *s, const char *json);
 
-/* ERR_FORMAT or another code: "FILE: KEY: " and the message. */
+/* Sets an error with this code and the message "FILE: KEY: ..."; returns the code. */
 enum err_code source_refuse(const struct source *s, enum err_code code, const char *key, struct err *e,
                             const char *format, ...) __attribute__((format(printf, 5, 6)));
 

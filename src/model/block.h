@@ -6,10 +6,10 @@
 
 #include "step.h"
 
-/* acts->residual: the block's input, then its output. */
+/* acts->residual: the block's input, replaced by its output. */
 void block_forward(const struct step *s, size_t layer);
-/* acts->dh: gradient of the block's output, then of its input, unless backward ends in this layer. What the mode
- * of recomputation has not kept is recomputed first. */
+/* acts->dh: the gradient of the block's output, replaced by that of its input, unless backward ends in this layer.
+ * First recomputes the activations that the recompute mode has not kept. */
 void block_backward(const struct step *s, size_t layer);
 
 #endif

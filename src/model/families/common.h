@@ -4,30 +4,33 @@
 
 #include "model/family.h"
 
-/* The parts of Llama, by which most later families call theirs. */
+/* The names of Llama's parts, which most later families use, too. */
 #define LLAMA_LIKE_MODULES 7
 extern const struct family_names llama_like_names[2];
-extern const struct family_names fused_names[2]; /* where gate and up are one matrix; not in GGUF files */
+extern const struct family_names fused_names[2]; /* for families with gate and up in one matrix; not for GGUF
+                                                  * files */
 extern const struct module llama_like_modules[LLAMA_LIKE_MODULES + 1];
 extern const struct module llama_paired_modules[LLAMA_LIKE_MODULES + 1]; /* q and k GGUF_PAIRED */
 extern const struct family_vector llama_like_vectors[PLACE_COUNT];
-extern const struct family_vector norms_after_vectors[PLACE_COUNT]; /* of q, k and branches' outputs; none before */
+extern const struct family_vector norms_after_vectors[PLACE_COUNT]; /* norms of q, k and the branches' outputs, none
+                                                                     * before a branch */
 
 /* The same with an MLP without a gate. */
 #define UNGATED_MODULES 6
 extern const struct module ungated_modules[UNGATED_MODULES + 1];
 
-/* Sizes, whether the head is tied; with eps of an RMS norm; and with the activation. */
+/* Keys for the sizes and whether the head is tied; the same with the eps of an RMS norm; and with the
+ * activation. */
 extern const struct family_key sizes_alone[], llama_like_sizes[], llama_like_keys[];
-/* Biases of attention's linears; of those and the MLP's; of both by one flag. */
+/* Keys for the biases of attention; for those of attention and MLP; for both with one flag. */
 extern const struct family_key attention_bias_keys[], llama_bias_keys[], use_bias_keys[];
-/* Caps and the scale of scores of Gemma 2 and later. */
+/* Keys for caps and for the scale of scores, of Gemma 2 and later. */
 extern const struct family_key gemma_like_keys[];
-/* "layer_types": layers that see all, and layers under a window. */
+/* "layer_types": layers with full attention, and layers with a window. */
 extern const struct family_layers window_layers;
-/* "sliding_window": of all layers; of those of kind 1. */
+/* "sliding_window": for all layers; for those of kind 1. */
 extern const struct family_key window_keys[], kind_window_keys[];
-/* A window for the layers from max_window_layers on, where use_sliding_window says so. */
+/* A window for the layers from max_window_layers on, if use_sliding_window is true. */
 extern const struct family_key late_window_keys[];
 
 /* Command R and its successors: one norm for both branches. */
