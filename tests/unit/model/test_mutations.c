@@ -392,7 +392,8 @@ static const struct layer_kind all_of_kind __attribute__((unused)) = {KIND_FIELD
 #define OF_KIND_0(field, ...)     {"kinds[0]." #field, offsetof(struct arch, kinds[0].field), __VA_ARGS__},
 #define OF_KIND_1(field, ...)     {"kinds[1]." #field, offsetof(struct arch, kinds[1].field), __VA_ARGS__},
 static const struct change changes[] = {
-    ARCH_FIELDS(OF_ARCH, OF_ARCH, OF_ARCH) ROTATION_FIELDS(OF_ROTATION_0) ROTATION_FIELDS(OF_ROTATION_1) KIND_FIELDS(OF_KIND_0)
+    ARCH_FIELDS(OF_ARCH, OF_ARCH, OF_ARCH) ROTATION_FIELDS(OF_ROTATION_0) ROTATION_FIELDS(OF_ROTATION_1)
+        KIND_FIELDS(OF_KIND_0)
         KIND_FIELDS(OF_KIND_1)};
 #define CHANGES   (sizeof changes / sizeof changes[0])
 #define MOST_WAYS (NORM_WAYS + SWAP_WAYS + ARCH_MODULES)
