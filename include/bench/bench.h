@@ -1,18 +1,19 @@
 /*
- * A fixed piece of training work, timed: --steps steps, each of one pack of random tokens for every rank, all
- * linear layers adapted, every token but an example's first supervised. And how far that is from the limit.
+ * Times a fixed piece of training work: --steps steps, each with one pack of random tokens for every rank; all
+ * linear layers are adapted, and all tokens except the first of an example are supervised. Compares the speed with
+ * its limit.
  *
- * The limit is the work that nobody can leave out, over the rate at which the machine multiplies:
+ * The limit is the time of the unavoidable work at the rate of this machine's matrix products:
  *
  *   work   products with the base forward and for the gradient of the activations (none for the input of the
  *          first block; lm_head for supervised tokens), attention's causal half (two products forward, four
  *          backward), LoRA's six products
- *   rate   FLOP per second of the base's products by themselves, in the shapes and numbers of the step, on
+ *   rate   FLOP per second of the base's products alone, with the shapes and numbers of the step, on
  *          the same threads, measured right after the steps
  *
- * Each phase has a limit of its own, that of the roofline model (Williams, Waterman & Patterson, 2009): its
- * FLOP at that rate or its bytes at the rate of the memory, whichever takes longer. bench_work.c says how
- * they are counted.
+ * Each phase has its own limit, by the roofline model (Williams, Waterman & Patterson, 2009): the time of its FLOP
+ * at that rate, or of its bytes at the rate of the memory, whichever is longer. bench_work.c describes how they are
+ * counted.
  */
 #ifndef MPILORA_BENCH_BENCH_H
 #define MPILORA_BENCH_BENCH_H
@@ -26,9 +27,10 @@
 #include "train/session.h"
 
 struct bench_phase {
-    double seconds;     /* of a step: mean */
-    double flop, bytes; /* to compute and to move in a step; 0 where nothing is counted */
-    double limit_share; /* above 1 where arrays stay in caches, which are faster than memory */
+    double seconds;     /* mean over the steps */
+    double flop, bytes; /* to compute and to move in a step; 0 if not counted */
+    double limit_share; /* speed as a share of the limit; above 1 if arrays stay in caches, which are faster than
+                         * memory */
 };
 
 struct bench_result {
@@ -36,39 +38,40 @@ struct bench_result {
     double tokens_per_second, slowest_tokens, fastest_tokens; /* median, lowest, highest of the steps */
     double step_seconds, mean_seconds;                        /* median and mean */
     double limit_share;                                       /* of the median step */
-    double attention_share;              /* attention's FLOP at the rate of products over its seconds */
-    double step_flop;                    /* the work, of all ranks */
-    double gemm_flops;                   /* the rate, FLOP/s, sum of all ranks */
-    double memory_rate;                  /* bytes per second of a triad beyond the caches, sum of all ranks */
+    double attention_share;              /* time of attention's FLOP at the rate of products, over its seconds */
+    double step_flop;                    /* work of all ranks */
+    double gemm_flops;                   /* rate of products, FLOP/s, sum of all ranks */
+    double memory_rate;                  /* bytes/s of a triad with arrays larger than the caches, sum of all
+                                          * ranks */
     uint64_t peak_memory;                /* bytes, of the rank with the most */
-    uint64_t step_allocations;           /* most in a step of any rank (base/alloc.h) */
-    double rank_gemm_flops, rank_memory; /* the two rates of rank 0, */
-    struct bench_phase phases[PROF_COUNT]; /* and its phases */
+    uint64_t step_allocations;           /* largest number in a step of a rank (base/alloc.h) */
+    double rank_gemm_flops, rank_memory; /* the two rates of rank 0 */
+    struct bench_phase phases[PROF_COUNT]; /* the phases of rank 0 */
 };
 
 /* Collective. The session has no adapter yet; afterwards it has one. */
 enum err_code bench_run(struct session *s, struct bench_result *r, struct err *e);
 
-/* A pack of that work by itself, without other ranks; those of s->dist do it at the same time, and so take
- * from each other what they would in training. */
+/* One pack of that work, without communication. All ranks of s->dist compute it at the same time, so that they
+ * compete for memory and caches as they would in training. */
 struct bench_pack {
     size_t tokens;
-    double seconds;        /* forward, backward, and adding its gradient to the batch's: median */
-    double update_seconds; /* of the rest of a step: the gradient's norm, AdamW */
-    double *left; /* [layers + 1], the caller's: from when a layer's gradient (the last: lm_head's) is
-                   * complete to the end of the pack; of a layer without one it means nothing */
+    double seconds;        /* median of forward, backward, and adding the gradient to that of the batch */
+    double update_seconds; /* of the rest of a step: norm of the gradient, AdamW */
+    double *left; /* [layers + 1], the caller's: seconds from the moment a layer's gradient (the last: lm_head's) is
+                   * complete to the end of the pack; undefined for a layer without adapter */
 };
-/* Collective. The session has no adapter yet; afterwards it has one, and the memory of a step. `steps` are
- * timed, --steps at most, after one that is not; 0: none, and seconds are 0. */
+/* Collective. The session has no adapter yet; afterwards it has one, and the memory of a step. Times `steps` packs,
+ * --steps at most, after one that is not timed; 0: none, and all times are 0. */
 enum err_code bench_time_pack(struct session *s, size_t steps, struct bench_pack *p, struct err *e);
 
-/* The phases as points under the roofs of a rank's memory and products: a picture that stands by itself.
- * `what` names the work. */
+/* Writes an SVG file with the phases as points under the limits of a rank's memory and products. `what` names the
+ * work. */
 enum err_code bench_write_roofline(const char *path, const struct bench_result *r, const char *what,
                                    struct err *e);
 
-/* Tokenising by itself: the lines of a file, on one thread and on `threads`, in turn, `passes` times. Leaves
- * `threads` set (math/gemm.h). */
+/* Times only the tokenizer, on the lines of a file, on one thread and on `threads` in turn, `passes` times.
+ * Afterwards the number of threads is `threads` (math/gemm.h). */
 struct bench_tokens {
     size_t bytes, texts, tokens;
     double thread_rate, rate; /* bytes per second on one thread and on all: medians */

@@ -1,5 +1,5 @@
 /*
- * What a process knows of its launcher before MPI is started, from the environment alone.
+ * What a process can find out about its launcher (mpirun, srun) from the environment, before MPI is started.
  */
 #ifndef MPILORA_RANKS_LAUNCH_H
 #define MPILORA_RANKS_LAUNCH_H
@@ -8,29 +8,28 @@
 
 #include "ranks/dist.h"
 
-/* This process's number among those that mpirun or srun started; -1: no launcher, it was started by itself.
- */
+/* The number of this process among those that mpirun or srun started; -1: it was started without a launcher. */
 int launch_rank(void);
 
-/* Processors that the job has on this host, as the launcher of this process may run on them: an mpirun binds the
- * processes that it starts, not itself. Those of this process where no launcher is known. */
+/* Number of processors that the job has on this host: those on which the launcher itself may run, because mpirun
+ * binds the processes that it starts, but not itself. If no launcher is known, those of this process. */
 int launch_job_cores(void);
 
-/* Open MPI's mpirun binds ranks by default, up to two of a host to a core each, and leaves the others idle. Where
- * nobody asked for a binding and the job has more cores than the ranks of this host were bound to, this process may
- * run on all of them from now on, as with --bind-to none. To be called before there are threads. Gives the number of
- * cores that it was bound to, 0 if nothing was changed. */
+/* By default Open MPI's mpirun binds each rank to one core if a host has at most two ranks, so that the other cores
+ * stay idle. If the user did not ask for a binding, and the job has more cores than the ranks of this host are
+ * bound to, this call lets the process run on all cores, as --bind-to none does. Call it before threads are
+ * started. Returns the number of cores to which the process was bound, 0 if nothing was changed. */
 int launch_unbind(void);
 
-/* Has Open MPI's mpirun started this process, as its parent? It kills the ranks a second after it was told to end. */
+/* Is Open MPI's mpirun the parent of this process? (It kills its ranks one second after it was told to end.) */
 bool launch_by_mpirun(void);
 
-/* The terminal to which an mpirun on this host passes on what this process writes to stderr: a descriptor, open for the
- * rest of the process; -1 where there is none, or mpirun would write something else around it. */
+/* The terminal to which an mpirun on this host forwards the stderr of this process, as a descriptor that stays
+ * open; -1 if there is none, or if mpirun adds other text to the output. */
 int launch_terminal(void);
 
-/* One process by itself, without MPI: the functions of dist.h that a world of one rank needs do nothing then.
- * Not to be given to dist_stop(). */
+/* Makes a world of one rank without MPI: the functions of dist.h then have nothing to do. Do not call dist_stop()
+ * on it. */
 void launch_alone(struct dist *d);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * Whether the ranks of a node find room for what they plan: the kernel would kill one of them in mid-run, and
- * its word for that says nothing of the cure.
+ * Checks whether a node has enough memory for what its ranks plan to use. Otherwise the kernel would kill one of
+ * them during the run, with a message that does not say what to do.
  */
 #ifndef MPILORA_RANKS_MEMORY_H
 #define MPILORA_RANKS_MEMORY_H
@@ -18,13 +18,13 @@ struct memory_rank {
     double limit; /* of its host or its cgroup; 0: unknown */
 };
 
-/* What all ranks of rank `rank`'s host take together: what they share counts once. */
+/* Bytes that all ranks on the host of rank `rank` use together; memory that they share counts once. */
 double memory_of_host(const struct memory_rank *table, size_t count, size_t rank);
 
-/* Warns, once for each host, where that is more than there is. */
+/* Warns, once for each host, if that is more than the host has. */
 void memory_warn(const struct memory_rank *table, size_t count);
 
-/* Collective. Both, with what this rank takes. */
+/* Collective. Gathers the table, with the bytes of this rank, and warns. */
 enum err_code memory_check(struct dist *d, double shared, double own, struct err *e);
 
 #endif

@@ -1,13 +1,14 @@
 /*
- * Ends this process, with the status that asks for a restart, when a call between the ranks does not come
- * back: a peer has vanished, or the network. MPI itself would wait for ever.
+ * Ends this process, with the status that asks for a restart (75), if a communication call does not return because
+ * another rank or the network is lost. MPI itself would wait for ever.
  *
- * A thread of its own counts the seconds that the main thread spends inside one such call; the time of its
- * own work does not count, nor does time in which the whole process stood still. That others may work longer
- * than this rank is allowed for: watchdog_note_work().
+ * A separate thread counts the seconds that the main thread spends in one such call. The time in which this rank
+ * does its own work does not count, nor does time in which the whole process was stopped. Other ranks may work
+ * longer than this one; watchdog_note_work() allows for that.
  *
- * A process that ends this way leaves an empty file where the environment's MPILORA_LEFT says, if it can: the
- * launcher's own status may tell nothing of it, or the launcher wait for a host that is gone.
+ * A process that ends in this way creates an empty file at the path in the environment variable MPILORA_LEFT, if it
+ * can. Scripts need this because the launcher's exit status may not show what happened, or the launcher may wait
+ * for a host that is lost.
  */
 #ifndef MPILORA_RANKS_WATCHDOG_H
 #define MPILORA_RANKS_WATCHDOG_H
@@ -16,18 +17,19 @@
 
 #include "base/err.h"
 
-/* Begins to watch: calls of up to `seconds` are fine (0: any, and nothing is done), and ten times that until
- * the first watchdog_note_work(). `who` ("rank 3 on node1") is for the message. */
+/* Starts watching: a call may take up to `seconds` (0: any time; nothing is watched), and ten times that before the
+ * first watchdog_note_work(). `who` ("rank 3 on node1") is for the message. */
 enum err_code watchdog_start(double seconds, const char *who, struct err *e);
-void watchdog_stop(void); /* fine when it was not started */
+void watchdog_stop(void); /* may be called even if it was not started */
 
-/* Around a call; `what` must stay. Leaving gives back `code`. */
+/* Called before and after each communication call; `what` (for the message) must stay valid. watchdog_leave()
+ * returns `code`. */
 void watchdog_enter(const char *what);
 enum err_code watchdog_leave(enum err_code code);
 
-/* This step is being worked on. */
+/* Notes the current step, for the message. */
 void watchdog_note_step(uint64_t step);
-/* The slowest rank worked this long before the ranks met: twice that may be waited for on top. */
+/* Notes how long the slowest rank worked before the ranks met: a call may take twice this time in addition. */
 void watchdog_note_work(double seconds);
 
 #endif

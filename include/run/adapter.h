@@ -1,5 +1,5 @@
 /*
- * An adapter from disk, whatever it is kept in.
+ * Loads an adapter from disk, from any of the places that can hold one.
  */
 #ifndef MPILORA_RUN_ADAPTER_H
 #define MPILORA_RUN_ADAPTER_H
@@ -12,16 +12,17 @@
 
 struct adapter_check {
     const char *base_hash;      /* of the model that the adapter is for */
-    const struct weights *base; /* its weights, or NULL where they are not loaded */
+    const struct weights *base; /* its weights, or NULL if they are not loaded */
     bool allow_base_mismatch;
 };
 
-/* Makes `l` from a checkpoint (.h5), a run folder (its newest checkpoint that verifies) or a PEFT folder. A
- * checkpoint of another base is ERR_MISMATCH, unless allowed (then a warning). */
+/* Makes `l` from a checkpoint (.h5), a run folder (its newest undamaged checkpoint) or a PEFT folder. ERR_MISMATCH
+ * if a checkpoint belongs to another base; with allow_base_mismatch this is only a warning. The caller calls
+ * lora_release(). */
 enum err_code adapter_load(struct lora *l, const struct arch *a, const char *path,
                            const struct adapter_check *check, struct err *e);
 
-/* Collective. All ranks get rank 0's adapter: modules and values. */
+/* Collective. Sends rank 0's adapter, its modules and values, to all ranks. */
 enum err_code adapter_broadcast(struct lora *l, const struct arch *a, struct dist *d, struct err *e);
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * The best evaluation of a run: which step had the lowest loss, and for how many evaluations none was better. The same
- * on any number of ranks, since losses are; and across a resume, since it is in the checkpoint.
+ * Records the best evaluation of a run: the step with the lowest loss, and how many evaluations since then were not
+ * better. It is the same on any number of ranks, because losses are, and in a resumed run, because checkpoints
+ * contain it.
  */
 #ifndef MPILORA_RUN_BEST_H
 #define MPILORA_RUN_BEST_H
@@ -12,23 +13,23 @@
 
 /* All zero at the start of a run. */
 struct best {
-    uint64_t seen;  /* step of the last evaluation; 0: there was none */
-    uint64_t step;  /* of the best one; 0: there is none */
-    uint64_t worse; /* regular evaluations since, none of them better */
-    double loss;    /* of the best one */
-    char hash[FILE_HASH_SIZE]; /* of the examples that were evaluated; "" where none were */
+    uint64_t seen;  /* step of the last evaluation; 0: none */
+    uint64_t step;  /* step of the best one; 0: none */
+    uint64_t worse; /* number of regular evaluations since the best one */
+    double loss;    /* loss of the best one */
+    char hash[FILE_HASH_SIZE]; /* of the evaluated examples; "" if there are none */
 };
 
-/* Takes the evaluation of a step, once: is it the best so far? One that is as good as the best, or is not finite, is
- * not. `regular` ones are --eval-every steps apart; that at the end of a run which may go further is none, unless it
- * falls on such a step, and does not count among the worse. After an evaluation of other examples, as `hash` has it, it
- * is the first. */
+/* Records the evaluation of a step; call it once for each. Returns whether it is the best so far; one that is equal
+ * to the best, or not finite, is not. Regular evaluations are --eval-every steps apart. The evaluation at the end
+ * of a run, which may be continued, is regular only if it falls on such a step; otherwise it does not count in
+ * `worse`. If `hash` shows that other examples were evaluated, the record starts again with this evaluation. */
 bool best_take(struct best *b, uint64_t step, double loss, bool regular, const char hash[FILE_HASH_SIZE]);
 
-/* Have `patience` evaluations in a row (0: any number) not been better? */
+/* Were `patience` evaluations in a row not better than the best? Always false if patience is 0. */
 bool best_is_stale(const struct best *b, uint64_t patience);
 
-/* The best one does not count any more, its checkpoint is gone: the next evaluation is the best. */
+/* Forgets the best evaluation, because its checkpoint no longer exists: the next evaluation will be the best. */
 void best_forget(struct best *b);
 
 #endif

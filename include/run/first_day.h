@@ -1,6 +1,6 @@
 /*
- * The day on which a run first started: what chat templates see unless --chat-date says another. It is kept with the
- * run's options, so that a run that goes on renders the texts that it began with, whatever the date.
+ * The date for chat templates: the day on which a run first started, unless --chat-date sets another one. It is
+ * stored with the run's options, so that a resumed run renders the same texts as before, whatever the date.
  */
 #ifndef MPILORA_RUN_FIRST_DAY_H
 #define MPILORA_RUN_FIRST_DAY_H
@@ -8,9 +8,10 @@
 #include "ranks/dist.h"
 #include "run/options.h"
 
-/* Collective. Where the command takes --chat-date and it is not given, sets it: for a run or a study that goes on, as
- * that has it (not at all, if it is of a version that knew no such option); else to today, of rank 0's host. What
- * cannot be read is no error here: who goes on from it will say so. */
+/* Collective. Sets --chat-date if the command takes it and the user did not give it: for a resumed run or study, to
+ * the stored date (or not at all, if an older version without this option stored it); otherwise to today's date on
+ * rank 0's host. A file that cannot be read is not an error here, since the code that resumes from it reports
+ * it. */
 enum err_code first_day_settle(struct options *o, struct dist *d, struct err *e);
 
 #endif

@@ -1,16 +1,16 @@
 /*
  * The options of all commands, from options.def and commands.def.
  *
- * Fields have the names and types of options.def. A command's options are read from its arguments and its
- * configuration file; all others have their defaults.
+ * The fields of struct options have the names and types of options.def. The options of a command are read from its
+ * arguments and its configuration file; all other fields have their defaults.
  *
- * An option that is one of a few words is an enum: nobody compares it with a string. For `reduce`, say, the row
- * makes
+ * An option that takes one of a few words is an enum, and is never compared with a string. For `reduce`, for
+ * example, the row makes
  *
  *     enum option_reduce { REDUCE_EXACT, REDUCE_FAST };     and     enum option_reduce reduce;
  *
- * Where words stand beside other values, `word` says which it is: o->resume.word == RESUME_NEVER; with
- * OPT_NO_WORD the value is in o->resume.text.
+ * If an option takes words or other values, `word` says which word it is: o->resume.word == RESUME_NEVER; if it is
+ * OPT_NO_WORD, the value is in o->resume.text.
  */
 #ifndef MPILORA_RUN_OPTIONS_H
 #define MPILORA_RUN_OPTIONS_H
@@ -22,7 +22,7 @@
 #include "model/lora_init.h"
 #include "model/model.h"
 
-/* The enums of the rows whose words have none elsewhere. */
+/* The enums of the rows whose words are not an enum elsewhere. */
 #define OPTIONS_MAKE_ENUM(field, ...) enum option_##field{__VA_ARGS__};
 #define OPTIONS_NO_ENUM(field, ...)
 #define OPTIONS_ENUM_STRING   OPTIONS_NO_ENUM
@@ -61,7 +61,7 @@
 #define OPTIONS_FIELD_TIME(field)   struct opt_time field
 
 struct options {
-    struct opt_set set; /* set.command, set.argument and set.help_wanted are of use to the caller */
+    struct opt_set set; /* the caller may use set.command, set.argument and set.help_wanted */
 #define HEADING(text)
 #define OPTION(field, name, type, ...) OPTIONS_FIELD_##type(field);
 #include "run/options.def"
@@ -71,9 +71,9 @@ struct options {
 
 extern const struct opt_table options_table;
 
-/* Reads the options of `command` ("train") from the arguments behind its name. ERR_USAGE on any mistake. With
- * o->set.help_wanted nothing else is to be used. `o` may be released whatever this returns, and must not
- * move: `set` points into it. */
+/* Reads the options of `command` ("train") from the arguments after its name. ERR_USAGE for any mistake. If
+ * o->set.help_wanted is true, no other field may be used. The caller calls options_release(), also after an error,
+ * and must not move `o`, because `set` points into it. */
 enum err_code options_parse(struct options *o, const char *command, int argc, char *const *argv,
                             struct err *e);
 void options_release(struct options *o);
@@ -81,37 +81,37 @@ void options_release(struct options *o);
 /* The resolved options of the command as YAML: the run's config.yaml and the record in a checkpoint. */
 enum err_code options_write_yaml(const struct options *o, struct str *out, struct err *e);
 
-/* Reads it back; `name` is for messages. `o` as after options_parse(). */
+/* Reads such a text; `name` is for messages. `o` as after options_parse(). */
 enum err_code options_read_yaml(struct options *o, const char *command, const char *name, const char *text,
                                 size_t length, struct err *e);
 
-/* The word that an option which is a choice has: "exact" for "reduce". */
+/* The word of an option that takes words only: "exact" for "reduce". */
 const char *options_word(const struct options *o, const char *name);
 
-/* Is the option part of what a run computes, so that runs with different values of it are different experiments? */
+/* Does the option affect the result of a run, so that runs with different values are different experiments? */
 bool options_fixes_result(const struct opt_spec *spec);
 
-/* Does what the run leaves depend on its evaluations (--keep-best, --early-stop)? */
+/* Does the result of the run depend on its evaluations (--keep-best, --early-stop)? */
 bool options_go_by_evaluations(const struct options *o);
 
-/* Was the option given, on the command line or in the file? */
+/* Was the option given on the command line or in the file? */
 bool options_given(const struct options *o, const char *name);
 
-/* Holds the options that a resumed run must share against those that a checkpoint recorded
- * (options_write_yaml() of the same command). ERR_MISMATCH names every one that differs with both values.
- * Options that the record does not have (it is of an older version) count as recorded with their defaults.
- * `finished`: the checkpoint is a run's end; where its learning rate fell, steps after it may have a
- * constant one of their own. */
+/* Compares the options that must stay the same in a resumed run with those that a checkpoint recorded
+ * (options_write_yaml() of the same command). ERR_MISMATCH names each option that differs, with both values. An
+ * option that is missing in the record, because an older version wrote it, counts as recorded with its default.
+ * `finished`: the checkpoint is the end of a run; if its learning rate decreased, additional steps may have
+ * another, constant one. */
 enum err_code options_compare_for_resume(const struct options *now, const char *recorded_yaml, bool finished,
                                          struct err *e);
 
-/* The program's own help: its commands. */
+/* The help of the program: its commands. */
 enum err_code options_help_overview(struct str *out, struct err *e);
 
-/* Help of a command; ERR_USAGE if there is none of that name. */
+/* The help of a command; ERR_USAGE if there is no such command. */
 enum err_code options_help(const char *command, struct str *out, struct err *e);
 
-/* All options as a table in Markdown, for the README. */
+/* All options as a Markdown table, for src/cli/README.md. */
 enum err_code options_markdown(struct str *out, struct err *e);
 
 #endif

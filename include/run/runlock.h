@@ -1,21 +1,22 @@
 /*
- * One run at a time in a folder: a lock on the file DIR/.lock, held from before anything else in the folder
- * is touched, and looked at before anything is written.
+ * Ensures that only one run works in a folder: a lock on the file DIR/.lock, which is taken before anything else in
+ * the folder is touched, and checked before each write.
  *
- * The kernel's lock of an open file, on the whole of it: it ends with the process, however that ends. Over
- * NFS the server keeps it (version 4: until the lease of a host that died has run out, a minute and a half or
- * so). On a file system without locks the run goes on with a warning.
+ * It is a kernel lock on the whole of an open file, so it is released when the process ends, in whatever way. On
+ * NFS the server holds it (version 4: after a host has died, until its lease expires, after about a minute and a
+ * half). On a file system without locks the run continues with a warning.
  *
- * The lock is the file's, not the name's. Who deletes DIR/.lock, or DIR as a whole, lets another run in while this
- * one still holds its lock. So every write goes through runlock_enter(), which finds that out:
+ * The lock belongs to the file, not to its name. If somebody deletes DIR/.lock, or the whole folder, another run
+ * can take a new lock while this run still holds the old one. So every write goes through runlock_enter(), which
+ * detects this:
  *
- *     runlock_take                 .lock is there, one name, locked, and still under that name
- *     runlock_enter ... leave      DIR opened by its path, is its .lock the one that is held? then what is written
- *                                  goes into the folder that was opened
+ *     runlock_take                 .lock exists, has only this name, is locked, and then still has this name
+ *     runlock_enter ... leave      opens DIR by its path; is its .lock the one that is locked? then files are written
+ *                                  in the folder that was opened
  *     runlock_release
  *
- * Only who may write into the file may read it: a lock of a reader's would keep the run out. One that has such a
- * lock on it, or another name (a copy of the folder by hard links), is not written into but replaced.
+ * Only users who may write the file may read it, because a reader's lock would keep the run out. A file with such a
+ * lock, or with another name (in a copy of the folder made of hard links), is not written but replaced.
  */
 #ifndef MPILORA_RUN_RUNLOCK_H
 #define MPILORA_RUN_RUNLOCK_H
@@ -29,22 +30,23 @@
 struct runlock {
     char folder[PATH_MAX];
     int fd;
-    bool open, held;        /* held: false after runlock_take() where the file system has no locks */
-    struct file_stamp file; /* which file it is */
-    char text[256];         /* what was written into it; empty: could not be */
+    bool open, held;        /* held is false after runlock_take() if the file system has no locks */
+    struct file_stamp file; /* identity of the locked file */
+    char text[256];         /* the text written into it; empty: it could not be written */
 };
 
-/* Makes the folder and takes the lock, for one rank of the run; `host` is where that is. ERR_BUSY says whose it is. */
+/* Creates the folder and takes the lock, for one rank of the run, on `host`. ERR_BUSY names the owner of the
+ * lock. */
 enum err_code runlock_take(struct runlock *l, const char *folder, const char *host, struct err *e);
 
-/* Opens the folder for a write, if it is still this run's. ERR_BUSY: it is not, for good; nothing may be written.
- * ERR_IO: it cannot be seen, as on a file system that is not mounted any more, and may come back. After success
- * file_folder_leave() closes it. */
+/* Opens the folder for writing, if it still belongs to this run. ERR_BUSY: it does not, and never will again;
+ * nothing may be written. ERR_IO: it cannot be reached, for example because its file system is no longer mounted;
+ * this may change. After success close it with file_folder_leave(). */
 enum err_code runlock_enter(struct file_folder *in, const struct runlock *l, struct err *e);
 
-/* The same question by itself, for the moment before something that took a while gets its name. */
+/* Only checks, with the same errors: called after a long write, just before the file is renamed. */
 enum err_code runlock_check(const struct runlock *l, struct err *e);
 
-void runlock_release(struct runlock *l); /* one that is not held is fine */
+void runlock_release(struct runlock *l); /* may be called even if it is not held */
 
 #endif

@@ -1,20 +1,19 @@
 /*
- * The trace of a run: how A and B, their gradients and their effect develop, module by module.
+ * The trace of a run: norms of A, B, their gradients and their effect over time, for each module.
  *
- * A row belongs to a state of the adapter: that after `step` optimizer steps. Its gradients, activations and
- * update are those of the step that goes on from there, so the row of step 0 shows the first gradients, and
- * has the update of the first step. The last row of a finished run has no step of its own: there those
- * columns are NaN.
+ * A row describes the adapter after `step` optimizer steps. Its gradients, activations and update are those of the
+ * next step: the row of step 0 has the first gradients and the update of the first step. The last row of a finished
+ * run has no next step, so these columns are NaN.
  *
  * In a checkpoint:
  * - /trace/step: u64 [n]
- * - /trace/<module>/values: f32 [n, K], with the attribute `columns`: the K names, spaces between them
+ * - /trace/<module>/values: f32 [n, K], with the attribute `columns`: the K names, separated by spaces
  * - /trace/<module>/singular_values: f32 [n, rank] of B A, descending (<module>: run/module_group.h)
- * - /trace has the attributes base_eval_loss, start_eval_loss, start_logit_difference, where measured
+ * - /trace has the attributes base_eval_loss, start_eval_loss, start_logit_difference, if they were measured
  *
  * Formulas: ||B A||^2 = trace((B^T B)(A A^T)); the singular values of B A are those of R_B R_A^T, from the QR
- * factorisations of B and A^T. W is the file's matrix in `update` and `change`, that which the pass uses in W
- * x.
+ * factorisations of B and A^T. W is the matrix of the model's file in `update` and `change`, and the one that the
+ * forward pass uses in W x.
  */
 #ifndef MPILORA_RUN_TRACE_H
 #define MPILORA_RUN_TRACE_H
@@ -44,7 +43,7 @@ struct trace_module {
     float *singular_values;         /* [count, rank] */
 };
 
-/* What was traced up to now; `steps` ascend. */
+/* All rows so far; `steps` is ascending. */
 struct trace_record {
     struct arena arena;
     size_t count, capacity; /* rows */
@@ -52,16 +51,18 @@ struct trace_record {
     struct trace_module *modules;
     size_t module_count;
     /* At the start of the run; NaN: not measured (no --eval-data). */
-    double base_eval_loss;         /* of the file's base by itself */
-    double start_eval_loss;        /* with the adapter at its start */
-    double start_logit_difference; /* largest absolute difference that the adapter makes, on the first pack */
+    double base_eval_loss;         /* of the original base without adapter */
+    double start_eval_loss;        /* with the initial adapter */
+    double start_logit_difference; /* largest absolute difference of a logit with and without the initial adapter,
+                                    * on the first pack */
 };
 
-/* A row in a few numbers, over all modules: for metrics.jsonl. */
+/* A summary of a row over all modules, for metrics.jsonl. */
 struct trace_summary {
     uint64_t step;
-    double norm_a, norm_b, norm_ba, grad_a, grad_b; /* of all modules together */
-    double update, change, output_ratio;            /* largest of a module; the last is |s B A x| / |W x| */
+    double norm_a, norm_b, norm_ba, grad_a, grad_b; /* over all modules together */
+    double update, change, output_ratio;            /* the largest value of a module; output_ratio is |s B A x| / |W
+                                                     * x| */
 };
 
 /* Reads the trace of a checkpoint. Without one, count and module_count are 0. After an error there is nothing
@@ -71,7 +72,7 @@ enum err_code trace_read(struct trace_record *r, const char *checkpoint_path, st
 enum err_code trace_read_from(struct trace_record *r, struct h5_reader *file, struct err *e);
 void trace_release(struct trace_record *r); /* a zeroed one is fine */
 
-/* NULL when the module is not there. */
+/* NULL if there is no such module. */
 const struct trace_module *trace_find(const struct trace_record *r, const char *path);
 
 #endif

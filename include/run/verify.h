@@ -1,5 +1,5 @@
 /*
- * Is what a run has written as it was written? For one process.
+ * Checks whether files that a run has written are undamaged. Only one process calls these functions.
  */
 #ifndef MPILORA_RUN_VERIFY_H
 #define MPILORA_RUN_VERIFY_H
@@ -9,23 +9,23 @@
 
 #include "base/err.h"
 
-/* Told of each file that was looked at: `damage` is NULL, or says what is wrong with it. */
+/* `tell` is called for each file that was checked: `damage` is NULL, or says what is wrong with it. */
 struct verify {
     void (*tell)(void *context, const char *path, const char *damage);
     void *context;
     size_t files, damaged;
 };
 
-/* A checkpoint: everything in it against its content hash, its configuration and trace read. `step`: what its
- * name says, or NULL. */
+/* Checks a checkpoint: its content hash, its configuration and its trace. `step` is the step in its name, or
+ * NULL. */
 void verify_checkpoint(struct verify *v, const char *path, const uint64_t *step);
 
-/* A PEFT folder: its configuration, and finite matrices in pairs. */
+/* Checks a PEFT folder: its configuration, and that matrices are finite and come in pairs of A and B. */
 void verify_adapter(struct verify *v, const char *folder);
 
-/* The folder of a run: each checkpoint, config.yaml, metrics.jsonl (whole lines, whose steps ascend), and the
- * adapter, which must be that of the last checkpoint if that is the end of the run. ERR_IO if it cannot be
- * listed, ERR_USAGE if it is no run's. */
+/* Checks the folder of a run: each checkpoint, config.yaml, metrics.jsonl (complete lines with ascending steps),
+ * and the adapter, which must be that of the last checkpoint if the run is finished. ERR_IO if the folder cannot be
+ * listed, ERR_USAGE if it is not a run's. */
 enum err_code verify_run(struct verify *v, const char *folder, struct err *e);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * A rank's share of a batch, between the loader and the model.
+ * Runs a rank's packs of a batch: passes them from the loader to the model.
  */
 #ifndef MPILORA_TRAIN_BATCH_H
 #define MPILORA_TRAIN_BATCH_H
@@ -9,21 +9,21 @@
 #include "model/model.h"
 #include "train/tally.h"
 
-/* Raises a plan of the model's memory to what the loader's packs can need. */
+/* Increases a plan of the model's memory to what the loader's packs may need. */
 void batch_plan(const struct loader *l, struct model_plan *plan);
 
-/* A pack as the model sees it; its arrays are borrowed. */
+/* A pack as input of the model; its arrays belong to the pack. */
 struct model_input batch_input(const struct pack *p);
 
 /* Supervised tokens of this rank's packs of the current batch. */
 uint64_t batch_share_supervised(const struct loader *l);
 
-/* What is done with one pack: model_step_grad() or model_evaluate(), with what belongs around it. */
+/* The work on one pack: model_step_grad() or model_evaluate(), and what belongs to it. */
 typedef enum err_code batch_work(void *context, size_t pack, const struct model_input *in,
                                  struct model_result *result, struct err *e);
 
-/* Does the work on this rank's packs of the current batch, in order, and tallies the results. An error names
- * the examples that it is about. */
+/* Calls `work` for this rank's packs of the current batch, in order, and adds the results to the tally. An error
+ * names the examples that it concerns. */
 enum err_code batch_run(struct loader *l, struct tally *t, batch_work *work, void *context, struct err *e);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * How well a model does on a data set, over all ranks. The result is the same bits on any number of ranks.
+ * Evaluates a model on a data set, over all ranks. The result has the same bits on any number of ranks.
  */
 #ifndef MPILORA_TRAIN_EVALUATE_H
 #define MPILORA_TRAIN_EVALUATE_H
@@ -16,8 +16,8 @@
 struct evaluation {
     double loss;           /* mean over all supervised tokens */
     double perplexity;     /* exp(loss) */
-    double token_accuracy; /* share of supervised tokens that are the argmax */
-    double exact_match;    /* share of examples all of whose supervised tokens are */
+    double token_accuracy; /* share of supervised tokens that have the largest logit */
+    double exact_match;    /* share of examples for which this holds for all supervised tokens */
     uint64_t supervised_tokens, examples;
 };
 
@@ -28,14 +28,15 @@ struct evaluator {
     struct tally tally;
 };
 
-/* Collective. The data set must outlive it. After an error there is nothing to close. */
+/* Collective. The data set must outlive the evaluator. After an error there is nothing to close. */
 enum err_code evaluate_open(struct evaluator *v, struct session *s, const struct dataset *d, struct err *e);
 void evaluate_close(struct evaluator *v); /* a zeroed one is fine */
 
-/* Raises the plan to what the evaluation's packs need; the caller hands it to model_plan_memory(). */
+/* Increases the plan to what the evaluation's packs need; the caller passes it to model_plan_memory(). */
 void evaluate_plan(const struct evaluator *v, struct model_plan *plan);
 
-/* Collective. One pass over the data. ERR_STOPPED when some rank wants to stop in between: v->tally.stop. */
+/* Collective. One pass over the data. ERR_STOPPED if a rank wants to stop before the end; v->tally.stop says
+ * why. */
 enum err_code evaluate_run(struct evaluator *v, struct evaluation *out, struct err *e);
 
 #endif

@@ -1,6 +1,5 @@
 /*
- * What a training run says while it runs: one block at the start, then a bar on a terminal or plain lines in
- * a log.
+ * The messages of a training run: a block at the start, then a progress bar on a terminal or plain lines in a log.
  */
 #ifndef MPILORA_TRAIN_PROGRESS_H
 #define MPILORA_TRAIN_PROGRESS_H
@@ -16,20 +15,21 @@
 #include "train/session.h"
 
 struct progress {
-    uint64_t first, total; /* steps done when this process began; of the whole run */
-    uint64_t every;        /* log lines */
-    uint64_t tokens;       /* by this process's steps */
-    double begun, busy;    /* clock at the start; seconds in steps */
-    size_t dress;          /* how much of a step its line says: not more again, once it was too much */
+    uint64_t first, total; /* steps done before this process started; steps of the whole run */
+    uint64_t every;        /* steps between log lines */
+    uint64_t tokens;       /* of all steps of this process */
+    double begun, busy;    /* clock at the start; seconds spent in steps */
+    size_t dress;          /* how many details the line of a step shows; never increases, so that the line does not
+                            * change back and forth */
 };
 
-/* What is known before the first step. */
+/* The facts for the block at the start. */
 struct progress_facts {
     const struct dataset *data, *eval_data; /* eval_data may be NULL */
     size_t pack_tokens;
     const struct schedule *schedule;
     uint64_t steps_done, steps_total;
-    size_t gradient_buffers; /* of the size of the adapter */
+    size_t gradient_buffers; /* number of buffers as large as the adapter */
 };
 
 /* Collective. Prints the block. */
@@ -38,8 +38,9 @@ enum err_code progress_report(struct session *s, const struct progress_facts *fa
 /* "1:02:03", "2:03" */
 void progress_format_time(char *text, size_t size, double seconds);
 
-/* The line of a step, with `left` seconds to go. In a log it has up to 80 columns; on a terminal up to one less than
- * `columns`, with a bar. What does not fit goes: wide spaces, the speed, the number of all steps, the bar. */
+/* The line of a step, with an estimate of `left` remaining seconds. In a log it has up to 80 columns; on a terminal
+ * up to columns - 1, with a bar. If it is too long, these are left out, in this order: wide spaces, the speed, the
+ * number of all steps, the bar. */
 #define PROGRESS_LINE 256
 void progress_format_step(char line[PROGRESS_LINE], struct progress *p, const struct metrics_row *row,
                           double left, bool terminal, int columns);

@@ -1,5 +1,5 @@
 /*
- * Going on from a checkpoint, or refusing to.
+ * Resumes a run from a checkpoint, or refuses to.
  */
 #ifndef MPILORA_TRAIN_RESUME_H
 #define MPILORA_TRAIN_RESUME_H
@@ -9,21 +9,21 @@
 #include "train/schedule.h"
 #include "train/session.h"
 
-/* What a run goes on from. */
+/* The checkpoint from which a run is resumed. */
 struct resume {
-    bool found, here; /* there is a checkpoint; it is one of --output's own */
+    bool found, here; /* there is a checkpoint; it is in the folder --output */
     /* Only on rank 0: */
     struct trace_record trace; /* the caller's to release */
-    struct schedule schedule;  /* as it was, but for `total`, which follows from these: */
+    struct schedule schedule;  /* the recorded one, without `total`, which follows from the next two: */
     double epochs;
     int64_t max_steps;
-    uint64_t early_stop; /* as it was */
+    uint64_t early_stop; /* the recorded one */
 };
 
-/* Collective. Finds the checkpoint that --resume asks for, and brings its adapter, moments, step and cursor to all
- * ranks. Rank 0 reads and decides. Without a checkpoint, r and state are zero. ERR_MISMATCH when the checkpoint is of
- * another base, tokenizer, data, LoRA shape or of other options, with both values; ERR_USAGE when the output folder
- * holds checkpoints that this run would get mixed up with. */
+/* Collective. Finds the checkpoint that --resume asks for, and sends its adapter, moments, step and cursor to all
+ * ranks. Rank 0 reads and decides. Without a checkpoint, r and state are zero. ERR_MISMATCH if the checkpoint has
+ * another base, tokenizer, data, LoRA shape or other options, with both values; ERR_USAGE if the output folder
+ * contains checkpoints of another run, which would be mixed with those of this run. */
 enum err_code resume_load(struct session *s, struct lora_moments *moments,
                           const struct ckpt_identity *identity, struct ckpt_state *state, struct resume *r,
                           struct err *e);

@@ -1,7 +1,7 @@
 /*
- * What every command works with, opened in one order from the options: the ranks' threads, the base, the
- * tokenizer, the adapter. Errors are agreed on by all ranks: every function here returns the same code and
- * message on each.
+ * What every command works with, opened in a fixed order from the options: the threads of the ranks, the base, the
+ * tokenizer, the adapter. All ranks agree on errors: every collective function here returns the same code and
+ * message on each rank.
  */
 #ifndef MPILORA_TRAIN_SESSION_H
 #define MPILORA_TRAIN_SESSION_H
@@ -27,62 +27,62 @@ struct session {
     const struct options *options;
     struct dist *dist;
     struct model_files files;
-    struct store store; /* of them, with its hash */
+    struct store store; /* of these files, with its hash */
     struct tokenizer *tokenizer;
     struct chat *chat;      /* its chat templates, or --chat-template */
     struct columns columns; /* --columns */
-    struct node_memory base_memory; /* of the model's weights, when ranks share it */
+    struct node_memory base_memory; /* of the model's weights, if ranks share it */
     struct model model;
-    double load_seconds;        /* that base and tokenizer took */
-    struct lora lora;           /* model.lora == &lora when there is an adapter */
+    double load_seconds;        /* time to load base and tokenizer */
+    struct lora lora;           /* model.lora == &lora if there is an adapter */
     int threads;                /* of this rank */
-    struct str map;             /* of all ranks (ranks/threads.h) */
-    struct deadline deadline;   /* of the process: what is known of saves and steps outlasts a study's cell */
-    const struct runlock *lock; /* a run's, of its folder: the caller's, held by rank 0 */
+    struct str map;             /* the map of all ranks (ranks/threads.h) */
+    struct deadline deadline;   /* of the process; durations noted in one cell of a study also count for the next */
+    const struct runlock *lock; /* of the run's folder; belongs to the caller, held by rank 0 */
     void (*on_step)(void *context); /* called after each training step, on every rank; NULL: nothing */
     void *on_step_context;
 };
 
-/* Collective. Opens base and tokenizer, checks that they belong together (vocabulary sizes, EOS) and are the
- * same on all ranks, sets threads. No adapter yet. */
+/* Collective. Sets the threads, opens base and tokenizer, and checks that they fit together (vocabulary sizes, EOS)
+ * and are the same on all ranks. Without an adapter. */
 enum err_code session_open(struct session *s, const struct options *o, struct dist *d, struct err *e);
 
-/* The chat templates of a tokenizer as the options have them: --chat-template takes their place, in the tokenizer and
- * its hash. An error if that cannot be used. *chat is to be closed in any case. */
+/* Opens the chat templates of a tokenizer, with the options: --chat-template replaces them, also in the tokenizer's
+ * hash; if that template cannot be used, it is an error. The caller closes *chat in any case. */
 enum err_code session_open_chat(struct chat **chat, struct tokenizer *t, const struct options *o, struct err *e);
 
-/* Collective. The adapter that --adapter names: checkpoint .h5, run folder (its latest checkpoint), PEFT
+/* Collective. Loads the adapter of --adapter: a checkpoint .h5, a run folder (its newest checkpoint), or a PEFT
  * folder. */
 enum err_code session_load_adapter(struct session *s, const char *path, struct err *e);
 
-/* Collective. A fresh adapter from the LoRA options. One that takes its start out of the base is zero as yet,
- * and the base untouched, until session_start_adapter(): a run that goes on from a checkpoint has its start
- * there. */
+/* Collective. Makes a new adapter from the LoRA options. If its initial values are derived from the base, they stay
+ * zero and the base stays unchanged until session_start_adapter(), because a run that is resumed from a checkpoint
+ * has them there. */
 enum err_code session_new_adapter(struct session *s, struct err *e);
 
-/* Collective. Makes the start of an adapter that takes it out of the base, the ranks sharing the work, and
- * changes the base in memory. Nothing for any other. */
+/* Collective. If the adapter's initial values are derived from the base: computes them, dividing the work among the
+ * ranks, and changes the base in memory. Otherwise does nothing. */
 enum err_code session_start_adapter(struct session *s, struct err *e);
 
-/* Collective. The same with the start that the adapter brought along, from a checkpoint. */
+/* Collective. Changes the base in the same way, with the initial values from the adapter's checkpoint. */
 enum err_code session_change_base(struct session *s, struct err *e);
 
-/* Without an adapter again: the session as session_open() left it, for another one. Fine without one. */
+/* Removes the adapter, if there is one: the session is then as after session_open(). */
 void session_drop_adapter(struct session *s);
 
-/* Collective. Opens a data set: every rank scans its part, the index is gathered. `hash` (may be NULL) gets
- * the hash of its content. */
+/* Collective. Opens a data set: every rank scans a part, and the index is gathered. `hash` (may be NULL) gets the
+ * hash of its content. The caller calls dataset_close(). */
 enum err_code session_open_data(struct session *s, struct dataset *d, const struct opt_list *paths,
                                 char hash[FILE_HASH_SIZE], struct err *e);
 
-/* Collective. Likewise what --eval-data names, cut to --max-eval-examples. */
+/* Collective. The same for --eval-data, cut to --max-eval-examples. */
 enum err_code session_open_eval_data(struct session *s, struct dataset *d, struct err *e);
 
-/* Tokens of a pack: --micro-batch-tokens, whose `auto` is max(--max-length, 512): it depends on nothing else,
- * the number of ranks least of all. ERR_USAGE when it is below --max-length. */
+/* Number of tokens of a pack: --micro-batch-tokens, where `auto` means max(--max-length, 512). It depends on
+ * nothing else, in particular not on the number of ranks. ERR_USAGE if it is less than --max-length. */
 enum err_code session_pack_tokens(const struct session *s, size_t *tokens, struct err *e);
 
-/* What the options say of the memory of a step; the caller adds the packs' sizes. */
+/* The part of the plan of a step's memory that follows from the options; the caller adds the sizes of packs. */
 struct model_plan session_plan(const struct session *s, bool train);
 
 void session_close(struct session *s);

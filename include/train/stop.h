@@ -1,5 +1,5 @@
 /*
- * Being asked to stop: USR1, TERM and INT ask for a checkpoint and a clean end; a second INT leaves at once.
+ * Requests to stop: USR1, TERM and INT ask for a checkpoint and a clean end; a second INT ends the process at once.
  */
 #ifndef MPILORA_TRAIN_STOP_H
 #define MPILORA_TRAIN_STOP_H
@@ -8,14 +8,14 @@
 
 #include "base/err.h"
 
-/* From here on, for the rest of the process. To be called before any thread that computes is started. */
+/* Installs the handlers for the rest of the process. Must be called before any computing thread is started. */
 enum err_code stop_install(struct err *e);
 
 /* Has this rank been asked to stop? */
 bool stop_wanted(void);
 
-/* Calls `function` when TERM or INT comes, once, on a thread of its own beside all others. NULL: not any more; a call
- * that is at work has ended then. */
+/* When TERM or INT comes, `function` is called once, in a separate thread. NULL: no longer; when this returns, no
+ * call is in progress. */
 void stop_call(void (*function)(void *), void *context);
 
 #endif

@@ -1,9 +1,10 @@
 /*
- * What the packs of one batch add up to over all ranks, and whether all ranks may go on: one small sum.
+ * Batch totals: sums the results of a batch's packs over all ranks, and lets all ranks know about errors and
+ * requests to stop, with one small all-reduce.
  *
- * Losses are kept a slot a pack, each filled by the rank that owns the pack, and added in the order of the
- * packs: the total is the same bits on any number of ranks. Each rank's seconds of work come along in a slot
- * of its own.
+ * There is one slot for the loss of each pack, filled by the rank that owns the pack. The losses are added in the
+ * order of the packs, so the total has the same bits on any number of ranks. There is also a slot for each rank's
+ * working time.
  */
 #ifndef MPILORA_TRAIN_TALLY_H
 #define MPILORA_TRAIN_TALLY_H
@@ -20,22 +21,22 @@
 struct tally {
     double *slots; /* counts first, then the seconds of each rank, then a loss for each pack */
     size_t packs, capacity, world;
-    double seconds;      /* the caller's: that this rank has worked since the ranks last met */
-    double data_seconds; /* likewise: that it waited for text in this batch */
+    double seconds;      /* set by the caller: working time of this rank since the ranks last met */
+    double data_seconds; /* set by the caller: how long this rank waited for data in this batch */
     /* Over all ranks, after tally_finish(): */
     struct model_result total;
-    enum stop_reason stop; /* some rank wants to; a signal comes first */
+    enum stop_reason stop; /* a rank wants to stop; a signal takes precedence */
     size_t slowest;
     double slowest_seconds, mean_seconds, mean_data_seconds;
 };
 
-/* Memory for batches of up to `packs` packs on `world` ranks. */
+/* Allocates memory for batches of up to `packs` packs on `world` ranks. */
 enum err_code tally_init(struct tally *t, size_t packs, size_t world, struct arena *a, struct err *e);
 void tally_begin(struct tally *t, size_t packs);
 void tally_add(struct tally *t, size_t pack, const struct model_result *result);
 
-/* Collective. `code` and `e` are this rank's trouble with its packs, if any: then all ranks return it (see
- * dist_agree). `stop` is why this rank wants all ranks to stop, if it does. */
+/* Collective. `code` and `e` are this rank's error with its packs, if any; all ranks then return it (see
+ * dist_agree). `stop` says whether and why this rank wants all ranks to stop. */
 enum err_code tally_finish(struct tally *t, struct dist *d, enum err_code code, enum stop_reason stop,
                            struct err *e);
 

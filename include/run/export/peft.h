@@ -1,6 +1,6 @@
 /*
- * PEFT adapter folders: adapter_config.json and adapter_model.safetensors.
- * Source of the fields, names and rules: PEFT's LoraConfig and its checkpoint format document.
+ * Writes and reads PEFT adapter folders: adapter_config.json and adapter_model.safetensors. Source of the fields,
+ * names and rules: PEFT's LoraConfig and its document of the checkpoint format.
  */
 #ifndef MPILORA_RUN_EXPORT_PEFT_H
 #define MPILORA_RUN_EXPORT_PEFT_H
@@ -14,18 +14,18 @@
 /* Is this folder a PEFT adapter? */
 bool peft_is_folder(const char *path);
 
-/* Writes the folder (made if need be; each file replaced atomically). `base_name` is what
- * base_model_name_or_path says. target_modules is made so that PEFT adapts exactly these modules of `a`;
- * ranks and scalings that differ become rank_pattern and alpha_pattern. An adapter that took its start out of
- * the base is written as one of twice the rank that does the same to the untouched base. */
+/* Writes the folder, creating it if needed; each file is replaced atomically. `base_name` is written as
+ * base_model_name_or_path. target_modules is chosen so that PEFT adapts exactly these modules of `a`; different
+ * ranks and scalings are written as rank_pattern and alpha_pattern. If the adapter's start was subtracted from the
+ * base (l->start), an adapter of twice the rank is written, which gives the same outputs with the original base. */
 enum err_code peft_write(const char *folder, const struct lora *l, const struct arch *a,
                          const char *base_name, double dropout, struct err *e);
 
-/* Makes `l` from a folder. Fields that change the result and that this program does not implement (DoRA,
- * biases, modules_to_save, ...) are ERR_UNSUPPORTED by name, unless they have the value that changes nothing;
- * tensors are checked for name, shape, type and finite values, and none may be missing or left over. An
- * adapter of lm_head may bring PEFT's copy of the base's head, which must equal that of `base` (NULL: not
- * at hand) in the element type that this has. */
+/* Makes `l` from a folder. ERR_UNSUPPORTED names a field that changes the result and that this program does not
+ * implement (DoRA, biases, modules_to_save, ...), unless its value has no effect. Tensors are checked for name,
+ * shape, type and finite values; a missing and a surplus tensor are errors. The folder of an adapter of lm_head may
+ * contain PEFT's copy of the base's head; it must be equal to the head of `base`, in the type of the copy (NULL:
+ * not checked). */
 enum err_code peft_read(struct lora *l, const struct arch *a, const struct weights *base, const char *folder,
                         struct err *e);
 

@@ -19,14 +19,14 @@ static inline void peft_tensor_name(char name[PEFT_NAME_SIZE], const char *modul
     snprintf(name, PEFT_NAME_SIZE, "base_model.model.%s.lora_%c.weight", module, b ? 'B' : 'A');
 }
 
-/* The base's head, which PEFT saves beside an adapter of it. */
+/* The base's head, which PEFT saves together with an adapter of the head. */
 static inline void peft_head_copy_name(char name[PEFT_NAME_SIZE], const char *head)
 {
     snprintf(name, PEFT_NAME_SIZE, "base_model.model.%s.base_layer.weight", head);
 }
 
-/* The same with the adapter's own name, as it is in a model's state: PEFT leaves it out when it saves, but others save
- * such a state as it is, and PEFT loads that. */
+/* The tensor name with the name of the adapter ("default"), as in the state of a model. PEFT removes that name when
+ * it saves, but other programs save the state unchanged, and PEFT can load that. */
 static inline void peft_state_name(char name[PEFT_NAME_SIZE], const char *module, bool b)
 {
     snprintf(name, PEFT_NAME_SIZE, "base_model.model.%s.lora_%c.default.weight", module, b ? 'B' : 'A');
