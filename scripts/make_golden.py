@@ -46,10 +46,17 @@ LONGROPE = dict(rope_type="longrope", rope_theta=100.0, partial_rotary_factor=0.
                 long_factor=[1.1, 2.5, 4.0])
 ALL = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 NO_PAD = dict(pad_token_id=None)  # the class's own is outside of such a small vocabulary
+NO_DROPOUT = dict(attn_pdrop=0.0, embd_pdrop=0.0, resid_pdrop=0.0)
 EVERYTHING = dict(r=3, lora_alpha=6, target_modules=ALL)
 PHI3 = dict(r=3, lora_alpha=6, target_modules=["qkv_proj", "o_proj", "gate_up_proj", "down_proj"])
 GLM4 = dict(r=3, lora_alpha=6, target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "gate_up_proj", "down_proj"])
 UNGATED = dict(r=3, lora_alpha=6, target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "up_proj", "down_proj"])
+GPT2 = dict(r=3, lora_alpha=6, target_modules=["c_attn", "c_proj", "c_fc"], fan_in_fan_out=True)
+PHI = dict(r=3, lora_alpha=6, target_modules=["q_proj", "k_proj", "v_proj", "dense", "fc1", "fc2"])
+GPT_NEOX = dict(r=3, lora_alpha=6, target_modules=["query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"])
+GRANITE4 = dict(r=3, lora_alpha=6, target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "input_linear", "output_linear"])
+GRANITE4_SHAPE = dict(num_local_experts=0, shared_intermediate_size=20, mamba_n_heads=4, attention_multiplier=0.2, residual_multiplier=0.22,
+                      embedding_multiplier=4.0, logits_scaling=4.0)
 STARCODER2 = dict(r=3, lora_alpha=6, target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "c_fc", "c_proj"])
 
 
@@ -79,6 +86,12 @@ def to_v4(config):
     config["rope_theta"] = rope.pop("rope_theta")
     config["rope_scaling"] = rope
     config["torch_dtype"] = config.pop("dtype")
+
+
+def to_gpt_neox_v4(config):
+    """The key names of transformers 4."""
+    rope = config.pop("rope_parameters")
+    config |= {"rotary_pct": rope["partial_rotary_factor"], "rotary_emb_base": rope["rope_theta"]}
 
 
 VISION = dict(hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2, image_size=8, patch_size=4)
@@ -166,6 +179,41 @@ FIXTURES = {
     "cohere2": Fixture("Command R7B: layers under a window rotate, those that see all do not", 127, "cohere2",
                        dict(sliding_window=4, layer_types=["sliding_attention", "full_attention"], attention_bias=True,
                             num_key_value_heads=4), dtype=torch.bfloat16, embedding=0.25),
+    "gpt2": Fixture("GPT-2: learned positions, transposed matrices, q, k and v in one", 130, "gpt2",
+                    dict(n_inner=24, layer_norm_epsilon=1e-3, max_position_embeddings=1200, **NO_DROPOUT), GPT2, torch.bfloat16,
+                    embedding=0.25),
+    "gpt2_head": Fixture("GPT-2 with a head of its own, no size of the MLP, names without the first word", 131, "gpt2",
+                         dict(num_attention_heads=2, tie_word_embeddings=False, layer_norm_epsilon=1e-3, max_position_embeddings=1200,
+                              **NO_DROPOUT),
+                         dict(GPT2, target_modules=["c_attn", "lm_head"]), torch.bfloat16, rename={"transformer.": ""}),
+    "phi": Fixture("Phi-2: branches side by side, half of a head rotates, biases, of the head too", 132, "phi",
+                   dict(hidden_size=32, layer_norm_eps=1e-3), PHI, torch.bfloat16, embedding=0.25),
+    "phi_tied": Fixture("Phi, its head tied, as many key heads as heads", 133, "phi",
+                        dict(num_key_value_heads=4, tie_word_embeddings=True, layer_norm_eps=1e-3,
+                             rope_parameters=dict(rope_type="default", rope_theta=100.0, partial_rotary_factor=1.0)),
+                        PHI, torch.bfloat16, embedding=0.25),
+    "gpt_neox": Fixture("GPT-NeoX: q, k and v in one, head after head; branches side by side on two norms", 134, "gpt_neox",
+                        dict(hidden_size=32, layer_norm_eps=1e-3,
+                             rope_parameters=dict(rope_type="default", rope_theta=100.0, partial_rotary_factor=0.5)),
+                        GPT_NEOX, torch.bfloat16, embedding=0.25),
+    "gpt_neox_serial": Fixture("GPT-NeoX with branches one after the other, the keys and the head's name of transformers 4", 135,
+                               "gpt_neox",
+                               dict(use_parallel_residual=False, attention_bias=False, layer_norm_eps=1e-3,
+                                    rope_parameters=dict(rope_type="default", rope_theta=100.0, partial_rotary_factor=1.0)),
+                               GPT_NEOX, torch.bfloat16, change=to_gpt_neox_v4, embedding=0.25, rename={"lm_head.": "embed_out."}),
+    "falcon": Fixture("Falcon 40B: q, k and v in one, by key heads; branches side by side on two norms", 136, "falcon",
+                      dict(new_decoder_architecture=True, num_kv_heads=2, ffn_hidden_size=24, layer_norm_epsilon=1e-3), GPT_NEOX,
+                      torch.bfloat16, embedding=0.25),
+    "falcon_bias": Fixture("Falcon with biases and a head of its own, as many key heads as heads", 137, "falcon",
+                           dict(new_decoder_architecture=True, num_kv_heads=4, bias=True, tie_word_embeddings=False,
+                                layer_norm_epsilon=1e-3),
+                           GPT_NEOX, torch.bfloat16, embedding=0.25),
+    "granite4": Fixture("Granite 4 without experts and Mamba: gate and up in one", 138, "granitemoehybrid",
+                        dict(GRANITE4_SHAPE, layer_types=["full_attention"] * 2, position_embedding_type="rope",
+                             tie_word_embeddings=True), GRANITE4, torch.bfloat16, embedding=0.25),
+    "granite4_nope": Fixture("Granite 4 whose queries do not rotate, with biases", 139, "granitemoehybrid",
+                             dict(GRANITE4_SHAPE, layer_types=["full_attention"] * 2, num_key_value_heads=4, attention_bias=True),
+                             GRANITE4, torch.bfloat16, change=lambda c: c.update(layer_types=["attention"] * 2), embedding=0.25),
     "mistral_window": Fixture("a window on all layers, shorter than an example", 103, "mistral", dict(sliding_window=5),
                               dtype=torch.bfloat16),
     "qwen3": Fixture("Qwen3: norms of the heads of q and k", 101, "qwen3", dict(head_dim=8), dtype=torch.bfloat16),
@@ -214,7 +262,7 @@ def draw_weights(model, f):
     with torch.no_grad():
         for name, p in sorted(model.named_parameters()):
             noise = torch.randn(p.shape, generator=generator)
-            if "norm" in name:
+            if "norm" in name or "ln_" in name:
                 p.copy_(f.norm + 0.2 * noise)
             elif p.dim() == 1:
                 p.copy_(0.3 * noise)
@@ -322,7 +370,7 @@ def make_model(f):
 def make_folder(folder, f):
     make_model(f).to(f.dtype).save_pretrained(folder, max_shard_size=f.shard_size)
     (folder / "generation_config.json").unlink(missing_ok=True)
-    if f.wrapper:
+    if f.wrapper or f.rename:
         rename_tensors(folder / "model.safetensors", f.rename or {old: new for new, old in OLD_NAMES.items()})
     if f.change:
         edit_config(folder, f.change)

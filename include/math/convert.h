@@ -18,6 +18,7 @@ struct convert_matrix {
      * first half is followed by row i of the second half, as in GGUF files for q and k of Llama models. The result
      * has the first half, then the second. */
     size_t interleaved_head;
+    bool transposed; /* the data are [columns, rows], of a type whose blocks have one element; rows stay in order */
 };
 
 /* Converts rows first .. first + count - 1 to the type `to`, into out[count, columns], on the calling thread. */

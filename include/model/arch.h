@@ -47,7 +47,8 @@ enum module_rows {
 /* Flags for a matrix that a file stores in another order than the one that is used. */
 enum module_stored {
     STORED_PLAIN = 0,
-    GGUF_PAIRED = 1 /* GGUF interleaves the rows of the two halves of each head */
+    GGUF_PAIRED = 1,  /* GGUF interleaves the rows of the two halves of each head */
+    HF_TRANSPOSED = 2 /* Hugging Face's file has [inputs, outputs] */
 };
 
 /* A linear layer. The layers of a group read the same input, and their rows follow one another in the group's
@@ -101,7 +102,9 @@ struct layer_pattern {
 struct arch {
     const struct family *family;
     const struct wrapper *wrapper; /* the model that contains this decoder; NULL: none */
-    size_t spelling;               /* index of the tensor names that the files use, in the wrapper's list */
+    size_t spelling;               /* index of the tensor names that the files use, in the wrapper's list; without a
+                                    * wrapper, 1: the names lack their first word */
+    bool old_head;                 /* the head's tensor has the name that older files use */
     size_t layers, width, ffn, heads, kv_heads, head_dim, vocab;
     size_t max_positions; /* 0: not declared */
     float norm_eps;
@@ -118,7 +121,9 @@ struct arch {
                                   * none */
     bool wide_norms;             /* the norms of q and k are over all heads together, not over each head */
     bool norms_rotated;          /* the norms of q and k come after the rotation */
-    bool bias[GROUP_COUNT];      /* all linear layers of the group have a bias */
+    bool bias[GROUP_HEAD + 1];   /* all linear layers of the group have a bias */
+    bool grouped_qkv;            /* the one matrix for q, k, v has the queries of a key head, its key and its value,
+                                  * then those of the next key head */
     float scale[GROUP_HEAD + 1]; /* factor of what a group adds to the residual stream, and of the logits; 0:
                                   * none */
     bool tied;              /* the head is the embedding */
@@ -192,8 +197,12 @@ void arch_module_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum st
 void arch_norm_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum store_kind kind, size_t layer,
                       enum place place, const char *what);
 void arch_embedding_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum store_kind kind);
-/* Is this a table of the rotation, which some programs store although it is not a weight? */
-bool arch_is_rotation_tensor(const struct arch *a, enum store_kind kind, const char *name);
+/* Learned positions: max_positions rows, which are added to the embedding. */
+bool arch_has_positions(const struct arch *a);
+void arch_positions_path(char path[ARCH_PATH_SIZE], const struct arch *a);
+void arch_positions_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum store_kind kind);
+/* Is this a table of the rotation or a mask, which some programs store although it is not a weight? */
+bool arch_is_buffer(const struct arch *a, enum store_kind kind, const char *name);
 
 /* Does this tensor belong to another part of the wrapper (vision, sound), which is not read? */
 bool arch_is_other_part(const struct arch *a, const char *name);

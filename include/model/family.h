@@ -17,8 +17,10 @@ struct family_vector {
 struct family_names {
     const char *layers;    /* prefix of the names of a block, before ".NUMBER." */
     const char *embedding; /* of tokens */
-    const char
-        *rotation; /* suffix of the names of rotary tables, which are not weights; in a GGUF file it has divisors */
+    const char *positions; /* the embedding of positions; NULL: none */
+    const char *old_head;  /* name of the head's tensor in older files; NULL: the same as in newer ones */
+    const char *divisors;  /* tensor of a GGUF file with divisors of the frequencies of a rotation; NULL: none */
+    const char *const *buffers; /* suffixes of names of tensors that are not weights, NULL after the last; NULL: none */
     const char *attention, *activation; /* the operations between the products of a branch, for messages */
 };
 
@@ -51,7 +53,7 @@ struct family_key {
     double gguf_missing;
 };
 
-#define FAMILY_KEY_TABLES 3
+#define FAMILY_KEY_TABLES 4
 
 #define TOKENIZERS_BYTE_LEVEL    "byte-level BPE"
 #define TOKENIZERS_SENTENCEPIECE "SentencePiece-style BPE"

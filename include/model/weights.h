@@ -40,7 +40,9 @@ struct weights {
     size_t mapped;                /* bytes that are used directly from the file */
     enum dtype type;              /* of matrices */
     const void *embedding;        /* [V, D] */
+    const void *positions;        /* [most positions, D]; NULL: they are not learned */
     const void *head;             /* [V, D]; == embedding when tied */
+    const float *head_bias;       /* [V] or NULL */
     const float *norm;            /* [D] of the final norm */
     const float *norm_bias;       /* [D] or NULL */
     struct layer_weights *layers; /* [layer_count] */

@@ -42,6 +42,11 @@ static void convert_tile(const struct expand *x, void *out, enum dtype to, enum 
     }
 }
 
+static bool to_is_finite(const struct expand *x, const void *numbers, enum dtype type, size_t count)
+{
+    return type == DTYPE_F32 ? x->finite_f32(numbers, count) : x->finite_bf16(numbers, count);
+}
+
 /* One row to out[columns] (NULL: nowhere); whether it is finite, where that is asked for. */
 static bool convert_row(const struct expand *x, unsigned char *out, enum dtype to,
                         const struct convert_matrix *in, size_t row, bool check)
@@ -57,10 +62,53 @@ static bool convert_row(const struct expand *x, unsigned char *out, enum dtype t
         unsigned char *tile = out ? out + i * size : nowhere;
         convert_tile(x, tile, to, in->type, data + i / from->block_elements * from->block_bytes, count);
         if (check && finite)
-            finite = to == DTYPE_F32 ? x->finite_f32((const float *)(void *)tile, count)
-                                     : x->finite_bf16((const uint16_t *)(void *)tile, count);
+            finite = to_is_finite(x, tile, to, count);
     }
     return finite;
+}
+
+/* The first of `count` numbers that is not finite, or `count`. */
+static size_t first_bad(const struct expand *x, const void *numbers, enum dtype type, size_t count)
+{
+    size_t size = dtype_info(type)->block_bytes;
+    bool finite = to_is_finite(x, numbers, type, count);
+    size_t i = finite ? count : 0;
+    while (i < count && to_is_finite(x, (const unsigned char *)numbers + i * size, type, 1))
+        i++;
+    return i;
+}
+
+/* Up to TILE rows of a transposed matrix, one of its columns after the other; the first row that is not finite, or
+ * `count`. */
+static size_t transpose_rows(const struct expand *x, unsigned char *out, enum dtype to, const struct convert_matrix *in,
+                             size_t first, size_t count)
+{
+    size_t from_size = dtype_info(in->type)->block_bytes, size = dtype_info(to)->block_bytes, bad = count;
+    _Alignas(64) unsigned char tile[TILE * sizeof(float)];
+    for (size_t column = 0; column < in->columns; column++) {
+        const unsigned char *data = (const unsigned char *)in->data + (column * in->rows + first) * from_size;
+        convert_tile(x, tile, to, in->type, data, count);
+        size_t found = first_bad(x, tile, to, count);
+        bad = found < bad ? found : bad;
+        for (size_t i = 0; i < count && out; i++)
+            memcpy(out + (i * in->columns + column) * size, tile + i * size, size);
+    }
+    return bad;
+}
+
+/* The first row that is not finite, or first + count. */
+static size_t transpose_all(void *out, enum dtype to, const struct convert_matrix *in, size_t first, size_t count)
+{
+    const struct expand *x = expand_for(cpu_isa_best());
+    size_t bytes = in->columns * dtype_info(to)->block_bytes, bad = first + count;
+    assert(dtype_info(in->type)->block_elements == 1 && in->interleaved_head == 0);
+    for (size_t done = 0, next; done < count; done += next) {
+        next = count - done < TILE ? count - done : TILE;
+        size_t found = transpose_rows(x, out ? (unsigned char *)out + done * bytes : NULL, to, in, first + done, next);
+        if (found < next && bad == first + count)
+            bad = first + done + found;
+    }
+    return bad;
 }
 
 void convert_rows(void *out, enum dtype to, const struct convert_matrix *in, size_t first, size_t count)
@@ -68,6 +116,10 @@ void convert_rows(void *out, enum dtype to, const struct convert_matrix *in, siz
     size_t bytes = in->columns * dtype_info(to)->block_bytes;
     assert(in->columns % dtype_info(in->type)->block_elements == 0);
     const struct expand *x = expand_for(cpu_isa_best());
+    if (in->transposed) {
+        transpose_all(out, to, in, first, count);
+        return;
+    }
     for (size_t i = 0; i < count; i++)
         convert_row(x, (unsigned char *)out + i * bytes, to, in, first + i, false);
 }
@@ -78,6 +130,8 @@ size_t convert_rows_checked(void *out, enum dtype to, const struct convert_matri
     size_t bytes = in->columns * dtype_info(to)->block_bytes, bad = first + count;
     assert(in->columns % dtype_info(in->type)->block_elements == 0);
     const struct expand *x = expand_for(cpu_isa_best());
+    if (in->transposed)
+        return transpose_all(out, to, in, first, count);
     for (size_t i = 0; i < count; i++)
         if (!convert_row(x, out ? (unsigned char *)out + i * bytes : NULL, to, in, first + i, true) &&
             bad == first + count)
@@ -89,6 +143,13 @@ void convert_all(void *out, enum dtype to, const struct convert_matrix *in)
 {
     const struct expand *x = expand_for(cpu_isa_best());
     size_t bytes = in->columns * dtype_info(to)->block_bytes;
+    if (in->transposed) {
+#pragma omp parallel for schedule(static)
+        for (size_t row = 0; row < in->rows; row += TILE)
+            transpose_all((unsigned char *)out + row * bytes, to, in, row,
+                          in->rows - row < TILE ? in->rows - row : TILE);
+        return;
+    }
 #pragma omp parallel for schedule(static)
     for (size_t row = 0; row < in->rows; row++)
         convert_row(x, (unsigned char *)out + row * bytes, to, in, row, false);
@@ -96,5 +157,5 @@ void convert_all(void *out, enum dtype to, const struct convert_matrix *in)
 
 bool convert_is_copy(enum dtype to, const struct convert_matrix *in)
 {
-    return in->type == to && in->interleaved_head == 0;
+    return in->type == to && in->interleaved_head == 0 && !in->transposed;
 }

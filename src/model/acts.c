@@ -127,6 +127,7 @@ static void measure(struct acts_size *s, const struct model *m, const struct mod
         .half = arch->rotated / 2,
         .short_positions = arch_short_positions(arch),
         .rotations = arch_rotation_count(arch),
+        .grouped_rows = arch->grouped_qkv ? arch_group_rows(arch, GROUP_ATTN_IN) : 0,
         .heads = arch->heads,
         .normed_heads = (arch_norm_width(arch, AT_Q) ? arch->heads : 0) +
                         (arch_norm_width(arch, AT_K) ? arch->kv_heads : 0),
@@ -185,8 +186,8 @@ enum err_code acts_open(struct acts **out, const struct model *m, const struct m
     size_t most = m->arch.most_positions;
     if (most && plan->longest > most)
         return err_set(e, ERR_UNSUPPORTED,
-                       "examples of up to %zu tokens: this model's attention changes after %zu, which is not supported "
-                       "(--max-length %zu)",
+                       "examples of up to %zu tokens: after %zu this model has no positions, or another attention, "
+                       "which is not supported (--max-length %zu)",
                        plan->longest, most, most);
     struct acts *a = arena_alloc(&arena, 1, sizeof *a, "memory of a step", e);
     struct acts_layer *layers = arena_alloc(&arena, m->arch.layers, sizeof *layers, "memory of a step", e);

@@ -26,6 +26,7 @@ struct acts_size {
     size_t mid_width;    /* of `mid`, the residual stream between the branches; 0: not kept */
     size_t side_width;   /* of `dside`, if the branches are parallel; else 0 */
     size_t out_width;    /* of the norms after the branches; 0: there are none */
+    size_t grouped_rows; /* of q, k, v in one matrix, head after head; 0: they are in order */
     size_t rows[GROUP_COUNT], columns[GROUP_COUNT];
     size_t ranks[GROUP_COUNT + 1];           /* sum of ranks of a group, the largest of all layers; last: the
                                               * head */

@@ -131,7 +131,10 @@ static const struct wrapper_names *path_names(const struct arch *a)
 
 static const struct wrapper_names *tensor_names(const struct arch *a)
 {
-    return a->wrapper ? &a->wrapper->names[a->spelling] : NULL;
+    static const struct wrapper_names without = {"", ""};
+    if (a->wrapper)
+        return &a->wrapper->names[a->spelling];
+    return a->spelling ? &without : NULL;
 }
 
 /* A name of the family as a wrapper has it: what stands in front, and from where on the name follows. */
@@ -141,7 +144,7 @@ static const char *wrapped(const char **front, const struct arch *a, const struc
     size_t word = strcspn(layers, ".");
     bool inside = strncmp(name, layers, word) == 0 && name[word] == '.';
     *front = !w ? "" : inside ? w->model : w->head;
-    return w && inside ? name + word : name;
+    return w && inside ? name + word + (w->model[0] ? 0 : 1) : name;
 }
 
 /* `what` ends a name, after a dot; "": nothing does. */
@@ -194,6 +197,8 @@ void arch_module_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum st
 {
     const struct module *m = arch_module(a, linear);
     const char *part = kind == STORE_GGUF ? m->gguf : m->path;
+    if (linear == arch_head(a) && a->old_head)
+        part = a->family->names[kind].old_head;
     if (linear == arch_head(a))
         outer_name(name, ARCH_NAME_SIZE, a, tensor_names(a), part, what);
     else
@@ -216,10 +221,28 @@ void arch_embedding_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum
     outer_name(name, ARCH_NAME_SIZE, a, tensor_names(a), a->family->names[kind].embedding, "weight");
 }
 
-bool arch_is_rotation_tensor(const struct arch *a, enum store_kind kind, const char *name)
+bool arch_has_positions(const struct arch *a)
 {
-    const char *rotation = a->family->names[kind].rotation;
-    return kind == STORE_GGUF ? strcmp(name, rotation) == 0 : str_ends_with(name, rotation);
+    return a->family->names[STORE_HF].positions != NULL;
+}
+
+void arch_positions_path(char path[ARCH_PATH_SIZE], const struct arch *a)
+{
+    outer_name(path, ARCH_PATH_SIZE, a, path_names(a), a->family->names[STORE_HF].positions, "");
+}
+
+void arch_positions_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum store_kind kind)
+{
+    outer_name(name, ARCH_NAME_SIZE, a, tensor_names(a), a->family->names[kind].positions, "weight");
+}
+
+bool arch_is_buffer(const struct arch *a, enum store_kind kind, const char *name)
+{
+    const struct family_names *names = &a->family->names[kind];
+    bool is = names->divisors && strcmp(name, names->divisors) == 0;
+    for (const char *const *end = names->buffers; end && *end; end++)
+        is |= str_ends_with(name, *end);
+    return is;
 }
 
 bool arch_is_other_part(const struct arch *a, const char *name)
@@ -235,5 +258,7 @@ uint64_t arch_parameters(const struct arch *a)
     for (size_t i = 0; i < arch_head(a); i++)
         block += (uint64_t)arch_rows(a, i) * (arch_columns(a, i) + a->bias[arch_module(a, i)->group]);
     uint64_t table = (uint64_t)a->vocab * a->width;
-    return a->layers * block + a->width * (a->norm_bias ? 2 : 1) + (a->tied ? table : 2 * table);
+    uint64_t positions = arch_has_positions(a) ? (uint64_t)a->max_positions * a->width : 0;
+    return a->layers * block + a->width * (a->norm_bias ? 2 : 1) + (a->tied ? table : 2 * table) +
+           (a->bias[GROUP_HEAD] ? a->vocab : 0) + positions;
 }

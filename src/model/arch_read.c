@@ -124,6 +124,7 @@ static enum err_code read_activation(enum kern_act *act, const struct source *s,
                  {"swish", ACT_SILU},
                  {"gelu", ACT_GELU},
                  {"gelu_new", ACT_GELU_TANH},
+                 {"gelu_fast", ACT_GELU_TANH},
                  {"gelu_pytorch_tanh", ACT_GELU_TANH},
                  {"relu2", ACT_RELU2}};
     const char *name;
@@ -226,7 +227,7 @@ static enum err_code read_tensors(struct arch *a, const struct store *store, str
     a->vocab = table->shape[0];
     arch_module_tensor(name, a, STORE_GGUF, 0, arch_head(a), "weight");
     a->tied = !store_find(store, name);
-    for (int g = 0; g < GROUP_COUNT; g++) {
+    for (int g = 0; g <= GROUP_HEAD; g++) {
         arch_module_tensor(name, a, STORE_GGUF, 0, arch_group(a->family, (enum linear_group)g).first, "bias");
         a->bias[g] |= store_find(store, name) != NULL;
     }
@@ -249,6 +250,19 @@ static enum err_code read_wrapper(struct arch *a, const struct source *s, struct
     arch_module_tensor(name, a, STORE_HF, 0, arch_head(a), "weight");
     bool tied = source_is_missing(s, key, NULL) ? !store_find(s->store, name) : a->tied;
     return json_get_flag(&a->tied, &whole, key, tied, e);
+}
+
+/* A file of the decoder without its head has the names without their first word; older ones call the head otherwise. */
+static void read_spelling(struct arch *a, const struct store *store)
+{
+    char name[ARCH_NAME_SIZE];
+    for (a->spelling = 1; a->spelling > 0; a->spelling--) {
+        arch_embedding_tensor(name, a, STORE_HF);
+        if (store_find(store, name))
+            break;
+    }
+    arch_module_tensor(name, a, STORE_HF, 0, arch_head(a), "weight");
+    a->old_head = !a->tied && a->family->names[STORE_HF].old_head && !store_find(store, name);
 }
 
 /* Sizes that follow from others where the file does not say. */
@@ -378,6 +392,9 @@ static enum err_code check(const struct arch *a, const struct source *s, struct 
     char key[SOURCE_KEY_SIZE];
     if (check_sizes(a, s, e) || check_heads(a, s, e) || check_matrices(a, s, e))
         return e->code;
+    if (arch_has_positions(a) && (a->max_positions == 0 || a->max_positions > (size_t)LIMIT_MATRIX / a->width))
+        return source_refuse(s, ERR_FORMAT, key_of(key, s, offsetof(struct arch, max_positions)), e,
+                             "%zu learned positions are out of range", a->max_positions);
     if (!(a->norm_eps >= 0) || !isfinite(a->norm_eps))
         return source_refuse(s, ERR_FORMAT, key_of(key, s, offsetof(struct arch, norm_eps)), e,
                              "%g is out of range", (double)a->norm_eps);
@@ -400,6 +417,8 @@ enum err_code arch_read(struct arch *a, const struct store *store, struct err *e
         return e->code;
     if (s.wrapper && read_wrapper(a, &s, e))
         return e->code;
+    if (!gguf && !s.wrapper)
+        read_spelling(a, store);
     if (derive(a, &s, e) || (gguf && read_tensors(a, store, e)) || check(a, &s, e) ||
         arch_refuse_unhonoured(&s, e) || read_kinds(a, &s, e))
         return e->code;

@@ -29,6 +29,9 @@ static const struct unhonoured {
     {"attn_logit_softcapping", "attn_logit_softcapping", 0, NULL, ""},
     {"use_qk_norm", NULL, 0, NULL, ""},
     {"qk_layernorm", NULL, 0, NULL, ""},
+    {"scale_attn_weights", NULL, 1, NULL, ""},
+    {"scale_attn_by_inverse_layer_idx", NULL, 0, NULL, ""},
+    {"add_cross_attention", NULL, 0, NULL, ": attention to an encoder is not supported"},
     {"clip_qkv", "attention.clamp_kqv", 0, NULL, ""},
     {"alibi", "attention.max_alibi_bias", 0, NULL, ""},
     /* positions */

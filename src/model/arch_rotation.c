@@ -357,6 +357,7 @@ enum err_code arch_rotation_frequencies(float *inv_freq, const struct arch *a, s
         return scale_longrope(inv_freq, a, rotation, store, e);
     if (store->kind != STORE_GGUF)
         return ERR_OK;
-    const struct store_tensor *divisors = store_find(store, a->family->names[STORE_GGUF].rotation);
+    const char *name = a->family->names[STORE_GGUF].divisors;
+    const struct store_tensor *divisors = name ? store_find(store, name) : NULL;
     return divisors ? divide(inv_freq, half, divisors, e) : ERR_OK;
 }

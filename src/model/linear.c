@@ -215,7 +215,7 @@ bool linear_is_adapted(const struct step *s, size_t layer, enum linear_group g)
 void linear_forward(const struct step *s, const struct step_rows *rows, size_t layer, enum linear_group g,
                     void *y, const void *x)
 {
-    const float *bias = g == GROUP_HEAD ? NULL : s->m->weights.layers[layer].bias[g];
+    const float *bias = g == GROUP_HEAD ? s->m->weights.head_bias : s->m->weights.layers[layer].bias[g];
     struct part all = all_rows(s, rows, layer, g), p;
     enum prof_phase before = prof_enter(base_phase(g));
     const void *weight = weights_group(&s->m->weights, layer, g);

@@ -36,6 +36,12 @@ struct loading {
     struct err *e;
 };
 
+/* How a file has a tensor, where that is not as it is used. */
+struct order {
+    size_t interleaved_head; /* as in struct convert_matrix */
+    bool transposed;         /* likewise */
+};
+
 static bool has_shape(const struct store_tensor *t, size_t rows, size_t columns, bool vector)
 {
     if (vector)
@@ -59,25 +65,27 @@ static enum err_code misshapen(const struct store_tensor *t, size_t rows, size_t
                    t->name, shape, wanted);
 }
 
-/* Finds a tensor of this shape; interleaved_head as in struct convert_matrix. NULL with the error set. */
+/* Finds a tensor of this shape. NULL with the error set. */
 static struct task *expect(struct loading *l, const char *name, size_t rows, size_t columns, bool vector,
-                           size_t interleaved_head)
+                           struct order order)
 {
     const struct store_tensor *t;
+    size_t first = order.transposed ? columns : rows, second = order.transposed ? rows : columns;
     if (store_require(&t, l->store, name, l->e))
         return NULL;
-    if (!has_shape(t, rows, columns, vector)) {
-        misshapen(t, rows, columns, vector, l->e);
+    if (!has_shape(t, first, second, vector)) {
+        misshapen(t, first, second, vector, l->e);
         return NULL;
     }
     /* A vector is one row, unless its elements are to be permuted as rows. */
-    bool column = vector && interleaved_head > 0;
+    bool column = vector && order.interleaved_head > 0;
     struct convert_matrix in = {.type = t->type,
                                 .data = t->data,
                                 .rows = column ? columns : rows,
                                 .columns = column ? 1 : columns,
-                                .interleaved_head = interleaved_head};
-    if (in.columns % dtype_info(t->type)->block_elements != 0) {
+                                .interleaved_head = order.interleaved_head,
+                                .transposed = order.transposed};
+    if ((order.transposed ? 1 : in.columns) % dtype_info(t->type)->block_elements != 0) {
         err_set(l->e, ERR_FORMAT, "%s: tensor %s: rows of %zu elements are not whole blocks of type %s",
                 t->file, t->name, in.columns, dtype_info(t->type)->name);
         return NULL;
@@ -155,7 +163,7 @@ static enum err_code load_vector(struct loading *l, const float **out, size_t la
     char name[ARCH_NAME_SIZE];
     const void *values;
     arch_norm_tensor(name, l->a, l->store->kind, layer, place, what);
-    struct task *task = expect(l, name, 1, arch_norm_width(l->a, place), true, 0);
+    struct task *task = expect(l, name, 1, arch_norm_width(l->a, place), true, (struct order){0});
     if (task)
         task->offset = offset;
     if (!task || place_tasks(&values, l, &task, 1))
@@ -178,7 +186,7 @@ static enum err_code load_norm(struct loading *l, const float **weight, const fl
 static enum err_code load_matrix(struct loading *l, const void **out, const char *name, size_t rows,
                                  size_t columns)
 {
-    struct task *task = expect(l, name, rows, columns, false, 0);
+    struct task *task = expect(l, name, rows, columns, false, (struct order){0});
     return task ? place_tasks(out, l, &task, 1) : l->e->code;
 }
 
@@ -202,14 +210,16 @@ static enum err_code find_group(struct loading *l, struct group_tasks *found, si
     for (size_t i = range.first; i < range.end; i++) {
         char name[ARCH_NAME_SIZE];
         size_t rows = arch_rows(a, i), n = found->count++;
-        size_t head = is_gguf(l) && arch_module(a, i)->stored & GGUF_PAIRED ? a->head_dim : 0;
+        unsigned stored = arch_module(a, i)->stored;
+        size_t head = is_gguf(l) && stored & GGUF_PAIRED ? a->head_dim : 0;
         arch_module_tensor(name, a, l->store->kind, layer, i, "weight");
-        found->weights[n] = expect(l, name, rows, arch_columns(a, i), false, head);
+        found->weights[n] = expect(l, name, rows, arch_columns(a, i), false,
+                                   (struct order){head, !is_gguf(l) && stored & HF_TRANSPOSED});
         if (!found->weights[n])
             return l->e->code;
         l->w->sources[layer * arch_head(a) + i] = found->weights[n]->in;
         arch_module_tensor(name, a, l->store->kind, layer, i, "bias");
-        found->biases[n] = has_bias ? expect(l, name, 1, rows, true, head) : NULL;
+        found->biases[n] = has_bias ? expect(l, name, 1, rows, true, (struct order){head, false}) : NULL;
         if (has_bias && !found->biases[n])
             return l->e->code;
         if (has_bias)
@@ -265,18 +275,45 @@ static void head_name(char name[ARCH_NAME_SIZE], const struct loading *l)
     arch_module_tensor(name, l->a, l->store->kind, 0, arch_head(l->a), "weight");
 }
 
-static enum err_code load_outside_blocks(struct loading *l)
+static enum err_code load_embeddings(struct loading *l)
+{
+    const struct arch *a = l->a;
+    char name[ARCH_NAME_SIZE];
+    arch_embedding_tensor(name, a, l->store->kind);
+    if (load_matrix(l, &l->w->embedding, name, a->vocab, a->width))
+        return l->e->code;
+    if (!arch_has_positions(a))
+        return ERR_OK;
+    arch_positions_tensor(name, a, l->store->kind);
+    return load_matrix(l, &l->w->positions, name, a->max_positions, a->width);
+}
+
+static enum err_code load_head(struct loading *l)
 {
     const struct arch *a = l->a;
     struct weights *w = l->w;
-    char embedding[ARCH_NAME_SIZE], head[ARCH_NAME_SIZE];
-    arch_embedding_tensor(embedding, a, l->store->kind);
-    head_name(head, l);
-    if (load_matrix(l, &w->embedding, embedding, a->vocab, a->width) ||
-        load_norm(l, &w->norm, &w->norm_bias, 0, AT_FINAL))
-        return l->e->code;
+    const void *bias = NULL;
+    char name[ARCH_NAME_SIZE];
+    head_name(name, l);
     w->head = w->embedding;
-    return a->tied ? ERR_OK : load_matrix(l, &w->head, head, a->vocab, a->width);
+    if (!a->tied && load_matrix(l, &w->head, name, a->vocab, a->width))
+        return l->e->code;
+    if (!a->bias[GROUP_HEAD])
+        return ERR_OK;
+    arch_module_tensor(name, a, l->store->kind, 0, arch_head(a), "bias");
+    struct task *task = expect(l, name, 1, a->vocab, true, (struct order){0});
+    if (!task || place_tasks(&bias, l, &task, 1))
+        return l->e->code;
+    task->scale = a->scale[GROUP_HEAD];
+    w->head_bias = bias;
+    return ERR_OK;
+}
+
+static enum err_code load_outside_blocks(struct loading *l)
+{
+    if (load_embeddings(l) || load_norm(l, &l->w->norm, &l->w->norm_bias, 0, AT_FINAL))
+        return l->e->code;
+    return load_head(l);
 }
 
 /* A tied head may be in the file once more. One of its own is another model: it was trained, and the
@@ -306,7 +343,7 @@ static enum err_code refuse_surplus(const struct loading *l)
         if (l->a->tied && !is_gguf(l) && strcmp(t->name, head) == 0) {
             if (!l->memory && check_tied_head(l, t)) /* once is enough */
                 return l->e->code;
-        } else if (!l->taken[i] && !arch_is_rotation_tensor(l->a, l->store->kind, t->name) &&
+        } else if (!l->taken[i] && !arch_is_buffer(l->a, l->store->kind, t->name) &&
                    !arch_is_other_part(l->a, t->name))
             return err_set(l->e, ERR_UNSUPPORTED,
                            "%s: tensor %s is not part of a %s model as its configuration has it", t->file,

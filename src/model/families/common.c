@@ -1,18 +1,20 @@
 #include "common.h"
 
+const char *const rotary_buffers[] = {".rotary_emb.inv_freq", NULL};
+
 const struct family_names llama_like_names[2] = {
     [STORE_HF] = {.layers = "model.layers",
                   .embedding = "model.embed_tokens",
-                  .rotation = ".rotary_emb.inv_freq",
+                  .buffers = rotary_buffers,
                   .attention = "self_attn",
                   .activation = "mlp.act_fn"},
-    [STORE_GGUF] = {.layers = "blk", .embedding = "token_embd", .rotation = "rope_freqs.weight"},
+    [STORE_GGUF] = {.layers = "blk", .embedding = "token_embd", .divisors = "rope_freqs.weight"},
 };
 
 const struct family_names fused_names[2] = {
     [STORE_HF] = {.layers = "model.layers",
                   .embedding = "model.embed_tokens",
-                  .rotation = ".rotary_emb.inv_freq",
+                  .buffers = rotary_buffers,
                   .attention = "self_attn",
                   .activation = "mlp.activation_fn"},
 };
@@ -137,6 +139,15 @@ const struct family_key late_window_keys[] = {
     {"use_sliding_window", NULL, KEY_FLAG, FAMILY_FIELD(pattern.mixed), 0},
     {"sliding_window", NULL, KEY_LIMIT, FAMILY_FIELD(kinds[1].window), 0},
     {"max_window_layers", NULL, KEY_LIMIT, FAMILY_FIELD(pattern.first), 0},
+    FAMILY_KEYS_END,
+};
+
+const struct family_key granite_scale_keys[] = {
+    {"embedding_multiplier", NULL, KEY_SCALE, FAMILY_FIELD(embedding_scale), 0},
+    {"attention_multiplier", NULL, KEY_SCALE, FAMILY_FIELD(attention_scale), 0},
+    {"residual_multiplier", NULL, KEY_SCALE, FAMILY_FIELD(scale[GROUP_ATTN_OUT]), 0},
+    {"residual_multiplier", NULL, KEY_SCALE, FAMILY_FIELD(scale[GROUP_MLP_OUT]), 0},
+    {"logits_scaling", NULL, KEY_INVERSE, FAMILY_FIELD(scale[GROUP_HEAD]), 0},
     FAMILY_KEYS_END,
 };
 

@@ -4,6 +4,9 @@
 
 #include "model/family.h"
 
+/* Suffixes of names of tensors that are not weights. */
+extern const char *const rotary_buffers[];
+
 /* The names of Llama's parts, which most later families use, too. */
 #define LLAMA_LIKE_MODULES 7
 extern const struct family_names llama_like_names[2];
@@ -26,6 +29,8 @@ extern const struct family_key sizes_alone[], llama_like_sizes[], llama_like_key
 extern const struct family_key attention_bias_keys[], llama_bias_keys[], use_bias_keys[];
 /* Keys for caps and for the scale of scores, of Gemma 2 and later. */
 extern const struct family_key gemma_like_keys[];
+/* Granite's multipliers. */
+extern const struct family_key granite_scale_keys[];
 /* "layer_types": layers with full attention, and layers with a window. */
 extern const struct family_layers window_layers;
 /* "sliding_window": for all layers; for those of kind 1. */

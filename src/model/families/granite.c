@@ -1,14 +1,5 @@
 #include "common.h"
 
-static const struct family_key scale_keys[] = {
-    {"embedding_multiplier", NULL, KEY_SCALE, FAMILY_FIELD(embedding_scale), 0},
-    {"attention_multiplier", NULL, KEY_SCALE, FAMILY_FIELD(attention_scale), 0},
-    {"residual_multiplier", NULL, KEY_SCALE, FAMILY_FIELD(scale[GROUP_ATTN_OUT]), 0},
-    {"residual_multiplier", NULL, KEY_SCALE, FAMILY_FIELD(scale[GROUP_MLP_OUT]), 0},
-    {"logits_scaling", NULL, KEY_INVERSE, FAMILY_FIELD(scale[GROUP_HEAD]), 0},
-    FAMILY_KEYS_END,
-};
-
 const struct family family_granite = {
     .name = "granite",
     .known_as = "Granite 3.0 to 3.3",
@@ -17,7 +8,7 @@ const struct family family_granite = {
     .modules = llama_like_modules,
     .module_count = LLAMA_LIKE_MODULES,
     .vectors = llama_like_vectors,
-    .keys = {llama_like_keys, llama_bias_keys, scale_keys},
+    .keys = {llama_like_keys, llama_bias_keys, granite_scale_keys},
     .defaults = {.layers = 32,
                  .width = 4096,
                  .ffn = 11008,

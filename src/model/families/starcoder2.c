@@ -3,7 +3,7 @@
 static const struct family_names names[2] = {
     [STORE_HF] = {.layers = "model.layers",
                   .embedding = "model.embed_tokens",
-                  .rotation = ".rotary_emb.inv_freq",
+                  .buffers = rotary_buffers,
                   .attention = "self_attn",
                   .activation = "mlp.act"},
 };

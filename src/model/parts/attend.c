@@ -1,5 +1,47 @@
+#include <string.h>
+
 #include "base/prof.h"
+#include "math/parallel.h"
 #include "parts.h"
+
+#define REGROUP_ROWS 64 /* that a thread has at a time */
+
+/* From the order of the products to that of attention, or back. */
+struct regroup {
+    const struct step *s;
+    char *grouped, *qkv;
+    bool back;
+};
+
+static void regroup_columns(const struct regroup *r, char *grouped, char *qkv, size_t bytes)
+{
+    memcpy(r->back ? grouped : qkv, r->back ? qkv : grouped, bytes);
+}
+
+/* A key head's queries, its key and its value after one another, against all queries, all keys, all values. */
+static void regroup_rows(void *context, size_t first, size_t count)
+{
+    const struct regroup *r = context;
+    const struct arch *a = &r->s->m->arch;
+    size_t head = a->head_dim * r->s->real->size, queries = a->heads / a->kv_heads * head;
+    size_t row = arch_group_rows(a, GROUP_ATTN_IN) * r->s->real->size;
+    size_t keys = arch_key_row(a) * r->s->real->size, values = arch_value_row(a) * r->s->real->size;
+    for (size_t i = first; i < first + count; i++) {
+        char *grouped = r->grouped + i * row, *qkv = r->qkv + i * row;
+        for (size_t k = 0; k < a->kv_heads; k++, grouped += queries + 2 * head) {
+            regroup_columns(r, grouped, qkv + k * queries, queries);
+            regroup_columns(r, grouped + queries, qkv + keys + k * head, head);
+            regroup_columns(r, grouped + queries + head, qkv + values + k * head, head);
+        }
+    }
+}
+
+static void regroup(const struct step *s, void *qkv, bool back)
+{
+    struct regroup r = {s, s->acts->grouped, qkv, back};
+    if (s->m->arch.grouped_qkv)
+        parallel_blocks(s->in->n, REGROUP_ROWS, regroup_rows, &r);
+}
 
 /* k's heads follow q's, so one call turns both. */
 static void rotate(const struct step *s, size_t layer, void *qkv, float direction)
@@ -67,6 +109,7 @@ void attend_forward(const struct step *s, size_t layer)
     const struct attention_shape shape = step_attention(s, layer);
     enum prof_phase before = prof_enter(PROF_ATTENTION);
     bool rotates_first = s->m->arch.norms_rotated;
+    regroup(s, act->qkv, false);
     if (rotates_first)
         rotate(s, layer, act->qkv, 1);
     norm_heads(s, layer, AT_Q);
@@ -96,5 +139,6 @@ void attend_backward(const struct step *s, size_t layer)
     norm_heads_backward(s, layer, AT_Q);
     if (rotates_first)
         rotate(s, layer, acts->dqkv, -1);
+    regroup(s, acts->dqkv, true);
     prof_enter(before);
 }

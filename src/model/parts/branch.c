@@ -27,6 +27,8 @@ static struct between between(const struct step *s, size_t layer, const struct b
 {
     const struct acts *acts = s->acts;
     const struct acts_layer *act = &acts->layers[layer];
+    if (b->in == GROUP_ATTN_IN && s->m->arch.grouped_qkv)
+        return (struct between){.in = acts->grouped, .din = acts->grouped, .out = act->attention};
     if (b->in == GROUP_ATTN_IN)
         return (struct between){.in = act->qkv, .din = acts->dqkv, .out = act->attention};
     return (struct between){.in = act->gate_up, .din = act->gate_up, .out = acts->product};

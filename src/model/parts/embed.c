@@ -1,6 +1,20 @@
 #include "base/prof.h"
 #include "parts.h"
 
+/* Learned positions. */
+static void add_positions(const struct step *s)
+{
+    size_t width = s->m->arch.width;
+    float *h = s->acts->residual;
+    if (!s->m->weights.positions)
+        return;
+    for (size_t i = 0; i < s->in->n; i++)
+        s->real->add(h + i * width, step_at(s, s->m->weights.positions, (size_t)s->in->positions[i] * width), width);
+    char path[ARCH_PATH_SIZE];
+    arch_positions_path(path, &s->m->arch);
+    step_check(s, DTYPE_F32, h, width, s->in->n, width, path);
+}
+
 void embed_forward(const struct step *s)
 {
     size_t width = s->m->arch.width;
@@ -16,8 +30,9 @@ void embed_forward(const struct step *s)
         for (size_t i = 0; i < s->in->n * width; i++)
             h[i] *= scale;
     }
-    prof_enter(before);
     char path[ARCH_PATH_SIZE];
     arch_embedding_path(path, &s->m->arch);
     step_check(s, DTYPE_F32, h, width, s->in->n, width, path);
+    add_positions(s);
+    prof_enter(before);
 }

@@ -18,7 +18,8 @@
 enum field_rule {
     USED,    /* read below */
     IGNORED, /* says how the adapter was trained or kept, not what it computes */
-    NEUTRAL  /* refused unless it is absent, null, false, 0 or empty */
+    NEUTRAL, /* refused unless it is absent, null, false, 0 or empty */
+    TURNED   /* likewise, unless the base's file has its matrices the other way round */
 };
 static const struct field {
     const char *name;
@@ -53,7 +54,7 @@ static const struct field {
               {"use_dora", NEUTRAL},
               {"lora_bias", NEUTRAL},
               {"modules_to_save", NEUTRAL},
-              {"fan_in_fan_out", NEUTRAL},
+              {"fan_in_fan_out", TURNED},
               {"layer_replication", NEUTRAL},
               {"trainable_token_indices", NEUTRAL},
               {"target_parameters", NEUTRAL}};
@@ -141,7 +142,18 @@ static enum err_code check_layers(const struct json_value *config, const char *p
     return check_layers_pattern(config, path, e);
 }
 
-static enum err_code check_fields(const struct json_value *config, const char *path, struct err *e)
+/* Whether a value stands for what is done here: what PEFT says of a base whose file has its matrices the other way
+ * round, it finds out by itself. */
+static bool is_honoured(const struct json_member *m, const struct arch *a)
+{
+    enum field_rule rule = rule_of(m->key);
+    if (rule == TURNED && arch_module(a, 0)->stored & HF_TRANSPOSED)
+        return true;
+    return (rule != NEUTRAL && rule != TURNED) || is_neutral(m->value);
+}
+
+static enum err_code check_fields(const struct json_value *config, const struct arch *a, const char *path,
+                                  struct err *e)
 {
     if (json_kind(config) != JSON_KIND_OBJECT)
         return err_set(e, ERR_FORMAT, "%s is not a JSON object", path);
@@ -153,7 +165,7 @@ static enum err_code check_fields(const struct json_value *config, const char *p
         return err_set(e, ERR_UNSUPPORTED, "%s: bias must be \"none\", trained biases are not supported",
                        path);
     for (struct json_member m = json_first(config); m.key; m = json_next(m))
-        if (rule_of(m.key) == NEUTRAL && !is_neutral(m.value))
+        if (!is_honoured(&m, a))
             return err_set(e, ERR_UNSUPPORTED, "%s: %s is set, which is not supported here", path, m.key);
     if (check_layers(config, path, e))
         return e->code;
@@ -421,7 +433,7 @@ static enum err_code create_from_config(struct lora *l, const struct arch *a, co
     struct arena arena = {0};
     if (json_open_file(&doc, path, LIMIT_ADAPTER_JSON, e))
         return e->code;
-    enum err_code code = check_fields(json_root(doc), path, e);
+    enum err_code code = check_fields(json_root(doc), a, path, e);
     if (!code && create_from_rules(l, a, json_root(doc), tensors, most, &arena, e))
         code = err_wrap(e, "%s", path);
     arena_release(&arena);

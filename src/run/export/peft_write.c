@@ -98,9 +98,10 @@ static enum err_code append_config(struct str *out, const struct lora *l, const 
         json_append_string(out, base_name, strlen(base_name), e) ||
         str_appendf(
             out, e,
-            ",\n  \"bias\": \"none\",\n  \"fan_in_fan_out\": false,\n  \"inference_mode\": true,\n"
+            ",\n  \"bias\": \"none\",\n  \"fan_in_fan_out\": %s,\n  \"inference_mode\": true,\n"
             "  \"init_lora_weights\": true,\n  \"layers_pattern\": null,\n  \"layers_to_transform\": null,\n"
-            "  \"lora_alpha\": ") ||
+            "  \"lora_alpha\": ",
+            arch_module(a, l->layout.modules->linear)->stored & HF_TRANSPOSED ? "true" : "false") ||
         json_append_real(out, alpha_of(l->layout.modules, l->rslora), e) ||
         str_appendf(out, e, ",\n  \"lora_bias\": false,\n  \"lora_dropout\": ") ||
         json_append_real(out, dropout, e) ||

@@ -104,7 +104,8 @@ static void rows_are_put_in_order(void **state)
     static const enum dtype types[] = {DTYPE_F32, DTYPE_F16, DTYPE_BF16, DTYPE_Q8_0, DTYPE_Q6_K};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         unsigned char *data = make_matrix(types[i]);
-        const struct convert_matrix in = {types[i], data, ROWS, COLUMNS, 6};
+        const struct convert_matrix in = {
+            .type = types[i], .data = data, .rows = ROWS, .columns = COLUMNS, .interleaved_head = 6};
         static const size_t order[] = {0, 2, 4, 1, 3, 5, 6, 8, 10, 7, 9, 11};
         dtype_to_f32(plain, types[i], data, COUNT);
         convert_all(all, DTYPE_F32, &in);
@@ -119,11 +120,42 @@ static void rows_are_put_in_order(void **state)
     }
 }
 
+/* Columns of the data are rows, whichever are asked for, more of them than are worked on at once. */
+static void transposed_data_are_turned(void **state)
+{
+    (void)state;
+    static float plain[COUNT], all[COUNT], some[COUNT];
+    static uint16_t narrow[COUNT];
+    static const enum dtype types[] = {DTYPE_F32, DTYPE_F16, DTYPE_BF16};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        unsigned char *data = make_matrix(types[i]);
+        const struct convert_matrix in = {
+            .type = types[i], .data = data, .rows = COLUMNS, .columns = ROWS, .transposed = true};
+        dtype_to_f32(plain, types[i], data, COUNT);
+        convert_all(all, DTYPE_F32, &in);
+        convert_all(narrow, DTYPE_BF16, &in);
+        for (size_t k = 0; k < COUNT; k++) {
+            assert_true(all[k] == plain[k % ROWS * COLUMNS + k / ROWS]);
+            assert_int_equal(narrow[k], dtype_f32_to_bf16(all[k]));
+        }
+        convert_rows(some, DTYPE_F32, &in, 5, 1100);
+        assert_memory_equal(some, all + (size_t)5 * ROWS, (size_t)1100 * ROWS * sizeof *all);
+        assert_false(convert_is_copy(types[i], &in));
+        free(data);
+    }
+    const struct convert_matrix in = {
+        .type = DTYPE_F32, .data = plain, .rows = COLUMNS, .columns = ROWS, .transposed = true};
+    plain[3 * COLUMNS + 1100] = plain[2 * COLUMNS + 1200] = NAN;
+    assert_int_equal(convert_rows_checked(some, DTYPE_F32, &in, 0, COLUMNS), 1100);
+    assert_int_equal(convert_rows_checked(NULL, DTYPE_F32, &in, 1101, 100), 1200);
+    assert_int_equal(convert_rows_checked(NULL, DTYPE_BF16, &in, 5, 1000), 1005);
+}
+
 static void the_first_bad_row_is_told(void **state)
 {
     (void)state;
     static float x[COUNT], out[COUNT];
-    const struct convert_matrix in = {DTYPE_F32, x, ROWS, COLUMNS, 0};
+    const struct convert_matrix in = {.type = DTYPE_F32, .data = x, .rows = ROWS, .columns = COLUMNS};
     assert_true(convert_is_copy(DTYPE_F32, &in) && !convert_is_copy(DTYPE_BF16, &in));
     x[7 * COLUMNS + COLUMNS - 1] = NAN;
     x[9 * COLUMNS] = INFINITY;
@@ -144,6 +176,7 @@ int main(void)
         cmocka_unit_test(rounding_is_to_nearest_even_and_nan_stays),
         cmocka_unit_test(what_is_not_finite_is_found_anywhere),
         cmocka_unit_test(rows_are_put_in_order),
+        cmocka_unit_test(transposed_data_are_turned),
         cmocka_unit_test(the_first_bad_row_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -82,6 +82,12 @@ static bool change_activation(struct arch *a, void *field, size_t way)
     return other;
 }
 
+/* With one key head the order is the same. */
+static bool change_grouped(struct arch *a, void *field, size_t way)
+{
+    return flip(a, field, way) && a->kv_heads > 1;
+}
+
 /* GGUF files have the 1 added already. */
 static bool flip_offset(struct arch *a, void *field, size_t way)
 {
@@ -97,7 +103,14 @@ static bool change_spelling(struct arch *a, void *field, size_t way)
 {
     (void)field, (void)way;
     a->spelling = 1 - a->spelling;
-    return a->wrapper != NULL;
+    return !is_gguf;
+}
+
+static bool change_old_head(struct arch *a, void *field, size_t way)
+{
+    (void)field, (void)way;
+    a->old_head = !a->old_head;
+    return !is_gguf && !a->tied && a->family->names[STORE_HF].old_head;
 }
 
 static bool unwrap(struct arch *a, void *field, size_t way)
@@ -108,9 +121,24 @@ static bool unwrap(struct arch *a, void *field, size_t way)
     return wrapped;
 }
 
+static bool rotates(const struct arch *a)
+{
+    bool any = false;
+    for (size_t layer = 0; layer < a->layers; layer++)
+        any |= !arch_kind(a, layer)->unrotated;
+    return any;
+}
+
+static bool flip_pairs(struct arch *a, void *field, size_t way)
+{
+    return flip(a, field, way) && rotates(a);
+}
+
 static bool change_rotated(struct arch *a, void *field, size_t way)
 {
     (void)field;
+    if (!rotates(a))
+        return false;
     if (way == 0 ? a->rotated <= 2 : a->rotated + 2 > a->head_dim)
         return false;
     a->rotated += way == 0 ? (size_t)-2 : 2;
@@ -131,7 +159,7 @@ static bool change_kind_of(struct arch *a, void *field, size_t way)
 
 static bool is_used_rotation(const struct arch *a, const struct rotation *r)
 {
-    return r < a->rotations + (arch_short_positions(a) ? 1 : arch_rotation_count(a));
+    return rotates(a) && r < a->rotations + (arch_short_positions(a) ? 1 : arch_rotation_count(a));
 }
 
 static bool change_type(struct arch *a, void *field, size_t way)
@@ -298,17 +326,23 @@ static bool swap_modules(struct arch *a, size_t way)
     return true;
 }
 
+#define STORED_FLAGS 2 /* of enum module_stored */
 static bool flip_stored(struct arch *a, size_t way)
 {
-    if (!is_gguf || way >= a->family->module_count || a->family->modules[way].group != GROUP_ATTN_IN)
+    size_t linear = way / STORED_FLAGS;
+    unsigned flag = 1U << way % STORED_FLAGS;
+    if (linear >= a->family->module_count || (flag & HF_TRANSPOSED) == is_gguf * HF_TRANSPOSED)
+        return false;
+    if (flag != HF_TRANSPOSED && a->family->modules[linear].group != GROUP_ATTN_IN)
         return false;
     copy_family(a);
-    modules[way].stored ^= GGUF_PAIRED;
+    modules[linear].stored ^= flag;
     return true;
 }
 
 #define NORM_WAYS (AT_FINAL * AT_FINAL)
 #define SWAP_WAYS (ARCH_MODULES * ARCH_MODULES)
+#define FAMILY_WAYS (NORM_WAYS + SWAP_WAYS + ARCH_MODULES * STORED_FLAGS)
 static bool change_family(struct arch *a, void *field, size_t way)
 {
     (void)field;
@@ -325,9 +359,10 @@ static bool change_family(struct arch *a, void *field, size_t way)
 #define NO_SWITCH  NULL, 0 /* other fields are made from it as a file is read, or it limits the length of examples */
 
 #define ARCH_FIELDS(F, A, P)                                                                                    \
-    F(family, change_family, NORM_WAYS + SWAP_WAYS + ARCH_MODULES)                                           \
+    F(family, change_family, FAMILY_WAYS)                                                                    \
     F(wrapper, unwrap, 1)                                                                                    \
     F(spelling, change_spelling, 1)                                                                          \
+    F(old_head, change_old_head, 1)                                                                          \
     F(layers, grow_size, 1)                                                                                  \
     F(width, grow_size, 1)                                                                                   \
     F(ffn, grow_size, 1)                                                                                     \
@@ -348,12 +383,13 @@ static bool change_family(struct arch *a, void *field, size_t way)
     F(parallel, flip, 1)                                                                                     \
     F(wide_norms, flip_of_heads, 1)                                                                          \
     F(norms_rotated, flip_of_heads, 1)                                                                       \
-    A(bias, flip, GROUP_COUNT)                                                                               \
+    A(bias, flip, GROUP_HEAD + 1)                                                                            \
+    F(grouped_qkv, change_grouped, 1)                                                                          \
     A(scale, change_output, GROUP_HEAD + 1)                                                                  \
     F(tied, flip, 1)                                                                                         \
     F(rotated_share, NO_SWITCH)                                                                              \
     F(rotated, change_rotated, 2)                                                                            \
-    F(rotates_pairs, flip, 1)                                                                                \
+    F(rotates_pairs, flip_pairs, 1)                                                                          \
     F(most_positions, NO_SWITCH)                                                                             \
     P(rotations, IN_PARTS)                                                                                   \
     P(kinds, IN_PARTS)                                                                                       \
@@ -396,7 +432,7 @@ static const struct change changes[] = {
         KIND_FIELDS(OF_KIND_0)
         KIND_FIELDS(OF_KIND_1)};
 #define CHANGES   (sizeof changes / sizeof changes[0])
-#define MOST_WAYS (NORM_WAYS + SWAP_WAYS + ARCH_MODULES)
+#define MOST_WAYS FAMILY_WAYS
 
 /* ---- whether a change is seen ---- */
 
