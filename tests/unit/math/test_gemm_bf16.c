@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "base/alloc.h"
+#include "kernels.h"
 #include "math/gemm.h"
 #include "numbers.h"
 
@@ -267,7 +268,7 @@ static void test_calls_repeat(void **state)
     static const size_t shapes[][3] = {{300, 200, 576}, {512, 16, 1536}, {1536, 16, 512},
                                        {16, 700, 2048}, {128, 3000, 64}, {64, 64, 64}};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-        for (int threads = 1; threads <= (gemm_has_bf16() ? 3 : 1); threads++) { /* plain loops are slow */
+        for (int threads = 1; threads <= (bf16_is_plain() ? 1 : 3); threads++) {
             gemm_set_threads(threads);
             for (int which = 0; which < 8; which++) {
                 struct product p = product_new(shapes[i][0], shapes[i][1], shapes[i][2], which % 4,
@@ -333,8 +334,7 @@ static void test_threads_change_nothing(void **state)
         {1, 960, 576, 2},    {17, 576, 1536, 2}, {128, 960, 576, 2}, {333, 576, 576, 2}, {512, 576, 960, 0},
         {1000, 576, 576, 0}, {700, 1536, 96, 2}, {1000, 48, 576, 2}, {128, 576, 48, 0},  {576, 16, 1000, 1},
         {48, 576, 700, 1},   {192, 16, 512, 1},  {16, 1536, 500, 1}, {100, 9000, 64, 2}, {200, 64, 5000, 0}};
-    for (size_t i = 0; gemm_has_bf16() && i < sizeof shapes / sizeof *shapes;
-         i++) { /* plain loops are slow */
+    for (size_t i = 0; !bf16_is_plain() && i < sizeof shapes / sizeof *shapes; i++) {
         struct product p =
             product_new(shapes[i][0], shapes[i][1], shapes[i][2], (int)shapes[i][3], outs[i % 2], false, 0);
         size_t bytes = p.m * p.n * bytes_of(p.out);
