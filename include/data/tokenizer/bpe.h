@@ -65,6 +65,8 @@ struct bpe_work {
     struct bpe_link *links;
     struct bpe_candidate *heap;
     size_t heap_count, heap_capacity;
+    struct bpe_memory *memory; /* what short pieces came to before, NULL: nothing is remembered */
+    uint64_t memory_of;        /* number of the encoder that it belongs to */
 };
 
 void bpe_work_release(struct bpe_work *w);

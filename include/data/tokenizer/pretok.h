@@ -44,10 +44,6 @@ enum pretok_behaviour {
  * caller's text, none. */
 enum pretok_prepend { PRETOK_ALWAYS, PRETOK_FIRST, PRETOK_NEVER };
 
-/* The pattern by which ByteLevel splits. */
-#define PRETOK_GPT2_PATTERN                                                                                  \
-    "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
-
 struct pretok_step {
     enum pretok_kind kind;
     enum pretok_behaviour behaviour; /* SPLIT, PUNCTUATION */

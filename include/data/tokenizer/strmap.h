@@ -31,4 +31,8 @@ int32_t strmap_add(struct strmap *m, const char *key, size_t length, int32_t id)
 /* -1 if there is no such key. */
 int32_t strmap_get(const struct strmap *m, const char *key, size_t length);
 
+/* The same for who has strmap_hash() of the key already. */
+int32_t strmap_get_hashed(const struct strmap *m, const char *key, size_t length, uint32_t hash);
+uint32_t strmap_hash(const char *key, size_t length);
+
 #endif

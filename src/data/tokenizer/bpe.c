@@ -10,6 +10,10 @@
 #define NO_PAIR  UINT64_MAX
 #define NO_MERGE UINT32_MAX
 
+#define MEMORY_SLOTS  8192 /* a power of two: half a megabyte a thread */
+#define MEMORY_PIECE  32   /* longer pieces are not remembered */
+#define MEMORY_TOKENS 5    /* nor are those of more tokens */
+
 #define SPACE_MARK        "\u2581" /* what SentencePiece writes for a space */
 #define SPACE_MARK_LENGTH 3
 
@@ -19,7 +23,18 @@ struct pair_slot {
     int32_t merged;
 };
 
+/* What a piece came to, for a thread that meets it again: most words of a text are the same few. One cache line. */
+struct bpe_memory {
+    uint32_t hash;
+    uint8_t length, count; /* of the piece, 0: nothing is remembered; of its tokens */
+    uint8_t lengths[MEMORY_TOKENS];
+    char piece[MEMORY_PIECE];
+    int32_t ids[MEMORY_TOKENS];
+};
+_Static_assert(sizeof(struct bpe_memory) == 64, "a cache line");
+
 struct bpe {
+    uint64_t number; /* no other one has it */
     struct strmap singles; /* tokens of one symbol: a byte, or a character */
     int32_t byte_id[256];  /* those of one byte */
     int32_t fallback[256];
@@ -90,8 +105,8 @@ static enum err_code add_whole(struct bpe *b, const struct bpe_token *tokens, si
         bool as_whole = b->options.ignore_merges;
         if (!as_whole) {
             code = bpe_encode(&work, b, tokens[i].bytes, tokens[i].length, e);
-            as_whole = work.count == 1 && work.symbols[0].id == (int32_t)i && work.symbols[0].skipped == 0 &&
-                       work.symbols[0].length == tokens[i].length;
+            as_whole = code == ERR_OK && work.count == 1 && work.symbols[0].id == (int32_t)i &&
+                       work.symbols[0].skipped == 0 && work.symbols[0].length == tokens[i].length;
         }
         if (as_whole)
             strmap_add(&whole, tokens[i].bytes, tokens[i].length, (int32_t)i);
@@ -158,6 +173,8 @@ enum err_code bpe_init(struct bpe **out, const struct bpe_token *tokens, size_t 
     struct bpe *b = arena_alloc(a, 1, sizeof *b, "byte-pair encoder", e);
     if (b == NULL)
         return e->code;
+    static uint64_t numbers;
+    b->number = __atomic_add_fetch(&numbers, 1, __ATOMIC_RELAXED);
     b->options = *options;
     for (int i = 0; i < 256; i++) {
         b->byte_id[i] = -1;
@@ -174,11 +191,21 @@ enum err_code bpe_init(struct bpe **out, const struct bpe_token *tokens, size_t 
     return ERR_OK;
 }
 
-void bpe_work_release(struct bpe_work *w)
+static void release_symbols(struct bpe_work *w)
 {
     free(w->symbols);
     free(w->links);
     free(w->heap);
+    w->symbols = NULL;
+    w->links = NULL;
+    w->heap = NULL;
+    w->capacity = w->heap_capacity = 0;
+}
+
+void bpe_work_release(struct bpe_work *w)
+{
+    release_symbols(w);
+    free(w->memory);
     *w = (struct bpe_work){0};
 }
 
@@ -190,12 +217,12 @@ static enum err_code reserve(struct bpe_work *w, size_t length, struct err *e)
     size_t capacity = length < 64 ? 64 : length + length / 2;
     if (capacity >= NONE / 4)
         return err_set(e, ERR_DATA, "a piece of %zu bytes without a place to split is too long", length);
-    bpe_work_release(w);
+    release_symbols(w);
     w->symbols = malloc(capacity * sizeof *w->symbols);
     w->links = malloc(capacity * sizeof *w->links);
     w->heap = malloc(3 * capacity * sizeof *w->heap);
     if (w->symbols == NULL || w->links == NULL || w->heap == NULL) {
-        bpe_work_release(w);
+        release_symbols(w);
         return err_set(e, ERR_MEMORY, "no memory to tokenise a piece of %zu bytes", length);
     }
     w->capacity = capacity;
@@ -367,26 +394,78 @@ static size_t part_end(const struct bpe *b, const char *piece, size_t length, si
     }
 }
 
+/* ---- what a thread remembers ---- */
+
+/* Memory for this encoder, empty at first; without any, all is worked out each time. */
+static void open_memory(struct bpe_work *w, const struct bpe *b)
+{
+    if (w->memory_of == b->number)
+        return;
+    free(w->memory);
+    w->memory = calloc(MEMORY_SLOTS, sizeof *w->memory);
+    w->memory_of = b->number;
+}
+
+static bool recall(struct bpe_work *w, const struct bpe_memory *m, const char *part, size_t length, uint32_t hash)
+{
+    if (m->length != length || m->hash != hash || memcmp(m->piece, part, length) != 0)
+        return false;
+    for (size_t i = 0; i < m->count; i++)
+        add_symbol(w, m->ids[i], m->lengths[i]);
+    return true;
+}
+
+/* Symbols first..count-1 are what the part came to. Where bytes vanished, they are not all. */
+static void remember(struct bpe_memory *m, const struct bpe_work *w, size_t first, const char *part, size_t length,
+                     uint32_t hash)
+{
+    size_t told = 0;
+    if (w->count - first > MEMORY_TOKENS)
+        return;
+    for (size_t i = first; i < w->count; i++)
+        told += w->symbols[i].length;
+    if (told != length)
+        return;
+    *m = (struct bpe_memory){.hash = hash, .length = (uint8_t)length, .count = (uint8_t)(w->count - first)};
+    memcpy(m->piece, part, length);
+    for (size_t i = 0; i < m->count; i++) {
+        m->ids[i] = w->symbols[first + i].id;
+        m->lengths[i] = (uint8_t)w->symbols[first + i].length;
+    }
+}
+
+static void encode_part(struct bpe_work *w, const struct bpe *b, const char *part, size_t length)
+{
+    const uint32_t hash = strmap_hash(part, length);
+    const size_t first = w->count;
+    struct bpe_memory *m = w->memory && length <= MEMORY_PIECE ? &w->memory[hash % MEMORY_SLOTS] : NULL;
+    if (m && recall(w, m, part, length, hash))
+        return;
+    const int32_t id = strmap_get_hashed(&b->whole, part, length, hash);
+    if (id >= 0) {
+        add_symbol(w, id, length);
+    } else {
+        if (b->options.characters)
+            split_characters(w, b, part, length);
+        else
+            split_bytes(w, b, part, length);
+        merge_all(w, b, first);
+    }
+    if (m)
+        remember(m, w, first, part, length, hash);
+}
+
 enum err_code bpe_encode(struct bpe_work *w, const struct bpe *b, const char *piece, size_t length,
                          struct err *e)
 {
     if (reserve(w, length, e))
         return e->code;
+    open_memory(w, b);
     w->count = 0;
     w->skipped = 0;
     for (size_t at = 0, end; at < length; at = end) {
         end = part_end(b, piece, length, at);
-        size_t first = w->count;
-        int32_t id = strmap_get(&b->whole, piece + at, end - at);
-        if (id >= 0) {
-            add_symbol(w, id, end - at);
-            continue;
-        }
-        if (b->options.characters)
-            split_characters(w, b, piece + at, end - at);
-        else
-            split_bytes(w, b, piece + at, end - at);
-        merge_all(w, b, first);
+        encode_part(w, b, piece + at, end - at);
     }
     return ERR_OK;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "data/tokenizer/scan.h"
 #include "data/tokenizer/unicode.h"
 
 /* What \s means to Oniguruma: Unicode's White_Space. PCRE2's own \s also takes U+180E. */
@@ -248,6 +249,7 @@ enum err_code pattern_translate(struct str *out, const char *pattern, size_t len
 
 struct pattern {
     struct regex *regex; /* NULL: the literal */
+    struct scan *scan;   /* does the same in less time; NULL: none is known */
     size_t length;
     char literal[];
 };
@@ -273,8 +275,9 @@ enum err_code pattern_open(struct pattern **out, const struct pattern_source *so
         return err_set(e, ERR_MEMORY, "no memory for a pattern of the tokenizer");
     p->length = copied;
     memcpy(p->literal, source->text, copied);
-    if (!source->literal && compile(&p->regex, source, e)) {
-        free(p);
+    if (!source->literal &&
+        (compile(&p->regex, source, e) || scan_open(&p->scan, source->text, source->length, e))) {
+        pattern_close(p);
         return e->code;
     }
     *out = p;
@@ -283,8 +286,10 @@ enum err_code pattern_open(struct pattern **out, const struct pattern_source *so
 
 void pattern_close(struct pattern *p)
 {
-    if (p != NULL)
+    if (p != NULL) {
         regex_close(p->regex);
+        scan_close(p->scan);
+    }
     free(p);
 }
 
@@ -311,7 +316,14 @@ enum err_code pattern_next(bool *found, size_t *start, size_t *end, struct patte
                            const struct pattern *p, struct regex_scratch *scratch, const char *text,
                            size_t length, struct err *e)
 {
-    *found = false;
+    const size_t known = p->scan && c->from < length ? scan_match(p->scan, text, length, c->from) : 0;
+    *found = known > 0;
+    if (known) {
+        *start = c->from;
+        *end = c->from = c->last = known;
+        c->any = true;
+        return ERR_OK;
+    }
     while (c->from <= length) {
         if (find(found, start, end, p, scratch, text, length, c->from, e))
             return e->code;

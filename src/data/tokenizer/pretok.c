@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "data/tokenizer/bytelevel.h"
+#include "data/tokenizer/scan.h"
 #include "data/tokenizer/unicode.h"
 
 struct step {
@@ -362,7 +363,7 @@ static enum err_code open_step(struct step *s, const struct pretok_step *from, s
             .text = s->replacement, .length = s->replacement_length, .literal = true};
     }
     if (from->kind == PRETOK_BYTE_LEVEL)
-        pattern = (struct pattern_source){.text = PRETOK_GPT2_PATTERN, .length = strlen(PRETOK_GPT2_PATTERN)};
+        pattern = (struct pattern_source){.text = SCAN_GPT2, .length = strlen(SCAN_GPT2)};
     bool has_pattern = from->kind == PRETOK_SPLIT || (from->kind == PRETOK_METASPACE && from->split) ||
                        (from->kind == PRETOK_BYTE_LEVEL && from->use_regex);
     return has_pattern ? pattern_open(&s->pattern, &pattern, e) : ERR_OK;

@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "base/limits.h"
+#include "data/tokenizer/scan.h"
 #include "data/tokenizer/spec.h"
 
 /* tokenizer.ggml.token_type */
@@ -21,10 +22,6 @@ enum { TYPE_NORMAL = 1, TYPE_UNKNOWN = 2, TYPE_CONTROL = 3, TYPE_USER_DEFINED = 
     {                                                                                                        \
         .kind = PRETOK_SPLIT, .pattern = {.text = (expression), .length = sizeof(expression) - 1}            \
     }
-#define CONTRACTIONS "(?i:'s|'t|'re|'ve|'m|'ll|'d)|"
-#define LLAMA3_LIKE(digits)                                                                                  \
-    CONTRACTIONS "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" digits                                                     \
-                 "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 #define TEKKEN                                                                                               \
     "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+|"             \
     "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*|"             \
@@ -44,13 +41,13 @@ static const struct known_pre {
     {"smollm", {SINGLE_DIGITS, BYTE_LEVEL(true)}, 2, false, false, false},
     {"starcoder", {SINGLE_DIGITS, BYTE_LEVEL(true)}, 2, false, false, false},
     {"refact", {SINGLE_DIGITS, BYTE_LEVEL(true)}, 2, false, false, false},
-    {"llama-bpe", {SPLIT(LLAMA3_LIKE("\\p{N}{1,3}")), BYTE_LEVEL(false)}, 2, false, true, true},
-    {"llama3", {SPLIT(LLAMA3_LIKE("\\p{N}{1,3}")), BYTE_LEVEL(false)}, 2, false, true, true},
-    {"llama-v3", {SPLIT(LLAMA3_LIKE("\\p{N}{1,3}")), BYTE_LEVEL(false)}, 2, false, true, true},
-    {"qwen2", {SPLIT(LLAMA3_LIKE("\\p{N}")), BYTE_LEVEL(false)}, 2, true, false, false},
+    {"llama-bpe", {SPLIT(SCAN_LLAMA3), BYTE_LEVEL(false)}, 2, false, true, true},
+    {"llama3", {SPLIT(SCAN_LLAMA3), BYTE_LEVEL(false)}, 2, false, true, true},
+    {"llama-v3", {SPLIT(SCAN_LLAMA3), BYTE_LEVEL(false)}, 2, false, true, true},
+    {"qwen2", {SPLIT(SCAN_QWEN2), BYTE_LEVEL(false)}, 2, true, false, false},
     {"tekken", {SPLIT(TEKKEN), BYTE_LEVEL(false)}, 2, false, true, true},
     {"default",
-     {SPLIT("[\\p{P}\\$\\+<=>\\^~\\|]+"), SPLIT(PRETOK_GPT2_PATTERN), SPLIT("\\p{N}+"),
+     {SPLIT("[\\p{P}\\$\\+<=>\\^~\\|]+"), SPLIT(SCAN_GPT2), SPLIT("\\p{N}+"),
       SPLIT("[0-9][0-9][0-9]"), BYTE_LEVEL(false)},
      5,
      false,
