@@ -75,6 +75,9 @@ void session_drop_adapter(struct session *s);
 enum err_code session_open_data(struct session *s, struct dataset *d, const struct opt_list *paths,
                                 char hash[FILE_HASH_SIZE], struct err *e);
 
+/* Collective. The same for prompts to be answered, with or without answers in the data. None of them is cut. */
+enum err_code session_open_prompts(struct session *s, struct dataset *d, const struct opt_list *paths, struct err *e);
+
 /* Collective. The same for --eval-data, cut to --max-eval-examples. */
 enum err_code session_open_eval_data(struct session *s, struct dataset *d, struct err *e);
 

@@ -313,6 +313,8 @@ static enum err_code gather_index(struct dist *d, struct dataset *data, struct e
     if (dist_sum_u64(d, sums, sizeof sums / sizeof *sums, e))
         return e->code;
     memcpy(&counts, sums, sizeof counts);
+    if (dist_max_u64(d, data->first_notes, NOTE_COUNT, e))
+        return e->code;
     void *entries, *bad;
     size_t bytes;
     if (dist_gather_all(d, &entries, &bytes, NULL, data->entries, data->count * sizeof *data->entries, e))
@@ -390,17 +392,14 @@ static void warn_of(void *context, const char *text)
     log_warn("%s: %s", data->paths[0], text);
 }
 
-enum err_code session_open_data(struct session *s, struct dataset *data, const struct opt_list *paths,
-                                char hash[FILE_HASH_SIZE], struct err *e)
+/* Collective. */
+static enum err_code open_data(struct session *s, struct dataset *data, const struct opt_list *paths,
+                               const struct example_options *options, struct err *e)
 {
     struct dist *d = s->dist;
     const struct options *o = s->options;
-    struct example_options options = {.max_length = (size_t)o->max_length,
-                                      .train_on = o->train_on,
-                                      .chat = s->chat,
-                                      .columns = &s->columns};
     enum err_code code = dist_agree(
-        d, dataset_init(data, paths->items, paths->count, s->tokenizer, &options, o->skip_bad_lines, e), e);
+        d, dataset_init(data, paths->items, paths->count, s->tokenizer, options, o->skip_bad_lines, e), e);
     if (code)
         goto fail;
     char content[FILE_HASH_SIZE];
@@ -414,18 +413,49 @@ enum err_code session_open_data(struct session *s, struct dataset *data, const s
     if (!code)
         code = consensus_text(d, "data set", content, false, e);
     if (!code) {
-        warn_of_long_examples(s, data);
-        warn_of_bos(s, data);
-        tell_forms(data);
-        dataset_tell_warnings(data, ~(1U << NOTE_CUT_ANSWER), warn_of, data); /* which the caller counts as cut */
         memcpy(data->hash, content, sizeof content);
-        if (hash)
-            memcpy(hash, content, sizeof content);
         return ERR_OK;
     }
 fail:
     dataset_close(data);
     return code;
+}
+
+/* What is wrong with data beside bad lines, to be known before it is trained on. */
+static void tell_of_data(const struct session *s, struct dataset *data)
+{
+    warn_of_long_examples(s, data);
+    warn_of_bos(s, data);
+    tell_forms(data);
+    if (s->dist->rank == 0) /* NOTE_CUT_ANSWER is left to the caller, which counts what was cut */
+        dataset_tell_warnings(data, ~(1U << NOTE_CUT_ANSWER), warn_of, data);
+}
+
+enum err_code session_open_data(struct session *s, struct dataset *data, const struct opt_list *paths,
+                                char hash[FILE_HASH_SIZE], struct err *e)
+{
+    const struct options *o = s->options;
+    const struct example_options options = {.max_length = (size_t)o->max_length,
+                                            .train_on = o->train_on,
+                                            .chat = s->chat,
+                                            .columns = &s->columns};
+    if (open_data(s, data, paths, &options, e))
+        return e->code;
+    tell_of_data(s, data);
+    if (hash)
+        memcpy(hash, data->hash, sizeof data->hash);
+    return ERR_OK;
+}
+
+enum err_code session_open_prompts(struct session *s, struct dataset *data, const struct opt_list *paths, struct err *e)
+{
+    const struct example_options options = {
+        .max_length = SIZE_MAX, .chat = s->chat, .columns = &s->columns, .asks = true};
+    if (open_data(s, data, paths, &options, e))
+        return e->code;
+    warn_of_bos(s, data);
+    tell_forms(data);
+    return ERR_OK;
 }
 
 enum err_code session_open_eval_data(struct session *s, struct dataset *data, struct err *e)

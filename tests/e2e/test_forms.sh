@@ -68,11 +68,12 @@ says out '^<\|im_start\|>user:Hi<\|im_end\|>$|^<\|im_start\|>user:Hi<\|im_end\|>
 echo '{"messages": [{"role": "system", "content": "Be."}, {"role": "user", "content": "a"},
     {"role": "assistant", "content": "b"}]}' | tr -d '\n' >"$work/system.jsonl"
 check 0 "$MPILORA" inspect "$work/system.jsonl" --model "$model" $own --json
-holds '"1 of 1 examples have a system message of which the chat template prints nothing" in v["warnings"]'
+lost="have a system message of which the chat template prints nothing (the first: $work/system.jsonl:1)"
+holds '"1 of 1 examples '"$lost"'" in v["warnings"]'
 echo '{"messages": [{"role": "user", "content": "load?"}, {"role": "assistant", "content": "", "tool_calls": [{"type": "function",
     "function": {"name": "load", "arguments": "{}"}}]}]}' | tr -d '\n' >"$work/call.jsonl"
 check 0 train "$work/call" $more --data "$work/call.jsonl" --max-steps 1
-says err '^warning: .*1 of 37 examples have "tool_calls" of which the chat template prints nothing$'
+says err '^warning: .*1 of 37 examples have "tool_calls" of which the chat template prints nothing \(the first: .*/call.jsonl:1\)$'
 check 0 train "$work/own" $more $own --max-steps 2
 check 0 train "$work/own" $more --chat-template "$work/t.jinja" --max-steps 3 # the day is that of the first start
 grep -qE '^chat-date: "?2024-02-29' "$work/own/config.yaml" || fail "the day is another after a resume"

@@ -5,6 +5,7 @@
 #ifndef MPILORA_DATA_EXAMPLES_COLUMNS_H
 #define MPILORA_DATA_EXAMPLES_COLUMNS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/err.h"
@@ -31,6 +32,7 @@ void columns_release(struct columns *c);
 struct line {
     const struct json_value *root;
     const struct columns *columns; /* NULL: none are renamed */
+    bool asks;                     /* it may end before its answer */
 };
 
 const struct json_value *line_get(const struct line *l, const char *key);

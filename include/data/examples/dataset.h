@@ -47,6 +47,9 @@ struct dataset {
     struct dataset_entry *entries; /* in file order */
     size_t count;
     struct dataset_counts counts;
+    /* The first example with each note: bytes of the files, laid end to end, from where it begins, so that the largest
+     * of all parts' is the first; 0: none. */
+    uint64_t first_notes[NOTE_COUNT];
     char first_bad[512]; /* with skip_bad_lines: the first bad line's error, for the report */
     char (*bad)[512];    /* [bad_count] errors of the first bad lines, see dataset_keep_bad() */
     size_t bad_count, bad_most;
@@ -105,8 +108,12 @@ enum err_code dataset_read(struct example *ex, struct example_scratch *scratch, 
 /* "FILE:LINE" of an example, for messages. Slow, because it counts lines. */
 void dataset_place(char *text, size_t size, const struct dataset *d, size_t index);
 
-/* Calls `tell` with one sentence for each of these notes that examples of the data set have. The notes are common
- * mistakes in data that people often notice only when the trained model is bad. */
+/* As dataset_place(), of the first example with a note that some examples have. */
+void dataset_place_of_note(char *text, size_t size, const struct dataset *d, enum example_note note);
+
+/* Calls `tell` with one sentence for each of these notes that examples of the data set have, with the place of the
+ * first such example, up to which it reads the files. The notes are common mistakes in data that people often notice
+ * only when the trained model is bad. */
 void dataset_tell_warnings(const struct dataset *d, unsigned notes, void (*tell)(void *context, const char *text),
                            void *context);
 

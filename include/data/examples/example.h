@@ -45,12 +45,16 @@ const char *example_form_name(enum example_form form);
 /* What may be wrong with an example although it can be trained. */
 enum example_note {
     NOTE_DOUBLED_BOS, /* begins with two BOS tokens */
-    NOTE_LOST_SYSTEM, /* the chat template does not print the system message */
-    NOTE_LOST_CALLS,  /* the chat template does not print tool calls */
-    NOTE_BARE_PARTS,  /* it prints a list of content parts in Python's notation for lists */
-    NOTE_CUT_ANSWER,  /* --max-length cuts it within an answer */
-    NOTE_UNENDED,     /* no answer in it has a token that ends it: EOS, or the end of a turn */
-    NOTE_FULL,        /* every token but the first is supervised, although this was not asked for */
+    NOTE_LOST_SYSTEM,    /* the chat template does not print the system message */
+    NOTE_LOST_CALLS,     /* the chat template does not print tool calls */
+    NOTE_LOST_CONTENT,   /* the chat template does not print the content of another message */
+    NOTE_LOST_REASONING, /* the chat template does not print the reasoning of the last message */
+    NOTE_LOST_TOOLS,     /* the chat template does not use the tools */
+    NOTE_LOST_DOCUMENTS, /* the chat template does not use the documents */
+    NOTE_BARE_PARTS,     /* it prints a list of content parts in Python's notation for lists */
+    NOTE_CUT_ANSWER,     /* --max-length cuts it within an answer */
+    NOTE_UNENDED,        /* no answer in it has a token that ends it: EOS, or the end of a turn */
+    NOTE_FULL,           /* every token but the first is supervised, although this was not asked for */
     NOTE_COUNT
 };
 
@@ -62,6 +66,7 @@ struct example {
     size_t count, capacity;
     size_t supervised_count;
     bool truncated;
+    bool unanswered; /* with options.asks: the line ends before its answer, and no token is supervised */
     bool had_bos; /* the text itself begins with the text of the BOS token, which the tokenizer adds anyway */
 };
 
@@ -76,6 +81,10 @@ struct example_options {
     enum example_train_on train_on;
     const struct chat *chat; /* NULL: the model has no chat template */
     const struct columns *columns; /* NULL: no key is renamed */
+    /* The data asks: a line may end before its answer, as a prompt by itself, a plain text, or a conversation, which
+     * then ends with the generation prompt. Of the answers that there are, the last one alone is supervised, whatever
+     * its weight. */
+    bool asks;
 };
 
 void example_release(struct example *ex);

@@ -23,6 +23,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <time.h>
 
 #include "base/err.h"
@@ -59,8 +60,12 @@ struct chat_turn {
     bool ends;         /* it ends with a special token */
 };
 
+/* What a message consists of; its role and name stand in headers. */
+enum chat_part { CHAT_MESSAGE, CHAT_CONTENT, CHAT_REASONING, CHAT_OTHER, CHAT_ORIGINS };
+
 struct chat_text {
     struct jinja_output output;
+    const uint8_t *shown; /* [messages] bit CHAT_...: something of that part stands in the text */
     const struct chat_turn *turns; /* in the order of the text */
     size_t turn_count;
 };
@@ -68,8 +73,15 @@ struct chat_text {
 enum err_code chat_renderer_open(struct chat_renderer **r, struct err *e);
 void chat_renderer_close(struct chat_renderer *r); /* NULL is fine */
 
-/* Does the text contain any byte of the message's content? With `calls`: of its tool calls? */
-bool chat_text_shows(const struct chat_text *text, size_t message, bool calls);
+/* Does the text contain any byte of this part of the message? CHAT_OTHER: of its tool calls. */
+static inline bool chat_text_shows(const struct chat_text *text, size_t message, enum chat_part part)
+{
+    return text->shown[message] >> part & 1;
+}
+
+/* Does the template mention this variable, "tools" or "documents", at all? If not, it does not print what conversations
+ * have there. */
+bool chat_template_mentions(const struct chat_template *t, const char *variable);
 
 /* Renders one conversation: an array of messages, and `tools` and `documents` (arrays, or NULL). *text belongs to
  * the renderer and is valid until the next call. ERR_DATA, with the place in the template, if it raises an

@@ -109,6 +109,9 @@ void jinja_template_close(struct jinja_template *t); /* NULL is fine */
 /* Does the source have {% generation %} blocks? */
 bool jinja_template_has_generation(const struct jinja_template *t);
 
+/* Whether it mentions a variable of this name. */
+bool jinja_template_mentions(const struct jinja_template *t, const char *name);
+
 enum err_code jinja_open(struct jinja **j, struct err *e);
 void jinja_close(struct jinja *j); /* NULL is fine */
 

@@ -120,6 +120,8 @@ static enum err_code read_messages(struct conversation *c, struct str *work, con
 static enum err_code check_prompt_messages(const struct line *l, const char *key, struct err *e)
 {
     const struct json_value *list = line_get(l, key);
+    if (l->asks && json_is_absent(list))
+        return ERR_OK;
     if (json_kind(list) != JSON_KIND_ARRAY)
         return err_set(e, ERR_DATA, "\"%s\" must be a list of messages as the other one is, not %s", key,
                        json_kind_name(list));
@@ -165,6 +167,11 @@ void conversation_release(struct conversation *c)
     json_close(c->made);
     json_close(c->tools_made);
     *c = (struct conversation){0};
+}
+
+bool conversation_is_answered(const struct conversation *c)
+{
+    return is_assistant(json_at(c->messages, json_count(c->messages) - 1));
 }
 
 static bool is_left_out(const struct json_value *message)

@@ -24,6 +24,9 @@ enum err_code conversation_read(struct conversation *c, struct str *work, const 
                                 enum example_form form, struct err *e);
 void conversation_release(struct conversation *c);
 
+/* Is the last message an assistant's? */
+bool conversation_is_answered(const struct conversation *c);
+
 /* Are tokens of this message supervised? */
 bool conversation_trains(const struct conversation *c, enum example_train_on train_on, size_t message);
 /* Do the messages' keys or --train-on exclude some of the assistant's messages? */

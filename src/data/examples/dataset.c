@@ -236,6 +236,34 @@ static void measure_block(struct scan_line *lines, size_t count, const struct da
     }
 }
 
+/* Bytes of the files, laid end to end, from this one's `offset` on. */
+static uint64_t bytes_from(const struct dataset *d, size_t file, uint64_t offset)
+{
+    uint64_t left = d->files[file].size - offset;
+    for (size_t f = file + 1; f < d->path_count; f++)
+        left += d->files[f].size;
+    return left;
+}
+
+void dataset_place_of_note(char *text, size_t size, const struct dataset *d, enum example_note note)
+{
+    uint64_t left = d->first_notes[note];
+    size_t file = d->path_count - 1;
+    for (; file > 0 && left > d->files[file].size; file--)
+        left -= d->files[file].size;
+    describe_place(text, size, d, file, d->files[file].size - left);
+}
+
+static void count_notes(struct dataset *d, const struct scan_line *line)
+{
+    for (size_t n = 0; n < NOTE_COUNT; n++) {
+        if (!(line->notes >> n & 1))
+            continue;
+        if (!d->counts.notes[n]++)
+            d->first_notes[n] = bytes_from(d, line->entry.file, line->entry.offset);
+    }
+}
+
 static enum err_code add_entry(struct dataset *d, size_t *capacity, const struct scan_line *line,
                                struct err *e)
 {
@@ -253,8 +281,7 @@ static enum err_code add_entry(struct dataset *d, size_t *capacity, const struct
     d->counts.truncated += line->truncated;
     d->counts.had_bos += line->had_bos;
     d->counts.forms[line->form]++;
-    for (size_t n = 0; n < NOTE_COUNT; n++)
-        d->counts.notes[n] += line->notes >> n & 1;
+    count_notes(d, line);
     return ERR_OK;
 }
 
@@ -337,6 +364,7 @@ enum err_code dataset_scan(struct dataset *d, size_t part, size_t parts, struct 
     d->entries = NULL;
     d->count = 0;
     d->counts = (struct dataset_counts){0};
+    memset(d->first_notes, 0, sizeof d->first_notes);
     d->first_bad[0] = '\0';
     d->bad_count = 0;
 

@@ -83,15 +83,28 @@ static enum err_code append_eos(struct example *ex, const struct tokenizer *t, s
     return append(ex, &eos, 1, true, e);
 }
 
+/* A prompt without its answer. */
+static enum err_code encode_prompt(struct example *ex, struct ids *ids, const struct tokenizer *t, const char *prompt,
+                                   struct err *e)
+{
+    ex->unanswered = true;
+    if (!t)
+        return ERR_OK;
+    return example_encode_prompt(ids, &ex->had_bos, t, prompt, strlen(prompt), e)
+               ? e->code
+               : append(ex, ids->id, ids->count, false, e);
+}
+
 static enum err_code parse_text(struct example *ex, struct example_scratch *s, const struct tokenizer *t,
                                 const struct line *l, const struct example_options *options, struct err *e)
 {
-    (void)options;
     const char *text = NULL;
     if (conversation_need_text(&text, l, "text", e))
         return e->code;
     if (!t)
         return ERR_OK;
+    if (options->asks)
+        return encode_prompt(ex, &s->ids, t, text, e);
     if (tokenizer_encode(&s->ids, t, text, strlen(text), true, e))
         return e->code;
     ex->had_bos = drop_second_bos(&s->ids, t);
@@ -118,24 +131,35 @@ static enum err_code encode_completion(struct example *ex, struct ids *ids, cons
 static enum err_code parse_completion(struct example *ex, struct example_scratch *s, const struct tokenizer *t,
                                       const struct line *l, const struct example_options *options, struct err *e)
 {
-    (void)options;
     const char *prompt = NULL, *completion = NULL;
-    if (conversation_need_text(&prompt, l, "prompt", e) || conversation_need_text(&completion, l, "completion", e))
+    if (conversation_need_text(&prompt, l, "prompt", e))
+        return e->code;
+    if (options->asks && json_is_absent(line_get(l, "completion")))
+        return encode_prompt(ex, &s->ids, t, prompt, e);
+    if (conversation_need_text(&completion, l, "completion", e))
         return e->code;
     return encode_completion(ex, &s->ids, t, prompt, completion, e);
 }
 
+static bool wants_turn(const struct chat_turn *turn, const struct conversation *c,
+                       const struct example_options *options)
+{
+    if (options->asks)
+        return turn->message == json_count(c->messages) - 1;
+    return turn->message == SIZE_MAX || conversation_trains(c, options->train_on, turn->message);
+}
+
 /* Which tokens lie wholly inside a turn that is trained. */
 static enum err_code mark_turns(struct example *ex, const struct ids *ids, const struct chat_text *text,
-                                const struct conversation *c, enum example_train_on train_on, struct err *e)
+                                const struct conversation *c, const struct example_options *options, struct err *e)
 {
     for (size_t k = 0, i = 0; k < text->turn_count; k++) {
         const struct chat_turn *turn = &text->turns[k];
-        if (turn->message == SIZE_MAX && conversation_selects(c, train_on))
+        if (turn->message == SIZE_MAX && !options->asks && conversation_selects(c, options->train_on))
             return err_set(e, ERR_DATA,
                            "the chat template marks what is to be trained outside of its messages, so that no "
                            "message can be left out");
-        if (turn->message != SIZE_MAX && !conversation_trains(c, train_on, turn->message))
+        if (!wants_turn(turn, c, options))
             continue;
         while (i < ex->count && ids->start[i] < turn->start)
             i++;
@@ -145,23 +169,46 @@ static enum err_code mark_turns(struct example *ex, const struct ids *ids, const
     return ERR_OK;
 }
 
-/* Does the template pass over what the conversation says? */
-static unsigned find_lost(const struct conversation *c, const struct chat_text *text)
+static bool is_blank(const char *text)
+{
+    return !text || !text[strspn(text, " \n\r\t")];
+}
+
+/* What the template passes over of a message. */
+static unsigned find_lost_of(const struct json_value *message, size_t number, bool is_last,
+                             const struct chat_text *text)
 {
     static const char bare_part[] = "[{'type': 'text', 'text': ";
+    static const char *const reasoning[] = {"reasoning_content", "reasoning", "thinking"};
+    const char *role = json_text(json_get(message, "role"));
+    const struct json_value *content = json_get(message, "content");
+    const bool system = !strcmp(role, "system") || !strcmp(role, "developer");
     unsigned notes = 0;
-    for (size_t i = 0; i < json_count(c->messages); i++) {
-        const struct json_value *message = json_at(c->messages, i);
-        const char *role = json_text(json_get(message, "role")), *content = json_text(json_get(message, "content"));
-        const bool system = !strcmp(role, "system") || !strcmp(role, "developer");
-        if (system && content && content[strspn(content, " \n\r\t")] && !chat_text_shows(text, i, false))
-            notes |= 1U << NOTE_LOST_SYSTEM;
-        if (json_kind(json_get(message, "content")) == JSON_KIND_ARRAY &&
-            memmem(text->output.bytes, text->output.length, bare_part, sizeof bare_part - 1))
-            notes |= 1U << NOTE_BARE_PARTS;
-        if (json_count(json_get(message, "tool_calls")) && !chat_text_shows(text, i, true))
-            notes |= 1U << NOTE_LOST_CALLS;
-    }
+    if (!is_blank(json_text(content)) && !chat_text_shows(text, number, CHAT_CONTENT))
+        notes |= 1U << (system ? NOTE_LOST_SYSTEM : NOTE_LOST_CONTENT);
+    if (json_kind(content) == JSON_KIND_ARRAY &&
+        memmem(text->output.bytes, text->output.length, bare_part, sizeof bare_part - 1))
+        notes |= 1U << NOTE_BARE_PARTS;
+    if (json_count(json_get(message, "tool_calls")) && !chat_text_shows(text, number, CHAT_OTHER))
+        notes |= 1U << NOTE_LOST_CALLS;
+    for (size_t i = 0; i < sizeof reasoning / sizeof *reasoning && is_last; i++)
+        if (!is_blank(json_text(json_get(message, reasoning[i]))) && !chat_text_shows(text, number, CHAT_REASONING))
+            notes |= 1U << NOTE_LOST_REASONING;
+    return notes;
+}
+
+/* What it passes over of the conversation. */
+static unsigned find_lost(const struct conversation *c, const struct chat_template *template,
+                          const struct chat_text *text)
+{
+    const size_t count = json_count(c->messages);
+    unsigned notes = 0;
+    for (size_t i = 0; i < count; i++)
+        notes |= find_lost_of(json_at(c->messages, i), i, i + 1 == count, text);
+    if (c->tools && !chat_template_mentions(template, "tools"))
+        notes |= 1U << NOTE_LOST_TOOLS;
+    if (c->documents && !chat_template_mentions(template, "documents"))
+        notes |= 1U << NOTE_LOST_DOCUMENTS;
     return notes;
 }
 
@@ -171,14 +218,15 @@ static enum err_code encode_conversation(struct example *ex, struct example_scra
 {
     const struct chat_template *template = NULL;
     struct chat_text text = {0};
+    ex->unanswered = options->asks && !conversation_is_answered(c);
     if (chat_template_of(&template, options->chat, c->tools != NULL, e) ||
         (!s->renderer && chat_renderer_open(&s->renderer, e)) ||
-        chat_template_render(&text, s->renderer, template, c->messages, c->tools, c->documents, false, e) ||
+        chat_template_render(&text, s->renderer, template, c->messages, c->tools, c->documents, ex->unanswered, e) ||
         tokenizer_encode(&s->ids, t, text.output.bytes, text.output.length, false, e) ||
         append(ex, s->ids.id, s->ids.count, false, e))
         return e->code;
-    ex->notes |= find_lost(c, &text);
-    return mark_turns(ex, &s->ids, &text, c, options->train_on, e);
+    ex->notes |= find_lost(c, template, &text);
+    return mark_turns(ex, &s->ids, &text, c, options, e);
 }
 
 static enum err_code parse_conversation(struct example *ex, struct example_scratch *s, const struct tokenizer *t,
@@ -210,7 +258,11 @@ static enum err_code parse_alpaca(struct example *ex, struct example_scratch *s,
                            turns[i]);
     }
     str_clear(&s->text);
-    if (form_join_alpaca(&s->text, l, e) || conversation_need_text(&output, l, "output", e))
+    if (form_join_alpaca(&s->text, l, e))
+        return e->code;
+    if (options->asks && json_is_absent(line_get(l, "output")))
+        return encode_prompt(ex, &s->ids, t, s->text.data, e);
+    if (conversation_need_text(&output, l, "output", e))
         return e->code;
     return encode_completion(ex, &s->ids, t, s->text.data, output, e);
 }
@@ -240,13 +292,14 @@ static enum err_code find_form(enum example_form *form, const struct line *l, st
     static const struct {
         const char *key, *partner; /* fields that come together */
         enum example_form form;
+        bool asks; /* the partner is the answer */
     } fields[] = {
-        {"text", NULL, EXAMPLE_TEXT},
-        {"prompt", "completion", EXAMPLE_COMPLETION},
-        {"completion", "prompt", EXAMPLE_COMPLETION},
-        {"messages", NULL, EXAMPLE_MESSAGES},
-        {"conversations", NULL, EXAMPLE_SHAREGPT},
-        {"instruction", "output", EXAMPLE_ALPACA},
+        {"text", NULL, EXAMPLE_TEXT, false},
+        {"prompt", "completion", EXAMPLE_COMPLETION, true},
+        {"completion", "prompt", EXAMPLE_COMPLETION, false},
+        {"messages", NULL, EXAMPLE_MESSAGES, false},
+        {"conversations", NULL, EXAMPLE_SHAREGPT, false},
+        {"instruction", "output", EXAMPLE_ALPACA, true},
     };
     const char *found = NULL, *null = NULL;
     const bool conversation = !json_is_absent(line_get(l, "messages"));
@@ -261,7 +314,8 @@ static enum err_code find_form(enum example_form *form, const struct line *l, st
                            "wrong fields: has both \"%s\" and \"%s\", a line must have one form (--columns "
                            "unused=%s leaves that out)",
                            found, fields[i].key, fields[i].key);
-        if (fields[i].partner && json_is_absent(line_get(l, fields[i].partner))) {
+        const bool may_end = l->asks && fields[i].asks && !conversation;
+        if (fields[i].partner && !may_end && json_is_absent(line_get(l, fields[i].partner))) {
             if (conversation) /* its first message stands in a column of its own, too */
                 continue;
             return err_set(e, ERR_DATA, "wrong fields: has \"%s\" but no \"%s\"", fields[i].key,
@@ -317,6 +371,8 @@ static enum err_code finish(struct example *ex, const struct tokenizer *t, const
         ex->notes |= find_notes(ex, t, options);
         return ERR_OK;
     }
+    if (ex->unanswered && ex->count)
+        return ERR_OK;
     if (ex->truncated)
         return err_set(e, ERR_DATA, "no supervised token is left after cutting to --max-length %zu",
                        options->max_length);
@@ -329,7 +385,7 @@ enum err_code example_parse(struct example *ex, struct example_scratch *scratch,
 {
     struct json *doc;
     ex->count = ex->supervised_count = 0;
-    ex->truncated = ex->had_bos = false;
+    ex->truncated = ex->had_bos = ex->unanswered = false;
     ex->notes = 0;
     size_t valid = str_utf8_valid_prefix(line, length);
     if (valid < length)
@@ -343,7 +399,7 @@ enum err_code example_parse(struct example *ex, struct example_scratch *scratch,
                        "its elements a line each");
     if (line_open_json(&doc, line, length, e))
         return e->code;
-    const struct line l = {json_root(doc), options->columns};
+    const struct line l = {json_root(doc), options->columns, options->asks};
     enum err_code code = ERR_OK;
     if (json_kind(l.root) != JSON_KIND_OBJECT)
         code = err_set(e, ERR_DATA, "a line must hold one JSON object, not %s", json_kind_name(l.root));

@@ -57,11 +57,12 @@ static enum err_code add_history(struct str *out, const struct json_value *histo
 static enum err_code write_alpaca(struct str *out, const struct str *question, const struct line *l, struct err *e)
 {
     const char *system = NULL, *output = NULL;
-    if (get_text(&system, l, "system", e) || conversation_need_text(&output, l, "output", e) ||
+    const bool asks = l->asks && json_is_absent(line_get(l, "output"));
+    if (get_text(&system, l, "system", e) || (!asks && conversation_need_text(&output, l, "output", e)) ||
         str_append(out, "[", 1, e) || (*system && add_message(out, "system", system, strlen(system), e)) ||
         add_history(out, line_get(l, "history"), e) ||
         add_message(out, "user", question->data, question->length, e) ||
-        add_message(out, "assistant", output, strlen(output), e))
+        (!asks && add_message(out, "assistant", output, strlen(output), e)))
         return e->code;
     return str_append(out, "]", 1, e);
 }
@@ -174,7 +175,8 @@ enum err_code form_read_prompt_messages(struct conversation *c, struct str *work
                                         struct err *e)
 {
     const struct json_value *const lists[] = {line_get(l, "prompt"), line_get(l, "completion")};
-    if (!json_count(lists[1]))
+    const bool asks = l->asks && json_is_absent(lists[1]) && json_count(lists[0]);
+    if (!json_count(lists[1]) && !asks)
         return err_set(e, ERR_DATA, "\"completion\" must have at least one message");
     if (str_append(work, "[", 1, e))
         return e->code;

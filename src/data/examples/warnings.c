@@ -11,6 +11,10 @@ static const struct {
                                  "tokenizer"},
     [NOTE_LOST_SYSTEM] = {false, "have a system message of which the chat template prints nothing"},
     [NOTE_LOST_CALLS] = {false, "have \"tool_calls\" of which the chat template prints nothing"},
+    [NOTE_LOST_CONTENT] = {false, "have a message with content of which the chat template prints nothing"},
+    [NOTE_LOST_REASONING] = {false, "have reasoning in the last message of which the chat template prints nothing"},
+    [NOTE_LOST_TOOLS] = {false, "have \"tools\", which the chat template does not look at"},
+    [NOTE_LOST_DOCUMENTS] = {false, "have \"documents\", which the chat template does not look at"},
     [NOTE_BARE_PARTS] = {false, "have contents in parts, which the chat template prints as a list of Python's: "
                                 "write them as strings"},
     [NOTE_CUT_ANSWER] = {false, "are cut inside of an answer by --max-length"},
@@ -23,11 +27,13 @@ void dataset_tell_warnings(const struct dataset *d, unsigned notes, void (*tell)
                            void *context)
 {
     for (size_t n = 0; n < NOTE_COUNT; n++) {
-        char text[256];
+        char text[1024], place[512];
         uint64_t count = d->counts.notes[n];
         if (!(notes >> n & 1) || !count || (rows[n].all && count < d->count))
             continue;
-        snprintf(text, sizeof text, "%" PRIu64 " of %zu examples %s", count, d->count, rows[n].text);
+        dataset_place_of_note(place, sizeof place, d, (enum example_note)n);
+        snprintf(text, sizeof text, "%" PRIu64 " of %zu examples %s%s%s%s", count, d->count, rows[n].text,
+                 rows[n].all ? "" : " (the first: ", rows[n].all ? "" : place, rows[n].all ? "" : ")");
         tell(context, text);
     }
 }

@@ -1,15 +1,13 @@
 /*
  * Finds turns from marks. The origin of a member of a message is the message's number (from 1) times CHAT_ORIGINS,
- * plus the kind of the member. The origin of the message itself, which becomes the scope of the bytes printed for
- * it, has the kind 0.
+ * plus its part (enum chat_part). The origin of the message itself, which becomes the scope of the bytes printed for
+ * it, has the part CHAT_MESSAGE.
  */
 #ifndef MPILORA_DATA_TEMPLATE_CHAT_MASK_H
 #define MPILORA_DATA_TEMPLATE_CHAT_MASK_H
 
 #include "base/str.h"
 #include "data/template/chat_template.h"
-
-enum { CHAT_MESSAGE, CHAT_CONTENT, CHAT_REASONING, CHAT_OTHER, CHAT_ORIGINS };
 
 /* The headers of a turn: the texts that the template prints before an answer, the longest first. */
 struct chat_headers {

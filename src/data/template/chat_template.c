@@ -15,6 +15,8 @@ struct chat_template {
 struct chat_renderer {
     struct jinja *jinja;
     struct chat_turns turns;
+    uint8_t *shown; /* [shown_capacity] */
+    size_t shown_capacity;
 };
 
 static const char *const reasoning_names[] = {"reasoning_content", "thinking", "reasoning"};
@@ -106,6 +108,27 @@ static enum err_code render(struct chat_renderer *r, const struct chat_template 
     return jinja_render(r->jinja);
 }
 
+/* What stands in the text of each message. */
+static enum err_code find_shown(struct chat_renderer *r, const struct jinja_output *output, size_t messages,
+                                struct err *e)
+{
+    if (messages > r->shown_capacity) {
+        uint8_t *grown = realloc(r->shown, messages);
+        if (!grown)
+            return err_set(e, ERR_MEMORY, "no memory for a conversation of %zu messages", messages);
+        r->shown = grown;
+        r->shown_capacity = messages;
+    }
+    if (messages)
+        memset(r->shown, 0, messages);
+    for (size_t i = 0; i < output->mark_count; i++) {
+        const uint32_t origin = output->marks[i].origin;
+        if (origin >= CHAT_ORIGINS)
+            r->shown[origin / CHAT_ORIGINS - 1] |= (uint8_t)(1U << origin % CHAT_ORIGINS);
+    }
+    return ERR_OK;
+}
+
 enum err_code chat_template_render(struct chat_text *text, struct chat_renderer *r,
                                    const struct chat_template *t, const struct json_value *messages,
                                    const struct json_value *tools, const struct json_value *documents,
@@ -114,6 +137,9 @@ enum err_code chat_template_render(struct chat_text *text, struct chat_renderer 
     if (render(r, t, messages, tools, documents, generation_prompt, e))
         return e->code;
     text->output = jinja_output(r->jinja);
+    if (find_shown(r, &text->output, json_count(messages), e))
+        return e->code;
+    text->shown = r->shown;
     r->turns.count = 0;
     if (jinja_template_has_generation(t->jinja) && chat_turns_of_blocks(&r->turns, &text->output, e))
         return e->code;
@@ -128,13 +154,9 @@ enum err_code chat_template_render(struct chat_text *text, struct chat_renderer 
     return ERR_OK;
 }
 
-bool chat_text_shows(const struct chat_text *text, size_t message, bool calls)
+bool chat_template_mentions(const struct chat_template *t, const char *variable)
 {
-    const uint32_t origin = (uint32_t)(message + 1) * CHAT_ORIGINS + (calls ? CHAT_OTHER : CHAT_CONTENT);
-    for (size_t i = 0; i < text->output.mark_count; i++)
-        if (text->output.marks[i].origin == origin)
-            return true;
-    return false;
+    return jinja_template_mentions(t->jinja, variable);
 }
 
 /* The generation prompt: what a question's text is longer by. */
@@ -266,5 +288,6 @@ void chat_renderer_close(struct chat_renderer *r)
         return;
     jinja_close(r->jinja);
     free(r->turns.items);
+    free(r->shown);
     free(r);
 }

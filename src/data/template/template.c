@@ -89,3 +89,11 @@ bool jinja_template_has_generation(const struct jinja_template *t)
 {
     return t->generation;
 }
+
+bool jinja_template_mentions(const struct jinja_template *t, const char *name)
+{
+    for (size_t i = 0; i < t->name_count; i++)
+        if (!strcmp(t->names[i], name))
+            return true;
+    return false;
+}

@@ -182,6 +182,10 @@ static void notes_are_taken(void **state)
 #define SAID(more) "{\"messages\":[" more "{\"role\":\"assistant\",\"content\":\"xy\"}]}"
     static const char deaf[] = "{% for m in messages if m.role != 'system' %}<|im_start|>{{ m.role }}\n{{ m.content }}"
                                "<|im_end|>\n{% endfor %}";
+    static const char no_tool[] = "{% for m in messages if m.role != 'tool' %}<|im_start|>{{ m.role }}\n{{ m.content }}"
+                                  "<|im_end|>\n{% endfor %}";
+    static const char with_tools[] = "{{ tools|tojson }}{% for m in messages %}<|im_start|>{{ m.role }}\n"
+                                     "{{ m.content }}<|im_end|>\n{% endfor %}";
     static const char open_end[] = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}";
     static const struct {
         const char *line, *template;
@@ -192,6 +196,15 @@ static void notes_are_taken(void **state)
         {SAID("{\"role\":\"system\",\"content\":\" \"},"), deaf, 0},
         {SAID("{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[{\"name\":\"f\"}]},"), chatml,
          1U << NOTE_LOST_CALLS},
+        {SAID("{\"role\":\"tool\",\"content\":\"T\"},"), no_tool, 1U << NOTE_LOST_CONTENT},
+        {SAID("{\"role\":\"tool\",\"content\":\"\"},"), no_tool, 0},
+        {"{\"messages\":[{\"role\":\"assistant\",\"content\":\"xy\",\"reasoning\":\"R\"}]}", chatml,
+         1U << NOTE_LOST_REASONING},
+        {"{\"messages\":[{\"role\":\"assistant\",\"content\":\"xy\",\"reasoning\":\"R\"},{\"role\":\"user\","
+         "\"content\":\"u\"}]}", chatml, 0},
+        {"{\"tools\":[{\"name\":\"f\"}],\"documents\":[{\"title\":\"t\"}],\"messages\":[{\"role\":\"assistant\","
+         "\"content\":\"xy\"}]}", chatml, 1U << NOTE_LOST_TOOLS | 1U << NOTE_LOST_DOCUMENTS},
+        {"{\"tools\":[{\"name\":\"f\"}],\"messages\":[{\"role\":\"assistant\",\"content\":\"xy\"}]}", with_tools, 0},
         {SAID("{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"u\"}]},"), chatml,
          1U << NOTE_BARE_PARTS},
         {SAID("{\"role\":\"user\",\"content\":\"u\"},"), open_end, 1U << NOTE_UNENDED},
