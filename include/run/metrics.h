@@ -5,14 +5,12 @@
 #ifndef MPILORA_RUN_METRICS_H
 #define MPILORA_RUN_METRICS_H
 
-#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
 #include "base/prof.h"
-#include "base/str.h"
-#include "run/runlock.h"
+#include "run/lines_file.h"
 #include "run/trace.h"
 
 struct metrics_row {
@@ -37,12 +35,7 @@ struct metrics_row {
 };
 
 struct metrics {
-    int fd;
-    bool open;
-    const struct runlock *lock; /* the caller's */
-    char path[PATH_MAX];
-    struct str pending; /* lines that could not be written yet */
-    bool behind;        /* lines are pending, and a warning was printed */
+    struct lines_file lines;
     /* The end of the file when it was opened: */
     uint64_t last_step; /* 0: no line */
     bool last_evaluated;
@@ -52,10 +45,8 @@ struct metrics {
  * not ours are removed, so that no step appears twice after a resume. step 0 starts an empty file. */
 enum err_code metrics_open(struct metrics *m, const struct runlock *lock, uint64_t step, struct err *e);
 
-/* Appends a line. If it cannot be written, a warning is printed once, and the line is written together with a later
- * one. It is an error only if too much is pending, or if the folder now belongs to another run (ERR_BUSY). A file
- * with several names (a copy made of hard links) is first replaced by a copy of its own, so that the file under the
- * other names does not change. */
+/* Appends a line, as lines_put(): it is an error only if too much is pending, or if the folder now belongs to another
+ * run (ERR_BUSY). */
 enum err_code metrics_write(struct metrics *m, const struct metrics_row *row, struct err *e);
 
 /* Called before any line is written: adds an evaluation to the last line of the file, which must be that of `step`,

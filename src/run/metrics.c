@@ -1,30 +1,31 @@
 #include "run/metrics.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/file.h"
-#include "base/log.h"
 #include "io/json.h"
-#include "run/rundir.h"
 
-#define PENDING_MAX ((size_t)64 << 20) /* bytes that are kept while the disk takes none */
 #define EVAL_LOSS   "eval_loss"
 
-/* Is this line a whole one of ours, later than the last and not beyond `step`? Then it is the last now. */
-static bool take_line(struct metrics *m, const char *line, size_t length, uint64_t step)
+/* Where lines are cut back to. */
+struct cut {
+    struct metrics *m;
+    uint64_t step;
+};
+
+/* Is this line a whole one of ours, later than the last and not beyond the step? Then it is the last now. */
+static bool take_line(void *context, const char *line, size_t length)
 {
+    const struct cut *cut = context;
+    struct metrics *m = cut->m;
     struct json *doc;
     struct err ignored;
     if (json_open_bytes(&doc, line, length, "line", &ignored))
         return false;
     const struct json_fields f = {.object = json_root(doc)};
     size_t number;
-    bool ours = !json_need_size(&number, &f, "step", &ignored) && number > m->last_step && number <= step;
+    bool ours = !json_need_size(&number, &f, "step", &ignored) && number > m->last_step && number <= cut->step;
     if (ours) {
         m->last_step = number;
         m->last_evaluated = json_kind(json_get(json_root(doc), EVAL_LOSS)) != JSON_KIND_NONE;
@@ -33,77 +34,11 @@ static bool take_line(struct metrics *m, const char *line, size_t length, uint64
     return ours;
 }
 
-/* What of the file stays. */
-static enum err_code cut_back(struct metrics *m, struct str *kept, const struct file_map *map, uint64_t step,
-                              struct err *e)
-{
-    const char *at = (const char *)map->data, *end = at + map->size;
-    for (const char *newline; at < end && (newline = memchr(at, '\n', (size_t)(end - at))); at = newline + 1)
-        if (take_line(m, at, (size_t)(newline - at), step) &&
-            str_append(kept, at, (size_t)(newline + 1 - at), e))
-            return e->code;
-    return ERR_OK;
-}
-
-/* Where the file is in the folder that was entered. */
-static enum err_code find(char path[PATH_MAX], const struct file_folder *in, struct err *e)
-{
-    return rundir_path(path, in->inside, RUNDIR_METRICS, e);
-}
-
-/* The lines up to that of `step`, and the size of the file; none if there is no file. */
-static enum err_code read_lines(struct metrics *m, struct str *kept, size_t *size, const char *path,
-                                uint64_t step, struct err *e)
-{
-    struct file_map map;
-    *size = 0;
-    m->last_step = 0;
-    if (!file_exists(path))
-        return ERR_OK;
-    if (file_map_open(&map, path, e))
-        return e->code;
-    enum err_code code = cut_back(m, kept, &map, step, e);
-    *size = map.size;
-    file_map_close(&map);
-    return code;
-}
-
-static enum err_code open_file(struct metrics *m, const char *path, struct err *e)
-{
-    m->fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
-    m->open = m->fd >= 0;
-    return m->open ? ERR_OK : err_set_errno(e, errno, "cannot open %s", m->path);
-}
-
-static void close_file(struct metrics *m)
-{
-    if (m->open)
-        close(m->fd);
-    m->open = false;
-}
-
-static enum err_code open_inside(struct metrics *m, const struct file_folder *in, uint64_t step,
-                                 struct err *e)
-{
-    char path[PATH_MAX];
-    struct str kept = {0};
-    size_t size;
-    if (find(path, in, e))
-        return e->code;
-    enum err_code code = read_lines(m, &kept, &size, path, step, e);
-    if (!code && kept.length != size)
-        code = file_write_atomic(path, kept.data, kept.length, e);
-    str_release(&kept);
-    return code ? code : open_file(m, path, e);
-}
-
 enum err_code metrics_open(struct metrics *m, const struct runlock *lock, uint64_t step, struct err *e)
 {
-    struct file_folder in;
-    *m = (struct metrics){.lock = lock};
-    if (rundir_path(m->path, lock->folder, RUNDIR_METRICS, e) || runlock_enter(&in, lock, e))
-        return e->code;
-    return file_folder_leave(&in, open_inside(m, &in, step, e), e);
+    struct cut cut = {m, step};
+    *m = (struct metrics){0};
+    return lines_open(&m->lines, lock, RUNDIR_METRICS, take_line, &cut, e);
 }
 
 static enum err_code append_real(struct str *line, const char *key, double value, struct err *e)
@@ -163,103 +98,35 @@ static enum err_code append_row(struct str *line, const struct metrics_row *row,
     return ERR_OK;
 }
 
-static nlink_t names_of(const struct metrics *m)
-{
-    struct stat st;
-    return fstat(m->fd, &st) ? 1 : st.st_nlink;
-}
-
-/* The lines so far, in a file of its own. */
-static enum err_code copy_lines(const char *path, struct err *e)
-{
-    struct str lines = {0};
-    enum err_code code = file_read_all(&lines, path, SIZE_MAX, e);
-    if (!code)
-        code = file_write_atomic(path, lines.data, lines.length, e);
-    str_release(&lines);
-    return code;
-}
-
-/* Leaves a file open that is the folder's, and has no other name: one that was deleted takes lines that nobody will
- * see, and in one with two names somebody keeps the lines of an earlier time. */
-static enum err_code open_own(struct metrics *m, const struct file_folder *in, struct err *e)
-{
-    char path[PATH_MAX];
-    if (find(path, in, e))
-        return e->code;
-    if (m->open && names_of(m) == 0)
-        close_file(m);
-    if (!m->open && open_file(m, path, e))
-        return e->code;
-    if (names_of(m) <= 1)
-        return ERR_OK;
-    close_file(m);
-    return copy_lines(path, e) ? e->code : open_file(m, path, e);
-}
-
-static enum err_code append_pending(struct metrics *m, struct err *e)
-{
-    size_t done = 0;
-    enum err_code code = ERR_OK;
-    while (!code && done < m->pending.length) {
-        ssize_t put = write(m->fd, m->pending.data + done, m->pending.length - done);
-        if (put >= 0)
-            done += (size_t)put;
-        else if (errno != EINTR)
-            code = err_set_errno(e, errno, "cannot write %s", m->path);
-    }
-    if (done) {
-        memmove(m->pending.data, m->pending.data + done, m->pending.length - done);
-        m->pending.length -= done;
-    }
-    return code;
-}
-
 enum err_code metrics_flush(struct metrics *m, struct err *e)
 {
-    struct file_folder in;
-    if (runlock_enter(&in, m->lock, e))
-        return e->code;
-    enum err_code code = open_own(m, &in, e);
-    if (!code)
-        code = append_pending(m, e);
-    return file_folder_leave(&in, code, e);
+    return lines_flush(&m->lines, e);
 }
 
 enum err_code metrics_write(struct metrics *m, const struct metrics_row *row, struct err *e)
 {
-    size_t before = m->pending.length;
-    if (append_row(&m->pending, row, e)) {
-        m->pending.length = before;
+    struct str *pending = &m->lines.pending;
+    size_t before = pending->length;
+    if (append_row(pending, row, e)) {
+        pending->length = before;
         return e->code;
     }
-    if (!metrics_flush(m, e)) {
-        if (m->behind)
-            log_note("%s: can be written again", m->path);
-        m->behind = false;
-        return ERR_OK;
-    }
-    if (e->code == ERR_BUSY)
-        return e->code;
-    if (m->pending.length > PENDING_MAX)
-        return err_wrap(e, "%zu bytes wait to be written", m->pending.length);
-    if (!m->behind)
-        log_warn("%s: its lines are kept in memory until they can be written", e->message);
-    m->behind = true;
-    return ERR_OK;
+    return lines_put(&m->lines, e);
 }
 
 static enum err_code add_inside(struct metrics *m, const struct file_folder *in, uint64_t step,
                                 double eval_loss, struct err *e)
 {
     char path[PATH_MAX];
+    struct cut cut = {m, step};
     struct str lines = {0};
     size_t size;
-    if (find(path, in, e))
+    if (rundir_path(path, in->inside, RUNDIR_METRICS, e))
         return e->code;
-    enum err_code code = read_lines(m, &lines, &size, path, step, e);
+    m->last_step = 0;
+    enum err_code code = lines_read(&lines, &size, path, take_line, &cut, e);
     if (!code && (m->last_step != step || !lines.length))
-        code = err_set(e, ERR_FORMAT, "%s has lost the line of step %" PRIu64, m->path, step);
+        code = err_set(e, ERR_FORMAT, "%s has lost the line of step %" PRIu64, m->lines.path, step);
     if (!code && !m->last_evaluated) { /* it may be there already, after a try that failed late */
         while (lines.data[lines.length - 1] != '}')
             lines.length--;
@@ -270,19 +137,18 @@ static enum err_code add_inside(struct metrics *m, const struct file_folder *in,
         m->last_evaluated = !code;
     }
     str_release(&lines);
-    return code; /* metrics_flush() finds that the file it has open is gone */
+    return code; /* lines_flush() finds that the file it has open is gone */
 }
 
 enum err_code metrics_add_evaluation(struct metrics *m, uint64_t step, double eval_loss, struct err *e)
 {
     struct file_folder in;
-    if (runlock_enter(&in, m->lock, e))
+    if (runlock_enter(&in, m->lines.lock, e))
         return e->code;
     return file_folder_leave(&in, add_inside(m, &in, step, eval_loss, e), e);
 }
 
 void metrics_close(struct metrics *m)
 {
-    close_file(m);
-    str_release(&m->pending);
+    lines_close(&m->lines);
 }
