@@ -79,4 +79,13 @@ struct bench_tokens {
 enum err_code bench_tokenize(const struct tokenizer *t, const char *path, int threads, size_t passes,
                              struct bench_tokens *r, struct err *e);
 
+/* Likewise examples, from their lines to what is trained: JSON read, conversations rendered, tokens made and marked, as
+ * before the first step of a run. */
+struct bench_examples {
+    size_t examples;
+    uint64_t tokens;
+    double thread_rate, rate; /* examples per second */
+};
+enum err_code bench_examples(struct dataset *d, int threads, size_t passes, struct bench_examples *r, struct err *e);
+
 #endif

@@ -1,5 +1,6 @@
 /*
- * Generates the continuation of one sequence, token by token, with a key/value cache.
+ * Generates continuations token by token with a key/value cache: of one prompt, or of several at once. Together they
+ * read the weights once for each token, which is what takes most of the time.
  */
 #ifndef MPILORA_MODEL_GENERATE_H
 #define MPILORA_MODEL_GENERATE_H
@@ -15,18 +16,37 @@ struct generate_options {
     size_t max_new_tokens;
     double temperature; /* 0: greedy, ties to the smallest id */
     double top_p;       /* in (0, 1]: sample from the most likely tokens whose total probability reaches this */
-    uint64_t seed;      /* token i is drawn with counter i */
+    uint64_t seed;      /* token i of the prompt with number n is drawn with counter i of stream n */
     size_t vocab; /* ids from here on, which only pad the model's matrices, are never chosen; 0: no padding */
-    const int32_t *stop; /* ids that end the sequence (not passed to the callback) */
+    const int32_t *stop; /* ids that end a sequence (not passed to the callback) */
     size_t stop_count;
 };
 
-/* Called with each new token; returning false ends generation. */
+struct generate_prompt {
+    const int32_t *tokens; /* [count], at least one */
+    size_t count;
+    size_t max_new_tokens; /* instead of the options'; 0: theirs */
+    uint64_t number;
+    int32_t stop; /* an id that ends this sequence beside the options'; -1: none */
+};
+
+#define GENERATE_BATCH_MAX 256
+
+/* Called with each new token of a prompt; returning false ends its sequence. */
+typedef bool generate_each(size_t prompt, int32_t token, void *context);
+
+/* Feeds up to GENERATE_BATCH_MAX prompts one by one, then generates for all that have not ended, a token each at a
+ * time. Allocates its own memory first, for all positions of all prompts and new tokens, and needs no
+ * model_plan_memory(). Tokens may depend on which prompts are together, as products of other shapes round in another
+ * way. ERR_NUMERIC when logits are not finite. */
+enum err_code generate_batch(const struct model *m, const struct generate_prompt *prompts, size_t count,
+                             const struct generate_options *options, generate_each *each, void *context,
+                             struct err *e);
+
 typedef bool generate_callback(int32_t token, void *context);
 
-/* Processes the prompt (at least one token), then generates. First allocates its own memory, for prompt_count +
- * max_new_tokens positions; it needs no model_plan_memory(). ERR_MEMORY; ERR_NUMERIC if logits are not finite. */
-enum err_code generate_run(struct model *m, const int32_t *prompt, size_t prompt_count,
+/* The same for one prompt, with number 0. */
+enum err_code generate_run(const struct model *m, const int32_t *prompt, size_t prompt_count,
                            const struct generate_options *options, generate_callback *callback, void *context,
                            struct err *e);
 

@@ -8,10 +8,15 @@
 #include "ranks/dist.h"
 #include "run/options.h"
 
-/* Collective. Sets --chat-date if the command takes it and the user did not give it: for a resumed run or study, to
- * the stored date (or not at all, if an older version without this option stored it); otherwise to today's date on
- * rank 0's host. A file that cannot be read is not an error here, since the code that resumes from it reports
- * it. */
+/* A file of answers to prompts that is not finished yet: the end of its name, and the key of its first line, a JSON
+ * object, that has the day (train/answers.h). */
+#define ANSWERS_PART ".part"
+#define ANSWERS_DATE "chat_date"
+
+/* Collective. Sets --chat-date if the command takes it and the user did not give it: for a resumed run or study or
+ * unfinished answers, to the stored date (or not at all, if an older version without this option stored it); otherwise
+ * to today's date on rank 0's host. A file that cannot be read is not an error here, since the code that resumes from
+ * it reports it. */
 enum err_code first_day_settle(struct options *o, struct dist *d, struct err *e);
 
 #endif

@@ -40,9 +40,9 @@ enum err_code lines_open(struct lines_file *f, const struct runlock *lock, enum 
                          void *context, struct err *e);
 
 /* Writes the pending lines. If they cannot be written, a warning is printed once, and they are written together with
- * later ones. It is an error only if too much is pending, or if the folder now belongs to another run (ERR_BUSY). A file
- * with several names (a copy made of hard links) is first replaced by a copy of its own, so that the file under the
- * other names does not change. */
+ * later ones. It is an error only if too much is pending, or if the folder now belongs to another run (ERR_BUSY). A
+ * file with several names (a copy made of hard links) is first replaced by a copy of its own, so that the file under
+ * the other names does not change. */
 enum err_code lines_put(struct lines_file *f, struct err *e);
 
 /* Likewise, or says why it cannot be. Nothing for a file that was not opened. */

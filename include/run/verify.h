@@ -23,9 +23,9 @@ void verify_checkpoint(struct verify *v, const char *path, const uint64_t *step)
 /* Checks a PEFT folder: its configuration, and that matrices are finite and come in pairs of A and B. */
 void verify_adapter(struct verify *v, const char *folder);
 
-/* Checks the folder of a run: each checkpoint, config.yaml, metrics.jsonl (complete lines with ascending steps),
- * and the adapter, which must be that of the last checkpoint if the run is finished. ERR_IO if the folder cannot be
- * listed, ERR_USAGE if it is not a run's. */
+/* Checks the folder of a run: each checkpoint, config.yaml, metrics.jsonl and samples.jsonl (complete lines with
+ * ascending steps), and the adapter, which must be that of the last checkpoint if the run is finished. ERR_IO if the
+ * folder cannot be listed, ERR_USAGE if it is not a run's. */
 enum err_code verify_run(struct verify *v, const char *folder, struct err *e);
 
 #endif

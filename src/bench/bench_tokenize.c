@@ -56,11 +56,10 @@ static enum err_code cut(struct passage *p, struct arena *arena, const struct fi
     return ERR_OK;
 }
 
-static enum err_code time_pass(double *rate, struct passage *p, size_t bytes, struct err *e)
+static enum err_code encode_all(void *context, struct err *e)
 {
-    double begun = cpu_seconds();
+    struct passage *p = context;
     parallel_each(p->count, encode_piece, p);
-    *rate = (double)bytes / (cpu_seconds() - begun);
     for (size_t i = 0; i < p->count; i++)
         if (p->pieces[i].e.code) {
             *e = p->pieces[i].e;
@@ -69,24 +68,34 @@ static enum err_code time_pass(double *rate, struct passage *p, size_t bytes, st
     return ERR_OK;
 }
 
-static enum err_code time_passes(struct passage *p, struct arena *arena, int threads, size_t passes,
-                                 struct bench_tokens *r, struct err *e)
+/* Work that is timed, on as many threads as are set. */
+typedef enum err_code pass(void *context, struct err *e);
+
+static enum err_code time_pass(double *seconds, pass *work, void *context, int threads, struct err *e)
 {
-    double *rates = arena_alloc(arena, 2 * passes, sizeof *rates, "rates", e), *alone;
-    if (!rates)
-        return e->code;
-    alone = rates + passes;
-    enum err_code code = ERR_OK;
-    for (size_t i = 0; !code && i < passes; i++) {
-        gemm_set_threads(1);
-        code = time_pass(&alone[i], p, r->bytes, e);
-        gemm_set_threads(threads);
-        if (!code)
-            code = time_pass(&rates[i], p, r->bytes, e);
-    }
-    r->thread_rate = bench_median(alone, passes);
-    r->rate = bench_median(rates, passes);
+    gemm_set_threads(threads);
+    double begun = cpu_seconds();
+    enum err_code code = work(context, e);
+    *seconds = cpu_seconds() - begun;
     return code;
+}
+
+/* Medians of the seconds of a pass on one thread and on all, in turn. */
+static enum err_code time_passes(double *alone, double *together, pass *work, void *context, int threads,
+                                 size_t passes, struct arena *arena, struct err *e)
+{
+    double *seconds = arena_alloc(arena, 2 * passes, sizeof *seconds, "times", e);
+    enum err_code code = seconds ? ERR_OK : ERR_MEMORY;
+    for (size_t i = 0; !code && i < passes; i++) {
+        code = time_pass(&seconds[i], work, context, 1, e);
+        if (!code)
+            code = time_pass(&seconds[passes + i], work, context, threads, e);
+    }
+    if (code)
+        return code;
+    *alone = bench_median(seconds, passes);
+    *together = bench_median(seconds + passes, passes);
+    return ERR_OK;
 }
 
 enum err_code bench_tokenize(const struct tokenizer *t, const char *path, int threads, size_t passes,
@@ -95,13 +104,16 @@ enum err_code bench_tokenize(const struct tokenizer *t, const char *path, int th
     struct file_map map;
     struct arena arena = {0};
     struct passage p = {.tokenizer = t};
+    double alone = 0, together = 0;
     enum err_code code = file_map_open(&map, path, e);
     if (code)
         return code;
     *r = (struct bench_tokens){.bytes = map.size};
     code = map.size ? cut(&p, &arena, &map, e) : err_set(e, ERR_DATA, "the file is empty");
     if (!code)
-        code = time_passes(&p, &arena, threads, passes, r, e);
+        code = time_passes(&alone, &together, encode_all, &p, threads, passes, &arena, e);
+    r->thread_rate = (double)r->bytes / alone;
+    r->rate = (double)r->bytes / together;
     for (size_t i = 0; i < p.count; i++) {
         r->texts += p.pieces[i].texts;
         r->tokens += p.pieces[i].tokens;
@@ -109,4 +121,22 @@ enum err_code bench_tokenize(const struct tokenizer *t, const char *path, int th
     arena_release(&arena);
     file_map_close(&map);
     return code ? err_wrap(e, "%s", path) : ERR_OK;
+}
+
+static enum err_code scan_all(void *data, struct err *e)
+{
+    return dataset_scan(data, 0, 1, e);
+}
+
+enum err_code bench_examples(struct dataset *d, int threads, size_t passes, struct bench_examples *r, struct err *e)
+{
+    struct arena arena = {0};
+    double alone = 0, together = 0;
+    enum err_code code = time_passes(&alone, &together, scan_all, d, threads, passes, &arena, e);
+    *r = (struct bench_examples){.examples = d->count,
+                                 .tokens = d->counts.tokens,
+                                 .thread_rate = (double)d->count / alone,
+                                 .rate = (double)d->count / together};
+    arena_release(&arena);
+    return code;
 }

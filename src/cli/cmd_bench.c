@@ -169,13 +169,62 @@ static enum err_code bench_text(const struct options *o, int threads, struct err
     return code;
 }
 
+static enum err_code show_examples(const struct bench_examples *r, const struct options *o, int threads, struct err *e)
+{
+    const double length = r->examples ? (double)r->tokens / (double)r->examples : 0;
+    if (!o->json) {
+        printf("%zu examples of %.0f tokens on average\n"
+               "  one thread   %8.0f examples/s\n  %-4d threads %8.0f examples/s\n",
+               r->examples, length, r->thread_rate, threads, r->rate);
+        return ERR_OK;
+    }
+    struct facts f;
+    facts_begin(&f, true);
+    facts_real(&f, "thread_examples_per_second", r->thread_rate);
+    facts_real(&f, "examples_per_second", r->rate);
+    facts_int(&f, "threads", (uint64_t)threads);
+    facts_int(&f, "examples", r->examples);
+    facts_int(&f, "tokens", r->tokens);
+    return facts_print(&f, e);
+}
+
+/* On rank 0 alone. Examples are not cut. */
+static enum err_code bench_data(const struct options *o, int threads, struct err *e)
+{
+    struct store store = {0};
+    struct tokenizer *t = NULL;
+    struct chat *chat = NULL;
+    struct dataset data = {0};
+    struct bench_examples result;
+    enum err_code code = store_open(&store, o->model, e);
+    if (!code)
+        code = tokenizer_open(&t, &store, e);
+    store_close(&store);
+    if (!code)
+        code = session_open_chat(&chat, t, o, e);
+    const struct example_options options = {.max_length = SIZE_MAX, .chat = chat};
+    if (!code)
+        code = dataset_open(&data, o->data.items, o->data.count, t, &options, false, e);
+    if (!code)
+        code = bench_examples(&data, threads, (size_t)o->steps, &result, e);
+    if (!code)
+        code = show_examples(&result, o, threads, e);
+    dataset_close(&data);
+    chat_close(chat);
+    tokenizer_close(t);
+    return code;
+}
+
 enum err_code cmd_bench(const struct options *o, struct dist *d, struct err *e)
 {
-    if (!options_given(o, "tokenize"))
-        return bench_steps(o, d, e);
+    const bool text = options_given(o, "tokenize"), data = o->data.count > 0;
     int threads;
+    if (text && data)
+        return err_set(e, ERR_USAGE, "--tokenize and --data are two things to time: give one of them");
+    if (!text && !data)
+        return bench_steps(o, d, e);
     enum err_code code = threads_agree(&threads, NULL, d, (int)o->threads, e);
     if (!code && d->rank == 0)
-        code = bench_text(o, threads, e);
+        code = data ? bench_data(o, threads, e) : bench_text(o, threads, e);
     return dist_agree(d, code, e);
 }

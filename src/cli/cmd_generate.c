@@ -6,8 +6,9 @@
 #include "cli/commands.h"
 #include "cli/facts.h"
 #include "data/examples/example.h"
-#include "io/json.h"
 #include "model/generate.h"
+#include "train/answers.h"
+#include "train/question.h"
 #include "train/session.h"
 
 /* The prompt's ids: the text as it stands, or as a user's message with the assistant's turn begun. */
@@ -59,41 +60,12 @@ static bool take_token(int32_t token, void *context)
     return print_waiting(a, false);
 }
 
-/* Ids that end an answer. */
-struct stops {
-    int32_t id[32];
-    size_t count;
-};
-
-static void add_stop(struct stops *stops, int64_t id)
-{
-    if (id >= 0 && id <= INT32_MAX && stops->count < sizeof stops->id / sizeof *stops->id)
-        stops->id[stops->count++] = (int32_t)id;
-}
-
-/* The tokenizer's, all that the model declares, and in a chat the end of the assistant's turn. */
-static void find_stops(struct stops *stops, const struct session *s)
-{
-    const struct json *declared[] = {s->store.generation_config, s->store.config};
-    *stops = (struct stops){0};
-    add_stop(stops, tokenizer_eos(s->tokenizer));
-    for (size_t i = 0; i < sizeof declared / sizeof *declared; i++) {
-        const struct json_value *ids = declared[i] ? json_get(json_root(declared[i]), "eos_token_id") : NULL;
-        if (json_kind(ids) == JSON_KIND_INT)
-            add_stop(stops, json_int(ids, -1));
-        for (size_t k = 0; json_kind(ids) == JSON_KIND_ARRAY && k < json_count(ids); k++)
-            add_stop(stops, json_int(json_at(ids, k), -1));
-    }
-    if (s->options->chat)
-        add_stop(stops, chat_turn_end(s->chat));
-}
-
 static enum err_code run(struct session *s, const struct ids *prompt, struct err *e)
 {
     const struct options *o = s->options;
-    struct stops stops;
+    struct question_stops stops;
     size_t tokens = (size_t)tokenizer_vocab_size(s->tokenizer), rows = s->model.arch.vocab;
-    find_stops(&stops, s);
+    question_find_stops(&stops, s, o->chat);
     struct generate_options options = {.max_new_tokens = (size_t)o->max_new_tokens,
                                        .temperature = o->temperature,
                                        .top_p = o->top_p,
@@ -120,21 +92,74 @@ static enum err_code run(struct session *s, const struct ids *prompt, struct err
     return code ? code : answer.code;
 }
 
-enum err_code cmd_generate(const struct options *o, struct dist *d, struct err *e)
+static enum err_code answer_prompt(struct session *s, struct err *e)
 {
-    struct session s = {0};
     struct ids prompt = {0};
-    enum err_code code = session_open(&s, o, d, e);
-    if (!code && *o->adapter)
-        code = session_load_adapter(&s, o->adapter, e);
-    if (!code)
-        code = encode_prompt(&prompt, &s, e);
+    enum err_code code = encode_prompt(&prompt, s, e);
     if (!code && !prompt.count)
         code = err_set(e, ERR_USAGE,
                        "--prompt has no tokens, and this model begins a text with none of its own");
     if (!code)
-        code = run(&s, &prompt, e);
+        code = run(s, &prompt, e);
     ids_release(&prompt);
+    return code;
+}
+
+static enum err_code print_result(const struct answers_result *r, bool json, struct err *e)
+{
+    struct facts f;
+    facts_begin(&f, json);
+    facts_int(&f, "examples", r->examples);
+    facts_int(&f, "expected", r->expected);
+    facts_int(&f, "exact", r->exact);
+    if (r->expected)
+        facts_real(&f, "exact_match", (double)r->exact / (double)r->expected);
+    return facts_print(&f, e);
+}
+
+static enum err_code answer_data(struct session *s, struct err *e)
+{
+    const struct options *o = s->options;
+    struct dataset data = {0};
+    struct answers_result result;
+    if (session_open_prompts(s, &data, &o->data, e))
+        return e->code;
+    enum err_code code = answers_run(s, &data, o->output, &result, e);
+    dataset_close(&data);
+    if (!code && s->dist->rank == 0)
+        code = print_result(&result, o->json, e);
+    return code;
+}
+
+/* One of the two ways. */
+static enum err_code check_options(const struct options *o, struct err *e)
+{
+    const bool prompt = options_given(o, "prompt");
+    if (!prompt && !o->data.count)
+        return err_set(e, ERR_USAGE, "give --prompt TEXT, or --data FILE with --output FILE.jsonl");
+    if (prompt && o->data.count)
+        return err_set(e, ERR_USAGE, "--prompt and --data are two things to answer: give one of them");
+    if (!o->data.count && (*o->output || o->json))
+        return err_set(e, ERR_USAGE, "%s is for the answers to --data; that to --prompt is printed",
+                       *o->output ? "--output" : "--json");
+    if (o->data.count && o->chat)
+        return err_set(e, ERR_USAGE, "--chat is for --prompt: data that is to go through the chat template has "
+                                     "\"messages\"");
+    return o->data.count ? answers_check_output(o->output, e) : ERR_OK;
+}
+
+enum err_code cmd_generate(const struct options *o, struct dist *d, struct err *e)
+{
+    struct session s = {0};
+    enum err_code code = dist_agree(d, check_options(o, e), e);
+    if (!code)
+        code = session_open(&s, o, d, e);
+    if (code)
+        return code;
+    if (*o->adapter)
+        code = session_load_adapter(&s, o->adapter, e);
+    if (!code)
+        code = o->data.count ? answer_data(&s, e) : answer_prompt(&s, e);
     session_close(&s);
     return code;
 }

@@ -19,7 +19,7 @@
 #include "run/first_day.h"
 #include "train/stop.h"
 
-enum command_ranks { TOGETHER, ALONE };
+enum command_ranks { TOGETHER, ALONE, DATA };
 enum command_signals { STOPS, ENDS };
 
 static const struct command {
@@ -39,6 +39,11 @@ static const struct command *find_command(const char *name)
         if (!strcmp(commands[i].name, name))
             return &commands[i];
     return NULL;
+}
+
+static bool works_together(const struct command *c, const struct options *o)
+{
+    return c->ranks == TOGETHER || (c->ranks == DATA && o->data.count > 0);
 }
 
 /* Starts this program anew. By its real path: the kernel names a process after the path that it was started by,
@@ -144,7 +149,7 @@ static int run_command(const char *name, int *argc, char ***argv)
         status = print_help(name);
         goto out;
     }
-    bool together = command ? command->ranks == TOGETHER && (!code || rank >= 0) : rank >= 0;
+    bool together = command ? works_together(command, &o) && (!code || rank >= 0) : rank >= 0;
     if (!together && rank > 0)
         goto out;
     launch_alone(&d);

@@ -18,6 +18,7 @@
 #include "base/yaml.h"
 #include "run/metrics.h"
 #include "run/options.h"
+#include "report/markup.h"
 #include "report/svg.h"
 
 /* What tracing recorded: for each traced step and each adapted module a value of each column. */
@@ -41,6 +42,13 @@ struct report_trace {
 
 enum report_status { REPORT_DONE, REPORT_FAILED, REPORT_NOT_DONE };
 
+/* A prompt that was answered at an evaluation. */
+struct report_sample {
+    size_t example;
+    uint64_t step;
+    const char *prompt, *expected, *answer;
+};
+
 struct report_cell {
     const char *name;
     enum report_status status;
@@ -49,6 +57,8 @@ struct report_cell {
     struct metrics_row *rows;
     size_t row_count;
     struct report_trace trace;
+    struct report_sample *samples; /* [sample_count] of a run by itself: by prompt, then by step */
+    size_t sample_count;
 };
 
 enum report_verdict { REPORT_NOT_MEASURED, REPORT_HELD, REPORT_NOT_HELD, REPORT_PARTLY_MEASURED };
@@ -97,6 +107,17 @@ struct report {
 
 /* report_read.c */
 enum err_code report_read(struct report *r, const char *folder, struct err *e);
+/* Each line of a JSONL file in order, after their number. A file that is not there has none; a last line without its
+ * end is one that a running or killed program has not finished, and left out. */
+struct report_lines {
+    enum err_code (*begin)(void *context, size_t lines, struct err *e);
+    enum err_code (*take)(void *context, const struct json_value *object, struct err *e);
+    void *context;
+};
+enum err_code report_read_lines(const char *path, const struct report_lines *to, struct err *e);
+/* report_samples.c: of a cell's folder, where there are any; and their part of the page. */
+enum err_code report_read_samples(struct report *r, struct report_cell *c, const char *path, struct err *e);
+void report_put_samples(struct markup *m, const struct report_cell *c);
 enum err_code report_compare_cells(struct report *r, struct err *e); /* report_group.c: part of it */
 /* An option of a cell as text; its default where config.yaml does not have it, "" where there is no such
  * option. */

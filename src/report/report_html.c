@@ -52,6 +52,9 @@ static const char style[] =
     "white-space:nowrap;background:var(--mute-back);color:var(--soft)}\n"
     ".held{background:var(--good-back);color:var(--good)}.not-held{background:var(--bad-back);color:var(--"
     "bad)}\n"
+    ".answers{margin:22px 0 0}.answers h3{font-size:15px;margin:22px 0 4px}\n"
+    ".answers td{white-space:pre-wrap;overflow-wrap:anywhere}.answers td.number{white-space:nowrap}\n"
+    ".answers .given td{color:var(--soft)}\n"
     ".checks{list-style:none;margin:0;padding:0}\n"
     ".checks li{display:grid;grid-template-columns:20px 1fr;padding-bottom:7px;line-height:1.45}\n"
     ".checks i{font-style:normal;font-weight:700;color:var(--soft)}\n"
@@ -389,6 +392,8 @@ enum err_code report_make_html(struct str *out, struct report *r, struct err *e)
         put_schemes(&m, r);
     }
     put_figures(&m, r);
+    if (!r->is_study && r->count)
+        report_put_samples(&m, &r->cells[0]);
     if (r->is_study) {
         put_missing(&m, r);
         put_cells(&m, r);

@@ -99,8 +99,7 @@ static enum err_code read_row(struct metrics_row *row, uint64_t before, const st
     return ERR_OK;
 }
 
-/* A last line without its end is one that a running or killed program has not finished: it is left out. */
-static enum err_code read_metrics(struct report *r, struct report_cell *c, const char *path, struct err *e)
+enum err_code report_read_lines(const char *path, const struct report_lines *to, struct err *e)
 {
     struct file_map map;
     if (!file_exists(path))
@@ -111,16 +110,13 @@ static enum err_code read_metrics(struct report *r, struct report_cell *c, const
     size_t lines = 0;
     for (const char *p = at; p < end && (p = memchr(p, '\n', (size_t)(end - p))); p++)
         lines++;
-    c->rows = arena_alloc(&r->arena, lines, sizeof *c->rows, "metrics", e);
-    enum err_code code = c->rows ? ERR_OK : ERR_MEMORY;
+    enum err_code code = to->begin(to->context, lines, e);
     for (size_t line = 1; !code && line <= lines; line++) {
         const char *newline = memchr(at, '\n', (size_t)(end - at));
         struct json *doc = NULL;
         code = json_open_bytes(&doc, at, (size_t)(newline - at), NULL, e);
         if (!code)
-            code = read_row(&c->rows[c->row_count], c->row_count ? c->rows[c->row_count - 1].step : 0,
-                            json_root(doc), e);
-        c->row_count += !code;
+            code = to->take(to->context, json_root(doc), e);
         if (code)
             err_wrap(e, "%s:%zu", path, line);
         json_close(doc);
@@ -128,6 +124,35 @@ static enum err_code read_metrics(struct report *r, struct report_cell *c, const
     }
     file_map_close(&map);
     return code;
+}
+
+/* A cell whose lines are read. */
+struct reading {
+    struct report *report;
+    struct report_cell *cell;
+};
+
+static enum err_code begin_metrics(void *context, size_t lines, struct err *e)
+{
+    struct reading *r = context;
+    r->cell->rows = arena_alloc(&r->report->arena, lines, sizeof *r->cell->rows, "metrics", e);
+    return r->cell->rows ? ERR_OK : e->code;
+}
+
+static enum err_code take_metrics(void *context, const struct json_value *object, struct err *e)
+{
+    struct report_cell *c = ((struct reading *)context)->cell;
+    enum err_code code =
+        read_row(&c->rows[c->row_count], c->row_count ? c->rows[c->row_count - 1].step : 0, object, e);
+    c->row_count += !code;
+    return code;
+}
+
+static enum err_code read_metrics(struct report *r, struct report_cell *c, const char *path, struct err *e)
+{
+    struct reading reading = {r, c};
+    const struct report_lines to = {begin_metrics, take_metrics, &reading};
+    return report_read_lines(path, &to, e);
 }
 
 /* The first line of the message that a failed cell left. */
@@ -172,6 +197,8 @@ static enum err_code read_cell(struct report *r, struct report_cell *c, const ch
     c->trace.logit_difference = c->trace.base_eval_loss = c->trace.start_eval_loss = NAN;
     if (rundir_path(path, folder, RUNDIR_CONFIG, e) || (file_exists(path) && read_config(r, c, path, e)) ||
         rundir_path(path, folder, RUNDIR_METRICS, e) || read_metrics(r, c, path, e) ||
+        rundir_path(path, folder, RUNDIR_SAMPLES, e) ||
+        (!r->is_study && report_read_samples(r, c, path, e)) ||
         rundir_path(path, folder, RUNDIR_FAILURE, e))
         return e->code;
     return file_exists(path) ? read_failure(r, c, path, e) : read_checkpoint(r, c, folder, e);

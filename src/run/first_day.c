@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "base/yaml.h"
 #include "data/examples/chat.h"
+#include "io/json.h"
 #include "run/rundir.h"
 
 static const char option[] = "chat-date";
@@ -51,10 +52,33 @@ static bool find_in_checkpoint(char date[CHAT_DATE_SIZE], const char *path)
     return found;
 }
 
+/* The first line of answers that were interrupted. */
+static bool find_in_answers(char date[CHAT_DATE_SIZE], const char *output)
+{
+    char path[PATH_MAX];
+    struct file_map map;
+    struct json *doc = NULL;
+    struct err ignored;
+    if ((size_t)snprintf(path, sizeof path, "%s" ANSWERS_PART, output) >= sizeof path || !file_exists(path) ||
+        file_map_open(&map, path, &ignored))
+        return false;
+    const unsigned char *end = memchr(map.data, '\n', map.size);
+    bool found = end && !json_open_bytes(&doc, (const char *)map.data, (size_t)(end - map.data), NULL, &ignored);
+    const char *text = found ? json_text(json_get(json_root(doc), ANSWERS_DATE)) : NULL;
+    found = text && strlen(text) < CHAT_DATE_SIZE;
+    if (found)
+        snprintf(date, CHAT_DATE_SIZE, "%s", text);
+    json_close(doc);
+    file_map_close(&map);
+    return found;
+}
+
 /* What the run that this one goes on from has recorded. */
 static bool find_recorded(char date[CHAT_DATE_SIZE], const struct options *o)
 {
-    if (!opt_takes(o->set.command, opt_find(&options_table, "resume")) || o->resume.word == RESUME_NEVER)
+    if (!opt_takes(o->set.command, opt_find(&options_table, "resume")))
+        return *o->output && find_in_answers(date, o->output);
+    if (o->resume.word == RESUME_NEVER)
         return false;
     if (o->resume.word == RESUME_AUTO)
         return find_in_folder(date, o->output);

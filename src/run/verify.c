@@ -120,8 +120,8 @@ static enum err_code check_config_file(const char *path, struct err *e)
     return code;
 }
 
-/* One line of metrics.jsonl; its step goes to *last. */
-static enum err_code check_line(size_t *last, const char *path, size_t number, const char *line,
+/* One line of a file of them; its step goes to *last, and is `more` at least after the one before. */
+static enum err_code check_line(size_t *last, size_t more, const char *path, size_t number, const char *line,
                                 size_t length, struct err *e)
 {
     struct json *doc = NULL;
@@ -132,13 +132,13 @@ static enum err_code check_line(size_t *last, const char *path, size_t number, c
     json_close(doc);
     if (code)
         return err_wrap(e, "%s:%zu", path, number);
-    if (step <= *last)
+    if (step < *last + more)
         return err_set(e, ERR_FORMAT, "%s:%zu: step %zu stands after step %zu", path, number, step, *last);
     *last = step;
     return ERR_OK;
 }
 
-static enum err_code check_metrics(const char *path, struct err *e)
+static enum err_code check_lines(const char *path, size_t more, struct err *e)
 {
     struct file_map map;
     size_t last = 0, number = 1;
@@ -152,7 +152,7 @@ static enum err_code check_metrics(const char *path, struct err *e)
             code = err_set(e, ERR_FORMAT, "%s:%zu: the last line is torn: the next resume mends that", path,
                            number);
         else
-            code = check_line(&last, path, number, at, (size_t)(newline - at), e);
+            code = check_line(&last, more, path, number, at, (size_t)(newline - at), e);
         at = newline ? newline + 1 : end;
     }
     file_map_close(&map);
@@ -222,6 +222,17 @@ static enum err_code compare_adapter(const char *folder, const char *checkpoint,
     return code;
 }
 
+static enum err_code verify_lines(struct verify *v, const char *folder, enum rundir_file file, size_t more,
+                                  struct err *e)
+{
+    char path[PATH_MAX];
+    if (rundir_path(path, folder, file, e))
+        return e->code;
+    if (file_exists(path))
+        tell(v, path, check_lines(path, more, e), e);
+    return ERR_OK;
+}
+
 static enum err_code verify_folder(struct verify *v, const char *folder, const uint64_t *steps, size_t count,
                                    struct err *e)
 {
@@ -241,11 +252,8 @@ static enum err_code verify_folder(struct verify *v, const char *folder, const u
     if (rundir_path(path, folder, RUNDIR_CONFIG, e))
         return e->code;
     tell(v, path, check_config_file(path, e), e);
-    if (rundir_path(path, folder, RUNDIR_METRICS, e))
-        return e->code;
-    if (file_exists(path))
-        tell(v, path, check_metrics(path, e), e);
-    if (rundir_path(path, folder, RUNDIR_ADAPTER, e))
+    if (verify_lines(v, folder, RUNDIR_METRICS, 1, e) || verify_lines(v, folder, RUNDIR_SAMPLES, 0, e) ||
+        rundir_path(path, folder, RUNDIR_ADAPTER, e))
         return e->code;
     if (!peft_is_folder(path))
         return ERR_OK;

@@ -36,13 +36,23 @@ enum err_code saver_open(struct saver *s, const struct saver_facts *facts, const
     return ERR_OK;
 }
 
+/* The lines of the steps that a checkpoint follows on are on disk before it. */
+static enum err_code sync_lines(const char *folder, struct err *e)
+{
+    static const enum rundir_file lines[] = {RUNDIR_METRICS, RUNDIR_SAMPLES};
+    char path[PATH_MAX];
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+        if (rundir_path(path, folder, lines[i], e) || (file_exists(path) && file_sync(path, e)))
+            return e->code;
+    return ERR_OK;
+}
+
 /* A checkpoint without its name. A folder of checkpoints that is gone is made anew; not that of the run. */
 static enum err_code build(struct h5_writer **out, struct saver *s, const char *folder, struct err *e)
 {
     const struct saver_facts *f = &s->facts;
-    char path[PATH_MAX], metrics[PATH_MAX];
-    if (rundir_path(path, folder, RUNDIR_CHECKPOINTS, e) || rundir_path(metrics, folder, RUNDIR_METRICS, e) ||
-        file_make_folders(path, e) || (file_exists(metrics) && file_sync(metrics, e)) ||
+    char path[PATH_MAX];
+    if (rundir_path(path, folder, RUNDIR_CHECKPOINTS, e) || file_make_folders(path, e) || sync_lines(folder, e) ||
         rundir_checkpoint_path(path, folder, s->state.step, e))
         return e->code;
     return ckpt_build(out, path, &s->copy, &s->copy_moments, &s->state, f->identity, f->config, f->lora_init,

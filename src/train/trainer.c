@@ -15,6 +15,7 @@
 #include "train/resume.h"
 #include "train/stop.h"
 #include "run/rundir.h"
+#include "run/samples_file.h"
 #include "ranks/watchdog.h"
 #include "trainer_parts.h"
 
@@ -129,6 +130,9 @@ static enum err_code open_output(void *trainer, struct duty_company *company, st
                                 .trace = &t->tracer.record};
     if (saver_open(&t->saver, &facts, &t->session->lora, &t->moments, t->resumed_here ? &t->state : NULL, e))
         return e->code;
+    if ((t->samples.count || rundir_has(lock->folder, RUNDIR_SAMPLES)) &&
+        samples_file_open(&t->samples_file, lock, t->resumed_here ? t->state.best.seen : 0, e))
+        return e->code;
     return metrics_open(&t->metrics, lock, t->resumed_here ? t->state.step : 0, e);
 }
 
@@ -141,11 +145,11 @@ static enum err_code let_rank_0(struct trainer *t, duty_work *work, const char *
     return code;
 }
 
-static enum err_code flush_metrics(void *trainer, struct duty_company *company, struct err *e)
+static enum err_code flush_lines(void *trainer, struct duty_company *company, struct err *e)
 {
     (void)company;
     struct trainer *t = trainer;
-    return metrics_flush(&t->metrics, e);
+    return metrics_flush(&t->metrics, e) ? e->code : lines_flush(&t->samples_file, e);
 }
 
 /* The saver has its own way to try again: failures before this one count. */
@@ -158,7 +162,7 @@ static enum err_code save_state(void *trainer, struct duty_company *company, str
 enum err_code trainer_save_now(struct trainer *t, struct err *e)
 {
     if (dist_agree(t->dist, trainer_take_trouble(t, e), e) ||
-        let_rank_0(t, flush_metrics, rundir_name(RUNDIR_METRICS), e))
+        let_rank_0(t, flush_lines, rundir_name(RUNDIR_METRICS), e))
         return e->code;
     return let_rank_0(t, save_state, NULL, e);
 }
@@ -379,6 +383,8 @@ static enum err_code start(struct trainer *t, struct err *e)
     const struct options *o = t->options;
     struct dist *d = t->dist;
     enum err_code code = t->eval_data ? evaluate_open(&t->evaluator, t->session, t->eval_data, e) : ERR_OK;
+    if (!code && o->sample_prompts > 0)
+        code = samples_open(&t->samples, t->session, t->eval_data, e);
     if (!code)
         code = dist_agree(d, prepare(t, e), e);
     struct resume r = {0};
@@ -443,6 +449,9 @@ enum err_code trainer_check_options(const struct options *o, struct err *e)
 {
     if (o->eval_split > 0 && o->eval_data.count)
         return err_set(e, ERR_USAGE, "--eval-split and --eval-data both say what is evaluated: give one of them");
+    if (o->sample_prompts > 0 && !o->eval_data.count && !(o->eval_split > 0))
+        return err_set(e, ERR_USAGE,
+                       "--sample-prompts takes its prompts from what is evaluated: give --eval-data or --eval-split");
     if (options_go_by_evaluations(o) && (!o->eval_every || (!o->eval_data.count && !(o->eval_split > 0))))
         return err_set(e, ERR_USAGE, "%s goes by evaluations: give --eval-every, and --eval-data or --eval-split",
                        o->keep_best ? "--keep-best" : "--early-stop");
@@ -472,9 +481,11 @@ enum err_code trainer_run(struct session *s, const struct dataset *data, const c
         stop_call(NULL, NULL);
         saver_close(&t->saver);
         metrics_close(&t->metrics);
+        lines_close(&t->samples_file);
         pace_close(&t->pace);
         tracer_end(&t->tracer);
         evaluate_close(&t->evaluator);
+        samples_close(&t->samples);
         loader_close(&t->loader);
         dataset_close(&t->rest);
         dataset_close(&t->held);

@@ -16,6 +16,7 @@
 #include "train/pace.h"
 #include "train/progress.h"
 #include "ranks/reduce.h"
+#include "train/samples.h"
 #include "train/saver.h"
 #include "train/schedule.h"
 #include "train/tally.h"
@@ -30,6 +31,7 @@ struct trainer {
     struct arena arena;
     struct loader loader;
     struct evaluator evaluator;
+    struct samples samples; /* none without --sample-prompts */
     struct tally tally;
     struct reduce reduce;
     struct outer outer;
@@ -42,6 +44,7 @@ struct trainer {
     struct ckpt_identity identity;
     struct str config;      /* the resolved options */
     struct metrics metrics; /* rank 0 */
+    struct lines_file samples_file; /* rank 0 */
     struct saver saver;     /* rank 0 */
     struct progress progress;
     struct pace pace;

@@ -107,15 +107,31 @@ bool trainer_is_stale(const struct trainer *t)
     return best_is_stale(&t->state.best, (uint64_t)t->options->early_stop);
 }
 
+/* Collective. ERR_STOPPED, with t->stop set, when some rank wants to stop in between. */
+static enum err_code sample_answers(struct trainer *t, struct err *e)
+{
+    struct err trouble;
+    if (!t->samples.count)
+        return ERR_OK;
+    enum err_code code = samples_take(&t->samples, t->state.step, &t->samples_file.pending, &t->stop, e);
+    if (!code && t->stop)
+        return err_set(e, ERR_STOPPED, "stopped by a signal or the time limit while answering sample prompts");
+    if (!code && t->dist->rank == 0)
+        trainer_note_trouble(t, lines_put(&t->samples_file, &trouble), &trouble);
+    return code;
+}
+
 enum err_code trainer_evaluate(struct trainer *t, struct metrics_row *row, struct err *e)
 {
-    struct evaluation result;
+    struct evaluation result = {0};
     enum err_code code = evaluate_run(&t->evaluator, &result, e);
-    pace_meet(&t->pace);
-    if (code == ERR_STOPPED) {
+    if (code == ERR_STOPPED)
         t->stop = t->evaluator.tally.stop;
+    if (!code)
+        code = sample_answers(t, e);
+    pace_meet(&t->pace);
+    if (code == ERR_STOPPED)
         return ERR_OK;
-    }
     row->evaluated = !code;
     row->eval_loss = code ? 0 : result.loss;
     t->is_best = !code && best_take(&t->state.best, t->state.step, result.loss,

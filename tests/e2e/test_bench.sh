@@ -68,6 +68,16 @@ says err "$work/text: "
 check 1 "$MPILORA" bench --model "$model" --tokenize "$work/text"
 says err 'empty'
 
+# Examples from their lines to what is trained.
+for i in $(seq 50); do echo "{\"prompt\": \"on $i\", \"completion\": \" the end\"}"; done >"$work/data.jsonl"
+check 0 "$MPILORA" bench --model "$model" --data "$work/data.jsonl" --threads 2 --steps 2 --json
+holds 'v["examples"] == 50 and v["threads"] == 2 and v["tokens"] > 200'
+holds 'v["thread_examples_per_second"] > 0 and v["examples_per_second"] > 0'
+check 0 "$MPILORA" bench --model "$model" --data "$work/data.jsonl" --threads 1
+says out '^50 examples of [0-9]+ tokens on average$'
+check 2 "$MPILORA" bench --model "$model" --data "$work/data.jsonl" --tokenize "$work/text"
+says err 'give one of them'
+
 # The work grows as the options say.
 check 0 bench --micro-batch-tokens 96
 holds 'v["step_tokens"] == 96'

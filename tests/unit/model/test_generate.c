@@ -73,6 +73,60 @@ static void greedy_equals_the_whole_forward_pass(void **state)
     }
 }
 
+/* What a batch generated. */
+struct batch {
+    struct collected of[3];
+};
+
+static bool collect_each(size_t prompt, int32_t token, void *context)
+{
+    return collect(token, &((struct batch *)context)->of[prompt]);
+}
+
+/* Prompts of other lengths, of which one ends early and one is told to: each goes on as by itself. */
+static void a_batch_is_each_by_itself(void **state)
+{
+    (void)state;
+    static struct tiny t;
+    static const int32_t tokens[] = {3, 1, 4, 1, 5, 9, 2, 6};
+    for (char **model = tiny_names(); *model; model++) {
+        struct err e;
+        struct batch b = {{{.limit = TINY_TOKENS}, {.limit = 5}, {.limit = TINY_TOKENS}}};
+        tiny_open(&t, *model);
+        const struct generate_prompt prompts[] = {
+            {tokens, 1, 0, 0, -1}, {tokens + 2, 5, 0, 0, -1}, {tokens, 8, 9, 0, -1}};
+        const struct generate_options options = {.max_new_tokens = 24, .top_p = 1};
+        assert_ok(generate_batch(&t.model, prompts, 3, &options, collect_each, &b, &e), &e);
+        const size_t counts[] = {24, 5, 9};
+        for (size_t i = 0; i < 3; i++) {
+            struct collected alone = generate(&t.model, prompts[i].tokens, prompts[i].count, &options);
+            assert_int_equal(b.of[i].count, counts[i]);
+            assert_memory_equal(b.of[i].tokens, alone.tokens, counts[i] * sizeof *alone.tokens);
+        }
+        tiny_close(&t);
+    }
+}
+
+/* A prompt's random numbers are its own, whoever is with it. */
+static void a_number_draws_the_same_in_any_batch(void **state)
+{
+    (void)state;
+    static struct tiny t;
+    struct err e;
+    static const int32_t tokens[] = {3, 1, 4};
+    struct batch a = {{{.limit = 20}, {.limit = 20}, {.limit = 20}}}, b = a;
+    tiny_open(&t, "tiny_gqa");
+    const struct generate_prompt one[] = {{tokens, 3, 0, 5, -1}, {tokens, 3, 0, 6, -1}, {tokens, 3, 0, 5, -1}};
+    const struct generate_options options = {.max_new_tokens = 20, .temperature = 2, .top_p = 1, .seed = 3};
+    assert_ok(generate_batch(&t.model, one, 3, &options, collect_each, &a, &e), &e);
+    assert_ok(generate_batch(&t.model, one + 1, 2, &options, collect_each, &b, &e), &e);
+    assert_memory_equal(a.of[0].tokens, a.of[2].tokens, sizeof(int32_t) * 20);
+    assert_memory_equal(a.of[0].tokens, b.of[1].tokens, sizeof(int32_t) * 20);
+    assert_memory_not_equal(a.of[0].tokens, a.of[1].tokens, sizeof(int32_t) * 20);
+    assert_error(generate_batch(&t.model, one, 0, &options, collect_each, &a, &e), &e, ERR_USAGE, "0 prompts");
+    tiny_close(&t);
+}
+
 static void stops_where_told(void **state)
 {
     (void)state;
@@ -280,6 +334,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(greedy_equals_the_whole_forward_pass),
+        cmocka_unit_test(a_batch_is_each_by_itself),
+        cmocka_unit_test(a_number_draws_the_same_in_any_batch),
         cmocka_unit_test(stops_where_told),
         cmocka_unit_test(padding_is_never_chosen),
         cmocka_unit_test(sampling_follows_seed_temperature_and_top_p),
