@@ -3,6 +3,8 @@
 
     make_golden.py NAME ...     those rows of FIXTURES below; without a name it lists them, with what each is for
     make_golden.py --check      makes all of them elsewhere and compares with the repository's
+    make_golden.py --seeds 5 --output FOLDER NAME ...
+                                five models of each row from other seeds, for what may not hang on one draw
 
 A new family is a row. Each folder holds a tiny random model as it lies on disk (a Hugging Face folder, or a GGUF file)
 and golden.safetensors:
@@ -78,6 +80,7 @@ class Fixture:
     wrapper: str = ""       # model_type that the model is the text_config of, beside a tower of vision
     wrapper_config: dict = dataclasses.field(default_factory=dict)
     rename: dict = dataclasses.field(default_factory=dict)  # beginnings of tensors' names in the file
+    steps: int = STEPS  # of the curve
 
 
 def to_v4(config):
@@ -214,6 +217,11 @@ FIXTURES = {
     "granite4_nope": Fixture("Granite 4 whose queries do not rotate, with biases", 139, "granitemoehybrid",
                              dict(GRANITE4_SHAPE, layer_types=["full_attention"] * 2, num_key_value_heads=4, attention_bias=True),
                              GRANITE4, torch.bfloat16, change=lambda c: c.update(layer_types=["attention"] * 2), embedding=0.25),
+    "apertus": Fixture("Apertus: xIELU, whose numbers are trained, no gate, norms of the heads of q and k", 140, "apertus",
+                       dict(head_dim=8, rope_parameters=dict(LLAMA3, rope_theta=1000.0), **NO_PAD), UNGATED, torch.bfloat16),
+    "apertus_tied": Fixture("Apertus, its head tied, with biases", 141, "apertus",
+                            dict(tie_word_embeddings=True, num_key_value_heads=4, attention_bias=True, rope_parameters=dict(
+                                rope_type="default", rope_theta=100.0), **NO_PAD), UNGATED, torch.bfloat16, embedding=0.25),
     "mistral_window": Fixture("a window on all layers, shorter than an example", 103, "mistral", dict(sliding_window=5),
                               dtype=torch.bfloat16),
     "qwen3": Fixture("Qwen3: norms of the heads of q and k", 101, "qwen3", dict(head_dim=8), dtype=torch.bfloat16),
@@ -245,6 +253,53 @@ FIXTURES = {
     "gemma3_full_gguf": Fixture("Gemma 3 as GGUF without a window: all layers see all", 115, "gemma3_text",
                                 dict(GGUF_SIZES, layer_types=["full_attention"] * 2, query_pre_attn_scalar=16),
                                 norm=0, embedding=0.25, gguf="gemma3"),
+    "olmo2_gguf": Fixture("OLMo 2 as GGUF", 150, "olmo2", dict(hidden_size=32, intermediate_size=32, **NO_PAD), gguf="olmo2"),
+    "exaone4_gguf": Fixture("EXAONE 4 as GGUF, without a window", 166, "exaone4",
+                            dict(hidden_size=32, intermediate_size=32, sliding_window=None, layer_types=["full_attention"] * 2,
+                                 rope_parameters=dict(LLAMA3, rope_theta=1000.0)), gguf="exaone4"),
+    "smollm3_gguf": Fixture("SmolLM3 as GGUF: rows of q and k interleaved, every fourth layer does not rotate", 1151, "smollm3",
+                            dict(hidden_size=32, intermediate_size=32, num_hidden_layers=4, tie_word_embeddings=True, **NO_PAD),
+                            embedding=0.25, gguf="smollm3", permuted=True),
+    "granite_gguf": Fixture("Granite as GGUF: rows of q and k interleaved", 152, "granite",
+                            dict(hidden_size=32, intermediate_size=32, embedding_multiplier=12.0, attention_multiplier=0.2,
+                                 residual_multiplier=0.22, logits_scaling=4.0, tie_word_embeddings=True),
+                            embedding=0.25, gguf="granite", permuted=True),
+    "cohere_gguf": Fixture("Command R as GGUF", 153, "cohere",
+                           dict(hidden_size=32, intermediate_size=32, logit_scale=0.5, layer_norm_eps=1e-3), embedding=0.25,
+                           gguf="command-r"),
+    "cohere2_gguf": Fixture("Command R7B as GGUF", 154, "cohere2",
+                            dict(GGUF_SIZES, num_hidden_layers=4, sliding_window=4, logit_scale=0.5, layer_norm_eps=1e-3),
+                            embedding=0.25, gguf="cohere2"),
+    "glm4_gguf": Fixture("GLM-4 as GGUF", 155, "glm4", dict(GGUF_SIZES, attention_bias=True, **NO_PAD), GLM4, gguf="glm4"),
+    "starcoder2_gguf": Fixture("StarCoder2 as GGUF", 156, "starcoder2",
+                               dict(hidden_size=32, intermediate_size=32, sliding_window=None, norm_epsilon=1e-3), STARCODER2,
+                               embedding=0.25, gguf="starcoder2"),
+    "stablelm_gguf": Fixture("StableLM as GGUF", 157, "stablelm",
+                             dict(hidden_size=32, intermediate_size=32, use_qkv_bias=True, layer_norm_eps=1e-3), gguf="stablelm"),
+    "nemotron_gguf": Fixture("Nemotron as GGUF: norms with the 1 added", 158, "nemotron",
+                             dict(GGUF_SIZES, norm_eps=1e-3), UNGATED, norm=0, gguf="nemotron"),
+    "ernie4_5_gguf": Fixture("ERNIE 4.5 as GGUF", 159, "ernie4_5", dict(GGUF_SIZES), embedding=0.25, gguf="ernie4_5"),
+    "seed_oss_gguf": Fixture("Seed-OSS as GGUF: the norm before the MLP has another's name", 160, "seed_oss",
+                             dict(GGUF_SIZES, attention_dropout=0.0, residual_dropout=0.0), gguf="seed_oss"),
+    "hunyuan_gguf": Fixture("Hunyuan as GGUF: alpha is in theta", 161, "hunyuan_v1_dense",
+                            dict(GGUF_SIZES, rope_parameters=dict(rope_type="dynamic", alpha=50.0, factor=1.0, rope_theta=100.0)),
+                            gguf="hunyuan-dense"),
+    "arcee_gguf": Fixture("Arcee as GGUF: rows of q and k interleaved", 162, "arcee", dict(hidden_size=32, intermediate_size=32),
+                          UNGATED, gguf="arcee", permuted=True),
+    "phi3_gguf": Fixture("Phi-3 as GGUF: fused projections, a window", 163, "phi3",
+                         dict(hidden_size=32, intermediate_size=32, sliding_window=5, **NO_PAD), PHI3, gguf="phi3"),
+    "gpt2_gguf": Fixture("GPT-2 as GGUF", 164, "gpt2",
+                         dict(hidden_size=32, intermediate_size=32, n_inner=32, num_key_value_heads=4, layer_norm_epsilon=1e-3,
+                              max_position_embeddings=1200, **NO_DROPOUT), GPT2,
+                         embedding=0.25, gguf="gpt2"),
+    "phi_gguf": Fixture("Phi-2 as GGUF", 165, "phi",
+                        dict(hidden_size=32, intermediate_size=32, layer_norm_eps=1e-3), PHI, embedding=0.25, gguf="phi2"),
+    "gpt_neox_gguf": Fixture("GPT-NeoX as GGUF: all queries, all keys, all values", 167, "gpt_neox",
+                             dict(hidden_size=32, intermediate_size=32, layer_norm_eps=1e-3, use_parallel_residual=False), GPT_NEOX,
+                             embedding=0.25, gguf="gptneox"),
+    "falcon_gguf": Fixture("Falcon 40B as GGUF: all queries, all keys, all values", 168, "falcon",
+                           dict(hidden_size=32, intermediate_size=32, ffn_hidden_size=32, new_decoder_architecture=True, num_kv_heads=2,
+                                layer_norm_epsilon=1e-3), GPT_NEOX, embedding=0.25, gguf="falcon"),
     "gemma3_vision": Fixture("Gemma 3 beside a tower of vision", 110, "gemma3_text",
                              dict(head_dim=8, num_hidden_layers=3, sliding_window=4, query_pre_attn_scalar=12,
                                   layer_types=["sliding_attention", "full_attention", "sliding_attention"]),
@@ -301,8 +356,9 @@ def adapter_parameters(model):
                 yield name.removeprefix("base_model.model.").split(f".{matrix}.")[0], matrix, p
 
 
-def write_golden(folder, base, seed, lora):
+def write_golden(folder, base, f):
     """`base` is the f32 model as transformers has it."""
+    seed, lora = f.seed, f.lora
     model = get_peft_model(base, LoraConfig(task_type="CAUSAL_LM", **lora)).train()
     generator = torch.Generator().manual_seed(seed + 1)
     out = {"alpha": torch.tensor([float(lora["lora_alpha"])])}
@@ -325,7 +381,7 @@ def write_golden(folder, base, seed, lora):
 
     optimizer = torch.optim.AdamW([p for _, _, p in parameters], lr=1e-3)
     curve = []
-    for _ in range(STEPS):
+    for _ in range(f.steps):
         optimizer.zero_grad()
         loss = loss_of(model, examples)
         curve.append(loss.item())
@@ -374,7 +430,7 @@ def make_folder(folder, f):
         rename_tensors(folder / "model.safetensors", f.rename or {old: new for new, old in OLD_NAMES.items()})
     if f.change:
         edit_config(folder, f.change)
-    write_golden(folder, class_of(f).from_pretrained(folder, dtype=torch.float32), f.seed, f.lora)
+    write_golden(folder, class_of(f).from_pretrained(folder, dtype=torch.float32), f)
 
 
 def permute(weight, heads):
@@ -388,9 +444,42 @@ def unpermute(weight, heads):
     return weight.reshape(heads, half, 2, *weight.shape[1:]).swapaxes(1, 2).reshape(weight.shape)
 
 
-GGUF_TYPES = {"attn_q.weight": Type.Q8_0, "attn_k.weight": Type.Q5_1, "attn_v.weight": Type.F16,
-              "attn_output.weight": Type.Q4_0, "ffn_gate.weight": Type.Q4_1, "ffn_up.weight": Type.Q5_0,
-              "ffn_down.weight": Type.BF16, "token_embd.weight": Type.Q8_0}
+SORTED = {"gpt_neox": lambda c: c.num_attention_heads, "falcon": lambda c: c.num_kv_heads}  # key heads of one matrix for q, k, v
+
+
+def sort_heads(weight, heads, kv_heads):
+    """From each key head's queries, its key and its value to all queries, all keys, all values, as GGUF has them."""
+    groups = weight.reshape(kv_heads, heads // kv_heads + 2, -1, *weight.shape[1:])
+    return np.concatenate([part.reshape(-1, *weight.shape[1:]) for part in (groups[:, :-2], groups[:, -2], groups[:, -1])])
+
+
+def group_heads(weight, heads, kv_heads):
+    size = weight.shape[0] // (heads + 2 * kv_heads)
+    q, k, v = np.split(weight, [heads * size, (heads + kv_heads) * size])
+    parts = [part.reshape(kv_heads, -1, *weight.shape[1:]) for part in (q, k, v)]
+    return np.concatenate(parts, axis=1).reshape(weight.shape)
+
+
+GGUF_TYPES = {"attn_qkv.weight": Type.Q5_1, "position_embd.weight": Type.F16, "attn_q.weight": Type.Q8_0,
+              "attn_k.weight": Type.Q5_1, "attn_v.weight": Type.F16, "attn_output.weight": Type.Q4_0,
+              "ffn_gate.weight": Type.Q4_1, "ffn_up.weight": Type.Q5_0, "ffn_down.weight": Type.BF16,
+              "token_embd.weight": Type.Q8_0}
+
+
+LAYER_NORM_EPS = ["layer_norm_eps", "layer_norm_epsilon", "norm_epsilon", "norm_eps"]
+SCALES = {"attention_multiplier": "add_attention_scale", "embedding_multiplier": "add_embedding_scale",
+          "residual_multiplier": "add_residual_scale", "logits_scaling": "add_logit_scale", "logit_scale": "add_logit_scale"}
+
+
+def add_rope(writer, rope, head_dim):
+    theta = rope["rope_theta"]
+    if rope.get("alpha"):  # Hunyuan's scaling is in theta
+        theta *= rope["alpha"] ** (head_dim / (head_dim - 2))
+    writer.add_rope_freq_base(theta)
+    writer.add_rope_dimension_count(int(head_dim * rope.get("partial_rotary_factor", 1)))
+    if rope["rope_type"] == "linear":
+        writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+        writer.add_rope_scaling_factor(rope["factor"])
 
 
 def gguf_writer(folder, f, config):
@@ -400,20 +489,25 @@ def gguf_writer(folder, f, config):
     writer.add_embedding_length(config.hidden_size)
     writer.add_feed_forward_length(config.intermediate_size)
     writer.add_head_count(config.num_attention_heads)
-    writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    rope = config.rope_parameters.get("full_attention", config.rope_parameters)
-    writer.add_rope_freq_base(rope["rope_theta"])
-    if rope["rope_type"] == "linear":
-        writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
-        writer.add_rope_scaling_factor(rope["factor"])
-    if "head_dim" in f.config:
-        writer.add_key_length(config.head_dim)
-        writer.add_value_length(config.head_dim)
+    writer.add_head_count_kv(SORTED.get(f.family, lambda c: c.num_key_value_heads)(config))
+    if hasattr(config, "use_parallel_residual"):
+        writer.add_parallel_residual(config.use_parallel_residual)
+    layer_norm = [getattr(config, name) for name in LAYER_NORM_EPS if hasattr(config, name)]
+    if layer_norm:
+        writer.add_layer_norm_eps(layer_norm[0])
     else:
-        writer.add_rope_dimension_count(config.hidden_size // config.num_attention_heads)
-    if "sliding_window" in f.config:
+        writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    if "head_dim" in f.config:
+        writer.add_key_length(head_dim)
+        writer.add_value_length(head_dim)
+    if hasattr(config, "rope_parameters"):
+        add_rope(writer, config.rope_parameters.get("full_attention", config.rope_parameters), head_dim)
+    if f.config.get("sliding_window"):
         writer.add_sliding_window(config.sliding_window)
+    for name, add in SCALES.items():
+        if name in f.config:
+            getattr(writer, add)(getattr(config, name))
     if getattr(config, "attn_logit_softcapping", None):
         writer.add_attn_logit_softcapping(config.attn_logit_softcapping)
     if getattr(config, "final_logit_softcapping", None):
@@ -424,8 +518,8 @@ def gguf_writer(folder, f, config):
 
 def add_divisors(writer, model):
     """GGUF has llama3's scaling as a divisor of each frequency."""
-    rotary = model.model.rotary_emb
-    if model.config.rope_parameters.get("rope_type") == "llama3":
+    if getattr(model.config, "rope_parameters", {}).get("rope_type") == "llama3":
+        rotary = model.model.rotary_emb
         plain = rotary.compute_default_rope_parameters(model.config)[0]
         writer.add_tensor("rope_freqs.weight", (plain / rotary.inv_freq).numpy())
 
@@ -442,13 +536,19 @@ def make_gguf(folder, f):
             continue
         heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}.get(key.split(".")[-2])
         heads = heads if f.permuted else None
-        offset = 1 if f.norm == 0 and "norm" in key else 0
+        offset = 1 if f.norm == 0 and key.endswith("norm.weight") else 0
         data = permute(value.numpy(), heads) if heads else value.numpy() + np.float32(offset)
+        kv_heads = SORTED.get(f.family, lambda c: 0)(config) if "query_key_value" in key else 0
+        data = sort_heads(data, config.num_attention_heads, kv_heads) if kv_heads else data
+        turned = f.family == "gpt2" and key.endswith(("c_attn.weight", "c_proj.weight", "c_fc.weight"))
+        data = data.T if turned else data
         target = names.get_name(key, try_suffixes=(".weight", ".bias"))
         kind = GGUF_TYPES.get(target.split(".", 2)[-1] if target.startswith("blk.") else target, Type.F32)
         packed = gguf.quants.quantize(np.ascontiguousarray(data), kind)
         writer.add_tensor(target, packed, raw_dtype=kind)
         exact = gguf.quants.dequantize(packed, kind).reshape(data.shape)
+        exact = exact.T if turned else exact
+        exact = group_heads(exact, config.num_attention_heads, kv_heads) if kv_heads else exact
         if not offset:
             state[key] = torch.from_numpy(np.ascontiguousarray(unpermute(exact, heads) if heads else exact)).float()
     writer.write_header_to_file()
@@ -457,16 +557,23 @@ def make_gguf(folder, f):
     writer.close()
     model.load_state_dict(state)
     model.tie_weights()
-    write_golden(folder, model, f.seed, f.lora)
+    write_golden(folder, model, f)
 
 
-def make(root, name):
+def make(root, name, f):
     """What other makers have put into the folder stays."""
     folder = root / f"tiny_{name}"
     folder.mkdir(parents=True, exist_ok=True)
     for old in [*folder.glob("model*"), folder / "config.json", folder / "golden.safetensors"]:
         old.unlink(missing_ok=True)
-    (make_gguf if FIXTURES[name].gguf else make_folder)(folder, FIXTURES[name])
+    (make_gguf if f.gguf else make_folder)(folder, f)
+
+
+def make_seeds(root, name, count):
+    """The curve of each has one step."""
+    for i in range(count):
+        seed = 1000 * (i + 1) + FIXTURES[name].seed
+        make(root, f"{name}_{seed}", dataclasses.replace(FIXTURES[name], seed=seed, steps=1))
 
 
 def same(made, kept):
@@ -485,7 +592,7 @@ def check(root):
     """Names of files that are not what is made now."""
     with tempfile.TemporaryDirectory() as other:
         for name in FIXTURES:
-            make(pathlib.Path(other), name)
+            make(pathlib.Path(other), name, FIXTURES[name])
         made = [p.relative_to(other) for p in sorted(pathlib.Path(other).glob("*/*"))]
         return [str(p) for p in made if not (root / p).exists() or not same(pathlib.Path(other) / p, root / p)]
 
@@ -528,6 +635,7 @@ def main():
     parser.add_argument("names", nargs="*", metavar="NAME", help="rows to make")
     parser.add_argument("--output", type=pathlib.Path, help="folder to write to",
                         default=pathlib.Path(__file__).resolve().parent.parent / "tests" / "golden")
+    parser.add_argument("--seeds", type=int, default=0, help="make so many models of each row, from other seeds")
     parser.add_argument("--check", action="store_true", help="compare all with what is there")
     parser.add_argument("--smollm2", metavar="FILE.gguf", help="make the golden numbers of this model instead")
     options = parser.parse_args()
@@ -544,7 +652,10 @@ def main():
     elif not options.names:
         print("\n".join(f"{name:10}  {f.family}: {f.purpose}" for name, f in FIXTURES.items()))
     for name in options.names:
-        make(options.output, name)
+        if options.seeds:
+            make_seeds(options.output, name, options.seeds)
+        else:
+            make(options.output, name, FIXTURES[name])
 
 
 if __name__ == "__main__":

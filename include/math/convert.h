@@ -18,6 +18,11 @@ struct convert_matrix {
      * first half is followed by row i of the second half, as in GGUF files for q and k of Llama models. The result
      * has the first half, then the second. */
     size_t interleaved_head;
+    /* No heads: rows stay in order. Otherwise they are those of all query heads, all key heads and all value heads, and
+     * come out key head by key head: its queries, its key, its value. */
+    struct convert_heads {
+        size_t queries, keys, size;
+    } sorted;
     bool transposed; /* the data are [columns, rows], of a type whose blocks have one element; rows stay in order */
 };
 

@@ -41,7 +41,19 @@ struct attend_tile {
 
 /* Activations of an MLP: SiLU; GELU (Hendrycks & Gimpel 2016), exact and approximated with tanh; the square of ReLU
  * (So et al. 2021). */
-enum kern_act { ACT_SILU, ACT_GELU, ACT_GELU_TANH, ACT_RELU2, ACT_COUNT };
+enum kern_act {
+    ACT_SILU,
+    ACT_GELU,
+    ACT_GELU_TANH,
+    ACT_RELU2,
+    ACT_COUNT,            /* of those that have no numbers of their own */
+    ACT_XIELU = ACT_COUNT /* has four, and no gate (Huang & Schlag 2024) */
+};
+
+/* positive * x^2 + beta * x above 0; elsewhere negative * (e^min(x, most) - 1 - x) + beta * x. */
+struct kern_xielu {
+    float positive, negative, beta, most;
+};
 
 struct kern_activation {
     void (*forward)(void *y, const void *x, size_t n, size_t F);
@@ -94,6 +106,9 @@ struct kern_typed {
     struct kern_activation gated[ACT_COUNT];
     /* y[n, F] = act(x) with x[n, F]; dx may be x itself. */
     struct kern_activation plain[ACT_COUNT];
+    /* The same, with its numbers. */
+    void (*xielu_forward)(void *y, const void *x, size_t n, size_t F, const struct kern_xielu *p);
+    void (*xielu_backward)(void *dx, const float *dy, const void *x, size_t n, size_t F, const struct kern_xielu *p);
     /* Cross-entropy of rows of logits[n,V] (row stride ld) against targets[n] (every target < V):
      * loss[n] = -log p(target); best[n] = argmax (smallest index on ties; may be NULL). Unless dscale[n] is
      * NULL, dlogits[n,V] (row stride ldd in reals) gets dscale * (softmax - onehot); it may overwrite the logits,

@@ -48,7 +48,8 @@ enum module_rows {
 enum module_stored {
     STORED_PLAIN = 0,
     GGUF_PAIRED = 1,  /* GGUF interleaves the rows of the two halves of each head */
-    HF_TRANSPOSED = 2 /* Hugging Face's file has [inputs, outputs] */
+    HF_TRANSPOSED = 2, /* Hugging Face's file has [inputs, outputs] */
+    GGUF_SORTED = 4    /* a GGUF file has all queries, all keys, all values, where grouped_qkv has them by key heads */
 };
 
 /* A linear layer. The layers of a group read the same input, and their rows follow one another in the group's
@@ -201,6 +202,9 @@ void arch_embedding_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum
 bool arch_has_positions(const struct arch *a);
 void arch_positions_path(char path[ARCH_PATH_SIZE], const struct arch *a);
 void arch_positions_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum store_kind kind);
+/* The tensor of a number of xIELU ("alpha_p") in a block, if that is the activation. */
+bool arch_has_xielu(const struct arch *a);
+void arch_xielu_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, size_t layer, const char *what);
 /* Is this a table of the rotation or a mask, which some programs store although it is not a weight? */
 bool arch_is_buffer(const struct arch *a, enum store_kind kind, const char *name);
 

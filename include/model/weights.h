@@ -21,11 +21,16 @@ struct weights_options {
     bool keep_file;  /* the layers' matrices stay in the file, in its type */
 };
 
+/* The numbers of xIELU, as a file has them: softplus of a is what x^2 is multiplied with, beta + softplus of n the
+ * other side (struct kern_xielu). */
+enum xielu_number { XIELU_ALPHA_P, XIELU_ALPHA_N, XIELU_BETA, XIELU_EPS, XIELU_COUNT };
+
 struct layer_weights {
     const float *norm[AT_FINAL];     /* [D] by enum place */
     const float *norm_bias[AT_FINAL]; /* [D] by enum place; NULL: none */
     const void *weight[GROUP_COUNT]; /* [rows of the group, columns], row-major; NULL: only in the file */
     const float *bias[GROUP_COUNT];  /* [rows of the group] or NULL */
+    const float *xielu[XIELU_COUNT]; /* [1] each, as trained; NULL: the activation has no numbers */
 };
 
 /* Memory for the weights that the caller owns. If several processes map the same memory, they share one base. */

@@ -10,8 +10,21 @@
 enum { TILE = 1024 };
 
 /* Where row `row` of the output stands in the input. */
+static size_t sorted_row(const struct convert_heads *heads, size_t row)
+{
+    size_t each = heads->queries / heads->keys, head = row / heads->size;
+    size_t key = head / (each + 2), place = head % (each + 2);
+    if (place < each)
+        head = key * each + place;
+    else
+        head = heads->queries + (place - each) * heads->keys + key;
+    return head * heads->size + row % heads->size;
+}
+
 static size_t source_row(const struct convert_matrix *in, size_t row)
 {
+    if (in->sorted.keys)
+        return sorted_row(&in->sorted, row);
     size_t head_size = in->interleaved_head;
     if (head_size == 0)
         return row;
@@ -157,5 +170,5 @@ void convert_all(void *out, enum dtype to, const struct convert_matrix *in)
 
 bool convert_is_copy(enum dtype to, const struct convert_matrix *in)
 {
-    return in->type == to && in->interleaved_head == 0 && !in->transposed;
+    return in->type == to && in->interleaved_head == 0 && in->sorted.keys == 0 && !in->transposed;
 }

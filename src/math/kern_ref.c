@@ -60,6 +60,21 @@ static double relu2_slope(double x)
     return x > 0 ? 2 * x : x * 0;
 }
 
+static double xielu(double x, const struct kern_xielu *p)
+{
+    double most = (double)p->most, beta = (double)p->beta;
+    if (x > 0)
+        return (double)p->positive * x * x + beta * x;
+    return (double)p->negative * (expm1(x < most ? x : most) - x) + beta * x;
+}
+
+static double xielu_slope(double x, const struct kern_xielu *p)
+{
+    if (x > 0)
+        return 2 * (double)p->positive * x + (double)p->beta;
+    return (double)p->negative * (x < (double)p->most ? expm1(x) : -1) + (double)p->beta;
+}
+
 /* The bf16 nearest to x, which is rounded once. */
 static uint16_t bf16_of(double x)
 {

@@ -212,6 +212,19 @@ ACTIVATION(gelu_tanh)
 ACTIVATION(relu2)
 #undef ACTIVATION
 
+static void TYPED(xielu_forward)(void *y, const void *x, size_t n, size_t F, const struct kern_xielu *p)
+{
+    for (size_t i = 0; i < n * F; i++)
+        ((REAL *)y)[i] = STORE(xielu(LOAD(((const REAL *)x)[i]), p));
+}
+
+static void TYPED(xielu_backward)(void *dx, const float *dy, const void *x, size_t n, size_t F,
+                                  const struct kern_xielu *p)
+{
+    for (size_t i = 0; i < n * F; i++)
+        ((REAL *)dx)[i] = STORE((double)dy[i] * xielu_slope(LOAD(((const REAL *)x)[i]), p));
+}
+
 static void TYPED(cross_entropy)(double *loss, int32_t *best, void *dlogits, size_t ldd, float *logits,
                                  size_t ld, const int32_t *targets, size_t n, size_t V, const float *dscale,
                                  float cap)

@@ -24,6 +24,7 @@
                   [ACT_GELU] = {gelu_forward_##type, gelu_backward_##type},                                  \
                   [ACT_GELU_TANH] = {gelu_tanh_forward_##type, gelu_tanh_backward_##type},                   \
                   [ACT_RELU2] = {relu2_forward_##type, relu2_backward_##type}},                              \
+        .xielu_forward = xielu_forward_##type, .xielu_backward = xielu_backward_##type,                      \
         .cross_entropy = cross_entropy_##type, .dropout = dropout_##type, .add_bias = add_bias_##type,       \
         .add = add_##type, .to_f32 = to_f32_##type, .from_f32 = from_f32_##type,                             \
         .from_f32_row = from_f32_row_##type, .attend_softmax = attend_softmax_##type,                        \

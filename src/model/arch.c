@@ -236,6 +236,16 @@ void arch_positions_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum
     outer_name(name, ARCH_NAME_SIZE, a, tensor_names(a), a->family->names[kind].positions, "weight");
 }
 
+bool arch_has_xielu(const struct arch *a)
+{
+    return a->activation == ACT_XIELU;
+}
+
+void arch_xielu_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, size_t layer, const char *what)
+{
+    block_name(name, ARCH_NAME_SIZE, a, STORE_HF, tensor_names(a), layer, a->family->names[STORE_HF].xielu, what);
+}
+
 bool arch_is_buffer(const struct arch *a, enum store_kind kind, const char *name)
 {
     const struct family_names *names = &a->family->names[kind];
@@ -252,7 +262,7 @@ bool arch_is_other_part(const struct arch *a, const char *name)
 
 uint64_t arch_parameters(const struct arch *a)
 {
-    uint64_t block = 0;
+    uint64_t block = arch_has_xielu(a) ? 2 : 0;
     for (int place = 0; place < AT_FINAL; place++)
         block += arch_norm_width(a, (enum place)place) * (a->norm_bias ? 2 : 1);
     for (size_t i = 0; i < arch_head(a); i++)

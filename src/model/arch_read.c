@@ -126,14 +126,15 @@ static enum err_code read_activation(enum kern_act *act, const struct source *s,
                  {"gelu_new", ACT_GELU_TANH},
                  {"gelu_fast", ACT_GELU_TANH},
                  {"gelu_pytorch_tanh", ACT_GELU_TANH},
-                 {"relu2", ACT_RELU2}};
+                 {"relu2", ACT_RELU2},
+                 {"xielu", ACT_XIELU}};
     const char *name;
     if (json_get_text(&name, &s->json, key, NULL, e))
         return e->code;
     if (!name)
         return ERR_OK;
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-        if (strcmp(words[i].name, name) == 0) {
+        if (strcmp(words[i].name, name) == 0 && (words[i].act != ACT_XIELU || s->family->names[STORE_HF].xielu)) {
             *act = words[i].act;
             return ERR_OK;
         }

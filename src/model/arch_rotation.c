@@ -200,10 +200,13 @@ static enum err_code read_gguf(struct rotation *r, struct arch *a, const struct 
         source_number(&old_scale, s, NULL, "rope.scale_linear", 1, e) ||
         source_number(&r->factor, s, NULL, "rope.scaling.factor", old_scale, e))
         return e->code;
-    a->rotated = a->head_dim;
-    if (rotated != a->head_dim)
+    a->rotated = rotated;
+    if (rotated != a->head_dim && a->rotated_share == 0)
         return source_refuse(s, ERR_UNSUPPORTED, source_key(key, s, NULL, "rope.dimension_count"), e,
                              "%zu with heads of %zu: only whole heads rotate here", rotated, a->head_dim);
+    if (rotated == 0 || rotated > a->head_dim || rotated % 2 != 0)
+        return source_refuse(s, ERR_FORMAT, source_key(key, s, NULL, "rope.dimension_count"), e,
+                             "%zu with heads of %zu: an even number of columns has to rotate", rotated, a->head_dim);
     struct gguf_string type = {"linear", 6};
     if (gguf_find(s->store->gguf, source_key(key, s, NULL, "rope.scaling.type")) &&
         gguf_get_string(&type, s->store->gguf, key, e))

@@ -39,13 +39,14 @@ struct loading {
 /* How a file has a tensor, where that is not as it is used. */
 struct order {
     size_t interleaved_head; /* as in struct convert_matrix */
-    bool transposed;         /* likewise */
+    bool transposed;
+    struct convert_heads sorted;
 };
 
 static bool has_shape(const struct store_tensor *t, size_t rows, size_t columns, bool vector)
 {
     if (vector)
-        return t->dims == 1 && t->shape[0] == columns;
+        return (t->dims == 1 && t->shape[0] == columns) || (t->dims == 0 && columns == 1);
     return t->dims == 2 && t->shape[0] == rows && t->shape[1] == columns;
 }
 
@@ -78,12 +79,13 @@ static struct task *expect(struct loading *l, const char *name, size_t rows, siz
         return NULL;
     }
     /* A vector is one row, unless its elements are to be permuted as rows. */
-    bool column = vector && order.interleaved_head > 0;
+    bool column = vector && (order.interleaved_head > 0 || order.sorted.keys > 0);
     struct convert_matrix in = {.type = t->type,
                                 .data = t->data,
                                 .rows = column ? columns : rows,
                                 .columns = column ? 1 : columns,
                                 .interleaved_head = order.interleaved_head,
+                                .sorted = order.sorted,
                                 .transposed = order.transposed};
     if ((order.transposed ? 1 : in.columns) % dtype_info(t->type)->block_elements != 0) {
         err_set(l->e, ERR_FORMAT, "%s: tensor %s: rows of %zu elements are not whole blocks of type %s",
@@ -201,6 +203,16 @@ struct group_tasks {
     size_t count;
 };
 
+static struct order order_of(const struct loading *l, unsigned stored)
+{
+    const struct arch *a = l->a;
+    if (!is_gguf(l))
+        return (struct order){.transposed = stored & HF_TRANSPOSED};
+    if (stored & GGUF_SORTED)
+        return (struct order){.sorted = {a->heads, a->kv_heads, a->head_dim}};
+    return (struct order){.interleaved_head = stored & GGUF_PAIRED ? a->head_dim : 0};
+}
+
 static enum err_code find_group(struct loading *l, struct group_tasks *found, size_t layer,
                                 enum linear_group g, bool has_bias)
 {
@@ -210,16 +222,15 @@ static enum err_code find_group(struct loading *l, struct group_tasks *found, si
     for (size_t i = range.first; i < range.end; i++) {
         char name[ARCH_NAME_SIZE];
         size_t rows = arch_rows(a, i), n = found->count++;
-        unsigned stored = arch_module(a, i)->stored;
-        size_t head = is_gguf(l) && stored & GGUF_PAIRED ? a->head_dim : 0;
+        struct order order = order_of(l, arch_module(a, i)->stored);
         arch_module_tensor(name, a, l->store->kind, layer, i, "weight");
-        found->weights[n] = expect(l, name, rows, arch_columns(a, i), false,
-                                   (struct order){head, !is_gguf(l) && stored & HF_TRANSPOSED});
+        found->weights[n] = expect(l, name, rows, arch_columns(a, i), false, order);
+        order.transposed = false;
         if (!found->weights[n])
             return l->e->code;
         l->w->sources[layer * arch_head(a) + i] = found->weights[n]->in;
         arch_module_tensor(name, a, l->store->kind, layer, i, "bias");
-        found->biases[n] = has_bias ? expect(l, name, 1, rows, true, (struct order){head, false}) : NULL;
+        found->biases[n] = has_bias ? expect(l, name, 1, rows, true, order) : NULL;
         if (has_bias && !found->biases[n])
             return l->e->code;
         if (has_bias)
@@ -256,6 +267,21 @@ static enum err_code load_group(struct loading *l, size_t layer, enum linear_gro
     return ERR_OK;
 }
 
+static enum err_code load_xielu(struct loading *l, size_t layer)
+{
+    static const char *const names[XIELU_COUNT] = {"alpha_p", "alpha_n", "beta", "eps"};
+    for (int i = 0; i < XIELU_COUNT; i++) {
+        char name[ARCH_NAME_SIZE];
+        const void *value = NULL;
+        arch_xielu_tensor(name, l->a, layer, names[i]);
+        struct task *task = expect(l, name, 1, 1, true, (struct order){0});
+        if (!task || place_tasks(&value, l, &task, 1))
+            return l->e->code;
+        l->w->layers[layer].xielu[i] = value;
+    }
+    return ERR_OK;
+}
+
 static enum err_code load_layer(struct loading *l, size_t layer)
 {
     for (int place = 0; place < AT_FINAL; place++) {
@@ -267,7 +293,7 @@ static enum err_code load_layer(struct loading *l, size_t layer)
     for (int g = 0; g < GROUP_COUNT; g++)
         if (load_group(l, layer, (enum linear_group)g))
             return l->e->code;
-    return ERR_OK;
+    return arch_has_xielu(l->a) ? load_xielu(l, layer) : ERR_OK;
 }
 
 static void head_name(char name[ARCH_NAME_SIZE], const struct loading *l)

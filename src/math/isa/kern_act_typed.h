@@ -67,5 +67,34 @@ PLAIN(gelu)
 PLAIN(gelu_tanh)
 PLAIN(relu2)
 
+static void TYPED(xielu_forward)(void *y, const void *x, size_t n, size_t F, const struct kern_xielu *p)
+{
+    const REAL *in = x;
+    REAL *out = y;
+    const struct kern_xielu numbers = *p;
+#pragma omp parallel for schedule(static) if (n * F >= PARALLEL_MIN)
+    for (size_t begin = 0; begin < n * F; begin += CHUNK) {
+        size_t end = min_size(n * F, begin + CHUNK);
+#pragma omp simd
+        for (size_t i = begin; i < end; i++)
+            out[i] = STORE(xielu(LOAD(in[i]), &numbers));
+    }
+}
+
+static void TYPED(xielu_backward)(void *dx, const float *dy, const void *x, size_t n, size_t F,
+                                  const struct kern_xielu *p)
+{
+    const REAL *in = x;
+    REAL *out = dx;
+    const struct kern_xielu numbers = *p;
+#pragma omp parallel for schedule(static) if (n * F >= PARALLEL_MIN)
+    for (size_t begin = 0; begin < n * F; begin += CHUNK) {
+        size_t end = min_size(n * F, begin + CHUNK);
+#pragma omp simd
+        for (size_t i = begin; i < end; i++)
+            out[i] = STORE(dy[i] * xielu_slope(LOAD(in[i]), &numbers));
+    }
+}
+
 #undef GATED
 #undef PLAIN

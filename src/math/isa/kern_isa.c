@@ -211,6 +211,26 @@ ALWAYS_INLINE float relu2_slope(float x)
     return x > 0 ? 2 * x : x * 0.0F;
 }
 
+/* Where e^x - 1 would cancel, its series is exact enough. */
+ALWAYS_INLINE float xielu_expm1(float x)
+{
+    float series = x * (1.0F + x * (0.5F + x * (1.0F / 6 + x * (1.0F / 24 + x * (1.0F / 120 + x * (1.0F / 720))))));
+    return x > -0.25F ? series : vec_exp(x) - 1.0F;
+}
+
+ALWAYS_INLINE float xielu(float x, const struct kern_xielu *p)
+{
+    float low = x > p->most ? p->most : x; /* lets NaN through */
+    float curve = x > 0 ? p->positive * x * x : p->negative * (xielu_expm1(low) - x);
+    return curve + p->beta * x;
+}
+
+ALWAYS_INLINE float xielu_slope(float x, const struct kern_xielu *p)
+{
+    float below = x < p->most ? xielu_expm1(x) : x * 0.0F - 1.0F;
+    return (x > 0 ? 2.0F * p->positive * x : p->negative * below) + p->beta;
+}
+
 #define REAL        float
 #define LOAD(x)     (x)
 #define STORE(x)    (x)

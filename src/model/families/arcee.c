@@ -2,10 +2,11 @@
 
 const struct family family_arcee = {
     .name = "arcee",
+    .gguf = "arcee",
     .known_as = "AFM 4.5B",
     .tokenizers = TOKENIZERS_BYTE_LEVEL,
     .names = llama_like_names,
-    .modules = ungated_modules,
+    .modules = ungated_paired_modules,
     .module_count = UNGATED_MODULES,
     .vectors = llama_like_vectors,
     .keys = {llama_like_keys, llama_bias_keys},

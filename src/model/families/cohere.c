@@ -2,6 +2,7 @@
 
 const struct family family_cohere = {
     .name = "cohere",
+    .gguf = "command-r",
     .known_as = "Command R",
     .tokenizers = TOKENIZERS_BYTE_LEVEL,
     .names = llama_like_names,

@@ -2,8 +2,8 @@
 
 static const struct family_key own_keys[] = {
     COHERE_KEYS,
-    {"sliding_window", NULL, KEY_LIMIT, FAMILY_FIELD(kinds[1].window), 0},
-    {"sliding_window_pattern", NULL, KEY_SIZE, FAMILY_FIELD(pattern.full_every), 0},
+    {"sliding_window", "attention.sliding_window", KEY_LIMIT, FAMILY_FIELD(kinds[1].window), GGUF_REQUIRED},
+    {"sliding_window_pattern", NULL, KEY_SIZE, FAMILY_FIELD(pattern.full_every), GGUF_DEFAULT},
     FAMILY_KEYS_END,
 };
 
@@ -16,6 +16,7 @@ static enum err_code cohere2_finish(struct arch *a, const struct source *s, stru
 
 const struct family family_cohere2 = {
     .name = "cohere2",
+    .gguf = "cohere2",
     .known_as = "Command R7B, Command A",
     .tokenizers = TOKENIZERS_BYTE_LEVEL,
     .names = llama_like_names,

@@ -17,6 +17,7 @@ const struct family_names fused_names[2] = {
                   .buffers = rotary_buffers,
                   .attention = "self_attn",
                   .activation = "mlp.activation_fn"},
+    [STORE_GGUF] = {.layers = "blk", .embedding = "token_embd"},
 };
 
 #define LLAMA_LIKE(qk)                                                                                       \
@@ -34,15 +35,19 @@ const struct family_names fused_names[2] = {
 const struct module llama_like_modules[LLAMA_LIKE_MODULES + 1] = LLAMA_LIKE(STORED_PLAIN);
 const struct module llama_paired_modules[LLAMA_LIKE_MODULES + 1] = LLAMA_LIKE(GGUF_PAIRED);
 
-const struct module ungated_modules[UNGATED_MODULES + 1] = {
-    {"self_attn.q_proj", NULL, GROUP_ATTN_IN, ROWS_QUERIES, STORED_PLAIN},
-    {"self_attn.k_proj", NULL, GROUP_ATTN_IN, ROWS_KEYS, STORED_PLAIN},
-    {"self_attn.v_proj", NULL, GROUP_ATTN_IN, ROWS_KEYS, STORED_PLAIN},
-    {"self_attn.o_proj", NULL, GROUP_ATTN_OUT, ROWS_WIDTH, STORED_PLAIN},
-    {"mlp.up_proj", NULL, GROUP_MLP_IN, ROWS_FFN, STORED_PLAIN},
-    {"mlp.down_proj", NULL, GROUP_MLP_OUT, ROWS_WIDTH, STORED_PLAIN},
-    {"lm_head", NULL, GROUP_HEAD, ROWS_VOCAB, STORED_PLAIN},
-};
+#define UNGATED(qk)                                                                                          \
+    {                                                                                                        \
+        {"self_attn.q_proj", "attn_q", GROUP_ATTN_IN, ROWS_QUERIES, qk},                                     \
+            {"self_attn.k_proj", "attn_k", GROUP_ATTN_IN, ROWS_KEYS, qk},                                    \
+            {"self_attn.v_proj", "attn_v", GROUP_ATTN_IN, ROWS_KEYS, STORED_PLAIN},                          \
+            {"self_attn.o_proj", "attn_output", GROUP_ATTN_OUT, ROWS_WIDTH, STORED_PLAIN},                   \
+            {"mlp.up_proj", "ffn_up", GROUP_MLP_IN, ROWS_FFN, STORED_PLAIN},                                 \
+            {"mlp.down_proj", "ffn_down", GROUP_MLP_OUT, ROWS_WIDTH, STORED_PLAIN},                          \
+            {"lm_head", "output", GROUP_HEAD, ROWS_VOCAB, STORED_PLAIN},                                     \
+    }
+
+const struct module ungated_modules[UNGATED_MODULES + 1] = UNGATED(STORED_PLAIN);
+const struct module ungated_paired_modules[UNGATED_MODULES + 1] = UNGATED(GGUF_PAIRED);
 
 const struct family_vector llama_like_vectors[PLACE_COUNT] = {
     [AT_ATTN_IN] = {"input_layernorm", "attn_norm"},
@@ -51,16 +56,16 @@ const struct family_vector llama_like_vectors[PLACE_COUNT] = {
 };
 
 const struct family_vector norms_after_vectors[PLACE_COUNT] = {
-    [AT_Q] = {"self_attn.q_norm", NULL},
-    [AT_K] = {"self_attn.k_norm", NULL},
-    [AT_ATTN_OUT] = {"post_attention_layernorm", NULL},
-    [AT_MLP_OUT] = {"post_feedforward_layernorm", NULL},
-    [AT_FINAL] = {"model.norm", NULL},
+    [AT_Q] = {"self_attn.q_norm", "attn_q_norm"},
+    [AT_K] = {"self_attn.k_norm", "attn_k_norm"},
+    [AT_ATTN_OUT] = {"post_attention_layernorm", "post_attention_norm"},
+    [AT_MLP_OUT] = {"post_feedforward_layernorm", "post_ffw_norm"},
+    [AT_FINAL] = {"model.norm", "output_norm"},
 };
 
 const struct family_vector cohere_vectors[PLACE_COUNT] = {
-    [AT_ATTN_IN] = {"input_layernorm", NULL},
-    [AT_FINAL] = {"model.norm", NULL},
+    [AT_ATTN_IN] = {"input_layernorm", "attn_norm"},
+    [AT_FINAL] = {"model.norm", "output_norm"},
 };
 
 #define SIZES_ALONE                                                                                          \
@@ -126,7 +131,7 @@ const struct family_key gemma_like_keys[] = {
 const struct family_layers window_layers = {"layer_types", {"full_attention", "sliding_attention"}};
 
 const struct family_key window_keys[] = {
-    {"sliding_window", NULL, KEY_LIMIT, FAMILY_FIELD(kinds[0].window), 0},
+    {"sliding_window", "attention.sliding_window", KEY_LIMIT, FAMILY_FIELD(kinds[0].window), 0},
     FAMILY_KEYS_END,
 };
 
@@ -143,11 +148,11 @@ const struct family_key late_window_keys[] = {
 };
 
 const struct family_key granite_scale_keys[] = {
-    {"embedding_multiplier", NULL, KEY_SCALE, FAMILY_FIELD(embedding_scale), 0},
-    {"attention_multiplier", NULL, KEY_SCALE, FAMILY_FIELD(attention_scale), 0},
-    {"residual_multiplier", NULL, KEY_SCALE, FAMILY_FIELD(scale[GROUP_ATTN_OUT]), 0},
-    {"residual_multiplier", NULL, KEY_SCALE, FAMILY_FIELD(scale[GROUP_MLP_OUT]), 0},
-    {"logits_scaling", NULL, KEY_INVERSE, FAMILY_FIELD(scale[GROUP_HEAD]), 0},
+    {"embedding_multiplier", "embedding_scale", KEY_SCALE, FAMILY_FIELD(embedding_scale), 1},
+    {"attention_multiplier", "attention.scale", KEY_SCALE, FAMILY_FIELD(attention_scale), GGUF_REQUIRED},
+    {"residual_multiplier", "residual_scale", KEY_SCALE, FAMILY_FIELD(scale[GROUP_ATTN_OUT]), 1},
+    {"residual_multiplier", "residual_scale", KEY_SCALE, FAMILY_FIELD(scale[GROUP_MLP_OUT]), 1},
+    {"logits_scaling", "logit_scale", KEY_INVERSE, FAMILY_FIELD(scale[GROUP_HEAD]), 0},
     FAMILY_KEYS_END,
 };
 

@@ -10,8 +10,7 @@ extern const char *const rotary_buffers[];
 /* The names of Llama's parts, which most later families use, too. */
 #define LLAMA_LIKE_MODULES 7
 extern const struct family_names llama_like_names[2];
-extern const struct family_names fused_names[2]; /* for families with gate and up in one matrix; not for GGUF
-                                                  * files */
+extern const struct family_names fused_names[2]; /* for families with gate and up in one matrix */
 extern const struct module llama_like_modules[LLAMA_LIKE_MODULES + 1];
 extern const struct module llama_paired_modules[LLAMA_LIKE_MODULES + 1]; /* q and k GGUF_PAIRED */
 extern const struct family_vector llama_like_vectors[PLACE_COUNT];
@@ -21,6 +20,7 @@ extern const struct family_vector norms_after_vectors[PLACE_COUNT]; /* norms of 
 /* The same with an MLP without a gate. */
 #define UNGATED_MODULES 6
 extern const struct module ungated_modules[UNGATED_MODULES + 1];
+extern const struct module ungated_paired_modules[UNGATED_MODULES + 1]; /* q and k GGUF_PAIRED */
 
 /* Keys for the sizes and whether the head is tied; the same with the eps of an RMS norm; and with the
  * activation. */
@@ -38,12 +38,14 @@ extern const struct family_key window_keys[], kind_window_keys[];
 /* A window for the layers from max_window_layers on, if use_sliding_window is true. */
 extern const struct family_key late_window_keys[];
 
+#define GGUF_LAYER_NORM_EPS "attention.layer_norm_epsilon"
+
 /* Command R and its successors: one norm for both branches. */
 #define COHERE_KEYS                                                                                          \
-    {"layer_norm_eps", NULL, KEY_NUMBER, FAMILY_FIELD(norm_eps), 0},                                         \
+    {"layer_norm_eps", GGUF_LAYER_NORM_EPS, KEY_NUMBER, FAMILY_FIELD(norm_eps), 1e-5},                       \
         {"hidden_act", NULL, KEY_ACTIVATION, FAMILY_FIELD(activation), 0},                                   \
     {                                                                                                        \
-        "logit_scale", NULL, KEY_SCALE, FAMILY_FIELD(scale[GROUP_HEAD]), 0                                   \
+        "logit_scale", "logit_scale", KEY_SCALE, FAMILY_FIELD(scale[GROUP_HEAD]), GGUF_REQUIRED              \
     }
 extern const struct family_key cohere_keys[];
 extern const struct family_vector cohere_vectors[PLACE_COUNT];

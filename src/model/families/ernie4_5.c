@@ -2,6 +2,7 @@
 
 const struct family family_ernie4_5 = {
     .name = "ernie4_5",
+    .gguf = "ernie4_5",
     .known_as = "ERNIE 4.5 0.3B",
     .tokenizers = TOKENIZERS_SENTENCEPIECE,
     .names = llama_like_names,

@@ -13,6 +13,7 @@ static enum err_code exaone4_finish(struct arch *a, const struct source *s, stru
 
 const struct family family_exaone4 = {
     .name = "exaone4",
+    .gguf = "exaone4",
     .known_as = "EXAONE 4.0",
     .tokenizers = TOKENIZERS_BYTE_LEVEL,
     .names = llama_like_names,

@@ -7,31 +7,32 @@ static const struct family_names names[2] = {
                   .buffers = rotary_buffers,
                   .attention = "self_attention",
                   .activation = "mlp.act"},
+    [STORE_GGUF] = {.layers = "blk", .embedding = "token_embd"},
 };
 
 static const struct module modules[] = {
-    {"self_attention.query_key_value", NULL, GROUP_ATTN_IN, ROWS_ATTENTION, STORED_PLAIN},
-    {"self_attention.dense", NULL, GROUP_ATTN_OUT, ROWS_WIDTH, STORED_PLAIN},
-    {"mlp.dense_h_to_4h", NULL, GROUP_MLP_IN, ROWS_FFN, STORED_PLAIN},
-    {"mlp.dense_4h_to_h", NULL, GROUP_MLP_OUT, ROWS_WIDTH, STORED_PLAIN},
-    {"lm_head", NULL, GROUP_HEAD, ROWS_VOCAB, STORED_PLAIN},
+    {"self_attention.query_key_value", "attn_qkv", GROUP_ATTN_IN, ROWS_ATTENTION, GGUF_SORTED},
+    {"self_attention.dense", "attn_output", GROUP_ATTN_OUT, ROWS_WIDTH, STORED_PLAIN},
+    {"mlp.dense_h_to_4h", "ffn_up", GROUP_MLP_IN, ROWS_FFN, STORED_PLAIN},
+    {"mlp.dense_4h_to_h", "ffn_down", GROUP_MLP_OUT, ROWS_WIDTH, STORED_PLAIN},
+    {"lm_head", "output", GROUP_HEAD, ROWS_VOCAB, STORED_PLAIN},
 };
 
 static const struct family_vector vectors[PLACE_COUNT] = {
-    [AT_ATTN_IN] = {"ln_attn", NULL},
-    [AT_MLP_IN] = {"ln_mlp", NULL},
-    [AT_FINAL] = {"transformer.ln_f", NULL},
+    [AT_ATTN_IN] = {"ln_attn", "attn_norm_2"},
+    [AT_MLP_IN] = {"ln_mlp", "attn_norm"},
+    [AT_FINAL] = {"transformer.ln_f", "output_norm"},
 };
 
 static const struct family_key keys[] = {
-    {"num_hidden_layers", NULL, KEY_SIZE, FAMILY_FIELD(layers), 0},
-    {"hidden_size", NULL, KEY_SIZE, FAMILY_FIELD(width), 0},
-    {"ffn_hidden_size", NULL, KEY_SIZE, FAMILY_FIELD(ffn), 0},
-    {"num_attention_heads", NULL, KEY_SIZE, FAMILY_FIELD(heads), 0},
-    {"num_kv_heads", NULL, KEY_SIZE, FAMILY_FIELD(kv_heads), 0},
+    {"num_hidden_layers", "block_count", KEY_SIZE, FAMILY_FIELD(layers), GGUF_REQUIRED},
+    {"hidden_size", "embedding_length", KEY_SIZE, FAMILY_FIELD(width), GGUF_REQUIRED},
+    {"ffn_hidden_size", "feed_forward_length", KEY_SIZE, FAMILY_FIELD(ffn), GGUF_REQUIRED},
+    {"num_attention_heads", "attention.head_count", KEY_SIZE, FAMILY_FIELD(heads), GGUF_REQUIRED},
+    {"num_kv_heads", "attention.head_count_kv", KEY_SIZE, FAMILY_FIELD(kv_heads), 0},
     {"vocab_size", NULL, KEY_SIZE, FAMILY_FIELD(vocab), 0},
-    {"max_position_embeddings", NULL, KEY_LIMIT, FAMILY_FIELD(max_positions), 0},
-    {"layer_norm_epsilon", NULL, KEY_NUMBER, FAMILY_FIELD(norm_eps), 0},
+    {"max_position_embeddings", "context_length", KEY_LIMIT, FAMILY_FIELD(max_positions), 0},
+    {"layer_norm_epsilon", GGUF_LAYER_NORM_EPS, KEY_NUMBER, FAMILY_FIELD(norm_eps), 1e-5},
     {"activation", NULL, KEY_ACTIVATION, FAMILY_FIELD(activation), 0},
     {"tie_word_embeddings", NULL, KEY_FLAG, FAMILY_FIELD(tied), 0},
     FAMILY_KEYS_END,
@@ -52,7 +53,8 @@ static enum err_code falcon_finish(struct arch *a, const struct source *s, struc
     bool is_new;
     size_t norms;
     a->ffn = a->ffn ? a->ffn : 4 * a->width;
-    if (source_flag(&is_new, s, new_key, NULL, false, e) || source_size(&norms, s, norms_key, NULL, 2, e))
+    if (source_flag(&is_new, s, new_key, NULL, s->store->kind == STORE_GGUF, e) ||
+        source_size(&norms, s, norms_key, NULL, 2, e))
         return e->code;
     if (!is_new)
         return source_refuse(s, ERR_UNSUPPORTED, new_key, e,
@@ -64,6 +66,7 @@ static enum err_code falcon_finish(struct arch *a, const struct source *s, struc
 
 const struct family family_falcon = {
     .name = "falcon",
+    .gguf = "falcon",
     .known_as = "Falcon 40B, 180B",
     .tokenizers = TOKENIZERS_BYTE_LEVEL,
     .names = names,

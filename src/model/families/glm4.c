@@ -1,21 +1,21 @@
 #include "common.h"
 
 static const struct module modules[] = {
-    {"self_attn.q_proj", NULL, GROUP_ATTN_IN, ROWS_QUERIES, STORED_PLAIN},
-    {"self_attn.k_proj", NULL, GROUP_ATTN_IN, ROWS_KEYS, STORED_PLAIN},
-    {"self_attn.v_proj", NULL, GROUP_ATTN_IN, ROWS_KEYS, STORED_PLAIN},
-    {"self_attn.o_proj", NULL, GROUP_ATTN_OUT, ROWS_WIDTH, STORED_PLAIN},
-    {"mlp.gate_up_proj", NULL, GROUP_MLP_IN, ROWS_GATED, STORED_PLAIN},
-    {"mlp.down_proj", NULL, GROUP_MLP_OUT, ROWS_WIDTH, STORED_PLAIN},
-    {"lm_head", NULL, GROUP_HEAD, ROWS_VOCAB, STORED_PLAIN},
+    {"self_attn.q_proj", "attn_q", GROUP_ATTN_IN, ROWS_QUERIES, STORED_PLAIN},
+    {"self_attn.k_proj", "attn_k", GROUP_ATTN_IN, ROWS_KEYS, STORED_PLAIN},
+    {"self_attn.v_proj", "attn_v", GROUP_ATTN_IN, ROWS_KEYS, STORED_PLAIN},
+    {"self_attn.o_proj", "attn_output", GROUP_ATTN_OUT, ROWS_WIDTH, STORED_PLAIN},
+    {"mlp.gate_up_proj", "ffn_up", GROUP_MLP_IN, ROWS_GATED, STORED_PLAIN},
+    {"mlp.down_proj", "ffn_down", GROUP_MLP_OUT, ROWS_WIDTH, STORED_PLAIN},
+    {"lm_head", "output", GROUP_HEAD, ROWS_VOCAB, STORED_PLAIN},
 };
 
 static const struct family_vector vectors[PLACE_COUNT] = {
-    [AT_ATTN_IN] = {"input_layernorm", NULL},
-    [AT_ATTN_OUT] = {"post_self_attn_layernorm", NULL},
-    [AT_MLP_IN] = {"post_attention_layernorm", NULL},
-    [AT_MLP_OUT] = {"post_mlp_layernorm", NULL},
-    [AT_FINAL] = {"model.norm", NULL},
+    [AT_ATTN_IN] = {"input_layernorm", "attn_norm"},
+    [AT_ATTN_OUT] = {"post_self_attn_layernorm", "post_attention_norm"},
+    [AT_MLP_IN] = {"post_attention_layernorm", "ffn_norm"},
+    [AT_MLP_OUT] = {"post_mlp_layernorm", "post_ffw_norm"},
+    [AT_FINAL] = {"model.norm", "output_norm"},
 };
 
 static const struct family_key bias_keys[] = {
@@ -25,6 +25,7 @@ static const struct family_key bias_keys[] = {
 
 const struct family family_glm4 = {
     .name = "glm4",
+    .gguf = "glm4",
     .known_as = "GLM-4-0414",
     .tokenizers = TOKENIZERS_BYTE_LEVEL,
     .names = fused_names,

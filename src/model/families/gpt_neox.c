@@ -10,26 +10,27 @@ static const struct family_names names[2] = {
                   .buffers = buffers,
                   .attention = "attention",
                   .activation = "mlp.act"},
+    [STORE_GGUF] = {.layers = "blk", .embedding = "token_embd"},
 };
 
 static const struct module modules[] = {
-    {"attention.query_key_value", NULL, GROUP_ATTN_IN, ROWS_ATTENTION, STORED_PLAIN},
-    {"attention.dense", NULL, GROUP_ATTN_OUT, ROWS_WIDTH, STORED_PLAIN},
-    {"mlp.dense_h_to_4h", NULL, GROUP_MLP_IN, ROWS_FFN, STORED_PLAIN},
-    {"mlp.dense_4h_to_h", NULL, GROUP_MLP_OUT, ROWS_WIDTH, STORED_PLAIN},
-    {"lm_head", NULL, GROUP_HEAD, ROWS_VOCAB, STORED_PLAIN},
+    {"attention.query_key_value", "attn_qkv", GROUP_ATTN_IN, ROWS_ATTENTION, GGUF_SORTED},
+    {"attention.dense", "attn_output", GROUP_ATTN_OUT, ROWS_WIDTH, STORED_PLAIN},
+    {"mlp.dense_h_to_4h", "ffn_up", GROUP_MLP_IN, ROWS_FFN, STORED_PLAIN},
+    {"mlp.dense_4h_to_h", "ffn_down", GROUP_MLP_OUT, ROWS_WIDTH, STORED_PLAIN},
+    {"lm_head", "output", GROUP_HEAD, ROWS_VOCAB, STORED_PLAIN},
 };
 
 static const struct family_vector vectors[PLACE_COUNT] = {
-    [AT_ATTN_IN] = {"input_layernorm", NULL},
-    [AT_MLP_IN] = {"post_attention_layernorm", NULL},
-    [AT_FINAL] = {"gpt_neox.final_layer_norm", NULL},
+    [AT_ATTN_IN] = {"input_layernorm", "attn_norm"},
+    [AT_MLP_IN] = {"post_attention_layernorm", "ffn_norm"},
+    [AT_FINAL] = {"gpt_neox.final_layer_norm", "output_norm"},
 };
 
 static const struct family_key own_keys[] = {
-    {"layer_norm_eps", NULL, KEY_NUMBER, FAMILY_FIELD(norm_eps), 0},
+    {"layer_norm_eps", GGUF_LAYER_NORM_EPS, KEY_NUMBER, FAMILY_FIELD(norm_eps), 1e-5},
     {"hidden_act", NULL, KEY_ACTIVATION, FAMILY_FIELD(activation), 0},
-    {"use_parallel_residual", NULL, KEY_FLAG, FAMILY_FIELD(parallel), 0},
+    {"use_parallel_residual", "use_parallel_residual", KEY_FLAG, FAMILY_FIELD(parallel), GGUF_DEFAULT},
     FAMILY_KEYS_END,
 };
 
@@ -44,6 +45,7 @@ static enum err_code gpt_neox_finish(struct arch *a, const struct source *s, str
 
 const struct family family_gpt_neox = {
     .name = "gpt_neox",
+    .gguf = "gptneox",
     .known_as = "Pythia, GPT-NeoX",
     .tokenizers = TOKENIZERS_BYTE_LEVEL,
     .names = names,

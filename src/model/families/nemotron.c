@@ -1,13 +1,14 @@
 #include "common.h"
 
 static const struct family_key own_keys[] = {
-    {"norm_eps", NULL, KEY_NUMBER, FAMILY_FIELD(norm_eps), 0},
+    {"norm_eps", GGUF_LAYER_NORM_EPS, KEY_NUMBER, FAMILY_FIELD(norm_eps), 1e-5},
     {"hidden_act", NULL, KEY_ACTIVATION, FAMILY_FIELD(activation), 0},
     FAMILY_KEYS_END,
 };
 
 const struct family family_nemotron = {
     .name = "nemotron",
+    .gguf = "nemotron",
     .known_as = "Nemotron-4, Minitron",
     .tokenizers = TOKENIZERS_BYTE_LEVEL,
     .names = llama_like_names,

@@ -2,6 +2,7 @@
 
 const struct family family_olmo2 = {
     .name = "olmo2",
+    .gguf = "olmo2",
     .known_as = "OLMo 2",
     .tokenizers = TOKENIZERS_BYTE_LEVEL,
     .names = llama_like_names,

@@ -2,11 +2,11 @@
 #include "common.h"
 
 static const struct module modules[] = {
-    {"self_attn.qkv_proj", NULL, GROUP_ATTN_IN, ROWS_ATTENTION, STORED_PLAIN},
-    {"self_attn.o_proj", NULL, GROUP_ATTN_OUT, ROWS_WIDTH, STORED_PLAIN},
-    {"mlp.gate_up_proj", NULL, GROUP_MLP_IN, ROWS_GATED, STORED_PLAIN},
-    {"mlp.down_proj", NULL, GROUP_MLP_OUT, ROWS_WIDTH, STORED_PLAIN},
-    {"lm_head", NULL, GROUP_HEAD, ROWS_VOCAB, STORED_PLAIN},
+    {"self_attn.qkv_proj", "attn_qkv", GROUP_ATTN_IN, ROWS_ATTENTION, STORED_PLAIN},
+    {"self_attn.o_proj", "attn_output", GROUP_ATTN_OUT, ROWS_WIDTH, STORED_PLAIN},
+    {"mlp.gate_up_proj", "ffn_up", GROUP_MLP_IN, ROWS_GATED, STORED_PLAIN},
+    {"mlp.down_proj", "ffn_down", GROUP_MLP_OUT, ROWS_WIDTH, STORED_PLAIN},
+    {"lm_head", "output", GROUP_HEAD, ROWS_VOCAB, STORED_PLAIN},
 };
 
 /* What the first files called yarn is longrope. */
@@ -23,6 +23,7 @@ static enum err_code phi3_finish(struct arch *a, const struct source *s, struct 
 
 const struct family family_phi3 = {
     .name = "phi3",
+    .gguf = "phi3",
     .known_as = "Phi-3, Phi-3.5, Phi-4, Phi-4-mini",
     .tokenizers = TOKENIZERS_BOTH,
     .names = fused_names,

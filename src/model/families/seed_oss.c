@@ -8,14 +8,21 @@ static const struct family_key bias_keys[] = {
     FAMILY_KEYS_END,
 };
 
+static const struct family_vector vectors[PLACE_COUNT] = {
+    [AT_ATTN_IN] = {"input_layernorm", "attn_norm"},
+    [AT_MLP_IN] = {"post_attention_layernorm", "post_attention_norm"},
+    [AT_FINAL] = {"model.norm", "output_norm"},
+};
+
 const struct family family_seed_oss = {
     .name = "seed_oss",
+    .gguf = "seed_oss",
     .known_as = "Seed-OSS",
     .tokenizers = TOKENIZERS_BYTE_LEVEL,
     .names = llama_like_names,
     .modules = llama_like_modules,
     .module_count = LLAMA_LIKE_MODULES,
-    .vectors = llama_like_vectors,
+    .vectors = vectors,
     .keys = {llama_like_keys, bias_keys},
     .defaults = {.layers = 64,
                  .width = 4096,

@@ -3,7 +3,7 @@
 static const struct family_layers layers = {.key = "no_rope_layers"};
 
 static const struct family_key pattern_keys[] = {
-    {"no_rope_layer_interval", NULL, KEY_SIZE, FAMILY_FIELD(pattern.full_every), 0},
+    {"no_rope_layer_interval", NULL, KEY_SIZE, FAMILY_FIELD(pattern.full_every), GGUF_DEFAULT},
     FAMILY_KEYS_END,
 };
 
@@ -12,10 +12,11 @@ static const char *const ignores[] = {"sliding_window", NULL};
 
 const struct family family_smollm3 = {
     .name = "smollm3",
+    .gguf = "smollm3",
     .known_as = "SmolLM3",
     .tokenizers = TOKENIZERS_BYTE_LEVEL,
     .names = llama_like_names,
-    .modules = llama_like_modules,
+    .modules = llama_paired_modules,
     .module_count = LLAMA_LIKE_MODULES,
     .vectors = llama_like_vectors,
     .keys = {llama_like_keys, llama_bias_keys, pattern_keys},

@@ -1,7 +1,7 @@
 #include "common.h"
 
 static const struct family_key own_keys[] = {
-    {"layer_norm_eps", NULL, KEY_NUMBER, FAMILY_FIELD(norm_eps), 0},
+    {"layer_norm_eps", GGUF_LAYER_NORM_EPS, KEY_NUMBER, FAMILY_FIELD(norm_eps), 1e-5},
     {"hidden_act", NULL, KEY_ACTIVATION, FAMILY_FIELD(activation), 0},
     {"use_qkv_bias", NULL, KEY_FLAG, FAMILY_FIELD(bias[GROUP_ATTN_IN]), 0},
     FAMILY_KEYS_END,
@@ -9,6 +9,7 @@ static const struct family_key own_keys[] = {
 
 const struct family family_stablelm = {
     .name = "stablelm",
+    .gguf = "stablelm",
     .known_as = "StableLM 3B, StableLM 2 1.6B",
     .tokenizers = TOKENIZERS_BYTE_LEVEL,
     .names = llama_like_names,

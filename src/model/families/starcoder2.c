@@ -6,20 +6,21 @@ static const struct family_names names[2] = {
                   .buffers = rotary_buffers,
                   .attention = "self_attn",
                   .activation = "mlp.act"},
+    [STORE_GGUF] = {.layers = "blk", .embedding = "token_embd"},
 };
 
 static const struct module modules[] = {
-    {"self_attn.q_proj", NULL, GROUP_ATTN_IN, ROWS_QUERIES, STORED_PLAIN},
-    {"self_attn.k_proj", NULL, GROUP_ATTN_IN, ROWS_KEYS, STORED_PLAIN},
-    {"self_attn.v_proj", NULL, GROUP_ATTN_IN, ROWS_KEYS, STORED_PLAIN},
-    {"self_attn.o_proj", NULL, GROUP_ATTN_OUT, ROWS_WIDTH, STORED_PLAIN},
-    {"mlp.c_fc", NULL, GROUP_MLP_IN, ROWS_FFN, STORED_PLAIN},
-    {"mlp.c_proj", NULL, GROUP_MLP_OUT, ROWS_WIDTH, STORED_PLAIN},
-    {"lm_head", NULL, GROUP_HEAD, ROWS_VOCAB, STORED_PLAIN},
+    {"self_attn.q_proj", "attn_q", GROUP_ATTN_IN, ROWS_QUERIES, STORED_PLAIN},
+    {"self_attn.k_proj", "attn_k", GROUP_ATTN_IN, ROWS_KEYS, STORED_PLAIN},
+    {"self_attn.v_proj", "attn_v", GROUP_ATTN_IN, ROWS_KEYS, STORED_PLAIN},
+    {"self_attn.o_proj", "attn_output", GROUP_ATTN_OUT, ROWS_WIDTH, STORED_PLAIN},
+    {"mlp.c_fc", "ffn_up", GROUP_MLP_IN, ROWS_FFN, STORED_PLAIN},
+    {"mlp.c_proj", "ffn_down", GROUP_MLP_OUT, ROWS_WIDTH, STORED_PLAIN},
+    {"lm_head", "output", GROUP_HEAD, ROWS_VOCAB, STORED_PLAIN},
 };
 
 static const struct family_key own_keys[] = {
-    {"norm_epsilon", NULL, KEY_NUMBER, FAMILY_FIELD(norm_eps), 0},
+    {"norm_epsilon", GGUF_LAYER_NORM_EPS, KEY_NUMBER, FAMILY_FIELD(norm_eps), 1e-5},
     {"hidden_act", NULL, KEY_ACTIVATION, FAMILY_FIELD(activation), 0},
     {"sliding_window", NULL, KEY_LIMIT, FAMILY_FIELD(kinds[0].window), 0},
     FAMILY_KEYS_END,
@@ -27,6 +28,7 @@ static const struct family_key own_keys[] = {
 
 const struct family family_starcoder2 = {
     .name = "starcoder2",
+    .gguf = "starcoder2",
     .known_as = "StarCoder2",
     .tokenizers = TOKENIZERS_BYTE_LEVEL,
     .names = names,

@@ -120,6 +120,29 @@ static void rows_are_put_in_order(void **state)
     }
 }
 
+static void heads_come_together(void **state)
+{
+    (void)state;
+    static float plain[COUNT], all[COUNT];
+    unsigned char *data = make_matrix(DTYPE_Q8_0);
+    static const struct {
+        struct convert_heads heads;
+        size_t order[ROWS];
+    } cases[] = {{{8, 2, 1}, {0, 1, 2, 3, 8, 10, 4, 5, 6, 7, 9, 11}},
+                 {{2, 1, 3}, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}},
+                 {{2, 2, 2}, {0, 1, 4, 5, 8, 9, 2, 3, 6, 7, 10, 11}}};
+    dtype_to_f32(plain, DTYPE_Q8_0, data, COUNT);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct convert_matrix in = {
+            .type = DTYPE_Q8_0, .data = data, .rows = ROWS, .columns = COLUMNS, .sorted = cases[i].heads};
+        convert_all(all, DTYPE_F32, &in);
+        for (size_t row = 0; row < ROWS; row++)
+            assert_memory_equal(all + row * COLUMNS, plain + cases[i].order[row] * COLUMNS, COLUMNS * sizeof *all);
+        assert_false(convert_is_copy(DTYPE_Q8_0, &in));
+    }
+    free(data);
+}
+
 /* Columns of the data are rows, whichever are asked for, more of them than are worked on at once. */
 static void transposed_data_are_turned(void **state)
 {
@@ -176,6 +199,7 @@ int main(void)
         cmocka_unit_test(rounding_is_to_nearest_even_and_nan_stays),
         cmocka_unit_test(what_is_not_finite_is_found_anywhere),
         cmocka_unit_test(rows_are_put_in_order),
+        cmocka_unit_test(heads_come_together),
         cmocka_unit_test(transposed_data_are_turned),
         cmocka_unit_test(the_first_bad_row_is_told),
     };

@@ -310,9 +310,31 @@ static void test_first_nonfinite(void **state)
     free(x);
 }
 
+/* What transformers' XIELUActivation gives in float64; at 0 its slope is that of a constant power. */
+static void xielu_is_that_of_transformers(void **state)
+{
+    (void)state;
+    static const float x[] = {-6, -1.5F, -0.1F, 0.3F, 2, 7, 0}, ones[] = {1, 1, 1, 1, 1, 1, 1};
+    enum { COUNT = sizeof x / sizeof *x };
+    static const double expected[2][COUNT] = {
+        {3.503222378, 0.1900692082, -0.04371135711, 0.213000011, 3.8, 37.8, -1.3e-6},
+        {-0.7967776222, -0.5099307918, 0.3762886417, 0.9200000167, 3.3, 10.3, -0.8}};
+    const struct kern_xielu p = {.positive = 0.7F, .negative = 1.3F, .beta = 0.5F, .most = -1e-6F};
+    for (int isa = CPU_PORTABLE; isa <= (int)cpu_isa_best(); isa++) {
+        float y[COUNT], dx[COUNT];
+        kern_for((enum cpu_isa)isa)->f32.xielu_forward(y, x, 1, COUNT, &p);
+        kern_for((enum cpu_isa)isa)->f32.xielu_backward(dx, ones, x, 1, COUNT, &p);
+        for (size_t i = 0; i < COUNT; i++) {
+            assert_true(fabs((double)y[i] - expected[0][i]) <= 1e-6 * (1e-1 + fabs(expected[0][i])));
+            assert_true(fabs((double)dx[i] - expected[1][i]) <= 1e-6 * (1e-1 + fabs(expected[1][i])));
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(xielu_is_that_of_transformers),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_rmsnorm_gradient),
         cmocka_unit_test(test_rope_rotates_halves),

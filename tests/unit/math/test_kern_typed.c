@@ -219,6 +219,25 @@ static void test_activations_are_those_of_torch(void **state)
         }
 }
 
+static void test_xielu(void **state)
+{
+    (void)state;
+    const struct kern_xielu p = {.positive = 0.7F, .negative = 1.3F, .beta = 0.5F, .most = -1e-6F};
+    FOR_EACH_SUBJECT(s) for (size_t i = 0; i < WIDTHS; i++)
+    {
+        size_t count = ROWS * widths[i];
+        void *x = reals_new(&s, count, 2, 1), *y = reals_new(&s, count, 0, 0), *y2 = reals_new(&s, count, 0, 0);
+        float *dy = numbers_new(count, 1, 2);
+        s.k->xielu_forward(y, x, ROWS, widths[i], &p);
+        s.reference->xielu_forward(y2, x, ROWS, widths[i], &p);
+        check_reals("xielu_forward", &s, y, y2, count, 1e-6);
+        s.reference->xielu_backward(y2, dy, x, ROWS, widths[i], &p);
+        s.k->xielu_backward(x, dy, x, ROWS, widths[i], &p);
+        check_reals("xielu_backward", &s, x, y2, count, 1e-6);
+        FREE(x, y, y2, dy);
+    }
+}
+
 static void check_rmsnorm_heads(const struct subject *s, size_t heads, size_t width)
 {
     enum { REST = 3 };
@@ -562,6 +581,7 @@ int main(void)
         cmocka_unit_test(test_rope),
         cmocka_unit_test(test_activations),
         cmocka_unit_test(test_activations_are_those_of_torch),
+        cmocka_unit_test(test_xielu),
         cmocka_unit_test(test_cross_entropy),
         cmocka_unit_test(test_dropout),
         cmocka_unit_test(test_elementwise),

@@ -326,7 +326,7 @@ static bool swap_modules(struct arch *a, size_t way)
     return true;
 }
 
-#define STORED_FLAGS 2 /* of enum module_stored */
+#define STORED_FLAGS 3 /* of enum module_stored */
 static bool flip_stored(struct arch *a, size_t way)
 {
     size_t linear = way / STORED_FLAGS;
@@ -334,6 +334,8 @@ static bool flip_stored(struct arch *a, size_t way)
     if (linear >= a->family->module_count || (flag & HF_TRANSPOSED) == is_gguf * HF_TRANSPOSED)
         return false;
     if (flag != HF_TRANSPOSED && a->family->modules[linear].group != GROUP_ATTN_IN)
+        return false;
+    if (flag != HF_TRANSPOSED && (flag == GGUF_SORTED) != (a->family->modules[linear].rows == ROWS_ATTENTION))
         return false;
     copy_family(a);
     modules[linear].stored ^= flag;
