@@ -13,6 +13,7 @@ struct step {
     struct pattern *pattern; /* NULL: none */
     char replacement[8];
     size_t replacement_length;
+    bool ascii[128];  /* of cut_by_class: which characters of one byte are of the class */
     bool on_alphabet; /* runs after ByteLevel, so on the printable alphabet instead of the text */
 };
 
@@ -100,17 +101,27 @@ static enum err_code cut_by_pattern(struct pretok_buffers *b, const struct step 
     return prev < length ? add_cut(b, prev, length, false, e) : ERR_OK;
 }
 
+typedef bool character_class(int32_t c);
+
+static character_class *class_of(const struct step *s)
+{
+    return s->setting.kind == PRETOK_DIGITS        ? unicode_is_number
+           : s->setting.kind == PRETOK_PUNCTUATION ? unicode_is_punctuation
+                                                   : unicode_is_space;
+}
+
 /* Each character of the class is a match. */
 static enum err_code cut_by_class(struct pretok_buffers *b, const struct step *s, const char *subject,
                                   size_t length, struct err *e)
 {
-    bool (*in_class)(int32_t) = s->setting.kind == PRETOK_DIGITS        ? unicode_is_number
-                                : s->setting.kind == PRETOK_PUNCTUATION ? unicode_is_punctuation
-                                                                        : unicode_is_space;
+    character_class *in_class = class_of(s);
     size_t prev = 0;
     for (size_t at = 0; at < length;) {
-        size_t start = at;
-        if (!in_class(unicode_next(subject, &at)))
+        const unsigned char first = (unsigned char)subject[at];
+        const size_t start = at;
+        const bool matches = first < 0x80 ? s->ascii[first] : in_class(unicode_next(subject, &at));
+        at += first < 0x80;
+        if (!matches)
             continue;
         if ((start > prev && add_cut(b, prev, start, false, e)) || add_cut(b, start, at, true, e))
             return e->code;
@@ -355,6 +366,8 @@ static enum err_code open_step(struct step *s, const struct pretok_step *from, s
     s->setting.replacement = NULL;
     if (from->kind == PRETOK_DIGITS)
         s->setting.behaviour = from->individual_digits ? PRETOK_ISOLATED : PRETOK_CONTIGUOUS;
+    for (int32_t c = 0; c < 128; c++)
+        s->ascii[c] = class_of(s)(c);
     if (from->kind == PRETOK_METASPACE) {
         s->replacement_length = strlen(from->replacement);
         assert(s->replacement_length > 0 && s->replacement_length < sizeof s->replacement);

@@ -52,6 +52,37 @@ static void test_values(void **state)
     json_close(doc);
 }
 
+static void expect_written(const char *text, const char *written)
+{
+    struct json *doc = parse(text);
+    struct str out = {0};
+    struct err e;
+    assert_ok(json_append_value(&out, json_root(doc), &e), &e);
+    assert_string_equal(out.data, written);
+    str_release(&out);
+    json_close(doc);
+}
+
+/* What json.c reads by itself, and what is next to it and jansson's. */
+static void test_plain_and_not(void **state)
+{
+    (void)state;
+    expect_written(" [ 1 , -20,\t0, 123456789012345678 ]\n", "[1, -20, 0, 123456789012345678]");
+    expect_written("{\"b\" : {} , \"a\":[ ],\"\": null}", "{\"b\": {}, \"a\": [], \"\": null}");
+    expect_written("[true,false,null,\"\"]", "[true, false, null, \"\"]");
+    expect_written("\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", "\"\\\"\\\\/\\b\\f\\n\\r\\t\"");
+    expect_written("\"a\\u0041\\u00e9\\u20AC\\ud83d\\uDE00z\"", "\"aA\u00e9\u20ac\U0001f600z\"");
+    expect_written("[-0, 1.5, 1e2, 1234567890123456789]", "[0, 1.5, 100.0, 1234567890123456789]");
+    static const char *const wrong[] = {
+        "[1,]",       "{\"a\":1,}",   "[01]",    "[-]",    "\"\\ud83d\"", "\"\\ude00\"",
+        "\"\\u0000\"", "\"\\u12g4\"", "\"\\x\"", "[1 2]",  "{\"a\" 1}",   "{1:2}",
+        "nul",        "truefalse",    "[1]]",    "",       "\"a\nb\"",    "\"\xff\"",
+        "[\"a\"",     "{\"a\":}",     "{\"a\":1,\"a\":2}", "\"\xed\xa0\x80\"",
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        refuse(wrong[i], strlen(wrong[i]), "not valid JSON");
+}
+
 /* A key that is there, one that is null and one that is missing; then each kind where another is wanted. */
 static void test_fields(void **state)
 {
@@ -266,6 +297,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_values),
+        cmocka_unit_test(test_plain_and_not),
         cmocka_unit_test(test_fields),
         cmocka_unit_test(test_nothing_is_harmless),
         cmocka_unit_test(test_members_in_order),
