@@ -54,6 +54,7 @@ static const char style[] =
     "bad)}\n"
     ".answers{margin:22px 0 0}.answers h3{font-size:15px;margin:22px 0 4px}\n"
     ".answers td{white-space:pre-wrap;overflow-wrap:anywhere}.answers td.number{white-space:nowrap}\n"
+    ".answers th.number,.answers td.number{width:110px}.answers .same td{color:var(--good)}\n"
     ".answers .given td{color:var(--soft)}\n"
     ".checks{list-style:none;margin:0;padding:0}\n"
     ".checks li{display:grid;grid-template-columns:20px 1fr;padding-bottom:7px;line-height:1.45}\n"

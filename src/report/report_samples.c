@@ -104,7 +104,7 @@ static void put_prompt(struct markup *m, const struct report_sample *s, size_t c
         else
             snprintf(steps, sizeof steps, "%llu to %llu", (unsigned long long)s[i].step,
                      (unsigned long long)s[next - 1].step);
-        put_row(m, "answer", steps, s[i].answer);
+        put_row(m, strcmp(s[i].answer, s->expected) ? "answer" : "same", steps, s[i].answer);
     }
     markup_put(m, "</tbody>\n</table></div>\n");
 }
@@ -116,7 +116,8 @@ void report_put_samples(struct markup *m, const struct report_cell *c)
         return;
     markup_put(m,
                "<h2>Sample answers</h2>\n<p>Prompts of the evaluation data, answered greedily at each evaluation. An "
-               "answer that did not change stands once.</p>\n<div class=\"answers\">\n");
+               "answer that did not change stands once; one that is the data's is green.</p>\n"
+               "<div class=\"answers\">\n");
     for (size_t shown = 0; first < c->sample_count && shown < PROMPTS_SHOWN; shown++) {
         size_t next = first + 1;
         while (next < c->sample_count && same_prompt(&c->samples[next], &c->samples[first]))
