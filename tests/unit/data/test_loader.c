@@ -324,6 +324,47 @@ static void test_read_ahead(void **state)
     }
 }
 
+/* Conversations, rendered and tokenised by two threads of loaders and by this one, with one tokenizer, template and
+ * dataset in common. */
+static void test_conversations_ahead(void **state)
+{
+    (void)state;
+    struct str text = {0};
+    struct err e;
+    for (int i = 0; i < EXAMPLES; i++)
+        str_appendf(&text, &e,
+                    "{\"messages\":[{\"role\":\"user\",\"content\":\"%0*d\"},"
+                    "{\"role\":\"assistant\",\"content\":\"hh %d\\nh\"}]}\n",
+                    2 + i * 17 % 39, i, i);
+    const char *chats = temp_write(&folder, "chats.jsonl", text.data, text.length);
+    str_release(&text);
+    struct chat *chat = tiny_chat_open(tokenizer);
+    struct dataset conversations;
+    const struct example_options options = {.max_length = 512, .chat = chat};
+    assert_int_equal(dataset_open(&conversations, &chats, 1, tokenizer, &options, false, &e), ERR_OK);
+    struct loader_options plain_options = usual(), ahead_options;
+    plain_options.pack_tokens = 512;
+    ahead_options = plain_options;
+    ahead_options.read_ahead = true;
+    struct loader plain, ahead[2];
+    assert_int_equal(loader_open(&plain, &conversations, &plain_options, &e), ERR_OK);
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(loader_open(&ahead[i], &conversations, &ahead_options, &e), ERR_OK);
+    for (int batch = 0; batch < 14; batch++) {
+        next(&plain);
+        for (size_t i = 0; i < 2; i++)
+            next(&ahead[i]);
+        for (size_t k = 0; k < plain.batch.plan.pack_count; k++)
+            for (size_t i = 0; i < 2; i++)
+                expect_same_pack(&ahead[i], &plain, k);
+    }
+    loader_close(&plain);
+    for (size_t i = 0; i < 2; i++)
+        loader_close(&ahead[i]);
+    dataset_close(&conversations);
+    chat_close(chat);
+}
+
 /* As an evaluation does it: from the beginning to the end, again and again. */
 static void test_read_ahead_to_an_end(void **state)
 {
@@ -414,6 +455,7 @@ int main(void)
         cmocka_unit_test(test_ranks),
         cmocka_unit_test(test_resume),
         cmocka_unit_test(test_read_ahead),
+        cmocka_unit_test(test_conversations_ahead),
         cmocka_unit_test(test_read_ahead_to_an_end),
         cmocka_unit_test(test_error_ahead),
         cmocka_unit_test(test_refused),
