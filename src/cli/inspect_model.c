@@ -7,11 +7,31 @@
 #include "io/store/store.h"
 #include "model/family.h"
 
-static const char *rope_name(enum rotation_type type)
+static size_t count_unrotated(const struct arch *a)
 {
-    static const char *const names[] = {
-        [ROTATION_DEFAULT] = "default", [ROTATION_LINEAR] = "linear", [ROTATION_LLAMA3] = "llama3"};
-    return names[type];
+    size_t count = 0;
+    for (size_t layer = 0; layer < a->layers; layer++)
+        count += arch_kind(a, layer)->unrotated;
+    return count;
+}
+
+static const char *rope_name(const struct arch *a)
+{
+    if (count_unrotated(a) == a->layers)
+        return "none";
+    switch (a->rotations[0].type) {
+    case ROTATION_DEFAULT:
+        break;
+    case ROTATION_LINEAR:
+        return "linear";
+    case ROTATION_LLAMA3:
+        return "llama3";
+    case ROTATION_YARN:
+        return "yarn";
+    case ROTATION_LONGROPE:
+        return "longrope";
+    }
+    return "default";
 }
 
 static void add_arch(struct facts *f, const struct arch *a)
@@ -27,7 +47,7 @@ static void add_arch(struct facts *f, const struct arch *a)
     facts_int(f, "head_dim", a->head_dim);
     facts_int(f, "vocab_size", a->vocab);
     facts_int(f, "max_positions", a->max_positions);
-    facts_text(f, "rope_type", rope_name(a->rotations[0].type));
+    facts_text(f, "rope_type", rope_name(a));
     facts_real(f, "rope_theta", a->rotations[0].theta);
     facts_flag(f, "tied_embeddings", a->tied);
     facts_flag(f, "attention_bias", a->bias[GROUP_ATTN_IN]);
@@ -58,6 +78,12 @@ static void add_features(struct facts *f, const struct arch *a)
     }
     if (windows && arch_rotation_count(a) > 1)
         facts_real(f, "window_rope_theta", a->rotations[1].theta);
+    if (arch_has_positions(a))
+        facts_flag(f, "learned_positions", true);
+    else if (count_unrotated(a))
+        facts_int(f, "layers_without_rope", count_unrotated(a));
+    if (a->rotated != a->head_dim)
+        facts_int(f, "rotated_columns", a->rotated);
     if (a->attention_cap != 0)
         facts_real(f, "attention_cap", (double)a->attention_cap);
     if (a->logit_cap != 0)
@@ -68,6 +94,12 @@ static void add_features(struct facts *f, const struct arch *a)
         facts_flag(f, "norms_of_heads", true);
     if (arch_norm_width(a, AT_ATTN_OUT))
         facts_flag(f, "norms_after_branches", true);
+    if (a->centred_norms)
+        facts_flag(f, "layer_norm", true);
+    if (a->parallel)
+        facts_flag(f, "parallel_branches", true);
+    if (!arch_is_gated(a))
+        facts_flag(f, "mlp_without_gate", true);
     facts_end(f);
 }
 

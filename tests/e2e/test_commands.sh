@@ -54,6 +54,14 @@ holds 'v["layers"] == 2 and v["hidden_size"] == 32 and v["tied_embeddings"] is T
 holds 'v["tokenizer"]["eos"] == "<|im_end|>" and v["tokenizer"]["turn_ends"] == "<|im_end|>"'
 check 0 "$MPILORA" inspect "$model"
 says out '^layers: 2$'
+# Each kind of rotation, and what else is not as in Llama.
+for what in "tiny_llama3 llama3" "tiny_sharded linear" "tiny_ministral3 yarn" "tiny_phi3_long longrope rotated_columns" \
+    "tiny_gpt2 none learned_positions layer_norm mlp_without_gate" "tiny_granite4_nope none layers_without_rope embedding_scale" \
+    "tiny_falcon default layer_norm parallel_branches mlp_without_gate" "tiny_qwen3 default norms_of_heads"; do
+    check 0 "$MPILORA" inspect "$GOLDEN/${what%% *}" --json
+    holds "[v['rope_type']] + sorted(v['special']) == ['$(echo "${what#* }" | cut -d' ' -f1)'] + sorted('$what'.split()[2:])"
+done
+
 check 0 "$MPILORA" inspect "$work/mixed.jsonl" --json
 holds 'v["kind"] == "data" and v["examples"] == 3 and v["bad_lines"] == 1'
 holds '{k: n for k, n in v["forms"].items() if n} == {"text": 1, "completion": 1, "messages": 1}'
