@@ -1,3 +1,4 @@
+#include "../arch_source.h"
 #include "common.h"
 
 static const struct family_names names[2] = {
@@ -17,6 +18,16 @@ static const struct family_vector vectors[PLACE_COUNT] = {
     [AT_FINAL] = {"model.norm", NULL},
 };
 
+/* Where the file says nothing about the rotation, its class has a scaling with numbers of its own. */
+static enum err_code apertus_finish(struct arch *a, const struct source *s, struct err *e)
+{
+    static const char key[] = "rope_parameters";
+    (void)a;
+    if (json_count(json_get(s->json.object, "rope_scaling")) > 0 || json_count(json_get(s->json.object, key)) > 0)
+        return ERR_OK;
+    return source_refuse(s, ERR_UNSUPPORTED, key, e, "this key is missing: transformers has a scaling of its own then");
+}
+
 const struct family family_apertus = {
     .name = "apertus",
     .known_as = "Apertus 8B, 70B",
@@ -26,6 +37,7 @@ const struct family family_apertus = {
     .module_count = UNGATED_MODULES,
     .vectors = vectors,
     .keys = {llama_like_keys, attention_bias_keys},
+    .finish = apertus_finish,
     .defaults = {.layers = 32,
                  .width = 4096,
                  .ffn = 14336,
