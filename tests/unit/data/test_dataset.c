@@ -258,6 +258,35 @@ static void test_parts(void **state)
     str_release(&text);
 }
 
+/* The first example with a note is found in whichever file and part it is. */
+static void test_first_note(void **state)
+{
+    (void)state;
+#define CALLS                                                                                                          \
+    "{\"messages\":[{\"role\":\"assistant\",\"content\":\"h\",\"tool_calls\":[{\"name\":\"f\"}]}]}\n"
+    const char *paths[] = {write_text("none", GOOD GOOD), write_text("empty", ""), write_text("some", GOOD GOOD CALLS),
+                           write_text("more", CALLS GOOD)};
+    struct dataset d;
+    struct err e;
+    char place[300], expected[300];
+    snprintf(expected, sizeof expected, "%s:3", paths[2]);
+    assert_int_equal(dataset_init(&d, paths, 4, tokenizer, &usual, false, &e), ERR_OK);
+    for (size_t parts = 1; parts <= 9; parts++) {
+        uint64_t first = 0, count = 0;
+        for (size_t part = 0; part < parts; part++) {
+            assert_int_equal(dataset_scan(&d, part, parts, &e), ERR_OK);
+            count += d.counts.notes[NOTE_LOST_CALLS];
+            first = d.first_notes[NOTE_LOST_CALLS] > first ? d.first_notes[NOTE_LOST_CALLS] : first;
+            assert_int_equal(d.first_notes[NOTE_LOST_CALLS] > 0, d.counts.notes[NOTE_LOST_CALLS] > 0);
+        }
+        assert_int_equal(count, 2);
+        d.first_notes[NOTE_LOST_CALLS] = first;
+        dataset_place_of_note(place, sizeof place, &d, NOTE_LOST_CALLS);
+        assert_string_equal(place, expected);
+    }
+    dataset_close(&d);
+}
+
 /* Every example is in one part, in the order of the files; which one, the seed chooses and nothing else. */
 static void test_split(void **state)
 {
@@ -440,6 +469,7 @@ int main(void)
         cmocka_unit_test(test_skip_does_not_hide),
         cmocka_unit_test(test_truncation),
         cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_first_note),
         cmocka_unit_test(test_split),
         cmocka_unit_test(test_first_bad_line),
         cmocka_unit_test(test_changed_file),
