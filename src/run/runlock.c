@@ -8,12 +8,16 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "run/rundir.h"
 
-enum { TRIES = 10 }; /* of a lock file that others replace meanwhile */
+enum {
+    TRIES = 10,      /* of a lock file that others replace meanwhile */
+    SETTLE_MS = 100, /* between another's look at a file and its deletion pass microseconds */
+};
 
 static bool lacks_locks(int error)
 {
@@ -113,6 +117,16 @@ static enum err_code try_take(struct runlock *l, bool *again, const char *path, 
     return ERR_OK;
 }
 
+/* After a replacement: another run may have seen the file before this one under the name, and delete what it finds
+ * there now. */
+static bool stays(const struct runlock *l, const char *path)
+{
+    static const struct timespec settle = {.tv_nsec = SETTLE_MS * 1000000L};
+    struct stat named;
+    nanosleep(&settle, NULL);
+    return lstat(path, &named) == 0 && is_file(&l->file, &named);
+}
+
 /* Who may not write need not read. The file of another user stays as it is. */
 static void keep_readers_out(int fd)
 {
@@ -140,6 +154,7 @@ enum err_code runlock_take(struct runlock *l, const char *folder, const char *ho
             close_file(l);
             return e->code;
         }
+        again = again || (i > 0 && !stays(l, path));
     }
     if (again) {
         close_file(l);

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -128,6 +129,62 @@ static void readers_do_not_keep_the_owner_out(void **state)
     runlock_release(&l);
 }
 
+/* In the child that sets it: a deletion waits until the name is another file's. */
+static int deletes;
+
+int unlink(const char *path)
+{
+    struct stat before, now;
+    if (deletes && stat(path, &before) == 0 && write(deletes, "x", 1) == 1)
+        do
+            usleep(1000);
+        while (stat(path, &now) || now.st_ino == before.st_ino);
+    return unlinkat(AT_FDCWD, path, 0);
+}
+
+/* A child that takes the lock, and keeps it until `until` is closed; its exit status is the code. */
+static pid_t start_run(const int until[2], int deletion)
+{
+    struct runlock l;
+    struct err e;
+    char byte;
+    pid_t child = fork();
+    if (child)
+        return child;
+    deletes = deletion;
+    close(until[1]);
+    enum err_code code = runlock_take(&l, place, "here", &e);
+    if (!code && read(until[0], &byte, 1))
+        code = ERR_IO;
+    _exit((int)code);
+}
+
+/* One is about to delete a file with a reader's lock; meanwhile the other has put its own there, and holds it. */
+static void of_two_that_replace_one_holds(void **state)
+{
+    (void)state;
+    int until[2], told[2], status[2];
+    char byte;
+    FILE *lock = fopen(lock_path, "w");
+    assert_non_null(lock);
+    struct flock shared = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+    int reader = open(lock_path, O_RDONLY);
+    assert_int_equal(fcntl(reader, F_OFD_SETLK, &shared), 0);
+    fclose(lock);
+    assert_true(pipe2(until, O_CLOEXEC) == 0 && pipe2(told, O_CLOEXEC) == 0);
+    pid_t slow = start_run(until, told[1]);
+    assert_int_equal(read(told[0], &byte, 1), 1);
+    pid_t quick = start_run(until, 0);
+    usleep(500000);
+    close(until[1]);
+    assert_true(waitpid(slow, &status[0], 0) == slow && waitpid(quick, &status[1], 0) == quick);
+    assert_true(WEXITSTATUS(status[0]) == ERR_OK && WEXITSTATUS(status[1]) == ERR_BUSY);
+    close(until[0]);
+    close(told[0]);
+    close(told[1]);
+    close(reader);
+}
+
 /* Deleted or replaced, the file or the folder: it is another's from then on. */
 static void a_lost_folder_is_known(void **state)
 {
@@ -187,6 +244,7 @@ int main(void)
         cmocka_unit_test(another_name_of_the_file_is_safe),
         cmocka_unit_test(a_link_is_refused),
         cmocka_unit_test(readers_do_not_keep_the_owner_out),
+        cmocka_unit_test(of_two_that_replace_one_holds),
         cmocka_unit_test(a_lost_folder_is_known),
         cmocka_unit_test(inside_is_the_folder_that_was_opened),
     };
