@@ -5,7 +5,7 @@
 check 0 train "$work/run" --max-steps 2 --save-every 1
 checks=$((checks + 1))
 python3 - "$MPILORA" "$work" "$SOURCE" <<'PY' || fail "control characters reach the terminal"
-import json, os, re, shutil, struct, subprocess, sys
+import json, os, re, shutil, struct, subprocess, sys, time
 
 program, work, source = sys.argv[1:]
 EVIL = "x\x1b[31m\u009b32m\x7f\u202e\a\r"
@@ -13,20 +13,20 @@ model, run, data = f"{work}/model", f"{work}/run", f"{work}/data.jsonl"
 done, unseen, bad = 0, [], []
 
 
-def look(what, *words, environment=None, said=True):
-    """Runs it; `said`: the text is to be seen, made harmless."""
+def look(what, *words, environment=None, said=True, before=()):
+    """Runs it, after the words of `before`; `said`: the text is to be seen, made harmless (or this one)."""
     global done
     variables = dict(os.environb)
     for name, value in (environment or {}).items():
         variables[name.encode()] = value.encode()
-    result = subprocess.run([w.encode() for w in (program, *words)], env=variables, cwd=work, stdin=subprocess.DEVNULL,
+    result = subprocess.run([w.encode() for w in (*before, program, *words)], env=variables, cwd=work, stdin=subprocess.DEVNULL,
                             capture_output=True, timeout=120)
     done += 1
     for stream in (result.stdout, result.stderr):
         text = stream.decode("utf-8", "surrogateescape")
         if re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e\udc80-\udcff]", text):
             bad.append(f"{what}: {text!r}"[:600])
-    if said and b"\\u001b[31m" not in result.stdout + result.stderr:
+    if said and (b"\\u001b[31m" if said is True else said) not in result.stdout + result.stderr:
         unseen.append(f"{what}: status {result.returncode}, {(result.stderr or result.stdout)[-300:]!r}")
 
 
@@ -99,6 +99,22 @@ for name in ("MPILORA_ISA", "OMP_NUM_THREADS", "SLURM_JOB_END_TIME", "SLURM_JOB_
         variables["SLURM_JOB_ID"] = "1"
     look(f"variable {name}", "train", "--config", f"{work}/train.yaml", "--max-steps", "1", "--output", f"{work}/env",
          "--resume", "never", "--overwrite", environment=variables, said=False)
+
+# The name of the host, where a namespace may have one of its own. With an escape in it Open MPI does not start.
+host = ("unshare", "--uts", "sh", "-c", 'printf %s "$0" >/proc/sys/kernel/hostname && exec "$@"', "x\u202e\a\x7fy")
+if subprocess.run([*host, "true"], stderr=subprocess.DEVNULL).returncode == 0:
+    words = ("train", "--config", f"{work}/train.yaml", "--output", f"{work}/host", "--log-every", "1000")
+    look("host", *words, "--max-steps", "2", before=host, said=False)
+    look("host in metrics", "inspect", f"{work}/host", said=False)
+    look("host in metrics, verified", "inspect", "--verify", f"{work}/host", said=False)
+    look("report of a host", "report", f"{work}/host", said=False)
+    holder = subprocess.Popen([*host, program, *words, "--max-steps", "1000000"], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not os.path.getsize(f"{work}/host/.lock") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    look("host of another run", *words, said=b"x\\u202e\\u0007")
+    holder.kill()
+    holder.wait()
 
 # YAML.
 for what, text in (("key", '"%s": 1\n'), ("value", 'lr-schedule: "%s"\n'), ("number", 'seed: "%s"\n'),
