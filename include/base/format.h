@@ -11,12 +11,22 @@
 
 #include "base/err.h"
 
-enum format { FORMAT_TEXT, FORMAT_SAFETENSORS, FORMAT_GGUF, FORMAT_HDF5 }; /* TEXT: JSON, JSON lines, YAML */
+enum format {
+    FORMAT_TEXT,     /* any: YAML, say */
+    FORMAT_JSON,     /* also as lines: any text but a table */
+    FORMAT_TEMPLATE, /* Jinja: any text but JSON */
+    FORMAT_SAFETENSORS,
+    FORMAT_GGUF,
+    FORMAT_HDF5
+};
 
 #define FORMAT_BYTES 512 /* at the start of a file that are examined, if it has as many */
 
-/* Do these bytes start a file of this format? FORMAT_TEXT: are they all ASCII? */
+/* Do these bytes start a file of this format, or, for the kinds of text, of one that may be? */
 bool format_is(enum format format, const void *bytes, size_t length);
+
+/* What they are the start of, in words that go after "this is"; a constant. */
+const char *format_name(const void *bytes, size_t length);
 
 /* ERR_FORMAT, with the path, if the bytes are recognised as the start of something else: a Git LFS pointer, a web
  * page, an archive, a pickle, UTF-16, another of these formats, ... Unknown bytes pass; the reader of the wanted

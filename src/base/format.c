@@ -4,6 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/str.h"
+
 struct start {
     const unsigned char *bytes;
     size_t length;
@@ -29,11 +31,22 @@ static bool is_utf16(const struct start *s)
                               (!b[0] && is_letter(b[1]) && !b[2] && is_letter(b[3])));
 }
 
+static size_t after_white(const struct start *s, size_t at)
+{
+    while (at < s->length && s->bytes[at] && strchr(" \t\r\n", s->bytes[at]))
+        at++;
+    return at;
+}
+
+/* The first byte that is neither of a byte order mark nor white. */
+static size_t first_letter(const struct start *s)
+{
+    return after_white(s, has(s, 0, "\xEF\xBB\xBF", 3) ? 3 : 0);
+}
+
 static bool is_web_page(const struct start *s)
 {
-    size_t at = has(s, 0, "\xEF\xBB\xBF", 3) ? 3 : 0;
-    while (at < s->length && strchr(" \t\r\n", s->bytes[at]) && s->bytes[at])
-        at++;
+    const size_t at = first_letter(s);
     const char *text = (const char *)s->bytes + at;
     return (s->length - at >= 14 && strncasecmp(text, "<!doctype html", 14) == 0) ||
            (s->length - at >= 5 && strncasecmp(text, "<html", 5) == 0);
@@ -50,63 +63,103 @@ static bool is_pickle(const struct start *s)
     return s->length >= 2 && s->bytes[0] == 0x80 && s->bytes[1] >= 2 && s->bytes[1] <= 5;
 }
 
-/* ASCII alone: what a binary format begins with has other bytes among so many. */
-static bool is_plain_text(const struct start *s)
+/* What a binary format begins with has other bytes among so many. */
+static bool is_text(const struct start *s)
 {
-    for (size_t i = 0; i < s->length; i++)
-        if (!is_letter(s->bytes[i]))
+    const size_t valid = str_utf8_valid_prefix((const char *)s->bytes, s->length);
+    if (valid < s->length && !(s->length == FORMAT_BYTES && s->length - valid < 4)) /* cut off inside a character */
+        return false;
+    for (size_t i = 0; i < valid; i++)
+        if (s->bytes[i] < 128 && !is_letter(s->bytes[i]))
             return false;
     return s->length > 0;
 }
 
+/* As an object or a list of values begins; a chat template may begin with the same brackets, and goes on otherwise. */
+static bool is_json(const struct start *s)
+{
+    size_t at = first_letter(s);
+    if (at == s->length || !strchr("{[", s->bytes[at]) || !is_text(s))
+        return false;
+    while (at < s->length && s->bytes[at] == '[')
+        at = after_white(s, at + 1);
+    if (at < s->length && s->bytes[at] == '{') {
+        at = after_white(s, at + 1);
+        return at == s->length || strchr("\"}", s->bytes[at]);
+    }
+    return at == s->length || strchr("\"-0123456789]", s->bytes[at]);
+}
+
+/* Two lines that are not JSON, the first of which has the separator. */
+static bool is_table(const struct start *s, char separator)
+{
+    size_t at = first_letter(s);
+    const unsigned char *line = s->bytes + at, *end = memchr(line, '\n', s->length - at);
+    if (!end || end + 1 == s->bytes + s->length || strchr("{[", *line) || strchr("{[", end[1]) || !is_text(s))
+        return false;
+    return memchr(line, separator, (size_t)(end - line)) != NULL;
+}
+
+static bool has_tabs(const struct start *s)
+{
+    return is_table(s, '\t');
+}
+
+static bool has_commas(const struct start *s)
+{
+    return is_table(s, ',') || is_table(s, ';');
+}
+
 #define MAGIC(at, text) .offset = at, .magic = text, .length = sizeof text - 1
 #define UNPACK          "unpack it first, and give what is in it"
-#define CONVERT                                                                                              \
-    "write its rows as JSON lines, with pandas, say: df.to_json(FILE, orient=\"records\", lines=True)"
-#define NONE    (-1)
-#define PICKLED "only Python can read it: save it again as safetensors"
+#define ROWS(read)                                                                                           \
+    "write its rows as JSON lines, with pandas, say: pd." read                                               \
+    ".to_json(NEW, orient=\"records\", lines=True)"
+#define PICKLED       "only Python can read it: save it again as safetensors"
+#define RIGHT(format) (1U << FORMAT_##format)
 
 static const struct row {
     const char *what, *advice;
     bool (*is)(const struct start *s); /* or: */
     size_t offset, length;
     const char *magic;
-    int format; /* whose right form it is, else NONE */
+    unsigned right; /* of which formats it is one, or may be: their readers judge it */
 } rows[] = {
     {"a Git LFS pointer, which stands for a file that was not fetched",
-     "run `git lfs pull` where it comes from", NULL, MAGIC(0, "version https://git-lfs"), .format = NONE},
+     "run `git lfs pull` where it comes from", NULL, MAGIC(0, "version https://git-lfs")},
     {"a web page, such as a server sends for a login or an error", "fetch the file again, with access to it",
-     is_web_page, .format = NONE},
+     .is = is_web_page},
     {"a safetensors file", "a model or an adapter is given as the folder that holds it", is_safetensors,
-     .format = FORMAT_SAFETENSORS},
-    {"a GGUF file", "it is a model by itself: give it as --model", NULL, MAGIC(0, "GGUF"),
-     .format = FORMAT_GGUF},
+     .right = RIGHT(SAFETENSORS)},
+    {"a GGUF file", "it is a model by itself: give it as --model", NULL, MAGIC(0, "GGUF"), .right = RIGHT(GGUF)},
     {"an HDF5 file", "mpilora's are checkpoints (--adapter, --checkpoint, --resume) and what probe writes",
-     NULL, MAGIC(0, "\x89HDF\r\n\x1a\n"), .format = FORMAT_HDF5},
+     NULL, MAGIC(0, "\x89HDF\r\n\x1a\n"), .right = RIGHT(HDF5)},
     {"a zip archive, perhaps one of PyTorch's (.bin, .pt)",
-     "unpack it first; a model of PyTorch, save again as safetensors", NULL, MAGIC(0, "PK\x03\x04"),
-     .format = NONE},
-    {"a Python pickle", PICKLED, is_pickle, .format = NONE},
-    {"compressed with gzip", UNPACK, NULL, MAGIC(0, "\x1f\x8b"), .format = NONE},
-    {"compressed with zstd", UNPACK, NULL, MAGIC(0, "\x28\xb5\x2f\xfd"), .format = NONE},
+     "unpack it first; a model of PyTorch, save again as safetensors", NULL, MAGIC(0, "PK\x03\x04")},
+    {"a Python pickle", PICKLED, .is = is_pickle},
+    {"compressed with gzip", UNPACK, NULL, MAGIC(0, "\x1f\x8b")},
+    {"compressed with zstd", UNPACK, NULL, MAGIC(0, "\x28\xb5\x2f\xfd")},
     {"compressed with xz", UNPACK, NULL,
      MAGIC(0, "\xfd"
-              "7zXZ"),
-     .format = NONE},
-    {"compressed with bzip2", UNPACK, NULL, MAGIC(0, "BZh"), .format = NONE},
-    {"a 7-Zip archive", UNPACK, NULL, MAGIC(0, "7z\xbc\xaf\x27\x1c"), .format = NONE},
-    {"a tar archive", UNPACK, NULL, MAGIC(257, "ustar"), .format = NONE},
-    {"a Parquet file", CONVERT, NULL, MAGIC(0, "PAR1"), .format = NONE},
-    {"an Arrow file", CONVERT, NULL, MAGIC(0, "ARROW1"), .format = NONE},
-    {"a NumPy array", "it is no format that mpilora reads", NULL, MAGIC(0, "\x93NUMPY"), .format = NONE},
-    {"an SQLite database", CONVERT, NULL, MAGIC(0, "SQLite format 3"), .format = NONE},
-    {"a PDF document", "mpilora reads text: take the text out of it", NULL, MAGIC(0, "%PDF-"),
-     .format = NONE},
+              "7zXZ")},
+    {"compressed with bzip2", UNPACK, NULL, MAGIC(0, "BZh")},
+    {"a 7-Zip archive", UNPACK, NULL, MAGIC(0, "7z\xbc\xaf\x27\x1c")},
+    {"a tar archive", UNPACK, NULL, MAGIC(257, "ustar")},
+    {"a Parquet file", ROWS("read_parquet(FILE)"), NULL, MAGIC(0, "PAR1")},
+    {"an Arrow file", ROWS("read_feather(FILE)"), NULL, MAGIC(0, "ARROW1")},
+    {"a NumPy array", "it is no format that mpilora reads", NULL, MAGIC(0, "\x93NUMPY")},
+    {"an SQLite database", "write its rows as JSON lines", NULL, MAGIC(0, "SQLite format 3")},
+    {"a PDF document", "mpilora reads text: take the text out of it", NULL, MAGIC(0, "%PDF-")},
     /* What begins with few and common bytes comes last. */
     {"text in UTF-16, as some Windows programs write it",
-     "save it as UTF-8: iconv -f UTF-16 -t UTF-8 FILE >NEW", is_utf16, .format = NONE},
-    {"text", "look into it: it may be the answer of a server, or a note in place of the file", is_plain_text,
-     .format = FORMAT_TEXT},
+     "save it as UTF-8: iconv -f UTF-16 -t UTF-8 FILE >NEW", .is = is_utf16},
+    {"JSON", "it may be data (--data), or the answer of a server in place of the file: look into it", is_json,
+     .right = RIGHT(TEXT) | RIGHT(JSON)},
+    {"a table with tabs (TSV)", ROWS("read_csv(FILE, sep=\"\\t\")"), has_tabs,
+     .right = RIGHT(TEXT) | RIGHT(TEMPLATE)},
+    {"a table with commas (CSV)", ROWS("read_csv(FILE)"), has_commas, .right = RIGHT(TEXT) | RIGHT(TEMPLATE)},
+    {"text", "look into it: it may be the answer of a server, or a note in place of the file", is_text,
+     .right = RIGHT(TEXT) | RIGHT(JSON) | RIGHT(TEMPLATE)},
 };
 
 static bool matches(const struct row *r, const struct start *s)
@@ -114,31 +167,39 @@ static bool matches(const struct row *r, const struct start *s)
     return r->is ? r->is(s) : has(s, r->offset, r->magic, r->length);
 }
 
-bool format_is(enum format format, const void *bytes, size_t length)
+static const struct row *find(const void *bytes, size_t length)
 {
     const struct start start = {bytes, length < FORMAT_BYTES ? length : FORMAT_BYTES};
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (rows[i].format == (int)format)
-            return matches(&rows[i], &start);
-    return false;
+    for (size_t i = 0; start.length && i < sizeof rows / sizeof *rows; i++)
+        if (matches(&rows[i], &start))
+            return &rows[i];
+    return NULL;
+}
+
+bool format_is(enum format format, const void *bytes, size_t length)
+{
+    const struct row *r = find(bytes, length);
+    return r && r->right >> format & 1;
+}
+
+const char *format_name(const void *bytes, size_t length)
+{
+    const struct row *r = find(bytes, length);
+    return r ? r->what : "of no format that is known here";
 }
 
 enum err_code format_expect(enum format wanted, const void *bytes, size_t length, const char *path,
                             struct err *e)
 {
     static const char *const names[] = {[FORMAT_TEXT] = "text",
+                                        [FORMAT_JSON] = "JSON",
+                                        [FORMAT_TEMPLATE] = "a chat template (Jinja)",
                                         [FORMAT_SAFETENSORS] = "a safetensors file",
                                         [FORMAT_GGUF] = "a GGUF file",
-                                        [FORMAT_HDF5] = "an HDF5 file"};
-    const struct start start = {bytes, length < FORMAT_BYTES ? length : FORMAT_BYTES};
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        const struct row *r = &rows[i];
-        if (!matches(r, &start))
-            continue;
-        if (r->format == (int)wanted)
-            return ERR_OK;
-        return err_set(e, ERR_FORMAT, "%s: %s is wanted here, and this is %s: %s", path, names[wanted],
-                       r->what, r->advice);
-    }
-    return ERR_OK;
+                                        [FORMAT_HDF5] = "an HDF5 file, such as a checkpoint,"};
+    const struct row *r = find(bytes, length);
+    if (!r || r->right >> wanted & 1)
+        return ERR_OK;
+    return err_set(e, ERR_FORMAT, "%s: %s is wanted here, and this is %s: %s", path, names[wanted], r->what,
+                   r->advice);
 }

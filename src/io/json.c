@@ -338,7 +338,7 @@ enum err_code json_open_map(struct json **doc, const struct file_map *map, const
     *doc = NULL;
     if (map->size > limit)
         return err_set(e, ERR_FORMAT, "%s: %zu bytes; such a file has at most %zu", path, map->size, limit);
-    if (format_expect(FORMAT_TEXT, map->data, map->size, path, e))
+    if (format_expect(FORMAT_JSON, map->data, map->size, path, e))
         return e->code;
     return json_open_bytes(doc, (const char *)map->data, map->size, path, e);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/format.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "io/h5/h5.h"
@@ -63,24 +64,29 @@ static enum err_code make_from_checkpoint(struct lora *l, const struct arch *a, 
     return code;
 }
 
-/* Not a folder: is it one of the files of a PEFT folder? */
+/* Not a folder: what it is, if no HDF5 file. One of a PEFT folder, perhaps. */
 static enum err_code refuse_part(const char *path, struct err *e)
 {
-    static const char *const endings[] = {".safetensors", ".json", ".bin"};
+    unsigned char begin[FORMAT_BYTES];
+    struct file_in f;
     char folder[PATH_MAX];
     if (!file_exists(path))
         return err_set(e, ERR_IO, "there is no adapter %s", path);
-    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
-        if (str_ends_with(path, endings[i])) {
-            snprintf(folder, sizeof folder, "%s", path);
-            const char *parent = dirname(folder);
-            return peft_is_folder(parent)
-                       ? err_set(e, ERR_USAGE, "%s is one file of an adapter: give the folder, %s", path, parent)
-                       : err_set(e, ERR_USAGE,
-                                 "%s is one file of an adapter: give the folder, which has its " PEFT_CONFIG " too",
-                                 path);
-        }
-    return ERR_OK;
+    if (file_in_open(&f, path, e))
+        return e->code;
+    const size_t length = f.size < sizeof begin ? f.size : sizeof begin;
+    enum err_code code = file_in_read(begin, &f, 0, length, e);
+    file_in_close(&f);
+    if (code || format_is(FORMAT_HDF5, begin, length))
+        return code;
+    snprintf(folder, sizeof folder, "%s", path);
+    const char *parent = dirname(folder);
+    if (peft_is_folder(parent))
+        return err_set(e, ERR_USAGE, "%s is one file of an adapter: give the folder, %s", path, parent);
+    return err_set(e, ERR_USAGE,
+                   "%s is %s: an adapter is a checkpoint (.h5), the folder of a run, or a folder of PEFT, which has "
+                   "its " PEFT_CONFIG " and " PEFT_TENSORS,
+                   path, format_name(begin, length));
 }
 
 enum err_code adapter_load(struct lora *l, const struct arch *a, const char *path,

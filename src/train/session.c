@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/cpu.h"
+#include "base/format.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "model/family.h"
@@ -132,7 +133,8 @@ enum err_code session_open_chat(struct chat **chat, struct tokenizer *t, const s
     struct str source = {0};
     *chat = NULL;
     enum err_code code = ERR_OK;
-    if (*o->chat_template && file_read_all(&source, o->chat_template, LIMIT_CHAT_TEMPLATE, e))
+    if (*o->chat_template && (file_read_all(&source, o->chat_template, LIMIT_CHAT_TEMPLATE, e) ||
+                              format_expect(FORMAT_TEMPLATE, source.data, source.length, o->chat_template, e)))
         code = err_wrap(e, "--chat-template");
     if (!code && *o->chat_template)
         code = tokenizer_replace_chat_template(t, o->chat_template, source.length ? source.data : "", source.length,

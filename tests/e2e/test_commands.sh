@@ -75,7 +75,7 @@ check 0 "$MPILORA" inspect "$work/bad.jsonl"
 says out 'bad.jsonl:20: '
 printf '<!DOCTYPE html><title>Log in</title>' >"$work/page.jsonl"
 check 1 "$MPILORA" inspect "$work/page.jsonl"
-says err 'page.jsonl: text is wanted here, and this is a web page'
+says err 'page.jsonl: JSON is wanted here, and this is a web page'
 check 1 "$MPILORA" inspect "$MPILORA"
 check 1 "$MPILORA" inspect "$work"
 
@@ -130,8 +130,21 @@ for file in adapter_model.safetensors adapter_config.json; do
         says err "$file is one file of an adapter: give the folder, $work/adapter$"
     done
 done
-check 2 "$MPILORA" eval --adapter "$model/config.json" --data "$work/train.jsonl" --model "$model"
-says err 'config.json is one file of an adapter: give the folder, which has its adapter_config.json too'
+for file in "$model/config.json" "$work/train.jsonl"; do
+    check 2 "$MPILORA" eval --adapter "$file" --data "$work/train.jsonl" --model "$model"
+    says err "$file is JSON: an adapter is a checkpoint \(\.h5\), the folder of a run, or a folder of PEFT"
+done
+
+# Other files in the place of data, a model, a checkpoint and a template.
+printf 'prompt,completion\na,b\n' >"$work/table.jsonl"
+check 1 "$MPILORA" train --model "$model" --data "$work/table.jsonl" --output "$work/no" --skip-bad-lines
+says err 'table.jsonl: JSON is wanted here, and this is a table with commas \(CSV\): .*read_csv\(FILE\)\.to_json'
+check 1 "$MPILORA" train --model "$work/train.jsonl" --data "$work/train.jsonl" --output "$work/no"
+says err 'neither a GGUF file nor a model folder: .*train.jsonl: a GGUF file is wanted here, and this is JSON'
+check 1 "$MPILORA" train --model "$model" --data "$work/train.jsonl" --output "$work/no" --resume "$work/train.jsonl"
+says err '\-\-resume: .*train.jsonl: an HDF5 file, such as a checkpoint, is wanted here, and this is JSON'
+check 1 "$MPILORA" generate --model "$model" --chat-template "$model/config.json" --chat --prompt a
+says err '\-\-chat-template: .*config.json: a chat template \(Jinja\) is wanted here, and this is JSON'
 
 # eval: the base, and the adapter from each of its three forms; the same on 1 and on 3 ranks.
 check 0 "$MPILORA" eval --model "$model" --data "$work/train.jsonl" --json

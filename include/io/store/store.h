@@ -54,7 +54,8 @@ struct store_image {
 };
 
 /* Number of JSON and text files of a folder: configurations, tokenizer, chat template, index of the shards. */
-#define STORE_MAX_TEXTS 8
+#define STORE_MAX_TEXTS     9
+#define STORE_TOOL_TEMPLATE "additional_chat_templates/tool_use.jinja" /* for conversations with tools */
 
 struct store {
     enum store_kind kind;

@@ -20,14 +20,14 @@ enum {
 };
 
 /* A file of another kind is not one of bad lines, which could be skipped. */
-static enum err_code expect_text(const struct dataset *d, size_t file, struct err *e)
+static enum err_code expect_json(const struct dataset *d, size_t file, struct err *e)
 {
     unsigned char begin[FORMAT_BYTES];
     const struct file_in *f = &d->files[file];
     size_t length = f->size < sizeof begin ? f->size : sizeof begin;
     if (file_in_read(begin, f, 0, length, e))
         return e->code;
-    return format_expect(FORMAT_TEXT, begin, length, d->paths[file], e);
+    return format_expect(FORMAT_JSON, begin, length, d->paths[file], e);
 }
 
 enum err_code dataset_init(struct dataset *d, const char *const *paths, size_t path_count,
@@ -57,7 +57,7 @@ enum err_code dataset_init(struct dataset *d, const char *const *paths, size_t p
         if (!code)
             code = unpack_recognise(&kind, &d->files[f], e);
         if (!code && !kind)
-            code = expect_text(d, f, e);
+            code = expect_json(d, f, e);
         if (code) {
             dataset_close(d);
             return code;
@@ -426,7 +426,7 @@ enum err_code dataset_use_copy(struct dataset *d, size_t file, const char *path,
     file_in_close(&d->files[file]);
     d->files[file] = copy;
     d->files[file].path = d->paths[file];
-    return expect_text(d, file, e);
+    return expect_json(d, file, e);
 }
 
 enum err_code dataset_expand(struct dataset *d, struct err *e)

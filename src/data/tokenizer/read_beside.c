@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/format.h"
 #include "base/limits.h"
 #include "data/tokenizer/spec.h"
 
@@ -40,19 +41,25 @@ static enum err_code read_named(int32_t *out, const struct spec *s, const struct
     return *out < 0 ? read_declared(out, s, store->config, id_key, e) : ERR_OK;
 }
 
-/* chat_template.jinja, else tokenizer_config.json's chat_template: a text, or a list of named ones ("default", and
- * "tool_use" for conversations with tools). */
+static enum err_code read_template(struct spec_text *out, const struct store_file *file, struct err *e)
+{
+    if (file->map.size > LIMIT_CHAT_TEMPLATE)
+        return err_set(e, ERR_FORMAT, "%s has %zu bytes, more than the %d that such a file may have",
+                       file->path, file->map.size, LIMIT_CHAT_TEMPLATE);
+    *out = (struct spec_text){.data = file->map.data ? (const char *)file->map.data : "", .length = file->map.size};
+    return format_expect(FORMAT_TEMPLATE, file->map.data, file->map.size, file->path, e);
+}
+
+/* chat_template.jinja, with a second file for conversations with tools; else tokenizer_config.json's chat_template: a
+ * text, or a list of named ones ("default", "tool_use"). */
 static enum err_code read_chat_template(struct spec *s, const struct store *store, struct err *e)
 {
     const struct store_file *file = store_text(store, "chat_template.jinja");
-    if (file && file->map.size > LIMIT_CHAT_TEMPLATE)
-        return err_set(e, ERR_FORMAT, "%s has %zu bytes, more than the %d that such a file may have",
-                       file->path, file->map.size, LIMIT_CHAT_TEMPLATE);
-    if (file) {
-        s->chat_template = (struct spec_text){.data = file->map.data ? (const char *)file->map.data : "",
-                                              .length = file->map.size};
-        return spec_note_template_place(s, file->path, "", e);
-    }
+    const struct store_file *tools = store_text(store, STORE_TOOL_TEMPLATE);
+    if (tools && read_template(&s->tool_template, tools, e))
+        return e->code;
+    if (file)
+        return read_template(&s->chat_template, file, e) ? e->code : spec_note_template_place(s, file->path, "", e);
     const struct json_value *v =
         store->tokenizer_config ? json_get(json_root(store->tokenizer_config), "chat_template") : NULL;
     if (json_kind(v) == JSON_KIND_STRING)
@@ -61,7 +68,7 @@ static enum err_code read_chat_template(struct spec *s, const struct store *stor
         const char *name = json_text(json_get(json_at(v, i), "name"));
         if (name != NULL && strcmp(name, "default") == 0)
             s->chat_template = text_of(json_get(json_at(v, i), "template"));
-        if (name != NULL && strcmp(name, "tool_use") == 0)
+        if (name != NULL && strcmp(name, "tool_use") == 0 && !tools)
             s->tool_template = text_of(json_get(json_at(v, i), "template"));
     }
     return spec_note_template_place(s, store->path, "/tokenizer_config.json: chat_template", e);
@@ -302,10 +309,33 @@ static enum err_code add_beside(struct spec *s, const struct store *store, struc
     return code;
 }
 
+/* Switches that would give other ids. What tokenizer.json puts around a text counts, as in transformers 5; before, the
+ * second key did. */
+static enum err_code check_switches(struct spec *s, const struct store *store, struct err *e)
+{
+    const struct store_file *file = store_text(store, "tokenizer_config.json");
+    const struct json_fields f = {.object = store->tokenizer_config ? json_root(store->tokenizer_config) : NULL,
+                                  .file = file ? file->path : "tokenizer_config.json"};
+    bool splits, begins;
+    if (json_get_flag(&splits, &f, "split_special_tokens", false, e) ||
+        json_get_flag(&begins, &f, "add_bos_token", false, e))
+        return e->code;
+    if (splits)
+        return err_set(e, ERR_UNSUPPORTED,
+                       "%s: \"split_special_tokens\" is true, which is not supported: special tokens in a text are one "
+                       "token each here; set it to false",
+                       f.file);
+    if (begins && s->prefix_count == 0 && !s->warning)
+        s->warning = "tokenizer_config.json has \"add_bos_token\", but tokenizer.json, which decides as in "
+                     "transformers 5, puts no begin token in front of a text: texts and prompts begin without one";
+    return ERR_OK;
+}
+
 enum err_code spec_read_beside(struct spec *s, const struct store *store, struct err *e)
 {
     s->own_added = s->added_count;
-    if (add_beside(s, store, e) || read_named(&s->eos, s, store, "eos_token", "eos_token_id", e) ||
+    if (check_switches(s, store, e) || add_beside(s, store, e) ||
+        read_named(&s->eos, s, store, "eos_token", "eos_token_id", e) ||
         read_named(&s->bos, s, store, "bos_token", "bos_token_id", e))
         return e->code;
     return read_chat_template(s, store, e);

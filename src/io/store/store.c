@@ -308,7 +308,7 @@ static enum err_code refuse_folder(struct store *s, struct err *e)
 static enum err_code open_folder(struct store *s, struct err *e)
 {
     static const char *const texts[] = {"config.json", "generation_config.json", "tokenizer_config.json",
-                                        "tokenizer.json", "chat_template.jinja",
+                                        "tokenizer.json", "chat_template.jinja", STORE_TOOL_TEMPLATE,
                                         "special_tokens_map.json", "added_tokens.json"};
     struct store_file single;
     s->kind = STORE_HF;
@@ -423,12 +423,13 @@ static enum err_code open_file(struct store *s, struct err *e)
 {
     if (open_itself(s, e))
         return e->code;
-    if (s->files[0].map.size >= 4 && memcmp(s->files[0].map.data, "GGUF", 4) == 0)
+    const struct file_map *map = &s->files[0].map;
+    if (format_is(FORMAT_GGUF, map->data, map->size))
         return open_gguf(s, e);
-    if (str_ends_with(s->path, ".safetensors"))
+    if (format_is(FORMAT_SAFETENSORS, map->data, map->size))
         return err_set(e, ERR_USAGE, "%s: give the model's folder, which has its config.json too", s->path);
-    if (format_expect(FORMAT_GGUF, s->files[0].map.data, s->files[0].map.size, s->path, e))
-        return err_wrap(e, "%s is neither a GGUF file nor a model folder", s->path);
+    if (format_expect(FORMAT_GGUF, map->data, map->size, s->path, e))
+        return err_wrap(e, "neither a GGUF file nor a model folder");
     return err_set(e, ERR_FORMAT, "%s is neither a GGUF file nor a model folder", s->path);
 }
 

@@ -37,16 +37,38 @@ static const struct {
     {BYTES("\0{\0\"\0t"), "UTF-16"},
 };
 
+#define IS(format) (1U << FORMAT_##format)
+#define JSON       IS(TEXT) | IS(JSON)
+#define TABLE      IS(TEXT) | IS(TEMPLATE)
+#define PLAIN      IS(TEXT) | IS(JSON) | IS(TEMPLATE)
+
+/* Right for some readers, and what all others say. */
 static const struct {
     const char *bytes;
     size_t length;
-    enum format format;
+    unsigned right;
     const char *what;
 } right[] = {
-    {BYTES("\x40\0\0\0\0\0\0\0{\"a\""), FORMAT_SAFETENSORS, "a safetensors file"},
-    {BYTES("GGUF\x03\0\0\0"), FORMAT_GGUF, "a GGUF file"},
-    {BYTES("{\"error\": \"Not Found\"}\n"), FORMAT_TEXT, "this is text"},
-    {BYTES("\x89HDF\r\n\x1a\n"), FORMAT_HDF5, "an HDF5 file"},
+    {BYTES("\x40\0\0\0\0\0\0\0{\"a\""), IS(SAFETENSORS), "this is a safetensors file"},
+    {BYTES("GGUF\x03\0\0\0"), IS(GGUF), "this is a GGUF file"},
+    {BYTES("\x89HDF\r\n\x1a\n"), IS(HDF5), "this is an HDF5 file"},
+    {BYTES("{\"error\": \"Not Found\"}\n"), JSON, "this is JSON"},
+    {BYTES("\xEF\xBB\xBF \r\n{ \"text\": \"\xC3\xA9\"}\n"), JSON, "this is JSON"},
+    {BYTES("{}"), JSON, "this is JSON"},
+    {BYTES("[\n  {\"a\": 1},"), JSON, "this is JSON"},
+    {BYTES("[[1, 2]]"), JSON, "this is JSON"},
+    {BYTES("[]"), JSON, "this is JSON"},
+    {BYTES("{% for m in messages %}"), PLAIN, "this is text"},
+    {BYTES("{{ bos_token }}"), PLAIN, "this is text"},
+    {BYTES("[INST] {{ messages[0].content }} [/INST]"), PLAIN, "this is text"},
+    {BYTES("[{{ role }}]"), PLAIN, "this is text"},
+    {BYTES("{'prompt': 'a'}\n"), PLAIN, "this is text"},
+    {BYTES("model: m\nseed: 1\n"), PLAIN, "this is text"},
+    {BYTES("# data, with care\n{\"text\": \"a\"}\n"), PLAIN, "this is text"},
+    {BYTES("\xC3\xA9t\xC3\xA9"), PLAIN, "this is text"},
+    {BYTES("prompt,completion\na,b\n"), TABLE, "this is a table with commas (CSV)"},
+    {BYTES("\xEF\xBB\xBF\"prompt\";\"completion\"\r\n\"a\";\"b\"\r\n"), TABLE, "(CSV)"},
+    {BYTES("prompt\tcompletion\na\tb,c\n"), TABLE, "this is a table with tabs (TSV)"},
 };
 
 static void wrong_files_are_named(void **state)
@@ -58,7 +80,7 @@ static void wrong_files_are_named(void **state)
         for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
             assert_error(format_expect((enum format)wanted, wrong[i].bytes, wrong[i].length, "a/file", &e),
                          &e, ERR_FORMAT, wrong[i].what);
-    assert_true(strncmp(e.message, "a/file: an HDF5 file is wanted here, and this is ", 49) == 0);
+    assert_non_null(strstr(e.message, "a/file: an HDF5 file, such as a checkpoint, is wanted here, and this is "));
 }
 
 static void one_format_for_another_is_named(void **state)
@@ -67,14 +89,28 @@ static void one_format_for_another_is_named(void **state)
     struct err e;
     for (int wanted = FORMAT_TEXT; wanted <= FORMAT_HDF5; wanted++)
         for (size_t i = 0; i < sizeof right / sizeof *right; i++) {
-            assert_int_equal(format_is((enum format)wanted, right[i].bytes, right[i].length),
-                             right[i].format == (enum format)wanted);
-            if (right[i].format == (enum format)wanted)
+            const bool is_right = right[i].right >> wanted & 1;
+            assert_int_equal(format_is((enum format)wanted, right[i].bytes, right[i].length), is_right);
+            if (is_right)
                 assert_ok(format_expect((enum format)wanted, right[i].bytes, right[i].length, "f", &e), &e);
             else
                 assert_error(format_expect((enum format)wanted, right[i].bytes, right[i].length, "f", &e), &e,
                              ERR_FORMAT, right[i].what);
         }
+}
+
+/* A long text is one wherever its first bytes are cut, and a long binary file is none. */
+static void text_is_told_by_its_beginning(void **state)
+{
+    (void)state;
+    char text[2 * FORMAT_BYTES];
+    for (size_t shift = 0; shift < 3; shift++) {
+        for (size_t i = 0; i < sizeof text; i++)
+            text[i] = i < shift ? 'a' : "\xE2\x82\xAC"[(i - shift) % 3];
+        assert_string_equal(format_name(text, sizeof text), "text");
+    }
+    text[FORMAT_BYTES - 9] = '\1';
+    assert_string_equal(format_name(text, sizeof text), "of no format that is known here");
 }
 
 /* What is not known is left to its reader, however short. */
@@ -96,6 +132,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wrong_files_are_named),
         cmocka_unit_test(one_format_for_another_is_named),
+        cmocka_unit_test(text_is_told_by_its_beginning),
         cmocka_unit_test(all_else_passes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

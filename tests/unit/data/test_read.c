@@ -231,6 +231,10 @@ static void wrong_tokens_beside_the_file(void **state)
                  ERR_FORMAT, "\"content\" must be");
     assert_error(golden_open_texts(&t, small, sizeof small - 1, "{\"added_tokens_decoder\":[]}", &e), &e,
                  ERR_FORMAT, "added_tokens_decoder");
+    assert_error(golden_open_texts(&t, small, sizeof small - 1, "{\"split_special_tokens\":true}", &e), &e,
+                 ERR_UNSUPPORTED, "\"split_special_tokens\" is true");
+    assert_ok(golden_open_texts(&t, small, sizeof small - 1, "{\"split_special_tokens\":false}", &e), &e);
+    tokenizer_close(t);
 }
 
 /* The pattern of Mistral Small 3.1's file is not its vocabulary's. */
@@ -260,6 +264,25 @@ static void wrong_pattern_is_warned_of(void **state)
         tokenizer_close(t);
         str_release(&text);
     }
+}
+
+/* A begin token that older programs put there, and neither this one nor transformers 5. */
+static void missing_begin_is_warned_of(void **state)
+{
+    (void)state;
+    static const char config[] = "{\"add_bos_token\":true,\"bos_token\":\"<e>\"}";
+    struct str without = {0};
+    struct tokenizer *t;
+    struct err e;
+    assert_ok(golden_open_texts(&t, small, sizeof small - 1, config, &e), &e);
+    assert_null(tokenizer_warning(t));
+    tokenizer_close(t);
+    const char *from = strstr(small, "\"post_processor\""), *to = strstr(small, "\"decoder\"");
+    assert_ok(str_appendf(&without, &e, "%.*s%s", (int)(from - small), small, to), &e);
+    assert_ok(golden_open_texts(&t, without.data, without.length, config, &e), &e);
+    assert_non_null(strstr(tokenizer_warning(t), "\"add_bos_token\""));
+    tokenizer_close(t);
+    str_release(&without);
 }
 
 /* A token for padding that the model has no row for: an error only in a text that has it. */
@@ -311,7 +334,14 @@ static void chat_template_is_found(void **state)
     golden_add_text(&store, "chat_template.jinja", "J\n", 2);
     assert_ok(tokenizer_open(&t, &store, &e), &e);
     assert_string_equal(tokenizer_chat_template(t), "J\n");
+    assert_null(tokenizer_tool_template(t));
     tokenizer_close(t);
+    golden_add_text(&store, STORE_TOOL_TEMPLATE, "U", 1);
+    assert_ok(tokenizer_open(&t, &store, &e), &e);
+    assert_string_equal(tokenizer_tool_template(t), "U");
+    tokenizer_close(t);
+    store.texts[1].map = (struct file_map){.data = (const unsigned char *)"{\"a\": 1}", .size = 8};
+    assert_error(tokenizer_open(&t, &store, &e), &e, ERR_FORMAT, "a chat template (Jinja) is wanted here");
     store.texts[1].map.size = (1 << 20) + 1;
     assert_error(tokenizer_open(&t, &store, &e), &e, ERR_FORMAT, "chat_template.jinja has 1048577 bytes");
     json_close(store.tokenizer_config);
@@ -553,6 +583,7 @@ int main(void)
         cmocka_unit_test(wrong_files_are_refused), cmocka_unit_test(end_of_text_is_found),
         cmocka_unit_test(chat_template_is_found),  cmocka_unit_test(gguf_vocabulary),
         cmocka_unit_test(tokens_beside_the_file),  cmocka_unit_test(wrong_tokens_beside_the_file),
+        cmocka_unit_test(missing_begin_is_warned_of),
         cmocka_unit_test(tokens_beyond_the_matrix), cmocka_unit_test(wrong_pattern_is_warned_of),
         cmocka_unit_test(gguf_scores),             cmocka_unit_test(wrong_gguf_is_refused),
     };

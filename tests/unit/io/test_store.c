@@ -216,8 +216,10 @@ static void test_folders_that_are_no_model(void **state)
     refuse("bare", ERR_FORMAT, "JSON object");
     write_text("bare/config.json", "{\"a\":1,}");
     refuse("bare", ERR_FORMAT, "line 1");
+    write_safetensors("x.any", "{}", 0);
+    refuse("x.any", ERR_USAGE, "give the model's folder");
     write_text("x.safetensors", "12345678");
-    refuse("x.safetensors", ERR_USAGE, "folder");
+    refuse("x.safetensors", ERR_FORMAT, "this is text");
     write_text("x.txt", "hello");
     refuse("x.txt", ERR_FORMAT, "neither");
     write_text("empty", "");
