@@ -87,4 +87,17 @@ check 1 ranks 2 sh -c 'cd "$1" && mkdir "r$OMPI_COMM_WORLD_RANK" && cd "r$OMPI_C
     echo "{{ messages[0].content }} $OMPI_COMM_WORLD_RANK" >t.jinja && exec "$@"' sh "$work" \
     "$MPILORA" train $options $more --chat-template t.jinja --output "$work/none"
 says err 'tokenizer'
+
+# A template that takes long to fail is not tried on every line of the data.
+python3 - "$work" <<'PY'
+import json, sys
+with open(sys.argv[1] + "/many.jsonl", "w") as out:
+    for i in range(4000):
+        out.write(json.dumps({"messages": [{"role": "user", "content": str(i)}, {"role": "assistant", "content": "b"}]}) + "\n")
+with open(sys.argv[1] + "/long.jinja", "w") as out:
+    out.write("{% for a in range(9999) %}{% for b in range(20) %}{% endfor %}{% endfor %}{{ raise_exception('no') }}")
+PY
+run timeout 100 "$MPILORA" train --model "$model" --data "$work/many.jsonl" --chat-template "$work/long.jinja" --output "$work/long"
+[ "$status" = 1 ] || fail "status $status, not 1: $(tail -n 3 "$work/err")"
+says err 'many.jsonl:1: .*long.jinja: line 1, column [0-9]+: no$'
 passed

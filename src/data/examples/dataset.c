@@ -221,16 +221,32 @@ static void measure_line(struct scan_line *line, struct example *ex, struct exam
     line->form = ex->form;
 }
 
+/* Does the line end the scan? */
+static bool is_fatal(const struct scan_line *line, const struct dataset *d)
+{
+    return line->code && !(line->code == ERR_DATA && d->skip_bad_lines);
+}
+
+/* Nobody looks at lines after one that ends the scan; a template that takes long to fail would fail on each of them. */
 static void measure_block(struct scan_line *lines, size_t count, const struct dataset *d,
                           const struct file_map *map)
 {
+    size_t end = count;
 #pragma omp parallel
     {
         struct example ex = {0};
         struct example_scratch scratch = {0};
 #pragma omp for schedule(dynamic, 16)
-        for (size_t i = 0; i < count; i++)
+        for (size_t i = 0; i < count; i++) {
+            if (i > __atomic_load_n(&end, __ATOMIC_RELAXED))
+                continue;
             measure_line(&lines[i], &ex, &scratch, d, map);
+            if (!is_fatal(&lines[i], d))
+                continue;
+#pragma omp critical(dataset_end)
+            if (i < end)
+                __atomic_store_n(&end, i, __ATOMIC_RELAXED);
+        }
         example_release(&ex);
         example_scratch_release(&scratch);
     }
@@ -289,7 +305,7 @@ static enum err_code add_entry(struct dataset *d, size_t *capacity, const struct
 static enum err_code report_line(struct dataset *d, const struct scan_line *line, const struct file_map *map,
                                  struct err *e)
 {
-    bool skip = line->code == ERR_DATA && d->skip_bad_lines;
+    const bool skip = !is_fatal(line, d);
     if (skip && d->counts.bad_lines++ && d->bad_count == d->bad_most)
         return ERR_OK;
     struct example ex = {0};
