@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/format.h"
@@ -77,6 +78,15 @@ static enum err_code map_files(struct store *s, size_t count, struct err *e)
     return ERR_OK;
 }
 
+/* A link to nothing is not a file that is left out: a snapshot of a hub's, say, that was not fetched as a whole. */
+static enum err_code refuse_dangling(const struct store *s, const struct store_file *f, struct err *e)
+{
+    struct stat st;
+    if (s->image || lstat(f->path, &st) || !S_ISLNK(st.st_mode))
+        return ERR_OK;
+    return err_set(e, ERR_IO, "%s is a link to a file that is not there: fetch the model again", f->path);
+}
+
 /* Maps a text of the folder, where it is there. */
 static enum err_code open_text(struct store *s, const char *name, struct err *e)
 {
@@ -84,7 +94,7 @@ static enum err_code open_text(struct store *s, const char *name, struct err *e)
     if (name_file(f, s, name, e))
         return e->code;
     if (!is_there(s, f))
-        return ERR_OK;
+        return refuse_dangling(s, f, e);
     if (map_file(f, s, e))
         return e->code;
     s->text_count++;

@@ -204,6 +204,7 @@ static void test_shards(void **state)
 static void test_folders_that_are_no_model(void **state)
 {
     (void)state;
+    struct store s;
     struct err e;
     assert_ok(file_make_folders(test_path("bare"), &e), &e);
     refuse("bare", ERR_FORMAT, "config.json");
@@ -216,6 +217,11 @@ static void test_folders_that_are_no_model(void **state)
     refuse("bare", ERR_FORMAT, "JSON object");
     write_text("bare/config.json", "{\"a\":1,}");
     refuse("bare", ERR_FORMAT, "line 1");
+    assert_int_equal(symlink("nowhere", test_path("bare/tokenizer_config.json")), 0);
+    assert_error(store_open(&s, test_path("bare"), &e), &e, ERR_IO,
+                 "tokenizer_config.json is a link to a file that is not there");
+    store_close(&s);
+    assert_int_equal(unlink(test_path("bare/tokenizer_config.json")), 0);
     write_safetensors("x.any", "{}", 0);
     refuse("x.any", ERR_USAGE, "give the model's folder");
     write_text("x.safetensors", "12345678");
