@@ -89,10 +89,17 @@ static int report(enum err_code code, const struct err *e, bool speaking)
     return err_exit_status(code);
 }
 
+/* Not a later rank, whose lines would be those of rank 0 once more; but one with a terminal was started by hand, in a
+ * shell that has kept the variables of a rank. */
+static bool speaks(void)
+{
+    return launch_rank() <= 0 || isatty(STDERR_FILENO);
+}
+
 /* Prints text made by one of the help functions. */
 static int print_made(enum err_code code, struct str *text, FILE *stream, struct err *e)
 {
-    bool speaking = launch_rank() <= 0;
+    const bool speaking = speaks();
     if (!code && speaking) {
         fwrite(text->data, 1, text->length, stream);
         code = flush_output(e);
@@ -150,7 +157,7 @@ static int run_command(const char *name, int *argc, char ***argv)
         goto out;
     }
     bool together = command ? works_together(command, &o) && (!code || rank >= 0) : rank >= 0;
-    if (!together && rank > 0)
+    if (!together && !speaks())
         goto out;
     launch_alone(&d);
     lost_map_install();
@@ -182,7 +189,7 @@ static int run_command(const char *name, int *argc, char ***argv)
     if (!code)
         code = flush_output(&e);
     log_progress_end();
-    status = report(code, &e, d.rank == 0);
+    status = report(code, &e, d.rank == 0 || (d.world == 1 && speaks()));
     if (together)
         dist_stop(&d);
 out:
@@ -192,7 +199,7 @@ out:
 
 int main(int argc, char **argv)
 {
-    log_set_speaking(launch_rank() <= 0); /* before anything may have a word to say */
+    log_set_speaking(speaks()); /* before anything may have a word to say */
     restart_with_better_core(argv);
     const char *name = argc > 1 ? argv[1] : "";
     log_set_terminal(launch_terminal());

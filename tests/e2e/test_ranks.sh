@@ -52,4 +52,13 @@ done
 # A job's own number of tasks says nothing about an mpirun inside of it.
 check 0 ranks 2 env SLURM_NTASKS=4 SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=1 "$MPILORA" train $options --max-steps 1 \
     --output "$work/inside"
+
+# A shell that was started as one of several ranks: what is run in it by hand is not silent.
+for command in "train $options --output $work/shell" "inspect $model" "inspect nothing" "--version" "--help"; do
+    run script -qec "env OMPI_COMM_WORLD_SIZE=4 OMPI_COMM_WORLD_RANK=1 '$MPILORA' $command" /dev/null
+    checks=$((checks + 1))
+    [ -s "$work/out" ] || fail "nothing is said of: $command"
+done
+check 1 env OMPI_COMM_WORLD_SIZE=4 OMPI_COMM_WORLD_RANK=1 "$MPILORA" train $options --output "$work/shell"
+silent err
 passed
