@@ -283,6 +283,30 @@ static bool lists_equal(const struct opt_list *a, const struct opt_list *b)
     return equal;
 }
 
+/* The next name of a text, without the blanks around it; *length 0 after the last. */
+static const char *next_name(size_t *length, const char *at)
+{
+    at += strspn(at, ", ");
+    *length = strcspn(at, ",");
+    while (*length && at[*length - 1] == ' ')
+        --*length;
+    return at;
+}
+
+/* Are the names of `a` among those of `b`? */
+static bool names_are_among(const char *a, const char *b)
+{
+    size_t length, other;
+    for (const char *x = next_name(&length, a); length; x = next_name(&length, x + length)) {
+        const char *y = next_name(&other, b);
+        while (other && (other != length || strncmp(x, y, length) != 0))
+            y = next_name(&other, y + other);
+        if (!other)
+            return false;
+    }
+    return true;
+}
+
 bool opt_values_equal(const struct opt_set *a, const struct opt_set *b, const struct opt_spec *spec)
 {
     const void *x = value_of(a, spec), *y = value_of(b, spec);
@@ -291,8 +315,10 @@ bool opt_values_equal(const struct opt_set *a, const struct opt_set *b, const st
     case OPT_CHOICE:
         return *(const int *)x == *(const int *)y;
     case OPT_TEXT:
-    case OPT_NAMES:
         return strcmp(((const struct opt_text *)x)->text, ((const struct opt_text *)y)->text) == 0;
+    case OPT_NAMES:
+        return names_are_among(((const struct opt_text *)x)->text, ((const struct opt_text *)y)->text) &&
+               names_are_among(((const struct opt_text *)y)->text, ((const struct opt_text *)x)->text);
     case OPT_TIME:
         return s->word == t->word && (s->word != OPT_NO_WORD || s->seconds == t->seconds);
     case OPT_STRING:

@@ -77,7 +77,10 @@ static enum err_code choose_names(bool *chosen, const struct arch *a, const char
     char name[256];
     for (const char *at = targets; at; at = strchr(at, ',')) {
         at += *at == ',' && at > targets;
+        at += strspn(at, " ");
         size_t length = strcspn(at, ",");
+        while (length && at[length - 1] == ' ')
+            length--;
         if (length == 0)
             return err_set(e, ERR_USAGE, "target-modules: '%s' has an empty name", targets);
         if (length >= sizeof name)
@@ -119,7 +122,7 @@ enum err_code lora_choose(bool *chosen, const struct arch *a, const char *target
         memset(chosen, true, head * sizeof *chosen);
         return ERR_OK;
     }
-    bool names = targets[strspn(targets, NAME_CHARACTERS ",")] == '\0';
+    bool names = targets[strspn(targets, NAME_CHARACTERS ", ")] == '\0';
     if (names ? choose_names(chosen, a, targets, e) : choose_pattern(chosen, a, targets, e))
         return e->code;
     return refuse_tied_head(a, chosen[head], e);

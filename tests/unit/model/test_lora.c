@@ -37,6 +37,7 @@ static void targets_follow_peft(void **state)
     } cases[] = {
         {NULL, 21, "model.layers.2.mlp.down_proj", 0},
         {"q_proj,v_proj", 6, "model.layers.1.self_attn.v_proj", 0},
+        {" q_proj , v_proj", 6, "model.layers.1.self_attn.v_proj", 0},
         {"self_attn.q_proj", 3, "model.layers.0.self_attn.q_proj", 0},
         {"model.layers.1.mlp.up_proj", 1, "model.layers.1.mlp.up_proj", 1},
         {"layers.2.self_attn.o_proj,layers.1.mlp.gate_proj", 2, "model.layers.1.mlp.gate_proj", 1},
@@ -74,9 +75,9 @@ static void targets_that_match_nothing_are_named(void **state)
         {"c_attn_and_a_lot_more", "model.layers.0.self_attn.q_proj"},
         {"", "empty name"},
         {"q_proj,,v_proj", "empty name"},
-        {"q_proj,", "empty name"},
+        {"q_proj, ", "empty name"},
         {",q_proj", "empty name"},
-        {"q_proj v_proj", "regular expression 'q_proj v_proj' matches no linear layer"},
+        {"q_proj v_proj", "name 'q_proj v_proj' matches no linear layer"},
         {"(q_proj|v_proj)", "regular expression '(q_proj|v_proj)'"}, /* not a full match */
         {"(q_proj", "target-modules: regular expression '(q_proj': at byte 7"},
         {"Q_PROJ", "matches no linear layer"}, /* case matters */

@@ -181,6 +181,16 @@ static void resume_compares_what_is_fixed(void **state)
                  "--learning-rate 0.0002 (checkpoint: 0.0001), --seed 5 (checkpoint: 0); give the "
                  "checkpoint's values, or another --output");
     options_release(&now);
+    static const char names[] = "target-modules: [q_proj, v_proj]\n"; /* in any order, a set of them */
+    assert_ok(parse(&now, "train", WORDS(TRAIN, "--target-modules", "v_proj, q_proj,v_proj"), &e), &e);
+    assert_ok(options_compare_for_resume(&now, names, false, &e), &e);
+    options_release(&now);
+    for (size_t i = 0; i < 2; i++) {
+        const char *others = i ? "q_proj" : "q_proj,v_proj,k_proj";
+        assert_ok(parse(&now, "train", WORDS(TRAIN, "--target-modules", others), &e), &e);
+        assert_error(options_compare_for_resume(&now, names, false, &e), &e, ERR_MISMATCH, "another kind");
+        options_release(&now);
+    }
     assert_ok(parse(&now, "train", WORDS(TRAIN, "--lora-rank", "8"), &e), &e); /* advice that helps */
     assert_error(options_compare_for_resume(&now, record.data, false, &e), &e, ERR_MISMATCH,
                  "checkpoint's values, or --allow-changed-options");
