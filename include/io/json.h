@@ -98,4 +98,9 @@ enum err_code json_append_string(struct str *out, const char *text, size_t lengt
 enum err_code json_append_real(struct str *out, double x, struct err *e);
 enum err_code json_append_value(struct str *out, const struct json_value *v, struct err *e);
 
+/* Appends a value in one of the many ways in which it may be written, to be hashed or compared: members in the order of
+ * their names, numbers as they count (10000 is 1e4). `enters` says which members do; NULL: all that are not null. */
+typedef bool json_enters(const struct json_member *m);
+enum err_code json_append_canonical(struct str *out, const struct json_value *v, json_enters *enters, struct err *e);
+
 #endif

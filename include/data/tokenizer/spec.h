@@ -43,8 +43,6 @@ struct spec {
     size_t vocab_count;
     struct added_token *added; /* [added_capacity]; may contain tokens that are not in the vocabulary */
     size_t added_count, added_capacity;
-    size_t own_added;   /* how many are from tokenizer.json or the GGUF itself; other files add the rest */
-    bool flags_changed; /* another file has changed flags of one of these */
     /* The model is byte-pair encoding, by a list of merges or by the tokens' scores. With scores, any two
      * neighbours whose joined texts are a token merge, the token with the highest score first. */
     struct spec_merge *merges; /* [merge_count] */
@@ -68,7 +66,7 @@ struct spec {
     struct spec_name names[SPEC_MAX_NAMES];         /* special tokens and their names in templates */
     size_t name_count;
     const char *warning; /* see tokenizer_warning() */
-    char source_hash[FILE_HASH_SIZE]; /* of everything in the files that defines the tokenizer */
+    char source_hash[FILE_HASH_SIZE]; /* of everything in the files that defines the tokenizer, but its added tokens */
 };
 
 /* Read a folder (*doc owns the texts; close it after the spec), or a GGUF file. */

@@ -91,8 +91,8 @@ struct tokenizer_name {
 };
 const struct tokenizer_name *tokenizer_names(const struct tokenizer *t, size_t *count);
 
-/* Hash of vocabulary, merges, added tokens, stages, EOS and chat templates. The same file always gives the same
- * hash; a GGUF and a tokenizer.json that define the same tokenizer may have different hashes. */
+/* Hash over vocabulary, merges, added tokens, pipeline, EOS and chat templates, and not over how their files are
+ * written. A folder and a GGUF file with the same tokenizer may have different hashes. */
 const char *tokenizer_hash(const struct tokenizer *t);
 
 #endif

@@ -381,11 +381,20 @@ static enum err_code copy_names(struct tokenizer *t, const struct spec *s, struc
     return t->names ? ERR_OK : e->code;
 }
 
-static enum err_code set_hash(struct tokenizer *t, const struct spec *s, struct err *e)
+static int by_id(const void *a, const void *b)
 {
-    struct file_hasher *hasher = file_hasher_open(e);
+    const struct added_token *const *x = a, *const *y = b;
+    return ((*x)->id > (*y)->id) - ((*x)->id < (*y)->id);
+}
+
+static enum err_code set_hash(struct tokenizer *t, struct spec *s, struct err *e)
+{
+    const struct added_token **added = arena_alloc(&s->scratch, s->added_count, sizeof *added, "added tokens", e);
+    struct file_hasher *hasher = added ? file_hasher_open(e) : NULL;
     if (hasher == NULL)
         return e->code;
+    for (size_t i = 0; i < s->added_count; i++)
+        added[i] = &s->added[i];
     file_hasher_add(hasher, s->source_hash, sizeof s->source_hash);
     file_hasher_add(hasher, &t->bos, sizeof t->bos);
     file_hasher_add(hasher, &t->eos, sizeof t->eos);
@@ -393,8 +402,9 @@ static enum err_code set_hash(struct tokenizer *t, const struct spec *s, struct 
         file_hasher_add(hasher, t->chat_template, strlen(t->chat_template));
     if (t->tool_template != NULL)
         file_hasher_add(hasher, t->tool_template, strlen(t->tool_template));
-    for (size_t i = s->flags_changed ? 0 : s->own_added; i < s->added_count; i++) {
-        const struct added_token *a = &s->added[i];
+    qsort(added, s->added_count, sizeof *added, by_id); /* wherever they are written */
+    for (size_t i = 0; i < s->added_count; i++) {
+        const struct added_token *a = added[i];
         const unsigned char flags[] = {a->single_word, a->lstrip, a->rstrip, a->normalized, a->special};
         file_hasher_add(hasher, a->content, a->length);
         file_hasher_add(hasher, &a->id, sizeof a->id);

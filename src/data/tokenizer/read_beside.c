@@ -101,9 +101,6 @@ static enum err_code add_token(struct spec *s, const struct added_token *token, 
         if (old->length != token->length || memcmp(old->content, token->content, token->length) != 0)
             continue;
         added.id = old->id;
-        s->flags_changed |= old->special != added.special || old->normalized != added.normalized ||
-                            old->lstrip != added.lstrip || old->rstrip != added.rstrip ||
-                            old->single_word != added.single_word;
         *old = added;
         return ERR_OK;
     }
@@ -333,7 +330,6 @@ static enum err_code check_switches(struct spec *s, const struct store *store, s
 
 enum err_code spec_read_beside(struct spec *s, const struct store *store, struct err *e)
 {
-    s->own_added = s->added_count;
     if (check_switches(s, store, e) || add_beside(s, store, e) ||
         read_named(&s->eos, s, store, "eos_token", "eos_token_id", e) ||
         read_named(&s->bos, s, store, "bos_token", "bos_token_id", e))

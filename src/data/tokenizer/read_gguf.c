@@ -363,7 +363,6 @@ enum err_code spec_read_gguf(struct spec *s, const struct store *store, struct e
     else
         file_hasher_add(hasher, model->name, strlen(model->name));
     enum err_code code = read_vocabulary(s, model, hasher, g, add_bos, e);
-    s->own_added = s->added_count;
     uint64_t affixes[2] = {s->prefix_count, s->suffix_count};
     file_hasher_add(hasher, affixes, sizeof affixes);
     file_hasher_finish(hasher, s->source_hash);

@@ -139,6 +139,48 @@ static const char *warn_of_pattern(const struct spec *s)
     return NULL;
 }
 
+/* Not what says how others batch texts, nor what is hashed out of the spec. */
+static bool enters_hash(const struct json_member *m)
+{
+    static const char *const without[] = {"added_tokens", "merges", "padding", "truncation", "version", "vocab"};
+    for (size_t i = 0; i < sizeof without / sizeof *without; i++)
+        if (strcmp(without[i], m->key) == 0)
+            return false;
+    return !json_is_absent(m->value);
+}
+
+static void hash_text(struct file_hasher *hasher, const struct spec_text *text)
+{
+    const uint64_t length = text->length; /* keeps "a" "bc" and "ab" "c" apart */
+    file_hasher_add(hasher, &length, sizeof length);
+    file_hasher_add(hasher, text->data, text->length);
+}
+
+/* The same for every way to write the file: vocabulary and merges as they were read, the rest in one form. */
+static enum err_code hash_source(struct spec *s, const struct json_value *root, struct err *e)
+{
+    struct str rest = {0};
+    struct file_hasher *hasher = file_hasher_open(e);
+    if (hasher == NULL)
+        return e->code;
+    for (size_t i = 0; i < s->vocab_count; i++) {
+        const uint64_t id = i;
+        if (s->vocab[i].data == NULL)
+            continue;
+        file_hasher_add(hasher, &id, sizeof id);
+        hash_text(hasher, &s->vocab[i]);
+    }
+    for (size_t i = 0; i < s->merge_count; i++) {
+        hash_text(hasher, &s->merges[i].left);
+        hash_text(hasher, &s->merges[i].right);
+    }
+    enum err_code code = json_append_canonical(&rest, root, enters_hash, e);
+    file_hasher_add(hasher, rest.data, rest.length);
+    file_hasher_finish(hasher, s->source_hash);
+    str_release(&rest);
+    return code;
+}
+
 enum err_code spec_read_json(struct spec *s, struct json **doc, const struct store *store, struct err *e)
 {
     const struct store_file *file = store_text(store, "tokenizer.json");
@@ -150,14 +192,13 @@ enum err_code spec_read_json(struct spec *s, struct json **doc, const struct sto
             "A.from_pretrained('%s').save_pretrained('%s')\"",
             store->path, store->path, store->path);
     s->where = file->path;
-    file_hash_bytes(s->source_hash, file->map.data, file->map.size);
     if (json_open_map(doc, &file->map, file->path, LIMIT_TOKENIZER_JSON, e))
         return e->code;
     const struct json_value *root = json_root(*doc);
     const struct json_fields f = {.object = root, .file = s->where};
     if (json_kind(root) != JSON_KIND_OBJECT)
         return err_set(e, ERR_FORMAT, "%s: must be a JSON object, not %s", s->where, json_kind_name(root));
-    if (read_model(s, &f, e) || read_added(s, &f, e) || spec_read_stages(s, root, e))
+    if (read_model(s, &f, e) || read_added(s, &f, e) || spec_read_stages(s, root, e) || hash_source(s, root, e))
         return e->code;
     s->warning = warn_of_pattern(s);
     return spec_read_beside(s, store, e);
