@@ -88,6 +88,11 @@ check 1 ranks 2 sh -c 'cd "$1" && mkdir "r$OMPI_COMM_WORLD_RANK" && cd "r$OMPI_C
     "$MPILORA" train $options $more --chat-template t.jinja --output "$work/none"
 says err 'tokenizer'
 
+# Nothing to learn is not a matter of --max-length.
+echo '{"messages": [{"role": "user", "content": "one two three four"}]}' >"$work/user.jsonl"
+check 1 train "$work/user" --data "$work/user.jsonl" --max-length 8
+says err 'no supervised token: nothing in this line could be learnt'
+
 # A template that takes long to fail is not tried on every line of the data.
 python3 - "$work" <<'PY'
 import json, sys

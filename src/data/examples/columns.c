@@ -54,11 +54,31 @@ const struct json_value *line_get(const struct line *l, const char *key)
     return renamed ? NULL : json_get(l->root, key);
 }
 
+/* What people write in the place of JSON. */
+static const char *advice(const char *text, size_t length)
+{
+    size_t at = 0;
+    while (at < length && strchr(" \t", text[at]))
+        at++;
+    if (at < length && text[at] == '{')
+        at++;
+    else
+        return "; a line holds one JSON object, {...}";
+    while (at < length && strchr(" \t", text[at]))
+        at++;
+    if (at == length)
+        return "; an object may not go on in the next line: jq -c . FILE writes each on one";
+    if (text[at] == '\'')
+        return "; JSON has double quotes: json.dumps writes a Python object so";
+    return memmem(text, length, "NaN", 3) ? "; JSON has no NaN: write null" : "";
+}
+
 enum err_code line_open_json(struct json **doc, const char *text, size_t length, struct err *e)
 {
-    if (json_open_bytes(doc, text, length, NULL, e))
-        return e->code = e->code == ERR_FORMAT ? ERR_DATA : e->code;
-    return ERR_OK;
+    if (json_open_bytes(doc, text, length, NULL, e) == ERR_OK)
+        return ERR_OK;
+    const struct err parsed = *e;
+    return parsed.code == ERR_FORMAT ? err_set(e, ERR_DATA, "%s%s", parsed.message, advice(text, length)) : e->code;
 }
 
 static bool is_renamed(const struct columns *columns, const char *key)

@@ -358,6 +358,7 @@ static unsigned find_notes(const struct example *ex, const struct tokenizer *t, 
 static enum err_code finish(struct example *ex, const struct tokenizer *t, const struct example_options *options,
                             struct err *e)
 {
+    const bool teaches = options->train_on == TRAIN_ON_ALL || (ex->count && memchr(ex->supervised, 1, ex->count));
     ex->truncated = ex->count > options->max_length;
     if (ex->truncated)
         ex->count = options->max_length;
@@ -373,7 +374,7 @@ static enum err_code finish(struct example *ex, const struct tokenizer *t, const
     }
     if (ex->unanswered && ex->count)
         return ERR_OK;
-    if (ex->truncated)
+    if (ex->truncated && teaches)
         return err_set(e, ERR_DATA, "no supervised token is left after cutting to --max-length %zu",
                        options->max_length);
     return err_set(e, ERR_DATA, "no supervised token: nothing in this line could be learnt");

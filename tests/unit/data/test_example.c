@@ -203,7 +203,10 @@ static void test_bad_lines(void **state)
     check_bad("", "JSON");
     check_bad("{\"text\":\"a\"", "JSON");
     check_bad("{\"text\":\"a\"} x", "JSON");
-    check_bad("text", "column 4: not valid JSON");
+    check_bad("text", "column 4: not valid JSON: invalid token near 'text'; a line holds one JSON object, {...}");
+    check_bad(" {'text': 'a'}", "; JSON has double quotes");
+    check_bad("{", "; an object may not go on in the next line: jq");
+    check_bad("{\"text\":\"a\",\"x\":NaN}", "; JSON has no NaN: write null");
     check_bad("{\"text\":\"a\",\"text\":\"b\"}", "not valid JSON: duplicate object key");
     check_bad("{\"text\":\"a\",\"x\":{\"y\":1,\"y\":2}}", "JSON");
     check_bad("{\"text\":\"a\\u0000b\"}", "JSON");
