@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/opt.h"
 
@@ -84,8 +85,8 @@ static enum err_code parse_amount(double *value, const struct opt_spec *spec, co
 
 static enum err_code parse_flag(bool *value, const char *text, struct err *e)
 {
-    *value = strcmp(text, "true") == 0;
-    if (!*value && strcmp(text, "false") != 0)
+    *value = strcasecmp(text, "true") == 0; /* YAML and Python write True, too */
+    if (!*value && strcasecmp(text, "false") != 0)
         return err_set(e, ERR_USAGE, "'%s' is neither true nor false", text);
     return ERR_OK;
 }

@@ -40,6 +40,8 @@ enum err_code lines_read(struct str *kept, size_t *size, const char *path, lines
 static enum err_code open_file(struct lines_file *f, const char *path, struct err *e)
 {
     f->fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
+    if (f->fd < 0 && errno == ELOOP)
+        return err_set(e, ERR_IO, "%s is a link: it must be a file of its own; move what it leads to there", f->path);
     f->open = f->fd >= 0;
     return f->open ? ERR_OK : err_set_errno(e, errno, "cannot open %s", f->path);
 }

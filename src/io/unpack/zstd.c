@@ -1,4 +1,5 @@
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include "base/limits.h"
 #include "unpacker.h"
@@ -21,7 +22,9 @@ static bool run_zstd(void *state, struct unpack_buffers *b, const char **why)
     b->out += out.pos;
     b->out_left -= out.pos;
     b->whole = result == 0;
-    *why = ZSTD_getErrorName(result);
+    *why = ZSTD_getErrorCode(result) == ZSTD_error_frameParameter_windowTooLarge
+               ? "its window takes too much memory: expand it, or compress it again without --long"
+               : ZSTD_getErrorName(result);
     return !ZSTD_isError(result);
 }
 

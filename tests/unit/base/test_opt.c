@@ -245,6 +245,7 @@ static void refuses_with_advice(void **state)
         {"alpha", "--size some", "--size: 'some' is not one of auto|N"},
         {"alpha", "--size 1", "--size: 1 is out of range"},
         {"alpha", "--file=", "--file: the value is empty"},
+        {"alpha", "--loud=truer", "--loud: 'truer' is neither true nor false"},
         {"alpha", "--loud=yes", "--loud: 'yes' is neither true nor false"},
         {"alpha", "--no-count", "unknown option --no-count"},
         {"alpha", "--user-name \xFF", "--user-name: byte 0 of the value is not UTF-8"},
@@ -266,7 +267,7 @@ static void command_line_wins_over_file_over_default(void **state)
     struct err e;
     char line[512];
     struct scratch scratch;
-    static const char config[] = "user_name: from file\ncount: 5\nfile: [x, y]\nshare: 0.25\nloud: true\n";
+    static const char config[] = "user_name: from file\ncount: 5\nfile: [x, y]\nshare: 0.25\nloud: True\n";
     assert_true(scratch_open(&scratch));
     const char *path = scratch_path(&scratch, "run.yaml");
     assert_ok(file_write_atomic(path, config, strlen(config), &e), &e);

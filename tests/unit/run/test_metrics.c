@@ -63,6 +63,18 @@ static void write_steps(uint64_t from, uint64_t first, uint64_t last)
     metrics_close(&m);
 }
 
+/* It would be another file that grows. */
+static void a_link_is_refused(void **state)
+{
+    (void)state;
+    struct metrics m;
+    struct err e;
+    unlink(path);
+    assert_int_equal(symlink("elsewhere", path), 0);
+    assert_error(metrics_open(&m, &lock, 0, &e), &e, ERR_IO, "metrics.jsonl is a link");
+    assert_int_equal(unlink(path), 0);
+}
+
 static void expect_steps(const char *expected)
 {
     struct str bytes = {0}, steps = {0};
@@ -286,6 +298,7 @@ static void another_runs_file_is_left_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_link_is_refused),
         cmocka_unit_test(line_has_every_key),
         cmocka_unit_test(no_step_stands_twice),
         cmocka_unit_test(torn_and_strange_lines_go),
