@@ -186,8 +186,9 @@ enum err_code acts_open(struct acts **out, const struct model *m, const struct m
     size_t most = m->arch.most_positions;
     if (most && plan->longest > most)
         return err_set(e, ERR_UNSUPPORTED,
-                       "examples of up to %zu tokens: after %zu this model has no positions, or another attention, "
-                       "which is not supported (--max-length %zu)",
+                       "texts of up to %zu tokens: after %zu this model has no positions, or another attention, which "
+                       "is not supported: cut examples there (--max-length %zu), or let an answer end before "
+                       "(--max-new-tokens)",
                        plan->longest, most, most);
     struct acts *a = arena_alloc(&arena, 1, sizeof *a, "memory of a step", e);
     struct acts_layer *layers = arena_alloc(&arena, m->arch.layers, sizeof *layers, "memory of a step", e);

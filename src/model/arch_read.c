@@ -421,7 +421,7 @@ enum err_code arch_read(struct arch *a, const struct store *store, struct err *e
     if (!gguf && !s.wrapper)
         read_spelling(a, store);
     if (derive(a, &s, e) || (gguf && read_tensors(a, store, e)) || check(a, &s, e) ||
-        arch_refuse_unhonoured(&s, e) || read_kinds(a, &s, e))
+        arch_refuse_unhonoured(a, &s, e) || read_kinds(a, &s, e))
         return e->code;
     if (a->attention_scale == 0)
         a->attention_scale = 1.0F / sqrtf((float)a->head_dim);

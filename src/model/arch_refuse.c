@@ -7,6 +7,8 @@
 
 #define NO_NUMBER NAN
 
+static const char window_key[] = "sliding_window";
+
 /*
  * Keys that change the mathematics, with the value that leaves it as it is. A file that has another value is
  * refused, unless its family reads the key or says that it changes nothing there. Missing and null are neutral;
@@ -19,7 +21,7 @@ static const struct unhonoured {
     const char *advice;
 } table[] = {
     /* attention */
-    {"sliding_window", "attention.sliding_window", 0, NULL, ""},
+    {window_key, "attention.sliding_window", 0, NULL, ""},
     {"use_sliding_window", NULL, 0, NULL, ": sliding windows are not supported"},
     {"layer_types", NULL, NO_NUMBER, "full_attention", ""},
     {"is_causal", "attention.causal", 1, NULL, ": attention in both directions is not supported"},
@@ -127,12 +129,21 @@ static enum err_code refuse(const struct source *s, const struct unhonoured *u, 
                          s->family->name, u->advice);
 }
 
-static enum err_code check_json(const struct source *s, const struct json_value *object,
+/* An example that fits into the window sees all of itself, whether the family has windows or not. */
+static bool take_window(struct arch *a, const struct unhonoured *u, double window)
+{
+    const bool taken = u->json == window_key && window >= 1 && window < INT32_MAX && window == floor(window);
+    if (taken)
+        arch_limit_positions(a, (size_t)window);
+    return taken;
+}
+
+static enum err_code check_json(struct arch *a, const struct source *s, const struct json_value *object,
                                 const struct unhonoured *u, struct err *e)
 {
     char text[96];
     const struct json_value *v = json_get(object, u->json);
-    if (is_neutral(v, u))
+    if (is_neutral(v, u) || take_window(a, u, json_number(v, 0)))
         return ERR_OK;
     for (size_t i = 0; json_kind(v) == JSON_KIND_ARRAY; i++) /* its first element that is not */
         if (!is_neutral(json_at(v, i), u))
@@ -140,7 +151,7 @@ static enum err_code check_json(const struct source *s, const struct json_value 
     return refuse(s, u, u->json, describe(text, v), e);
 }
 
-static enum err_code check_gguf(const struct source *s, const struct unhonoured *u, struct err *e)
+static enum err_code check_gguf(struct arch *a, const struct source *s, const struct unhonoured *u, struct err *e)
 {
     char key[SOURCE_KEY_SIZE], text[32];
     const struct gguf_key *found = gguf_find(s->store->gguf, source_key(key, s, NULL, u->gguf));
@@ -158,10 +169,10 @@ static enum err_code check_gguf(const struct source *s, const struct unhonoured 
             return e->code;
         snprintf(text, sizeof text, "%g", value);
     }
-    return value == u->number ? ERR_OK : refuse(s, u, key, text, e);
+    return value == u->number || take_window(a, u, value) ? ERR_OK : refuse(s, u, key, text, e);
 }
 
-enum err_code arch_refuse_unhonoured(const struct source *s, struct err *e)
+enum err_code arch_refuse_unhonoured(struct arch *a, const struct source *s, struct err *e)
 {
     bool gguf = s->store->kind == STORE_GGUF;
     struct source whole = *s; /* what a wrapper says for all of its parts */
@@ -170,9 +181,9 @@ enum err_code arch_refuse_unhonoured(const struct source *s, struct err *e)
         const struct unhonoured *u = &table[i];
         if (!(gguf ? u->gguf : u->json) || is_honoured(s->family, u, gguf))
             continue;
-        if (gguf ? check_gguf(s, u, e) : check_json(s, s->json.object, u, e))
+        if (gguf ? check_gguf(a, s, u, e) : check_json(a, s, s->json.object, u, e))
             return e->code;
-        if (s->wrapper && check_json(&whole, json_root(s->store->config), u, e))
+        if (s->wrapper && check_json(a, &whole, json_root(s->store->config), u, e))
             return e->code;
     }
     return ERR_OK;

@@ -11,8 +11,8 @@ static const struct {
 
 /* ---- config.json ---- */
 
-static enum err_code read_type(struct rotation *r, const struct source *s, const struct json_fields *rope,
-                               struct err *e)
+static enum err_code read_type(struct rotation *r, struct arch *a, const struct source *s,
+                               const struct json_fields *rope, struct err *e)
 {
     const char *name, *old;
     if (json_get_text(&old, rope, "type", type_words[0].name, e) ||
@@ -23,10 +23,16 @@ static enum err_code read_type(struct rotation *r, const struct source *s, const
             r->type = type_words[i].type;
             return ERR_OK;
         }
-    if (r->takes_alpha && strcmp(name, "dynamic") == 0 && json_kind(json_get(rope->object, "alpha")) != JSON_KIND_NONE)
+    const bool is_dynamic = strcmp(name, "dynamic") == 0;
+    if (is_dynamic && r->takes_alpha && json_kind(json_get(rope->object, "alpha")) != JSON_KIND_NONE)
         return ERR_OK;
+    if (is_dynamic && !r->takes_alpha && a->max_positions > 0) { /* by the length of a text: up to here none */
+        arch_limit_positions(a, a->max_positions);
+        return ERR_OK;
+    }
     return source_refuse(s, ERR_UNSUPPORTED, rope->part, e,
-                         "rope_type \"%s\" is not supported; supported are default, linear, llama3, yarn and longrope",
+                         "rope_type \"%s\" is not supported; supported are default, linear, llama3, yarn, longrope "
+                         "and, up to max_position_embeddings, dynamic",
                          name);
 }
 
@@ -171,7 +177,7 @@ static enum err_code read_json(struct rotation *r, struct arch *a, const struct 
 {
     struct json_fields rope;
     double theta;
-    if (find_object(&rope, s, rotation, e) || read_type(r, s, &rope, e) ||
+    if (find_object(&rope, s, rotation, e) || read_type(r, a, s, &rope, e) ||
         source_number(&theta, s, "rope_theta", NULL, r->theta, e) ||
         json_get_number(&r->theta, &rope, "rope_theta", theta, e) || read_share(a, s, &rope, e))
         return e->code;

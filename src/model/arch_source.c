@@ -90,3 +90,9 @@ enum err_code source_refuse(const struct source *s, enum err_code code, const ch
     return err_set(e, code, "%s: %s%s%s: %s", s->file, s->json.part ? s->json.part : "", s->json.part ? ": " : "", key,
                    text);
 }
+
+void arch_limit_positions(struct arch *a, size_t most)
+{
+    if (a->most_positions == 0 || most < a->most_positions)
+        a->most_positions = most;
+}

@@ -40,8 +40,11 @@ bool source_is_null(const struct source *s, const char *json);
 enum err_code source_refuse(const struct source *s, enum err_code code, const char *key, struct err *e,
                             const char *format, ...) __attribute__((format(printf, 5, 6)));
 
+/* Examples of more than so many positions are refused (most_positions). */
+void arch_limit_positions(struct arch *a, size_t most);
+
 /* The parts of arch_read(). */
-enum err_code arch_refuse_unhonoured(const struct source *s, struct err *e);
+enum err_code arch_refuse_unhonoured(struct arch *a, const struct source *s, struct err *e);
 enum err_code arch_read_rotation(struct arch *a, const struct source *s, struct err *e);
 
 #endif

@@ -16,7 +16,7 @@ static enum err_code ministral3_finish(struct arch *a, const struct source *s, s
     if (!(original >= 1 && original < INT32_MAX))
         return source_refuse(s, ERR_FORMAT, rope.part, e, "original_max_position_embeddings %g is out of range",
                              original);
-    a->most_positions = (size_t)original;
+    arch_limit_positions(a, (size_t)original);
     return ERR_OK;
 }
 

@@ -255,8 +255,8 @@ static const struct {
      ERR_FORMAT},
     {"{\"model_type\": \"gemma2\", \"use_bidirectional_attention\": true}", "use_bidirectional_attention: true is not",
      ERR_UNSUPPORTED},
-    {"{\"model_type\": \"llama\", \"sliding_window\": 4096}",
-     "sliding_window: 4096 is not supported for a model of type llama", ERR_UNSUPPORTED},
+    {"{\"model_type\": \"llama\", \"sliding_window\": 0.5}",
+     "sliding_window: 0.5 is not supported for a model of type llama", ERR_UNSUPPORTED},
     {"{\"model_type\": \"llama\", \"use_sliding_window\": true}", "use_sliding_window: true is not",
      ERR_UNSUPPORTED},
     {"{\"model_type\": \"llama\", \"layer_types\": [\"full_attention\", \"sliding_attention\"]}",
@@ -290,7 +290,7 @@ static const struct {
      "rope_parameters: full_attention: a rotation for some of the layers", ERR_UNSUPPORTED},
     {"{\"model_type\": \"llama\", \"rope_scaling\": {\"rope_type\": \"proportional\", \"factor\": 4}}",
      "rope_scaling: rope_type \"proportional\" is not supported", ERR_UNSUPPORTED},
-    {"{\"model_type\": \"llama\", \"rope_parameters\": {\"rope_type\": \"dynamic\"}}",
+    {"{\"model_type\": \"llama\", \"max_position_embeddings\": 0, \"rope_parameters\": {\"rope_type\": \"dynamic\"}}",
      "rope_parameters: rope_type \"dynamic\"", ERR_UNSUPPORTED},
     {"{\"model_type\": \"llama\", \"rope_scaling\": {\"type\": \"linear\"}}",
      "rope_scaling: a scaling factor of 0", ERR_FORMAT},
@@ -420,6 +420,9 @@ static void gguf_keys_are_read(void **state)
     assert_ok(read_gguf(&a, &linear, false, &e), &e);
     assert_int_equal(a.rotations[0].type, ROTATION_LINEAR);
     assert_true(a.rotations[0].factor == 4);
+    const struct edit window = {"llama.attention.sliding_window", GGUF_U32, 4096, 0, NULL};
+    assert_ok(read_gguf(&a, &window, false, &e), &e);
+    assert_int_equal(a.most_positions, 4096);
     const struct edit head = {"llama.attention.head_count_kv", GGUF_U32, 0, 0, NULL};
     assert_ok(read_gguf(&a, &head, true, &e), &e);
     assert_int_equal(a.kv_heads, 8);
@@ -455,10 +458,7 @@ static void gguf_variants_are_named(void **state)
          false,
          "model.gguf: llama.expert_count: 8 is not",
          ERR_UNSUPPORTED},
-        {{"llama.attention.sliding_window", GGUF_U32, 4096, 0, NULL},
-         false,
-         "llama.attention.sliding_window: 4096 is not",
-         ERR_UNSUPPORTED},
+        {{"llama.attention.sliding_window", GGUF_F32, 0, 0.5, NULL}, false, "window: 0.5 is not", ERR_UNSUPPORTED},
         {{"llama.attention.causal", GGUF_BOOL, 0, 0, NULL},
          false,
          "llama.attention.causal: false is not",

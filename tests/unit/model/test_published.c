@@ -37,6 +37,8 @@ static void describe(struct str *out, const struct arch *a)
         assert_ok(str_appendf(out, &e, " window %zu in %zu", window, windowed), &e);
     if (unrotated)
         assert_ok(str_appendf(out, &e, " unrotated %zu", unrotated), &e);
+    if (a->most_positions)
+        assert_ok(str_appendf(out, &e, " up to %zu", a->most_positions), &e);
     if (a->scale[GROUP_HEAD] != 0)
         assert_ok(str_appendf(out, &e, " logits %g", (double)a->scale[GROUP_HEAD]), &e);
     if (a->scale[GROUP_MLP_OUT] != 0)
