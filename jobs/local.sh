@@ -3,10 +3,11 @@
 #
 #     jobs/local.sh 2 --config jobs/quickstart.yaml --model PATH --data my.jsonl --output runs/mine
 #
-# The first argument is the number of ranks, the others go to `mpilora train`, or to `mpilora study` when the next is
-# `study`. Ctrl-C once saves a checkpoint and stops; the same command again goes on from there.
+# The first argument is the number of ranks. The other arguments are passed to `mpilora train`, or to `mpilora study` if
+# the second one is `study`. Press Ctrl-C once to save a checkpoint and stop; the same command then continues from
+# there.
 top=$(cd "$(dirname "$0")/.." && pwd)
-. "$top/jobs/env.sh" # before set -u, which some sites' modules do not stand
+. "$top/jobs/env.sh" # before set -u, because the modules of some sites fail with it
 set -euo pipefail
 . "$top/jobs/supervise.sh"
 
@@ -21,7 +22,7 @@ if [ "${1:-}" = study ]; then
     shift
 fi
 
-# --bind-to none: a rank has several threads, which must not share one core.
+# --bind-to none: the threads of a rank must not share one core.
 supervise mpirun -n "$ranks" --bind-to none --oversubscribe "$MPILORA" "$command" "$@"
 [ "$status" != 75 ] || echo "saved; the same command goes on from here" >&2
 exit "$status"

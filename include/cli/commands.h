@@ -1,9 +1,9 @@
 /*
  * The commands of the program: one function for each row of run/commands.def.
  *
- * A command's function runs on all ranks (a command that is ALONE: on one process) with its options read and
- * checked one by one. It writes its result to stdout, on rank 0 only, and returns a code and message that all
- * ranks have agreed on: main() prints them once and turns the code into the exit status.
+ * The function of a command runs on all ranks (for an ALONE command, on one process). Its options have been read,
+ * and each has been checked separately. It writes its result to stdout, only on rank 0, and returns a code and a
+ * message on which all ranks have agreed: main() prints the message once and derives the exit status from the code.
  */
 #ifndef MPILORA_CLI_COMMANDS_H
 #define MPILORA_CLI_COMMANDS_H

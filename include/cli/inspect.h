@@ -1,5 +1,5 @@
 /*
- * What `inspect` says about each kind of thing. Each function adds its facts to `f`; the caller prints them.
+ * The output of `inspect` for each kind of file. Each function adds its facts to `f`; the caller prints them.
  */
 #ifndef MPILORA_CLI_INSPECT_H
 #define MPILORA_CLI_INSPECT_H
@@ -13,8 +13,8 @@
 
 enum err_code inspect_model(struct facts *f, const char *path, struct err *e);
 enum err_code inspect_data(struct facts *f, const char *path, struct err *e);
-/* With --model: what its tokens are too, and into `text` (not with --json, where they are facts) the first --examples
- * as they are trained; --html writes them as a page. */
+/* With --model: also adds facts about tokens, and appends the first --examples examples, as they are trained, to
+ * `text` (with --json they are facts); --html writes them as a page. */
 enum err_code inspect_examples(struct facts *f, struct str *text, const char *path, const struct options *o,
                                struct err *e);
 void inspect_add_data(struct facts *f, const struct dataset *d);
@@ -22,8 +22,8 @@ enum err_code inspect_checkpoint(struct facts *f, const char *path, struct err *
 enum err_code inspect_adapter(struct facts *f, const char *path, struct err *e);
 enum err_code inspect_run(struct facts *f, const char *path, struct err *e);
 
-/* --verify, of a checkpoint (a file), an adapter or a run: lists what is intact and what is damaged; *damaged
- * is how many files that are. */
+/* --verify for a checkpoint (a file), an adapter or a run: lists the intact and the damaged files; *damaged is the
+ * number of damaged ones. */
 enum err_code inspect_verify(struct facts *f, const char *path, size_t *damaged, struct err *e);
 
 #endif

@@ -7,8 +7,8 @@
  * already rotated. Query head h uses key/value head h / (H / K). Scores are multiplied by `scale`; if there is a
  * cap, they then become cap * tanh(score / cap) (Gemma 2). With a window a query attends to itself and the window -
  * 1 tokens before it, as in transformers' sliding attention; the work then grows with the window, not with the
- * length of the example. The functions neither allocate nor fail, run on all threads of the process, and give
- * results that do not depend on the number of threads.
+ * length of the example. The functions return no errors, run on all threads of the process, and give results that
+ * do not depend on the number of threads.
  */
 #ifndef MPILORA_MATH_ATTENTION_H
 #define MPILORA_MATH_ATTENTION_H

@@ -2,7 +2,8 @@
  * Matrix products of row-major matrices, computed by a library. A product runs on all threads of the process;
  * inside a parallel region it runs on the calling thread only. With oneDNN, and so always in bf16, a product has
  * the same bits on 1 to 8 threads (and on 9 to 16, 17 to 32, ...); with OpenBLAS, only on the same number of
- * threads. Every dimension and stride must fit an int. The functions do not fail.
+ * threads. Every dimension and stride must fit an int. There are no errors, but if oneDNN has no memory the process
+ * ends.
  */
 #ifndef MPILORA_MATH_GEMM_H
 #define MPILORA_MATH_GEMM_H

@@ -25,8 +25,8 @@ struct dist {
     char host[DIST_HOST_SIZE];
 };
 
-/* Collective. Starts MPI. ERR_COMM also if the launcher started several processes that did not find each other
- * (each is a world of one). */
+/* Collective. Starts MPI. ERR_COMM also if the launcher started several processes that did not all find each
+ * other. */
 enum err_code dist_start(struct dist *d, int *argc, char ***argv, struct err *e);
 /* Collective. */
 void dist_stop(struct dist *d);

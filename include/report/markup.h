@@ -1,5 +1,5 @@
 /*
- * Writing HTML and SVG into a string. The first error stays; what follows it does nothing.
+ * Writes HTML and SVG into a string. Errors are sticky: after the first one, all calls do nothing.
  */
 #ifndef MPILORA_REPORT_MARKUP_H
 #define MPILORA_REPORT_MARKUP_H
@@ -12,14 +12,14 @@ struct markup {
     struct err *e; /* e->code is ERR_OK at the start */
 };
 
-/* Markup as it is; what `%s` stands for must need no escaping. */
+/* Appends markup without escaping; the arguments of `%s` must not need escaping. */
 void markup_put(struct markup *m, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Text as the content of an element or of an attribute between double quotes. */
+/* Appends text, escaped, as the content of an element or of an attribute in double quotes. */
 void markup_text(struct markup *m, const char *text);
 
-/* Text as the content of an element or attribute of HTML and XML; bytes that are not UTF-8 and control
- * characters become U+FFFD. */
+/* The same, for HTML and XML, without a struct markup. Bytes that are not UTF-8 and control characters become
+ * U+FFFD. */
 enum err_code markup_append_text(struct str *out, const char *text, struct err *e);
 
 #endif

@@ -177,8 +177,7 @@ static enum err_code take_value(struct opt_set *set, const struct opt_spec *spec
     if (!code && again)
         code = opt_append_value(set, spec, &after, e);
     if (!code && again && strcmp(before.data, after.data) != 0)
-        log_note("--%s is given twice: %s is taken, which stands last, not %s", spec->name, after.data,
-                 before.data);
+        log_note("--%s is given twice: the last value, %s, is used, not %s", spec->name, after.data, before.data);
     str_release(&before);
     str_release(&after);
     return code;
@@ -210,7 +209,7 @@ static enum err_code take_option(struct opt_set *set, const char *name, const ch
         value = argv[*next];
         if (str_starts_with(value, "--"))
             return err_set(e, ERR_USAGE,
-                           "--%s needs a value, %s follows; a value that begins so is written --%s=%s", name,
+                           "--%s needs a value, but %s follows; a value that starts with -- is written --%s=%s", name,
                            value, name, value);
         (*next)++;
     }

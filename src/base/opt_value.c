@@ -56,7 +56,7 @@ static enum err_code parse_int(int64_t *value, const struct opt_spec *spec, cons
     errno = 0;
     long long number = strtoll(text, NULL, 10);
     if (errno)
-        return err_set(e, ERR_USAGE, "%s is beyond the numbers that fit into 64 bits", text);
+        return err_set(e, ERR_USAGE, "%s does not fit into 64 bits", text);
     *value = number;
     return range_check(spec, (double)number, text, e);
 }
@@ -70,7 +70,7 @@ static enum err_code parse_real(double *value, const struct opt_spec *spec, cons
     if (end == text || *end || text[strspn(text, "+-.0123456789eE")])
         return err_set(e, ERR_USAGE, "'%s' is not a number", text);
     if (!isfinite(*value))
-        return err_set(e, ERR_USAGE, "%s is beyond the numbers that fit into a double", text);
+        return err_set(e, ERR_USAGE, "%s does not fit into a double", text);
     return range_check(spec, *value, text, e);
 }
 

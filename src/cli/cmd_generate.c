@@ -21,7 +21,7 @@ static enum err_code encode_prompt(struct ids *ids, const struct session *s, str
             return e->code;
         if (had_bos)
             log_warn(
-                "--prompt begins with %s, which the tokenizer puts there by itself: it stands there once",
+                "--prompt begins with %s, which the tokenizer adds anyway: it is used only once",
                 tokenizer_token(s->tokenizer, tokenizer_bos(s->tokenizer)));
         return ERR_OK;
     }
@@ -98,7 +98,7 @@ static enum err_code answer_prompt(struct session *s, struct err *e)
     enum err_code code = encode_prompt(&prompt, s, e);
     if (!code && !prompt.count)
         code = err_set(e, ERR_USAGE,
-                       "--prompt has no tokens, and this model begins a text with none of its own");
+                       "--prompt has no tokens, and this model adds none at the start of a text");
     if (!code)
         code = run(s, &prompt, e);
     ids_release(&prompt);

@@ -30,7 +30,7 @@ static enum err_code find_folder_kind(inspect_function **inspect, const char *pa
     else
         return err_set(
             e, ERR_FORMAT,
-            "%s: this folder is none of a model (config.json), an adapter (%s) and the output of a run (%s)",
+            "%s: this folder is neither a model (config.json) nor an adapter (%s) nor the output of a run (%s)",
             path, PEFT_CONFIG, rundir_name(RUNDIR_CONFIG));
     return ERR_OK;
 }
@@ -85,7 +85,9 @@ enum err_code cmd_inspect(const struct options *o, struct dist *d, struct err *e
     const bool examples = inspect == inspect_data && *o->model;
     if (!examples && (*o->model || *o->html || o->eval_data.count))
         return err_set(e, ERR_USAGE,
-                       "%s: --model is for a file of data, and --html and --eval-data are for one with --model", path);
+                       "%s: --model can only be used with a data file, and --html and --eval-data only with a data "
+                       "file and --model",
+                       path);
     struct facts facts;
     struct str text = {0};
     facts_begin(&facts, o->json);

@@ -309,7 +309,8 @@ enum err_code inspect_examples(struct facts *f, struct str *text, const char *pa
     if (!code && o->eval_data.count)
         code = count_shared(&shared, &v, e);
     if (!code && shared)
-        log_warn("%zu of the examples of --eval-data stand in %s, too: what they measure is memory", shared, path);
+        log_warn("%zu of the examples of --eval-data are also in %s: evaluating on them measures memorisation", shared,
+                 path);
     if (!code) {
         add_facts(f, &v, shared);
         code = each_example(&v, f, text, &html, e);

@@ -181,7 +181,7 @@ enum err_code lora_create_given(struct lora *l, const struct arch *a, const stru
         if ((code = find_slot(&slot, a, given[i].path, e)) || (code = check_rank(given[i].rank, e)))
             break;
         if (wanted[slot].rank != 0)
-            code = err_set(e, ERR_MISMATCH, "adapter: %s comes twice", given[i].path);
+            code = err_set(e, ERR_MISMATCH, "adapter: %s is given twice", given[i].path);
         else if (!isfinite(given[i].scaling))
             code = err_set(e, ERR_NUMERIC, "adapter: %s: scaling %g", given[i].path, given[i].scaling);
         wanted[slot] = (struct wanted){given[i].rank, given[i].scaling};

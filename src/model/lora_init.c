@@ -29,7 +29,7 @@ static enum err_code check_std(const char *option, double std, bool taken, const
     if (!(std >= 0) || !isfinite(std))
         return err_set(e, ERR_USAGE, "%s %g is out of range: a finite number, at least 0", option, std);
     if (std > 0 && !taken)
-        return err_set(e, ERR_USAGE, "%s %g: the scheme %s of lora-init has no use for it", option, std,
+        return err_set(e, ERR_USAGE, "%s %g: the scheme %s of lora-init does not use it", option, std,
                        scheme);
     return ERR_OK;
 }
@@ -100,7 +100,8 @@ enum err_code lora_init_from_base(struct lora *l, enum lora_init init, const str
         size_t most = m->in < m->out ? m->in : m->out;
         if (m->rank > most)
             return err_set(e, ERR_USAGE,
-                           "lora-init: the rank %zu is above that of %s, %zu x %zu, out of which %s takes it",
+                           "lora-init: the rank %zu is larger than that of %s, %zu x %zu, from which %s computes A "
+                           "and B",
                            m->rank, m->path, m->out, m->in, lora_scheme(init)->name);
     }
     size_t count = first < l->layout.count ? (l->layout.count - first + step - 1) / step : 0;

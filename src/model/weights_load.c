@@ -110,7 +110,7 @@ static size_t task_bytes(const struct task *task)
     return task->in.rows * task->in.columns * dtype_info(task->type)->block_bytes;
 }
 
-/* Matrices that need no change and lie behind one another in the file are used there. */
+/* Matrices that need no change and follow one another in the file are used there. */
 static bool usable_in_place(struct task *const *tasks, size_t count)
 {
     bool usable = count > 0 && tasks[0]->t->dims == 2;
@@ -355,8 +355,8 @@ static enum err_code check_tied_head(const struct loading *l, const struct store
     arch_where(where, l->a, l->store, offsetof(struct arch, tied));
     return err_set(
         l->e, ERR_MISMATCH,
-        "%s: %s is not %s, although the configuration ties them (%s): set that to false if the head "
-        "is one of its own, or leave the tensor out",
+        "%s: %s is not %s, although the configuration ties them (%s): set this to false if the head "
+        "is a separate matrix, or remove the tensor",
         head->file, head->name, name, where);
 }
 

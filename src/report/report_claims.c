@@ -30,7 +30,7 @@ static void add_check(const struct making *m, const char *criterion, enum report
 {
     m->claim->checks[m->claim->check_count++] = (struct report_check){
         .criterion = criterion,
-        .measured = verdict == REPORT_NOT_MEASURED ? "no finished cell has recorded it" : measured,
+        .measured = verdict == REPORT_NOT_MEASURED ? "no finished cell has recorded this" : measured,
         .verdict = measured ? verdict : REPORT_NOT_MEASURED};
 }
 
@@ -64,7 +64,7 @@ static void check_start(const struct making *m)
         count++;
         largest = fmax(largest, c->trace.logit_difference);
     }
-    add_check(m, "largest difference of any logit, adapter on against off, is exactly 0",
+    add_check(m, "the largest difference of any logit, with and without the adapter, is exactly 0",
               count ? judge(largest == 0) : REPORT_NOT_MEASURED,
               report_textf(m->r, m->e, "%.3g over %zu cells with B = 0", largest, count));
 }
@@ -87,7 +87,7 @@ static void check_gradients(const struct making *m)
         b_high = fmax(b_high, b.high);
         if (c->trace.steps > 1)
             a = report_modules(&c->trace, REPORT_GRAD_A, 1);
-        if (c->trace.steps > 1 && a.count) { /* none: the row behind the last step */
+        if (c->trace.steps > 1 && a.count) { /* none: the row after the last step */
             a_later = a.count < c->trace.modules ? 0 : fmin(a_later, a.low);
             later++;
         }
@@ -142,7 +142,7 @@ static struct ranks ranks_of_scheme(const struct making *m, const char *scheme)
 static void check_rank(const struct making *m)
 {
     struct ranks constant = ranks_of_scheme(m, "constant"), normal = ranks_of_scheme(m, "normal");
-    add_check(m, "constant A: B A keeps numerical rank 1 to the end in every module",
+    add_check(m, "constant A: B A has numerical rank 1 in every module, to the end",
               constant.modules ? judge(constant.low == 1 && constant.high == 1) : REPORT_NOT_MEASURED,
               report_textf(m->r, m->e, "rank %zu to %zu over %zu modules", constant.low, constant.high,
                            constant.modules));
@@ -154,7 +154,7 @@ static void check_rank(const struct making *m)
     if (report_best(&best, m->r, "normal", m->e))
         return;
     struct report_spread s = report_spread(&best, report_final_loss);
-    add_check(m, "the spread over seeds is reported: at least two finished",
+    add_check(m, "the spread over seeds is known: at least two seeds have finished",
               s.count > 1 ? REPORT_HELD : REPORT_NOT_MEASURED,
               report_textf(m->r, m->e, "final eval loss of random A from %.4f to %.4f over %zu seeds", s.low,
                            s.high, s.count));
@@ -192,7 +192,7 @@ static void check_influence(const struct making *m)
     add_check(m, "it stays below 0.1 in every module over the first 10 steps",
               later ? judge(largest < SMALL_INFLUENCE) : REPORT_NOT_MEASURED,
               report_textf(m->r, m->e, "at most %.3g up to step %g", largest, step));
-    add_check(m, "no module runs away: the largest is below 10 times the median one",
+    add_check(m, "no module dominates: the largest is below 10 times the median one",
               later ? judge(imbalance < BALANCE) : REPORT_NOT_MEASURED,
               report_textf(m->r, m->e, "at most %.3g times", imbalance));
 }
@@ -224,7 +224,7 @@ static void check_zero(const struct making *m)
     }
     add_check(m, "the gradient is exactly 0 at every step", steps ? judge(largest == 0) : REPORT_NOT_MEASURED,
               report_textf(m->r, m->e, "largest norm %.3g over %zu steps", largest, steps));
-    add_check(m, "the eval loss never moves, not by a bit",
+    add_check(m, "the eval loss never changes, not by a bit",
               evaluations > 1 ? judge(low == high) : REPORT_NOT_MEASURED,
               report_textf(m->r, m->e, "from %.6f to %.6f over %zu evaluations", low, high, evaluations));
 }
@@ -289,7 +289,7 @@ static size_t find_offsets(struct offset *out, const struct making *m)
     return count;
 }
 
-/* Mean over the cells of one standard deviation; `*next` is behind them. */
+/* Mean over the cells of one standard deviation; `*next` is the number of the one after them. */
 static struct offset mean_offset(const struct offset *all, size_t count, size_t from, size_t *next)
 {
     struct offset mean = {.std_b = all[from].std_b};
@@ -319,11 +319,11 @@ static void check_both_normal(const struct making *m)
         lowest = levels == 0 ? mean : lowest;
         highest = mean;
     }
-    add_check(m, "the loss before the first step grows with the std of B",
+    add_check(m, "the loss before the first step grows with the standard deviation (std) of B",
               levels > 1 ? judge(grows) : REPORT_NOT_MEASURED,
               report_textf(m->r, m->e, "%+.3g nats per token at std %.3g, %+.3g at %.3g", lowest.offset,
                            lowest.std_b, highest.offset, highest.std_b));
-    add_check(m, "at the largest std it is over 0.1 nats per token",
+    add_check(m, "at the largest std it is more than 0.1 nats per token",
               levels ? judge(highest.offset > LARGE_OFFSET) : REPORT_NOT_MEASURED,
               report_textf(m->r, m->e,
                            isfinite(highest.steps_back)
@@ -331,7 +331,7 @@ static void check_both_normal(const struct making *m)
                                : "%+.3g; the base's loss is not reached again in every cell",
                            highest.offset, highest.steps_back));
     bool known = levels && !isnan(highest.final);
-    add_check(m, "there it ends over 0.01 nats per token worse than with B = 0 at the same learning rate",
+    add_check(m, "there the final loss is over 0.01 nats per token worse than with B = 0 at the same learning rate",
               known ? judge(highest.final > HARDER_TO_TRAIN) : REPORT_NOT_MEASURED,
               report_textf(m->r, m->e, "final eval loss %+.4f at std %.3g; %+.4f at std %.3g", highest.final,
                            highest.std_b, lowest.final, lowest.std_b));
@@ -355,12 +355,12 @@ enum err_code report_check_claims(struct report *r, struct err *e)
         const char *statement;
         void (*check)(const struct making *);
     } claims[REPORT_CLAIMS] = {
-        {"With B = 0, training starts at exactly the base model.", check_start},
-        {"A random A lets gradients reach the adapter: B moves first, A follows.", check_gradients},
-        {"The randomness of A lets the adapter explore r directions.", check_rank},
-        {"Early influence is small and balanced over the modules.", check_influence},
-        {"With both A and B zero nothing ever moves.", check_zero},
-        {"With both random, training starts off the base model and is harder.", check_both_normal},
+        {"With B = 0, training starts exactly at the base model.", check_start},
+        {"A random A lets gradients reach the adapter: B changes first, then A.", check_gradients},
+        {"A random A lets the adapter use all r directions.", check_rank},
+        {"At first the influence of the adapter is small and balanced over the modules.", check_influence},
+        {"With both A and B zero, nothing ever changes.", check_zero},
+        {"With both random, training starts away from the base model and is harder.", check_both_normal},
     };
     e->code = ERR_OK;
     for (size_t i = 0; i < REPORT_CLAIMS; i++) {

@@ -1,9 +1,9 @@
 /*
- * What a report is made from, and the parts that the files of the report share.
+ * The data of a report, and the functions that its files share.
  *
  *   report_read -> report_check_claims, report_draw_study | report_draw_run -> report_make_html, _csv, _json
  *
- * All memory is the report's arena's.
+ * All memory comes from the report's arena.
  */
 #ifndef MPILORA_REPORT_REPORT_DATA_H
 #define MPILORA_REPORT_REPORT_DATA_H
@@ -21,22 +21,22 @@
 #include "report/markup.h"
 #include "report/svg.h"
 
-/* What tracing recorded: for each traced step and each adapted module a value of each column. */
+/* The trace of a cell: for each traced step and each adapted module, a value of each column. */
 enum report_column {
     REPORT_GRAD_A,
     REPORT_GRAD_B,
-    REPORT_OUTPUT_RATIO, /* norm of s B A x over norm of W x */
-    REPORT_UPDATE_RATIO, /* norm of the change of s B A since the start, over norm of W */
+    REPORT_OUTPUT_RATIO, /* norm of s B A x divided by norm of W x */
+    REPORT_UPDATE_RATIO, /* norm of the change of s B A since the start, divided by norm of W */
     REPORT_COLUMNS
 };
 
 struct report_trace {
-    size_t steps, modules, ranks;   /* ranks: singular values of a module; all 0 when nothing was traced */
-    double *step;                   /* [steps] optimizer steps done before the measurement */
+    size_t steps, modules, ranks;   /* ranks: singular values of a module; all 0 if there is no trace */
+    double *step;                   /* [steps] number of optimizer steps before the measurement */
     double *column[REPORT_COLUMNS]; /* [steps, modules] */
     double *singular;               /* [steps, modules, ranks] of B A, descending */
-    /* Before the first step; NAN where not recorded: eval loss of the base and with the adapter, and the
-     * largest difference that the adapter makes to any logit. */
+    /* Before the first step: the eval loss of the base and with the adapter, and the largest difference of a logit
+     * with and without the adapter; NAN if not recorded. */
     double base_eval_loss, start_eval_loss, logit_difference;
 };
 
@@ -52,7 +52,7 @@ struct report_sample {
 struct report_cell {
     const char *name;
     enum report_status status;
-    const char *failure; /* of a failed one: its first line */
+    const char *failure; /* of a failed cell: the first line of failed.txt */
     struct yaml_map config;
     struct metrics_row *rows;
     size_t row_count;
@@ -75,7 +75,7 @@ struct report_claim {
     enum report_verdict verdict;
     struct report_check checks[REPORT_CHECKS_MAX];
     size_t check_count;
-    const struct report_cell **cells; /* that it came from */
+    const struct report_cell **cells; /* from which it was computed */
     size_t cell_count;
 };
 
@@ -92,14 +92,14 @@ struct report {
     struct arena arena;
     const char *folder;
     bool is_study;
-    struct report_cell *cells; /* of a run: itself */
+    struct report_cell *cells; /* for a run, the run itself */
     size_t count;
-    /* What makes cells different experiments, or seeds of one: the options that fix a run's result, those alone
-     * in which some two of the cells differ. */
+    /* The options that affect a run's result and in which at least two cells differ. Cells that differ only in the
+     * seed are seeds of one experiment. */
     const struct opt_spec **differences;
     size_t difference_count;
     const struct report_cell
-        *usual; /* what most measured cells are but for their start and learning rate; or NULL */
+        *usual; /* a cell with the most frequent options, not counting initialisation and learning rate; or NULL */
     struct report_claim claims[REPORT_CLAIMS];
     struct report_figure figures[REPORT_FIGURES_MAX];
     size_t figure_count;
@@ -107,25 +107,24 @@ struct report {
 
 /* report_read.c */
 enum err_code report_read(struct report *r, const char *folder, struct err *e);
-/* Each line of a JSONL file in order, after their number. A file that is not there has none; a last line without its
- * end is one that a running or killed program has not finished, and left out. */
+/* Reads the lines of a JSONL file: `begin` gets their number, then `take` each of them, in order. A file that does not
+ * exist has none. A last line without a line end, of a running or killed program, is ignored. */
 struct report_lines {
     enum err_code (*begin)(void *context, size_t lines, struct err *e);
     enum err_code (*take)(void *context, const struct json_value *object, struct err *e);
     void *context;
 };
 enum err_code report_read_lines(const char *path, const struct report_lines *to, struct err *e);
-/* report_samples.c: of a cell's folder, where there are any; and their part of the page. */
+/* report_samples.c: reads the samples in a cell's folder, if there are any; writes their part of the page. */
 enum err_code report_read_samples(struct report *r, struct report_cell *c, const char *path, struct err *e);
 void report_put_samples(struct markup *m, const struct report_cell *c);
-enum err_code report_compare_cells(struct report *r, struct err *e); /* report_group.c: part of it */
-/* An option of a cell as text; its default where config.yaml does not have it, "" where there is no such
- * option. */
+enum err_code report_compare_cells(struct report *r, struct err *e); /* report_group.c; called by report_read() */
+/* An option of a cell as text; its default if config.yaml does not have it, "" if there is no such option. */
 const char *report_option(const struct report_cell *c, const char *name);
-double report_number(const struct report_cell *c, const char *name); /* NAN if it is none */
+double report_number(const struct report_cell *c, const char *name); /* NAN if it is not a number */
 bool report_has(const struct report_cell *c, const char *name, const char *value);
 
-/* report_group.c: cells that belong together, and numbers over them */
+/* report_group.c: groups of cells, and statistics over them */
 struct report_group {
     const struct report_cell **cells;
     size_t count;
@@ -135,40 +134,40 @@ struct report_spread {
     size_t count;
 };
 double report_final_loss(const struct report_cell *c); /* the last eval loss; NAN if there is none */
-double report_first_loss(const struct report_cell *c); /* of the first batch, before the first step */
-/* Of each finite value of the cells; count 0 and NANs if there is none. */
+double report_first_loss(const struct report_cell *c); /* loss of the first batch, before the first step */
+/* Over all finite values of the cells; count 0 and NANs if there are none. */
 struct report_spread report_spread(const struct report_group *g, double (*value)(const struct report_cell *));
 /* Median, smallest and largest of a column over the modules of a traced step. */
 struct report_spread report_modules(const struct report_trace *t, enum report_column column, size_t step);
-double report_median(double *values, size_t count); /* sorts them; NAN for none */
+double report_median(double *values, size_t count); /* sorts the values; NAN if there are none */
 
 enum report_scheme_kind { REPORT_B_ZERO = 1, REPORT_A_RANDOM = 2 };
 struct report_scheme {
-    const char *name, *a, *b; /* how its matrices start, in words */
+    const char *name, *a, *b; /* a, b: descriptions of the initial A and B */
     int kind;
 };
 extern const struct report_scheme report_schemes[];
 extern const size_t report_scheme_count;
 const struct report_scheme *report_scheme_of(const struct report_cell *c); /* NULL: unknown */
 
-/* The options that a table shows: the `count` that are always there, then whatever else the cells differ in; NULL after
- * the last. */
+/* The options that are columns of a table: the `count` options `always`, then all others in which the cells differ;
+ * NULL after the last. */
 const char *report_shown_option(const struct report *r, const char *const *always, size_t count, size_t index);
 
-/* A cell of a study counts when it is finished, a run by itself as far as it is. */
+/* Are the results of the cell used? A cell of a study must be finished; a single run need not be. */
 bool report_is_measured(const struct report *r, const struct report_cell *c);
 
-/* Measured cells that agree in all but `free_names` (ended by NULL) with `like`. */
+/* The measured cells that have the same options as `like`, except those in `free_names` (ended by NULL). */
 enum err_code report_select(struct report_group *g, struct report *r, const struct report_cell *like,
                             const char *const *free_names, struct err *e);
-/* Of a scheme, with all other options those of the usual cell: the cells with the learning rate and standard
- * deviations of the lowest mean final loss, which are seeds of one another. None: count 0. */
+/* The cells of a scheme with the learning rate and standard deviations that give the lowest mean final loss; all
+ * other options are those of the usual cell. They differ only in the seed. Count 0 if there are none. */
 enum err_code report_best(struct report_group *g, struct report *r, const char *scheme, struct err *e);
 
 enum err_code report_check_claims(struct report *r, struct err *e); /* report_claims.c */
 enum err_code report_draw_study(struct report *r, struct err *e);   /* report_figures.c */
 enum err_code report_draw_run(struct report *r, struct err *e);
-/* report_sweep.c: a study of anything but how LoRA's matrices start */
+/* report_sweep.c: for a study that does not vary the initialisation */
 bool report_is_sweep(const struct report *r);
 enum err_code report_draw_sweep(struct report *r, struct err *e);
 const char *report_sweep_title(struct report *r, struct err *e); /* "Study of lora-rank × learning-rate" */
@@ -178,7 +177,7 @@ enum err_code report_make_json(struct str *out, const struct report *r, struct e
 const char *report_status_name(enum report_status status);
 const char *report_verdict_name(enum report_verdict verdict);
 
-/* Text in the report's arena. */
+/* Formats a text, in memory of the report's arena. */
 const char *report_textf(struct report *r, struct err *e, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

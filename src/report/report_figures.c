@@ -101,7 +101,7 @@ static void draw_losses(struct sketch *s)
     draw_curves(s, row_loss);
     sketch_end_figure(s);
     sketch_figure(s, "eval-loss", "Evaluation loss",
-                  "The same cells on held-out data. A line that starts higher has to make up for its start.",
+                  "The same cells on held-out data. A line that starts higher has more to gain.",
                   steps, (struct svg_axis){.title = "eval loss, nats per token"});
     draw_curves(s, row_eval_loss);
     draw_level(s, "base model", base_eval_loss);
@@ -111,9 +111,8 @@ static void draw_losses(struct sketch *s)
 static void draw_learning_rates(struct sketch *s)
 {
     sketch_figure(s, "learning-rate", "Final eval loss against learning rate",
-                  "Lower is better. A wide valley forgives a badly chosen learning rate. Mean over seeds, "
-                  "bars from the "
-                  "lowest to the highest.",
+                  "Lower is better. In a wide valley the choice of the learning rate matters less. Mean over seeds, "
+                  "bars from the lowest to the highest.",
                   (struct svg_axis){.title = "peak learning rate", .scale = SVG_LOG, .exact = true},
                   (struct svg_axis){.title = "final eval loss, nats per token"});
     unsigned extra = (unsigned)report_scheme_count;
@@ -179,9 +178,9 @@ static void draw_twin_level(struct sketch *s, double (*value)(const struct repor
 static void draw_offsets(struct sketch *s)
 {
     static const struct svg_axis std = {
-        .title = "standard deviation of B at the start", .scale = SVG_LOG, .exact = true};
+        .title = "standard deviation of the initial B", .scale = SVG_LOG, .exact = true};
     sketch_figure(s, "offset", "Loss before the first step against the std of B",
-                  "What starting off the base model costs. The dashed line is B = 0, the base model itself.",
+                  "The cost of starting away from the base model. The dashed line is B = 0, the base model itself.",
                   std, (struct svg_axis){.title = "loss of the first batch, nats per token"});
     draw_against_std(s, "both-normal", 1, report_first_loss);
     draw_against_std(s, "b-normal", 4, report_first_loss);
@@ -189,7 +188,8 @@ static void draw_offsets(struct sketch *s)
     sketch_end_figure(s);
     sketch_figure(
         s, "offset-final", "Final eval loss against the std of B",
-        "Whether training makes up for the start. The dashed line is random A with B = 0 and all else equal.",
+        "Whether training makes up for the higher initial loss. The dashed line is random A with B = 0, everything "
+        "else equal.",
         std, (struct svg_axis){.title = "final eval loss, nats per token"});
     draw_against_std(s, "both-normal", 1, report_final_loss);
     draw_against_std(s, "b-normal", 4, report_final_loss);
@@ -216,7 +216,7 @@ static void draw_traced(struct sketch *s, enum report_column column, bool larges
                 if (step >= one->steps || one->step[step] != t->step[step])
                     continue;
                 struct report_spread modules = report_modules(one, column, step);
-                if (!modules.count) /* behind the last step nothing passes through the model */
+                if (!modules.count) /* after the last step there is no forward pass */
                     continue;
                 double x = largest ? modules.high : modules.mean;
                 if (column == REPORT_OUTPUT_RATIO && x < RATIO_FLOOR)
@@ -239,14 +239,13 @@ static void draw_traced(struct sketch *s, enum report_column column, bool larges
 static void draw_gradients(struct sketch *s)
 {
     sketch_figure(s, "gradient-b", "Gradient of B over the first steps",
-                  "Median module. With a random A the gradient of B is there from the start; 0 stands at the "
-                  "foot of the "
-                  "axis.",
+                  "Median module. With a random A the gradient of B is not 0 from the start; 0 is drawn at the lower "
+                  "end of the axis.",
                   steps, (struct svg_axis){.title = "norm of the gradient of B", .scale = SVG_LOG});
     draw_traced(s, REPORT_GRAD_B, false);
     sketch_figure(
         s, "gradient-a", "Gradient of A over the first steps",
-        "Median module. With B = 0 it is exactly 0 before the first step, and follows once B has moved.",
+        "Median module. With B = 0 it is exactly 0 before the first step, and not 0 once B has changed.",
         steps, (struct svg_axis){.title = "norm of the gradient of A", .scale = SVG_LOG});
     draw_traced(s, REPORT_GRAD_A, false);
 }
@@ -255,12 +254,12 @@ static void draw_influence(struct sketch *s)
 {
     sketch_figure(
         s, "output-ratio", "Influence of the adapter, median module",
-        "How large the adapter's output is beside that of the layer it is added to; below 10⁻⁶ drawn as 0.",
+        "The adapter's output relative to that of the layer to which it is added; below 10⁻⁶ drawn as 0.",
         steps, (struct svg_axis){.title = "|s B A x| / |W x|", .scale = SVG_LOG});
     draw_traced(s, REPORT_OUTPUT_RATIO, false);
     sketch_figure(s, "output-ratio-largest", "Influence of the adapter, largest module",
-                  "The same for the module where it is largest. Far above the median means that one module "
-                  "has run away.",
+                  "The same for the module where it is largest. A value far above the median means that one module "
+                  "dominates.",
                   steps, (struct svg_axis){.title = "|s B A x| / |W x|", .scale = SVG_LOG});
     draw_traced(s, REPORT_OUTPUT_RATIO, true);
 }
@@ -348,10 +347,10 @@ static void draw_ranks(struct sketch *s)
     sketch_figure(
         s, "rank", "Size of the update against rank",
         "At the end of training, median module. With s = alpha / r it shrinks as r grows; alpha / √r "
-        "(rsLoRA) is meant to hold it.",
+        "(rsLoRA) is meant to keep it constant.",
         rank, (struct svg_axis){.title = "|s B A| / |W|", .scale = SVG_LOG});
     draw_rank_lines(s, final_update);
-    sketch_figure(s, "rank-final", "Final eval loss against rank", "The same cells: what a higher rank buys.",
+    sketch_figure(s, "rank-final", "Final eval loss against rank", "The same cells: the gain from a higher rank.",
                   rank, (struct svg_axis){.title = "final eval loss, nats per token"});
     draw_rank_lines(s, report_final_loss);
 }
@@ -359,7 +358,7 @@ static void draw_ranks(struct sketch *s)
 static void draw_lora_plus(struct sketch *s)
 {
     sketch_figure(s, "lora-plus", "Final eval loss against LoRA+'s ratio",
-                  "The learning rate of B over that of A; the learning rate of A stands beside the line.",
+                  "The learning rate of B divided by that of A; the learning rate of A is written next to the line.",
                   (struct svg_axis){
                       .title = "learning rate of B / learning rate of A", .scale = SVG_LOG, .exact = true},
                   (struct svg_axis){.title = "final eval loss, nats per token"});
@@ -400,7 +399,7 @@ static void draw_run_rows(struct sketch *s)
     sketch_rows(s, "training", 5, &run, row_loss);
     sketch_rows(s, "evaluation", 1, &run, row_eval_loss);
     sketch_end_figure(s);
-    sketch_figure(s, "learning-rate", "Learning rate", "As the schedule has it.", steps,
+    sketch_figure(s, "learning-rate", "Learning rate", "From the schedule.", steps,
                   (struct svg_axis){.title = "learning rate", .zero = true});
     sketch_rows(s, "learning rate", 0, &run, row_learning_rate);
     sketch_end_figure(s);
@@ -412,7 +411,7 @@ static void draw_run_rows(struct sketch *s)
                   (struct svg_axis){.title = "tokens per second", .zero = true});
     sketch_rows(s, "tokens per second", 2, &run, row_speed);
     sketch_end_figure(s);
-    sketch_figure(s, "phases", "Time per phase", "What the time of a step goes into, on the first rank.",
+    sketch_figure(s, "phases", "Time per phase", "The time of a step by phase, on the first rank.",
                   steps, (struct svg_axis){.title = "seconds", .scale = SVG_LOG});
     unsigned style = 0;
 #define PHASE(code, name) sketch_rows(s, name, style++, &run, row_##code);

@@ -6,7 +6,7 @@
 
 #include "report/markup.h"
 
-#define CELLS_NAMED 6 /* behind a claim; all of them are in report.json */
+#define CELLS_NAMED 6 /* named with a claim; report.json names all of them */
 
 static const char style[] =
     ":root{color-scheme:light dark;" SVG_DAY "--card:#fff;\n"
@@ -169,27 +169,23 @@ static void put_facts(struct markup *m, const struct report *r)
     }
     if (most_modules(r))
         put_count(m, "Adapted modules", (double)most_modules(r));
-    put_count(m, "Minutes in steps", minutes(r));
+    put_count(m, "Minutes of training", minutes(r));
     markup_put(m, "</dl>\n");
 }
 
 static void put_intro(struct markup *m)
 {
     markup_put(
-        m, "<div class=\"intro\">\n<p>LoRA fine-tunes a large model without changing its weights. Beside a "
-           "weight matrix "
-           "W it puts two thin ones, A and B, and trains only these:</p>\n"
+        m, "<div class=\"intro\">\n<p>LoRA fine-tunes a large model without changing its weights. To a weight matrix "
+           "W it adds the product of two small matrices, A and B, and trains only these:</p>\n"
            "<p class=\"formula\">y <span>=</span> W x <span>+</span> s B A x</p>\n"
-           "<p>A takes the input x down to r numbers, B takes these up again, and s is a fixed scale; r, the "
-           "rank, is "
-           "small, so that there is little to train. Before the first step someone has to choose A and B. "
-           "The usual "
-           "choice is odd at first sight: <b>A is random, and B is zero.</b></p>\n"
-           "<p>This page asks why, by training the same model on the same data from that start and from "
-           "others. Each "
-           "claim below has a test that was fixed beforehand, and is shown as not held when the numbers say "
-           "so. All "
-           "numbers come from the runs in this folder; a <i>cell</i> is one of these runs.</p>\n</div>\n");
+           "<p>A projects the input x down to r numbers, B projects them up again, and s is a constant scale. The "
+           "rank r is small, so that there are few numbers to train. A and B need initial values. The usual choice "
+           "looks strange: <b>A is random, and B is zero.</b></p>\n"
+           "<p>This page asks why. It compares training of the same model on the same data from these and from "
+           "other initial values. Each claim below has tests that were fixed beforehand; if the measurements "
+           "contradict a test, the claim is marked as not held. All numbers come from the runs in this folder; "
+           "a <i>cell</i> is one of these runs.</p>\n</div>\n");
 }
 
 static void put_sources(struct markup *m, const struct report_claim *c)
@@ -238,25 +234,21 @@ static void put_claim(struct markup *m, const struct report_claim *c, size_t num
 static void put_claims(struct markup *m, const struct report *r)
 {
     markup_put(
-        m,
-        "<h2>Six claims, and what came out</h2>\n<p>A claim has held when all of its tests did. ✓ held, ✗ "
-        "did "
-        "not hold, – was not measured.</p>\n<table class=\"claims\">\n<thead><tr><th>Claim</th><th>Test, and "
-        "what was measured</th><th class=\"number\">In this run</th></tr></thead>\n<tbody>\n");
+        m, "<h2>Six claims and their tests</h2>\n<p>A claim holds if all of its tests hold. ✓ holds, ✗ does not hold, "
+           "– was not measured.</p>\n<table class=\"claims\">\n<thead><tr><th>Claim</th><th>Test, and what was "
+           "measured</th><th class=\"number\">Verdict</th></tr></thead>\n<tbody>\n");
     for (size_t i = 0; i < REPORT_CLAIMS; i++)
         put_claim(m, &r->claims[i], i + 1);
     markup_put(m, "</tbody>\n</table>\n");
 }
 
-/* Each scheme at its best, the best first where it matters to a reader: in the order of the table of schemes.
- */
+/* Each scheme at its best learning rate, in the order of the table of schemes. */
 static void put_schemes(struct markup *m, struct report *r)
 {
     markup_put(
-        m, "<h2>The schemes, each at its best learning rate</h2>\n<p>Differences smaller than the spread "
-           "over seeds "
-           "mean nothing.</p>\n<div class=\"wide\"><table>\n<thead><tr><th>Scheme</th><th>A starts as</th>"
-           "<th>B starts as</th><th class=\"number\">Learning rate</th><th class=\"number\">Seeds</th>"
+        m, "<h2>The initialisation schemes, each at its best learning rate</h2>\n<p>Differences that are smaller than "
+           "the spread over seeds are not significant.</p>\n<div class=\"wide\"><table>\n<thead><tr><th>Scheme</th>"
+           "<th>Initial A</th><th>Initial B</th><th class=\"number\">Learning rate</th><th class=\"number\">Seeds</th>"
            "<th class=\"number\">Loss before<br>the first step</th><th class=\"number\">Final eval loss</th>"
            "<th class=\"number\">Lowest to highest seed</th></tr></thead>\n<tbody>\n");
     for (size_t i = 0; i < report_scheme_count && !m->e->code; i++) {
@@ -308,8 +300,8 @@ static void put_missing(struct markup *m, const struct report *r)
     if (!failed && !waiting && r->count)
         return;
     markup_put(m,
-               "<h2>What is missing</h2>\n<p>%zu cell%s failed, %zu %s not finished; nothing above counts "
-               "them.</p>\n",
+               "<h2>Missing cells</h2>\n<p>%zu cell%s failed, %zu %s not finished; they are not part of the results "
+               "above.</p>\n",
                failed, failed == 1 ? "" : "s", waiting, waiting == 1 ? "is" : "are");
     markup_put(
         m,
@@ -328,7 +320,8 @@ static void put_missing(struct markup *m, const struct report *r)
     markup_put(m, "</tbody>\n</table></div>\n");
 }
 
-/* What a study of starts always shows, and what else its cells differ in: of a sweep, that alone. */
+/* The columns: those that a study of initialisations always shows, and the options in which its cells differ; for any
+ * other study, only the latter. */
 static const char *column(const struct report *r, size_t index)
 {
     static const char *const always[] = {"lora-init", "learning-rate", "lora-rank", "seed"};
@@ -340,7 +333,7 @@ static void put_cells(struct markup *m, const struct report *r)
 {
     const char *name;
     markup_put(m,
-               "<h2>All finished cells</h2>\n<p>%s has the same and more, a row for each cell.</p>\n"
+               "<h2>All finished cells</h2>\n<p>%s has these and more columns, with a row for each cell.</p>\n"
                "<div class=\"wide\"><table class=\"dense\">\n<thead><tr><th>Cell</th>",
                rundir_name(RUNDIR_REPORT_CSV));
     for (size_t i = 0; (name = column(r, i)); i++)
@@ -382,7 +375,7 @@ enum err_code report_make_html(struct str *out, struct report *r, struct err *e)
         return e->code;
     put_head(&m, title);
     markup_put(&m, "<header>\n<h1>%s</h1>\n<p class=\"place\">%s ", title,
-               starts ? "A study of how LoRA’s matrices should start:" : "What was measured in");
+               starts ? "A study of the initial values of LoRA’s matrices, in" : "Measurements of");
     markup_text(&m, r->folder);
     markup_put(&m, "</p>\n</header>\n");
     if (starts)
@@ -400,7 +393,7 @@ enum err_code report_make_html(struct str *out, struct report *r, struct err *e)
         put_cells(&m, r);
     }
     markup_put(&m,
-               "<footer>Made by mpilora %s. The numbers behind every figure are in %s.</footer>\n"
+               "<footer>Made by mpilora %s. The numbers of all figures are in %s.</footer>\n"
                "</body>\n</html>\n",
                MPILORA_VERSION, rundir_name(RUNDIR_REPORT_JSON));
     return e->code;

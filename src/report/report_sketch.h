@@ -1,6 +1,5 @@
 /*
- * How figures of a report are put together. Errors are sticky: after one, figures may be begun and points
- * added, and nothing happens.
+ * Builds the figures of a report. Errors are sticky: after one, all calls do nothing.
  */
 #ifndef MPILORA_REPORT_REPORT_SKETCH_H
 #define MPILORA_REPORT_REPORT_SKETCH_H
@@ -19,28 +18,30 @@ struct sketch {
     size_t room;
 };
 
-/* Begins a figure; series follow. `caption` says what to look for. */
+/* Starts a figure, and a series in it, and adds points to the series. `caption` tells the reader what to look
+ * for. */
 void sketch_figure(struct sketch *s, const char *id, const char *title, const char *caption,
                    struct svg_axis x, struct svg_axis y);
 void sketch_series(struct sketch *s, const char *name, unsigned style, size_t points);
 void sketch_point(struct sketch *s, double x, double y);
 void sketch_point_spread(struct sketch *s, double x, struct report_spread spread);
 
-/* Takes back the series if it has no point; the figure if it has no series. */
+/* End the series, or the figure. A series without points, and a figure without series, are removed. */
 void sketch_end_series(struct sketch *s);
 void sketch_end_figure(struct sketch *s);
 
-/* A value of the rows of a group, step by step: mean, lowest and highest over its cells; buckets of steps
- * where there are very many. */
+/* Adds a series with a value of each step: mean, lowest and highest over the cells of a group. If there are very
+ * many steps, several steps are combined. */
 void sketch_rows(struct sketch *s, const char *name, unsigned style, const struct report_group *g,
                  double (*value)(const struct metrics_row *));
 
-/* One line against one option, for the cells that share all the rest with `like`, but for the seed. */
+/* Adds a series of a value against one option, for the cells with the same other options as `like`, except the
+ * seed. */
 void sketch_against(struct sketch *s, const char *name, unsigned style, const struct report_cell *like,
                     const char *option, double (*value)(const struct report_cell *));
 /* Is this the first cell of such a line? */
 bool sketch_begins_line(struct sketch *s, const struct report_cell *c, const char *option);
-/* How many values the option has along it. */
+/* Number of values of the option along this line. */
 size_t sketch_count_values(const struct sketch *s, const struct report_cell *like, const char *option);
 
 #endif

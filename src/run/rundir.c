@@ -142,7 +142,7 @@ enum err_code rundir_open_newest(struct ckpt *c, bool *found, const char *folder
         if (!code && ckpt_open(c, path, e) == ERR_OK)
             *found = true;
         else if (!code && !is_damage(path, e))
-            code = err_wrap(e, "the checkpoint to go on from is out of reach");
+            code = err_wrap(e, "the checkpoint from which to resume cannot be reached");
         else if (!code)
             log_warn("checkpoint skipped: %s", e->message);
     }

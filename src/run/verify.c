@@ -149,7 +149,7 @@ static enum err_code check_lines(const char *path, size_t more, struct err *e)
     for (; !code && at < end; number++) {
         const char *newline = memchr(at, '\n', (size_t)(end - at));
         if (!newline)
-            code = err_set(e, ERR_FORMAT, "%s:%zu: the last line is torn: the next resume mends that", path,
+            code = err_set(e, ERR_FORMAT, "%s:%zu: the last line is incomplete: the next resume repairs that", path,
                            number);
         else
             code = check_line(&last, more, path, number, at, (size_t)(newline - at), e);

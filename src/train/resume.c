@@ -121,7 +121,7 @@ static enum err_code take_best(struct ckpt *c, const struct ckpt_identity *now, 
     }
     if (o->keep_best && best->step && keep_best(best->step, c->path, lock, e)) {
         log_warn("the checkpoint of the best evaluation so far, of step %" PRIu64
-                 ", is not to be had (%s): later ones count",
+                 ", cannot be used (%s): only later evaluations count",
                  best->step, e->message);
         best_forget(best);
     }

@@ -68,7 +68,7 @@ static void announce_base(const struct store *store, const struct arch *a, size_
         files += (double)store->files[i].map.size;
     if (files + (double)anew >= worth_a_word)
         log_note("loading %s: %s, %.1f million parameters; %.0f MiB of files, and %.0f MiB of memory on each "
-                 "node for what is not used where it lies in them",
+                 "node for weights that cannot be used directly from the files",
                  store->path, a->family->name, (double)arch_parameters(a) / 1e6, files / mib,
                  (double)anew / mib);
 }
@@ -370,8 +370,7 @@ static void warn_of_bos(const struct session *s, const struct dataset *data)
 {
     if (data->counts.had_bos)
         log_warn("%" PRIu64
-                 " of %zu examples (%s) begin with %s, which the tokenizer puts there by itself: it stands "
-                 "there once",
+                 " of %zu examples (%s) begin with %s, which the tokenizer adds anyway: it is used only once",
                  data->counts.had_bos, data->count, data->paths[0],
                  tokenizer_token(s->tokenizer, tokenizer_bos(s->tokenizer)));
 }

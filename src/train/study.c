@@ -369,13 +369,13 @@ static enum err_code conclude(struct study *s, struct err *e)
         } else if (failed) {
             code = err_set(
                 e, ERR_PARTIAL,
-                "%zu of %zu cells failed: each has a %s in %s/%s; the same command tries them again", failed,
+                "%zu of %zu cells failed: each has a %s in %s/%s; the same command retries them", failed,
                 s->share, rundir_name(RUNDIR_FAILURE), s->grid.base.output, rundir_name(RUNDIR_CELLS));
         } else if (s->counts[CELL_OPEN]) {
             name_open_cells(s);
             code = err_set(e, ERR_PARTIAL,
-                           "%zu of %zu cells are another job's, which is at work on them; the same command "
-                           "does what that leaves",
+                           "another job is working on %zu of %zu cells; the same command does the cells that it "
+                           "leaves",
                            s->counts[CELL_OPEN], s->share);
         } else {
             log_note("done: %zu cells, in %s/%s", s->share, s->grid.base.output, rundir_name(RUNDIR_CELLS));

@@ -211,7 +211,7 @@ static enum err_code leave(struct trainer *t, struct err *e)
     if (t->state.step == 0) /* what was measured before the first step is not in a checkpoint */
         return err_set(e, ERR_STOPPED,
                        "stopped %s at step 0 of %" PRIu64
-                       ": nothing was learnt yet, the same command starts anew",
+                       ": no step was done yet, the same command starts again",
                        why, t->schedule.total);
     if (trainer_save_now(t, e))
         return e->code;
@@ -309,7 +309,7 @@ static void rescue(void *trainer)
     struct err e;
     uint64_t step = 0;
     if (!saver_rescue(&t->saver, MPIRUN_WAITS, &step))
-        log_note("mpirun ends its ranks: there is no checkpoint yet, the same command starts anew");
+        log_note("mpirun ends its ranks: there is no checkpoint yet, the same command starts again");
     else if (!rundir_checkpoint_path(path, t->options->output, step, &e))
         log_note("mpirun ends its ranks: the same command goes on from step %" PRIu64 ", %s", step, path);
 }
@@ -409,7 +409,7 @@ static enum err_code start(struct trainer *t, struct err *e)
     if (!t->state.finished)
         return train(t, e);
     const bool early = t->state.step < t->schedule.total;
-    log_note("this run is finished: %" PRIu64 " steps are done; to go on takes a higher %s%s", t->state.step,
+    log_note("this run is finished: %" PRIu64 " steps are done; to continue, give a higher %s%s", t->state.step,
              early ? "--early-stop" : "--max-steps or --epochs",
              early || o->lr_schedule == SCHEDULE_CONSTANT ? "" : ", and --lr-schedule constant with a --learning-rate");
     if (t->resumed_here)
@@ -426,7 +426,7 @@ static void identify_evaluation(struct trainer *t)
     file_hash_bytes(t->identity.evaluated, text, (size_t)length);
 }
 
-/* --eval-split, and what goes by evaluations. */
+/* Checks --eval-split, and the options that need evaluations. */
 static enum err_code choose_data(struct trainer *t, struct err *e)
 {
     const struct options *o = t->options;

@@ -147,15 +147,15 @@ bool trainer_approves(struct trainer *t, struct metrics_row *row, enum err_code 
 
 /* ---- What only the first batch tells ---- */
 
-/* In the long run the outer step goes rate / (1 - momentum) times as far as the ranks have changed on
- * average. Much more than once, and the adapter swings about where they agree to go. */
+/* In the long run an outer step moves rate / (1 - momentum) times as far as the mean change of the ranks. If that is
+ * much more than once, the adapter overshoots. */
 static void warn_of_long_steps(const struct outer *o)
 {
     const double times = o->learning_rate / (1 - o->momentum);
     if (times > 2)
-        log_warn("--outer-learning-rate %g with --outer-momentum %g goes %.1f times as far as the ranks have "
-                 "come: the adapter swings about where they agree to go, and a short run ends worse for it "
-                 "(the defaults go once)",
+        log_warn("--outer-learning-rate %g with --outer-momentum %g moves the adapter %.1f times as far as the mean "
+                 "change of the ranks: the adapter overshoots, and a short run ends with a higher loss (with the "
+                 "defaults it moves once as far)",
                  o->learning_rate, o->momentum, times);
 }
 

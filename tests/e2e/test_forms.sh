@@ -49,7 +49,7 @@ check 0 "$MPILORA" inspect "$work/mixed.jsonl" --model "$model" --examples 0 --e
 holds 'v["shared_with_eval_data"] == 5'
 says err '^warning: 5 of the examples of --eval-data stand in .*mixed.jsonl, too|5 of the examples of --eval-data'
 check 2 "$MPILORA" inspect "$model" --model "$model"
-says err 'for a file of data'
+says err 'can only be used with a data file'
 check 2 "$MPILORA" train $options $more --train-on-prompt --output "$work/none"
 says err 'train-on-prompt.*--train-on'
 
@@ -68,12 +68,12 @@ says out '^<\|im_start\|>user:Hi<\|im_end\|>$|^<\|im_start\|>user:Hi<\|im_end\|>
 echo '{"messages": [{"role": "system", "content": "Be."}, {"role": "user", "content": "a"},
     {"role": "assistant", "content": "b"}]}' | tr -d '\n' >"$work/system.jsonl"
 check 0 "$MPILORA" inspect "$work/system.jsonl" --model "$model" $own --json
-lost="have a system message of which the chat template prints nothing (the first: $work/system.jsonl:1)"
+lost="have a system message that the chat template does not print (the first: $work/system.jsonl:1)"
 holds '"1 of 1 examples '"$lost"'" in v["warnings"]'
 echo '{"messages": [{"role": "user", "content": "load?"}, {"role": "assistant", "content": "", "tool_calls": [{"type": "function",
     "function": {"name": "load", "arguments": "{}"}}]}]}' | tr -d '\n' >"$work/call.jsonl"
 check 0 train "$work/call" $more --data "$work/call.jsonl" --max-steps 1
-says err '^warning: .*1 of 37 examples have "tool_calls" of which the chat template prints nothing \(the first: .*/call.jsonl:1\)$'
+says err '^warning: .*1 of 37 examples have "tool_calls" that the chat template does not print \(the first: .*/call.jsonl:1\)$'
 check 0 train "$work/own" $more $own --max-steps 2
 check 0 train "$work/own" $more --chat-template "$work/t.jinja" --max-steps 3 # the day is that of the first start
 grep -qE '^chat-date: "?2024-02-29' "$work/own/config.yaml" || fail "the day is another after a resume"

@@ -42,8 +42,8 @@ says err 'took a part of the base as its start \(lora-init pissa\), this run doe
 check 2 train "$work/no" --lora-init orthogonal --lora-rank 3
 says err 'orthogonal needs an even rank'
 check 2 train "$work/no" --lora-init pissa --lora-rank 17
-says err 'rank 17 is above that of model.layers.0.self_attn.k_proj, 16 x 32'
+says err 'rank 17 is larger than that of model.layers.0.self_attn.k_proj, 16 x 32'
 check 2 train "$work/no" --lora-init b-normal --init-std 0.1
-says err 'the scheme b-normal of lora-init has no use for it'
+says err 'the scheme b-normal of lora-init does not use it'
 check 2 train "$work/no" --lora-init pisa
 passed

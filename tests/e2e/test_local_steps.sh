@@ -40,7 +40,7 @@ step=$(sed -n 's/.*stopped by a signal at step \([0-9]*\) .*/\1/p' "$work/err")
 [ -n "$step" ] && [ $((step % 4)) = 0 ] || fail "stopped at step '$step', between two meetings"
 
 check 0 train "$work/far" --local-steps 4 --max-steps 4 --outer-momentum 0.9
-says err '^warning: --outer-learning-rate 0.7 with --outer-momentum 0.9 goes 7.0 times as far'
+says err '^warning: --outer-learning-rate 0.7 with --outer-momentum 0.9 moves the adapter 7.0 times as far'
 check 2 train "$work/none" --local-steps 4 --trace-every 2
 says err '--trace-every'
 check 0 train "$work/plain" --max-steps 3

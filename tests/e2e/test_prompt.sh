@@ -47,8 +47,8 @@ cmp "$work/front-run/adapter/adapter_model.safetensors" "$work/both-run/adapter/
 # Text of the BOS token in the prompt itself: the same ids, and a warning, once.
 sed 's/"prompt": "/&<|im_start|>/' "$work/pairs.jsonl" >"$work/spelled.jsonl"
 check 0 ranks 2 "$MPILORA" train $options --model "$work/front" $memorise --data "$work/spelled.jsonl" --output "$work/spelled-run"
-says err '^warning: 4 of 4 examples \(.*spelled.jsonl\) begin with <\|im_start\|>, which the tokenizer puts there by itself'
-[ "$(grep -c 'by itself' "$work/err")" = 1 ] || fail "said more than once: $(cat "$work/err")"
+says err '^warning: 4 of 4 examples \(.*spelled.jsonl\) begin with <\|im_start\|>, which the tokenizer adds anyway'
+[ "$(grep -c 'adds anyway' "$work/err")" = 1 ] || fail "said more than once: $(cat "$work/err")"
 cmp "$work/front-run/adapter/adapter_model.safetensors" "$work/spelled-run/adapter/adapter_model.safetensors" ||
     fail "two tokens in front of a prompt"
 check 0 "$MPILORA" generate --model "$work/front" --adapter "$work/front-run" --prompt "<|im_start|>one node" --threads 1 \
@@ -56,5 +56,5 @@ check 0 "$MPILORA" generate --model "$work/front" --adapter "$work/front-run" --
 [ "$(cat "$work/out")" = " alpha" ] || fail "$(cat "$work/out")"
 says err '^warning: --prompt begins with <\|im_start\|>'
 check 0 train "$work/other" --model "$model" --data "$work/spelled.jsonl" --max-steps 1
-! grep -q 'by itself' "$work/err" || fail "this tokenizer puts nothing in front"
+! grep -q 'adds anyway' "$work/err" || fail "this tokenizer puts nothing in front"
 passed

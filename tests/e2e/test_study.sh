@@ -63,7 +63,7 @@ background="$background $holder"
 until_true $holder test -s "$cell/.lock"
 check 1 study --output "$work/shared"
 says err "cell normal-lr0.01-r2-s0 is left to another job: .*in use by another run, process 1 on elsewhere"
-says err "1 of 5 cells are another job's"
+says err "another job is working on 1 of 5 cells"
 [ ! -e "$cell/failed.txt" ] || fail "a cell that another job trains is called failed"
 kill $holder
 wait $holder 2>/dev/null

@@ -36,7 +36,7 @@ damaged step-00000012.h5 '' flip checkpoints/step-00000012.h5 20000
 damaged step-00000004.h5 'holds step 8' cp checkpoints/step-00000008.h5 checkpoints/step-00000004.h5
 damaged config.yaml 'unknown|option' sh -c 'echo "learn: 1" >>config.yaml'
 damaged config.yaml '' rm config.yaml
-damaged metrics.jsonl '13: the last line is torn' sh -c 'printf "{\"step\": 13" >>metrics.jsonl'
+damaged metrics.jsonl '13: the last line is incomplete' sh -c 'printf "{\"step\": 13" >>metrics.jsonl'
 damaged metrics.jsonl '13: step 12 stands after step 12' sh -c 'tail -n 1 metrics.jsonl >last && cat last >>metrics.jsonl'
 damaged metrics.jsonl '4: .*JSON' sed -i '4s/step/st"ep/' metrics.jsonl
 damaged adapter 'is not what .*step-00000012.h5 has' flip adapter/adapter_model.safetensors -5

@@ -3,7 +3,7 @@
  * file or shards with an index) or a GGUF file, on disk or as an image of its files in memory. Files are mapped,
  * not read; the bytes of a tensor belong to the store and are valid until it is closed. Until then files on disk
  * must not be modified in place, but may be replaced or deleted (base/file.h). A store may be read by several
- * threads; opening, closing and store_hash() are for one thread.
+ * threads; store_open(), store_close(), store_name() and store_hash() must be called by one thread at a time.
  */
 #ifndef MPILORA_IO_STORE_STORE_H
 #define MPILORA_IO_STORE_STORE_H

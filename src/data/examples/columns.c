@@ -32,7 +32,7 @@ enum err_code columns_parse(struct columns *c, const char *text, struct err *e)
         for (size_t i = 0; i < c->count; i++)
             if (!strcmp(c->item[i].name, at) || !strcmp(c->item[i].old, old)) {
                 bool twice = !strcmp(c->item[i].name, at);
-                err_set(e, ERR_USAGE, "--columns %s: \"%s\" stands there twice", text, twice ? at : old);
+                err_set(e, ERR_USAGE, "--columns %s: \"%s\" is given twice", text, twice ? at : old);
                 columns_release(c);
                 return e->code;
             }

@@ -396,8 +396,8 @@ enum err_code example_parse(struct example *ex, struct example_scratch *scratch,
         first++;
     if (first < length && line[first] == '[')
         return err_set(e, ERR_DATA,
-                       "a line must hold one JSON object, and this begins an array: jq -c '.[]' FILE writes "
-                       "its elements a line each");
+                       "a line must hold one JSON object, but this starts an array: jq -c '.[]' FILE writes "
+                       "one element per line");
     if (line_open_json(&doc, line, length, e))
         return e->code;
     const struct line l = {json_root(doc), options->columns, options->asks};

@@ -4,23 +4,23 @@
 #include "data/examples/dataset.h"
 
 static const struct {
-    bool all; /* worth a word only when every example is so */
+    bool all; /* worth a warning only if it is true of every example */
     const char *text;
 } rows[NOTE_COUNT] = {
     [NOTE_DOUBLED_BOS] = {false, "begin with the BOS token twice: once as text or by the chat template, once by the "
                                  "tokenizer"},
-    [NOTE_LOST_SYSTEM] = {false, "have a system message of which the chat template prints nothing"},
-    [NOTE_LOST_CALLS] = {false, "have \"tool_calls\" of which the chat template prints nothing"},
-    [NOTE_LOST_CONTENT] = {false, "have a message with content of which the chat template prints nothing"},
-    [NOTE_LOST_REASONING] = {false, "have reasoning in the last message of which the chat template prints nothing"},
-    [NOTE_LOST_TOOLS] = {false, "have \"tools\", which the chat template does not look at"},
-    [NOTE_LOST_DOCUMENTS] = {false, "have \"documents\", which the chat template does not look at"},
-    [NOTE_BARE_PARTS] = {false, "have contents in parts, which the chat template prints as a list of Python's: "
-                                "write them as strings"},
-    [NOTE_CUT_ANSWER] = {false, "are cut inside of an answer by --max-length"},
-    [NOTE_UNENDED] = {true, "have no end in what is trained (EOS, or the token that ends a turn): the model does not "
-                            "learn to stop"},
-    [NOTE_FULL] = {true, "are trained on every token but the first, questions included"},
+    [NOTE_LOST_SYSTEM] = {false, "have a system message that the chat template does not print"},
+    [NOTE_LOST_CALLS] = {false, "have \"tool_calls\" that the chat template does not print"},
+    [NOTE_LOST_CONTENT] = {false, "have a message whose content the chat template does not print"},
+    [NOTE_LOST_REASONING] = {false, "have reasoning in the last message that the chat template does not print"},
+    [NOTE_LOST_TOOLS] = {false, "have \"tools\", which the chat template does not use"},
+    [NOTE_LOST_DOCUMENTS] = {false, "have \"documents\", which the chat template does not use"},
+    [NOTE_BARE_PARTS] = {false, "have \"content\" as a list of parts, which the chat template prints as a Python list: "
+                                "write it as a string"},
+    [NOTE_CUT_ANSWER] = {false, "are cut within an answer by --max-length"},
+    [NOTE_UNENDED] = {true, "have no end token (EOS, or the end of a turn) among the supervised tokens: the model will "
+                            "not learn to stop"},
+    [NOTE_FULL] = {true, "are trained on every token except the first, also on questions"},
 };
 
 void dataset_tell_warnings(const struct dataset *d, unsigned notes, void (*tell)(void *context, const char *text),

@@ -24,7 +24,7 @@ enum err_code jinja_parse_unexpected(struct jinja_parser *p, const char *expecte
     const struct jinja_token *t = jinja_parse_token(p);
     const char *at = p->t->source.bytes + t->offset;
     if (t->kind == JINJA_T_END)
-        return jinja_parse_fail(p, t->offset, "expected %s, and the template ends", expected);
+        return jinja_parse_fail(p, t->offset, "expected %s, but the template ends", expected);
     int length = t->kind == JINJA_T_NAME                                        ? (int)t->length
                  : t->kind == JINJA_T_PRINT_END || t->kind == JINJA_T_BLOCK_END ? 2
                                                                                 : 1;

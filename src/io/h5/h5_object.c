@@ -134,8 +134,8 @@ static enum err_code other_format(const struct header *h)
 {
     return err_set(
         h->e, ERR_UNSUPPORTED,
-        "%s: %s is not of format %d, the one that this mpilora reads: if an older one wrote the file, go on "
-        "with that one, or start the run anew",
+        "%s: %s is not of format %d, the one that this mpilora reads: if an older one wrote the file, continue "
+        "with that one, or start the run again",
         h->r->path, h->object->path, H5_FORMAT);
 }
 

@@ -219,7 +219,7 @@ static void refuses_with_advice(void **state)
         {"beta x", "", "unknown command"},
         {"alpah", "", "did you mean alpha?"},
         {"alpha", "--user-name --count 3",
-         "--count follows; a value that begins so is written --user-name=--count"},
+         "--count follows; a value that starts with -- is written --user-name=--count"},
         {"alpha", "--count 0", "--count: 0 is out of range, it must be at least 1 and at most 10"},
         {"alpha", "--count 11", "--count: 11 is out of range"},
         {"alpha", "--count 3.5", "--count: '3.5' is not a whole number"},
@@ -333,13 +333,13 @@ static void the_last_of_two_counts(void **state)
     static const struct {
         const char *line, *note;
     } cases[] = {{"--count 3 --user_name x --count 4",
-                  "--count is given twice: 4 is taken, which stands last, not 3\n"},
+                  "--count is given twice: the last value, 4, is used, not 3\n"},
                  {"--user-name y --user_name=x --count 4",
-                  "--user-name is given twice: x is taken, which stands last, not y\n"},
+                  "--user-name is given twice: the last value, x, is used, not y\n"},
                  {"--user-name x --count=4 --count 4", ""},
                  {"--user-name x --count=4 --no-loud --loud --no-loud",
-                  "--loud is given twice: true is taken, which stands last, not false\n"
-                  "--loud is given twice: false is taken, which stands last, not true\n"}};
+                  "--loud is given twice: the last value, true, is used, not false\n"
+                  "--loud is given twice: the last value, false, is used, not true\n"}};
     struct scratch scratch;
     assert_true(scratch_open(&scratch));
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

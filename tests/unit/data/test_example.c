@@ -213,8 +213,8 @@ static void test_bad_lines(void **state)
     check_bad("{\"text\":\"\\ud800\"}", "JSON");
     check_bad("{\"text\":\"a\xFF\"}", "byte 11 of the line is not valid UTF-8");
     check_bad("{\"text\":\"\xED\xA0\x80\"}", "not valid UTF-8");
-    check_bad("[\"text\"]", "one JSON object, and this begins an array: jq");
-    check_bad(" [", "begins an array"); /* pretty-printed */
+    check_bad("[\"text\"]", "one JSON object, but this starts an array: jq");
+    check_bad(" [", "starts an array"); /* pretty-printed */
     check_bad("3", "one JSON object, not an integer");
     check_bad("\"text\"", "one JSON object");
     check_bad("null", "one JSON object");

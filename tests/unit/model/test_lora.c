@@ -183,7 +183,7 @@ static void given_modules_are_checked(void **state)
     struct err e;
     struct lora_given given[] = {{"model.layers.0.self_attn.q_proj", 2, 1},
                                  {"model.layers.0.self_attn.q_proj", 2, 1}};
-    assert_error(lora_create_given(&l, &untied, given, 2, &e), &e, ERR_MISMATCH, "q_proj comes twice");
+    assert_error(lora_create_given(&l, &untied, given, 2, &e), &e, ERR_MISMATCH, "q_proj is given twice");
     given[1].path = "model.layers.3.self_attn.q_proj";
     assert_error(lora_create_given(&l, &untied, given, 2, &e), &e, ERR_MISMATCH,
                  "model.layers.3.self_attn.q_proj");

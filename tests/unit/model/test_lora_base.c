@@ -126,7 +126,7 @@ static void a_rank_above_the_matrix_is_refused(void **state)
     tiny_open(&t, "tiny_gqa"); /* its k_proj is 8 x 16 */
     assert_ok(lora_create(&high, &t.model.arch, &spec, &e), &e);
     assert_error(lora_init_from_base(&high, LORA_PISSA, &t.model.arch, &t.model.weights, 0, 1, &e), &e,
-                 ERR_USAGE, "rank 9 is above that of model.layers.0.self_attn.k_proj, 8 x 16");
+                 ERR_USAGE, "rank 9 is larger than that of model.layers.0.self_attn.k_proj, 8 x 16");
     lora_release(&high);
     tiny_close(&t);
 }

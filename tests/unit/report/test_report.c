@@ -75,7 +75,7 @@ static void study_has_all_parts(void **state)
     const struct json_value *offset = json_at(json_get(find(figures, "plot", "offset"), "series"), 0);
     assert_true(fabs(json_number(json_at(json_get(offset, "y"), 3), 0) - (3 + 200 * 0.032 * 0.032)) < 1e-9);
     assert_string_equal(json_text(json_get(find(json_get(root, "claims"), "verdict", "held"), "claim")),
-                        "With both A and B zero nothing ever moves.");
+                        "With both A and B zero, nothing ever changes.");
     free(html);
     json_close(doc);
 }

@@ -247,7 +247,7 @@ static void swept_options_are_no_seeds(void **state)
     }
     judge();
     assert_string_equal(study.claims[2].checks[2].criterion,
-                        "the spread over seeds is reported: at least two finished");
+                        "the spread over seeds is known: at least two seeds have finished");
     assert_int_equal(study.claims[2].checks[2].verdict, REPORT_NOT_MEASURED);
     for (size_t i = 0; i < CELLS; i++)
         assert_int_equal(seeds_of(&cells[i]), 1);
