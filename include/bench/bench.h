@@ -79,8 +79,8 @@ struct bench_tokens {
 enum err_code bench_tokenize(const struct tokenizer *t, const char *path, int threads, size_t passes,
                              struct bench_tokens *r, struct err *e);
 
-/* Likewise examples, from their lines to what is trained: JSON read, conversations rendered, tokens made and marked, as
- * before the first step of a run. */
+/* In the same way, times the reading of examples, as before the first step of a run: parsing JSON, rendering
+ * conversations, tokenising, and marking supervised tokens. */
 struct bench_examples {
     size_t examples;
     uint64_t tokens;

@@ -46,8 +46,8 @@ enum kern_act {
     ACT_GELU,
     ACT_GELU_TANH,
     ACT_RELU2,
-    ACT_COUNT,            /* of those that have no numbers of their own */
-    ACT_XIELU = ACT_COUNT /* has four, and no gate (Huang & Schlag 2024) */
+    ACT_COUNT,            /* number of activations without parameters */
+    ACT_XIELU = ACT_COUNT /* has four parameters, and no gate (Huang & Schlag 2024) */
 };
 
 /* positive * x^2 + beta * x above 0; elsewhere negative * (e^min(x, most) - 1 - x) + beta * x. */
@@ -106,7 +106,7 @@ struct kern_typed {
     struct kern_activation gated[ACT_COUNT];
     /* y[n, F] = act(x) with x[n, F]; dx may be x itself. */
     struct kern_activation plain[ACT_COUNT];
-    /* The same, with its numbers. */
+    /* The same for xIELU, with its parameters. */
     void (*xielu_forward)(void *y, const void *x, size_t n, size_t F, const struct kern_xielu *p);
     void (*xielu_backward)(void *dx, const float *dy, const void *x, size_t n, size_t F, const struct kern_xielu *p);
     /* Cross-entropy of rows of logits[n,V] (row stride ld) against targets[n] (every target < V):

@@ -1,6 +1,6 @@
 /*
- * Generates continuations token by token with a key/value cache: of one prompt, or of several at once. Together they
- * read the weights once for each token, which is what takes most of the time.
+ * Generates continuations token by token with a key/value cache: of one prompt, or of several at once. A batch
+ * reads the weights only once for each step, and reading them takes most of the time.
  */
 #ifndef MPILORA_MODEL_GENERATE_H
 #define MPILORA_MODEL_GENERATE_H
@@ -25,9 +25,9 @@ struct generate_options {
 struct generate_prompt {
     const int32_t *tokens; /* [count], at least one */
     size_t count;
-    size_t max_new_tokens; /* instead of the options'; 0: theirs */
+    size_t max_new_tokens; /* overrides that of the options; 0: does not */
     uint64_t number;
-    int32_t stop; /* an id that ends this sequence beside the options'; -1: none */
+    int32_t stop; /* a further id that ends this sequence; -1: none */
 };
 
 #define GENERATE_BATCH_MAX 256
@@ -35,10 +35,10 @@ struct generate_prompt {
 /* Called with each new token of a prompt; returning false ends its sequence. */
 typedef bool generate_each(size_t prompt, int32_t token, void *context);
 
-/* Feeds up to GENERATE_BATCH_MAX prompts one by one, then generates for all that have not ended, a token each at a
- * time. Allocates its own memory first, for all positions of all prompts and new tokens, and needs no
- * model_plan_memory(). Tokens may depend on which prompts are together, as products of other shapes round in another
- * way. ERR_NUMERIC when logits are not finite. */
+/* Processes up to GENERATE_BATCH_MAX prompts one after the other, then generates one token at a time for all
+ * sequences that have not ended. First allocates its own memory, for all positions of all prompts and new tokens;
+ * it needs no model_plan_memory(). The tokens may depend on which prompts are in the batch, because products of
+ * other shapes round differently. ERR_MEMORY; ERR_NUMERIC if logits are not finite. */
 enum err_code generate_batch(const struct model *m, const struct generate_prompt *prompts, size_t count,
                              const struct generate_options *options, generate_each *each, void *context,
                              struct err *e);

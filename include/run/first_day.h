@@ -8,8 +8,8 @@
 #include "ranks/dist.h"
 #include "run/options.h"
 
-/* A file of answers to prompts that is not finished yet: the end of its name, and the key of its first line, a JSON
- * object, that has the day (train/answers.h). */
+/* An unfinished file of answers to prompts (train/answers.h): the suffix of its name, and the key of the date in
+ * its first line, a JSON object. */
 #define ANSWERS_PART ".part"
 #define ANSWERS_DATE "chat_date"
 

@@ -1,9 +1,9 @@
 /*
- * A file of a run that grows by lines, each a JSON object with the "step" that it belongs to: metrics.jsonl,
- * samples.jsonl. For one rank, which holds the lock of the folder.
+ * A file of a run that grows by lines, each a JSON object with the "step" to which it belongs: metrics.jsonl,
+ * samples.jsonl. Only for the rank that holds the lock of the folder.
  *
- *     lines_open        what a run that goes on from a checkpoint has undone is cut off, a torn last line too
- *     append to `pending`, then lines_put     a disk that takes nothing for a while does not end the run
+ *     lines_open        removes the lines after the checkpoint of a resumed run, and an incomplete last line
+ *     append to `pending`, then lines_put     a disk that cannot be written for a while does not end the run
  *     lines_close
  */
 #ifndef MPILORA_RUN_LINES_FILE_H
@@ -21,21 +21,21 @@
 struct lines_file {
     int fd;
     bool open;
-    const struct runlock *lock; /* the caller's; NULL: there is no such file in this run */
+    const struct runlock *lock; /* belongs to the caller; NULL: this run has no such file */
     enum rundir_file file;
     char path[PATH_MAX]; /* for messages */
-    struct str pending;  /* what the disk has not taken yet */
-    bool behind;         /* and it was said */
+    struct str pending;  /* lines that could not be written yet */
+    bool behind;         /* lines are pending, and a warning was printed */
 };
 
-/* Does this line, without its end, stay? Asked in the order of the file. */
+/* Should this line (without its line end) be kept? Called in the order of the file. */
 typedef bool lines_keep(void *context, const char *line, size_t length);
 
-/* The lines of a file that stay, and the size of the file; none if there is no file. */
+/* Reads the lines of a file that are kept, and the size of the file; none if there is no file. */
 enum err_code lines_read(struct str *kept, size_t *size, const char *path, lines_keep *keep, void *context,
                          struct err *e);
 
-/* Opens for appending; lines that do not stay, and a last one without its end, are dropped first. */
+/* Opens a file for appending, after removing the lines that are not kept and an incomplete last line. */
 enum err_code lines_open(struct lines_file *f, const struct runlock *lock, enum rundir_file file, lines_keep *keep,
                          void *context, struct err *e);
 
@@ -45,7 +45,7 @@ enum err_code lines_open(struct lines_file *f, const struct runlock *lock, enum 
  * the other names does not change. */
 enum err_code lines_put(struct lines_file *f, struct err *e);
 
-/* Likewise, or says why it cannot be. Nothing for a file that was not opened. */
+/* Writes all pending lines, or returns the error. Does nothing for a file that was not opened. */
 enum err_code lines_flush(struct lines_file *f, struct err *e);
 
 void lines_close(struct lines_file *f); /* a zeroed one is fine */

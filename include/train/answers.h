@@ -1,12 +1,14 @@
 /*
- * `generate --data`: a file of prompts (train/question.h), answered on all ranks into a file of lines.
+ * `generate --data`: answers a file of prompts (train/question.h) on all ranks, and writes the answers to a file,
+ * one per line.
  *
- *     FILE.part   while it is at work: a line that says what this is the work of, then a line for each example, in the
- *                 order of the data, appended group after group; held by one process at a time
- *     FILE        all of these lines but the first, when the last one is there
+ *     FILE.part   during the work: a line that identifies the work, then a line for each example, in the
+ *                 order of the data, appended group by group; only one process at a time writes it
+ *     FILE        all of these lines except the first, when all are complete
  *
- * Who is stopped at any moment goes on after the last whole group, on any number of ranks. The text is the same on any
- * number of them: which questions are answered together depends on the data alone.
+ * If it is stopped at any moment, the same command continues after the last complete group, on any number of ranks.
+ * The answers are the same on any number of ranks, because only the data decides which questions are answered
+ * together.
  */
 #ifndef MPILORA_TRAIN_ANSWERS_H
 #define MPILORA_TRAIN_ANSWERS_H
@@ -18,15 +20,16 @@
 
 struct answers_result {
     uint64_t examples;
-    uint64_t expected, exact; /* of these the data has an answer to, and it was given, to the token */
+    uint64_t expected, exact; /* examples for which the data has an answer; and for which the model gave exactly
+                               * these tokens */
 };
 
-/* Is there room for FILE, and not a file yet? ERR_USAGE. For one rank, before anything else. */
+/* ERR_USAGE if FILE exists or cannot be created. Called by one rank, before anything else. */
 enum err_code answers_check_output(const char *path, struct err *e);
 
-/* Collective. Answers all examples of the data set, which asks (data/examples/example.h), with the session's model as
- * it is and the options of `generate`. ERR_BUSY: another process is at it; ERR_MISMATCH: FILE.part is of other work.
- * The result is on rank 0. */
+/* Collective. Answers all examples of the data set, which must be one that asks (data/examples/example.h), with the
+ * session's model and the options of `generate`. ERR_BUSY: another process is writing FILE.part; ERR_MISMATCH:
+ * FILE.part belongs to other work. The result is on rank 0. */
 enum err_code answers_run(struct session *s, const struct dataset *d, const char *path, struct answers_result *r,
                           struct err *e);
 

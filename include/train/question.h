@@ -1,11 +1,11 @@
 /*
- * A prompt out of data, and its answers: the data's own and a model's.
+ * A prompt taken from data, with its answer in the data and the answer of a model.
  *
  *     <s> What is 2 + 2 ?  4 </s>
  *     |---- prompt ----|  |-| expected
  *
- * The prompt is what stands before an example's last answer, exactly as the model is trained on it. An answer ends
- * before a token that ends answers (question_find_stops()), and so does the expected one.
+ * The prompt is everything before an example's last answer, exactly as the model is trained on it. An answer ends
+ * before a stop token (question_find_stops()), and so does the expected answer.
  */
 #ifndef MPILORA_TRAIN_QUESTION_H
 #define MPILORA_TRAIN_QUESTION_H
@@ -20,56 +20,56 @@
 #include "data/examples/example.h"
 #include "train/session.h"
 
-/* Ids that end an answer. */
+/* The stop tokens: ids that end an answer. */
 struct question_stops {
     int32_t id[32];
     size_t count;
 };
 
-/* EOS, all that the model declares as such, and in a chat the end of the assistant's turn. */
+/* Finds EOS, all other EOS ids that the model declares, and for a chat the end of the assistant's turn. */
 void question_find_stops(struct question_stops *stops, const struct session *s, bool chat);
 
 struct question {
-    size_t example;          /* its number in the data */
+    size_t example;          /* number of the example in the data */
     const int32_t *tokens;   /* [prompt + expected] */
-    size_t prompt, expected; /* tokens of the two */
-    bool answered;           /* the data has an answer, be it an empty one */
-    bool chat;               /* a conversation by the chat template */
+    size_t prompt, expected; /* number of tokens of prompt and expected answer */
+    bool answered;           /* the data has an answer, which may be empty */
+    bool chat;               /* a conversation, rendered by the chat template */
 };
 
-/* Takes the question out of an example. Memory from `a`. *found: false where nothing stands before the answer, as in
- * plain text that is trained; an example that ends before its answer is a prompt as a whole. */
+/* Takes the question from an example. Memory from `a`. *found is false if there is nothing before the answer, as in
+ * plain text; an example that ends before its answer is a prompt as a whole. */
 enum err_code question_take(struct question *q, bool *found, const struct example *ex, size_t number,
                             const struct session *s, struct arena *a, struct err *e);
 
 /* How questions are answered. */
 struct question_options {
     size_t max_new_tokens;
-    double temperature, top_p; /* as in model/generate.h; a question's random numbers are its own */
+    double temperature, top_p; /* as in model/generate.h; each question has its own random numbers */
     uint64_t seed;
 };
 
-/* Questions that are answered together: how many of those whose tokens are `lengths[]`. It depends on nothing else, the
- * number of ranks least of all, so that answers do not. */
+/* Number of questions, of those with `lengths[]` tokens, that are answered together. It depends on nothing else, in
+ * particular not on the number of ranks, so that answers do not depend on it either. */
 size_t question_group(const uint32_t *lengths, size_t count, size_t max_new_tokens);
 
 struct question_answer {
     int32_t *tokens; /* [count] */
     size_t count;
-    bool exact; /* the data has an answer, and it is these tokens */
+    bool exact; /* the data has an answer with exactly these tokens */
 };
 
-/* Answers a group of questions with the session's model as it is. Memory from `a`. */
+/* Answers a group of questions with the session's model. Memory from `a`. */
 enum err_code question_answer(struct question_answer *answers, const struct question *questions, size_t count,
                               const struct session *s, const struct question_options *options, struct arena *a,
                               struct err *e);
 
-/* Appends `"example": 0, "prompt": "...", "expected": "...", "answer": "...", "exact": false` to a JSON object that is
- * being written; "expected" and "exact" are null where the data has no answer. */
+/* Appends `"example": 0, "prompt": "...", "expected": "...", "answer": "...", "exact": false` to a JSON object that
+ * is being written; "expected" and "exact" are null if the data has no answer. */
 enum err_code question_append(struct str *object, const struct question *q, const struct question_answer *answer,
                               const struct tokenizer *t, struct err *e);
 
-/* Collective. Appends the lines of all ranks, in their order, to `out` on rank 0. */
+/* Collective. Appends the lines of all ranks, in the order of the ranks, to `out` on rank 0. */
 enum err_code question_gather(struct str *out, struct dist *d, const struct str *lines, struct err *e);
 
 #endif

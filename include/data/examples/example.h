@@ -81,9 +81,9 @@ struct example_options {
     enum example_train_on train_on;
     const struct chat *chat; /* NULL: the model has no chat template */
     const struct columns *columns; /* NULL: no key is renamed */
-    /* The data asks: a line may end before its answer, as a prompt by itself, a plain text, or a conversation, which
-     * then ends with the generation prompt. Of the answers that there are, the last one alone is supervised, whatever
-     * its weight. */
+    /* The data has questions: a line may end before its answer, as a single prompt, a plain text, or a
+     * conversation, which then ends with the generation prompt. If there are answers, only the last one is
+     * supervised, whatever its weight. */
     bool asks;
 };
 

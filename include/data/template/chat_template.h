@@ -60,12 +60,12 @@ struct chat_turn {
     bool ends;         /* it ends with a special token */
 };
 
-/* What a message consists of; its role and name stand in headers. */
+/* The parts of a message; its role and name are printed in headers. */
 enum chat_part { CHAT_MESSAGE, CHAT_CONTENT, CHAT_REASONING, CHAT_OTHER, CHAT_ORIGINS };
 
 struct chat_text {
     struct jinja_output output;
-    const uint8_t *shown; /* [messages] bit CHAT_...: something of that part stands in the text */
+    const uint8_t *shown; /* [messages] bit CHAT_...: the text contains something of that part */
     const struct chat_turn *turns; /* in the order of the text */
     size_t turn_count;
 };
@@ -79,8 +79,7 @@ static inline bool chat_text_shows(const struct chat_text *text, size_t message,
     return text->shown[message] >> part & 1;
 }
 
-/* Does the template mention this variable, "tools" or "documents", at all? If not, it does not print what conversations
- * have there. */
+/* Does the template mention this variable ("tools" or "documents")? If not, it does not print its content. */
 bool chat_template_mentions(const struct chat_template *t, const char *variable);
 
 /* Renders one conversation: an array of messages, and `tools` and `documents` (arrays, or NULL). *text belongs to
