@@ -94,6 +94,11 @@ bool options_fixes_result(const struct opt_spec *spec);
 /* Does the result of the run depend on its evaluations (--keep-best, --early-stop)? */
 bool options_go_by_evaluations(const struct options *o);
 
+/* Calls `tell` for each option that was given a value other than its default and yet changes nothing, since it acts
+ * only together with others: `needs` names these. For options of `train`. */
+enum err_code options_tell_idle(const struct options *o, void (*tell)(const char *option, const char *needs),
+                                struct err *e);
+
 /* Was the option given on the command line or in the file? */
 bool options_given(const struct options *o, const char *name);
 

@@ -1,6 +1,7 @@
 #include "cli/commands.h"
 
 #include "base/file.h"
+#include "base/log.h"
 #include "run/runlock.h"
 #include "train/session.h"
 #include "train/trainer.h"
@@ -20,6 +21,11 @@ static enum err_code train_on(struct session *s, const struct dataset *data, con
     return code;
 }
 
+static void warn_of_idle(const char *option, const char *needs)
+{
+    log_warn("--%s changes nothing without %s", option, needs);
+}
+
 enum err_code cmd_train(const struct options *o, struct dist *d, struct err *e)
 {
     struct session s;
@@ -28,6 +34,8 @@ enum err_code cmd_train(const struct options *o, struct dist *d, struct err *e)
     struct runlock lock = {0};
     /* A folder that cannot be used is better known before the model is loaded. */
     enum err_code code = trainer_check_options(o, e);
+    if (!code)
+        code = options_tell_idle(o, warn_of_idle, e);
     if (!code)
         code = dist_agree(d, d->rank == 0 ? runlock_take(&lock, o->output, d->host, e) : ERR_OK, e);
     if (code)

@@ -181,6 +181,28 @@ bool options_go_by_evaluations(const struct options *o)
     return o->keep_best || o->early_stop > 0;
 }
 
+enum err_code options_tell_idle(const struct options *o, void (*tell)(const char *option, const char *needs),
+                                struct err *e)
+{
+    const char *const evaluations = "--eval-data or --eval-split", *const locality = "--local-steps";
+    const bool evaluates = o->eval_data.count > 0 || o->eval_split > 0, local = o->local_steps > 1;
+    const struct {
+        const char *option, *needs;
+        bool acts;
+    } rows[] = {{"eval-every", evaluations, evaluates},
+                {"max-eval-examples", evaluations, evaluates},
+                {"outer-learning-rate", locality, local},
+                {"outer-momentum", locality, local},
+                {"min-learning-rate", "an --lr-schedule that goes down", o->lr_schedule != SCHEDULE_CONSTANT}};
+    struct options plain = {0};
+    enum err_code code = opt_init(&plain.set, &options_table, &plain, o->set.command->name, e);
+    for (size_t i = 0; !code && i < COUNT(rows); i++)
+        if (!rows[i].acts && !opt_values_equal(&o->set, &plain.set, opt_find(&options_table, rows[i].option)))
+            tell(rows[i].option, rows[i].needs);
+    options_release(&plain);
+    return code;
+}
+
 /* Do more steps follow on a run whose rate has gone down to its end, at one of their own? */
 static bool goes_further(const struct options *now, const struct options *then, bool finished)
 {

@@ -284,6 +284,42 @@ static void what_fixes_the_result_is_known(void **state)
         assert_false(options_fixes_result(opt_find(&options_table, leaves[i])));
 }
 
+static char told[256];
+
+static void note_idle(const char *option, const char *needs)
+{
+    size_t length = strlen(told);
+    snprintf(told + length, sizeof told - length, "%s needs %s\n", option, needs);
+}
+
+static const char *idle(const char *const *words)
+{
+    struct options o;
+    struct err e;
+    told[0] = '\0';
+    assert_ok(parse(&o, "train", words, &e), &e);
+    assert_ok(options_tell_idle(&o, note_idle, &e), &e);
+    options_release(&o);
+    return told;
+}
+
+static void what_changes_nothing_is_told(void **state)
+{
+    (void)state;
+    assert_string_equal(idle(WORDS(TRAIN)), "");
+    assert_string_equal(idle(WORDS(TRAIN, "--eval-every", "5", "--outer-momentum", "0.3")),
+                        "eval-every needs --eval-data or --eval-split\n");
+    assert_string_equal(idle(WORDS(TRAIN, "--eval-every", "5", "--max-eval-examples", "9", "--eval-split", "0.1")), "");
+    assert_string_equal(idle(WORDS(TRAIN, "--max-eval-examples", "9", "--outer-learning-rate", "1")),
+                        "max-eval-examples needs --eval-data or --eval-split\n"
+                        "outer-learning-rate needs --local-steps\n");
+    assert_string_equal(idle(WORDS(TRAIN, "--outer-momentum", "0.5")), "outer-momentum needs --local-steps\n");
+    assert_string_equal(idle(WORDS(TRAIN, "--outer-momentum", "0.5", "--local-steps", "2")), "");
+    assert_string_equal(idle(WORDS(TRAIN, "--min-learning-rate", "1e-5")), "");
+    assert_string_equal(idle(WORDS(TRAIN, "--min-learning-rate", "1e-5", "--lr-schedule", "constant")),
+                        "min-learning-rate needs an --lr-schedule that goes down\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -297,6 +333,7 @@ int main(void)
         cmocka_unit_test(help_fits_the_page),
         cmocka_unit_test(every_word_has_its_value),
         cmocka_unit_test(what_fixes_the_result_is_known),
+        cmocka_unit_test(what_changes_nothing_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
