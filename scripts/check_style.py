@@ -16,6 +16,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import textwrap
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FILE_LINES, FUNCTION_LINES = 600, 80
@@ -199,9 +200,18 @@ def table_of_options(program):
     return subprocess.run([program, "--help-markdown"], check=True, capture_output=True, text=True).stdout.strip()
 
 
-def table_of_models(program):
+def rows_of_models(program):
     """The rows of families, from the program."""
-    rows = json.loads(subprocess.run([program, "models", "--json"], check=True, capture_output=True, text=True).stdout)
+    return json.loads(subprocess.run([program, "models", "--json"], check=True, capture_output=True, text=True).stdout)
+
+
+def list_of_families(rows):
+    """Their names, as a paragraph."""
+    return textwrap.fill(", ".join(f"`{row['model_type']}`" for row in rows), 120, break_on_hyphens=False)
+
+
+def table_of_models(rows):
+    """What each family is."""
     return "\n".join(["| `model_type` | in GGUF files | models | tokenizers |", "|---|---|---|---|",
                       *(f"| `{row['model_type']}` | {'`' + row['gguf'] + '`' if row['gguf'] else '–'} | {row['names']} | "
                         f"{row['tokenizers']} |" for row in rows)])
@@ -272,7 +282,9 @@ def main():
     pages = [path for path in files if path.suffix == ".md"]
     check_table(pages, "limits", "include/base/limits.def", table_of_limits(), options.fix)
     if options.mpilora:
-        check_table(pages, "models", "mpilora models --json", table_of_models(options.mpilora), options.fix)
+        rows = rows_of_models(options.mpilora)
+        check_table(pages, "families", "mpilora models --json", list_of_families(rows), options.fix)
+        check_table(pages, "models", "mpilora models --json", table_of_models(rows), options.fix)
         check_table(pages, "options", "mpilora --help-markdown", table_of_options(options.mpilora), options.fix)
     print("\n".join(breaches) if breaches else "style: nothing to complain about")
     return 1 if breaches else 0

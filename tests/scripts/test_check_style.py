@@ -13,6 +13,7 @@ LIMITS = "<!-- limits: made by `include/base/limits.def` -->\n| file | what | at
 OPTIONS = "<!-- options: made by `mpilora --help-markdown` -->\n| Option |\n<!-- end of options -->\n"
 MODELS = "<!-- models: made by `mpilora models --json` -->\n| `model_type` | in GGUF files | models | tokenizers |\n" \
          "|---|---|---|---|\n| `falcon` | – | Falcon | BPE |\n<!-- end of models -->\n"
+FAMILIES = "<!-- families: made by `mpilora models --json` -->\n`falcon`\n<!-- end of families -->\n"
 # Of the program, what the checks ask it.
 PROGRAM = """#!/bin/sh
 case $1 in
@@ -26,7 +27,7 @@ SOUND = {
     ".clang-format": "BasedOnStyle: LLVM\nReflowComments: false\n",
     "src/README.md": "# About\n\n" + LIMITS,
     "src/cli/README.md": OPTIONS,
-    "README.md": MODELS,
+    "README.md": FAMILIES + MODELS,
     "include/base/limits.def": 'LIMIT(LEVELS, 64, COUNT, "JSON", "levels", "deeper is an attack")\n',
     "include/run/options.def": 'OPTION(reduce, "reduce", CHOICE, "exact", WORD(REDUCE_EXACT, "exact"), "", TRAIN, NONE, FIXED,\n'
                                '       "how")\n',
@@ -95,8 +96,10 @@ BREACHES = {
                                "src/README.md:1: the mark after the table of limits is missing"),
     "an old table of options": ("src/cli/README.md", OPTIONS.replace("Option", "Opt"), "src/cli/README.md:1: the table of options is "
                                 "not that of `mpilora --help-markdown`: scripts/check_style.py --fix writes it"),
-    "an old table of models": ("README.md", MODELS.replace("falcon", "hawk"), "README.md:1: the table of models is not that of "
+    "an old table of models": ("README.md", FAMILIES + MODELS.replace("falcon", "hawk"), "README.md:4: the table of models is not that of "
                                "`mpilora models --json`: scripts/check_style.py --fix writes it"),
+    "an old list of families": ("README.md", FAMILIES.replace("falcon", "hawk") + MODELS, "README.md:1: the table of families is not "
+                                "that of `mpilora models --json`: scripts/check_style.py --fix writes it"),
 }
 
 
@@ -138,11 +141,11 @@ class CheckStyle(unittest.TestCase):
     def test_fix_writes_tables(self):
         self.plant("src/README.md", "# Before\n\n" + LIMITS.replace("64", "65") + "\nAfter\n")
         self.plant("src/cli/README.md", OPTIONS.replace("| Option |\n", ""))
-        self.plant("README.md", MODELS.replace("Falcon", "Hawk"))
+        self.plant("README.md", FAMILIES.replace("`falcon`\n", "") + MODELS.replace("Falcon", "Hawk"))
         self.assertEqual(self.check("--fix")[0], 0)
         self.assertEqual((self.root / "src/README.md").read_text(), "# Before\n\n" + LIMITS + "\nAfter\n")
         self.assertEqual((self.root / "src/cli/README.md").read_text(), OPTIONS)
-        self.assertEqual((self.root / "README.md").read_text(), MODELS)
+        self.assertEqual((self.root / "README.md").read_text(), FAMILIES + MODELS)
         self.assertEqual(self.check()[0], 0)
 
 
