@@ -163,12 +163,15 @@ static enum err_code conclude(struct saver *s, struct err *e)
                  s->state.step, s->failures, s->facts.failures_max, describe_newest(newest, s), e->message);
         return ERR_OK;
     }
-    return err_wrap(
-        e,
-        "step %" PRIu64 " could not be saved, nor could %" PRIu64
-        " others before it (--save-failures); %s: make room or mend the folder, and the same command "
-        "goes on",
-        s->state.step, s->failures - 1, describe_newest(newest, s));
+    char others[64] = "";
+    if (s->failures == 2)
+        snprintf(others, sizeof others, ", nor could the one before it");
+    else if (s->failures > 2)
+        snprintf(others, sizeof others, ", nor could %" PRIu64 " others before it", s->failures - 1);
+    return err_wrap(e,
+                    "step %" PRIu64 " could not be saved%s (--save-failures); %s: make room or mend the folder, and "
+                    "the same command goes on",
+                    s->state.step, others, describe_newest(newest, s));
 }
 
 /* Is the thread done, now or within so many seconds? */
