@@ -149,17 +149,18 @@ static size_t find_end(struct answering *a, const struct file_map *map)
     return kept;
 }
 
-/* What is in the part already: nothing, or whole groups of this very work, to which it is cut. */
+/* What is in the part already: nothing, the beginning of its first line, or whole groups of this very work, to which it
+ * is cut. */
 static enum err_code take_up(struct answering *a, struct err *e)
 {
     struct file_map map;
     if (file_map_open(&map, a->part, e))
         return e->code;
-    const char *line = memchr(map.data, '\n', map.size);
-    const bool fresh = !line, same = map.size >= a->first.length && !memcmp(map.data, a->first.data, a->first.length);
-    const size_t kept = same ? find_end(a, &map) : 0;
+    const bool fresh = map.size < a->first.length;
+    const bool ours = !map.size || !memcmp(map.data, a->first.data, fresh ? map.size : a->first.length);
+    const size_t kept = ours && !fresh ? find_end(a, &map) : 0;
     file_map_close(&map);
-    if (!fresh && !same)
+    if (!ours)
         return err_set(e, ERR_MISMATCH,
                        "%s holds answers to other data, or of another model, adapter or other options: delete it, or "
                        "give another --output",
