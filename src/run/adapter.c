@@ -1,5 +1,6 @@
 #include "run/adapter.h"
 
+#include <inttypes.h>
 #include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
@@ -89,6 +90,18 @@ static enum err_code refuse_part(const char *path, struct err *e)
                    path, format_name(begin, length));
 }
 
+/* The folder of a run means its newest checkpoint, which is not what --keep-best exports. */
+static void warn_of_better(const struct ckpt *c, const char *folder)
+{
+    char path[PATH_MAX];
+    struct err ignored;
+    const uint64_t best = c->state.best.step;
+    if (best && best != c->state.step && !rundir_path(path, folder, RUNDIR_BEST, &ignored) && file_exists(path))
+        log_warn("%s: this is the adapter of its newest checkpoint, of step %" PRIu64
+                 "; the evaluations were best at step %" PRIu64 ": give %s for that one",
+                 folder, c->state.step, best, path);
+}
+
 enum err_code adapter_load(struct lora *l, const struct arch *a, const char *path,
                            const struct adapter_check *check, struct err *e)
 {
@@ -106,6 +119,7 @@ enum err_code adapter_load(struct lora *l, const struct arch *a, const char *pat
     if (!found)
         return err_set(e, ERR_USAGE, "%s holds no adapter: neither %s (PEFT) nor checkpoints of a run", path,
                        PEFT_CONFIG);
+    warn_of_better(&c, path);
     return make_from_checkpoint(l, a, &c, check, e);
 }
 

@@ -203,10 +203,12 @@ enum err_code options_tell_idle(const struct options *o, void (*tell)(const char
     return code;
 }
 
-/* Do more steps follow on a run whose rate has gone down to its end, at one of their own? */
+/* Do more steps follow on a run whose rate has gone down to its end, at one of their own? A default, or the rate of its
+ * start, was not chosen for them. */
 static bool goes_further(const struct options *now, const struct options *then, bool finished)
 {
     return finished && then->lr_schedule != SCHEDULE_CONSTANT && now->lr_schedule == SCHEDULE_CONSTANT &&
+           options_given(now, "learning-rate") && now->learning_rate != then->learning_rate &&
            (now->max_steps != then->max_steps || now->epochs != then->epochs);
 }
 

@@ -53,6 +53,10 @@ low=$(lowest "$work/best")
     fail "kept: $(ls "$work/best/checkpoints")"
 says err "adapter of step $low, which had the lowest eval loss"
 check 0 "$MPILORA" inspect "$work/best" --verify
+check 0 "$MPILORA" eval --model "$model" --adapter "$work/best" --data "$work/held.jsonl"
+says err "^warning: .*/best: this is the adapter of its newest checkpoint, of step 40; the evaluations were best at step $low: give "
+check 0 "$MPILORA" eval --model "$model" --adapter "$work/best/checkpoints/best" --data "$work/held.jsonl"
+! grep -q 'newest checkpoint' "$work/err" || fail "warned of the best: $(cat "$work/err")"
 check 0 "$MPILORA" inspect "$work/best" --json
 holds "v['best_step'] == $low"
 check 0 train "$work/upto" $few --max-steps $low

@@ -64,6 +64,8 @@ for n in 1 2; do
 done
 find "$work/cosine" -type f -exec md5sum {} + | sort | cmp - "$work/before" || fail "a finished run was changed"
 cp -r "$work/cosine" "$work/up"
+check 1 train "$work/cosine" --max-steps 16 --lr-schedule constant # at the rate of its start
+says err 'lr-schedule constant \(checkpoint: cosine\)'
 check 1 train "$work/cosine" --max-steps 8 --lr-schedule constant --learning-rate 1e-4
 says err 'lr-schedule constant \(checkpoint: cosine\)'
 check 0 train "$work/cosine" --max-steps 16 --lr-schedule constant --learning-rate 1e-4

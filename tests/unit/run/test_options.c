@@ -216,6 +216,10 @@ static void further_steps_may_have_a_rate_of_their_own(void **state)
     assert_ok(parse(&now, "train", WORDS(TRAIN, "--max-steps", "8", "--learning-rate", "1e-4"), &e), &e);
     assert_error(options_compare_for_resume(&now, recorded, true, &e), &e, ERR_MISMATCH, "--learning-rate");
     options_release(&now);
+    assert_ok(parse(&now, "train", WORDS(TRAIN, "--max-steps", "8", "--lr-schedule", "constant"), &e), &e);
+    assert_error(options_compare_for_resume(&now, recorded, true, &e), &e, ERR_MISMATCH, "--learning-rate 0.0002");
+    assert_error(options_compare_for_resume(&now, "max-steps: 4\n", true, &e), &e, ERR_MISMATCH, "--lr-schedule constant");
+    options_release(&now);
 }
 
 static void help_fits_the_page(void **state)
