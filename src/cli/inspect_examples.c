@@ -1,6 +1,7 @@
 /*
  * `inspect DATA --model MODEL`: the examples as they are trained.
  */
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -234,6 +235,19 @@ static void put_warning(void *context, const char *text)
     markup_put(m, "</p>\n");
 }
 
+static void tell_warnings(const struct view *v, void (*tell)(void *context, const char *text), void *context)
+{
+    char text[160];
+    const uint64_t bad = v->data.counts.bad_lines;
+    snprintf(text, sizeof text,
+             "%" PRIu64 " line%s cannot be used: train and eval stop at the first, or with --skip-bad-lines leave %s "
+             "out",
+             bad, bad == 1 ? "" : "s", bad == 1 ? "it" : "them");
+    if (bad)
+        tell(context, text);
+    dataset_tell_warnings(&v->data, UINT_MAX, tell, context);
+}
+
 static enum err_code write_page(const struct view *v, const struct str *examples, struct err *e)
 {
     struct str page = {0};
@@ -245,7 +259,7 @@ static enum err_code write_page(const struct view *v, const struct str *examples
     markup_put(&m, "</h1>\n<p>%zu examples, %llu tokens, %llu of them trained. <mark>What is trained</mark> is marked; "
                    "the rest is read only.</p>\n",
                v->data.count, (unsigned long long)c->tokens, (unsigned long long)c->supervised);
-    dataset_tell_warnings(&v->data, UINT_MAX, put_warning, &m);
+    tell_warnings(v, put_warning, &m);
     if (!e->code && examples->length)
         str_append(&page, examples->data, examples->length, e);
     markup_put(&m, "</body>\n</html>\n");
@@ -273,7 +287,7 @@ static void add_facts(struct facts *f, const struct view *v, size_t shared)
     facts_int(f, "longest_tokens", longest);
     facts_int(f, "truncated", v->data.counts.truncated);
     facts_list(f, "warnings");
-    dataset_tell_warnings(&v->data, UINT_MAX, add_warning, f);
+    tell_warnings(v, add_warning, f);
     facts_end(f);
     if (v->options->eval_data.count)
         facts_int(f, "shared_with_eval_data", shared);

@@ -193,6 +193,7 @@ enum err_code options_tell_idle(const struct options *o, void (*tell)(const char
                 {"max-eval-examples", evaluations, evaluates},
                 {"outer-learning-rate", locality, local},
                 {"outer-momentum", locality, local},
+                {"overwrite", "--resume never", o->resume.word != RESUME_AUTO},
                 {"min-learning-rate", "an --lr-schedule that goes down", o->lr_schedule != SCHEDULE_CONSTANT}};
     struct options plain = {0};
     enum err_code code = opt_init(&plain.set, &options_table, &plain, o->set.command->name, e);

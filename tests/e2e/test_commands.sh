@@ -73,6 +73,8 @@ holds 'v["bad_lines"] == 25 and v["examples"] == 1 and len(v["first_bad_lines"])
 holds 'all(f"bad.jsonl:{i + 1}: " in line for i, line in enumerate(v["first_bad_lines"]))'
 check 0 "$MPILORA" inspect "$work/bad.jsonl"
 says out 'bad.jsonl:20: '
+check 0 "$MPILORA" inspect "$work/bad.jsonl" --model "$model" --json
+holds 'v["warnings"][0].startswith("25 lines cannot be used: train and eval stop at the first")'
 printf '<!DOCTYPE html><title>Log in</title>' >"$work/page.jsonl"
 check 1 "$MPILORA" inspect "$work/page.jsonl"
 says err 'page.jsonl: JSON is wanted here, and this is a web page'

@@ -218,7 +218,8 @@ static void further_steps_may_have_a_rate_of_their_own(void **state)
     options_release(&now);
     assert_ok(parse(&now, "train", WORDS(TRAIN, "--max-steps", "8", "--lr-schedule", "constant"), &e), &e);
     assert_error(options_compare_for_resume(&now, recorded, true, &e), &e, ERR_MISMATCH, "--learning-rate 0.0002");
-    assert_error(options_compare_for_resume(&now, "max-steps: 4\n", true, &e), &e, ERR_MISMATCH, "--lr-schedule constant");
+    assert_error(options_compare_for_resume(&now, "max-steps: 4\n", true, &e), &e, ERR_MISMATCH,
+                 "--lr-schedule constant");
     options_release(&now);
 }
 
@@ -319,6 +320,9 @@ static void what_changes_nothing_is_told(void **state)
                         "outer-learning-rate needs --local-steps\n");
     assert_string_equal(idle(WORDS(TRAIN, "--outer-momentum", "0.5")), "outer-momentum needs --local-steps\n");
     assert_string_equal(idle(WORDS(TRAIN, "--outer-momentum", "0.5", "--local-steps", "2")), "");
+    assert_string_equal(idle(WORDS(TRAIN, "--overwrite")), "overwrite needs --resume never\n");
+    assert_string_equal(idle(WORDS(TRAIN, "--overwrite", "--resume", "never")), "");
+    assert_string_equal(idle(WORDS(TRAIN, "--overwrite", "--resume", "x.h5")), "");
     assert_string_equal(idle(WORDS(TRAIN, "--min-learning-rate", "1e-5")), "");
     assert_string_equal(idle(WORDS(TRAIN, "--min-learning-rate", "1e-5", "--lr-schedule", "constant")),
                         "min-learning-rate needs an --lr-schedule that goes down\n");
