@@ -63,7 +63,7 @@ static void expect_written(const char *text, const char *written)
     json_close(doc);
 }
 
-/* What json.c reads by itself, and what is next to it and jansson's. */
+/* Of each kind of value and escape one, and mistakes next to them. */
 static void test_plain_and_not(void **state)
 {
     (void)state;
