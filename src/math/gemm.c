@@ -141,40 +141,24 @@ static double load(enum dtype type, const void *x, size_t i)
     return type == DTYPE_F32 ? ((const float *)x)[i] : dtype_bf16_to_f32(((const uint16_t *)x)[i]);
 }
 
-/* c[at] = sum + beta c[at] */
-static void finish(enum dtype out, void *c, size_t at, double sum, float beta)
-{
-    float result = (float)(sum + (beta != 0 ? beta * load(out, c, at) : 0));
-    if (out == DTYPE_F32)
-        ((float *)c)[at] = result;
-    else
-        ((uint16_t *)c)[at] = dtype_f32_to_bf16(result);
-}
-
-enum { SQUARE = 8 }; /* of C: its sums run side by side, each in the order of k, and share what they load */
-
 void gemm_reference(enum dtype in, enum dtype out, enum gemm_op op_a, enum gemm_op op_b, size_t m, size_t n,
                     size_t k, float alpha, const void *a, size_t lda, const void *b, size_t ldb, float beta,
                     void *c, size_t ldc)
 {
-    size_t row = op_a == GEMM_N ? lda : 1, next_a = op_a == GEMM_N ? 1 : lda;
-    size_t column = op_b == GEMM_N ? 1 : ldb, next_b = op_b == GEMM_N ? ldb : 1;
-    for (size_t i = 0; i < m; i += SQUARE) {
-        for (size_t j = 0; j < n; j += SQUARE) {
-            size_t rows = m - i < SQUARE ? m - i : SQUARE, columns = n - j < SQUARE ? n - j : SQUARE;
-            double sums[SQUARE][SQUARE] = {0}, x[SQUARE] = {0}, y[SQUARE] = {0};
+    for (size_t i = 0; i < m; i++) {
+        for (size_t j = 0; j < n; j++) {
+            double sum = 0;
             for (size_t l = 0; l < k; l++) {
-                for (size_t p = 0; p < rows; p++)
-                    x[p] = load(in, a, (i + p) * row + l * next_a);
-                for (size_t q = 0; q < columns; q++)
-                    y[q] = load(in, b, l * next_b + (j + q) * column);
-                for (size_t p = 0; p < rows; p++)
-                    for (size_t q = 0; q < SQUARE; q++)
-                        sums[p][q] += x[p] * y[q];
+                double x = load(in, a, op_a == GEMM_N ? i * lda + l : l * lda + i);
+                double y = load(in, b, op_b == GEMM_N ? l * ldb + j : j * ldb + l);
+                sum += x * y;
             }
-            for (size_t p = 0; p < rows; p++)
-                for (size_t q = 0; q < columns; q++)
-                    finish(out, c, (i + p) * ldc + j + q, alpha * sums[p][q], beta);
+            double kept = beta != 0 ? beta * load(out, c, i * ldc + j) : 0;
+            float result = (float)(alpha * sum + kept);
+            if (out == DTYPE_F32)
+                ((float *)c)[i * ldc + j] = result;
+            else
+                ((uint16_t *)c)[i * ldc + j] = dtype_f32_to_bf16(result);
         }
     }
 }
