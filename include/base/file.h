@@ -60,6 +60,10 @@ enum err_code file_in_map(struct file_map *map, const struct file_in *f, struct 
 /* Reads the whole file into `out` (cleared first); ERR_FORMAT if it has more than `limit` bytes. */
 enum err_code file_read_all(struct str *out, const char *path, size_t limit, struct err *e);
 
+/* Writes all bytes to an open file, where it stands. *done: how many were written, also after an error, which names
+ * `path`. */
+enum err_code file_put(size_t *done, int fd, const void *bytes, size_t length, const char *path, struct err *e);
+
 /* Replaces the file `path` by these bytes, atomically: writes a file in the same folder whose name is that of
  * `path`, FILE_TEMPORARY and the process id; then fsync, rename, fsync of the folder. */
 #define FILE_TEMPORARY ".tmp"

@@ -119,13 +119,12 @@ enum err_code file_read_all(struct str *out, const char *path, size_t limit, str
     return code;
 }
 
-static enum err_code write_all(int fd, const unsigned char *bytes, size_t length, const char *path,
-                               struct err *e)
+enum err_code file_put(size_t *done, int fd, const void *bytes, size_t length, const char *path, struct err *e)
 {
-    for (size_t done = 0; done < length;) {
-        ssize_t put = write(fd, bytes + done, length - done);
+    for (*done = 0; *done < length;) {
+        ssize_t put = write(fd, (const char *)bytes + *done, length - *done);
         if (put >= 0)
-            done += (size_t)put;
+            *done += (size_t)put;
         else if (errno != EINTR)
             return err_set_errno(e, errno, "cannot write %s", path);
     }
@@ -236,7 +235,8 @@ enum err_code file_write_atomic(const char *path, const void *bytes, size_t leng
     int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (fd < 0)
         return err_set_errno(e, errno, "cannot create %s", temporary);
-    enum err_code code = write_all(fd, bytes, length, temporary, e);
+    size_t done;
+    enum err_code code = file_put(&done, fd, bytes, length, temporary, e);
     if (!code && fsync(fd))
         code = err_set_errno(e, errno, "cannot flush %s", temporary);
     if (close(fd) && !code)

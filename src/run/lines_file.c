@@ -114,15 +114,8 @@ static enum err_code open_own(struct lines_file *f, const struct file_folder *in
 
 static enum err_code append_pending(struct lines_file *f, struct err *e)
 {
-    size_t done = 0;
-    enum err_code code = ERR_OK;
-    while (!code && done < f->pending.length) {
-        ssize_t put = write(f->fd, f->pending.data + done, f->pending.length - done);
-        if (put >= 0)
-            done += (size_t)put;
-        else if (errno != EINTR)
-            code = err_set_errno(e, errno, "cannot write %s", f->path);
-    }
+    size_t done;
+    enum err_code code = file_put(&done, f->fd, f->pending.data, f->pending.length, f->path, e);
     if (done) {
         memmove(f->pending.data, f->pending.data + done, f->pending.length - done);
         f->pending.length -= done;

@@ -122,13 +122,8 @@ static enum err_code describe(struct answering *a, struct err *e)
 
 static enum err_code write_all(const struct answering *a, const struct str *text, struct err *e)
 {
-    for (size_t done = 0; done < text->length;) {
-        const ssize_t put = write(a->fd, text->data + done, text->length - done);
-        if (put < 0 && errno != EINTR)
-            return err_set_errno(e, errno, "cannot write %s", a->part);
-        done += put > 0 ? (size_t)put : 0;
-    }
-    return ERR_OK;
+    size_t done;
+    return file_put(&done, a->fd, text->data, text->length, a->part, e);
 }
 
 /* Where the lines of whole groups end, after the first line; a->done counts theirs. */
