@@ -11,7 +11,7 @@ const struct family_names llama_like_names[2] = {
     [STORE_GGUF] = {.layers = "blk", .embedding = "token_embd", .divisors = "rope_freqs.weight"},
 };
 
-const struct family_names fused_names[2] = {
+const struct family_names activation_fn_names[2] = {
     [STORE_HF] = {.layers = "model.layers",
                   .embedding = "model.embed_tokens",
                   .buffers = rotary_buffers,

@@ -10,7 +10,7 @@ extern const char *const rotary_buffers[];
 /* The names of Llama's parts, which most later families use, too. */
 #define LLAMA_LIKE_MODULES 7
 extern const struct family_names llama_like_names[2];
-extern const struct family_names fused_names[2]; /* for families with gate and up in one matrix */
+extern const struct family_names activation_fn_names[2]; /* Llama's, but for the activation */
 extern const struct module llama_like_modules[LLAMA_LIKE_MODULES + 1];
 extern const struct module llama_paired_modules[LLAMA_LIKE_MODULES + 1]; /* q and k GGUF_PAIRED */
 extern const struct family_vector llama_like_vectors[PLACE_COUNT];

@@ -1,14 +1,5 @@
 #include "common.h"
 
-static const struct family_names names[2] = {
-    [STORE_HF] = {.layers = "model.layers",
-                  .embedding = "model.embed_tokens",
-                  .buffers = rotary_buffers,
-                  .attention = "self_attn",
-                  .activation = "mlp.activation_fn"},
-    [STORE_GGUF] = {.layers = "blk", .embedding = "token_embd"},
-};
-
 static const struct module modules[] = {
     {"self_attn.q_proj", "attn_q", GROUP_ATTN_IN, ROWS_QUERIES, STORED_PLAIN},
     {"self_attn.k_proj", "attn_k", GROUP_ATTN_IN, ROWS_KEYS, STORED_PLAIN},
@@ -35,7 +26,7 @@ const struct family family_phi = {
     .gguf = "phi2",
     .known_as = "Phi-1, Phi-1.5, Phi-2",
     .tokenizers = TOKENIZERS_BYTE_LEVEL,
-    .names = names,
+    .names = activation_fn_names,
     .modules = modules,
     .module_count = sizeof modules / sizeof modules[0] - 1,
     .vectors = vectors,
