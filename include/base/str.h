@@ -36,6 +36,9 @@ bool str_starts_with(const char *s, const char *prefix);
 bool str_starts_with_any(const char *s, const char *const *prefixes); /* NULL after the last */
 bool str_ends_with(const char *s, const char *suffix);
 
+/* The item of a list "a, b" that begins at `at` and ends before the next comma, without the blanks around it. */
+const char *str_list_item(size_t *length, const char *at);
+
 /* Byte offset of the first byte that is not well-formed UTF-8 (no surrogates, no overlong forms), or
  * `length`. */
 size_t str_utf8_valid_prefix(const void *bytes, size_t length);

@@ -284,14 +284,10 @@ static bool lists_equal(const struct opt_list *a, const struct opt_list *b)
     return equal;
 }
 
-/* The next name of a text, without the blanks around it; *length 0 after the last. */
+/* The next name of a text; *length 0 after the last. */
 static const char *next_name(size_t *length, const char *at)
 {
-    at += strspn(at, ", ");
-    *length = strcspn(at, ",");
-    while (*length && at[*length - 1] == ' ')
-        --*length;
-    return at;
+    return str_list_item(length, at + strspn(at, ", "));
 }
 
 /* Are the names of `a` among those of `b`? */

@@ -144,6 +144,15 @@ bool str_ends_with(const char *s, const char *suffix)
     return length >= tail && memcmp(s + length - tail, suffix, tail) == 0;
 }
 
+const char *str_list_item(size_t *length, const char *at)
+{
+    at += strspn(at, " ");
+    *length = strcspn(at, ",");
+    while (*length && at[*length - 1] == ' ')
+        --*length;
+    return at;
+}
+
 /* Length of the well-formed UTF-8 sequence at p (Unicode 15, table 3-7), 0 if there is none. */
 static size_t utf8_sequence(const unsigned char *p, size_t left)
 {

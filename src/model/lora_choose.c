@@ -76,11 +76,8 @@ static enum err_code choose_names(bool *chosen, const struct arch *a, const char
 {
     char name[256];
     for (const char *at = targets; at; at = strchr(at, ',')) {
-        at += *at == ',' && at > targets;
-        at += strspn(at, " ");
-        size_t length = strcspn(at, ",");
-        while (length && at[length - 1] == ' ')
-            length--;
+        size_t length;
+        at = str_list_item(&length, at + (*at == ',' && at > targets));
         if (length == 0)
             return err_set(e, ERR_USAGE, "target-modules: '%s' has an empty name", targets);
         if (length >= sizeof name)
