@@ -195,6 +195,13 @@ def check_format():
         breach(path, 1, "ReflowComments is not false")
 
 
+def check_folders(files):
+    """A folder of sources says what it is for."""
+    for folder in sorted({path.parent for path in files if path.relative_to(ROOT).parts[0] == "src" and path.suffix == ".c"}):
+        if not (folder / "README.md").exists():
+            breach(folder, 1, "a folder of sources has no README.md")
+
+
 def table_of_options(program):
     """The program's own."""
     return subprocess.run([program, "--help-markdown"], check=True, capture_output=True, text=True).stdout.strip()
@@ -279,6 +286,7 @@ def main():
         if path.suffix in (".c", ".h") and families and path.relative_to(ROOT).parts[0] in ("src", "include"):
             check_family_words(path, text, families, parts)
     check_format()
+    check_folders(files)
     pages = [path for path in files if path.suffix == ".md"]
     check_table(pages, "limits", "include/base/limits.def", table_of_limits(), options.fix)
     if options.mpilora:

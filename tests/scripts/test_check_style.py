@@ -32,6 +32,7 @@ SOUND = {
     "include/run/options.def": 'OPTION(reduce, "reduce", CHOICE, "exact", WORD(REDUCE_EXACT, "exact"), "", TRAIN, NONE, FIXED,\n'
                                '       "how")\n',
     "include/base/str.h": "#ifndef MPILORA_BASE_STR_H\n#define MPILORA_BASE_STR_H\n#endif\n",
+    **{f"src/{folder}/README.md": "# A folder\n" for folder in ("base", "data", "model", "model/families", "report", "train")},
     "src/base/str.c": '#include "base/str.h"\n\nint str_one(void)\n{\n    return 1;\n}\n',
     "src/model/families/falcon.c": 'static const struct module modules[] = {\n    {"attn.qkv_proj", "attn_qkv", GROUP_ATTN_IN},\n'
                                    '    {"head", "output", GROUP_HEAD},\n};\n\n'
@@ -88,6 +89,7 @@ BREACHES = {
     "re-flowed comments": (".clang-format", "BasedOnStyle: LLVM\nReflowComments: true\n", ".clang-format:1: ReflowComments is not false"),
     "an old table of limits": ("src/README.md", LIMITS.replace("64", "65"), "src/README.md:1: the table of limits is not that of "
                                "`include/base/limits.def`: scripts/check_style.py --fix writes it"),
+    "a folder without README": ("src/report/deep/a.c", "int a;\n", "src/report/deep:1: a folder of sources has no README.md"),
     "no table of limits": ("src/README.md", "# About\n", "README.md:1: the marks around the table of limits stand in 0 .md files "
                            "and should in one"),
     "two tables of limits": ("docs/README.md", LIMITS, "src/README.md:1: the marks around the table of limits stand in 2 .md files and "
