@@ -3,7 +3,7 @@
 #include "io/store/store.h"
 #include "model/arch.h"
 #include "run/adapter.h"
-#include "run/export/peft.h"
+#include "run/export/export.h"
 
 /* The base's shapes and hash are needed, its weights are not. */
 enum err_code cmd_export(const struct options *o, struct dist *d, struct err *e)
@@ -23,8 +23,10 @@ enum err_code cmd_export(const struct options *o, struct dist *d, struct err *e)
         code = adapter_load(&lora, &arch, o->checkpoint, &check, e);
     }
     const char *name = code || *o->base_name ? o->base_name : store_name(&store);
+    const struct export_job job = {
+        .output = o->output, .lora = &lora, .arch = &arch, .store = &store, .base_name = name};
     if (!code)
-        code = peft_write(o->output, &lora, &arch, name, lora.dropout, e);
+        code = export_write(&job, o->format, e);
     if (!code)
         log_note("%zu adapted modules written to %s, for the base %s", lora.layout.count, o->output, name);
     lora_release(&lora);
