@@ -183,9 +183,10 @@ bool opt_is_text(const struct opt_spec *spec);
 /* Do two sets over the same table have the same value of this option? (2e-4 and 0.0002 are the same.) */
 bool opt_values_equal(const struct opt_set *a, const struct opt_set *b, const struct opt_spec *spec);
 
-/* Appends the command's options, except unrecorded ones, as a configuration from which opt_read_config() reads the
- * same values. */
-enum err_code opt_append_config(const struct opt_set *set, struct str *out, struct err *e);
+/* Appends the command's options, except unrecorded ones and those for which `without` (unless NULL) returns true, as a
+ * configuration from which opt_read_config() reads the same values. */
+enum err_code opt_append_config(const struct opt_set *set, bool (*without)(const struct opt_spec *spec),
+                                struct str *out, struct err *e);
 
 /* Appends the help of one command, 100 columns wide; or all options of all commands as a Markdown table. */
 enum err_code opt_append_help(const struct opt_table *table, const struct opt_command *command,

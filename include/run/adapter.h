@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "base/err.h"
+#include "base/file.h"
 #include "model/lora.h"
 #include "ranks/dist.h"
 
@@ -21,6 +22,9 @@ struct adapter_check {
  * lora_release(). */
 enum err_code adapter_load(struct lora *l, const struct arch *a, const char *path,
                            const struct adapter_check *check, struct err *e);
+
+/* XXH3-128 of what the adapter computes: its modules with their ranks and scalings, and all its values. */
+enum err_code adapter_hash(char hash[FILE_HASH_SIZE], const struct lora *l, struct err *e);
 
 /* Collective. Sends rank 0's adapter, its modules and values, to all ranks. */
 enum err_code adapter_broadcast(struct lora *l, const struct arch *a, struct dist *d, struct err *e);

@@ -8,6 +8,7 @@
  * - /trace: see run/trace.h
  * - /guard, if steps may be skipped: attributes nonfinite, spikes, losses, mean, variance (run/guard.h)
  * - /evaluations, if there were any: attributes seen, best, worse, loss, hash (run/best.h)
+ * - /begun_with, if the run started with --adapter: attribute hash, of that adapter
  * - /config: the resolved configuration, a text
  * - root attributes: format, step, cursor, finished, lora_init, rslora, base_hash, tokenizer_hash, data_hash, version,
  *   hdf5_version, content_hash
@@ -41,6 +42,7 @@ struct ckpt_state {
 
 struct ckpt_identity {
     char base[FILE_HASH_SIZE], tokenizer[FILE_HASH_SIZE], data[FILE_HASH_SIZE];
+    char adapter[FILE_HASH_SIZE];   /* that the run started with; "": a new one */
     char evaluated[FILE_HASH_SIZE]; /* of the evaluated examples; a checkpoint has this hash in its state.best */
 };
 

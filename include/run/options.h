@@ -78,7 +78,8 @@ enum err_code options_parse(struct options *o, const char *command, int argc, ch
                             struct err *e);
 void options_release(struct options *o);
 
-/* The resolved options of the command as YAML: the run's config.yaml and the record in a checkpoint. */
+/* The resolved options of the command as YAML: the run's config.yaml and the record in a checkpoint. With --adapter,
+ * those that say which arrays an adapter has are left out, since they are the adapter's own. */
 enum err_code options_write_yaml(const struct options *o, struct str *out, struct err *e);
 
 /* Reads such a text; `name` is for messages. `o` as after options_parse(). */
@@ -91,6 +92,9 @@ const char *options_word(const struct options *o, const char *name);
 /* Does the option affect the result of a run, so that runs with different values are different experiments? */
 bool options_fixes_result(const struct opt_spec *spec);
 
+/* Does the option decide which arrays a new adapter has? With --adapter that one's arrays are used instead. */
+bool options_shapes_adapter(const struct opt_spec *spec);
+
 /* Does the result of the run depend on its evaluations (--keep-best, --early-stop)? */
 bool options_go_by_evaluations(const struct options *o);
 
@@ -99,7 +103,8 @@ bool options_go_by_evaluations(const struct options *o);
 enum err_code options_tell_idle(const struct options *o, void (*tell)(const char *option, const char *needs),
                                 struct err *e);
 
-/* Was the option given on the command line or in the file? */
+/* Was the option given on the command line or in the file, and where? */
+enum opt_origin options_origin(const struct options *o, const char *name);
 bool options_given(const struct options *o, const char *name);
 
 /* Compares the options that must stay the same in a resumed run with those that a checkpoint recorded

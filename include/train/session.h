@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "base/err.h"
+#include "base/file.h"
 #include "data/examples/chat.h"
 #include "data/examples/dataset.h"
 #include "data/tokenizer/tokenizer.h"
@@ -35,6 +36,7 @@ struct session {
     struct model model;
     double load_seconds;        /* time to load base and tokenizer */
     struct lora lora;           /* model.lora == &lora if there is an adapter */
+    char given[FILE_HASH_SIZE]; /* hash of the adapter that training starts with; "": a new one */
     int threads;                /* of this rank */
     struct str map;             /* the map of all ranks (ranks/threads.h) */
     struct deadline deadline;   /* of the process; durations noted in one cell of a study also count for the next */
@@ -55,13 +57,14 @@ enum err_code session_open_chat(struct chat **chat, struct tokenizer *t, const s
  * folder. */
 enum err_code session_load_adapter(struct session *s, const char *path, struct err *e);
 
-/* Collective. Makes a new adapter from the LoRA options. If its initial values are derived from the base, they stay
- * zero and the base stays unchanged until session_start_adapter(), because a run that is resumed from a checkpoint
- * has them there. */
+/* Collective. The adapter to train: that of --adapter, or a new one from the LoRA options. ERR_USAGE for LoRA options
+ * that contradict --adapter. If a new adapter's initial values are derived from the base, they stay zero until
+ * session_start_adapter(), because a run that is resumed from a checkpoint has them there. The base is unchanged until
+ * then in any case. */
 enum err_code session_new_adapter(struct session *s, struct err *e);
 
-/* Collective. If the adapter's initial values are derived from the base: computes them, dividing the work among the
- * ranks, and changes the base in memory. Otherwise does nothing. */
+/* Collective. If the adapter's initial values are derived from the base: computes them, unless --adapter gave them,
+ * dividing the work among the ranks, and changes the base in memory. Otherwise does nothing. */
 enum err_code session_start_adapter(struct session *s, struct err *e);
 
 /* Collective. Changes the base in the same way, with the initial values from the adapter's checkpoint. */

@@ -36,11 +36,13 @@ static enum err_code append_config_value(const struct opt_set *set, const struct
     return ERR_OK;
 }
 
-enum err_code opt_append_config(const struct opt_set *set, struct str *out, struct err *e)
+enum err_code opt_append_config(const struct opt_set *set, bool (*without)(const struct opt_spec *spec),
+                                struct str *out, struct err *e)
 {
     for (size_t i = 0; i < set->table->spec_count; i++) {
         const struct opt_spec *spec = &set->table->specs[i];
-        if (!opt_takes(set->command, spec) || spec->unrecorded || strcmp(spec->name, OPT_CONFIG) == 0)
+        if (!opt_takes(set->command, spec) || spec->unrecorded || strcmp(spec->name, OPT_CONFIG) == 0 ||
+            (without && without(spec)))
             continue;
         if (str_appendf(out, e, "%s:", spec->name) || append_config_value(set, spec, out, e))
             return err_wrap(e, "--%s", spec->name);

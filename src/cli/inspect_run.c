@@ -21,7 +21,7 @@ static enum err_code add_config(struct facts *f, const char *yaml, struct err *e
     for (size_t i = 0; !code && i < options_table.spec_count; i++) {
         const struct opt_spec *spec = &options_table.specs[i];
         if (!spec->name || !strcmp(spec->name, OPT_CONFIG) || spec->unrecorded ||
-            !opt_takes(o.set.command, spec))
+            !opt_takes(o.set.command, spec) || (*o.adapter && options_shapes_adapter(spec)))
             continue;
         const void *value = (const char *)&o + spec->offset;
         if (spec->type == OPT_FLAG) {
@@ -86,6 +86,8 @@ enum err_code inspect_checkpoint(struct facts *f, const char *path, struct err *
     facts_text(f, "base_hash", c.identity.base);
     facts_text(f, "tokenizer_hash", c.identity.tokenizer);
     facts_text(f, "data_hash", c.identity.data);
+    if (*c.identity.adapter)
+        facts_text(f, "adapter_hash", c.identity.adapter);
     facts_text(f, "version", c.version);
     code = add_config(f, c.config, e);
     if (code)

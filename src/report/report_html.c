@@ -163,6 +163,9 @@ static void put_facts(struct markup *m, const struct report *r)
         markup_put(m, "<div><dt>Cells finished</dt><dd>%zu of %zu</dd></div>\n", count_status(r, REPORT_DONE),
                    r->count);
     } else if (any) {
+        const char *adapter = report_option(any, "adapter");
+        if (*adapter)
+            put_fact(m, "Begun with", last_part(adapter));
         put_fact(m, "Scheme", report_option(any, "lora-init"));
         put_fact(m, "Rank", report_option(any, "lora-rank"));
         put_fact(m, "Learning rate", report_option(any, "learning-rate"));

@@ -43,6 +43,8 @@ const char *report_option(const struct report_cell *c, const char *name)
         if (is_name(c->config.entries[i].key, name) && c->config.entries[i].count > 0)
             return c->config.entries[i].values[0].text;
     const struct opt_spec *spec = opt_find(&options_table, name);
+    if (spec && options_shapes_adapter(spec) && *report_option(c, "adapter"))
+        return ""; /* it is that adapter's, and not recorded */
     return spec ? spec->initial : "";
 }
 

@@ -123,12 +123,14 @@ enum err_code adapter_load(struct lora *l, const struct arch *a, const char *pat
     return make_from_checkpoint(l, a, &c, check, e);
 }
 
-/* The modules in one block, behind a byte that says whether the adapter has a start: for each its rank, its
- * scaling and its path with the zero. */
+/* What a block of modules begins with. */
+enum { HAS_START, IS_RSLORA, FLAG_COUNT };
+
+/* The modules in one block, after the flags: for each its rank, its scaling and its path with the zero. */
 static enum err_code append_modules(struct str *out, const struct lora *l, struct err *e)
 {
-    const bool has_start = l->start != NULL;
-    if (str_append(out, &has_start, 1, e))
+    const bool flags[FLAG_COUNT] = {[HAS_START] = l->start != NULL, [IS_RSLORA] = l->rslora};
+    if (str_append(out, flags, sizeof flags, e))
         return e->code;
     for (size_t i = 0; i < l->layout.count; i++) {
         const struct lora_module *m = &l->layout.modules[i];
@@ -140,6 +142,25 @@ static enum err_code append_modules(struct str *out, const struct lora *l, struc
     return ERR_OK;
 }
 
+enum err_code adapter_hash(char hash[FILE_HASH_SIZE], const struct lora *l, struct err *e)
+{
+    struct str modules = {0};
+    if (append_modules(&modules, l, e)) {
+        str_release(&modules);
+        return e->code;
+    }
+    struct file_hasher *h = file_hasher_open(e);
+    if (h) {
+        file_hasher_add(h, modules.data, modules.length);
+        file_hasher_add(h, l->params, l->layout.size * sizeof *l->params);
+        if (l->start)
+            file_hasher_add(h, l->start, l->layout.size * sizeof *l->start);
+        file_hasher_finish(h, hash);
+    }
+    str_release(&modules);
+    return h ? ERR_OK : e->code;
+}
+
 /* The block comes from rank 0 of this very run, so it is well-formed. */
 static enum err_code create_from_block(struct lora *l, const struct arch *a, const char *block, size_t length,
                                        struct err *e)
@@ -147,7 +168,7 @@ static enum err_code create_from_block(struct lora *l, const struct arch *a, con
     struct arena arena = {0};
     size_t most = length / (sizeof l->layout.modules->rank + sizeof(double) + 1), count = 0;
     struct lora_given *given = arena_alloc(&arena, most, sizeof *given, "modules of the adapter", e);
-    for (const char *at = block + 1; given && at < block + length; count++) {
+    for (const char *at = block + FLAG_COUNT; given && at < block + length; count++) {
         memcpy(&given[count].rank, at, sizeof given->rank);
         at += sizeof given->rank;
         memcpy(&given[count].scaling, at, sizeof given->scaling);
@@ -156,8 +177,10 @@ static enum err_code create_from_block(struct lora *l, const struct arch *a, con
         at += strlen(at) + 1;
     }
     enum err_code code = given ? lora_create_given(l, a, given, count, e) : e->code;
-    if (!code && block[0])
+    if (!code && block[HAS_START])
         code = lora_start_buffer(l, e);
+    if (!code)
+        l->rslora = block[IS_RSLORA];
     arena_release(&arena);
     return code;
 }

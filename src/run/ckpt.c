@@ -13,6 +13,7 @@
 
 #define GUARD       "/guard"
 #define EVALUATIONS "/evaluations"
+#define BEGUN_WITH  "/begun_with"
 #define CONFIG      "/config"
 
 /* The arrays of a checkpoint: where each lies, what stands after its name. */
@@ -126,6 +127,8 @@ enum err_code ckpt_build(struct h5_writer **out, const char *path, const struct 
     h5_attribute_text(w, "/", "base_hash", identity->base);
     h5_attribute_text(w, "/", "tokenizer_hash", identity->tokenizer);
     h5_attribute_text(w, "/", "data_hash", identity->data);
+    if (*identity->adapter)
+        h5_attribute_text(w, BEGUN_WITH, "hash", identity->adapter);
     h5_attribute_text(w, "/", "version", MPILORA_VERSION);
     h5_attribute_text(w, "/", "hdf5_version", h5_version());
     h5_write_text(w, CONFIG, config);
@@ -232,7 +235,8 @@ static enum err_code read_facts(struct ckpt *c, struct err *e)
         h5_get_text(&c->version, c->file, "/", "version", &c->arena, e) ||
         get_hash(c->identity.base, c, "/", "base_hash", e) ||
         get_hash(c->identity.tokenizer, c, "/", "tokenizer_hash", e) ||
-        get_hash(c->identity.data, c, "/", "data_hash", e))
+        get_hash(c->identity.data, c, "/", "data_hash", e) ||
+        (h5_exists(c->file, BEGUN_WITH) && get_hash(c->identity.adapter, c, BEGUN_WITH, "hash", e)))
         return e->code;
     c->state.finished = finished != 0;
     c->rslora = rslora != 0;

@@ -107,9 +107,14 @@ void options_release(struct options *o)
     opt_release(&o->set);
 }
 
+bool options_shapes_adapter(const struct opt_spec *spec)
+{
+    return resume_rules[spec - specs] == SHAPE;
+}
+
 enum err_code options_write_yaml(const struct options *o, struct str *out, struct err *e)
 {
-    return opt_append_config(&o->set, out, e);
+    return opt_append_config(&o->set, *o->adapter ? options_shapes_adapter : NULL, out, e);
 }
 
 /* Lines of records that earlier versions wrote, and what says the same today. */
@@ -147,10 +152,15 @@ enum err_code options_read_yaml(struct options *o, const char *command, const ch
     return code;
 }
 
-bool options_given(const struct options *o, const char *name)
+enum opt_origin options_origin(const struct options *o, const char *name)
 {
     const struct opt_spec *spec = opt_find(&options_table, name);
-    return spec && o->set.origins[spec - specs] != OPT_DEFAULT;
+    return spec ? o->set.origins[spec - specs] : OPT_DEFAULT;
+}
+
+bool options_given(const struct options *o, const char *name)
+{
+    return options_origin(o, name) != OPT_DEFAULT;
 }
 
 const char *options_word(const struct options *o, const char *name)
@@ -217,7 +227,7 @@ static bool goes_further(const struct options *now, const struct options *then, 
 static bool must_stay(const struct options *o, const struct opt_spec *spec, bool own_rate)
 {
     enum resume_rule rule = resume_rules[spec - specs];
-    return rule == FIXED || rule == SHAPE || (rule == RATE && !own_rate) ||
+    return rule == FIXED || (rule == SHAPE && !*o->adapter) || (rule == RATE && !own_rate) ||
            (rule == EVALUATED && options_go_by_evaluations(o));
 }
 

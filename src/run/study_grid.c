@@ -364,7 +364,7 @@ static enum err_code append_axis(struct str *out, const struct study_axis *axis,
 
 enum err_code study_grid_write_yaml(const struct study_grid *g, struct str *out, struct err *e)
 {
-    if (opt_append_config(&g->base.set, out, e))
+    if (opt_append_config(&g->base.set, NULL, out, e))
         return e->code;
     for (size_t s = 0; s < g->sweep_count; s++)
         for (size_t i = 0; i < g->axis_count; i++) {

@@ -60,13 +60,27 @@ static enum err_code check_hash(const struct ckpt *c, const char *what, const ch
                    o->resume.word == RESUME_AUTO ? "another --output" : "leave out --resume");
 }
 
+/* The adapter that --adapter names: its path may change, its content may not. */
+static enum err_code check_adapter(const struct ckpt *c, const struct ckpt_identity *now, const struct options *o,
+                                   struct err *e)
+{
+    if (*c->identity.adapter && *now->adapter)
+        return check_hash(c, "adapter", c->identity.adapter, now->adapter, o, e);
+    if (!*c->identity.adapter == !*now->adapter)
+        return ERR_OK;
+    return err_set(e, ERR_MISMATCH, "%s belongs to a run that %s; give %s, or %s to start anew", c->path,
+                   *now->adapter ? "started with a new adapter, without --adapter" : "started with --adapter",
+                   *now->adapter ? "no --adapter" : "the same --adapter",
+                   o->resume.word == RESUME_AUTO ? "another --output" : "leave out --resume");
+}
+
 /* Does the checkpoint belong to this run? */
 static enum err_code check(const struct ckpt *c, const struct ckpt_identity *now, const struct options *o,
                            struct err *e)
 {
     if (check_hash(c, "base model", c->identity.base, now->base, o, e) ||
         check_hash(c, "tokenizer", c->identity.tokenizer, now->tokenizer, o, e) ||
-        check_hash(c, "data set", c->identity.data, now->data, o, e))
+        check_hash(c, "data set", c->identity.data, now->data, o, e) || check_adapter(c, now, o, e))
         return e->code;
     if (options_compare_for_resume(o, c->config, c->state.finished, e) == ERR_OK)
         return ERR_OK;

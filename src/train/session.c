@@ -13,8 +13,6 @@
 #include "base/log.h"
 #include "model/family.h"
 #include "math/gemm.h"
-#include "model/lora_init.h"
-#include "run/adapter.h"
 #include "run/rundir.h"
 #include "ranks/consensus.h"
 #include "ranks/node_hash.h"
@@ -216,94 +214,6 @@ enum err_code session_open(struct session *s, const struct options *o, struct di
     if (code)
         session_close(s);
     return code;
-}
-
-enum err_code session_load_adapter(struct session *s, const char *path, struct err *e)
-{
-    struct dist *d = s->dist;
-    enum err_code code = ERR_OK;
-    if (d->rank == 0) {
-        struct adapter_check check = {.base_hash = s->store.hash,
-                                      .base = &s->model.weights,
-                                      .allow_base_mismatch = s->options->allow_base_mismatch};
-        code = adapter_load(&s->lora, &s->model.arch, path, &check, e);
-    }
-    code = dist_agree(d, code, e);
-    if (!code)
-        code = adapter_broadcast(&s->lora, &s->model.arch, d, e);
-    if (!code)
-        code = session_change_base(s, e);
-    if (!code)
-        s->model.lora = &s->lora;
-    return code;
-}
-
-enum err_code session_new_adapter(struct session *s, struct err *e)
-{
-    const struct options *o = s->options;
-    const struct lora_scheme *scheme = lora_scheme(o->lora_init);
-    bool all = o->target_modules.word == TARGETS_ALL_LINEAR;
-    struct lora_spec spec = {.targets = all ? NULL : o->target_modules.text,
-                             .rank = (size_t)o->lora_rank,
-                             .alpha = o->lora_alpha,
-                             .rslora = o->rslora,
-                             .dropout = o->lora_dropout,
-                             .init = o->lora_init,
-                             .init_std = o->init_std,
-                             .init_std_b = o->init_std_b,
-                             .seed = (uint64_t)o->seed};
-    if (dist_agree(s->dist, lora_create(&s->lora, &s->model.arch, &spec, e), e))
-        return e->code;
-    if (scheme->warning)
-        log_warn("--lora-init %s: %s", scheme->name, scheme->warning);
-    s->model.lora = &s->lora;
-    return ERR_OK;
-}
-
-/* Collective. Each module's values come from the rank that made them. */
-static enum err_code share_modules(struct session *s, struct err *e)
-{
-    struct lora *l = &s->lora;
-    for (size_t i = 0; i < l->layout.count; i++) {
-        const struct lora_module *m = &l->layout.modules[i];
-        int root = (int)(i % (size_t)s->dist->world);
-        if (dist_broadcast(s->dist, l->params + m->a, m->rank * m->in * sizeof(float), root, e) ||
-            dist_broadcast(s->dist, l->params + m->b, m->rank * m->out * sizeof(float), root, e))
-            return e->code;
-    }
-    return ERR_OK;
-}
-
-enum err_code session_start_adapter(struct session *s, struct err *e)
-{
-    struct lora *l = &s->lora;
-    if (!l->start)
-        return ERR_OK;
-    enum err_code code =
-        dist_agree(s->dist,
-                   lora_init_from_base(l, s->options->lora_init, &s->model.arch, &s->model.weights,
-                                       (size_t)s->dist->rank, (size_t)s->dist->world, e),
-                   e);
-    if (!code)
-        code = share_modules(s, e);
-    if (code)
-        return code;
-    memcpy(l->start, l->params, l->layout.size * sizeof *l->start);
-    return session_change_base(s, e);
-}
-
-enum err_code session_change_base(struct session *s, struct err *e)
-{
-    enum err_code code =
-        s->lora.start ? lora_change_base(&s->lora, &s->model.arch, &s->model.weights, e) : ERR_OK;
-    return dist_agree(s->dist, code, e);
-}
-
-void session_drop_adapter(struct session *s)
-{
-    s->model.lora = NULL;
-    weights_restore(&s->model.weights);
-    lora_release(&s->lora);
 }
 
 /* Collective. Every rank has scanned its part of the lines: afterwards each has the index of all. */

@@ -126,7 +126,7 @@ static enum err_code open_output(void *trainer, struct duty_company *company, st
                                 .begun_at = t->state.step,
                                 .identity = &t->identity,
                                 .config = t->config.data,
-                                .lora_init = options_word(o, "lora-init"),
+                                .lora_init = *o->adapter ? "adapter" : options_word(o, "lora-init"),
                                 .trace = &t->tracer.record};
     if (saver_open(&t->saver, &facts, &t->session->lora, &t->moments, t->resumed_here ? &t->state : NULL, e))
         return e->code;
@@ -474,6 +474,7 @@ enum err_code trainer_run(struct session *s, const struct dataset *data, const c
         memcpy(t->identity.base, s->store.hash, sizeof t->identity.base);
         memcpy(t->identity.tokenizer, tokenizer_hash(s->tokenizer), sizeof t->identity.tokenizer);
         memcpy(t->identity.data, data_hash, sizeof t->identity.data);
+        memcpy(t->identity.adapter, s->given, sizeof t->identity.adapter);
         code = dist_agree(s->dist, choose_data(t, e), e);
         if (!code)
             code = start(t, e);

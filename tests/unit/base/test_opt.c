@@ -431,13 +431,13 @@ static void written_config_reads_back(void **state)
                     "--learning-rate 1e-300 --share 0.1 --held 12 --loud",
                     &e),
               &e);
-    assert_ok(opt_append_config(&set, &text, &e), &e);
+    assert_ok(opt_append_config(&set, NULL, &text, &e), &e);
     assert_ok(opt_init(&again, &table, &w, "alpha", &e), &e);
     assert_ok(read_config(&again, text.data, &e), &e);
     for (size_t i = 0; i < table.spec_count; i++)
         if (opt_takes(set.command, &specs[i]))
             assert_true(opt_values_equal(&set, &again, &specs[i]));
-    assert_ok(opt_append_config(&again, &twice, &e), &e);
+    assert_ok(opt_append_config(&again, NULL, &twice, &e), &e);
     assert_string_equal(text.data, twice.data);
     assert_non_null(strstr(text.data, "user-name: \"null\"\nkind: red\nsize: 7\nmode: auto\nlink: "
                                       "\"\"\nlimit: \"5400s\"\nparts: all\nfile:\n"
@@ -450,7 +450,7 @@ static void written_config_reads_back(void **state)
 
     str_clear(&text); /* all defaults: what is not set stays so */
     assert_ok(opt_init(&set, &table, &v, "alpha", &e), &e);
-    assert_ok(opt_append_config(&set, &text, &e), &e);
+    assert_ok(opt_append_config(&set, NULL, &text, &e), &e);
     assert_ok(opt_init(&again, &table, &w, "alpha", &e), &e);
     assert_ok(read_config(&again, text.data, &e), &e);
     assert_string_equal(w.name, "");

@@ -1,0 +1,191 @@
+#include <math.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "model/lora_init.h"
+#include "run/adapter.h"
+#include "train/session.h"
+
+/* Collective. The base stays as it is. */
+static enum err_code read_adapter(struct session *s, const char *path, struct err *e)
+{
+    struct dist *d = s->dist;
+    enum err_code code = ERR_OK;
+    if (d->rank == 0) {
+        struct adapter_check check = {.base_hash = s->store.hash,
+                                      .base = &s->model.weights,
+                                      .allow_base_mismatch = s->options->allow_base_mismatch};
+        code = adapter_load(&s->lora, &s->model.arch, path, &check, e);
+    }
+    code = dist_agree(d, code, e);
+    if (!code)
+        code = adapter_broadcast(&s->lora, &s->model.arch, d, e);
+    if (!code)
+        s->model.lora = &s->lora;
+    return code;
+}
+
+enum err_code session_load_adapter(struct session *s, const char *path, struct err *e)
+{
+    return read_adapter(s, path, e) ? e->code : session_change_base(s, e);
+}
+
+/* Options that say how initial values are drawn: an adapter that is given has its values. */
+static enum err_code check_no_initial_values(const struct options *o, struct err *e)
+{
+    const struct {
+        const char *name;
+        bool says; /* a value other than the default, which stands in every written configuration */
+    } rows[] = {{"lora-init", o->lora_init != LORA_NORMAL},
+                {"init-std", o->init_std > 0},
+                {"init-std-b", o->init_std_b > 0}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (options_origin(o, rows[i].name) == OPT_COMMAND_LINE)
+            return err_set(e, ERR_USAGE, "--%s contradicts --adapter: A and B start as those of %s", rows[i].name,
+                           o->adapter);
+        if (rows[i].says)
+            log_warn("%s of the configuration has no effect: A and B start as those of %s", rows[i].name, o->adapter);
+    }
+    return ERR_OK;
+}
+
+/* --lora-rank, --lora-alpha and --rslora against those of the adapter's modules. */
+static enum err_code check_sizes(const struct options *o, const struct lora *l, struct err *e)
+{
+    if (options_given(o, "rslora") && o->rslora != l->rslora)
+        return err_set(e, ERR_USAGE, "--%srslora contradicts --adapter: %s was %strained with rsLoRA",
+                       o->rslora ? "" : "no-", o->adapter, l->rslora ? "" : "not ");
+    for (size_t i = 0; i < l->layout.count; i++) {
+        const struct lora_module *m = &l->layout.modules[i];
+        const double divisor = l->rslora ? sqrt((double)m->rank) : (double)m->rank;
+        if (options_given(o, "lora-rank") && (size_t)o->lora_rank != m->rank)
+            return err_set(e, ERR_USAGE, "--lora-rank %lld contradicts --adapter: in %s the rank of %s is %zu",
+                           (long long)o->lora_rank, o->adapter, m->path, m->rank);
+        if (options_given(o, "lora-alpha") && (float)(o->lora_alpha / divisor) != m->scaling)
+            return err_set(e, ERR_USAGE,
+                           "--lora-alpha %g contradicts --adapter: in %s the alpha of %s is %g (scaling %g, rank %zu)",
+                           o->lora_alpha, o->adapter, m->path, (double)m->scaling * divisor, (double)m->scaling,
+                           m->rank);
+    }
+    return ERR_OK;
+}
+
+static const char *targets_of(const struct options *o)
+{
+    return o->target_modules.word == TARGETS_ALL_LINEAR ? NULL : o->target_modules.text;
+}
+
+/* --target-modules must choose the adapter's modules. */
+static enum err_code check_modules(const struct options *o, const struct lora *l, const struct arch *a, struct err *e)
+{
+    struct lora chosen;
+    const struct lora_spec spec = {.targets = targets_of(o), .rank = 1, .init = LORA_ZERO};
+    const char *extra = NULL, *missing = NULL;
+    if (!options_given(o, "target-modules"))
+        return ERR_OK;
+    if (lora_create(&chosen, a, &spec, e))
+        return e->code;
+    for (size_t i = 0; i < chosen.layout.count && !extra; i++)
+        if (!lora_find(&l->layout, chosen.layout.modules[i].path))
+            extra = chosen.layout.modules[i].path;
+    for (size_t i = 0; i < l->layout.count && !missing; i++)
+        if (!lora_find(&chosen.layout, l->layout.modules[i].path))
+            missing = l->layout.modules[i].path;
+    if (extra)
+        err_set(e, ERR_USAGE, "--target-modules contradicts --adapter: it chooses %s, which %s does not adapt", extra,
+                o->adapter);
+    else if (missing)
+        err_set(e, ERR_USAGE, "--target-modules contradicts --adapter: it leaves out %s, which %s adapts", missing,
+                o->adapter);
+    lora_release(&chosen);
+    return extra || missing ? e->code : ERR_OK;
+}
+
+/* Collective. */
+static enum err_code take_adapter(struct session *s, struct err *e)
+{
+    const struct options *o = s->options;
+    struct lora *l = &s->lora;
+    if (dist_agree(s->dist, check_no_initial_values(o, e), e) || read_adapter(s, o->adapter, e))
+        return e->code;
+    enum err_code code = check_sizes(o, l, e);
+    if (!code)
+        code = check_modules(o, l, &s->model.arch, e);
+    if (!code)
+        code = adapter_hash(s->given, l, e);
+    l->dropout = o->lora_dropout;
+    l->seed = (uint64_t)o->seed;
+    return dist_agree(s->dist, code, e);
+}
+
+enum err_code session_new_adapter(struct session *s, struct err *e)
+{
+    const struct options *o = s->options;
+    const struct lora_scheme *scheme = lora_scheme(o->lora_init);
+    struct lora_spec spec = {.targets = targets_of(o),
+                             .rank = (size_t)o->lora_rank,
+                             .alpha = o->lora_alpha,
+                             .rslora = o->rslora,
+                             .dropout = o->lora_dropout,
+                             .init = o->lora_init,
+                             .init_std = o->init_std,
+                             .init_std_b = o->init_std_b,
+                             .seed = (uint64_t)o->seed};
+    if (*o->adapter)
+        return take_adapter(s, e);
+    if (dist_agree(s->dist, lora_create(&s->lora, &s->model.arch, &spec, e), e))
+        return e->code;
+    if (scheme->warning)
+        log_warn("--lora-init %s: %s", scheme->name, scheme->warning);
+    s->model.lora = &s->lora;
+    return ERR_OK;
+}
+
+/* Collective. Each module's values come from the rank that made them. */
+static enum err_code share_modules(struct session *s, struct err *e)
+{
+    struct lora *l = &s->lora;
+    for (size_t i = 0; i < l->layout.count; i++) {
+        const struct lora_module *m = &l->layout.modules[i];
+        int root = (int)(i % (size_t)s->dist->world);
+        if (dist_broadcast(s->dist, l->params + m->a, m->rank * m->in * sizeof(float), root, e) ||
+            dist_broadcast(s->dist, l->params + m->b, m->rank * m->out * sizeof(float), root, e))
+            return e->code;
+    }
+    return ERR_OK;
+}
+
+enum err_code session_start_adapter(struct session *s, struct err *e)
+{
+    struct lora *l = &s->lora;
+    if (!l->start)
+        return ERR_OK;
+    if (*s->given)
+        return session_change_base(s, e);
+    enum err_code code =
+        dist_agree(s->dist,
+                   lora_init_from_base(l, s->options->lora_init, &s->model.arch, &s->model.weights,
+                                       (size_t)s->dist->rank, (size_t)s->dist->world, e),
+                   e);
+    if (!code)
+        code = share_modules(s, e);
+    if (code)
+        return code;
+    memcpy(l->start, l->params, l->layout.size * sizeof *l->start);
+    return session_change_base(s, e);
+}
+
+enum err_code session_change_base(struct session *s, struct err *e)
+{
+    enum err_code code =
+        s->lora.start ? lora_change_base(&s->lora, &s->model.arch, &s->model.weights, e) : ERR_OK;
+    return dist_agree(s->dist, code, e);
+}
+
+void session_drop_adapter(struct session *s)
+{
+    s->model.lora = NULL;
+    weights_restore(&s->model.weights);
+    lora_release(&s->lora);
+    s->given[0] = '\0';
+}
