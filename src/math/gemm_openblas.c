@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "gemm_backend.h"
+#include "gemm_stall.h"
 
 static void openblas_f32(enum gemm_op op_a, enum gemm_op op_b, size_t m, size_t n, size_t k, float alpha,
                          const float *a, size_t lda, const float *b, size_t ldb, float beta, float *c,
@@ -34,7 +35,9 @@ void gemm_set_threads(int threads)
 {
     assert(threads > 0);
     omp_set_num_threads(threads);
+    gemm_stall_begin();
     openblas_set_num_threads(threads);
+    gemm_stall_end();
 #ifdef MPILORA_HAVE_ONEDNN
     gemm_onednn_set_threads(threads);
 #endif

@@ -25,6 +25,14 @@ silent err
 says out '^mpilora [0-9]+\.[0-9]+\.[0-9]+$'
 for line in '^MPI: .*[0-9]' '^HDF5: 1\.' '^BLAS: .*OpenBLAS .* OpenMP ' '^ISA: (portable|avx2|avx512) \('; do says out "$line"; done
 
+# Too little address space for OpenBLAS, which asks for its buffers without end, before main() begins. (A sanitizer's
+# shadow needs more by itself.)
+if ! grep -qaE '__(asan|tsan)_init' "$MPILORA"; then
+    run timeout 100 sh -c 'ulimit -v 200000; exec "$0" --version' "$MPILORA"
+    [ "$status" = 1 ] || fail "status $status, not 1, with little address space: $(tail -n 3 "$work/err")"
+    says err '^mpilora: OpenBLAS gets no memory .*ulimit -v'
+fi
+
 # Mistakes: status 2, one line on stderr that names the mistake, and the nearest name.
 mistake() { # mistake REGEX ARGUMENT...
     local pattern=$1
