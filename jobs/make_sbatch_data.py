@@ -259,7 +259,7 @@ def check(train, held_out):
 def write(path, examples):
     with open(path, "w", encoding="ascii", newline="\n") as file:
         for prompt, directives in examples:
-            # The line end behind the request belongs to the answer, so that a request can be typed without it.
+            # The line end after the request belongs to the answer, so that a request can be typed without it.
             completion = "\n" + "".join(line + "\n" for line in directives)
             file.write(json.dumps({"prompt": prompt, "completion": completion}) + "\n")
 

@@ -1,4 +1,4 @@
-# Sourced by the benchmarks behind common.sh: their options, the program, ratios.
+# Sourced by the benchmarks after common.sh: their options, the program, ratios.
 python=python3 model='' turns=3 threads=$cores
 
 # A path that is meant from where the script was called, seen from here; anything else as it is.

@@ -22,7 +22,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 FILE_LINES, FUNCTION_LINES = 600, 80
 COLUMNS = {".c": 120, ".h": 120, ".py": 140, ".sh": 140, ".sbatch": 140}
 
-# A layer may include itself and what stands behind it here.
+# A layer may include itself and what comes after it here.
 LAYERS = {
     "base": [],
     "math": ["base"],

@@ -10,7 +10,7 @@ fi
 
 headline() { printf '\n== %s\n' "$*"; }
 
-# [targets=...] build FOLDER [CMAKE ARGUMENT...]: configures and builds all, or these; a folder that another generator made is begun anew.
+# [targets=...] build FOLDER [CMAKE ARGUMENT...]: configures and builds all, or these; one that another generator made is made again.
 build() {
     local folder=$1
     shift

@@ -16,9 +16,9 @@ LLAMA3 = dict(vocab_size=128256, head_dim=64, rms_norm_eps=1e-5, rope_theta=5000
 SHAPES = {
     "llama3.2-1b": ("LlamaConfig", dict(LLAMA3, hidden_size=2048, intermediate_size=8192, num_hidden_layers=16,
                                         num_attention_heads=32, num_key_value_heads=8, tie_word_embeddings=True)),
-    "qwen3-0.6b": ("Qwen3Config", dict(vocab_size=151936, hidden_size=1024, intermediate_size=3072, num_hidden_layers=28,
-                                       num_attention_heads=16, num_key_value_heads=8, head_dim=128,
-                                       tie_word_embeddings=True)),
+    "qwen3-0.6b": ("Qwen3Config", dict(vocab_size=151936, hidden_size=1024, intermediate_size=3072,
+                                       num_hidden_layers=28, num_attention_heads=16, num_key_value_heads=8,
+                                       head_dim=128, tie_word_embeddings=True)),
     "gemma3-270m": ("Gemma3TextConfig", dict(vocab_size=262144, hidden_size=640, intermediate_size=2048,
                                              num_hidden_layers=18, num_attention_heads=4, num_key_value_heads=1,
                                              head_dim=256, query_pre_attn_scalar=256, sliding_window=512)),

@@ -56,7 +56,7 @@ static struct arena_chunk *chunk_with_room(struct arena *a, size_t bytes)
     struct arena_chunk *chunk = chunk_create(own ? bytes : CHUNK_SIZE);
     if (!chunk)
         return NULL;
-    if (own && head) { /* behind the head, whose rest still serves small blocks */
+    if (own && head) { /* after the head, whose rest still serves small blocks */
         chunk->next = head->next;
         head->next = chunk;
     } else {

@@ -183,7 +183,7 @@ static enum err_code take_value(struct opt_set *set, const struct opt_spec *spec
     return code;
 }
 
-/* One option: `name` without its dashes, `value` what stood behind "=" or NULL. Moves *next if it takes the
+/* One option: `name` without its dashes, `value` what came after "=", or NULL. Moves *next if it takes the
  * next argument for its value. */
 static enum err_code take_option(struct opt_set *set, const char *name, const char *value, int argc,
                                  char *const *argv, int *next, struct err *e)

@@ -20,7 +20,7 @@ enum err_code str_reserve(struct str *s, size_t capacity, struct err *e)
     return ERR_OK;
 }
 
-/* Room for `more` bytes behind the present ones; doubles, so that n appends cost O(n). */
+/* Room for `more` bytes after the present ones; doubles, so that n appends cost O(n). */
 static enum err_code make_room(struct str *s, size_t more, struct err *e)
 {
     size_t need;

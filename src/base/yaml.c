@@ -92,7 +92,7 @@ static enum err_code add_value(struct reader *r, struct yaml_entry *entry)
     return take_scalar(r, &value->text);
 }
 
-/* The value behind a key: one scalar, or a sequence of scalars. */
+/* The value of a key: one scalar, or a sequence of scalars. */
 static enum err_code read_values(struct reader *r, struct yaml_entry *entry)
 {
     if (next_event(r))
@@ -205,7 +205,7 @@ static bool is_bare_string(const char *text)
     return true;
 }
 
-/* The code point of a well-formed UTF-8 sequence; `p` moves behind it. */
+/* The code point of a well-formed UTF-8 sequence; `p` moves past it. */
 static uint32_t next_code_point(const unsigned char **p)
 {
     const unsigned char *s = *p;

@@ -9,7 +9,7 @@
 #include "ranks/reduce.h"
 
 /* Payload of TCP in full Ethernet frames: 1,500 bytes less the headers of IP and TCP with its timestamps,
- * over the frame with preamble, header, checksum and the gap behind it. */
+ * over the frame with preamble, header, checksum and the gap after it. */
 #define TCP_SHARE ((1500.0 - 20 - 32) / (8 + 14 + 1500 + 4 + 12))
 
 struct unit {

@@ -55,7 +55,7 @@ static enum err_code parse_ids(int32_t **out, size_t *count, const char *text, s
 {
     *count = 0;
     *out =
-        malloc((strlen(text) / 2 + 1) * sizeof **out); /* every id but the last has a separator behind it */
+        malloc((strlen(text) / 2 + 1) * sizeof **out); /* every id but the last is followed by a separator */
     if (!*out)
         return err_set(e, ERR_MEMORY, "no memory for the ids of --decode");
     for (const char *at = text + strspn(text, " ,[]\t\n"); *at; at += strspn(at, " ,[]\t\n")) {

@@ -46,7 +46,7 @@ static bool works_together(const struct command *c, const struct options *o)
     return c->ranks == TOGETHER || (c->ranks == DATA && o->data.count > 0);
 }
 
-/* Starts this program anew. By its real path: the kernel names a process after the path that it was started by,
+/* Restarts this program, by its real path: the kernel names a process after the path that it was started by,
  * and one named `exe` is found by no pgrep. Only where that path does not lead to it any more, by the link. */
 static void restart(char **argv)
 {

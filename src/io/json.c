@@ -39,7 +39,7 @@ static bool is_overlong(const char *digits, size_t count)
     return errno == ERANGE;
 }
 
-/* Copies a document with "e0" behind each integer that does not fit 64 bits, which makes it a real. */
+/* Copies a document with "e0" after each integer that does not fit 64 bits, which makes it a real. */
 static enum err_code relax_integers(struct str *out, const char *bytes, size_t length, struct err *e)
 {
     size_t copied = 0, i = 0;

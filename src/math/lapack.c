@@ -41,7 +41,7 @@ static enum err_code check_finite(const double *a, size_t m, size_t n, struct er
     return ERR_OK;
 }
 
-/* a becomes R and the reflections behind it; *tau is the caller's to free, with room for the work after it.
+/* a becomes R and the reflections below it; *tau is the caller's to free, with room for the work array after it.
  */
 static enum err_code reflect(double **tau, double **work, int *lwork, double *a, size_t m, size_t n,
                              struct err *e)

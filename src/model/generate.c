@@ -68,7 +68,7 @@ static enum err_code open_sequence(struct generation *g, struct sequence *s, str
     return s->keys && s->values && s->tokens ? ERR_OK : e->code;
 }
 
-/* Most tokens that are fed at once: a prompt, one of each sequence, or a cache that is taken anew. */
+/* Most tokens that are fed at once: a prompt, one of each sequence, or a cache that is recomputed. */
 static size_t most_fed(const struct generation *g, const struct generate_prompt *prompts)
 {
     const size_t border = g->short_positions;
@@ -289,8 +289,8 @@ static enum err_code feed_whole(struct generation *g, struct sequence *q, size_t
     return ERR_OK;
 }
 
-/* The first token beyond the short positions takes the cache anew, as transformers does: the result is that of the
- * whole sequence at once. */
+/* The first token beyond the short positions makes the cache be recomputed, as transformers does: the
+ * result is that of the whole sequence at once. */
 static bool turns(const struct generation *g, const struct sequence *q)
 {
     return g->short_positions && q->count == g->short_positions;

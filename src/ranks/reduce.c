@@ -13,7 +13,7 @@
  */
 #define BUCKET_LEAST ((size_t)1 << 16)
 /* Into how many buckets a gradient goes if they are not too small or too large: the last one cannot hide
- * behind any work. */
+ * after all work. */
 enum { BUCKETS_WANTED = 8 };
 
 /* Bits of n: a range of n packs falls into at most twice as many aligned subtrees. */
@@ -162,7 +162,7 @@ static void mark_ready(struct reduce *r, size_t begin, size_t count)
 struct walk {
     const struct reduce_node *nodes;
     size_t next, pack_count, length;
-    float *const *sums; /* one array each, or NULL: one behind the other in `flat` */
+    float *const *sums; /* one array each, or NULL: one after the other in `flat` */
     float *flat;
     const struct kern *kern;
 };

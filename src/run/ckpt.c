@@ -289,7 +289,7 @@ static enum err_code compare_modules(const struct ckpt *c, const struct lora *l,
     return ERR_OK;
 }
 
-/* Has the checkpoint an outer momentum? A run that may begin local steps anew begins with none. */
+/* Has the checkpoint an outer momentum? A run that may start its local steps afresh begins with none. */
 static bool has_outer(const struct ckpt *c, const struct lora_layout *l)
 {
     char path[MODULE_GROUP_SIZE];

@@ -10,7 +10,7 @@
 #include "base/limits.h"
 #include "base/yaml.h"
 
-/* What a name is allowed to hold of a value; anything else becomes a hash behind it. */
+/* What a name is allowed to hold of a value; anything else becomes a hash after it. */
 #define NAME_VALUE_MAX 40
 
 struct study_axis {
@@ -46,7 +46,7 @@ static const char *const shared[] = {
 };
 #define SHARED_COUNT (sizeof shared / sizeof *shared)
 
-/* Options that are in every name, in this order, behind these letters. */
+/* Options that are in every name, in this order, each after its letter. */
 static const struct {
     const char *option, *letters;
 } named[] = {{"lora-init", ""}, {"learning-rate", "-lr"}, {"lora-rank", "-r"}, {"seed", "-s"}};

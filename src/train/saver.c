@@ -47,7 +47,7 @@ static enum err_code sync_lines(const char *folder, struct err *e)
     return ERR_OK;
 }
 
-/* A checkpoint without its name. A folder of checkpoints that is gone is made anew; not that of the run. */
+/* A checkpoint without its name. A folder of checkpoints that is gone is made again; that of the run is not. */
 static enum err_code build(struct h5_writer **out, struct saver *s, const char *folder, struct err *e)
 {
     const struct saver_facts *f = &s->facts;

@@ -58,17 +58,17 @@ static enum err_code check_tokenizer(const struct session *s, struct err *e)
 }
 
 /* Before memory is taken: where the system ends the program for it, this is the last word. */
-static void announce_base(const struct store *store, const struct arch *a, size_t anew)
+static void announce_base(const struct store *store, const struct arch *a, size_t converted)
 {
     const double mib = 1024 * 1024, worth_a_word = 100 * mib;
     double files = 0;
     for (size_t i = 0; i < store->file_count; i++)
         files += (double)store->files[i].map.size;
-    if (files + (double)anew >= worth_a_word)
+    if (files + (double)converted >= worth_a_word)
         log_note("loading %s: %s, %.1f million parameters; %.0f MiB of files, and %.0f MiB of memory on each "
                  "node for weights that cannot be used directly from the files",
                  store->path, a->family->name, (double)arch_parameters(a) / 1e6, files / mib,
-                 (double)anew / mib);
+                 (double)converted / mib);
 }
 
 /* Collective. One copy of the weights a node, filled by one of its ranks. */

@@ -43,7 +43,7 @@ check 0 ranks 2 "$MPILORA" generate $how --data "$work/data.jsonl" --temperature
 cmp "$work/drawn.jsonl" "$work/drawn2.jsonl" || fail "other draws on 2 ranks"
 ! cmp -s "$work/one.jsonl" "$work/drawn.jsonl" || fail "nothing was drawn"
 
-# Killed as soon as there is a line, then started anew on other ranks: no line twice, none missing. A torn one goes.
+# Killed as soon as there is a line, then started again on other ranks: no line twice, none missing. A torn one goes.
 for i in $(seq 40); do cat "$work/data.jsonl"; done >"$work/many.jsonl"
 check 0 answers "$work/whole.jsonl" --data "$work/many.jsonl"
 "$MPILORA" generate $how --data "$work/many.jsonl" --output "$work/killed.jsonl" >/dev/null 2>&1 &

@@ -42,7 +42,7 @@ done
 ! cmp -s "$work/front-run/adapter/adapter_model.safetensors" "$work/model-run/adapter/adapter_model.safetensors" ||
     fail "the token in front makes no difference"
 cmp "$work/front-run/adapter/adapter_model.safetensors" "$work/both-run/adapter/adapter_model.safetensors" ||
-    fail "a token behind a text stands between prompt and completion"
+    fail "a token after a text stands between prompt and completion"
 
 # Text of the BOS token in the prompt itself: the same ids, and a warning, once.
 sed 's/"prompt": "/&<|im_start|>/' "$work/pairs.jsonl" >"$work/spelled.jsonl"

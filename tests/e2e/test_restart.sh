@@ -1,4 +1,4 @@
-# On a processor that OpenBLAS does not know, the program starts itself anew with better kernels: it is then the same
+# On a processor that OpenBLAS does not know, the program restarts itself with better kernels: it is then the same
 # process, under the same name, with the same arguments, and does the same. All other tests can be run so:
 #   STAND_IN=core LD_PRELOAD=$PWD/build/tests/libstand_in_openblas.so ctest --test-dir build ...
 . "$SOURCE/tests/support/e2e.sh"

@@ -108,7 +108,7 @@ says err 'holds checkpoints up to step 31.*--overwrite'
 check 0 train "$work/straight" --max-steps 5 --resume never --overwrite
 [ "$(steps "$work/straight")" = "1 2 3 4 5" ] || fail "steps: $(steps "$work/straight")"
 
-# A damaged newest checkpoint is named and passed over; when all are damaged the run does not begin anew.
+# A damaged newest checkpoint is named and passed over; when all are damaged the run does not start from scratch.
 check 0 train "$work/damaged" --max-steps 21 --save-every 5
 truncate -s -1 "$work/damaged/checkpoints/step-00000021.h5"
 printf 'x' | dd of="$work/damaged/checkpoints/step-00000020.h5" bs=1 seek=9000 conv=notrunc status=none

@@ -105,7 +105,7 @@ each_fails all 1 31
 each_fails hdf5 17 997 '^mpilora: (step [0-9]+ could not be saved|.*the HDF5 library has ended the program)'
 [ $nth -gt 5000 ] || fail "HDF5 makes more allocations than $nth"
 
-# A folder of checkpoints that vanishes is made anew; that of the run is not.
+# A folder of checkpoints that vanishes is made again; that of the run is not.
 during() { # during FOLDER COMMAND...: runs the command after some steps, then waits for the end
     local folder=$1
     shift

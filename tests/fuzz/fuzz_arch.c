@@ -1,4 +1,4 @@
-/* config.json of a model folder, and behind a cut generation_config.json, beside the weights of a small
+/* config.json of a model folder, and after a cut generation_config.json, beside the weights of a small
  * model. */
 #include "fuzz.h"
 

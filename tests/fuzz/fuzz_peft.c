@@ -1,4 +1,4 @@
-/* A PEFT folder: adapter_config.json, behind a cut adapter_model.safetensors; made into an adapter and
+/* A PEFT folder: adapter_config.json, and after a cut adapter_model.safetensors; made into an adapter and
  * verified. */
 #include "fuzz.h"
 

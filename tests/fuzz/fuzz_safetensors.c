@@ -16,7 +16,7 @@ enum err_code fuzz_read(const char *bytes, size_t size, struct err *e)
         char hash[FILE_HASH_SIZE];
         file_hash_bytes(hash, t->data, t->bytes);
         if (t->type == DTYPE_F32)
-            fuzz_check(kern_first_nonfinite(t->data, t->elements) <= t->elements, "elements behind the end");
+            fuzz_check(kern_first_nonfinite(t->data, t->elements) <= t->elements, "elements after the end");
     }
     store_close(&s);
     return ERR_OK;

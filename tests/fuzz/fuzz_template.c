@@ -1,4 +1,4 @@
-/* A template; behind a cut the variables, as JSON. What is rendered has marks that cover it. */
+/* A template; after a cut the variables, as JSON. What is rendered has marks that cover it. */
 #include "fuzz.h"
 
 #include <string.h>

@@ -1,4 +1,4 @@
-/* tokenizer.json; behind a cut tokenizer_config.json; behind another a text to encode. */
+/* tokenizer.json; after a cut tokenizer_config.json; after another a text to encode. */
 #include "fuzz.h"
 
 #include "base/str.h"

@@ -5,7 +5,7 @@
  *
  *   FAULT_CALLS=open,write,...  the kinds below that count; all: every one but memory and hdf5
  *   FAULT_UNDER=/path           only calls for paths that begin so (memory has none)
- *   FAULT_NTH=N, FAULT_LENGTH=K the Nth call, and K - 1 behind it, fail (K is 1 without it)
+ *   FAULT_NTH=N, FAULT_LENGTH=K the Nth call, and K - 1 after it, fail (K is 1 without it)
  *   FAULT_WHILE=FILE            every call fails while this file exists
  *   FAULT_REPORT=FILE           is made when a call has failed
  *   FAULT_ERRNO=N               with this error number (EIO without it)

@@ -1,7 +1,7 @@
 /*
  * Preloaded, it answers two questions about OpenBLAS in another way than the OpenBLAS that is there. STAND_IN is
  *
- *   core      it does not know this processor, as with those younger than itself: the program starts itself anew, with
+ *   core      it does not know this processor, as with those younger than itself: the program restarts itself, with
  *             the kernels of OPENBLAS_CORETYPE
  *   threads   it is the build with threads of its own
  */

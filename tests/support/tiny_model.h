@@ -85,7 +85,7 @@ static inline float *tiny_golden(const struct tiny *t, const char *name, size_t 
     return x;
 }
 
-/* Lays an example behind the others. */
+/* Lays an example after the others. */
 static inline void tiny_add(struct tiny *t, const int32_t *tokens, const uint8_t *supervised, size_t count,
                             uint64_t sample)
 {

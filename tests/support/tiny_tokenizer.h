@@ -28,7 +28,7 @@ enum {
     TINY_NO_TEMPLATE = 4,      /* no chat template */
     TINY_BROKEN_TEMPLATE = 8, /* one that cannot be parsed */
     TINY_NO_MARKERS = 32,     /* of the chat template: they are other tokens' texts */
-    TINY_ADDS_EOS = 16,        /* with TINY_ADDS_BOS: and TINY_EOS behind */
+    TINY_ADDS_EOS = 16,        /* with TINY_ADDS_BOS: and TINY_EOS after the text */
 };
 
 /* ChatML with a default system message, as SmolLM2 has it. */

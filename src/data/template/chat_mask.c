@@ -112,7 +112,7 @@ static size_t header_end(const struct jinja_output *text, const struct chat_head
     return SIZE_MAX;
 }
 
-/* The end of an empty thinking block in from..to, with the spaces behind it; `from` if there is none. */
+/* The end of an empty thinking block in from..to, with the spaces after it; `from` if there is none. */
 static size_t skip_empty_thinking(const struct jinja_output *text, size_t from, size_t to)
 {
     for (size_t i = 0; i < sizeof thinking / sizeof *thinking; i++) {

@@ -249,7 +249,7 @@ static enum err_code read_key(struct jinja *j, struct jinja_value format, size_t
     return ERR_OK;
 }
 
-/* One conversion; *at is behind its %. */
+/* One conversion; *at is after its %. */
 static enum err_code percent_one(struct jinja *j, struct jinja_builder *b, struct jinja_value format,
                                  size_t *at, struct source *values)
 {

@@ -241,7 +241,7 @@ static enum err_code lex_number(struct lexer *l)
     return ERR_OK;
 }
 
-/* The character that \x41, \u0041, \U00000041 or \101 stands for; *at is on the letter, and goes behind. */
+/* The character that \x41, \u0041, \U00000041 or \101 stands for; *at is on the letter, and moves past it. */
 static enum err_code escaped_number(struct lexer *l, size_t *at, size_t end, uint32_t *c)
 {
     const char *bytes = l->source->bytes;
@@ -267,7 +267,7 @@ static enum err_code escaped_number(struct lexer *l, size_t *at, size_t end, uin
     return ERR_OK;
 }
 
-/* What a backslash and a character make: the backslash stands at *at, which goes behind. */
+/* What a backslash and a character make: the backslash is at *at, which moves past both. */
 static enum err_code unescape(struct lexer *l, char *out, size_t *length, size_t *at, size_t end)
 {
     static const char from[] = "\\'\"abfnrtv", to[] = "\\'\"\a\b\f\n\r\t\v";

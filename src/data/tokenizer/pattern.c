@@ -194,7 +194,7 @@ static enum err_code scan_group(struct scanner *s, struct err *e)
     return copy(s, n, e);
 }
 
-/* {n}, {n,} and {n,m}, the latter two perhaps with ? behind. */
+/* {n}, {n,} and {n,m}, the latter two perhaps followed by ?. */
 static enum err_code scan_interval(struct scanner *s, struct err *e)
 {
     size_t n = 1, digits = 0;
@@ -210,7 +210,7 @@ static enum err_code scan_interval(struct scanner *s, struct err *e)
     if (digits == 0 || peek(s, n) != '}')
         return refuse(s, s->at, "not an interval; write \\{ for the character", e);
     if (peek(s, n + 1) == '+' || (peek(s, n + 1) == '?' && !range))
-        return refuse(s, s->at, "an interval with + (or {n} with ?) behind it means different things", e);
+        return refuse(s, s->at, "an interval followed by + (or {n} by ?) means different things", e);
     return copy(s, n + 1, e);
 }
 

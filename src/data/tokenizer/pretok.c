@@ -287,7 +287,7 @@ static enum err_code copy_piece(struct mapped *made, const struct step *s, const
     return mapped_copy(made, view, same, piece.end, e);
 }
 
-/* Lays the pieces out anew: for ByteLevel with a space in front, for Metaspace with its replacement in front
+/* Writes the pieces afresh: for ByteLevel with a space in front, for Metaspace with its replacement in front
  * and in the place of spaces. */
 static enum err_code rewrite_pieces(struct pretok_work *w, const struct step *s, struct err *e)
 {

@@ -213,7 +213,7 @@ static enum err_code add_template_ids(const struct spec *s, int32_t *list, size_
     return ERR_OK;
 }
 
-/* `before` in front of the prefix that there is, `after` behind the suffix: processors in a row nest. */
+/* `before` in front of the present prefix, `after` at the end of the suffix: processors in a row nest. */
 static enum err_code wrap(struct spec *s, const int32_t *before, size_t before_count, const int32_t *after,
                           size_t after_count, struct err *e)
 {

@@ -198,7 +198,7 @@ static enum err_code read_counts(struct gguf *g, struct cursor *c, struct err *e
     return ERR_OK;
 }
 
-/* The data section begins behind the table, aligned. */
+/* The data section begins after the table, aligned. */
 static enum err_code find_data(struct gguf *g, const struct cursor *c, struct err *e)
 {
     if (gguf_get_u64(&g->alignment, g, "general.alignment", DEFAULT_ALIGNMENT, e))

@@ -103,7 +103,7 @@ static enum err_code check_places(const struct safetensors *f, uint64_t data_byt
         at = t->end;
     }
     if (at != data_bytes)
-        return err_set(e, ERR_FORMAT, "%s: %" PRIu64 " bytes behind the last tensor: damaged", path,
+        return err_set(e, ERR_FORMAT, "%s: %" PRIu64 " bytes after the last tensor: damaged", path,
                        data_bytes - at);
     return ERR_OK;
 }

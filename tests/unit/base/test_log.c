@@ -82,7 +82,7 @@ static void speak_to_terminal(void)
     log_progress_end();
 }
 
-/* What was written to the terminal so far. It may come in pieces: a mark behind it tells when all is there.
+/* What was written to the terminal so far. It may come in pieces: a mark after it tells when all is there.
  */
 static void read_terminal(char *got, size_t size, int master, int slave)
 {

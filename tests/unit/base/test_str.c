@@ -120,7 +120,7 @@ static void checks_utf8_like_the_definition(void **state)
 {
     (void)state;
     unsigned char text[24];
-    for (uint32_t lead = 0; lead < 256; lead++) /* every pair of first bytes, before and behind plain text */
+    for (uint32_t lead = 0; lead < 256; lead++) /* every pair of first bytes, before and after plain text */
         for (uint32_t second = 0; second < 256; second++)
             for (uint32_t third = 0x7F; third <= 0xC0; third += 0x20) {
                 memset(text, 'a', sizeof text);

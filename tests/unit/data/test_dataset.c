@@ -340,7 +340,7 @@ static void test_first_bad_line(void **state)
     write_many(&text, 9000);
     const char *path = temp_write(&folder, "many", text.data, text.length);
     for (int i = 0; i < 5; i++)
-        check_bad(&path, 1, path, 5, "wrong fields"); /* i = 3, behind one blank line */
+        check_bad(&path, 1, path, 5, "wrong fields"); /* i = 3, after one blank line */
     str_release(&text);
 }
 

@@ -127,7 +127,7 @@ static void test_completion(void **state)
     check("{\"prompt\":\"ab\",\"completion\":\"cd\"}", plain, &usual, "abcd$", "00111");
     check("{\"completion\":\"cd\",\"prompt\":\"ab\"}", with_bos, &usual, "^abcd$", "000111");
     check("{\"completion\":\"cd\",\"prompt\":\"\"}", with_bos, &usual, "^cd$", "0111");
-    /* Of a post-processor that adds tokens on both sides, those behind do not stand between. */
+    /* Of a post-processor that adds tokens on both sides, those after do not stand between. */
     check("{\"completion\":\"cd\",\"prompt\":\"ab\"}", with_both, &usual, "^abcd$", "000111");
     check("{\"completion\":\"cd\",\"prompt\":\"\"}", with_both, &usual, "^cd$", "0111");
     /* One end. */

@@ -384,7 +384,7 @@ static void test_read_ahead_to_an_end(void **state)
                 expect_same_pack(&ahead, &plain, i);
         }
     }
-    next(&plain); /* and behind it, without the thread */
+    next(&plain); /* and after it, without the thread */
     next(&ahead);
     expect_same_pack(&ahead, &plain, 0);
     loader_close(&ahead);

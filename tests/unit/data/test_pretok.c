@@ -99,7 +99,7 @@ static void byte_level(void **state)
     check(gpt2, 1, "a\u180eb", "a|\u180e|b"); /* no space to Unicode */
     check(gpt2, 1, "a\u180e\u180e b", "a|\u180e\u180e| b");
     check(prefix, 2, "a, b\u00e9", " a| ,| b\u00e9");
-    check(behind, 2, "a b c", "a| b| c"); /* U+0120 is the space, behind ByteLevel */
+    check(behind, 2, "a b c", "a| b| c"); /* U+0120 is the space, after ByteLevel */
 }
 
 static void case_is_folded(void **state)

@@ -18,7 +18,7 @@ static int tear_down(void **state)
     return test_folder_remove(state);
 }
 
-/* The small vocabulary, numbered anew without the tokens that the row leaves out. */
+/* The small vocabulary, renumbered without the tokens that the row leaves out. */
 static struct tokenizer *open_variant(const struct json_value *row)
 {
     struct str vocab = {0}, merges = {0}, json = {0};

@@ -82,7 +82,7 @@ static void test_refusals(void **state)
     refuse(ONE("\"F32\"", "[1]", "[0,\"4\"]"), 4, "data_offsets");
     refuse(ONE("\"F32\"", "[1]", "[0,4]"), 3, "truncated");
     refuse(ONE("\"F32\"", "[1]", "[0,9223372036854775807]"), 4, "truncated");
-    refuse(ONE("\"F32\"", "[1]", "[0,4]"), 5, "behind the last tensor");
+    refuse(ONE("\"F32\"", "[1]", "[0,4]"), 5, "after the last tensor");
     refuse(ONE("\"F32\"", "[1]", "[4,8]"), 8, "no tensor");
     refuse("{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},"
            "\"b\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[3,7]}}",

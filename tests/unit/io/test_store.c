@@ -236,7 +236,7 @@ static void test_folders_that_are_no_model(void **state)
     refuse("size", ERR_FORMAT, "tensor a has 12 bytes");
 }
 
-/* One tensor more than `second` says; its data begin on the next multiple of 32 behind the header. */
+/* One tensor more than `second` says; its data begin on the next multiple of 32 after the header. */
 static void write_gguf(uint32_t type, uint64_t columns, uint64_t second, size_t data_bytes, uint16_t splits)
 {
     struct str s = {0};

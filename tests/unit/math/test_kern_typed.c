@@ -348,7 +348,7 @@ static void check_cross_entropy(const struct subject *s, size_t V, float scale, 
     assert_memory_equal(best, best2, sizeof best);
     for (size_t row = 0; row < ROWS; row++)
         assert_true(fabs(loss[row] - loss2[row]) <= 1e-6 * (1 + fabs(loss2[row])));
-    check_reals("cross_entropy", s, d, d2, ROWS * ldd, 1e-6); /* and nothing behind a row is written */
+    check_reals("cross_entropy", s, d, d2, ROWS * ldd, 1e-6); /* and nothing after a row is written */
 
     s->k->cross_entropy(loss3, best, x, on_row, x, ld, targets, ROWS, V, dscale, cap);
     float *row_numbers = numbers_new(V, 0, 0);

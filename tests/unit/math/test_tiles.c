@@ -82,7 +82,7 @@ static void test_product(void **state)
                 s.tiles->product(m, n, k, left, b, ldb, way & 2, c);
                 s.reference->product(m, n, k, left, b, ldb, way & 2, expected);
                 assert_true(numbers_distance(c, expected, m * n) < 2e-6);
-                assert_true(c[m * n] == expected[m * n]); /* what lies behind is left alone */
+                assert_true(c[m * n] == expected[m * n]); /* what lies after is left alone */
                 free(a);
                 free(b);
                 free(c);

@@ -179,7 +179,7 @@ static void a_tied_head_is_the_embedding(void **state)
     struct doctored d;
     struct err e;
     doctor_open(&d, "tiny_tied");
-    struct store_tensor table = {0}; /* sorts behind lm_head */
+    struct store_tensor table = {0}; /* sorts after lm_head */
     size_t count = d.store.tensor_count;
     for (size_t i = 0; i < count; i++)
         if (strcmp(d.own[i].name, "model.embed_tokens.weight") == 0)

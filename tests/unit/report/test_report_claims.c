@@ -60,7 +60,7 @@ static void make_cell(enum cells which, const char *name, const char *scheme, co
         t->step[i] = (double)i;
         for (size_t m = 0; m < MODULES; m++) {
             size_t at = i * MODULES + m;
-            double last = i == STEPS - 1 ? NAN : 1; /* the row behind the last step has no gradients */
+            double last = i == STEPS - 1 ? NAN : 1; /* the row after the last step has no gradients */
             t->column[REPORT_GRAD_A][at] = last * 0.1 * (double)i;
             t->column[REPORT_GRAD_B][at] = last * (1 + (double)m);
             t->column[REPORT_OUTPUT_RATIO][at] = last * 0.01 * (double)i * (1 + (double)m);

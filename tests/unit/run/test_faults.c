@@ -141,7 +141,7 @@ static enum err_code load_text(const char *place, int *which, struct err *e)
     return code;
 }
 
-/* One call after another fails while 1 is saved over 0, alone or with all calls behind it. */
+/* One call after another fails while 1 is saved over 0, alone or with all calls after it. */
 static void walk_save(const struct subject *s, unsigned kind, bool for_good)
 {
     struct err e;
@@ -169,7 +169,7 @@ static void walk_save(const struct subject *s, unsigned kind, bool for_good)
         assert_int_equal(which, 0);
     }
     print_message("%s: %ld calls of kind %u failed%s while it was saved, %d times an error\n", s->place,
-                  counted, kind, for_good ? " with all behind them" : "", failures);
+                  counted, kind, for_good ? " with all after them" : "", failures);
 }
 
 static void walk_load(const struct subject *s, unsigned kind)

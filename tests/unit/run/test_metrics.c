@@ -225,7 +225,7 @@ static void lines_wait_for_room(void **state)
     expect_steps("1 2 3 4 5 6 ");
 }
 
-/* A file that was deleted is begun anew: lines do not go where nobody sees them. */
+/* A file that was deleted is started afresh: lines do not go where nobody sees them. */
 static void deleted_file_is_begun_anew(void **state)
 {
     (void)state;
