@@ -192,6 +192,11 @@ void arch_norm_path(char path[ARCH_PATH_SIZE], const struct arch *a, size_t laye
 void arch_between_path(char path[ARCH_PATH_SIZE], const struct arch *a, size_t layer, enum linear_group out);
 void arch_embedding_path(char path[ARCH_PATH_SIZE], const struct arch *a);
 
+/* The path of a linear layer in another class that has the same decoder: alone, or in a model for images or sound.
+ * Alias 0 is arch_module_path(). */
+#define ARCH_ALIASES 4
+void arch_module_alias(char path[ARCH_PATH_SIZE], const struct arch *a, size_t alias, size_t layer, size_t linear);
+
 /* Names of tensors in a file of this kind: of a linear layer or a norm ("weight" or "bias"), of the embedding. */
 void arch_module_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum store_kind kind, size_t layer,
                         size_t linear, const char *what);

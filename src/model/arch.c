@@ -162,13 +162,26 @@ static void block_name(char *name, size_t size, const struct arch *a, enum store
     snprintf(name, size, "%s%s.%zu.%s%s%s", front, rest, layer, part, what[0] ? "." : "", what);
 }
 
-void arch_module_path(char path[ARCH_PATH_SIZE], const struct arch *a, size_t layer, size_t linear)
+static void module_path(char path[ARCH_PATH_SIZE], const struct arch *a, const struct wrapper_names *w, size_t layer,
+                        size_t linear)
 {
     const char *part = arch_module(a, linear)->path;
     if (linear == arch_head(a))
-        outer_name(path, ARCH_PATH_SIZE, a, path_names(a), part, "");
+        outer_name(path, ARCH_PATH_SIZE, a, w, part, "");
     else
-        block_name(path, ARCH_PATH_SIZE, a, STORE_HF, path_names(a), layer, part, "");
+        block_name(path, ARCH_PATH_SIZE, a, STORE_HF, w, layer, part, "");
+}
+
+void arch_module_path(char path[ARCH_PATH_SIZE], const struct arch *a, size_t layer, size_t linear)
+{
+    module_path(path, a, path_names(a), layer, linear);
+}
+
+void arch_module_alias(char path[ARCH_PATH_SIZE], const struct arch *a, size_t alias, size_t layer, size_t linear)
+{
+    const struct wrapper *w = a->wrapper ? a->wrapper : &wrappers[0];
+    const struct wrapper_names *const names[ARCH_ALIASES] = {path_names(a), NULL, &w->names[0], &w->names[1]};
+    module_path(path, a, names[alias], layer, linear);
 }
 
 void arch_norm_path(char path[ARCH_PATH_SIZE], const struct arch *a, size_t layer, enum place place)

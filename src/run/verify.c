@@ -165,7 +165,7 @@ static enum err_code compare_module(const struct ckpt *c, const struct store *s,
 {
     char name[PEFT_NAME_SIZE], path[MODULE_GROUP_SIZE];
     const struct store_tensor *t;
-    peft_tensor_name(name, module, b);
+    peft_tensor_name(name, &peft_names, module, b);
     module_group_path(path, "/adapter", module, b ? "lora_B" : "lora_A");
     if (store_require(&t, s, name, e))
         return e->code;

@@ -14,22 +14,27 @@
 
 #define PEFT_NAME_SIZE (ARCH_PATH_SIZE + 48)
 
-static inline void peft_tensor_name(char name[PEFT_NAME_SIZE], const char *module, bool b)
+/* How a folder names its tensors. PEFT saves them under the names in peft_names; it reads, and other programs write,
+ * more. */
+struct peft_names {
+    const char *prefix; /* PEFT_PREFIX; "" in folders of other programs */
+    bool of_state;      /* with the adapter's name, as in the state of a model, which some programs save unchanged */
+    size_t alias;       /* of the modules' paths (arch_module_alias()) */
+};
+#define PEFT_PREFIX "base_model.model."
+static const struct peft_names peft_names = {.prefix = PEFT_PREFIX};
+
+static inline void peft_tensor_name(char name[PEFT_NAME_SIZE], const struct peft_names *names, const char *module,
+                                    bool b)
 {
-    snprintf(name, PEFT_NAME_SIZE, "base_model.model.%s.lora_%c.weight", module, b ? 'B' : 'A');
+    snprintf(name, PEFT_NAME_SIZE, names->of_state ? "%s%s.lora_%c.default.weight" : "%s%s.lora_%c.weight",
+             names->prefix, module, b ? 'B' : 'A');
 }
 
 /* The base's head, which PEFT saves together with an adapter of the head. */
-static inline void peft_head_copy_name(char name[PEFT_NAME_SIZE], const char *head)
+static inline void peft_head_copy_name(char name[PEFT_NAME_SIZE], const struct peft_names *names, const char *head)
 {
-    snprintf(name, PEFT_NAME_SIZE, "base_model.model.%s.base_layer.weight", head);
-}
-
-/* The tensor name with the name of the adapter ("default"), as in the state of a model. PEFT removes that name when
- * it saves, but other programs save the state unchanged, and PEFT can load that. */
-static inline void peft_state_name(char name[PEFT_NAME_SIZE], const char *module, bool b)
-{
-    snprintf(name, PEFT_NAME_SIZE, "base_model.model.%s.lora_%c.default.weight", module, b ? 'B' : 'A');
+    snprintf(name, PEFT_NAME_SIZE, "%s%s.base_layer.weight", names->prefix, head);
 }
 
 #endif

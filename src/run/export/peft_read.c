@@ -1,452 +1,61 @@
 #include <limits.h>
-#include <math.h>
 #include <string.h>
 
 #include "base/arena.h"
 #include "base/file.h"
-#include "base/limits.h"
-#include "base/regex.h"
-#include "base/str.h"
-#include "io/json.h"
 #include "io/store/store.h"
 #include "math/kern.h"
-#include "run/export/peft_names.h"
+#include "peft_config.h"
 #include "run/export/peft.h"
 
-/* What each field of LoraConfig means here. A field that is in none of these rows is one of a newer PEFT: it
- * is treated as NEUTRAL. */
-enum field_rule {
-    USED,    /* read below */
-    IGNORED, /* says how the adapter was trained or kept, not what it computes */
-    NEUTRAL, /* refused unless it is absent, null, false, 0 or empty */
-    TURNED   /* likewise, unless the base's file has its matrices the other way round */
-};
-static const struct field {
-    const char *name;
-    enum field_rule rule;
-} fields[] = {{"peft_type", USED},
-              {"task_type", IGNORED},
-              {"r", USED},
-              {"lora_alpha", USED},
-              {"use_rslora", USED},
-              {"rank_pattern", USED},
-              {"alpha_pattern", USED},
-              {"target_modules", USED},
-              {"exclude_modules", USED},
-              {"layers_to_transform", USED},
-              {"layers_pattern", USED},
-              {"bias", USED},
-              {"init_lora_weights", USED},
-              {"auto_mapping", IGNORED},
-              {"base_model_name_or_path", IGNORED},
-              {"revision", IGNORED},
-              {"inference_mode", IGNORED},
-              {"peft_version", IGNORED},
-              {"lora_dropout", IGNORED},
-              {"loftq_config", IGNORED},
-              {"eva_config", IGNORED},
-              {"corda_config", IGNORED},
-              {"lora_ga_config", IGNORED},
-              {"megatron_core", IGNORED},
-              {"qalora_group_size", IGNORED},
-              {"runtime_config", IGNORED},
-              {"ensure_weight_tying", IGNORED},
-              {"use_dora", NEUTRAL},
-              {"lora_bias", NEUTRAL},
-              {"modules_to_save", NEUTRAL},
-              {"fan_in_fan_out", TURNED},
-              {"layer_replication", NEUTRAL},
-              {"trainable_token_indices", NEUTRAL},
-              {"target_parameters", NEUTRAL}};
-
-/* What LoraConfig has where the file says nothing. */
-#define DEFAULT_RANK  8
-#define DEFAULT_ALPHA 8
-
-/* Initial values that leave the base as it is; the others make PEFT change it when it loads the adapter. */
-static const char *const plain_inits[] = {"gaussian", "eva", "orthogonal"};
-
-static bool is_neutral(const struct json_value *v)
+/* Has any module its A under these names? */
+static bool has_names(const struct store *store, const struct arch *a, const struct peft_names *names)
 {
-    switch (json_kind(v)) {
-    case JSON_KIND_NONE:
-    case JSON_KIND_NULL:
-        return true;
-    case JSON_KIND_BOOL:
-        return !json_bool(v, true);
-    case JSON_KIND_INT:
-    case JSON_KIND_REAL:
-        return json_number(v, 1) == 0;
-    case JSON_KIND_STRING:
-        return json_text_length(v) == 0;
-    case JSON_KIND_ARRAY:
-    case JSON_KIND_OBJECT:
-        return json_count(v) == 0;
-    }
-    return false;
-}
-
-static enum field_rule rule_of(const char *name)
-{
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-        if (strcmp(fields[i].name, name) == 0)
-            return fields[i].rule;
-    return NEUTRAL;
-}
-
-static bool text_is(const struct json_value *v, const char *text)
-{
-    return json_text(v) && strcmp(json_text(v), text) == 0;
-}
-
-static enum err_code check_init(const struct json_value *init, const char *path, struct err *e)
-{
-    enum json_kind kind = json_kind(init);
-    if (kind != JSON_KIND_STRING)
-        return ERR_OK;
-    for (size_t i = 0; i < sizeof plain_inits / sizeof *plain_inits; i++)
-        if (text_is(init, plain_inits[i]))
-            return ERR_OK;
-    return err_set(
-        e, ERR_UNSUPPORTED,
-        "%s: init_lora_weights \"%s\" changes the base model when the adapter is loaded, which is not "
-        "supported: convert the adapter with PEFT (save_pretrained with "
-        "path_initial_model_for_weight_conversion)",
-        path, json_text(init));
-}
-
-/* The layers of the models here are called "layers", whatever pattern says so; another name matches none of
- * them. */
-static enum err_code check_layers_pattern(const struct json_value *config, const char *path, struct err *e)
-{
-    const struct json_value *pattern = json_get(config, "layers_pattern");
-    if (json_is_absent(json_get(config, "layers_to_transform")) || is_neutral(pattern) ||
-        text_is(pattern, "layers") || (json_count(pattern) == 1 && text_is(json_at(pattern, 0), "layers")))
-        return ERR_OK;
-    return err_set(e, ERR_UNSUPPORTED, "%s: layers_pattern must be \"layers\", others are not supported",
-                   path);
-}
-
-static enum err_code check_layers(const struct json_value *config, const char *path, struct err *e)
-{
-    const struct json_value *layers = json_get(config, "layers_to_transform");
-    bool is_list = json_kind(layers) == JSON_KIND_ARRAY;
-    if (!json_is_absent(layers) && json_kind(layers) != JSON_KIND_INT && !is_list)
-        return err_set(e, ERR_FORMAT,
-                       "%s: \"layers_to_transform\" must be the number of a layer or a list of them, not %s",
-                       path, json_kind_name(layers));
-    for (size_t i = 0; is_list && i < json_count(layers); i++)
-        if (json_kind(json_at(layers, i)) != JSON_KIND_INT)
-            return err_set(e, ERR_FORMAT, "%s: \"layers_to_transform\" must hold whole numbers, not %s", path,
-                           json_kind_name(json_at(layers, i)));
-    return check_layers_pattern(config, path, e);
-}
-
-/* Whether a value stands for what is done here: what PEFT says of a base whose file has its matrices the other way
- * round, it finds out by itself. */
-static bool is_honoured(const struct json_member *m, const struct arch *a)
-{
-    enum field_rule rule = rule_of(m->key);
-    if (rule == TURNED && arch_module(a, 0)->stored & HF_TRANSPOSED)
-        return true;
-    return (rule != NEUTRAL && rule != TURNED) || is_neutral(m->value);
-}
-
-static enum err_code check_fields(const struct json_value *config, const struct arch *a, const char *path,
-                                  struct err *e)
-{
-    if (json_kind(config) != JSON_KIND_OBJECT)
-        return err_set(e, ERR_FORMAT, "%s is not a JSON object", path);
-    if (!text_is(json_get(config, "peft_type"), "LORA"))
-        return err_set(e, ERR_UNSUPPORTED,
-                       "%s: peft_type must be \"LORA\", other kinds of adapters are not supported", path);
-    const struct json_value *bias = json_get(config, "bias");
-    if (!is_neutral(bias) && !text_is(bias, "none"))
-        return err_set(e, ERR_UNSUPPORTED, "%s: bias must be \"none\", trained biases are not supported",
-                       path);
-    for (struct json_member m = json_first(config); m.key; m = json_next(m))
-        if (!is_honoured(&m, a))
-            return err_set(e, ERR_UNSUPPORTED, "%s: %s is set, which is not supported here", path, m.key);
-    if (check_layers(config, path, e))
-        return e->code;
-    return check_init(json_get(config, "init_lora_weights"), path, e);
-}
-
-/* Python's re.fullmatch(prefix(pattern), path) for the patterns of a configuration, each compiled once. */
-struct patterns {
-    struct regex **compiled;
-    size_t count;
-};
-
-/* What decides about modules: the configuration, with its patterns ready to be matched. */
-struct rules {
-    const struct json_value *config;
-    struct patterns targets, excluded; /* where the value is one pattern, not a list of names */
-    struct patterns ranks, alphas;     /* one for each key, in the file's order */
-    bool rslora;
-    struct regex_scratch *scratch;
-    const struct store *tensors; /* decide where the configuration has no target_modules */
-};
-
-static enum err_code add_pattern(struct patterns *p, const char *prefix, const char *pattern, struct err *e)
-{
-    struct str text = {0};
-    enum err_code code = str_appendf(&text, e, "%s(%s)", prefix, pattern);
-    if (!code)
-        code = regex_open(&p->compiled[p->count], text.data, text.length, REGEX_TEXT, e);
-    if (!code)
-        p->count++;
-    str_release(&text);
-    return code;
-}
-
-static enum err_code compile_value(struct patterns *p, const struct json_value *value, struct arena *arena,
-                                   struct err *e)
-{
-    if (json_kind(value) != JSON_KIND_STRING)
-        return ERR_OK;
-    p->compiled = arena_alloc(arena, 1, sizeof *p->compiled, "patterns", e);
-    return p->compiled ? add_pattern(p, "", json_text(value), e) : e->code;
-}
-
-static enum err_code compile_keys(struct patterns *p, const struct json_value *config, const char *table,
-                                  struct arena *arena, struct err *e)
-{
-    const struct json_fields f = {.object = config};
-    const struct json_value *object;
-    if (json_get_value(&object, &f, table, JSON_KIND_OBJECT, e))
-        return e->code;
-    if (json_count(object) > LIMIT_ADAPTER_PATTERNS)
-        return err_set(e, ERR_FORMAT, "%s has %zu patterns; at most %d are read", table, json_count(object),
-                       LIMIT_ADAPTER_PATTERNS);
-    p->compiled = arena_alloc(arena, json_count(object), sizeof *p->compiled, "patterns", e);
-    if (!p->compiled)
-        return e->code;
-    for (struct json_member m = json_first(object); m.key; m = json_next(m))
-        if (add_pattern(p, "(.*\\.)?", m.key, e))
-            return err_wrap(e, "%s", table);
-    return ERR_OK;
-}
-
-static void rules_release(struct rules *r)
-{
-    struct patterns *const all[] = {&r->targets, &r->excluded, &r->ranks, &r->alphas};
-    for (size_t k = 0; k < sizeof all / sizeof *all; k++)
-        for (size_t i = 0; i < all[k]->count; i++)
-            regex_close(all[k]->compiled[i]);
-    regex_scratch_close(r->scratch);
-}
-
-/* To be released whatever this returns. */
-static enum err_code rules_make(struct rules *r, const struct json_value *config, const struct store *tensors,
-                                struct arena *arena, struct err *e)
-{
-    const struct json_fields f = {.object = config};
-    *r = (struct rules){.config = config, .tensors = tensors};
-    if (json_get_flag(&r->rslora, &f, "use_rslora", false, e) || regex_scratch_open(&r->scratch, e) ||
-        compile_value(&r->targets, json_get(config, "target_modules"), arena, e) ||
-        compile_value(&r->excluded, json_get(config, "exclude_modules"), arena, e) ||
-        compile_keys(&r->ranks, config, "rank_pattern", arena, e) ||
-        compile_keys(&r->alphas, config, "alpha_pattern", arena, e))
-        return e->code;
-    return ERR_OK;
-}
-
-static bool matches_suffix(const char *name, const char *module)
-{
-    size_t length = strlen(name), whole = strlen(module);
-    if (!str_ends_with(module, name))
-        return false;
-    return length == whole || module[whole - length - 1] == '.';
-}
-
-/* target_modules' and exclude_modules' rule: a string is a whole-path pattern, a list holds suffixes. *exact:
- * an item of a list is the whole path. */
-static enum err_code matches_names(bool *matches, bool *exact, const struct rules *r,
-                                   const struct json_value *names, const struct patterns *pattern,
-                                   const char *module, struct err *e)
-{
-    *matches = *exact = false;
-    if (pattern->count)
-        return regex_full_match(matches, pattern->compiled[0], r->scratch, module, strlen(module), e);
-    for (size_t i = 0; i < json_count(names); i++) {
-        const char *name = json_text(json_at(names, i));
-        if (!name)
-            return err_set(e, ERR_FORMAT, "a name of a module is not a string");
-        *exact = *exact || strcmp(name, module) == 0;
-        *matches = *matches || matches_suffix(name, module);
-    }
-    return ERR_OK;
-}
-
-/* layers_to_transform: one number, a list, or nothing, which takes every layer. */
-static bool takes_layer(const struct json_value *layers, size_t layer, bool in_block)
-{
-    enum json_kind kind = json_kind(layers);
-    if (kind == JSON_KIND_INT)
-        return in_block && json_int(layers, -1) == (int64_t)layer;
-    if (kind != JSON_KIND_ARRAY || json_count(layers) == 0)
-        return true;
-    for (size_t i = 0; in_block && i < json_count(layers); i++)
-        if (json_int(json_at(layers, i), -1) == (int64_t)layer)
-            return true;
-    return false;
-}
-
-/* By either of its names; NULL: it is not there, under the name that PEFT itself gives it. */
-static const struct store_tensor *find_tensor(char name[PEFT_NAME_SIZE], const struct store *store,
-                                              const char *module, bool b)
-{
-    peft_state_name(name, module, b);
-    const struct store_tensor *t = store_find(store, name);
-    if (t)
-        return t;
-    peft_tensor_name(name, module, b);
-    return store_find(store, name);
-}
-
-/* Is this module adapted? PEFT's check_target_module_exists(). Without target_modules PEFT has a list of names for each
- * model_type: what was saved by it are the tensors of just these modules. */
-static enum err_code is_target(bool *target, const struct rules *r, const char *module, size_t layer,
-                               bool in_block, struct err *e)
-{
-    const struct json_value *names = json_get(r->config, "target_modules");
-    const struct json_value *excluded = json_get(r->config, "exclude_modules");
-    bool matches, exact;
-    *target = false;
-    if (!is_neutral(excluded)) {
-        if (matches_names(&matches, &exact, r, excluded, &r->excluded, module, e))
-            return e->code;
-        if (matches)
-            return ERR_OK;
-    }
-    if (json_is_absent(names)) {
-        char name[PEFT_NAME_SIZE];
-        *target = find_tensor(name, r->tensors, module, false) != NULL;
-        return ERR_OK;
-    }
-    if (text_is(names, "all-linear")) {
-        *target = in_block;
-        return ERR_OK;
-    }
-    if (matches_names(&matches, &exact, r, names, &r->targets, module, e))
-        return e->code;
-    bool by_layer = json_kind(names) == JSON_KIND_ARRAY && !exact;
-    *target =
-        matches && (!by_layer || takes_layer(json_get(r->config, "layers_to_transform"), layer, in_block));
-    return ERR_OK;
-}
-
-/* Value of the first key of a pattern table that matches the module, else the general value, else PEFT's own. */
-static enum err_code value_for(double *value, const struct rules *r, const char *general, double otherwise,
-                               const char *table, const struct patterns *patterns, const char *module,
-                               struct err *e)
-{
-    const char *key = general;
-    struct json_fields f = {.object = r->config};
-    struct json_member m = json_first(json_get(r->config, table));
-    for (size_t i = 0; i < patterns->count; i++, m = json_next(m)) {
-        bool matches;
-        if (regex_full_match(&matches, patterns->compiled[i], r->scratch, module, strlen(module), e))
-            return err_wrap(e, "%s", table);
-        if (matches) {
-            f = (struct json_fields){.object = m.object, .part = table};
-            key = m.key;
-            otherwise = NAN;
-            break;
-        }
-    }
-    if (json_get_number(value, &f, key, otherwise, e))
-        return e->code;
-    if (!isfinite(*value))
-        return err_set(e, ERR_FORMAT, "\"%s\" gives no number for %s", key, module);
-    return ERR_OK;
-}
-
-/* Rank and scaling of one module. */
-static enum err_code describe_module(struct lora_given *given, const struct rules *r, struct err *e)
-{
-    double rank, alpha;
-    if (value_for(&rank, r, "r", DEFAULT_RANK, "rank_pattern", &r->ranks, given->path, e) ||
-        value_for(&alpha, r, "lora_alpha", DEFAULT_ALPHA, "alpha_pattern", &r->alphas, given->path, e))
-        return e->code;
-    if (rank != floor(rank) || rank < 1 || rank > LIMIT_RANK)
-        return err_set(e, ERR_FORMAT, "the rank %g of %s is not a whole number from 1 to %d", rank,
-                       given->path, LIMIT_RANK);
-    given->rank = (size_t)rank;
-    given->scaling = r->rslora ? alpha / sqrt(rank) : alpha / rank;
-    return ERR_OK;
-}
-
-/* Every module of the model that the configuration adapts. */
-static enum err_code list_modules(struct lora_given *given, size_t *count, const struct rules *r,
-                                  const struct arch *a, struct arena *arena, struct err *e)
-{
-    *count = 0;
     for (size_t slot = 0; slot <= a->layers * arch_head(a); slot++) {
-        size_t layer = slot / arch_head(a), linear = arch_slot_linear(a, slot);
-        char path[ARCH_PATH_SIZE];
-        bool target;
-        arch_module_path(path, a, layer, linear);
-        if (is_target(&target, r, path, layer, linear != arch_head(a), e))
-            return e->code;
-        if (!target)
-            continue;
-        given[*count].path = arena_strndup(arena, path, strlen(path), e);
-        if (!given[*count].path || describe_module(&given[*count], r, e))
-            return e->code;
-        ++*count;
+        char path[ARCH_PATH_SIZE], name[PEFT_NAME_SIZE];
+        arch_module_alias(path, a, names->alias, slot / arch_head(a), arch_slot_linear(a, slot));
+        peft_tensor_name(name, names, path, false);
+        if (store_find(store, name))
+            return true;
     }
-    return *count ? ERR_OK : err_set(e, ERR_MISMATCH, "target_modules matches no linear layer of this model");
+    return false;
 }
 
-/* `most` is how many parameters the file of the tensors can hold. */
-static enum err_code create_from_rules(struct lora *l, const struct arch *a, const struct json_value *config,
-                                       const struct store *tensors, uint64_t most, struct arena *arena,
-                                       struct err *e)
+/* Under which names the file has its tensors; those of PEFT if there are none of a module. */
+static struct peft_names find_names(const struct store *store, const struct arch *a)
 {
-    size_t count = 0;
-    struct rules rules = {0};
-    struct lora_given *given =
-        arena_alloc(arena, a->layers * arch_head(a) + 1, sizeof *given, "modules of an adapter", e);
-    enum err_code code = given ? rules_make(&rules, config, tensors, arena, e) : ERR_MEMORY;
-    if (!code)
-        code = list_modules(given, &count, &rules, a, arena, e);
-    if (!code)
-        code = lora_check_given(a, given, count, most, e);
-    if (!code)
-        code = lora_create_given(l, a, given, count, e);
-    if (!code)
-        l->rslora = rules.rslora;
-    rules_release(&rules);
-    return code;
+    static const char *const prefixes[] = {PEFT_PREFIX, ""};
+    for (size_t alias = 0; alias < ARCH_ALIASES; alias++)
+        for (int i = 0; i < 4; i++) {
+            const struct peft_names names = {prefixes[i / 2], i % 2 != 0, alias};
+            if (has_names(store, a, &names))
+                return names;
+        }
+    return peft_names;
 }
 
-static enum err_code create_from_config(struct lora *l, const struct arch *a, const char *path,
-                                        const struct store *tensors, struct err *e)
+/* The tensors of a folder, on their way into an adapter. */
+struct reading {
+    struct lora *l;
+    const struct arch *a;
+    const struct store *store;
+    struct peft_names names;
+};
+
+static void tensor_name(char name[PEFT_NAME_SIZE], const struct reading *r, const struct lora_module *m, bool b)
 {
-    uint64_t bytes = 0;
-    for (size_t i = 0; i < tensors->tensor_count; i++)
-        bytes += tensors->tensors[i].bytes;
-    uint64_t most = bytes / dtype_info(DTYPE_BF16)->block_bytes;
-    struct json *doc;
-    struct arena arena = {0};
-    if (json_open_file(&doc, path, LIMIT_ADAPTER_JSON, e))
-        return e->code;
-    enum err_code code = check_fields(json_root(doc), a, path, e);
-    if (!code && create_from_rules(l, a, json_root(doc), tensors, most, &arena, e))
-        code = err_wrap(e, "%s", path);
-    arena_release(&arena);
-    json_close(doc);
-    return code;
+    char path[ARCH_PATH_SIZE];
+    arch_module_alias(path, r->a, r->names.alias, m->layer, m->linear);
+    peft_tensor_name(name, &r->names, path, b);
 }
 
-static enum err_code read_tensor(struct lora *l, const struct lora_module *m, bool b,
-                                 const struct store *store, struct err *e)
+static enum err_code read_tensor(const struct reading *r, const struct lora_module *m, bool b, struct err *e)
 {
+    const struct store *store = r->store;
     char name[PEFT_NAME_SIZE];
-    const struct store_tensor *t = find_tensor(name, store, m->path, b);
-    if (!t && store_require(&t, store, name, e))
+    const struct store_tensor *t;
+    tensor_name(name, r, m, b);
+    if (store_require(&t, store, name, e))
         return e->code;
     size_t rows = b ? m->out : m->rank, columns = b ? m->rank : m->in;
     if (t->dims != 2 || t->shape[0] != rows || t->shape[1] != columns)
@@ -459,7 +68,7 @@ static enum err_code read_tensor(struct lora *l, const struct lora_module *m, bo
     if (t->type != DTYPE_F32 && t->type != DTYPE_BF16 && t->type != DTYPE_F16)
         return err_set(e, ERR_UNSUPPORTED, "%s: %s has the type %s; f32, bf16 and f16 can be read",
                        store->path, name, dtype_info(t->type)->name);
-    float *values = l->params + (b ? m->b : m->a);
+    float *values = r->l->params + (b ? m->b : m->a);
     dtype_to_f32(values, t->type, t->data, rows * columns);
     size_t bad = kern_first_nonfinite(values, rows * columns);
     if (bad < rows * columns)
@@ -469,15 +78,11 @@ static enum err_code read_tensor(struct lora *l, const struct lora_module *m, bo
 }
 
 /* Does the name belong to a module of the adapter? */
-static bool is_expected(const struct lora *l, const char *tensor)
+static bool is_expected(const struct reading *r, const char *tensor)
 {
     char name[PEFT_NAME_SIZE];
-    for (size_t i = 0; i < 2 * l->layout.count; i++) {
-        const char *module = l->layout.modules[i / 2].path;
-        peft_tensor_name(name, module, i % 2);
-        if (strcmp(name, tensor) == 0)
-            return true;
-        peft_state_name(name, module, i % 2);
+    for (size_t i = 0; i < 2 * r->l->layout.count; i++) {
+        tensor_name(name, r, &r->l->layout.modules[i / 2], i % 2);
         if (strcmp(name, tensor) == 0)
             return true;
     }
@@ -517,20 +122,23 @@ static enum err_code check_head(const struct store_tensor *t, const struct arch 
                    path, t->name);
 }
 
-static enum err_code read_tensors(struct lora *l, const struct arch *a, const struct weights *base,
-                                  const struct store *store, struct err *e)
+static enum err_code read_tensors(const struct reading *r, const struct weights *base, struct err *e)
 {
+    const struct lora *l = r->l;
+    const struct arch *a = r->a;
+    const struct store *store = r->store;
     enum err_code code = ERR_OK;
-    char copy[PEFT_NAME_SIZE];
-    peft_head_copy_name(copy, arch_module(a, arch_head(a))->path);
+    char head[ARCH_PATH_SIZE], copy[PEFT_NAME_SIZE];
+    arch_module_alias(head, a, r->names.alias, 0, arch_head(a));
+    peft_head_copy_name(copy, &r->names, head);
     for (size_t i = 0; !code && i < 2 * l->layout.count; i++)
-        code = read_tensor(l, &l->layout.modules[i / 2], i % 2, store, e);
+        code = read_tensor(r, &l->layout.modules[i / 2], i % 2, e);
     for (size_t i = 0; !code && i < store->tensor_count + store->unread_count; i++) {
         const struct store_tensor *t =
             i < store->tensor_count ? &store->tensors[i] : &store->unread[i - store->tensor_count];
         if (lora_at(&l->layout, 0, arch_head(a)) && strcmp(t->name, copy) == 0)
             code = check_head(t, a, base, store->path, e);
-        else if (!is_expected(l, t->name))
+        else if (!is_expected(r, t->name))
             code =
                 err_set(e, ERR_MISMATCH, "%s: the tensor %s belongs to nothing that " PEFT_CONFIG " adapts",
                         store->path, t->name);
@@ -561,8 +169,9 @@ enum err_code peft_read(struct lora *l, const struct arch *a, const struct weigh
     struct store store;
     if (store_open_safetensors(&store, tensors, e))
         return e->code;
-    enum err_code code = create_from_config(l, a, config, &store, e);
-    if (!code && (code = read_tensors(l, a, base, &store, e)))
+    const struct reading r = {l, a, &store, find_names(&store, a)};
+    enum err_code code = peft_config_read(l, a, config, &store, &r.names, e);
+    if (!code && (code = read_tensors(&r, base, e)))
         lora_release(l);
     store_close(&store);
     return code;

@@ -132,7 +132,7 @@ static enum err_code write_tensors(const char *path, const struct lora *l, struc
             break;
         }
         bool b = i % 2;
-        peft_tensor_name(name, m->path, b);
+        peft_tensor_name(name, &peft_names, m->path, b);
         tensors[i] = (struct store_output){.name = name,
                                            .shape = {b ? m->out : m->rank, b ? m->rank : m->in},
                                            .data = l->params + (b ? m->b : m->a)};

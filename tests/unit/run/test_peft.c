@@ -153,6 +153,7 @@ static void targets_follow_peft_s_rules(void **state)
         "\"target_modules\": [\"k_proj\"], \"layers_to_transform\": [1]",
         "\"target_modules\": [\"attn.k_proj\", \"k_proj\"], \"layers_to_transform\": 1",
         "\"target_modules\": [\"k_proj\"], \"layers_to_transform\": 1, \"layers_pattern\": \"layers\"",
+        "\"target_modules\": [\"k_proj\"], \"layers_to_transform\": 1, \"layers_pattern\": [\"h\", \"layers\"]",
         "\"target_modules\": [\"model.layers.1.self_attn.k_proj\"], \"layers_to_transform\": [7]",
         "\"target_modules\": [\"k_proj\"], \"exclude_modules\": \".*layers\\\\.([02-9]|1.)\\\\..*\"",
     };
@@ -178,12 +179,15 @@ static void defaults_and_state_names_are_peft_s(void **state)
     static float values[64];
     for (size_t i = 0; i < 64; i++)
         values[i] = (float)i;
+#define WITHOUT "model.layers.1.self_attn.k_proj."
     static const char *const names[][2] = {{PREFIX "lora_A.weight", PREFIX "lora_B.weight"},
-                                           {PREFIX "lora_A.default.weight", PREFIX "lora_B.default.weight"}};
+                                           {PREFIX "lora_A.default.weight", PREFIX "lora_B.default.weight"},
+                                           {WITHOUT "lora_A.weight", WITHOUT "lora_B.weight"},
+                                           {WITHOUT "lora_A.default.weight", WITHOUT "lora_B.default.weight"}};
     static const char *const configs[] = {
         "{\"peft_type\": \"LORA\"}", "{\"peft_type\": \"LORA\", \"target_modules\": null, \"r\": null}",
         "{\"peft_type\": \"LORA\", \"target_modules\": [\"model.layers.1.self_attn.k_proj\"]}"};
-    for (size_t n = 0; n < 2; n++)
+    for (size_t n = 0; n < sizeof names / sizeof *names; n++)
         for (size_t i = 0; i < sizeof configs / sizeof *configs; i++) {
             const struct store_output tensors[] = {{names[n][0], {8, 8}, values},
                                                    {names[n][1], {4, 8}, values}};
@@ -204,6 +208,71 @@ static void defaults_and_state_names_are_peft_s(void **state)
     write_plain("");
     write_tensors(PREFIX "lora_A.weight", PREFIX "lora_B.weight", PREFIX "lora_A.second.weight", 5);
     expect_refused(ERR_MISMATCH, "lora_A.second.weight");
+}
+
+/* As versions of PEFT have written configurations, each with all its fields. */
+static void configurations_of_all_versions_are_read(void **state)
+{
+    (void)state;
+#define OF_0_7 \
+    "\"alpha_pattern\": {}, \"auto_mapping\": null, \"base_model_name_or_path\": \"m\", \"bias\": \"none\", " \
+    "\"fan_in_fan_out\": false, \"inference_mode\": true, \"init_lora_weights\": true, \"layers_pattern\": null, " \
+    "\"layers_to_transform\": null, \"loftq_config\": {}, \"lora_alpha\": 6, \"lora_dropout\": 0.0, " \
+    "\"megatron_config\": null, \"megatron_core\": \"megatron.core\", \"modules_to_save\": null, " \
+    "\"peft_type\": \"LORA\", \"r\": 2, \"rank_pattern\": {}, \"revision\": null, \"target_modules\": " \
+    "[\"layers.1.self_attn.k_proj\"], \"task_type\": \"CAUSAL_LM\""
+#define OF_0_10 OF_0_7 ", \"layer_replication\": null, \"use_dora\": false, \"use_rslora\": false"
+#define OF_0_17 \
+    OF_0_10 ", \"corda_config\": null, \"eva_config\": null, \"exclude_modules\": null, \"lora_bias\": false, " \
+            "\"qalora_group_size\": 16, \"target_parameters\": null, \"trainable_token_indices\": null, " \
+            "\"use_qalora\": false"
+#define OF_0_21 \
+    OF_0_17 ", \"alora_invocation_tokens\": null, \"arrow_config\": null, \"ensure_weight_tying\": false, " \
+            "\"kasa_config\": null, \"lora_ga_config\": null, \"monteclora_config\": null, \"peft_version\": " \
+            "\"0.21.0\", \"use_bdlora\": null, \"velora_config\": null"
+    static const char *const configs[] = {"{" OF_0_7 "}", "{" OF_0_10 "}", "{" OF_0_17 "}", "{" OF_0_21 "}",
+                                          "{" OF_0_7 ", \"enable_lora\": null, \"merge_weights\": false}"};
+    write_tensors(PREFIX "lora_A.weight", PREFIX "lora_B.weight", NULL, 5);
+    for (size_t i = 0; i < sizeof configs / sizeof *configs; i++) {
+        struct lora l;
+        struct err e;
+        write_config(configs[i]);
+        assert_ok(peft_read(&l, &small_arch, NULL, folder.folder, &e), &e);
+        assert_int_equal(l.layout.count, 1);
+        assert_true(l.layout.modules[0].rank == 2 && l.layout.modules[0].scaling == 3);
+        lora_release(&l);
+    }
+}
+
+/* One decoder has its modules under other paths in other classes; rules match the paths of the class that wrote. */
+static void adapters_of_other_classes_are_read(void **state)
+{
+    (void)state;
+    static const char *const fronts[] = {"model.", "model.language_model.", "language_model.model."};
+    struct arch wrapper = small_arch;
+    wrapper.wrapper = &wrappers[0];
+    const struct arch *const archs[] = {&small_arch, &wrapper};
+    for (size_t i = 0; i < sizeof fronts / sizeof *fronts; i++)
+        for (size_t k = 0; k < 2; k++) {
+            char a[128], b[128], config[512], path[ARCH_PATH_SIZE];
+            struct lora l;
+            struct err e;
+            snprintf(a, sizeof a, "base_model.model.%slayers.1.self_attn.k_proj.lora_A.weight", fronts[i]);
+            snprintf(b, sizeof b, "base_model.model.%slayers.1.self_attn.k_proj.lora_B.weight", fronts[i]);
+            snprintf(config, sizeof config,
+                     "{\"peft_type\": \"LORA\", \"r\": 8, \"lora_alpha\": 8, "
+                     "\"target_modules\": \"%slayers\\\\.1\\\\..*k_proj\", "
+                     "\"rank_pattern\": {\"^%slayers.1.self_attn.k_proj\": 2}}",
+                     fronts[i], fronts[i]);
+            write_config(config);
+            write_tensors(a, b, NULL, 5);
+            assert_ok(peft_read(&l, archs[k], NULL, folder.folder, &e), &e);
+            assert_int_equal(l.layout.count, 1);
+            arch_module_path(path, archs[k], 1, 1);
+            assert_string_equal(l.layout.modules[0].path, path);
+            assert_true(l.layout.modules[0].rank == 2 && l.layout.modules[0].scaling == 4);
+            lora_release(&l);
+        }
 }
 
 static void unsupported_fields_are_named(void **state)
@@ -396,6 +465,8 @@ int main(void)
         cmocka_unit_test(scaling_is_peft_s),
         cmocka_unit_test(targets_follow_peft_s_rules),
         cmocka_unit_test(defaults_and_state_names_are_peft_s),
+        cmocka_unit_test(configurations_of_all_versions_are_read),
+        cmocka_unit_test(adapters_of_other_classes_are_read),
         cmocka_unit_test(unsupported_fields_are_named),
         cmocka_unit_test(bad_configurations_are_refused),
         cmocka_unit_test(claims_beyond_the_limits_are_refused),
