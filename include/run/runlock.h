@@ -13,7 +13,7 @@
  *     runlock_take                 .lock exists, has only this name, is locked, and then still has this name
  *     runlock_enter ... leave      opens DIR by its path; is its .lock the one that is locked? then files are written
  *                                  in the folder that was opened
- *     runlock_release
+ *     runlock_release              deletes .lock and the folders that runlock_take() made, if they hold nothing else
  *
  * Only users who may write the file may read it, because a reader's lock would keep the run out. A file with such a
  * lock, or with another name (in a copy of the folder made of hard links), is not written but replaced.
@@ -31,6 +31,7 @@ struct runlock {
     char folder[PATH_MAX];
     int fd;
     bool open, held;        /* held is false after runlock_take() if the file system has no locks */
+    size_t there;           /* bytes of `folder` that name a folder which was there before */
     struct file_stamp file; /* identity of the locked file */
     char text[256];         /* the text written into it; empty: it could not be written */
 };
@@ -47,6 +48,7 @@ enum err_code runlock_enter(struct file_folder *in, const struct runlock *l, str
 /* Only checks, with the same errors: called after a long write, just before the file is renamed. */
 enum err_code runlock_check(const struct runlock *l, struct err *e);
 
-void runlock_release(struct runlock *l); /* may be called even if it is not held */
+/* May be called even if it is not held. A start that wrote nothing leaves no folder. */
+void runlock_release(struct runlock *l);
 
 #endif

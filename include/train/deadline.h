@@ -36,7 +36,7 @@ void deadline_note_work(struct deadline *d, double seconds);
 /* Is the remaining time possibly too short for two more pieces of work, a save and the end of the process? */
 bool deadline_is_near(const struct deadline *d);
 
-/* Why this rank wants to stop; a signal (train/stop.h) takes precedence. */
+/* Why this rank wants to stop; a signal (train/signals.h) takes precedence. */
 enum stop_reason deadline_or_signal(const struct deadline *d);
 
 #endif

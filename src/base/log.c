@@ -42,7 +42,8 @@ int log_columns(void)
     return terminal() >= 0 && ioctl(terminal(), TIOCGWINSZ, &window) == 0 && window.ws_col ? window.ws_col : 80;
 }
 
-/* One write for the whole line, so that lines of several processes on one terminal do not mix. What the message has
+/* One write for the whole line, so that lines of several processes on one terminal do not mix; nor do those of
+ * threads, with each other and with the progress line. What the message has
  * from files and the environment is made visible here, for all of them. */
 __attribute__((format(printf, 2, 0))) static void print_line(const char *prefix, const char *format,
                                                              va_list args)
@@ -51,12 +52,14 @@ __attribute__((format(printf, 2, 0))) static void print_line(const char *prefix,
     int length = vsnprintf(message, sizeof message, format, args);
     if (length < 0)
         return;
+    flockfile(stderr);
     size_t end = (size_t)snprintf(line, sizeof line, "%s%s", progress_shown ? CLEAR_LINE : "", prefix);
     end += str_make_visible(line + end, sizeof line - end - 1, message, strlen(message), "");
     line[end] = '\n';
     line[end + 1] = '\0';
     progress_shown = false;
     fputs(line, stderr);
+    funlockfile(stderr);
 }
 
 void log_note(const char *format, ...)
@@ -106,13 +109,17 @@ void log_progress(const char *line)
     char visible[1024];
     str_make_visible(visible, sizeof visible, line, strlen(line), "");
     /* A line that wraps could not be redrawn in place. */
+    flockfile(stderr);
     fprintf(stderr, CLEAR_LINE "%.*s", fitting_length(visible, log_columns() - 1), visible);
     progress_shown = true;
+    funlockfile(stderr);
 }
 
 void log_progress_end(void)
 {
+    flockfile(stderr);
     if (progress_shown)
         fputc('\n', stderr);
     progress_shown = false;
+    funlockfile(stderr);
 }

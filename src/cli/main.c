@@ -17,7 +17,7 @@
 #include "math/parallel.h"
 #include "ranks/launch.h"
 #include "run/first_day.h"
-#include "train/stop.h"
+#include "train/signals.h"
 
 enum command_ranks { TOGETHER, ALONE, DATA };
 enum command_signals { STOPS, ENDS };
@@ -162,7 +162,7 @@ static int run_command(const char *name, int *argc, char ***argv)
     launch_alone(&d);
     lost_map_install();
     if (!code && command && command->signals == STOPS)
-        code = stop_install(&e);
+        code = signals_take(speaks(), &e);
     enum err_code parsed = code;
     if (together) {
         struct err trouble;

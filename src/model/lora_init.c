@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "base/stop.h"
 #include "lora_schemes.h"
 #include "math/parallel.h"
 
@@ -78,6 +79,8 @@ static void derive_one(void *context, size_t i)
     struct deriving *d = context;
     const struct lora_module *m = &d->l->layout.modules[d->first + i * d->step];
     struct err *e = &d->errors[i];
+    if (stop_check("the adapter was computed from the base", e))
+        return;
     float *W = malloc(m->out * m->in * sizeof *W);
     enum err_code code = ERR_OK;
     if (!W)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/stop.h"
 #include "model/family.h"
 #include "model/weights.h"
 
@@ -444,11 +445,15 @@ static enum err_code convert_tasks(struct loading *l)
     }
 #pragma omp parallel for schedule(dynamic) reduction(min : bad)
     for (size_t piece = 0; piece < pieces; piece++) {
+        if (stop_is_asked())
+            continue;
         struct task *task = task_of_piece(l, piece);
         size_t found = convert_piece(task, piece);
         bad = found < bad ? found : bad;
         finish_piece(l, task);
     }
+    if (stop_check("the model was loaded", l->e))
+        return l->e->code;
     if (bad == SIZE_MAX)
         return ERR_OK;
     const struct task *task = l->tasks;

@@ -8,6 +8,7 @@
 
 #include "base/cpu.h"
 #include "base/log.h"
+#include "base/stop.h"
 #include "model/arch.h"
 #include "ranks/node_hash.h"
 
@@ -121,7 +122,8 @@ static enum err_code send_file(struct dist *group, const struct file_in *f, unsi
     for (size_t at = 0; at < size && !code; at += PIECE) {
         size_t length = size - at < PIECE ? size - at : PIECE;
         unsigned char *bytes = group->rank == 0 ? buffer : room + at;
-        if (group->rank == 0)
+        code = stop_check("the model was sent", e);
+        if (!code && group->rank == 0)
             code = file_in_read(bytes, f, at, length, e);
         code = dist_agree(group, code, e);
         if (!code)

@@ -1,5 +1,6 @@
 #include "run/runlock.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -18,6 +19,29 @@ enum {
     TRIES = 10,      /* of a lock file that others replace meanwhile */
     SETTLE_MS = 100, /* between another's look at a file and its deletion pass microseconds */
 };
+
+/* "a/b/c/" becomes "a/b", "a" becomes "", "/a" becomes "/". */
+static void cut_last_part(char *path)
+{
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/')
+        length--;
+    while (length > 0 && path[length - 1] != '/')
+        length--;
+    while (length > 1 && path[length - 1] == '/')
+        length--;
+    path[length] = '\0';
+}
+
+/* How much of this path names a folder that is there. */
+static size_t length_there(const char *folder)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s", folder);
+    while (*path && strcmp(path, "/") != 0 && !file_exists(path))
+        cut_last_part(path);
+    return strlen(path);
+}
 
 static bool lacks_locks(int error)
 {
@@ -97,8 +121,12 @@ static enum err_code try_take(struct runlock *l, bool *again, const char *path, 
     struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     struct stat st, named;
     *again = false;
-    if (open_file(l, path, &st, e))
+    if (file_make_folders(l->folder, e))
         return e->code;
+    if (open_file(l, path, &st, e)) {
+        *again = !l->open && !file_is_folder(l->folder); /* deleted just now by another run, which wrote nothing */
+        return *again ? ERR_OK : e->code;
+    }
     l->held = fcntl(l->fd, F_OFD_SETLK, &whole) == 0;
     const int error = l->held ? 0 : errno;
     const bool busy = error == EAGAIN || error == EACCES, read = busy && has_reader(l->fd);
@@ -145,8 +173,9 @@ enum err_code runlock_take(struct runlock *l, const char *folder, const char *ho
     *l = (struct runlock){0};
     if (snprintf(l->folder, sizeof l->folder, "%s", folder) >= (int)sizeof l->folder)
         return err_set_errno(e, ENAMETOOLONG, "cannot use the folder %s", folder);
-    if (file_make_folders(folder, e) || rundir_path(path, folder, RUNDIR_LOCK, e))
+    if (rundir_path(path, folder, RUNDIR_LOCK, e))
         return e->code;
+    l->there = length_there(folder);
     bool again = true;
     for (int i = 0; again && i < TRIES; i++) {
         close_file(l);
@@ -219,11 +248,38 @@ enum err_code runlock_check(const struct runlock *l, struct err *e)
     return runlock_enter(&in, l, e) ? e->code : file_folder_leave(&in, ERR_OK, e);
 }
 
+static bool holds_only_lock(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    size_t others = 0;
+    for (const struct dirent *entry; dir && (entry = readdir(dir));)
+        others += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+                  strcmp(entry->d_name, rundir_name(RUNDIR_LOCK)) != 0;
+    if (dir)
+        closedir(dir);
+    return dir && !others;
+}
+
+/* Of a start that wrote nothing: the lock, while it is held, and then the folders that were made for it. Whether it
+ * was such a one. */
+static bool take_away(struct runlock *l)
+{
+    char path[PATH_MAX];
+    struct stat named;
+    struct err ignored;
+    if (rundir_path(path, l->folder, RUNDIR_LOCK, &ignored) || lstat(path, &named) || !is_file(&l->file, &named) ||
+        !holds_only_lock(l->folder) || unlink(path))
+        return false;
+    while (strlen(l->folder) > l->there && rmdir(l->folder) == 0)
+        cut_last_part(l->folder);
+    return true;
+}
+
 void runlock_release(struct runlock *l)
 {
     struct stat st;
     /* A name in it that is out of date is no harm: the lock itself counts. Nor is it one's own where others link it. */
-    if (l->held && fstat(l->fd, &st) == 0 && st.st_nlink == 1 && ftruncate(l->fd, 0))
+    if (l->held && !take_away(l) && fstat(l->fd, &st) == 0 && st.st_nlink == 1 && ftruncate(l->fd, 0))
         log_warn("the lock of the output folder could not be cleared: %s", strerror(errno));
     close_file(l);
     *l = (struct runlock){0};

@@ -6,7 +6,7 @@
 
 #include "base/cpu.h"
 #include "base/log.h"
-#include "train/stop.h"
+#include "base/stop.h"
 
 /* Seconds for the export, the end of communication and the launcher. */
 #define END 2
@@ -63,5 +63,5 @@ bool deadline_is_near(const struct deadline *d)
 
 enum stop_reason deadline_or_signal(const struct deadline *d)
 {
-    return stop_wanted() ? STOP_SIGNAL : deadline_is_near(d) ? STOP_TIME : STOP_NOT;
+    return stop_is_asked() ? STOP_SIGNAL : deadline_is_near(d) ? STOP_TIME : STOP_NOT;
 }

@@ -13,13 +13,13 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/stop.h"
 #include "model/family.h"
 #include "run/first_day.h"
 #include "train/progress.h"
 #include "run/rundir.h"
 #include "run/runlock.h"
 #include "train/session.h"
-#include "train/stop.h"
 #include "run/study_grid.h"
 #include "train/trainer.h"
 #include "study_parts.h"
@@ -286,7 +286,7 @@ static enum err_code take_cell(struct study *s, size_t *next, struct runlock *lo
     for (bool claimed = false;; ++*next) {
         if (study_hear(s, e))
             return e->code;
-        if (!s->stopping && stop_wanted()) {
+        if (!s->stopping && stop_is_asked()) {
             s->stopping = true;
             if (study_tell(s, NEWS_STOPPED, 0, e))
                 return e->code;

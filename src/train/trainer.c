@@ -8,12 +8,13 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/stop.h"
 #include "train/batch.h"
 #include "ranks/duty.h"
 #include "ranks/launch.h"
 #include "run/export/peft.h"
 #include "train/resume.h"
-#include "train/stop.h"
+#include "train/signals.h"
 #include "run/rundir.h"
 #include "run/samples_file.h"
 #include "ranks/watchdog.h"
@@ -227,7 +228,7 @@ static enum err_code leave(struct trainer *t, struct err *e)
 /* Collective. Has a signal come before the first step? */
 static enum err_code ask_stop(struct trainer *t, struct err *e)
 {
-    uint64_t asked = stop_wanted();
+    uint64_t asked = stop_is_asked();
     enum err_code code = dist_max_u64(t->dist, &asked, 1, e);
     t->stop = asked ? STOP_SIGNAL : STOP_NOT;
     pace_meet(&t->pace);
@@ -333,8 +334,10 @@ static enum err_code train(struct trainer *t, struct err *e)
     progress_begin(&t->progress, t->state.step, t->schedule.total, (uint64_t)t->options->log_every);
     t->loader.batch.cursor = t->state.cursor;
     outer_begin(&t->outer, &t->session->lora);
+    signals_say(t->outer.every > 1 ? "finishing the steps up to the next outer step, then saving a checkpoint"
+                                   : "finishing this step, then saving a checkpoint");
     if (d->rank == 0 && launch_by_mpirun())
-        stop_call(rescue, t);
+        signals_call(rescue, t);
     code = watch_ranks(t, e);
     if (!code)
         code = run_steps(t, e);
@@ -479,7 +482,8 @@ enum err_code trainer_run(struct session *s, const struct dataset *data, const c
         if (!code)
             code = start(t, e);
         watchdog_stop();
-        stop_call(NULL, NULL);
+        signals_call(NULL, NULL);
+        signals_say(NULL);
         saver_close(&t->saver);
         metrics_close(&t->metrics);
         lines_close(&t->samples_file);

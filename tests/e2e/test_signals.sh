@@ -16,6 +16,7 @@ stop() {
     wait $pid || status=$?
     checks=$((checks + 1))
     [ $status = 75 ] || fail "status $status after $1: $(cat "$work/err")"
+    says err '^mpilora: asked to stop: finishing this step, then saving a checkpoint; INT \(Ctrl-C\) now ends it at once'
     says err 'stopped by a signal at step [0-9]+ of 400'
 }
 stop USR1 "$work/run"
@@ -101,7 +102,7 @@ kill -USR1 $pid
 status=0
 wait $pid || status=$?
 [ $status = 75 ] || fail "status $status when stopped early: $(cat "$work/err")"
-says err 'stopped by a signal at step [0-9]+ of 400'
+says err 'stopped by a signal (at step [0-9]+ of 400|before the first step, while the model was .*)'
 check 0 train "$work/early" $more
 for folder in traced early; do
     h5dump -a /trace/base_eval_loss "$work/$folder/checkpoints/latest" | grep '(0)' >"$work/$folder.base" || fail "no trace of the base"
@@ -109,4 +110,20 @@ done
 cmp "$work/traced.base" "$work/early.base" || fail "another trace"
 cmp "$work/whole/adapter/adapter_model.safetensors" "$work/early/adapter/adapter_model.safetensors" ||
     fail "the adapters differ"
+
+# While much data is read: at once, and nothing is left of a folder that was not there.
+seq 300000 | sed 's/.*/{"text": "alpha beta & gamma delta alpha beta gamma delta"}/' >"$work/much.jsonl"
+for signal in TERM INT; do
+    "$MPILORA" train $options --data "$work/much.jsonl" --output "$work/new/early" $more 2>"$work/err" </dev/null &
+    pid=$!
+    background="$background $pid"
+    until_true $pid grep -q much.jsonl "/proc/$pid/maps"
+    kill -$signal $pid
+    status=0
+    wait $pid || status=$?
+    [ $status = 75 ] || fail "status $status when stopped while data was read: $(cat "$work/err")"
+    says err '^mpilora: asked to stop: ending as soon as possible;'
+    says err 'stopped by a signal before the first step, while the data was read: nothing is lost, start the same command'
+    [ ! -e "$work/new" ] || fail "left: $(find "$work/new")"
+done
 passed

@@ -11,6 +11,7 @@
 #include "base/limits.h"
 #include "base/opt.h"
 #include "base/rng.h"
+#include "base/stop.h"
 #include "data/examples/record.h"
 #include "io/unpack.h"
 
@@ -238,7 +239,7 @@ static void measure_block(struct scan_line *lines, size_t count, const struct da
         struct example_scratch scratch = {0};
 #pragma omp for schedule(dynamic, 16)
         for (size_t i = 0; i < count; i++) {
-            if (i > __atomic_load_n(&end, __ATOMIC_RELAXED))
+            if (i > __atomic_load_n(&end, __ATOMIC_RELAXED) || stop_is_asked())
                 continue;
             measure_line(&lines[i], &ex, &scratch, d, map);
             if (!is_fatal(&lines[i], d))
@@ -360,6 +361,8 @@ static enum err_code scan_file(struct dataset *d, size_t *capacity, struct scan_
         size_t count;
         enum err_code code = next_block(lines, &count, &c, file, &damage);
         measure_block(lines, count, d, map);
+        if (stop_check("the data was read", e))
+            return e->code;
         for (size_t i = 0; i < count; i++)
             if (lines[i].code ? report_line(d, &lines[i], map, e) : add_entry(d, capacity, &lines[i], e))
                 return e->code;
@@ -525,7 +528,9 @@ enum err_code dataset_hash(char hash[FILE_HASH_SIZE], const struct dataset *d, s
         for (uint64_t at = 0; at < size && !code; at += CHUNK) {
             unsigned char chunk[CHUNK];
             size_t length = size - at < CHUNK ? (size_t)(size - at) : CHUNK;
-            code = file_in_read(chunk, &d->files[f], at, length, e);
+            code = stop_check("the data was read", e);
+            if (!code)
+                code = file_in_read(chunk, &d->files[f], at, length, e);
             if (!code)
                 file_hasher_add(h, chunk, length);
         }

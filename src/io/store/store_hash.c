@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/stop.h"
 #include "base/str.h"
 #include "io/json.h"
 #include "io/store/gguf.h"
@@ -96,12 +97,15 @@ static enum err_code append_gguf(struct str *out, const struct gguf *g, struct e
 }
 
 /* A piece at a time, so that a large tensor never counts as this process's memory as a whole. */
-static void hash_tensor(struct file_hasher *hasher, const struct store *s, const struct store_tensor *t)
+static enum err_code hash_tensor(struct file_hasher *hasher, const struct store *s, const struct store_tensor *t,
+                                 struct err *e)
 {
     const size_t piece = (size_t)16 << 20;
     const unsigned char *data = t->data;
     for (size_t at = 0, bytes; at < t->bytes; at += bytes) {
         bytes = t->bytes - at < piece ? t->bytes - at : piece;
+        if (stop_check("the model was read", e))
+            return e->code;
         file_hasher_add(hasher, data + at, bytes);
         for (size_t i = 0; !s->image && i < s->file_count; i++) {
             const struct file_map *map = &s->files[i].map;
@@ -109,6 +113,7 @@ static void hash_tensor(struct file_hasher *hasher, const struct store *s, const
                 file_map_drop(map, data + at, bytes);
         }
     }
+    return ERR_OK;
 }
 
 enum err_code store_hash(struct store *s, const char *const *without, struct err *e)
@@ -136,7 +141,7 @@ enum err_code store_hash(struct store *s, const char *const *without, struct err
             code = str_appendf(&text, e, " %" PRIu64, t->shape[d]);
         if (!code) {
             file_hasher_add(hasher, text.data, text.length);
-            hash_tensor(hasher, s, t);
+            code = hash_tensor(hasher, s, t, e);
         }
     }
     str_release(&text);

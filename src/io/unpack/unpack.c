@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/limits.h"
+#include "base/stop.h"
 #include "unpacker.h"
 
 enum { CHUNK = 1 << 18 };
@@ -67,7 +68,7 @@ static enum err_code run(struct work *w, struct err *e)
     struct unpack_buffers *b = &w->buffers;
     for (;;) {
         const char *why = NULL;
-        if (read_more(w, e))
+        if (stop_check("the data was expanded", e) || read_more(w, e))
             return e->code;
         b->out = w->out;
         b->out_left = CHUNK;

@@ -59,11 +59,43 @@ static void the_second_is_told_of_the_first(void **state)
     snprintf(owner, sizeof owner, "is in use by another run, process %ld on one: wait", (long)getpid());
     assert_error(runlock_take(&second, place, "two", &e), &e, ERR_BUSY, owner);
     enters(&first);
+    const char *written = scratch_path(&folder, "run/config.yaml");
+    assert_ok(file_write_atomic(written, "", 0, &e), &e);
     runlock_release(&first);
     assert_ok(runlock_take(&second, place, "two", &e), &e);
     runlock_release(&second);
     runlock_release(&second);
     expect_text(lock_path, "");
+    unlink(written);
+}
+
+/* What a start that wrote nothing has made is gone, and nothing else. */
+static void nothing_is_left_of_a_start_that_wrote_nothing(void **state)
+{
+    (void)state;
+    static const char *const paths[] = {"new", "new/er", "new/er/est/", "new//er"};
+    char path[320], top[300];
+    struct runlock l, second;
+    struct err e;
+    snprintf(top, sizeof top, "%s/new", folder.folder);
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder.folder, paths[i]);
+        assert_ok(runlock_take(&l, path, "here", &e), &e);
+        assert_int_equal(runlock_take(&second, path, "here", &e), ERR_BUSY);
+        assert_true(file_is_folder(path));
+        runlock_release(&l);
+        assert_false(file_exists(top));
+    }
+    assert_ok(runlock_take(&l, place, "here", &e), &e); /* was there, so it stays */
+    runlock_release(&l);
+    assert_true(file_is_folder(place));
+    assert_false(file_exists(lock_path));
+    snprintf(path, sizeof path, "%s/er", top);
+    assert_ok(runlock_take(&l, path, "here", &e), &e);
+    assert_ok(file_write_atomic(scratch_path(&folder, "new/mine"), "", 0, &e), &e);
+    runlock_release(&l);
+    assert_false(file_exists(path));
+    assert_true(file_exists(scratch_path(&folder, "new/mine")));
 }
 
 /* A file that has another name, as in a copy of the folder by hard links, or planted, is not written into. */
@@ -241,6 +273,7 @@ int main(void)
     log_set_speaking(false);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_second_is_told_of_the_first),
+        cmocka_unit_test(nothing_is_left_of_a_start_that_wrote_nothing),
         cmocka_unit_test(another_name_of_the_file_is_safe),
         cmocka_unit_test(a_link_is_refused),
         cmocka_unit_test(readers_do_not_keep_the_owner_out),
