@@ -12,7 +12,9 @@
 #include "run/options.h"
 
 enum err_code inspect_model(struct facts *f, const char *path, struct err *e);
-enum err_code inspect_data(struct facts *f, const char *path, struct err *e);
+enum { INSPECT_BAD_LINES = 20 }; /* that are listed */
+
+enum err_code inspect_data(struct facts *f, const char *path, const struct options *o, struct err *e);
 /* With --model: also adds facts about tokens, and appends the first --examples examples, as they are trained, to
  * `text` (with --json they are facts); --html writes them as a page. */
 enum err_code inspect_examples(struct facts *f, struct str *text, const char *path, const struct options *o,

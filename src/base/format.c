@@ -31,6 +31,16 @@ static bool is_utf16(const struct start *s)
                               (!b[0] && is_letter(b[1]) && !b[2] && is_letter(b[3])));
 }
 
+/* The same with four bytes a letter; asked first, since one order of them begins as UTF-16 does. */
+static bool is_utf32(const struct start *s)
+{
+    const unsigned char *b = s->bytes;
+    if (has(s, 0, "\xFF\xFE\0\0", 4) || has(s, 0, "\0\0\xFE\xFF", 4))
+        return true;
+    return s->length >= 8 && ((is_letter(b[0]) && has(s, 1, "\0\0\0", 3) && has(s, 5, "\0\0\0", 3)) ||
+                              (has(s, 0, "\0\0\0", 3) && is_letter(b[3]) && has(s, 4, "\0\0\0", 3)));
+}
+
 static size_t after_white(const struct start *s, size_t at)
 {
     while (at < s->length && s->bytes[at] && strchr(" \t\r\n", s->bytes[at]))
@@ -152,6 +162,7 @@ static const struct row {
     {"an SQLite database", "write its rows as JSON lines", NULL, MAGIC(0, "SQLite format 3")},
     {"a PDF document", "mpilora reads text: take the text out of it", NULL, MAGIC(0, "%PDF-")},
     /* What begins with few and common bytes comes last. */
+    {"text in UTF-32", "save it as UTF-8: iconv -f UTF-32 -t UTF-8 FILE >NEW", .is = is_utf32},
     {"text in UTF-16, as some Windows programs write it",
      "save it as UTF-8: iconv -f UTF-16 -t UTF-8 FILE >NEW", .is = is_utf16},
     {"JSON", "it may be data (--data), or the answer of a server in place of the file: look into it", is_json,

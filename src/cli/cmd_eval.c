@@ -1,3 +1,5 @@
+#include <inttypes.h>
+
 #include "base/log.h"
 #include "cli/commands.h"
 #include "cli/facts.h"
@@ -37,6 +39,7 @@ enum err_code cmd_eval(const struct options *o, struct dist *d, struct err *e)
     struct session s = {0};
     struct dataset data = {0};
     struct evaluation result;
+    char cut[128];
     enum err_code code = session_open(&s, o, d, e);
     if (!code && *o->adapter)
         code = session_load_adapter(&s, o->adapter, e);
@@ -45,11 +48,10 @@ enum err_code cmd_eval(const struct options *o, struct dist *d, struct err *e)
     if (!code)
         code = evaluate(&result, &s, &data, e);
     if (!code && data.counts.bad_lines)
-        log_warn("%llu bad lines were skipped; the first: %s", (unsigned long long)data.counts.bad_lines,
-                 data.first_bad);
-    if (!code && data.counts.truncated)
-        log_warn("%llu examples were cut to --max-length %lld tokens",
-                 (unsigned long long)data.counts.truncated, (long long)o->max_length);
+        log_warn("%" PRIu64 " unusable line%s skipped; the first: %s", data.counts.bad_lines,
+                 data.counts.bad_lines == 1 ? " was" : "s were", data.first_bad);
+    if (!code && dataset_describe_cut(cut, sizeof cut, &data))
+        log_warn("%s: --max-length %" PRIu64 " cuts none", cut, data.longest);
     if (!code && d->rank == 0)
         code = print_result(&result, o->json, e);
     dataset_close(&data);

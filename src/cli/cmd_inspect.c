@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/format.h"
+#include "base/log.h"
 #include "cli/commands.h"
 #include "cli/inspect.h"
 #include "run/export/peft.h"
@@ -35,7 +36,7 @@ static enum err_code find_folder_kind(inspect_function **inspect, const char *pa
     return ERR_OK;
 }
 
-/* By the first bytes, since names lie. */
+/* By the first bytes, since names lie; *inspect stays NULL for data. */
 static enum err_code find_file_kind(inspect_function **inspect, const char *path, struct err *e)
 {
     struct file_map map;
@@ -49,8 +50,6 @@ static enum err_code find_file_kind(inspect_function **inspect, const char *path
     else if (format_is(FORMAT_SAFETENSORS, map.data, map.size))
         code =
             err_set(e, ERR_USAGE, "%s: this is a safetensors file; inspect the folder that holds it", path);
-    else
-        *inspect = inspect_data;
     file_map_close(&map);
     return code;
 }
@@ -71,6 +70,15 @@ static enum err_code verify(const char *path, bool json, struct err *e)
     return code;
 }
 
+static void warn_of_idle(const struct options *o, bool data)
+{
+    static const char *const names[] = {"columns",   "max-length", "train-on", "chat-template", "chat-template-kwargs",
+                                        "examples"};
+    for (size_t i = data; i < sizeof names / sizeof *names; i++)
+        if (options_given(o, names[i]))
+            log_warn("--%s changes nothing without %s", names[i], i ? "data and --model" : "data");
+}
+
 enum err_code cmd_inspect(const struct options *o, struct dist *d, struct err *e)
 {
     (void)d;
@@ -82,16 +90,20 @@ enum err_code cmd_inspect(const struct options *o, struct dist *d, struct err *e
         file_is_folder(path) ? find_folder_kind(&inspect, path, e) : find_file_kind(&inspect, path, e);
     if (code)
         return code;
-    const bool examples = inspect == inspect_data && *o->model;
+    const bool data = !inspect, examples = data && *o->model;
     if (!examples && (*o->model || *o->html || o->eval_data.count))
         return err_set(e, ERR_USAGE,
                        "%s: --model can only be used with a data file, and --html and --eval-data only with a data "
                        "file and --model",
                        path);
+    if (!examples)
+        warn_of_idle(o, data);
     struct facts facts;
     struct str text = {0};
     facts_begin(&facts, o->json);
-    code = examples ? inspect_examples(&facts, &text, path, o, e) : inspect(&facts, path, e);
+    code = examples ? inspect_examples(&facts, &text, path, o, e)
+           : data   ? inspect_data(&facts, path, o, e)
+                    : inspect(&facts, path, e);
     if (code)
         str_release(&facts.out);
     else

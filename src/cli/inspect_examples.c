@@ -237,7 +237,7 @@ static void put_warning(void *context, const char *text)
 
 static void tell_warnings(const struct view *v, void (*tell)(void *context, const char *text), void *context)
 {
-    char text[160];
+    char text[256];
     const uint64_t bad = v->data.counts.bad_lines;
     snprintf(text, sizeof text,
              "%" PRIu64 " line%s cannot be used: train and eval stop at the first, or with --skip-bad-lines leave %s "
@@ -245,6 +245,11 @@ static void tell_warnings(const struct view *v, void (*tell)(void *context, cons
              bad, bad == 1 ? "" : "s", bad == 1 ? "it" : "them");
     if (bad)
         tell(context, text);
+    size_t length = dataset_describe_cut(text, sizeof text, &v->data) ? strlen(text) : 0;
+    if (length) {
+        snprintf(text + length, sizeof text - length, ": --max-length %" PRIu64 " cuts none", v->data.longest);
+        tell(context, text);
+    }
     dataset_tell_warnings(&v->data, UINT_MAX, tell, context);
 }
 
@@ -278,13 +283,11 @@ static void add_warning(void *context, const char *text)
 
 static void add_facts(struct facts *f, const struct view *v, size_t shared)
 {
-    uint32_t longest = 0;
-    for (size_t i = 0; i < v->data.count; i++)
-        longest = v->data.entries[i].tokens > longest ? v->data.entries[i].tokens : longest;
     inspect_add_data(f, &v->data);
     facts_int(f, "tokens", v->data.counts.tokens);
     facts_int(f, "supervised_tokens", v->data.counts.supervised);
-    facts_int(f, "longest_tokens", longest);
+    facts_int(f, "longest_tokens", v->data.longest);
+    facts_int(f, "max_length", v->data.options.max_length);
     facts_int(f, "truncated", v->data.counts.truncated);
     facts_list(f, "warnings");
     tell_warnings(v, add_warning, f);
@@ -309,8 +312,10 @@ static enum err_code open_view(struct view *v, const char *path, struct err *e)
                                             .columns = &v->columns};
     v->path = path;
     if (!code)
-        code = dataset_open(&v->data, &v->path, 1, v->tokenizer, &options, true, e);
-    return code;
+        code = dataset_init(&v->data, &v->path, 1, v->tokenizer, &options, true, e);
+    if (!code)
+        code = dataset_keep_bad(&v->data, INSPECT_BAD_LINES, e);
+    return code ? code : dataset_fill(&v->data, e);
 }
 
 enum err_code inspect_examples(struct facts *f, struct str *text, const char *path, const struct options *o,

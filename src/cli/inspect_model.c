@@ -202,12 +202,13 @@ enum err_code inspect_model(struct facts *f, const char *path, struct err *e)
     return code;
 }
 
-enum { BAD_LINES_SHOWN = 20 };
-
 void inspect_add_data(struct facts *f, const struct dataset *d)
 {
+    struct file_stamp stamp;
     facts_text(f, "kind", "data");
     facts_text(f, "path", d->paths[0]);
+    if (file_stamp_of(&stamp, d->paths[0]) && stamp.size != d->files[0].size)
+        facts_int(f, "compressed_bytes", stamp.size);
     facts_int(f, "bytes", d->files[0].size);
     facts_int(f, "examples", d->count);
     facts_object(f, "forms");
@@ -216,7 +217,7 @@ void inspect_add_data(struct facts *f, const struct dataset *d)
             facts_int(f, example_form_name((enum example_form)i), d->counts.forms[i]);
     facts_end(f);
     facts_int(f, "bad_lines", d->counts.bad_lines);
-    if (d->counts.bad_lines)
+    if (f->json && d->counts.bad_lines)
         facts_text(f, "first_bad_line", d->first_bad);
     if (!d->bad_count)
         return;
@@ -226,15 +227,34 @@ void inspect_add_data(struct facts *f, const struct dataset *d)
     facts_end(f);
 }
 
-enum err_code inspect_data(struct facts *f, const char *path, struct err *e)
+static void add_warning(void *context, const char *text)
+{
+    facts_text(context, NULL, text);
+}
+
+static void add_lines(struct facts *f, const struct dataset *d)
+{
+    uint32_t longest = 0;
+    for (size_t i = 0; i < d->count; i++)
+        longest = d->entries[i].bytes > longest ? d->entries[i].bytes : longest;
+    inspect_add_data(f, d);
+    facts_int(f, "longest_line_bytes", longest);
+    facts_list(f, "warnings");
+    dataset_tell_warnings(d, UINT_MAX, add_warning, f);
+    facts_end(f);
+}
+
+enum err_code inspect_data(struct facts *f, const char *path, const struct options *o, struct err *e)
 {
     /* Without a tokenizer, lines are checked for their form alone. */
     struct dataset d = {0};
-    const struct example_options options = {0};
-    enum err_code code = dataset_init(&d, &path, 1, NULL, &options, true, e);
-    if (code)
-        return code;
-    code = dataset_keep_bad(&d, BAD_LINES_SHOWN, e);
+    struct columns columns = {0};
+    const struct example_options options = {.columns = &columns};
+    enum err_code code = columns_parse(&columns, o->columns, e);
+    if (!code)
+        code = dataset_init(&d, &path, 1, NULL, &options, true, e);
+    if (!code)
+        code = dataset_keep_bad(&d, INSPECT_BAD_LINES, e);
     if (!code)
         code = dataset_expand(&d, e);
     if (!code)
@@ -242,13 +262,9 @@ enum err_code inspect_data(struct facts *f, const char *path, struct err *e)
     if (!code && !d.count)
         code = err_set(e, ERR_FORMAT, "%s: neither a model, a checkpoint nor data: %s", path,
                        d.counts.bad_lines ? d.first_bad : "the file has no lines");
-    if (!code) {
-        uint32_t longest = 0;
-        for (size_t i = 0; i < d.count; i++)
-            longest = d.entries[i].bytes > longest ? d.entries[i].bytes : longest;
-        inspect_add_data(f, &d);
-        facts_int(f, "longest_line_bytes", longest);
-    }
+    if (!code)
+        add_lines(f, &d);
     dataset_close(&d);
+    columns_release(&columns);
     return code;
 }

@@ -53,11 +53,14 @@ static void report_data(const char *name, const struct dataset *d)
 {
     log_note("  %-12s %zu examples, %" PRIu64 " tokens, %" PRIu64 " of them supervised", name, d->count,
              d->counts.tokens, d->counts.supervised);
-    if (d->counts.truncated)
-        log_note("  %-12s %" PRIu64 " examples were cut to --max-length %zu", "", d->counts.truncated,
-                 d->options.max_length);
+    char cut[128];
+    if (dataset_describe_cut(cut, sizeof cut, d)) {
+        log_note("  %-12s %s:", "", cut);
+        log_note("  %-12s --max-length %" PRIu64 " cuts none", "", d->longest);
+    }
     if (d->counts.bad_lines)
-        log_warn("%" PRIu64 " unusable lines were skipped; the first: %s", d->counts.bad_lines, d->first_bad);
+        log_warn("%" PRIu64 " unusable line%s skipped; the first: %s", d->counts.bad_lines,
+                 d->counts.bad_lines == 1 ? " was" : "s were", d->first_bad);
 }
 
 static void report_schedule(const struct schedule *s, uint64_t done, const struct options *o)

@@ -225,7 +225,7 @@ static enum err_code gather_index(struct dist *d, struct dataset *data, struct e
     if (dist_sum_u64(d, sums, sizeof sums / sizeof *sums, e))
         return e->code;
     memcpy(&counts, sums, sizeof counts);
-    if (dist_max_u64(d, data->first_notes, NOTE_COUNT, e))
+    if (dist_max_u64(d, data->first_notes, NOTE_COUNT, e) || dist_max_u64(d, &data->longest, 1, e))
         return e->code;
     void *entries, *bad;
     size_t bytes;

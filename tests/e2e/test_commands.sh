@@ -74,7 +74,19 @@ holds 'all(f"bad.jsonl:{i + 1}: " in line for i, line in enumerate(v["first_bad_
 check 0 "$MPILORA" inspect "$work/bad.jsonl"
 says out 'bad.jsonl:20: '
 check 0 "$MPILORA" inspect "$work/bad.jsonl" --model "$model" --json
+holds 'len(v["first_bad_lines"]) == 20'
 holds 'v["warnings"][0].startswith("25 lines cannot be used: train and eval stop at the first")'
+# A column that no line has; the length that an example had before it was cut; what is compressed.
+echo '{"text": "on and on and on"}' >"$work/long.jsonl"
+gzip -k "$work/long.jsonl"
+check 0 "$MPILORA" inspect "$work/long.jsonl" --columns input=inptu --json
+holds 'v["warnings"] == ["--columns input=inptu: no line has \"inptu\""] and "compressed_bytes" not in v'
+check 0 "$MPILORA" inspect "$work/long.jsonl.gz" --model "$model" --max-length 4 --columns input=inptu --json
+holds 'v["longest_tokens"] > 4 and v["max_length"] == 4 and v["shown"][0]["tokens"].__len__() == 4'
+holds '"--max-length %d cuts none" % v["longest_tokens"] in v["warnings"][0] and "inptu" in v["warnings"][-1]'
+holds 'v["compressed_bytes"] != v["bytes"] == 29'
+check 0 "$MPILORA" inspect "$model" --train-on all
+says err '^warning: --train-on changes nothing without data and --model$'
 printf '<!DOCTYPE html><title>Log in</title>' >"$work/page.jsonl"
 check 1 "$MPILORA" inspect "$work/page.jsonl"
 says err 'page.jsonl: JSON is wanted here, and this is a web page'

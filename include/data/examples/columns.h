@@ -7,11 +7,12 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
 #include "io/json.h"
 
-#define COLUMNS_MAX 32
+#define COLUMNS_MAX 32 /* the bits of a uint32_t */
 
 struct column {
     const char *name, *old;
@@ -41,7 +42,8 @@ const struct json_value *line_get(const struct line *l, const char *key);
  * json_close(). */
 enum err_code line_open_json(struct json **doc, const char *text, size_t length, struct err *e);
 
-/* ERR_DATA if renaming gives two keys of the line the same name. */
-enum err_code line_check_columns(const struct line *l, struct err *e);
+/* ERR_DATA if renaming gives two keys of the line the same name. Bit i of *found, which begins as 0, is set if the line
+ * has the old name of item i. */
+enum err_code line_check_columns(const struct line *l, uint32_t *found, struct err *e);
 
 #endif

@@ -33,6 +33,7 @@ struct dataset_counts {
     uint64_t had_bos;                   /* examples with had_bos, see struct example */
     uint64_t forms[EXAMPLE_FORM_COUNT]; /* examples of each form */
     uint64_t notes[NOTE_COUNT];         /* examples with each note */
+    uint64_t columns[COLUMNS_MAX];      /* lines, bad ones too, with the old name of each column of the options */
 };
 
 struct dataset {
@@ -50,6 +51,7 @@ struct dataset {
     /* The first example with each note: bytes of the files, laid end to end, from where it begins, so that the largest
      * of all parts' is the first; 0: none. */
     uint64_t first_notes[NOTE_COUNT];
+    uint64_t longest;    /* tokens of the longest line before cutting, also of one that cutting made bad */
     char first_bad[512]; /* with skip_bad_lines: the first bad line's error, for the report */
     char (*bad)[512];    /* [bad_count] errors of the first bad lines, see dataset_keep_bad() */
     size_t bad_count, bad_most;
@@ -88,6 +90,8 @@ enum err_code dataset_set_index(struct dataset *d, const struct dataset_entry *e
 enum err_code dataset_open(struct dataset *d, const char *const *paths, size_t path_count,
                            const struct tokenizer *tokenizer, const struct example_options *options,
                            bool skip_bad_lines, struct err *e);
+/* What dataset_open() does after dataset_init(). */
+enum err_code dataset_fill(struct dataset *d, struct err *e);
 void dataset_close(struct dataset *d);
 
 /* Keeps only the first `count` examples. */
@@ -111,9 +115,12 @@ void dataset_place(char *text, size_t size, const struct dataset *d, size_t inde
 /* As dataset_place(), of the first example with a note that some examples have. */
 void dataset_place_of_note(char *text, size_t size, const struct dataset *d, enum example_note note);
 
+/* How many examples --max-length cuts, and what the longest has; false if it cuts none. */
+bool dataset_describe_cut(char *text, size_t size, const struct dataset *d);
+
 /* Calls `tell` with one sentence for each of these notes that examples of the data set have, with the place of the
- * first such example, up to which it reads the files. The notes are common mistakes in data that people often notice
- * only when the trained model is bad. */
+ * first such example, up to which it reads the files; and for each renamed column that no line has. The notes are
+ * common mistakes in data that people often notice only when the trained model is bad. */
 void dataset_tell_warnings(const struct dataset *d, unsigned notes, void (*tell)(void *context, const char *text),
                            void *context);
 

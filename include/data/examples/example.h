@@ -65,6 +65,8 @@ struct example {
     uint8_t *supervised; /* [count]; token i is predicted from token i - 1, so supervised[0] is 0 */
     size_t count, capacity;
     size_t supervised_count;
+    size_t whole_count; /* tokens before cutting; also of a line of which cutting leaves nothing to learn */
+    uint32_t columns;   /* a set of bits: the line, even a bad one, has the old name of that item of the columns */
     bool truncated;
     bool unanswered; /* with options.asks: the line ends before its answer, and no token is supervised */
     bool had_bos; /* the text itself begins with the text of the BOS token, which the tokenizer adds anyway */

@@ -34,4 +34,8 @@ enum err_code record_next(struct record *r, bool *found, struct record_cursor *c
 /* The number, from 1, of the array element that starts at byte `offset`; 0 if the file has lines. */
 uint64_t record_number(const struct file_map *map, uint64_t offset);
 
+/* Is the file one JSON object over several lines, one field of which is a list of objects? If so, `key[size]` is the
+ * first such field. */
+bool record_find_list(char *key, size_t size, const struct file_map *map);
+
 #endif

@@ -89,8 +89,10 @@ static bool is_renamed(const struct columns *columns, const char *key)
     return false;
 }
 
-enum err_code line_check_columns(const struct line *l, struct err *e)
+enum err_code line_check_columns(const struct line *l, uint32_t *found, struct err *e)
 {
+    for (size_t i = 0; l->columns && i < l->columns->count; i++)
+        *found |= (uint32_t)(json_get(l->root, l->columns->item[i].old) != NULL) << i;
     for (size_t i = 0; l->columns && i < l->columns->count; i++) {
         const struct column *c = &l->columns->item[i];
         if (!json_is_absent(json_get(l->root, c->old)) && !json_is_absent(json_get(l->root, c->name)) &&

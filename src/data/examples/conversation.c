@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "example_keys.h"
+#include "fields.h"
 
 enum err_code conversation_need_text(const char **text, const struct line *l, const char *key, struct err *e)
 {
@@ -72,7 +73,8 @@ static enum err_code check_list(const struct json_value *list, const char *what,
     return ERR_OK;
 }
 
-static enum err_code check_message(const struct json_value *message, enum example_form form, struct err *e)
+static enum err_code check_message(const struct json_value *message, const char *list, enum example_form form,
+                                   struct err *e)
 {
     bool train;
     const char *role = NULL;
@@ -80,7 +82,8 @@ static enum err_code check_message(const struct json_value *message, enum exampl
     if (json_kind(message) != JSON_KIND_OBJECT)
         return err_set(e, ERR_DATA, "must be an object with \"role\" and \"content\", not %s",
                        json_kind_name(message));
-    if (example_check_message_keys(message, form, e) || conversation_need_text(&role, &l, "role", e) ||
+    if (example_check_message_keys(message, form, e) || fields_check_message(message, list, form, e) ||
+        conversation_need_text(&role, &l, "role", e) ||
         conversation_read_train(&train, message, is_assistant(message), e) ||
         check_list(json_get(message, "tool_calls"), "tool_calls", e))
         return e->code;
@@ -112,7 +115,7 @@ static enum err_code read_messages(struct conversation *c, struct str *work, con
     if (json_kind(c->messages) != JSON_KIND_ARRAY || !json_count(c->messages))
         return err_set(e, ERR_DATA, "\"messages\" must be an array of at least one message");
     for (size_t i = 0; i < json_count(c->messages); i++)
-        if (check_message(json_at(c->messages, i), EXAMPLE_MESSAGES, e))
+        if (check_message(json_at(c->messages, i), "messages", EXAMPLE_MESSAGES, e))
             return err_wrap(e, "\"messages\"[%zu]", i);
     return ERR_OK;
 }
@@ -126,7 +129,7 @@ static enum err_code check_prompt_messages(const struct line *l, const char *key
         return err_set(e, ERR_DATA, "\"%s\" must be a list of messages as the other one is, not %s", key,
                        json_kind_name(list));
     for (size_t i = 0; i < json_count(list); i++)
-        if (check_message(json_at(list, i), EXAMPLE_PROMPT_MESSAGES, e))
+        if (check_message(json_at(list, i), key, EXAMPLE_PROMPT_MESSAGES, e))
             return err_wrap(e, "\"%s\"[%zu]", key, i);
     return ERR_OK;
 }

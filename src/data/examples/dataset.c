@@ -13,6 +13,7 @@
 #include "base/rng.h"
 #include "base/stop.h"
 #include "data/examples/record.h"
+#include "fields.h"
 #include "io/unpack.h"
 
 enum {
@@ -192,6 +193,8 @@ struct scan_line {
     enum err_code code;
     bool truncated, had_bos;
     unsigned notes;
+    uint32_t columns;
+    uint64_t tokens; /* before cutting */
     enum example_form form;
 };
 
@@ -211,6 +214,8 @@ static void measure_line(struct scan_line *line, struct example *ex, struct exam
     struct err e;
     const char *text = (const char *)map->data + line->entry.offset;
     line->code = parse_line(ex, scratch, d, text, line->length, &e);
+    line->tokens = ex->whole_count;
+    line->columns = ex->columns;
     if (line->code)
         return;
     line->entry.bytes = (uint32_t)line->length;
@@ -281,6 +286,14 @@ static void count_notes(struct dataset *d, const struct scan_line *line)
     }
 }
 
+/* What good and bad lines have. */
+static void count_line(struct dataset *d, const struct scan_line *line)
+{
+    d->longest = line->tokens > d->longest ? line->tokens : d->longest;
+    for (size_t i = 0; i < COLUMNS_MAX; i++)
+        d->counts.columns[i] += line->columns >> i & 1;
+}
+
 static enum err_code add_entry(struct dataset *d, size_t *capacity, const struct scan_line *line,
                                struct err *e)
 {
@@ -348,6 +361,19 @@ static enum err_code next_block(struct scan_line *lines, size_t *count, struct r
     return ERR_OK;
 }
 
+/* A file that is one object is not one of bad lines either. */
+static enum err_code expect_lines(const struct dataset *d, size_t file, const struct file_map *map, struct err *e)
+{
+    char key[128];
+    struct str advice = {0};
+    if (!record_find_list(key, sizeof key, map) || fields_reads_list(key))
+        return ERR_OK;
+    if (fields_advise_to_unwrap(&advice, key, e) == ERR_OK)
+        err_set(e, ERR_FORMAT, "%s: this is one JSON object, not one on each line%s", d->paths[file], advice.data);
+    str_release(&advice);
+    return e->code;
+}
+
 /* What of file `file`, which begins at byte `base` of all files, lies in [begin, end) of all files. A file that is
  * damaged in the middle is that after what comes before. */
 static enum err_code scan_file(struct dataset *d, size_t *capacity, struct scan_line *lines, size_t file,
@@ -355,6 +381,8 @@ static enum err_code scan_file(struct dataset *d, size_t *capacity, struct scan_
                                struct err *e)
 {
     struct record_cursor c = record_begin(map, begin > base ? begin - base : 0, end > base ? end - base : 0);
+    if (!c.begin && c.end && expect_lines(d, file, map, e))
+        return e->code;
     for (;;) {
         struct err damage;
         const uint64_t first = c.at;
@@ -363,9 +391,11 @@ static enum err_code scan_file(struct dataset *d, size_t *capacity, struct scan_
         measure_block(lines, count, d, map);
         if (stop_check("the data was read", e))
             return e->code;
-        for (size_t i = 0; i < count; i++)
+        for (size_t i = 0; i < count; i++) {
+            count_line(d, &lines[i]);
             if (lines[i].code ? report_line(d, &lines[i], map, e) : add_entry(d, capacity, &lines[i], e))
                 return e->code;
+        }
         if (code) {
             *e = damage;
             return err_wrap(e, "%s", d->paths[file]);
@@ -384,6 +414,7 @@ enum err_code dataset_scan(struct dataset *d, size_t part, size_t parts, struct 
     d->count = 0;
     d->counts = (struct dataset_counts){0};
     memset(d->first_notes, 0, sizeof d->first_notes);
+    d->longest = 0;
     d->first_bad[0] = '\0';
     d->bad_count = 0;
 
@@ -469,13 +500,18 @@ enum err_code dataset_expand(struct dataset *d, struct err *e)
     return code;
 }
 
+enum err_code dataset_fill(struct dataset *d, struct err *e)
+{
+    return dataset_expand(d, e) || dataset_scan(d, 0, 1, e) || need_examples(d, e) ? e->code : ERR_OK;
+}
+
 enum err_code dataset_open(struct dataset *d, const char *const *paths, size_t path_count,
                            const struct tokenizer *tokenizer, const struct example_options *options,
                            bool skip_bad_lines, struct err *e)
 {
     if (dataset_init(d, paths, path_count, tokenizer, options, skip_bad_lines, e))
         return e->code;
-    if (dataset_expand(d, e) || dataset_scan(d, 0, 1, e) || need_examples(d, e)) {
+    if (dataset_fill(d, e)) {
         dataset_close(d);
         return e->code;
     }

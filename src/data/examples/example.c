@@ -6,6 +6,7 @@
 
 #include "conversation.h"
 #include "example_keys.h"
+#include "fields.h"
 #include "io/json.h"
 
 void example_release(struct example *ex)
@@ -285,57 +286,6 @@ const char *example_form_name(enum example_form form)
     return forms[form].name;
 }
 
-/* Which of the forms a line has; a line must have exactly one. A table's writer may give every line all
- * of its columns, null where they do not apply. */
-static enum err_code find_form(enum example_form *form, const struct line *l, struct err *e)
-{
-    static const struct {
-        const char *key, *partner; /* fields that come together */
-        enum example_form form;
-        bool asks; /* the partner is the answer */
-    } fields[] = {
-        {"text", NULL, EXAMPLE_TEXT, false},
-        {"prompt", "completion", EXAMPLE_COMPLETION, true},
-        {"completion", "prompt", EXAMPLE_COMPLETION, false},
-        {"messages", NULL, EXAMPLE_MESSAGES, false},
-        {"conversations", NULL, EXAMPLE_SHAREGPT, false},
-        {"instruction", "output", EXAMPLE_ALPACA, true},
-    };
-    const char *found = NULL, *null = NULL;
-    const bool conversation = !json_is_absent(line_get(l, "messages"));
-    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
-        const struct json_value *v = line_get(l, fields[i].key);
-        if (json_kind(v) == JSON_KIND_NULL)
-            null = fields[i].key;
-        if (json_is_absent(v))
-            continue;
-        if (found && *form != fields[i].form)
-            return err_set(e, ERR_DATA,
-                           "wrong fields: has both \"%s\" and \"%s\", a line must have one form (--columns "
-                           "unused=%s leaves that out)",
-                           found, fields[i].key, fields[i].key);
-        const bool may_end = l->asks && fields[i].asks && !conversation;
-        if (fields[i].partner && !may_end && json_is_absent(line_get(l, fields[i].partner))) {
-            if (conversation) /* its first message stands in a column of its own, too */
-                continue;
-            return err_set(e, ERR_DATA, "wrong fields: has \"%s\" but no \"%s\"", fields[i].key,
-                           fields[i].partner);
-        }
-        found = fields[i].key;
-        *form = fields[i].form;
-    }
-    if (!found && null)
-        return err_set(e, ERR_DATA, "\"%s\" must be a string, not null", null);
-    if (!found)
-        return err_set(e, ERR_DATA,
-                       "wrong fields: has none of \"text\", \"prompt\" with \"completion\", \"messages\", "
-                       "\"conversations\", and \"instruction\" with \"output\" (--columns NEW=OLD renames fields)");
-    if (*form == EXAMPLE_COMPLETION && (json_kind(line_get(l, "prompt")) == JSON_KIND_ARRAY ||
-                                        json_kind(line_get(l, "completion")) == JSON_KIND_ARRAY))
-        *form = EXAMPLE_PROMPT_MESSAGES;
-    return ERR_OK;
-}
-
 static unsigned find_notes(const struct example *ex, const struct tokenizer *t, const struct example_options *options)
 {
     const int32_t bos = tokenizer_bos(t), eos = tokenizer_eos(t);
@@ -359,6 +309,7 @@ static enum err_code finish(struct example *ex, const struct tokenizer *t, const
                             struct err *e)
 {
     const bool teaches = options->train_on == TRAIN_ON_ALL || (ex->count && memchr(ex->supervised, 1, ex->count));
+    ex->whole_count = ex->count;
     ex->truncated = ex->count > options->max_length;
     if (ex->truncated)
         ex->count = options->max_length;
@@ -375,8 +326,10 @@ static enum err_code finish(struct example *ex, const struct tokenizer *t, const
     if (ex->unanswered && ex->count)
         return ERR_OK;
     if (ex->truncated && teaches)
-        return err_set(e, ERR_DATA, "no supervised token is left after cutting to --max-length %zu",
-                       options->max_length);
+        return err_set(e, ERR_DATA,
+                       "of %zu tokens, --max-length %zu cuts off all that is supervised: --max-length %zu keeps them "
+                       "all, --skip-bad-lines leaves the line out",
+                       ex->whole_count, options->max_length, ex->whole_count);
     return err_set(e, ERR_DATA, "no supervised token: nothing in this line could be learnt");
 }
 
@@ -385,7 +338,8 @@ enum err_code example_parse(struct example *ex, struct example_scratch *scratch,
                             struct err *e)
 {
     struct json *doc;
-    ex->count = ex->supervised_count = 0;
+    ex->count = ex->supervised_count = ex->whole_count = 0;
+    ex->columns = 0;
     ex->truncated = ex->had_bos = ex->unanswered = false;
     ex->notes = 0;
     size_t valid = str_utf8_valid_prefix(line, length);
@@ -405,9 +359,9 @@ enum err_code example_parse(struct example *ex, struct example_scratch *scratch,
     if (json_kind(l.root) != JSON_KIND_OBJECT)
         code = err_set(e, ERR_DATA, "a line must hold one JSON object, not %s", json_kind_name(l.root));
     if (!code)
-        code = line_check_columns(&l, e);
+        code = line_check_columns(&l, &ex->columns, e);
     if (!code)
-        code = find_form(&ex->form, &l, e);
+        code = fields_find_form(&ex->form, &l, e);
     if (!code)
         code = example_check_line_keys(&l, ex->form, e);
     if (!code)

@@ -3,6 +3,7 @@
 
 #include "conversation.h"
 #include "example_keys.h"
+#include "fields.h"
 
 /* Begins a message: {"role": ROLE; further members follow. */
 static enum err_code begin_message(struct str *out, const char *role, struct err *e)
@@ -129,11 +130,9 @@ static enum err_code add_spoken(struct str *out, const struct json_value *spoken
     bool train = true;
     if (json_kind(spoken) != JSON_KIND_OBJECT)
         return err_set(e, ERR_DATA, "must be an object with \"from\" and \"value\", not %s", json_kind_name(spoken));
-    if (json_get(spoken, "role") && !json_get(spoken, "from"))
-        return err_set(e, ERR_DATA, "has \"role\" where this form has \"from\": --columns messages=conversations "
-                                    "reads them as messages");
-    if (example_check_message_keys(spoken, EXAMPLE_SHAREGPT, e) || conversation_need_text(&from, &l, "from", e) ||
-        conversation_need_text(&value, &l, "value", e))
+    if (example_check_message_keys(spoken, EXAMPLE_SHAREGPT, e) ||
+        fields_check_message(spoken, "conversations", EXAMPLE_SHAREGPT, e) ||
+        conversation_need_text(&from, &l, "from", e) || conversation_need_text(&value, &l, "value", e))
         return e->code;
     for (size_t i = 0; i < sizeof speakers / sizeof *speakers && !speaker; i++)
         if (!strcmp(speakers[i].from, from))

@@ -77,8 +77,9 @@ static uint64_t skip_string(const struct file_map *map, uint64_t at)
     return map->size;
 }
 
-/* The comma or bracket that ends the element at `at`; the size of the file if there is none. */
-static uint64_t find_end(const struct file_map *map, uint64_t at)
+/* The first of these bytes that ends the value at `at`, outside of all brackets of its own; the size of the file if
+ * there is none. */
+static uint64_t find_end(const struct file_map *map, uint64_t at, const char *ends)
 {
     for (uint64_t depth = 0; at < map->size;) {
         unsigned char c = map->data[at];
@@ -86,7 +87,7 @@ static uint64_t find_end(const struct file_map *map, uint64_t at)
             at = skip_string(map, at);
             continue;
         }
-        if (!depth && (c == ',' || c == ']'))
+        if (!depth && c && strchr(ends, c))
             return at;
         if (c == '{' || c == '[')
             depth++;
@@ -112,7 +113,7 @@ static enum err_code next_element(struct record *r, bool *found, struct record_c
 {
     while (!c->closed && c->begin < c->end) {
         const struct file_map *map = &c->map;
-        uint64_t first = skip_space(map, c->at), end = find_end(map, first), last = end;
+        uint64_t first = skip_space(map, c->at), end = find_end(map, first, ",]"), last = end;
         if (first >= c->end && c->end < map->size) /* a later part's */
             return ERR_OK;
         if (end == map->size)
@@ -154,4 +155,37 @@ uint64_t record_number(const struct file_map *map, uint64_t offset)
     while (found && !record_next(&r, &found, &c, &ignored) && found && r.offset < offset)
         continue;
     return c.number;
+}
+
+/* A list of objects begins here. */
+static bool begins_list(const struct file_map *map, uint64_t at)
+{
+    if (at >= map->size || map->data[at] != '[')
+        return false;
+    at = skip_space(map, at + 1);
+    return at < map->size && map->data[at] == '{';
+}
+
+bool record_find_list(char *key, size_t size, const struct file_map *map)
+{
+    uint64_t at = skip_space(map, after_mark(map));
+    const uint64_t begin = at;
+    bool found = false;
+    if (at >= map->size || map->data[at] != '{')
+        return false;
+    for (at = skip_space(map, at + 1); !found && at < map->size && map->data[at] == '"';) {
+        const uint64_t end = skip_string(map, at), colon = skip_space(map, end);
+        if (colon >= map->size || map->data[colon] != ':')
+            return false;
+        const uint64_t value = skip_space(map, colon + 1), after = find_end(map, value, ",}");
+        found = begins_list(map, value) && end - at - 2 < size;
+        if (found) {
+            memcpy(key, map->data + at + 1, end - at - 2);
+            key[end - at - 2] = '\0';
+        } else {
+            at = after < map->size && map->data[after] == ',' ? skip_space(map, after + 1) : map->size;
+        }
+    }
+    const unsigned char *line_end = memchr(map->data + begin, '\n', map->size - begin);
+    return found && line_end && find_end(map, begin + 1, "}") > (uint64_t)(line_end - map->data);
 }

@@ -23,12 +23,33 @@ static const struct {
     [NOTE_FULL] = {true, "are trained on every token except the first, also on questions"},
 };
 
+bool dataset_describe_cut(char *text, size_t size, const struct dataset *d)
+{
+    const uint64_t cut = d->counts.truncated;
+    snprintf(text, size, "%" PRIu64 " example%s cut to --max-length %zu; the longest has %" PRIu64 " tokens", cut,
+             cut == 1 ? " was" : "s were", d->options.max_length, d->longest);
+    return cut > 0;
+}
+
+/* A name that is misspelt would otherwise be one that nobody hears of. */
+static void tell_columns(const struct dataset *d, void (*tell)(void *context, const char *text), void *context)
+{
+    const struct columns *columns = d->options.columns;
+    for (size_t i = 0; columns && i < columns->count; i++) {
+        char text[1024];
+        snprintf(text, sizeof text, "--columns %s=%s: no line has \"%s\"", columns->item[i].name, columns->item[i].old,
+                 columns->item[i].old);
+        if (!d->counts.columns[i])
+            tell(context, text);
+    }
+}
+
 void dataset_tell_warnings(const struct dataset *d, unsigned notes, void (*tell)(void *context, const char *text),
                            void *context)
 {
     for (size_t n = 0; n < NOTE_COUNT; n++) {
         char text[1024], place[512];
-        uint64_t count = d->counts.notes[n];
+        const uint64_t count = d->counts.notes[n];
         if (!(notes >> n & 1) || !count || (rows[n].all && count < d->count))
             continue;
         dataset_place_of_note(place, sizeof place, d, (enum example_note)n);
@@ -36,4 +57,5 @@ void dataset_tell_warnings(const struct dataset *d, unsigned notes, void (*tell)
                  rows[n].all ? "" : " (the first: ", rows[n].all ? "" : place, rows[n].all ? "" : ")");
         tell(context, text);
     }
+    tell_columns(d, tell, context);
 }

@@ -35,6 +35,10 @@ static const struct {
     {BYTES("\xFE\xFF\0{"), "UTF-16"},
     {BYTES("{\0\"\0t\0"), "UTF-16"},
     {BYTES("\0{\0\"\0t"), "UTF-16"},
+    {BYTES("\xFF\xFE\0\0{\0\0\0"), "UTF-32"},
+    {BYTES("\0\0\xFE\xFF\0\0\0{"), "UTF-32"},
+    {BYTES("{\0\0\0\"\0\0\0"), "UTF-32"},
+    {BYTES("\0\0\0{\0\0\0\""), "UTF-32"},
 };
 
 #define IS(format) (1U << FORMAT_##format)

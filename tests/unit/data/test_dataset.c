@@ -199,7 +199,69 @@ static void test_truncation(void **state)
     assert_int_equal(d.counts.bad_lines, 1);
     assert_int_equal(d.counts.tokens, 4 + 2);
     assert_int_equal(d.counts.supervised, 3 + 1);
+    assert_int_equal(d.longest, 7); /* before cutting */
+    char cut[128];
+    assert_true(dataset_describe_cut(cut, sizeof cut, &d));
+    assert_string_equal(cut, "1 example was cut to --max-length 4; the longest has 7 tokens");
+    assert_non_null(strstr(d.first_bad, "of 6 tokens, --max-length 4 cuts off all that is supervised: --max-length 6"));
     dataset_close(&d);
+    path = write_text("short", GOOD);
+    open_good(&d, &path, 1, false);
+    assert_false(dataset_describe_cut(cut, sizeof cut, &d));
+    dataset_close(&d);
+}
+
+/* Pretty-printed, as many programs write a whole file of examples; with one that is no such file. */
+static void test_one_object(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *reason;
+    } cases[] = {
+        {"{\n \"version\": 1.0, \"of\": {\"a\": [1]},\n \"data\": [\n  {\"text\": \"a\"}\n ]\n}\n",
+         "jq -c '.data[]' FILE > FILE"},
+        {"\xEF\xBB\xBF{\"my rows\": [ {\"text\": \"a\"},\n{\"text\": \"b\"}]}",
+         "jq -c '.[\"my rows\"][]' FILE"},
+        {"{\"data\": [{\"text\": \"a\"}]}\n{\"data\": []}\n", "jq -c '.data[]' FILE"}, /* one on each line */
+        {"{\n\"messages\": [\n{\"role\": \"user\", \"content\": \"a\"}\n]\n}",
+         "jq -c . FILE"}, /* one example */
+    };
+    struct dataset d;
+    struct err e;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *path = write_text("object", cases[i].text);
+        assert_int_not_equal(dataset_open(&d, &path, 1, tokenizer, &usual, true, &e), ERR_OK);
+        if (!strstr(e.message, cases[i].reason))
+            fail_msg("%s: %s", cases[i].text, e.message);
+    }
+}
+
+static void keep_text(void *context, const char *text)
+{
+    struct str *kept = context;
+    struct err e;
+    assert_int_equal(str_appendf(kept, &e, "%s\n", text), ERR_OK);
+}
+
+/* Renaming what no line has. */
+static void test_missed_columns(void **state)
+{
+    (void)state;
+    const char *path =
+        write_text("columns", "{\"q\":\"a\",\"completion\":\"b\",\"was\":null}\n{\"odd\":1}\n");
+    struct example_options options = usual;
+    struct columns columns;
+    struct dataset d;
+    struct err e;
+    struct str told = {0};
+    assert_int_equal(columns_parse(&columns, "prompt=q,input=inptu,unused=was,more=odd", &e), ERR_OK);
+    options.columns = &columns;
+    assert_int_equal(dataset_open(&d, &path, 1, tokenizer, &options, true, &e), ERR_OK);
+    dataset_tell_warnings(&d, 0, keep_text, &told);
+    assert_string_equal(told.data, "--columns input=inptu: no line has \"inptu\"\n");
+    str_release(&told);
+    dataset_close(&d);
+    columns_release(&columns);
 }
 
 /* Lines of many lengths, blank and bad ones among them; more than one block, and borders of parts at every
@@ -468,6 +530,8 @@ int main(void)
         cmocka_unit_test(test_skip),
         cmocka_unit_test(test_skip_does_not_hide),
         cmocka_unit_test(test_truncation),
+        cmocka_unit_test(test_one_object),
+        cmocka_unit_test(test_missed_columns),
         cmocka_unit_test(test_parts),
         cmocka_unit_test(test_first_note),
         cmocka_unit_test(test_split),

@@ -234,6 +234,42 @@ static void test_bad_lines(void **state)
     check_bad("{\"prompt\":\"b\",\"completion\":\"c\",\"messages\":[]}", "and \"messages\"");
 }
 
+/* What a line does have, and the option or the command that makes an example of it. */
+static void test_advice(void **state)
+{
+    (void)state;
+    check_bad("{\"question\":\"a\",\"answer\":\"b\",\"id\":3}",
+              "but \"question\", \"answer\" and \"id\": --columns prompt=question,completion=answer reads it so");
+    check_bad("{\"Text\":\"a\"}", ", but \"Text\": --columns text=Text reads");
+    check_bad("{\"x\":\"a\",\"y\":\"b\",\"n\":1}", "--columns prompt=x,completion=y reads");
+    check_bad("{\"x\":\"a\",\"y\":\"b\",\"z\":\"c\"}", "--columns prompt=THEIRS,completion=THEIRS");
+    check_bad("{\"Question text\":\"a\",\"Answer text\":\"b\"}",
+              "--columns 'prompt=Question text,completion=Answer text' reads");
+    check_bad("{\"a\":1,\"b\":2,\"c\":3,\"d\":4,\"e\":5,\"f\":6,\"g\":7,\"h\":8,\"i\":9,\"j\":0}", "\"h\" and 2 more");
+    check_bad("{\"prompt\":\"a\",\"response\":\"b\"}", "but no \"completion\", only \"prompt\" and \"response\": "
+                                                     "--columns completion=response reads");
+    check_bad("{\"instruction\":\"a\",\"context\":\"c\",\"response\":\"b\"}",
+              "--columns output=response,input=context ");
+    check_bad("{\"prompt\":\"a\",\"chosen\":\"b\",\"rejected\":\"c\"}", "--columns completion=chosen,unused=rejected ");
+    check_bad("{\"dialog\":[{\"role\":\"user\",\"content\":\"a\"}]}", "--columns messages=dialog ");
+    check_bad("{\"dialog\":[{\"from\":\"human\",\"value\":\"a\"}]}", "--columns conversations=dialog ");
+    check_bad("{\"data\":[{\"text\":\"a\"}]}", "jq -c '.data[]' FILE > FILE.jsonl ");
+    check_bad("{\"prompt\":\"a\",\"completion\":[\"b\"]}",
+              "\"completion\" must be a string, as \"prompt\" is, not an array");
+    check_bad("{\"prompt\":[\"a\"],\"completion\":\"b\"}", "\"prompt\" must be a string, as \"completion\" is");
+    check_bad("{\"prompt\":\"a\",\"completion\":[{\"role\":\"user\",\"content\":\"b\"}]}",
+              "\"prompt\" must be a list of messages");
+    check_bad("{\"messages\":[{\"from\":\"human\",\"value\":\"a\"}]}",
+              "\"messages\"[0]: has \"from\" and \"value\" where this form has \"role\" and \"content\": --columns "
+              "conversations=messages reads them");
+    check_bad("{\"messages\":[{\"speaker\":\"user\",\"text\":\"a\"}]}",
+              "has no \"role\", only \"speaker\" and \"text\""
+              ": jq -c '.messages |= map({role: .speaker, content: .text})' FILE");
+    check_bad("{\"messages\":[{\"role\":\"user\",\"value\":\"a\"}]}",
+              "has no \"content\", only \"role\" and \"value\": jq");
+    check_bad("{\"conversations\":[{\"from\":\"human\",\"text\":\"a\"}]}", "map({from: .from, value: .text})");
+}
+
 static void test_bad_messages(void **state)
 {
     (void)state;
@@ -411,6 +447,7 @@ int main(void)
         cmocka_unit_test(test_train_on_all),
         cmocka_unit_test(test_truncation),
         cmocka_unit_test(test_bad_lines),
+        cmocka_unit_test(test_advice),
         cmocka_unit_test(test_bad_messages),
         cmocka_unit_test(test_silent_keys),
         cmocka_unit_test(test_columns_beside_messages),

@@ -1,0 +1,270 @@
+#include "fields.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+enum {
+    NAMES_SHOWN = 8,
+    NAME_BYTES = 40 /* of a name that is shown */
+};
+
+/* ---- what may be meant ---- */
+
+/* What others call these fields, the most telling first; compared without regard to case. */
+static const char *const askers[] = {"prompt",   "question", "query", "problem", "instruction", "user",    "human",
+                                     "input",    "source",   "src",   "request", "context",     "message", NULL};
+static const char *const answers[] = {"completion", "answer", "response", "output", "chosen", "solution", "target",
+                                      "tgt",        "reply",  "assistant", "bot",   "gpt",    "result",   NULL};
+static const char *const texts[] = {"text", "content", "body", "document", "article", "sentence", "story", NULL};
+static const char *const inputs[] = {"input", "context", NULL};
+
+/* Can --columns, in a shell, name it? */
+static bool is_plain(const char *name)
+{
+    return *name && strlen(name) <= NAME_BYTES && !strpbrk(name, ",='\\") && str_utf8_valid_prefix(name, strlen(name));
+}
+
+/* The line's text with one of these names that is not `other`; NULL: none. */
+static const char *find_named(const struct line *l, const char *const *names, const char *other)
+{
+    for (; *names; names++)
+        for (struct json_member m = json_first(l->root); m.key; m = json_next(m))
+            if (strcasecmp(m.key, *names) == 0 && json_text(m.value) && is_plain(m.key) && m.key != other)
+                return m.key;
+    return NULL;
+}
+
+/* The number of its texts, of which up to two are stored. */
+static size_t find_texts(const char *found[2], const struct line *l)
+{
+    size_t count = 0;
+    for (struct json_member m = json_first(l->root); m.key; m = json_next(m))
+        if (json_text(m.value) && is_plain(m.key) && count++ < 2)
+            found[count - 1] = m.key;
+    return count;
+}
+
+/* The option, in quotes if the shell needs them. */
+static enum err_code add_columns(struct str *out, const char *columns, const char *effect, struct err *e)
+{
+    const char *quote = strpbrk(columns, " \t!\"#$&()*;<>?[]`{|}~") ? "'" : "";
+    return str_appendf(out, e, ": --columns %s%s%s %s", quote, columns, quote, effect);
+}
+
+/* Messages under another name, or a list of examples: the whole file as one object. */
+static enum err_code advise_on_lists(bool *advised, struct str *out, const struct line *l, struct err *e)
+{
+    char columns[128];
+    for (struct json_member m = json_first(l->root); m.key; m = json_next(m)) {
+        const struct json_value *first = json_at(m.value, 0);
+        const bool turns = json_get(first, "from") && json_get(first, "value");
+        *advised = json_kind(m.value) == JSON_KIND_ARRAY && json_kind(first) == JSON_KIND_OBJECT && is_plain(m.key);
+        if (!*advised)
+            continue;
+        if (!turns && !json_get(first, "role"))
+            return fields_advise_to_unwrap(out, m.key, e);
+        snprintf(columns, sizeof columns, "%s=%s", turns ? "conversations" : "messages", m.key);
+        return add_columns(out, columns, "reads its messages", e);
+    }
+    return ERR_OK;
+}
+
+static enum err_code advise(struct str *out, const struct line *l, struct err *e)
+{
+    char columns[256] = "";
+    const char *found[2] = {NULL, NULL};
+    bool advised = false;
+    if (advise_on_lists(&advised, out, l, e) || advised)
+        return e->code;
+    const char *asked = find_named(l, askers, NULL), *answer = find_named(l, answers, asked);
+    const char *text = find_named(l, texts, NULL);
+    const size_t count = find_texts(found, l);
+    if (asked && answer)
+        snprintf(columns, sizeof columns, "prompt=%s,completion=%s", asked, answer);
+    else if (text || count == 1)
+        snprintf(columns, sizeof columns, "text=%s", text ? text : found[0]);
+    else if (count == 2)
+        snprintf(columns, sizeof columns, "prompt=%s,completion=%s", found[0], found[1]);
+    if (*columns)
+        return add_columns(out, columns, "reads it so", e);
+    return count ? str_appendf(out, e,
+                               ": --columns prompt=THEIRS,completion=THEIRS, or text=THEIRS, says which is which")
+                 : ERR_OK;
+}
+
+enum err_code fields_advise_to_unwrap(struct str *out, const char *key, struct err *e)
+{
+    bool word = *key && strspn(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789") == strlen(key) &&
+                !strchr("0123456789", *key);
+    return str_appendf(out, e,
+                       ": jq -c '.%s%s%s[]' FILE > FILE.jsonl writes each element of its \"%s\" on a line of its own",
+                       word ? "" : "[\"", key, word ? "" : "\"]", key);
+}
+
+bool fields_reads_list(const char *key)
+{
+    static const char *const lists[] = {"messages", "conversations", "prompt", "completion", "tools", "documents",
+                                        "functions"};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        if (!strcmp(key, lists[i]))
+            return true;
+    return false;
+}
+
+/* ---- what is said ---- */
+
+/* "question", "answer" and "id" */
+static enum err_code add_names(struct str *out, const struct line *l, struct err *e)
+{
+    const size_t count = json_count(l->root);
+    size_t shown = 0;
+    for (struct json_member m = json_first(l->root); m.key && shown < NAMES_SHOWN; m = json_next(m), shown++)
+        if (str_appendf(out, e, "%s\"%.*s\"", !shown ? "" : shown + 1 == count ? " and " : ", ",
+                        str_utf8_cut(m.key, NAME_BYTES), m.key))
+            return e->code;
+    return count > shown ? str_appendf(out, e, " and %zu more", count - shown) : ERR_OK;
+}
+
+/* What --columns says, and this line does not have. */
+static enum err_code add_missed(struct str *out, const struct line *l, struct err *e)
+{
+    for (size_t i = 0; l->columns && i < l->columns->count; i++)
+        if (!json_get(l->root, l->columns->item[i].old))
+            return str_appendf(out, e, " (--columns %s=%s: there is no \"%s\" in this line)", l->columns->item[i].name,
+                               l->columns->item[i].old, l->columns->item[i].old);
+    return ERR_OK;
+}
+
+static enum err_code refuse(struct str *message, const struct line *l, struct err *e)
+{
+    if (!e->code && add_missed(message, l, e) == ERR_OK)
+        err_set(e, ERR_DATA, "%s", message->data);
+    str_release(message);
+    return e->code;
+}
+
+static enum err_code refuse_all(const struct line *l, struct err *e)
+{
+    struct str m = {0};
+    e->code = ERR_OK;
+    if (!str_appendf(&m, e, "wrong fields: has none of \"text\", \"prompt\" with \"completion\", \"messages\", "
+                            "\"conversations\", and \"instruction\" with \"output\"") &&
+        json_count(l->root) && !str_appendf(&m, e, ", but ") && !add_names(&m, l, e))
+        advise(&m, l, e);
+    return refuse(&m, l, e);
+}
+
+static enum err_code refuse_half(const struct line *l, const char *key, const char *partner, bool answers_it,
+                                 struct err *e)
+{
+    struct str m = {0};
+    char columns[256];
+    const bool alpaca = !strcmp(partner, "output");
+    const char *other = find_named(l, answers_it ? answers : askers, NULL);
+    const char *input = alpaca && json_is_absent(line_get(l, "input")) ? find_named(l, inputs, other) : NULL;
+    e->code = ERR_OK;
+    if (str_appendf(&m, e, "wrong fields: has \"%s\" but no \"%s\"", key, partner) || json_count(l->root) < 2 ||
+        str_appendf(&m, e, ", only ") || add_names(&m, l, e) || !other)
+        return refuse(&m, l, e);
+    snprintf(columns, sizeof columns, "%s=%s%s%s%s", partner, other, input ? ",input=" : "", input ? input : "",
+             !strcasecmp(other, "chosen") ? ",unused=rejected" : "");
+    add_columns(&m, columns, !strcasecmp(other, "chosen") ? "trains on the chosen answers alone" : "reads it so", e);
+    return refuse(&m, l, e);
+}
+
+/* ---- messages ---- */
+
+static const char *const roles[] = {"role", "from", "speaker", "author", "sender", "user", "name", "type", NULL};
+static const char *const contents[] = {"content", "value", "text", "message", "body", "utterance", "msg", NULL};
+
+enum err_code fields_check_message(const struct json_value *message, const char *list, enum example_form form,
+                                   struct err *e)
+{
+    const bool shared = form == EXAMPLE_SHAREGPT;
+    const char *role = shared ? "from" : "role", *content = shared ? "value" : "content";
+    const struct line l = {.root = message};
+    const bool has_role = json_get(message, role), has_content = json_get(message, content);
+    if ((has_role && has_content) || !json_count(message))
+        return ERR_OK;
+    const bool turned = json_get(message, shared ? "role" : "from") && json_get(message, shared ? "content" : "value");
+    if (!has_role && turned && form != EXAMPLE_PROMPT_MESSAGES)
+        return err_set(e, ERR_DATA,
+                       "has \"%s\" and \"%s\" where this form has \"%s\" and \"%s\": --columns %s=%s reads them",
+                       shared ? "role" : "from", shared ? "content" : "value", role, content,
+                       shared ? "messages" : "conversations", list);
+    const char *speaker = has_role ? role : find_named(&l, roles, NULL);
+    const char *said = has_content ? content : find_named(&l, contents, speaker);
+    if (!speaker || !said)
+        return ERR_OK;
+    struct str m = {0};
+    e->code = ERR_OK;
+    if (!str_appendf(&m, e, "has no \"%s\", only ", has_role ? content : role) && !add_names(&m, &l, e))
+        str_appendf(&m, e, ": jq -c '.%s |= map({%s: .%s, %s: .%s})' FILE > NEW renames them", list, role, speaker,
+                    content, said);
+    return refuse(&m, &l, e);
+}
+
+/* ---- the form ---- */
+
+static const struct {
+    const char *key, *partner; /* fields that come together */
+    enum example_form form;
+    bool asks; /* the partner is the answer */
+} fields[] = {
+    {"text", NULL, EXAMPLE_TEXT, false},
+    {"prompt", "completion", EXAMPLE_COMPLETION, true},
+    {"completion", "prompt", EXAMPLE_COMPLETION, false},
+    {"messages", NULL, EXAMPLE_MESSAGES, false},
+    {"conversations", NULL, EXAMPLE_SHAREGPT, false},
+    {"instruction", "output", EXAMPLE_ALPACA, true},
+};
+
+/* One of the two is a list: of messages, as the other one then must be; or a mistake for a string. */
+static enum err_code choose_kind(enum example_form *form, const struct line *l, struct err *e)
+{
+    static const char *const keys[] = {"prompt", "completion"};
+    const struct json_value *values[] = {line_get(l, keys[0]), line_get(l, keys[1])};
+    for (size_t i = 0; i < 2; i++) {
+        const struct json_value *first = json_at(values[i], 0), *other = values[1 - i];
+        if (json_kind(values[i]) != JSON_KIND_ARRAY)
+            continue;
+        if (json_text(other) && first && json_kind(first) != JSON_KIND_OBJECT)
+            return err_set(e, ERR_DATA, "\"%s\" must be a string, as \"%s\" is, not an array (or both must be lists of "
+                                        "messages)",
+                           keys[i], keys[1 - i]);
+        *form = EXAMPLE_PROMPT_MESSAGES;
+    }
+    return ERR_OK;
+}
+
+enum err_code fields_find_form(enum example_form *form, const struct line *l, struct err *e)
+{
+    const char *found = NULL, *null = NULL;
+    const bool conversation = !json_is_absent(line_get(l, "messages"));
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        const struct json_value *v = line_get(l, fields[i].key);
+        if (json_kind(v) == JSON_KIND_NULL)
+            null = fields[i].key;
+        if (json_is_absent(v))
+            continue;
+        if (found && *form != fields[i].form)
+            return err_set(e, ERR_DATA,
+                           "wrong fields: has both \"%s\" and \"%s\", a line must have one form (--columns "
+                           "unused=%s leaves that out)",
+                           found, fields[i].key, fields[i].key);
+        const bool may_end = l->asks && fields[i].asks && !conversation;
+        if (fields[i].partner && !may_end && json_is_absent(line_get(l, fields[i].partner))) {
+            if (conversation) /* its first message stands in a column of its own, too */
+                continue;
+            return refuse_half(l, fields[i].key, fields[i].partner, fields[i].asks, e);
+        }
+        found = fields[i].key;
+        *form = fields[i].form;
+    }
+    if (!found && null)
+        return err_set(e, ERR_DATA, "\"%s\" must be a string, not null", null);
+    if (!found)
+        return refuse_all(l, e);
+    return *form == EXAMPLE_COMPLETION ? choose_kind(form, l, e) : ERR_OK;
+}
