@@ -57,6 +57,8 @@ GPT2 = dict(r=3, lora_alpha=6, target_modules=["c_attn", "c_proj", "c_fc"], fan_
 PHI = dict(r=3, lora_alpha=6, target_modules=["q_proj", "k_proj", "v_proj", "dense", "fc1", "fc2"])
 GPT_NEOX = dict(r=3, lora_alpha=6, target_modules=["query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"])
 GRANITE4 = dict(r=3, lora_alpha=6, target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "input_linear", "output_linear"])
+EXPERTS = dict(r=3, lora_alpha=6, target_modules=["q_proj", "k_proj", "v_proj", "o_proj"])
+QWEN3_MOE = dict(num_experts=5, num_experts_per_tok=3, moe_intermediate_size=12, head_dim=8)
 GRANITE4_SHAPE = dict(num_local_experts=0, shared_intermediate_size=20, mamba_n_heads=4, attention_multiplier=0.2, residual_multiplier=0.22,
                       embedding_multiplier=4.0, logits_scaling=4.0)
 STARCODER2 = dict(r=3, lora_alpha=6, target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "c_fc", "c_proj"])
@@ -66,7 +68,7 @@ STARCODER2 = dict(r=3, lora_alpha=6, target_modules=["q_proj", "k_proj", "v_proj
 class Fixture:
     """A tiny model: of which family, what its configuration has beyond SHAPE, what is adapted."""
     purpose: str
-    seed: int
+    seed: int  # with experts, one by which no token is so near a tie of two experts that rounding in bf16 would choose
     family: str  # model_type
     config: dict = dataclasses.field(default_factory=dict)
     lora: dict = dataclasses.field(default_factory=lambda: EVERYTHING)
@@ -95,6 +97,10 @@ def to_gpt_neox_v4(config):
     """The key names of transformers 4."""
     rope = config.pop("rope_parameters")
     config |= {"rotary_pct": rope["partial_rotary_factor"], "rotary_emb_base": rope["rope_theta"]}
+
+
+def to_num_experts(config):
+    config["num_experts"] = config.pop("num_local_experts")
 
 
 VISION = dict(hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2, image_size=8, patch_size=4)
@@ -300,6 +306,26 @@ FIXTURES = {
     "falcon_gguf": Fixture("Falcon 40B as GGUF: all queries, all keys, all values", 168, "falcon",
                            dict(hidden_size=32, intermediate_size=32, ffn_hidden_size=32, new_decoder_architecture=True, num_kv_heads=2,
                                 layer_norm_epsilon=1e-3), GPT_NEOX, embedding=0.25, gguf="falcon"),
+    "mixtral": Fixture("Mixtral: two of four experts, a head of its own, which is adapted too", 1733, "mixtral",
+                       dict(num_local_experts=4, num_experts_per_tok=2),
+                       dict(EXPERTS, target_modules=EXPERTS["target_modules"] + ["lm_head"]), torch.bfloat16),
+    "mixtral_window": Fixture("Mixtral with a window, tied, as many key heads as heads", 1742, "mixtral",
+                              dict(num_local_experts=3, num_experts_per_tok=2, sliding_window=4, tie_word_embeddings=True,
+                                   num_key_value_heads=4), EXPERTS),
+    "qwen3_moe": Fixture("Qwen3 with experts whose shares have the sum 1, the key that published files have", 1794, "qwen3_moe",
+                         dict(QWEN3_MOE, norm_topk_prob=True), EXPERTS, torch.bfloat16, change=to_num_experts),
+    "qwen3_moe_window": Fixture("Qwen3 with experts whose shares are their probabilities, with a window, tied", 1760, "qwen3_moe",
+                                dict(QWEN3_MOE, norm_topk_prob=False, use_sliding_window=True, sliding_window=4, attention_bias=True,
+                                     tie_word_embeddings=True), EXPERTS),
+    "qwen3_moe_gguf": Fixture("Qwen3 with experts as GGUF", 174, "qwen3_moe",
+                              dict(QWEN3_MOE, hidden_size=32, moe_intermediate_size=32, norm_topk_prob=True), EXPERTS, gguf="qwen3moe"),
+    "olmoe": Fixture("OLMoE", 1788, "olmoe", dict(num_experts=5, num_experts_per_tok=2), EXPERTS, torch.bfloat16),
+    "olmoe_shares": Fixture("OLMoE whose shares have the sum 1, with biases, tied, as many key heads as heads", 1819, "olmoe",
+                            dict(num_experts=4, num_experts_per_tok=3, norm_topk_prob=True, attention_bias=True, tie_word_embeddings=True,
+                                 num_key_value_heads=4), EXPERTS),
+    "olmoe_gguf": Fixture("OLMoE as GGUF", 177, "olmoe",
+                          dict(hidden_size=32, intermediate_size=32, num_experts=4, num_experts_per_tok=2, num_key_value_heads=4),
+                          EXPERTS, gguf="olmoe"),
     "gemma3_vision": Fixture("Gemma 3 beside a tower of vision", 110, "gemma3_text",
                              dict(head_dim=8, num_hidden_layers=3, sliding_window=4, query_pre_attn_scalar=12,
                                   layer_types=["sliding_attention", "full_attention", "sliding_attention"]),
@@ -322,7 +348,8 @@ def draw_weights(model, f):
             elif p.dim() == 1:
                 p.copy_(0.3 * noise)
             else:
-                p.copy_(noise * (f.embedding if "embed" in name else 0.8 / p.shape[1] ** 0.5))
+                inputs = p.shape[2 if p.dim() == 3 else 1]  # of experts, a matrix each
+                p.copy_(noise * (f.embedding if "embed" in name else 0.8 / inputs ** 0.5))
 
 
 def make_examples(vocab, seed):
@@ -463,7 +490,8 @@ def group_heads(weight, heads, kv_heads):
 GGUF_TYPES = {"attn_qkv.weight": Type.Q5_1, "position_embd.weight": Type.F16, "attn_q.weight": Type.Q8_0,
               "attn_k.weight": Type.Q5_1, "attn_v.weight": Type.F16, "attn_output.weight": Type.Q4_0,
               "ffn_gate.weight": Type.Q4_1, "ffn_up.weight": Type.Q5_0, "ffn_down.weight": Type.BF16,
-              "token_embd.weight": Type.Q8_0}
+              "token_embd.weight": Type.Q8_0, "ffn_gate_exps.weight": Type.Q4_1, "ffn_up_exps.weight": Type.Q5_0,
+              "ffn_down_exps.weight": Type.Q8_0}
 
 
 LAYER_NORM_EPS = ["layer_norm_eps", "layer_norm_epsilon", "norm_epsilon", "norm_eps"]
@@ -512,8 +540,36 @@ def gguf_writer(folder, f, config):
         writer.add_attn_logit_softcapping(config.attn_logit_softcapping)
     if getattr(config, "final_logit_softcapping", None):
         writer.add_final_logit_softcapping(config.final_logit_softcapping)
+    if getattr(config, "num_experts_per_tok", None):
+        writer.add_expert_count(config.num_experts)
+        writer.add_expert_used_count(config.num_experts_per_tok)
+    if hasattr(config, "moe_intermediate_size"):
+        writer.add_expert_feed_forward_length(config.moe_intermediate_size)
     writer.add_vocab_size(config.vocab_size)
     return writer
+
+
+def split_experts(state):
+    """The matrices of experts as GGUF has them, [experts, outputs, inputs] each, from transformers' modules."""
+    out = {}
+    for key, value in state.items():
+        if key.endswith("experts.gate_up_proj"):
+            for name, half in zip(("gate_proj", "up_proj"), value.chunk(2, dim=1)):
+                out[key.replace("gate_up_proj", f"{name}.weight")] = half
+        else:
+            out[key + ".weight" if key.endswith("experts.down_proj") else key] = value
+    return out
+
+
+def join_experts(state):
+    out = {}
+    for key, value in state.items():
+        if key.endswith("experts.gate_proj.weight"):
+            up = state[key.replace("gate_proj", "up_proj")]
+            out[key.replace("gate_proj.weight", "gate_up_proj")] = torch.cat([value, up], dim=1)
+        elif not key.endswith("experts.up_proj.weight"):
+            out[key.removesuffix(".weight") if key.endswith("experts.down_proj.weight") else key] = value
+    return out
 
 
 def add_divisors(writer, model):
@@ -526,7 +582,7 @@ def add_divisors(writer, model):
 
 def make_gguf(folder, f):
     model = make_model(f)
-    config, state = model.config, model.state_dict()
+    config, state = model.config, split_experts(model.state_dict())
     names = gguf.get_tensor_name_map(next(a for a, name in gguf.MODEL_ARCH_NAMES.items() if name == f.gguf),
                                      config.num_hidden_layers)
     writer = gguf_writer(folder, f, config)
@@ -555,7 +611,7 @@ def make_gguf(folder, f):
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    model.load_state_dict(state)
+    model.load_state_dict(join_experts(state))
     model.tie_weights()
     write_golden(folder, model, f)
 

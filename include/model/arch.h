@@ -106,7 +106,11 @@ struct arch {
     size_t spelling;               /* index of the tensor names that the files use, in the wrapper's list; without a
                                     * wrapper, 1: the names lack their first word */
     bool old_head;                 /* the head's tensor has the name that older files use */
-    size_t layers, width, ffn, heads, kv_heads, head_dim, vocab;
+    size_t layers, width, ffn, heads, kv_heads, head_dim, vocab; /* ffn: with experts, of each of them */
+    size_t experts;          /* of each layer; 0: a layer has one MLP */
+    size_t experts_a_token;  /* how many of them a token goes through, those with the largest probabilities */
+    bool experts_share_one;  /* what an expert adds is multiplied with its share: its probability; true: that divided
+                              * by the sum of the probabilities of the token's experts */
     size_t max_positions; /* 0: not declared */
     float norm_eps;
     bool norm_offset;            /* norms multiply by 1 + weight, with the weight as stored in safetensors (not in
@@ -156,7 +160,8 @@ const struct module *arch_module(const struct arch *a, size_t linear);
 size_t arch_rows(const struct arch *a, size_t linear);    /* output features */
 size_t arch_columns(const struct arch *a, size_t linear); /* input features */
 
-/* The linear layers of a group: for (size_t i = range.first; i < range.end; i++). */
+/* The linear layers of a group: for (size_t i = range.first; i < range.end; i++). With experts, the MLP's groups have
+ * none. */
 struct arch_range {
     size_t first, end;
 };
@@ -172,6 +177,16 @@ size_t arch_value_row(const struct arch *a);
 
 /* Number of columns of a norm, 0 if there is none. */
 size_t arch_norm_width(const struct arch *a, enum place place);
+
+/* The matrices of an expert are numbered as its family lists them. Their groups are those of MLP_IN and MLP_OUT, whose
+ * rows and columns above are those of one expert. */
+bool arch_has_experts(const struct arch *a);
+size_t arch_expert_matrices(const struct arch *a); /* of one expert; 0 without experts */
+const struct module *arch_expert_module(const struct arch *a, size_t matrix);
+size_t arch_expert_rows(const struct arch *a, size_t matrix);
+size_t arch_expert_columns(const struct arch *a, size_t matrix);
+/* Rows of the MLP's products for each token: one, or one for each of its experts. */
+size_t arch_mlp_rows(const struct arch *a);
 
 /* Does the MLP have a gate? */
 bool arch_is_gated(const struct arch *a);
@@ -191,6 +206,11 @@ void arch_module_path(char path[ARCH_PATH_SIZE], const struct arch *a, size_t la
 void arch_norm_path(char path[ARCH_PATH_SIZE], const struct arch *a, size_t layer, enum place place);
 void arch_between_path(char path[ARCH_PATH_SIZE], const struct arch *a, size_t layer, enum linear_group out);
 void arch_embedding_path(char path[ARCH_PATH_SIZE], const struct arch *a);
+/* Of the module that holds the experts, and of the router. */
+void arch_experts_path(char path[ARCH_PATH_SIZE], const struct arch *a, size_t layer);
+void arch_router_path(char path[ARCH_PATH_SIZE], const struct arch *a, size_t layer);
+/* Of a matrix of an expert, as if each expert were a module of its own. */
+void arch_expert_path(char path[ARCH_NAME_SIZE], const struct arch *a, size_t layer, size_t expert, size_t matrix);
 
 /* The path of a linear layer in another class that has the same decoder: alone, or in a model for images or sound.
  * Alias 0 is arch_module_path(). */
@@ -203,6 +223,10 @@ void arch_module_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum st
 void arch_norm_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum store_kind kind, size_t layer,
                       enum place place, const char *what);
 void arch_embedding_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum store_kind kind);
+/* A matrix of an expert; in a GGUF file, that of all experts. */
+void arch_expert_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum store_kind kind, size_t layer,
+                        size_t expert, size_t matrix);
+void arch_router_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum store_kind kind, size_t layer);
 /* Learned positions: max_positions rows, which are added to the embedding. */
 bool arch_has_positions(const struct arch *a);
 void arch_positions_path(char path[ARCH_PATH_SIZE], const struct arch *a);

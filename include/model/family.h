@@ -68,6 +68,16 @@ struct family_layers {
     const char *words[ARCH_KINDS];
 };
 
+/* The experts of a family's MLPs, each a gated MLP of its own, and the router that chooses some of them for each token.
+ * The matrices of an expert are listed by group, like `modules`. A Hugging Face file has a tensor for each matrix of
+ * each expert, "PATH.NUMBER.MATRIX.weight"; a GGUF file has one for all experts, [experts, rows, columns]. */
+struct family_experts {
+    const char *router, *router_gguf; /* matrix [experts, width] */
+    const char *path;                 /* of the module that holds the experts */
+    const struct module *modules;     /* of an expert */
+    size_t module_count;
+};
+
 struct source;
 
 struct family {
@@ -78,6 +88,7 @@ struct family {
     const struct family_names *names;                     /* [2], by enum store_kind */
     const struct module *modules;                         /* of a block, by group; then the head */
     size_t module_count;                                  /* of a block */
+    const struct family_experts *experts; /* instead of modules of MLP_IN and MLP_OUT; NULL: there are none */
     const struct family_vector *vectors;                  /* [PLACE_COUNT], by place */
     const struct family_key *keys[FAMILY_KEY_TABLES + 1]; /* tables; NULL after the last */
     const struct family_layers *layers;                   /* NULL: all are of kind 0 */

@@ -31,6 +31,7 @@ struct layer_weights {
     const void *weight[GROUP_COUNT]; /* [rows of the group, columns], row-major; NULL: only in the file */
     const float *bias[GROUP_COUNT];  /* [rows of the group] or NULL */
     const float *xielu[XIELU_COUNT]; /* [1] each, as trained; NULL: the activation has no numbers */
+    const void *router;              /* [experts, D]; NULL: there are no experts */
 };
 
 /* Memory for the weights that the caller owns. If several processes map the same memory, they share one base. */
@@ -54,7 +55,11 @@ struct weights {
     size_t layer_count;
     const struct family *family;
     struct convert_matrix *sources; /* [layer_count, modules of a block] the matrices in the file */
-    void *scratch;                  /* for one group that is only in the file */
+    /* [layer_count, experts, matrices of an expert]: their values, NULL: only in the file; and what the file has. */
+    const void **experts;
+    struct convert_matrix *expert_sources;
+    size_t expert_count, expert_matrices; /* of a layer; of an expert */
+    void *scratch; /* for one group, or one matrix of an expert, that is only in the file */
     /* The original weights, when matrices have been changed in memory; NULL before the first change. */
     struct arena changed;
     struct layer_weights *file_layers;
@@ -79,6 +84,9 @@ void weights_release(struct weights *w);
 /* W [rows of the group, columns] of a group in w->type; for GROUP_HEAD, the head. A matrix that is only in the file
  * is expanded by all threads and is valid until the next call. */
 const void *weights_group(const struct weights *w, size_t layer, enum linear_group g);
+
+/* A matrix of an expert [rows, columns] in w->type. One that is only in the file is expanded as above. */
+const void *weights_expert(const struct weights *w, size_t layer, size_t expert, size_t matrix);
 
 /* Rows first .. first + count - 1 of W [out, in] of a linear layer, converted to f32 on the calling thread:
  * weights_read() gives the values in use (in w->type), weights_read_file() those that were loaded, before any

@@ -55,17 +55,25 @@ static enum err_code make_operands(struct operands *o, struct arena *arena, size
     return ERR_OK;
 }
 
-/* Seconds of a group's product, forward and back: the best of several, each with another layer's matrix. What
+/* A product of a group, or of one matrix of an expert with its part of the rows. */
+struct product {
+    enum linear_group group;
+    size_t rows, out, in, matrix;
+    bool of_expert;
+};
+
+/* Seconds of a product, forward and back: the best of several, each with another layer's matrix. What
  * is added to the residual stream, logits and gradients of inputs are f32. */
-static double time_group(const struct operands *o, enum linear_group g, size_t rows)
+static double time_product(const struct operands *o, const struct product *p)
 {
     const struct weights *w = &o->session->model.weights;
     const struct arch *a = &o->session->model.arch;
-    size_t out = arch_group_rows(a, g), in = arch_group_columns(a, g);
-    enum dtype kept = g == GROUP_ATTN_IN || g == GROUP_MLP_IN ? o->type : DTYPE_F32;
+    size_t rows = p->rows, out = p->out, in = p->in;
+    enum dtype kept = p->group == GROUP_ATTN_IN || p->group == GROUP_MLP_IN ? o->type : DTYPE_F32;
     double best[2] = {1e30, 1e30};
     for (size_t i = 0; i < REPEATS; i++) {
-        const void *weight = weights_group(w, i % a->layers, g);
+        const void *weight = p->of_expert ? weights_expert(w, i % a->layers, i % a->experts, p->matrix)
+                                          : weights_group(w, i % a->layers, p->group);
         double begun = cpu_seconds();
         gemm(o->type, kept, GEMM_N, GEMM_T, rows, out, in, 1, o->x, in, weight, in, 0, o->y, out);
         double middle = cpu_seconds();
@@ -77,10 +85,37 @@ static double time_group(const struct operands *o, enum linear_group g, size_t r
     return best[0] + best[1];
 }
 
-/* FLOP of both. */
-static double group_flop(const struct arch *a, enum linear_group g, size_t rows)
+/* Seconds and FLOP of `times` such products. */
+struct total {
+    double seconds, flop;
+};
+
+static void add_product(struct total *t, const struct operands *o, const struct product *p, double times)
 {
-    return 4.0 * (double)rows * (double)arch_group_rows(a, g) * (double)arch_group_columns(a, g);
+    t->seconds += times * time_product(o, p);
+    t->flop += times * 4 * (double)p->rows * (double)p->out * (double)p->in;
+}
+
+static void add_group(struct total *t, const struct operands *o, enum linear_group g, size_t rows, double times)
+{
+    const struct arch *a = &o->session->model.arch;
+    const struct product p = {
+        .group = g, .rows = rows, .out = arch_group_rows(a, g), .in = arch_group_columns(a, g)};
+    add_product(t, o, &p, times);
+}
+
+static void add_experts(struct total *t, const struct operands *o, size_t tokens, double layers)
+{
+    const struct arch *a = &o->session->model.arch;
+    for (size_t i = 0; i < arch_expert_matrices(a); i++) {
+        const struct product p = {.group = arch_expert_module(a, i)->group,
+                                  .rows = (tokens * a->experts_a_token + a->experts - 1) / a->experts,
+                                  .out = arch_expert_rows(a, i),
+                                  .in = arch_expert_columns(a, i),
+                                  .matrix = i,
+                                  .of_expert = true};
+        add_product(t, o, &p, layers * (double)a->experts);
+    }
 }
 
 enum err_code bench_gemm_rate(double *rate, const struct session *s, const struct bench_size *size,
@@ -93,13 +128,13 @@ enum err_code bench_gemm_rate(double *rate, const struct session *s, const struc
     enum err_code code = make_operands(&o, &arena, size->tokens, e);
     if (!code) {
         double chunks = (double)size->supervised / (double)chunk, layers = (double)a->layers;
-        double seconds = chunks * time_group(&o, GROUP_HEAD, chunk);
-        double flop = chunks * group_flop(a, GROUP_HEAD, chunk);
-        for (int g = 0; g < GROUP_COUNT; g++) {
-            seconds += layers * time_group(&o, (enum linear_group)g, size->tokens);
-            flop += layers * group_flop(a, (enum linear_group)g, size->tokens);
-        }
-        *rate = flop / seconds;
+        struct total t = {0};
+        add_group(&t, &o, GROUP_HEAD, chunk, chunks);
+        for (int g = 0; g < GROUP_COUNT; g++)
+            if (!arch_has_experts(a) || g < GROUP_MLP_IN)
+                add_group(&t, &o, (enum linear_group)g, size->tokens, layers);
+        add_experts(&t, &o, size->tokens, layers);
+        *rate = t.flop / t.seconds;
     }
     arena_release(&arena);
     return code;

@@ -36,11 +36,20 @@ static double output_bytes(const struct work *w, enum linear_group g)
 
 static void add_base(struct work *w, enum linear_group g, bool input_grad)
 {
-    double n = w->tokens, out = (double)arch_group_rows(w->arch, g),
-           in = (double)arch_group_columns(w->arch, g);
-    add(w, PROF_BASE_GEMM, 2 * n * in * out, w->real * in * (n + out) + output_bytes(w, g) * n * out);
+    double out = (double)arch_group_rows(w->arch, g), in = (double)arch_group_columns(w->arch, g);
+    bool mlp = g == GROUP_MLP_IN || g == GROUP_MLP_OUT;
+    double n = w->tokens * (mlp ? (double)arch_mlp_rows(w->arch) : 1);
+    double weights = w->real * in * out * (mlp && arch_has_experts(w->arch) ? (double)w->arch->experts : 1);
+    add(w, PROF_BASE_GEMM, 2 * n * in * out, w->real * in * n + weights + output_bytes(w, g) * n * out);
     if (input_grad)
-        add(w, PROF_BASE_GEMM, 2 * n * in * out, w->real * out * (n + in) + f32 * n * in);
+        add(w, PROF_BASE_GEMM, 2 * n * in * out, w->real * out * n + weights + f32 * n * in);
+}
+
+/* Its logits are f32; its backward gives a gradient of its input too. */
+static void add_router(struct work *w)
+{
+    double n = w->tokens, in = (double)w->arch->width, out = (double)w->arch->experts;
+    add(w, PROF_BASE_GEMM, 4 * n * in * out, 2 * w->real * in * (n + out) + 2 * f32 * n * (in + out));
 }
 
 /* z = x A^T, y += z B^T; dB = dy^T z, dz = dy B, dA = dz^T x, dx += dz A. Inputs are read, and dx is made,
@@ -105,7 +114,7 @@ static void add_norm(struct work *w, bool input_grad)
 /* silu(gate) * up forward, again for the adapter of down_proj, and backward. */
 static void add_activation(struct work *w)
 {
-    double numbers = w->tokens * (double)w->arch->ffn;
+    double numbers = w->tokens * (double)(arch_mlp_rows(w->arch) * w->arch->ffn);
     add(w, PROF_ACTIVATION, (2 * 5 + 12) * numbers, (2 * 3 * w->real + f32 + 4 * w->real) * numbers);
 }
 
@@ -142,6 +151,8 @@ void bench_count_work(struct bench_phase phases[PROF_COUNT], const struct sessio
         add_norm(&w, layer > 0);
         add_norm(&w, true);
         add_activation(&w);
+        if (arch_has_experts(a))
+            add_router(&w);
     }
     add_head(&w);
     add(&w, PROF_EMBEDDING, 0, (w.real + f32) * w.tokens * (double)a->width);

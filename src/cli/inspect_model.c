@@ -98,6 +98,10 @@ static void add_features(struct facts *f, const struct arch *a)
         facts_flag(f, "layer_norm", true);
     if (a->parallel)
         facts_flag(f, "parallel_branches", true);
+    if (arch_has_experts(a)) {
+        facts_int(f, "experts", a->experts);
+        facts_int(f, "experts_of_a_token", a->experts_a_token);
+    }
     if (!arch_is_gated(a))
         facts_flag(f, "mlp_without_gate", true);
     facts_end(f);

@@ -113,6 +113,17 @@ static void measure_ranks(struct acts_size *s, const struct arch *arch, const st
     s->adapter = lora ? lora->size : 0;
 }
 
+/* Each token goes through several experts. */
+static void measure_experts(struct acts_size *s, const struct arch *arch)
+{
+    s->experts = arch->experts;
+    s->choices = arch->experts_a_token;
+    s->expert_width = arch_has_experts(arch) ? arch->width : 0;
+    s->mlp_rows = s->n * arch_mlp_rows(arch);
+    size_t product = arch_mlp_rows(arch) * s->columns[GROUP_MLP_OUT];
+    s->wide = product > s->widest ? product : s->widest;
+}
+
 static void measure(struct acts_size *s, const struct model *m, const struct model_plan *plan)
 {
     const struct arch *arch = &m->arch;
@@ -148,6 +159,7 @@ static void measure(struct acts_size *s, const struct model *m, const struct mod
         s->columns[g] = arch_group_columns(arch, (enum linear_group)g);
         s->widest = s->columns[g] > s->widest ? s->columns[g] : s->widest;
     }
+    measure_experts(s, arch);
     bool narrow = is_wanted(s, NARROW);
     size_t chunk = narrow ? ACTS_NARROW_HEAD_CHUNK : ACTS_HEAD_CHUNK;
     s->chunk = plan->tokens < chunk ? plan->tokens : chunk;

@@ -28,6 +28,10 @@ struct acts_size {
     size_t out_width;    /* of the norms after the branches; 0: there are none */
     size_t grouped_rows; /* of q, k, v in one matrix, head after head; 0: they are in order */
     size_t rows[GROUP_COUNT], columns[GROUP_COUNT];
+    size_t experts, choices;                 /* of a layer, and those of a token; 0: a layer has one MLP */
+    size_t mlp_rows;                         /* of the MLP's arrays: one for each token, or for each expert of it */
+    size_t expert_width;                     /* of an expert's input and output; 0: there are no experts */
+    size_t wide;                             /* numbers of `dwide` for each token */
     size_t ranks[GROUP_COUNT + 1];           /* sum of ranks of a group, the largest of all layers; last: the
                                               * head */
     size_t block_ranks, most_ranks, adapter; /* adapter: number of its parameters */

@@ -19,7 +19,7 @@ const struct module *arch_module(const struct arch *a, size_t linear)
 struct arch_range arch_group(const struct family *f, enum linear_group g)
 {
     struct arch_range range = {0};
-    while (f->modules[range.first].group != g)
+    while (f->modules[range.first].group < g)
         range.first++;
     range.end = range.first;
     while (range.end <= f->module_count && f->modules[range.end].group == g)
@@ -27,9 +27,9 @@ struct arch_range arch_group(const struct family *f, enum linear_group g)
     return range;
 }
 
-size_t arch_rows(const struct arch *a, size_t linear)
+static size_t rows_of(const struct arch *a, const struct module *m)
 {
-    switch (arch_module(a, linear)->rows) {
+    switch (m->rows) {
     case ROWS_WIDTH:
         return a->width;
     case ROWS_QUERIES:
@@ -48,6 +48,11 @@ size_t arch_rows(const struct arch *a, size_t linear)
     return a->vocab;
 }
 
+size_t arch_rows(const struct arch *a, size_t linear)
+{
+    return rows_of(a, arch_module(a, linear));
+}
+
 size_t arch_columns(const struct arch *a, size_t linear)
 {
     return arch_group_columns(a, arch_module(a, linear)->group);
@@ -59,6 +64,8 @@ size_t arch_group_rows(const struct arch *a, enum linear_group g)
     size_t rows = 0;
     for (size_t i = range.first; i < range.end; i++)
         rows += arch_rows(a, i);
+    for (size_t i = 0; i < arch_expert_matrices(a); i++)
+        rows += arch_expert_module(a, i)->group == g ? arch_expert_rows(a, i) : 0;
     return rows;
 }
 
@@ -99,6 +106,36 @@ size_t arch_norm_width(const struct arch *a, enum place place)
     if (place != AT_Q && place != AT_K)
         return a->width;
     return a->wide_norms ? (place == AT_Q ? a->heads : a->kv_heads) * a->head_dim : a->head_dim;
+}
+
+bool arch_has_experts(const struct arch *a)
+{
+    return a->family->experts != NULL;
+}
+
+size_t arch_expert_matrices(const struct arch *a)
+{
+    return arch_has_experts(a) ? a->family->experts->module_count : 0;
+}
+
+const struct module *arch_expert_module(const struct arch *a, size_t matrix)
+{
+    return &a->family->experts->modules[matrix];
+}
+
+size_t arch_expert_rows(const struct arch *a, size_t matrix)
+{
+    return rows_of(a, arch_expert_module(a, matrix));
+}
+
+size_t arch_expert_columns(const struct arch *a, size_t matrix)
+{
+    return arch_group_columns(a, arch_expert_module(a, matrix)->group);
+}
+
+size_t arch_mlp_rows(const struct arch *a)
+{
+    return arch_has_experts(a) ? a->experts_a_token : 1;
 }
 
 bool arch_is_gated(const struct arch *a)
@@ -205,6 +242,44 @@ void arch_embedding_path(char path[ARCH_PATH_SIZE], const struct arch *a)
     outer_name(path, ARCH_PATH_SIZE, a, path_names(a), a->family->names[STORE_HF].embedding, "");
 }
 
+void arch_experts_path(char path[ARCH_PATH_SIZE], const struct arch *a, size_t layer)
+{
+    block_name(path, ARCH_PATH_SIZE, a, STORE_HF, path_names(a), layer, a->family->experts->path, "");
+}
+
+void arch_router_path(char path[ARCH_PATH_SIZE], const struct arch *a, size_t layer)
+{
+    block_name(path, ARCH_PATH_SIZE, a, STORE_HF, path_names(a), layer, a->family->experts->router, "");
+}
+
+static void expert_part(char part[ARCH_PATH_SIZE], const struct arch *a, size_t expert, size_t matrix)
+{
+    snprintf(part, ARCH_PATH_SIZE, "%s.%zu.%s", a->family->experts->path, expert, arch_expert_module(a, matrix)->path);
+}
+
+void arch_expert_path(char path[ARCH_NAME_SIZE], const struct arch *a, size_t layer, size_t expert, size_t matrix)
+{
+    char part[ARCH_PATH_SIZE];
+    expert_part(part, a, expert, matrix);
+    block_name(path, ARCH_NAME_SIZE, a, STORE_HF, path_names(a), layer, part, "");
+}
+
+void arch_expert_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum store_kind kind, size_t layer,
+                        size_t expert, size_t matrix)
+{
+    char part[ARCH_PATH_SIZE];
+    expert_part(part, a, expert, matrix);
+    block_name(name, ARCH_NAME_SIZE, a, kind, tensor_names(a), layer,
+               kind == STORE_GGUF ? arch_expert_module(a, matrix)->gguf : part, "weight");
+}
+
+void arch_router_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum store_kind kind, size_t layer)
+{
+    const struct family_experts *x = a->family->experts;
+    block_name(name, ARCH_NAME_SIZE, a, kind, tensor_names(a), layer, kind == STORE_GGUF ? x->router_gguf : x->router,
+               "weight");
+}
+
 void arch_module_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum store_kind kind, size_t layer,
                         size_t linear, const char *what)
 {
@@ -280,6 +355,9 @@ uint64_t arch_parameters(const struct arch *a)
         block += arch_norm_width(a, (enum place)place) * (a->norm_bias ? 2 : 1);
     for (size_t i = 0; i < arch_head(a); i++)
         block += (uint64_t)arch_rows(a, i) * (arch_columns(a, i) + a->bias[arch_module(a, i)->group]);
+    for (size_t i = 0; i < arch_expert_matrices(a); i++)
+        block += (uint64_t)a->experts * arch_expert_rows(a, i) * arch_expert_columns(a, i);
+    block += (uint64_t)a->experts * a->width; /* the router */
     uint64_t table = (uint64_t)a->vocab * a->width;
     uint64_t positions = arch_has_positions(a) ? (uint64_t)a->max_positions * a->width : 0;
     return a->layers * block + a->width * (a->norm_bias ? 2 : 1) + (a->tied ? table : 2 * table) +

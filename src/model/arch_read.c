@@ -375,6 +375,20 @@ static enum err_code check_heads(const struct arch *a, const struct source *s, s
     return ERR_OK;
 }
 
+static enum err_code check_experts(const struct arch *a, const struct source *s, struct err *e)
+{
+    char key[SOURCE_KEY_SIZE];
+    if (!arch_has_experts(a))
+        return ERR_OK;
+    if (a->experts == 0 || a->experts > LIMIT_EXPERTS)
+        return source_refuse(s, ERR_FORMAT, key_of(key, s, offsetof(struct arch, experts)), e,
+                             "%zu is out of range: 1 to %d", a->experts, LIMIT_EXPERTS);
+    if (a->experts_a_token == 0 || a->experts_a_token > a->experts)
+        return source_refuse(s, ERR_FORMAT, key_of(key, s, offsetof(struct arch, experts_a_token)), e,
+                             "%zu is out of range: 1 to the number of experts, %zu", a->experts_a_token, a->experts);
+    return ERR_OK;
+}
+
 static enum err_code check_matrices(const struct arch *a, const struct source *s, struct err *e)
 {
     for (size_t i = 0; i <= arch_head(a); i++) {
@@ -385,13 +399,17 @@ static enum err_code check_matrices(const struct arch *a, const struct source *s
             return source_refuse(s, ERR_FORMAT, arch_module(a, i)->path, e,
                                  "it would have more than 2^40 elements");
     }
+    for (size_t i = 0; i < arch_expert_matrices(a); i++)
+        if (arch_expert_rows(a, i) > (size_t)LIMIT_MATRIX / arch_expert_columns(a, i) / a->experts)
+            return source_refuse(s, ERR_FORMAT, arch_expert_module(a, i)->path, e,
+                                 "those of all experts would have more than 2^40 elements");
     return ERR_OK;
 }
 
 static enum err_code check(const struct arch *a, const struct source *s, struct err *e)
 {
     char key[SOURCE_KEY_SIZE];
-    if (check_sizes(a, s, e) || check_heads(a, s, e) || check_matrices(a, s, e))
+    if (check_sizes(a, s, e) || check_heads(a, s, e) || check_experts(a, s, e) || check_matrices(a, s, e))
         return e->code;
     if (arch_has_positions(a) && (a->max_positions == 0 || a->max_positions > (size_t)LIMIT_MATRIX / a->width))
         return source_refuse(s, ERR_FORMAT, key_of(key, s, offsetof(struct arch, max_positions)), e,

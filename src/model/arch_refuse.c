@@ -47,6 +47,13 @@ static const struct unhonoured {
     {"n_routed_experts", NULL, 0, NULL, ": experts are not supported"},
     {"residual_multiplier", NULL, 1, NULL, ""},
     {NULL, "residual_scale", 0, NULL, ""},
+    {"mlp_only_layers", NULL, NO_NUMBER, NULL, ": experts in only some of the layers are not supported"},
+    {"decoder_sparse_step", NULL, 1, NULL, ": experts in only some of the layers are not supported"},
+    {NULL, "expert_shared_count", 0, NULL, ""},
+    {NULL, "expert_weights_scale", 0, NULL, ""},
+    {NULL, "expert_gating_func", 1, NULL, ": only the softmax, 1, is supported"},
+    {"output_router_logits", NULL, 0, NULL, ": the loss that balances experts is not supported"},
+    {"router_jitter_noise", NULL, 0, NULL, ""},
     {"per_layer_config", NULL, NO_NUMBER, NULL, ": layers of several sizes are not supported"},
     /* embedding and head */
     {"embedding_multiplier", NULL, 1, NULL, ""},

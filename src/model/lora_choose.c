@@ -23,19 +23,34 @@ static enum err_code refuse_tied_head(const struct arch *a, bool head_chosen, st
                    arch_module(a, arch_head(a))->path);
 }
 
+/* What follows the last dot: "q_proj" of "self_attn.q_proj". */
+static const char *last_part(const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    return dot ? dot + 1 : path;
+}
+
+/* With experts, PEFT adapts more than attention: the router and the experts' fused matrices. */
+static enum err_code refuse_experts(const struct arch *a, const char *targets, struct err *e)
+{
+    char path[ARCH_PATH_SIZE], list[ARCH_MODULES * ARCH_PATH_SIZE] = "";
+    arch_experts_path(path, a, 0);
+    for (size_t i = 0; i < arch_head(a); i++) {
+        size_t used = strlen(list);
+        snprintf(list + used, sizeof list - used, "%s%s", i ? "," : "", last_part(arch_module(a, i)->path));
+    }
+    return err_set(e, ERR_UNSUPPORTED,
+                   "target-modules: %s includes the experts of this model (%s) or their router, which are frozen here; "
+                   "adapters on attention: --target-modules %s",
+                   targets, path, list);
+}
+
 static bool path_has_suffix(const char *path, const char *name)
 {
     size_t path_length = strlen(path), length = strlen(name);
     if (length > path_length || strcmp(path + path_length - length, name) != 0)
         return false;
     return length == path_length || path[path_length - length - 1] == '.';
-}
-
-/* What follows the last dot: "q_proj" of "self_attn.q_proj". */
-static const char *last_part(const char *path)
-{
-    const char *dot = strrchr(path, '.');
-    return dot ? dot + 1 : path;
 }
 
 static enum err_code matches_nothing(const char *what, const struct arch *a, const char *name, struct err *e)
@@ -60,6 +75,29 @@ static enum err_code matches_nothing(const char *what, const struct arch *a, con
                    what, name, list, path);
 }
 
+/* The path of linear number `i` of the experts and their router, which cannot be adapted; false after the last. */
+static bool frozen_path(char path[ARCH_NAME_SIZE], const struct arch *a, size_t i)
+{
+    size_t each = arch_expert_matrices(a), in_layer = a->experts * each + 1;
+    size_t layer = i / in_layer, number = i % in_layer;
+    if (each == 0 || layer == a->layers)
+        return false;
+    if (number == 0)
+        arch_router_path(path, a, layer);
+    else
+        arch_expert_path(path, a, layer, (number - 1) / each, (number - 1) % each);
+    return true;
+}
+
+static bool names_frozen(const struct arch *a, const char *name)
+{
+    char path[ARCH_NAME_SIZE];
+    bool any = false;
+    for (size_t i = 0; !any && frozen_path(path, a, i); i++)
+        any = path_has_suffix(path, name);
+    return any;
+}
+
 static enum err_code choose_name(bool *chosen, const struct arch *a, const char *name, struct err *e)
 {
     bool any = false;
@@ -69,6 +107,8 @@ static enum err_code choose_name(bool *chosen, const struct arch *a, const char 
         if (path_has_suffix(path, name))
             any = chosen[slot] = true;
     }
+    if (names_frozen(a, name))
+        return refuse_experts(a, name, e);
     return any ? ERR_OK : matches_nothing("name", a, name, e);
 }
 
@@ -105,16 +145,24 @@ static enum err_code choose_pattern(bool *chosen, const struct arch *a, const ch
         code = regex_full_match(&chosen[slot], regex, scratch, path, strlen(path), e);
         any |= !code && chosen[slot];
     }
+    char path[ARCH_NAME_SIZE];
+    bool frozen = false;
+    for (size_t i = 0; !code && !frozen && frozen_path(path, a, i); i++)
+        code = regex_full_match(&frozen, regex, scratch, path, strlen(path), e);
     regex_scratch_close(scratch);
     regex_close(regex);
     if (code)
         return err_wrap(e, "target-modules");
+    if (frozen)
+        return refuse_experts(a, pattern, e);
     return any ? ERR_OK : matches_nothing("regular expression", a, pattern, e);
 }
 
 enum err_code lora_choose(bool *chosen, const struct arch *a, const char *targets, struct err *e)
 {
     size_t head = a->layers * arch_head(a);
+    if (!targets && arch_has_experts(a))
+        return refuse_experts(a, "all-linear", e);
     if (!targets) {
         memset(chosen, true, head * sizeof *chosen);
         return ERR_OK;

@@ -36,6 +36,15 @@ const void *weights_group(const struct weights *w, size_t layer, enum linear_gro
     return w->scratch;
 }
 
+const void *weights_expert(const struct weights *w, size_t layer, size_t expert, size_t matrix)
+{
+    size_t at = (layer * w->expert_count + expert) * w->expert_matrices + matrix;
+    if (w->experts[at])
+        return w->experts[at];
+    convert_all(w->scratch, w->type, &w->expert_sources[at]);
+    return w->scratch;
+}
+
 /* Row `row` of a linear layer in its group; NULL when that is in the file only. */
 static const unsigned char *row_of(const struct weights *w, const void *group, const struct arch *a,
                                    size_t linear, size_t row)

@@ -4,22 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/stop.h"
 #include "model/family.h"
 #include "model/weights.h"
-
-/* Numbers that a thread converts at a time: 256 KiB of f32. */
-#define PIECE ((size_t)1 << 16)
-
-/* What becomes of one tensor. */
-struct task {
-    const struct store_tensor *t;
-    struct convert_matrix in;
-    enum dtype type; /* to be converted to */
-    float scale, offset; /* 0: none; each element, which is f32 then, becomes scale * it + offset */
-    void *out;       /* NULL: it is looked at only */
-    size_t rows_before, pieces_before, pieces_left;
-};
+#include "weights_convert.h"
 
 /* All tensors are gone through twice: once to check and to count, before memory is taken, and once to lay
  * them out. */
@@ -42,24 +29,29 @@ struct order {
     size_t interleaved_head; /* as in struct convert_matrix */
     bool transposed;
     struct convert_heads sorted;
+    size_t stacked; /* so many matrices one after the other, in three dimensions; 0: one matrix */
 };
 
-static bool has_shape(const struct store_tensor *t, size_t rows, size_t columns, bool vector)
+static bool has_shape(const struct store_tensor *t, size_t stacked, size_t rows, size_t columns, bool vector)
 {
+    if (stacked)
+        return t->dims == 3 && t->shape[0] == stacked && t->shape[1] == rows / stacked && t->shape[2] == columns;
     if (vector)
         return (t->dims == 1 && t->shape[0] == columns) || (t->dims == 0 && columns == 1);
     return t->dims == 2 && t->shape[0] == rows && t->shape[1] == columns;
 }
 
-static enum err_code misshapen(const struct store_tensor *t, size_t rows, size_t columns, bool vector,
+static enum err_code misshapen(const struct store_tensor *t, size_t stacked, size_t rows, size_t columns, bool vector,
                                struct err *e)
 {
-    char shape[STORE_MAX_DIMS * 24] = "", wanted[64];
+    char shape[STORE_MAX_DIMS * 24] = "", wanted[72];
     for (int i = 0; i < t->dims; i++) {
         size_t used = strlen(shape);
         snprintf(shape + used, sizeof shape - used, i ? ", %" PRIu64 : "%" PRIu64, t->shape[i]);
     }
-    if (vector)
+    if (stacked)
+        snprintf(wanted, sizeof wanted, "%zu, %zu, %zu", stacked, rows / stacked, columns);
+    else if (vector)
         snprintf(wanted, sizeof wanted, "%zu", columns);
     else
         snprintf(wanted, sizeof wanted, "%zu, %zu", rows, columns);
@@ -75,8 +67,8 @@ static struct task *expect(struct loading *l, const char *name, size_t rows, siz
     size_t first = order.transposed ? columns : rows, second = order.transposed ? rows : columns;
     if (store_require(&t, l->store, name, l->e))
         return NULL;
-    if (!has_shape(t, first, second, vector)) {
-        misshapen(t, first, second, vector, l->e);
+    if (!has_shape(t, order.stacked, first, second, vector)) {
+        misshapen(t, order.stacked, first, second, vector, l->e);
         return NULL;
     }
     /* A vector is one row, unless its elements are to be permuted as rows. */
@@ -100,12 +92,6 @@ static struct task *expect(struct loading *l, const char *name, size_t rows, siz
     return task;
 }
 
-/* Whether its values are those of the file. */
-static bool is_plain(const struct task *task)
-{
-    return task->scale == 0 && task->offset == 0;
-}
-
 static size_t task_bytes(const struct task *task)
 {
     return task->in.rows * task->in.columns * dtype_info(task->type)->block_bytes;
@@ -114,7 +100,7 @@ static size_t task_bytes(const struct task *task)
 /* Matrices that need no change and follow one another in the file are used there. */
 static bool usable_in_place(struct task *const *tasks, size_t count)
 {
-    bool usable = count > 0 && tasks[0]->t->dims == 2;
+    bool usable = count > 0 && tasks[0]->t->dims > 1;
     for (size_t i = 0; i < count; i++)
         usable = usable && convert_is_copy(tasks[i]->type, &tasks[i]->in) &&
                  (i == 0 || (const char *)tasks[i]->in.data ==
@@ -240,16 +226,24 @@ static enum err_code find_group(struct loading *l, struct group_tasks *found, si
     return ERR_OK;
 }
 
-/* Whether a group stays in the file although it cannot be used as it is there. */
-static bool stays(struct loading *l, struct task *const *tasks, size_t count)
+/* Whether matrices stay in the file although they cannot be used as they are there. They are expanded in so many
+ * pieces. */
+static bool stays(struct loading *l, struct task *const *tasks, size_t count, size_t pieces)
 {
     if (!l->o->keep_file || usable_in_place(tasks, count))
         return false;
-    size_t bytes = all_bytes(tasks, count);
+    size_t bytes = all_bytes(tasks, count) / pieces;
     l->scratch = bytes > l->scratch ? bytes : l->scratch;
     for (size_t i = 0; i < count; i++)
         l->w->mapped += tasks[i]->t->bytes;
     return true;
+}
+
+/* Those of an MLP of experts are not in the table of modules. */
+static bool has_modules(const struct arch *a, enum linear_group g)
+{
+    const struct arch_range range = arch_group(a->family, g);
+    return range.end > range.first;
 }
 
 static enum err_code load_group(struct loading *l, size_t layer, enum linear_group g)
@@ -260,7 +254,7 @@ static enum err_code load_group(struct loading *l, size_t layer, enum linear_gro
     const void *bias = NULL;
     if (find_group(l, &found, layer, g, has_bias))
         return l->e->code;
-    if (!stays(l, found.weights, found.count) && place_tasks(&out->weight[g], l, found.weights, found.count))
+    if (!stays(l, found.weights, found.count, 1) && place_tasks(&out->weight[g], l, found.weights, found.count))
         return l->e->code;
     if (has_bias && place_tasks(&bias, l, found.biases, found.count))
         return l->e->code;
@@ -283,6 +277,44 @@ static enum err_code load_xielu(struct loading *l, size_t layer)
     return ERR_OK;
 }
 
+/* ---- experts ---- */
+
+/* A matrix of `count` experts from this one on, which are one tensor. */
+static enum err_code load_expert(struct loading *l, size_t layer, size_t expert, size_t matrix, size_t count)
+{
+    const struct arch *a = l->a;
+    struct weights *w = l->w;
+    size_t rows = arch_expert_rows(a, matrix), columns = arch_expert_columns(a, matrix);
+    size_t stacked = is_gguf(l) ? count : 0;
+    char name[ARCH_NAME_SIZE];
+    arch_expert_tensor(name, a, l->store->kind, layer, expert, matrix);
+    struct task *task = expect(l, name, count * rows, columns, false, (struct order){.stacked = stacked});
+    const void *all = NULL;
+    if (!task || (!stays(l, &task, 1, count) && place_tasks(&all, l, &task, 1)))
+        return l->e->code;
+    for (size_t i = 0; i < count; i++) {
+        size_t at = (layer * a->experts + expert + i) * arch_expert_matrices(a) + matrix;
+        w->experts[at] = all ? (const char *)all + i * task_bytes(task) / count : NULL;
+        w->expert_sources[at] = task->in;
+        w->expert_sources[at].rows = rows;
+        w->expert_sources[at].data = (const char *)task->t->data + i * task->t->bytes / count;
+    }
+    return ERR_OK;
+}
+
+static enum err_code load_experts(struct loading *l, size_t layer)
+{
+    const struct arch *a = l->a;
+    char name[ARCH_NAME_SIZE];
+    arch_router_tensor(name, a, l->store->kind, layer);
+    enum err_code code = load_matrix(l, &l->w->layers[layer].router, name, a->experts, a->width);
+    size_t count = is_gguf(l) ? a->experts : 1; /* in one tensor */
+    for (size_t expert = 0; expert < a->experts && !code; expert += count)
+        for (size_t matrix = 0; matrix < arch_expert_matrices(a) && !code; matrix++)
+            code = load_expert(l, layer, expert, matrix, count);
+    return code;
+}
+
 static enum err_code load_layer(struct loading *l, size_t layer)
 {
     for (int place = 0; place < AT_FINAL; place++) {
@@ -292,8 +324,10 @@ static enum err_code load_layer(struct loading *l, size_t layer)
             return l->e->code;
     }
     for (int g = 0; g < GROUP_COUNT; g++)
-        if (load_group(l, layer, (enum linear_group)g))
+        if (has_modules(l->a, (enum linear_group)g) && load_group(l, layer, (enum linear_group)g))
             return l->e->code;
+    if (arch_has_experts(l->a) && load_experts(l, layer))
+        return l->e->code;
     return arch_has_xielu(l->a) ? load_xielu(l, layer) : ERR_OK;
 }
 
@@ -388,79 +422,20 @@ static enum err_code go_through(struct loading *l)
     return code ? code : refuse_surplus(l);
 }
 
-static size_t piece_rows(const struct task *task)
+static enum err_code begin_experts(struct loading *l)
 {
-    return task->in.columns < PIECE ? PIECE / task->in.columns : 1;
-}
-
-static size_t piece_count(const struct task *task)
-{
-    return (task->in.rows + piece_rows(task) - 1) / piece_rows(task);
-}
-
-/* The task that a piece, or a row, is of: the last with no more before it. */
-static struct task *task_of_piece(const struct loading *l, size_t piece)
-{
-    size_t low = 0, high = l->task_count;
-    while (high - low > 1) {
-        size_t middle = low + (high - low) / 2;
-        if (l->tasks[middle].pieces_before <= piece)
-            low = middle;
-        else
-            high = middle;
-    }
-    return &l->tasks[low];
-}
-
-/* The number of the first row, over all tasks, that holds a NaN or an infinity; SIZE_MAX: none does. */
-static size_t convert_piece(const struct task *task, size_t piece)
-{
-    size_t first = (piece - task->pieces_before) * piece_rows(task);
-    size_t count = task->in.rows - first < piece_rows(task) ? task->in.rows - first : piece_rows(task);
-    size_t at = first * task->in.columns * dtype_info(task->type)->block_bytes;
-    void *out = task->out ? (unsigned char *)task->out + at : NULL;
-    size_t bad = convert_rows_checked(out, task->type, &task->in, first, count);
-    bool changed = out && !is_plain(task);
-    for (size_t i = 0; i < count * task->in.columns && changed; i++)
-        ((float *)out)[i] = (task->scale != 0 ? task->scale : 1) * ((float *)out)[i] + task->offset;
-    return bad < first + count ? task->rows_before + bad : SIZE_MAX;
-}
-
-/* What was copied out of the file is not needed there: a base and its file are not in memory side by side. */
-static void finish_piece(const struct loading *l, struct task *task)
-{
-    if (task->out && __atomic_sub_fetch(&task->pieces_left, 1, __ATOMIC_ACQ_REL) == 0)
-        store_forget(l->store, task->t);
-}
-
-static enum err_code convert_tasks(struct loading *l)
-{
-    size_t rows = 0, pieces = 0, bad = SIZE_MAX;
-    for (size_t i = 0; i < l->task_count; i++) {
-        l->tasks[i].rows_before = rows;
-        l->tasks[i].pieces_before = pieces;
-        rows += l->tasks[i].in.rows;
-        l->tasks[i].pieces_left = piece_count(&l->tasks[i]);
-        pieces += l->tasks[i].pieces_left;
-    }
-#pragma omp parallel for schedule(dynamic) reduction(min : bad)
-    for (size_t piece = 0; piece < pieces; piece++) {
-        if (stop_is_asked())
-            continue;
-        struct task *task = task_of_piece(l, piece);
-        size_t found = convert_piece(task, piece);
-        bad = found < bad ? found : bad;
-        finish_piece(l, task);
-    }
-    if (stop_check("the model was loaded", l->e))
-        return l->e->code;
-    if (bad == SIZE_MAX)
+    struct weights *w = l->w;
+    w->expert_count = l->a->experts;
+    w->expert_matrices = arch_expert_matrices(l->a);
+    size_t count = w->expert_count * w->expert_matrices, each = is_gguf(l) ? w->expert_matrices : count;
+    if (count == 0)
         return ERR_OK;
-    const struct task *task = l->tasks;
-    while (bad >= task->rows_before + task->in.rows)
-        task++;
-    return err_set(l->e, ERR_NUMERIC, "%s: tensor %s holds a NaN or an infinity, in row %zu", task->t->file,
-                   task->t->name, bad - task->rows_before);
+    if (each > l->store->tensor_count / l->a->layers)
+        return err_set(l->e, ERR_FORMAT, "%s: %zu tensors are too few for %zu experts in each of %zu layers",
+                       l->store->path, l->store->tensor_count, w->expert_count, l->a->layers);
+    w->experts = arena_alloc(&w->arena, l->a->layers, count * sizeof *w->experts, "base weights", l->e);
+    w->expert_sources = arena_alloc(&w->arena, l->a->layers, count * sizeof *w->expert_sources, "base weights", l->e);
+    return w->experts && w->expert_sources ? ERR_OK : l->e->code;
 }
 
 static enum err_code begin(struct loading *l)
@@ -470,7 +445,7 @@ static enum err_code begin(struct loading *l)
     w->layers = arena_alloc(&w->arena, l->a->layers, sizeof *w->layers, "base weights", l->e);
     w->sources =
         arena_alloc(&w->arena, l->a->layers, arch_head(l->a) * sizeof *w->sources, "base weights", l->e);
-    if (!w->layers || !w->sources)
+    if (!w->layers || !w->sources || begin_experts(l))
         return l->e->code;
     l->taken = calloc(l->store->tensor_count + 1, 1);
     l->tasks = calloc(l->store->tensor_count + 1, sizeof *l->tasks);
@@ -526,7 +501,7 @@ enum err_code weights_load_at(struct weights *w, const struct arch *a, const str
     if (!code)
         code = lay_out(&l, at);
     if (!code && !(at && at->filled)) {
-        code = convert_tasks(&l);
+        code = weights_convert(l.tasks, l.task_count, store, e);
         for (size_t i = 0; i < store->tensor_count; i++)
             if (!l.taken[i])
                 store_forget(store, &store->tensors[i]);

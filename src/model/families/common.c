@@ -20,6 +20,15 @@ const struct family_names activation_fn_names[2] = {
     [STORE_GGUF] = {.layers = "blk", .embedding = "token_embd"},
 };
 
+const struct family_names experts_names[2] = {
+    [STORE_HF] = {.layers = "model.layers",
+                  .embedding = "model.embed_tokens",
+                  .buffers = rotary_buffers,
+                  .attention = "self_attn",
+                  .activation = "mlp.experts.act_fn"},
+    [STORE_GGUF] = {.layers = "blk", .embedding = "token_embd"},
+};
+
 #define LLAMA_LIKE(qk)                                                                                       \
     {                                                                                                        \
         {"self_attn.q_proj", "attn_q", GROUP_ATTN_IN, ROWS_QUERIES, qk},                                     \
@@ -34,6 +43,26 @@ const struct family_names activation_fn_names[2] = {
 
 const struct module llama_like_modules[LLAMA_LIKE_MODULES + 1] = LLAMA_LIKE(STORED_PLAIN);
 const struct module llama_paired_modules[LLAMA_LIKE_MODULES + 1] = LLAMA_LIKE(GGUF_PAIRED);
+
+const struct module attention_modules[ATTENTION_MODULES + 1] = {
+    {"self_attn.q_proj", "attn_q", GROUP_ATTN_IN, ROWS_QUERIES, STORED_PLAIN},
+    {"self_attn.k_proj", "attn_k", GROUP_ATTN_IN, ROWS_KEYS, STORED_PLAIN},
+    {"self_attn.v_proj", "attn_v", GROUP_ATTN_IN, ROWS_KEYS, STORED_PLAIN},
+    {"self_attn.o_proj", "attn_output", GROUP_ATTN_OUT, ROWS_WIDTH, STORED_PLAIN},
+    {"lm_head", "output", GROUP_HEAD, ROWS_VOCAB, STORED_PLAIN},
+};
+
+static const struct module gated_expert[] = {
+    {"gate_proj", "ffn_gate_exps", GROUP_MLP_IN, ROWS_FFN, STORED_PLAIN},
+    {"up_proj", "ffn_up_exps", GROUP_MLP_IN, ROWS_FFN, STORED_PLAIN},
+    {"down_proj", "ffn_down_exps", GROUP_MLP_OUT, ROWS_WIDTH, STORED_PLAIN},
+};
+
+const struct family_experts llama_like_experts = {.router = "mlp.gate",
+                                                  .router_gguf = "ffn_gate_inp",
+                                                  .path = "mlp.experts",
+                                                  .modules = gated_expert,
+                                                  .module_count = sizeof gated_expert / sizeof gated_expert[0]};
 
 #define UNGATED(qk)                                                                                          \
     {                                                                                                        \
@@ -51,6 +80,14 @@ const struct module ungated_paired_modules[UNGATED_MODULES + 1] = UNGATED(GGUF_P
 
 const struct family_vector llama_like_vectors[PLACE_COUNT] = {
     [AT_ATTN_IN] = {"input_layernorm", "attn_norm"},
+    [AT_MLP_IN] = {"post_attention_layernorm", "ffn_norm"},
+    [AT_FINAL] = {"model.norm", "output_norm"},
+};
+
+const struct family_vector normed_heads_vectors[PLACE_COUNT] = {
+    [AT_ATTN_IN] = {"input_layernorm", "attn_norm"},
+    [AT_Q] = {"self_attn.q_norm", "attn_q_norm"},
+    [AT_K] = {"self_attn.k_norm", "attn_k_norm"},
     [AT_MLP_IN] = {"post_attention_layernorm", "ffn_norm"},
     [AT_FINAL] = {"model.norm", "output_norm"},
 };
@@ -144,6 +181,13 @@ const struct family_key late_window_keys[] = {
     {"use_sliding_window", NULL, KEY_FLAG, FAMILY_FIELD(pattern.mixed), 0},
     {"sliding_window", NULL, KEY_LIMIT, FAMILY_FIELD(kinds[1].window), 0},
     {"max_window_layers", NULL, KEY_LIMIT, FAMILY_FIELD(pattern.first), 0},
+    FAMILY_KEYS_END,
+};
+
+const struct family_key expert_keys[] = {
+    {"num_local_experts", "expert_count", KEY_SIZE, FAMILY_FIELD(experts), GGUF_REQUIRED},
+    {"num_experts", "expert_count", KEY_SIZE, FAMILY_FIELD(experts), GGUF_REQUIRED},
+    {"num_experts_per_tok", "expert_used_count", KEY_SIZE, FAMILY_FIELD(experts_a_token), GGUF_REQUIRED},
     FAMILY_KEYS_END,
 };
 

@@ -14,6 +14,7 @@ extern const struct family_names activation_fn_names[2]; /* Llama's, but for the
 extern const struct module llama_like_modules[LLAMA_LIKE_MODULES + 1];
 extern const struct module llama_paired_modules[LLAMA_LIKE_MODULES + 1]; /* q and k GGUF_PAIRED */
 extern const struct family_vector llama_like_vectors[PLACE_COUNT];
+extern const struct family_vector normed_heads_vectors[PLACE_COUNT]; /* the same, and norms of q and k */
 extern const struct family_vector norms_after_vectors[PLACE_COUNT]; /* norms of q, k and the branches' outputs, none
                                                                      * before a branch */
 
@@ -29,6 +30,13 @@ extern const struct family_key sizes_alone[], llama_like_sizes[], llama_like_key
 extern const struct family_key attention_bias_keys[], llama_bias_keys[], use_bias_keys[];
 /* Keys for caps and for the scale of scores, of Gemma 2 and later. */
 extern const struct family_key gemma_like_keys[];
+/* Experts, with the names that most families have. */
+#define ATTENTION_MODULES 4 /* of a block, if its MLP has experts */
+extern const struct module attention_modules[ATTENTION_MODULES + 1];
+extern const struct family_experts llama_like_experts;
+extern const struct family_names experts_names[2]; /* Llama's, but for the activation */
+/* Keys for the number of experts. */
+extern const struct family_key expert_keys[];
 /* Granite's multipliers. */
 extern const struct family_key granite_scale_keys[];
 /* "layer_types": layers with full attention, and layers with a window. */

@@ -1,13 +1,5 @@
 #include "common.h"
 
-static const struct family_vector vectors[PLACE_COUNT] = {
-    [AT_ATTN_IN] = {"input_layernorm", "attn_norm"},
-    [AT_Q] = {"self_attn.q_norm", "attn_q_norm"},
-    [AT_K] = {"self_attn.k_norm", "attn_k_norm"},
-    [AT_MLP_IN] = {"post_attention_layernorm", "ffn_norm"},
-    [AT_FINAL] = {"model.norm", "output_norm"},
-};
-
 const struct family family_qwen3 = {
     .name = "qwen3",
     .gguf = "qwen3",
@@ -16,7 +8,7 @@ const struct family family_qwen3 = {
     .names = llama_like_names,
     .modules = llama_like_modules,
     .module_count = LLAMA_LIKE_MODULES,
-    .vectors = vectors,
+    .vectors = normed_heads_vectors,
     .keys = {llama_like_keys, attention_bias_keys, late_window_keys},
     .layers = &window_layers,
     .defaults = {.layers = 32,

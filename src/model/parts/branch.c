@@ -34,6 +34,30 @@ static struct between between(const struct step *s, size_t layer, const struct b
     return (struct between){.in = act->gate_up, .din = act->gate_up, .out = acts->product};
 }
 
+static bool has_experts(const struct step *s, enum linear_group g)
+{
+    return arch_has_experts(&s->m->arch) && (g == GROUP_MLP_IN || g == GROUP_MLP_OUT);
+}
+
+static void products_forward(const struct step *s, size_t layer, enum linear_group g, void *y, const void *x)
+{
+    const struct step_rows rows = step_rows(s);
+    if (has_experts(s, g))
+        experts_forward(s, layer, g, y, x);
+    else
+        linear_forward(s, &rows, layer, g, y, x);
+}
+
+static void products_backward(const struct step *s, size_t layer, enum linear_group g, float *dx, const void *dy,
+                              size_t ld, const void *x)
+{
+    const struct step_rows rows = step_rows(s);
+    if (has_experts(s, g))
+        experts_backward(s, layer, g, dx, dy, x);
+    else
+        linear_backward(s, &rows, layer, g, dx, dy, ld, x);
+}
+
 static void check_norm(const struct step *s, size_t layer, enum place place, const void *x, size_t columns)
 {
     char path[ARCH_PATH_SIZE];
@@ -45,30 +69,30 @@ static void check_between(const struct step *s, size_t layer, const struct branc
 {
     char path[ARCH_PATH_SIZE];
     size_t columns = arch_group_columns(&s->m->arch, b->out);
+    if (has_experts(s, b->out)) /* its rows are not tokens */
+        return;
     arch_between_path(path, &s->m->arch, layer, b->out);
     step_check(s, s->type, x, columns, s->in->n, columns, path);
 }
 
 void branch_open(const struct step *s, size_t layer, const struct branch *b)
 {
-    const struct step_rows rows = step_rows(s);
     const struct norm_site norm = norm_site(s, layer, b->norm);
     enum prof_phase before = prof_enter(PROF_NORMS);
     norm_forward(s, &norm);
     prof_enter(before);
     if (s->trace && norm.weight)
         check_norm(s, layer, arch_norm_width(&s->m->arch, b->norm) ? b->norm : AT_ATTN_IN, norm.y, norm.width);
-    linear_forward(s, &rows, layer, b->in, between(s, layer, b).in, norm.y);
+    products_forward(s, layer, b->in, between(s, layer, b).in, norm.y);
 }
 
 /* The last product goes through a norm before it is added. */
-static void add_normed(const struct step *s, const struct step_rows *rows, size_t layer, const struct branch *b,
-                       const void *x)
+static void add_normed(const struct step *s, size_t layer, const struct branch *b, const void *x)
 {
     const struct norm_site norm = norm_site(s, layer, b->out_norm);
     size_t count = norm.n * norm.width;
     memset(s->acts->out, 0, count * sizeof *s->acts->out);
-    linear_forward(s, rows, layer, b->out, s->acts->out, x);
+    products_forward(s, layer, b->out, s->acts->out, x);
     enum prof_phase before = prof_enter(PROF_NORMS);
     norm_forward(s, &norm);
     s->real->add(s->acts->residual, norm.y, count);
@@ -79,14 +103,13 @@ static void add_normed(const struct step *s, const struct step_rows *rows, size_
 
 void branch_close(const struct step *s, size_t layer, const struct branch *b)
 {
-    const struct step_rows rows = step_rows(s);
     const void *out = between(s, layer, b).out;
     if (s->trace)
         check_between(s, layer, b, out);
     if (arch_norm_width(&s->m->arch, b->out_norm))
-        add_normed(s, &rows, layer, b, out);
+        add_normed(s, layer, b, out);
     else
-        linear_forward(s, &rows, layer, b->out, s->acts->residual, out);
+        products_forward(s, layer, b->out, s->acts->residual, out);
 }
 
 void branch_forward(const struct step *s, size_t layer, const struct branch *b)
@@ -123,7 +146,7 @@ static const void *gradient_of_out(const struct step *s, size_t layer, const str
 static void recompute_out(const struct step *s, size_t layer, const struct branch *b)
 {
     const struct step_rows rows = step_rows(s);
-    if (!b->shares_out || !linear_is_adapted(s, layer, b->out))
+    if (!b->shares_out || !(has_experts(s, b->out) || linear_is_adapted(s, layer, b->out)))
         return;
     b->forward(s, layer);
     if (s->acts->size.recompute == RECOMPUTE_LAYER)
@@ -133,13 +156,11 @@ static void recompute_out(const struct step *s, size_t layer, const struct branc
 bool branch_backward(const struct step *s, size_t layer, const struct branch *b)
 {
     const struct acts *acts = s->acts;
-    const struct step_rows rows = step_rows(s);
     const struct between x = between(s, layer, b);
     const struct norm_site norm = norm_site(s, layer, b->norm);
     recompute_out(s, layer, b);
     bool ends = ends_at(s, layer, b->out);
-    linear_backward(s, &rows, layer, b->out, ends ? NULL : acts->dwide, gradient_of_out(s, layer, b), norm.width,
-                    x.out);
+    products_backward(s, layer, b->out, ends ? NULL : acts->dwide, gradient_of_out(s, layer, b), norm.width, x.out);
     if (ends)
         return false;
     b->backward(s, layer);
@@ -148,8 +169,7 @@ bool branch_backward(const struct step *s, size_t layer, const struct branch *b)
         norm_recompute(s, &norm);
     prof_enter(before);
     ends = ends_at(s, layer, b->in);
-    linear_backward(s, &rows, layer, b->in, ends ? NULL : acts->dnormed, x.din,
-                    arch_group_rows(&s->m->arch, b->in), norm.y);
+    products_backward(s, layer, b->in, ends ? NULL : acts->dnormed, x.din, arch_group_rows(&s->m->arch, b->in), norm.y);
     if (ends)
         return false;
     prof_enter(PROF_NORMS);

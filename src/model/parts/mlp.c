@@ -23,15 +23,20 @@ static struct kern_xielu xielu(const struct step *s, size_t layer)
                                .most = *w[XIELU_EPS]};
 }
 
+static size_t rows_of(const struct step *s)
+{
+    return s->in->n * arch_mlp_rows(&s->m->arch);
+}
+
 void mlp_forward(const struct step *s, size_t layer)
 {
     const void *gate_up = s->acts->layers[layer].gate_up;
     enum prof_phase before = prof_enter(PROF_ACTIVATION);
     if (arch_has_xielu(&s->m->arch)) {
         const struct kern_xielu numbers = xielu(s, layer);
-        s->real->xielu_forward(s->acts->product, gate_up, s->in->n, s->m->arch.ffn, &numbers);
+        s->real->xielu_forward(s->acts->product, gate_up, rows_of(s), s->m->arch.ffn, &numbers);
     } else {
-        activation(s)->forward(s->acts->product, gate_up, s->in->n, s->m->arch.ffn);
+        activation(s)->forward(s->acts->product, gate_up, rows_of(s), s->m->arch.ffn);
     }
     prof_enter(before);
 }
@@ -42,9 +47,9 @@ void mlp_backward(const struct step *s, size_t layer)
     enum prof_phase before = prof_enter(PROF_ACTIVATION);
     if (arch_has_xielu(&s->m->arch)) {
         const struct kern_xielu numbers = xielu(s, layer);
-        s->real->xielu_backward(gate_up, s->acts->dwide, gate_up, s->in->n, s->m->arch.ffn, &numbers);
+        s->real->xielu_backward(gate_up, s->acts->dwide, gate_up, rows_of(s), s->m->arch.ffn, &numbers);
     } else {
-        activation(s)->backward(gate_up, s->acts->dwide, gate_up, s->in->n, s->m->arch.ffn);
+        activation(s)->backward(gate_up, s->acts->dwide, gate_up, rows_of(s), s->m->arch.ffn);
     }
     prof_enter(before);
 }

@@ -51,6 +51,19 @@ void mlp_forward(const struct step *s, size_t layer);
 void mlp_backward(const struct step *s, size_t layer);
 
 /*
+ * experts.c: the products of an MLP of experts, in place of those of linear.h. Each token goes through the experts that
+ * the router gives the largest probabilities (ties: the first). The MLP's arrays then have a row for each expert of
+ * each token, those of an expert together. GROUP_MLP_IN writes gate and up, real [rows, 2F], and keeps what the router
+ * says; GROUP_MLP_OUT adds each expert's output, times the token's share of it, to y, float [n, D].
+ */
+void experts_forward(const struct step *s, size_t layer, enum linear_group g, void *y, const void *x);
+/* GROUP_MLP_OUT, for dy real [n, D]: dx[rows, F] = gradient of `x`, the product of all rows, and the gradient of the
+ * shares; after it, GROUP_MLP_IN, for dy real [rows, 2F]: dx[n, D] = gradient of the experts' and of the router's
+ * input. */
+void experts_backward(const struct step *s, size_t layer, enum linear_group g, float *dx, const void *dy,
+                      const void *x);
+
+/*
  * branch.c: a branch of a block, attention or MLP, which adds to the residual stream: norm, first products, the
  * operation between them, last products.
  */

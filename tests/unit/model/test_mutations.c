@@ -6,7 +6,7 @@
  * The lists below have every field of struct arch and of its parts, in their order: a field that is in none does not
  * compile.
  */
-#include "model/family.h"
+#include "family_changes.h"
 #include "tiny_model.h"
 
 #define TOLERANCE 1e-5 /* model.golden's */
@@ -22,8 +22,6 @@ struct change {
     bool (*make)(struct arch *a, void *field, size_t way);
     size_t ways;
 };
-
-static bool is_gguf; /* the model's file */
 
 static bool grow_size(struct arch *a, void *field, size_t way)
 {
@@ -97,6 +95,32 @@ static bool flip_offset(struct arch *a, void *field, size_t way)
 static bool flip_of_heads(struct arch *a, void *field, size_t way)
 {
     return arch_norm_width(a, AT_Q) > 0 && flip(a, field, way);
+}
+
+static bool grow_experts(struct arch *a, void *field, size_t way)
+{
+    return arch_has_experts(a) && grow_size(a, field, way);
+}
+
+static bool change_experts_a_token(struct arch *a, void *field, size_t way)
+{
+    size_t *count = field;
+    if (!arch_has_experts(a) || (way == 0 ? *count == 1 : *count == a->experts))
+        return false;
+    *count += way == 0 ? (size_t)-1 : 1;
+    return true;
+}
+
+static bool flip_shares(struct arch *a, void *field, size_t way)
+{
+    return arch_has_experts(a) && flip(a, field, way);
+}
+
+/* Experts have no biases. */
+static bool flip_bias(struct arch *a, void *field, size_t way)
+{
+    const struct arch_range range = arch_group(a->family, (enum linear_group)way);
+    return flip(a, field, way) && range.end > range.first;
 }
 
 static bool change_spelling(struct arch *a, void *field, size_t way)
@@ -281,80 +305,6 @@ static bool flip_rotated(struct arch *a, void *field, size_t way)
     return flip(a, field, way) && is_used_kind(a, kind);
 }
 
-/* ---- of the family's tables ---- */
-
-static struct family copy;
-static struct family_vector vectors[PLACE_COUNT];
-static struct module modules[ARCH_MODULES + 1];
-
-static void copy_family(struct arch *a)
-{
-    copy = *a->family;
-    memcpy(vectors, a->family->vectors, sizeof vectors);
-    memcpy(modules, a->family->modules, (copy.module_count + 1) * sizeof *modules);
-    copy.vectors = vectors;
-    copy.modules = modules;
-    a->family = &copy;
-}
-
-/* A norm of a block is left out, stands elsewhere, or two change places. Those of q and k after the rotation are one
- * product in the scores. */
-static bool move_norm(struct arch *a, size_t way)
-{
-    size_t from = way / AT_FINAL, to = way % AT_FINAL;
-    copy_family(a);
-    const struct family_vector norm = vectors[from], other = vectors[to];
-    vectors[from] = from == to ? (struct family_vector){NULL, NULL} : other;
-    if (from != to)
-        vectors[to] = norm;
-    bool one_product = a->norms_rotated && from == AT_K && to == AT_Q;
-    return norm.path && !(other.path && from < to) && !one_product;
-}
-
-/* Two linears of a group change places. */
-static bool swap_modules(struct arch *a, size_t way)
-{
-    size_t i = way / ARCH_MODULES, j = way % ARCH_MODULES;
-    if (i >= j || j >= a->family->module_count || a->family->modules[i].group != a->family->modules[j].group)
-        return false;
-    copy_family(a);
-    const char *path = modules[i].path, *gguf = modules[i].gguf;
-    modules[i].path = modules[j].path;
-    modules[i].gguf = modules[j].gguf;
-    modules[j].path = path;
-    modules[j].gguf = gguf;
-    return true;
-}
-
-#define STORED_FLAGS 3 /* of enum module_stored */
-static bool flip_stored(struct arch *a, size_t way)
-{
-    size_t linear = way / STORED_FLAGS;
-    unsigned flag = 1U << way % STORED_FLAGS;
-    if (linear >= a->family->module_count || (flag & HF_TRANSPOSED) == is_gguf * HF_TRANSPOSED)
-        return false;
-    if (flag != HF_TRANSPOSED && a->family->modules[linear].group != GROUP_ATTN_IN)
-        return false;
-    if (flag != HF_TRANSPOSED && (flag == GGUF_SORTED) != (a->family->modules[linear].rows == ROWS_ATTENTION))
-        return false;
-    copy_family(a);
-    modules[linear].stored ^= flag;
-    return true;
-}
-
-#define NORM_WAYS (AT_FINAL * AT_FINAL)
-#define SWAP_WAYS (ARCH_MODULES * ARCH_MODULES)
-#define FAMILY_WAYS (NORM_WAYS + SWAP_WAYS + ARCH_MODULES * STORED_FLAGS)
-static bool change_family(struct arch *a, void *field, size_t way)
-{
-    (void)field;
-    if (way < NORM_WAYS)
-        return move_norm(a, way);
-    if (way < NORM_WAYS + SWAP_WAYS)
-        return swap_modules(a, way - NORM_WAYS);
-    return flip_stored(a, way - NORM_WAYS - SWAP_WAYS);
-}
-
 /* ---- the lists: field, change, ways; A: it has elements, P: elements with parts ---- */
 
 #define IN_PARTS   NULL, 0 /* the lists of its parts follow */
@@ -372,6 +322,9 @@ static bool change_family(struct arch *a, void *field, size_t way)
     F(kv_heads, grow_size, 1)                                                                                \
     F(head_dim, grow_size, 1)                                                                                \
     F(vocab, grow_size, 1)                                                                                   \
+    F(experts, grow_experts, 1)                                                                              \
+    F(experts_a_token, change_experts_a_token, 2)                                                            \
+    F(experts_share_one, flip_shares, 1)                                                                     \
     F(max_positions, NO_SWITCH)                                                                              \
     F(norm_eps, raise_eps, 1)                                                                                \
     F(norm_offset, flip_offset, 1)                                                                           \
@@ -385,7 +338,7 @@ static bool change_family(struct arch *a, void *field, size_t way)
     F(parallel, flip, 1)                                                                                     \
     F(wide_norms, flip_of_heads, 1)                                                                          \
     F(norms_rotated, flip_of_heads, 1)                                                                       \
-    A(bias, flip, GROUP_HEAD + 1)                                                                            \
+    A(bias, flip_bias, GROUP_HEAD + 1)                                                                       \
     F(grouped_qkv, change_grouped, 1)                                                                          \
     A(scale, change_output, GROUP_HEAD + 1)                                                                  \
     F(tied, flip, 1)                                                                                         \

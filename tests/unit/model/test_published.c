@@ -45,6 +45,10 @@ static void describe(struct str *out, const struct arch *a)
         assert_ok(str_appendf(out, &e, " branches %g", (double)a->scale[GROUP_MLP_OUT]), &e);
     if (a->embedding_scale != 0)
         assert_ok(str_appendf(out, &e, " embedding %.4g", (double)a->embedding_scale), &e);
+    if (arch_has_experts(a))
+        assert_ok(str_appendf(out, &e, " experts %zu of %zu%s", a->experts_a_token, a->experts,
+                              a->experts_share_one ? " sharing 1" : ""),
+                  &e);
     assert_ok(str_appendf(out, &e, "%s%s", a->bias[GROUP_ATTN_IN] ? " bias" : "", a->tied ? " tied" : ""), &e);
 }
 
