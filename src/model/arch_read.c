@@ -40,16 +40,17 @@ static enum err_code unknown_family(const struct source *s, const char *key, con
     return source_refuse(s, ERR_UNSUPPORTED, key, e, "\"%s\" is not supported; supported: %s", name, list);
 }
 
-static enum err_code find_family(struct source *s, const char *key, const char *name, struct err *e)
+/* Two families may have one name in GGUF, one of them with experts. */
+static enum err_code find_family(struct source *s, const char *key, const char *name, size_t experts, struct err *e)
 {
     for (size_t i = 0; i < FAMILY_COUNT; i++) {
         const char *candidate = name_in(families[i], s->store->kind);
-        if (candidate && strcmp(candidate, name) == 0) {
+        if (!candidate || strcmp(candidate, name) != 0)
+            continue;
+        if (!s->family || (families[i]->experts && experts > 0))
             s->family = families[i];
-            return ERR_OK;
-        }
     }
-    return unknown_family(s, key, name, e);
+    return s->family ? ERR_OK : unknown_family(s, key, name, e);
 }
 
 static enum err_code gguf_text(char text[65], const struct source *s, const char *key, struct err *e)
@@ -66,7 +67,7 @@ static enum err_code gguf_text(char text[65], const struct source *s, const char
 static enum err_code open_gguf(struct source *s, struct err *e)
 {
     static const char type_key[] = "general.type", arch_key[] = "general.architecture";
-    char text[65];
+    char text[65], key[80];
     snprintf(s->file, sizeof s->file, "%s", s->store->path);
     if (gguf_find(s->store->gguf, type_key)) {
         if (gguf_text(text, s, type_key, e))
@@ -74,7 +75,11 @@ static enum err_code open_gguf(struct source *s, struct err *e)
         if (strcmp(text, "model") != 0)
             return source_refuse(s, ERR_UNSUPPORTED, type_key, e, "\"%s\": not a model", text);
     }
-    return gguf_text(text, s, arch_key, e) ? e->code : find_family(s, arch_key, text, e);
+    if (gguf_text(text, s, arch_key, e))
+        return e->code;
+    uint64_t experts;
+    snprintf(key, sizeof key, "%s.expert_count", text);
+    return gguf_get_u64(&experts, s->store->gguf, key, 0, e) ? e->code : find_family(s, arch_key, text, experts, e);
 }
 
 static const struct wrapper *find_wrapper(const char *name)
@@ -103,7 +108,7 @@ static enum err_code open_json(struct source *s, struct err *e)
             json_get_text(&name, &s->json, "model_type", s->wrapper->family, e))
             return e->code;
     }
-    return find_family(s, "model_type", name, e);
+    return find_family(s, "model_type", name, 0, e);
 }
 
 enum err_code arch_hash(struct store *store, struct err *e)

@@ -44,13 +44,17 @@ const struct family_names experts_names[2] = {
 const struct module llama_like_modules[LLAMA_LIKE_MODULES + 1] = LLAMA_LIKE(STORED_PLAIN);
 const struct module llama_paired_modules[LLAMA_LIKE_MODULES + 1] = LLAMA_LIKE(GGUF_PAIRED);
 
-const struct module attention_modules[ATTENTION_MODULES + 1] = {
-    {"self_attn.q_proj", "attn_q", GROUP_ATTN_IN, ROWS_QUERIES, STORED_PLAIN},
-    {"self_attn.k_proj", "attn_k", GROUP_ATTN_IN, ROWS_KEYS, STORED_PLAIN},
-    {"self_attn.v_proj", "attn_v", GROUP_ATTN_IN, ROWS_KEYS, STORED_PLAIN},
-    {"self_attn.o_proj", "attn_output", GROUP_ATTN_OUT, ROWS_WIDTH, STORED_PLAIN},
-    {"lm_head", "output", GROUP_HEAD, ROWS_VOCAB, STORED_PLAIN},
-};
+#define ATTENTION(qk)                                                                                        \
+    {                                                                                                        \
+        {"self_attn.q_proj", "attn_q", GROUP_ATTN_IN, ROWS_QUERIES, qk},                                     \
+            {"self_attn.k_proj", "attn_k", GROUP_ATTN_IN, ROWS_KEYS, qk},                                    \
+            {"self_attn.v_proj", "attn_v", GROUP_ATTN_IN, ROWS_KEYS, STORED_PLAIN},                          \
+            {"self_attn.o_proj", "attn_output", GROUP_ATTN_OUT, ROWS_WIDTH, STORED_PLAIN},                   \
+            {"lm_head", "output", GROUP_HEAD, ROWS_VOCAB, STORED_PLAIN},                                     \
+    }
+
+const struct module attention_modules[ATTENTION_MODULES + 1] = ATTENTION(STORED_PLAIN);
+const struct module attention_paired_modules[ATTENTION_MODULES + 1] = ATTENTION(GGUF_PAIRED);
 
 static const struct module gated_expert[] = {
     {"gate_proj", "ffn_gate_exps", GROUP_MLP_IN, ROWS_FFN, STORED_PLAIN},

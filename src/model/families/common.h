@@ -33,6 +33,7 @@ extern const struct family_key gemma_like_keys[];
 /* Experts, with the names that most families have. */
 #define ATTENTION_MODULES 4 /* of a block, if its MLP has experts */
 extern const struct module attention_modules[ATTENTION_MODULES + 1];
+extern const struct module attention_paired_modules[ATTENTION_MODULES + 1]; /* q and k GGUF_PAIRED */
 extern const struct family_experts llama_like_experts;
 extern const struct family_names experts_names[2]; /* Llama's, but for the activation */
 /* Keys for the number of experts. */
