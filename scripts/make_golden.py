@@ -26,6 +26,7 @@ torch 2.13.0, transformers 5.23.0 and 5.24.0, peft 0.21.2, safetensors 0.8.0, gg
 import argparse
 import dataclasses
 import json
+import math
 import pathlib
 import tempfile
 
@@ -294,6 +295,9 @@ FIXTURES = {
                           UNGATED, gguf="arcee", permuted=True),
     "phi3_gguf": Fixture("Phi-3 as GGUF: fused projections, a window", 163, "phi3",
                          dict(hidden_size=32, intermediate_size=32, sliding_window=5, **NO_PAD), PHI3, gguf="phi3"),
+    "phi3_long_gguf": Fixture("Phi-3 as GGUF with longrope on part of a head, an example on each side of the original length", 179, "phi3",
+                              dict(hidden_size=32, intermediate_size=32, max_position_embeddings=64, original_max_position_embeddings=10,
+                                   rope_parameters=LONGROPE, **NO_PAD), PHI3, gguf="phi3"),
     "gpt2_gguf": Fixture("GPT-2 as GGUF", 164, "gpt2",
                          dict(hidden_size=32, intermediate_size=32, n_inner=32, num_key_value_heads=4, layer_norm_epsilon=1e-3,
                               max_position_embeddings=1200, **NO_DROPOUT), GPT2,
@@ -502,12 +506,18 @@ SCALES = {"attention_multiplier": "add_attention_scale", "embedding_multiplier":
           "residual_multiplier": "add_residual_scale", "logits_scaling": "add_logit_scale", "logit_scale": "add_logit_scale"}
 
 
-def add_rope(writer, rope, head_dim):
+def add_rope(writer, rope, head_dim, positions):
     theta = rope["rope_theta"]
     if rope.get("alpha"):  # Hunyuan's scaling is in theta
         theta *= rope["alpha"] ** (head_dim / (head_dim - 2))
     writer.add_rope_freq_base(theta)
     writer.add_rope_dimension_count(int(head_dim * rope.get("partial_rotary_factor", 1)))
+    if rope["rope_type"] == "longrope":
+        original = rope["original_max_position_embeddings"]
+        writer.add_rope_scaling_orig_ctx_len(original)
+        writer.add_rope_scaling_attn_factors(math.sqrt(1 + math.log(positions / original) / math.log(original)))
+        for name in ("short", "long"):
+            writer.add_tensor(f"rope_factors_{name}.weight", np.array(rope[f"{name}_factor"], np.float32))
     if rope["rope_type"] == "linear":
         writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
         writer.add_rope_scaling_factor(rope["factor"])
@@ -533,7 +543,8 @@ def gguf_writer(folder, f, config):
         writer.add_key_length(head_dim)
         writer.add_value_length(head_dim)
     if hasattr(config, "rope_parameters"):
-        add_rope(writer, config.rope_parameters.get("full_attention", config.rope_parameters), head_dim)
+        add_rope(writer, config.rope_parameters.get("full_attention", config.rope_parameters), head_dim,
+                 config.max_position_embeddings)
     if f.config.get("sliding_window"):
         writer.add_sliding_window(config.sliding_window)
     for name, add in SCALES.items():

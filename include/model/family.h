@@ -20,6 +20,7 @@ struct family_names {
     const char *positions; /* the embedding of positions; NULL: none */
     const char *old_head;  /* name of the head's tensor in older files; NULL: the same as in newer ones */
     const char *divisors;  /* tensor of a GGUF file with divisors of the frequencies of a rotation; NULL: none */
+    const char *longrope[2]; /* tensors of a GGUF file with those of longrope's two rotations; NULL: none */
     const char *const *buffers; /* suffixes of names of tensors that are not weights, NULL after the last; NULL: none */
     const char *xielu;     /* within a block: the module with the numbers of xIELU; NULL: none */
     const char *attention, *activation; /* the operations between the products of a branch, for messages */

@@ -338,6 +338,8 @@ bool arch_is_buffer(const struct arch *a, enum store_kind kind, const char *name
 {
     const struct family_names *names = &a->family->names[kind];
     bool is = names->divisors && strcmp(name, names->divisors) == 0;
+    for (int i = 0; i < 2; i++)
+        is |= names->longrope[i] && strcmp(name, names->longrope[i]) == 0;
     for (const char *const *end = names->buffers; end && *end; end++)
         is |= str_ends_with(name, *end);
     return is;

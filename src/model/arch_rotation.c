@@ -195,6 +195,28 @@ static bool text_is(const struct gguf_string *s, const char *text)
     return s->length == strlen(text) && memcmp(s->data, text, s->length) == 0;
 }
 
+/* A file with longrope has its factors, and may leave out the type. */
+static bool has_longrope(const struct source *s)
+{
+    const char *name = s->family->names[STORE_GGUF].longrope[1];
+    return name && store_find(s->store, name);
+}
+
+static enum err_code read_gguf_longrope(struct rotation *r, const struct arch *a, const struct source *s,
+                                        struct err *e)
+{
+    if (s->family->names[STORE_GGUF].longrope[1] &&
+        source_number(&r->size, s, NULL, "rope.scaling.attn_factor", 0, e))
+        return e->code;
+    if (!has_longrope(s))
+        return ERR_OK;
+    r->type = ROTATION_LONGROPE;
+    if (source_number(&r->original_positions, s, NULL, "rope.scaling.original_context_length", 0, e))
+        return e->code;
+    r->factor = r->original_positions > 0 ? (double)a->max_positions / r->original_positions : 1;
+    return ERR_OK;
+}
+
 static enum err_code read_gguf(struct rotation *r, struct arch *a, const struct source *s,
                                struct err *e)
 {
@@ -219,11 +241,11 @@ static enum err_code read_gguf(struct rotation *r, struct arch *a, const struct 
         return e->code;
     if (text_is(&type, "linear"))
         r->type = r->factor == 1 || r->factor == 0 ? ROTATION_DEFAULT : ROTATION_LINEAR;
-    else if (!text_is(&type, "none"))
+    else if (!text_is(&type, "none") && !(text_is(&type, "longrope") && has_longrope(s)))
         return source_refuse(s, ERR_UNSUPPORTED, key, e,
                              "\"%.*s\" is not supported; supported are none and linear",
                              (int)(type.length < 64 ? type.length : 64), type.data);
-    return ERR_OK;
+    return read_gguf_longrope(r, a, s, e);
 }
 
 /* ---- both ---- */
@@ -362,11 +384,14 @@ enum err_code arch_rotation_frequencies(float *inv_freq, const struct arch *a, s
     }
     if (r->type == ROTATION_YARN)
         scale_yarn(inv_freq, half, r);
-    if (r->type == ROTATION_LONGROPE)
-        return scale_longrope(inv_freq, a, rotation, store, e);
+    const struct store_tensor *divisors = NULL;
     if (store->kind != STORE_GGUF)
-        return ERR_OK;
-    const char *name = a->family->names[STORE_GGUF].divisors;
-    const struct store_tensor *divisors = name ? store_find(store, name) : NULL;
+        return r->type == ROTATION_LONGROPE ? scale_longrope(inv_freq, a, rotation, store, e) : ERR_OK;
+    const struct family_names *names = &a->family->names[STORE_GGUF];
+    const char *name = r->type == ROTATION_LONGROPE ? names->longrope[rotation] : names->divisors;
+    if (r->type == ROTATION_LONGROPE && store_require(&divisors, store, name, e))
+        return e->code;
+    if (name && !divisors)
+        divisors = store_find(store, name);
     return divisors ? divide(inv_freq, half, divisors, e) : ERR_OK;
 }

@@ -9,6 +9,20 @@ static const struct module modules[] = {
     {"lm_head", "output", GROUP_HEAD, ROWS_VOCAB, STORED_PLAIN},
 };
 
+static const struct family_names names[2] = {
+    [STORE_HF] = {.layers = "model.layers",
+                  .embedding = "model.embed_tokens",
+                  .buffers = rotary_buffers,
+                  .attention = "self_attn",
+                  .activation = "mlp.activation_fn"},
+    [STORE_GGUF] = {.layers = "blk",
+                    .embedding = "token_embd",
+                    .longrope = {"rope_factors_short.weight", "rope_factors_long.weight"}},
+};
+
+/* Read with the rotation. */
+static const char *const ignores[] = {"rope.scaling.attn_factor", NULL};
+
 /* What the first files called yarn is longrope. */
 static enum err_code phi3_finish(struct arch *a, const struct source *s, struct err *e)
 {
@@ -26,11 +40,12 @@ const struct family family_phi3 = {
     .gguf = "phi3",
     .known_as = "Phi-3, Phi-3.5, Phi-4, Phi-4-mini",
     .tokenizers = TOKENIZERS_BOTH,
-    .names = activation_fn_names,
+    .names = names,
     .modules = modules,
     .module_count = sizeof modules / sizeof modules[0] - 1,
     .vectors = llama_like_vectors,
     .keys = {llama_like_keys, window_keys},
+    .ignores = ignores,
     .finish = phi3_finish,
     .defaults = {.layers = 32,
                  .width = 3072,
