@@ -264,6 +264,9 @@ FIXTURES = {
     "exaone4_gguf": Fixture("EXAONE 4 as GGUF, without a window", 166, "exaone4",
                             dict(hidden_size=32, intermediate_size=32, sliding_window=None, layer_types=["full_attention"] * 2,
                                  rope_parameters=dict(LLAMA3, rope_theta=1000.0)), gguf="exaone4"),
+    "exaone4_window_gguf": Fixture("EXAONE 4 as GGUF: windows on all layers but every second one, which does not rotate", 180, "exaone4",
+                                   dict(hidden_size=32, intermediate_size=32, sliding_window=4, sliding_window_pattern=2,
+                                        rope_parameters=dict(LLAMA3, rope_theta=1000.0)), gguf="exaone4"),
     "smollm3_gguf": Fixture("SmolLM3 as GGUF: rows of q and k interleaved, every fourth layer does not rotate", 1151, "smollm3",
                             dict(hidden_size=32, intermediate_size=32, num_hidden_layers=4, tie_word_embeddings=True, **NO_PAD),
                             embedding=0.25, gguf="smollm3", permuted=True),
@@ -547,6 +550,8 @@ def gguf_writer(folder, f, config):
                  config.max_position_embeddings)
     if f.config.get("sliding_window"):
         writer.add_sliding_window(config.sliding_window)
+    if "sliding_window_pattern" in f.config:
+        writer.add_sliding_window_pattern([kind == "sliding_attention" for kind in config.layer_types])
     for name, add in SCALES.items():
         if name in f.config:
             getattr(writer, add)(getattr(config, name))

@@ -62,11 +62,12 @@ struct family_key {
 #define TOKENIZERS_BOTH          TOKENIZERS_BYTE_LEVEL ", " TOKENIZERS_SENTENCEPIECE
 
 /* For models with layers of two kinds: the key of config.json that may list the kinds of all layers, and its words
- * for kinds 0 and 1 (NULL: the list has numbers). If the key is missing, the record's pattern says which layers are
- * of which kind. */
+ * for kinds 0 and 1 (NULL: the list has numbers); the key of a GGUF file whose list has true for kind 1 (NULL: none
+ * does). If the key is missing, the record's pattern says which layers are of which kind. */
 struct family_layers {
     const char *key;
     const char *words[ARCH_KINDS];
+    const char *gguf;
 };
 
 /* The experts of a family's MLPs, each a gated MLP of its own, and the router that chooses some of them for each token.

@@ -321,6 +321,18 @@ static enum err_code read_listed_kinds(struct arch *a, const struct source *s, c
     return ERR_OK;
 }
 
+static enum err_code read_flagged_kinds(struct arch *a, const struct source *s, const char *name, struct err *e)
+{
+    const struct gguf_key *list;
+    if (gguf_get_array(&list, s->store->gguf, name, GGUF_FLAGS, e))
+        return e->code;
+    if (list->count != a->layers)
+        return source_refuse(s, ERR_FORMAT, name, e, "%" PRIu64 " layers of %zu", list->count, a->layers);
+    for (size_t layer = 0; layer < a->layers; layer++)
+        a->kind_of[layer] = gguf_array_flag(list, layer);
+    return ERR_OK;
+}
+
 static enum err_code read_kinds(struct arch *a, const struct source *s, struct err *e)
 {
     const struct layer_pattern p = a->pattern;
@@ -333,6 +345,11 @@ static enum err_code read_kinds(struct arch *a, const struct source *s, struct e
         return e->code;
     if (list)
         return read_listed_kinds(a, s, list, e);
+    char key[SOURCE_KEY_SIZE];
+    const char *name = source_key(key, s, NULL, s->family->layers->gguf);
+    const struct gguf_key *flags = s->store->kind == STORE_GGUF && name ? gguf_find(s->store->gguf, name) : NULL;
+    if (flags && flags->type == GGUF_ARRAY)
+        return read_flagged_kinds(a, s, name, e);
     for (size_t layer = 0; layer < a->layers; layer++)
         a->kind_of[layer] = p.mixed && layer >= p.first && (p.full_every == 0 || (layer + 1) % p.full_every != 0);
     return ERR_OK;

@@ -68,14 +68,15 @@ enum err_code gguf_get_f64(double *out, const struct gguf *g, const char *name, 
 enum err_code gguf_get_bool(bool *out, const struct gguf *g, const char *name, bool otherwise, struct err *e);
 enum err_code gguf_get_string(struct gguf_string *out, const struct gguf *g, const char *name, struct err *e);
 
-/* An array whose elements are strings, integers (of any width and sign) or numbers (including integers); NULL if
- * the key is missing, ERR_FORMAT if it is something else. */
-enum gguf_elements { GGUF_STRINGS, GGUF_INTEGERS, GGUF_NUMBERS };
+/* An array whose elements are strings, integers (of any width and sign), numbers (including integers) or booleans;
+ * NULL if the key is missing, ERR_FORMAT if it is something else. */
+enum gguf_elements { GGUF_STRINGS, GGUF_INTEGERS, GGUF_NUMBERS, GGUF_FLAGS };
 enum err_code gguf_get_array(const struct gguf_key **out, const struct gguf *g, const char *name,
                              enum gguf_elements elements, struct err *e);
 
-/* Element `index` of an array of integers, or of numbers, returned by gguf_get_array(). */
+/* Element `index` of an array of integers, of numbers or of booleans, returned by gguf_get_array(). */
 int64_t gguf_array_int(const struct gguf_key *key, uint64_t index);
 double gguf_array_real(const struct gguf_key *key, uint64_t index);
+bool gguf_array_flag(const struct gguf_key *key, uint64_t index);
 
 #endif

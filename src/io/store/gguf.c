@@ -353,8 +353,10 @@ enum err_code gguf_get_string(struct gguf_string *out, const struct gguf *g, con
 enum err_code gguf_get_array(const struct gguf_key **out, const struct gguf *g, const char *name,
                              enum gguf_elements elements, struct err *e)
 {
-    static const char *const wanted[] = {
-        [GGUF_STRINGS] = "strings", [GGUF_INTEGERS] = "integers", [GGUF_NUMBERS] = "numbers"};
+    static const char *const wanted[] = {[GGUF_STRINGS] = "strings",
+                                         [GGUF_INTEGERS] = "integers",
+                                         [GGUF_NUMBERS] = "numbers",
+                                         [GGUF_FLAGS] = "booleans"};
     const struct gguf_key *key = gguf_find(g, name);
     *out = key;
     if (!key)
@@ -363,6 +365,7 @@ enum err_code gguf_get_array(const struct gguf_key **out, const struct gguf *g, 
     bool integers = types[type].bytes && type != GGUF_BOOL && type != GGUF_F32 && type != GGUF_F64;
     bool numbers = integers || type == GGUF_F32 || type == GGUF_F64;
     bool fits = elements == GGUF_STRINGS    ? type == GGUF_STRING
+                : elements == GGUF_FLAGS    ? type == GGUF_BOOL
                 : elements == GGUF_INTEGERS ? integers
                                             : numbers;
     if (key->type != GGUF_ARRAY || !fits)
@@ -382,6 +385,12 @@ int64_t gguf_array_int(const struct gguf_key *key, uint64_t index)
     assert(integer);
     (void)integer;
     return (int64_t)bits;
+}
+
+bool gguf_array_flag(const struct gguf_key *key, uint64_t index)
+{
+    assert(index < key->count && key->element_type == GGUF_BOOL);
+    return key->value[index] != 0;
 }
 
 double gguf_array_real(const struct gguf_key *key, uint64_t index)

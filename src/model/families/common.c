@@ -169,7 +169,7 @@ const struct family_key gemma_like_keys[] = {
     FAMILY_KEYS_END,
 };
 
-const struct family_layers window_layers = {"layer_types", {"full_attention", "sliding_attention"}};
+const struct family_layers window_layers = {.key = "layer_types", .words = {"full_attention", "sliding_attention"}};
 
 const struct family_key window_keys[] = {
     {"sliding_window", "attention.sliding_window", KEY_LIMIT, FAMILY_FIELD(kinds[0].window), 0},

@@ -22,7 +22,7 @@ static const struct module modules[] = {
 };
 
 /* Both words are of one kind: before transformers 5, and since. */
-static const struct family_layers attention_layers = {"layer_types", {"attention", "full_attention"}};
+static const struct family_layers attention_layers = {.key = "layer_types", .words = {"attention", "full_attention"}};
 
 static const struct family_key size_keys[] = {
     {"shared_intermediate_size", NULL, KEY_SIZE, FAMILY_FIELD(ffn), 0},
