@@ -81,8 +81,9 @@ enum err_code session_open_data(struct session *s, struct dataset *d, const stru
 /* Collective. The same for prompts to be answered, with or without answers in the data. None of them is cut. */
 enum err_code session_open_prompts(struct session *s, struct dataset *d, const struct opt_list *paths, struct err *e);
 
-/* Collective. The same for --eval-data, cut to --max-eval-examples. */
-enum err_code session_open_eval_data(struct session *s, struct dataset *d, struct err *e);
+/* Collective. The same for --eval-data, cut to --max-eval-examples; warns of examples that `trained`, the data, has
+ * too. */
+enum err_code session_open_eval_data(struct session *s, struct dataset *d, struct dataset *trained, struct err *e);
 
 /* Number of tokens of a pack: --micro-batch-tokens, where `auto` means max(--max-length, 512). It depends on
  * nothing else, in particular not on the number of ranks. ERR_USAGE if it is less than --max-length. */

@@ -6,7 +6,7 @@
 #include "train/session.h"
 #include "train/trainer.h"
 
-static enum err_code train_on(struct session *s, const struct dataset *data, const char *hash, struct err *e)
+static enum err_code train_on(struct session *s, struct dataset *data, const char *hash, struct err *e)
 {
     const struct options *o = s->options;
     struct dataset eval_data;
@@ -14,7 +14,7 @@ static enum err_code train_on(struct session *s, const struct dataset *data, con
         return e->code;
     if (!o->eval_data.count)
         return trainer_run(s, data, hash, NULL, e);
-    if (session_open_eval_data(s, &eval_data, e))
+    if (session_open_eval_data(s, &eval_data, data, e))
         return e->code;
     enum err_code code = trainer_run(s, data, hash, &eval_data, e);
     dataset_close(&eval_data);

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "cli/inspect.h"
 #include "data/examples/dataset.h"
+#include "data/examples/repeats.h"
 #include "report/markup.h"
 #include "train/session.h"
 
@@ -23,6 +24,7 @@ struct view {
     struct chat *chat;
     struct columns columns;
     struct dataset data;
+    struct repeats repeats;
     const char *path; /* of the data */
     struct example example;
     struct example_scratch scratch;
@@ -165,45 +167,20 @@ static enum err_code each_example(struct view *v, struct facts *f, struct str *t
 
 /* ---- examples that stand in the evaluation data, too ---- */
 
-static int by_value(const void *a, const void *b)
-{
-    const uint64_t *x = a, *y = b;
-    return (*x > *y) - (*x < *y);
-}
-
-/* FNV-1a of each example's ids. */
-static enum err_code hash_examples(uint64_t *hashes, struct view *v, const struct dataset *d, struct err *e)
-{
-    for (size_t i = 0; i < d->count; i++) {
-        if (dataset_read(&v->example, &v->scratch, d, i, e))
-            return e->code;
-        hashes[i] = UINT64_C(0xCBF29CE484222325);
-        for (size_t k = 0; k < v->example.count; k++)
-            hashes[i] = (hashes[i] ^ (uint32_t)v->example.tokens[k]) * UINT64_C(0x100000001B3);
-    }
-    return ERR_OK;
-}
-
 /* How many examples of --eval-data are those of the data, to the token. */
 static enum err_code count_shared(size_t *shared, struct view *v, struct err *e)
 {
     const struct opt_list *paths = &v->options->eval_data;
     struct dataset eval_data;
     *shared = 0;
-    if (dataset_open(&eval_data, paths->items, paths->count, v->tokenizer, &v->data.options, true, e))
+    if (dataset_init(&eval_data, paths->items, paths->count, v->tokenizer, &v->data.options, true, e))
         return err_wrap(e, "--eval-data");
-    uint64_t *hashes = calloc(v->data.count + eval_data.count, sizeof *hashes);
-    uint64_t *others = hashes ? hashes + v->data.count : NULL;
-    enum err_code code = hashes ? ERR_OK : err_set(e, ERR_MEMORY, "no memory to compare examples");
-    if (!code)
-        code = hash_examples(hashes, v, &v->data, e);
-    if (!code)
-        code = hash_examples(others, v, &eval_data, e);
-    if (!code)
-        qsort(hashes, v->data.count, sizeof *hashes, by_value);
-    for (size_t i = 0; !code && i < eval_data.count; i++)
-        *shared += bsearch(&others[i], hashes, v->data.count, sizeof *hashes, by_value) != NULL;
-    free(hashes);
+    dataset_keep_prints(&eval_data);
+    enum err_code code = dataset_fill(&eval_data, e);
+    if (code)
+        err_wrap(e, "--eval-data");
+    else
+        code = repeats_count_shared(shared, &v->data, &eval_data, e);
     dataset_close(&eval_data);
     return code;
 }
@@ -237,7 +214,7 @@ static void put_warning(void *context, const char *text)
 
 static void tell_warnings(const struct view *v, void (*tell)(void *context, const char *text), void *context)
 {
-    char text[256];
+    char text[256], repeats[1280];
     const uint64_t bad = v->data.counts.bad_lines;
     snprintf(text, sizeof text,
              "%" PRIu64 " line%s cannot be used: train and eval stop at the first, or with --skip-bad-lines leave %s "
@@ -250,6 +227,8 @@ static void tell_warnings(const struct view *v, void (*tell)(void *context, cons
         snprintf(text + length, sizeof text - length, ": --max-length %" PRIu64 " cuts none", v->data.longest);
         tell(context, text);
     }
+    if (repeats_describe(repeats, sizeof repeats, &v->repeats, &v->data))
+        tell(context, repeats);
     dataset_tell_warnings(&v->data, UINT_MAX, tell, context);
 }
 
@@ -315,7 +294,10 @@ static enum err_code open_view(struct view *v, const char *path, struct err *e)
         code = dataset_init(&v->data, &v->path, 1, v->tokenizer, &options, true, e);
     if (!code)
         code = dataset_keep_bad(&v->data, INSPECT_BAD_LINES, e);
-    return code ? code : dataset_fill(&v->data, e);
+    dataset_keep_prints(&v->data);
+    if (!code)
+        code = dataset_fill(&v->data, e);
+    return code ? code : repeats_find(&v->repeats, &v->data, e);
 }
 
 enum err_code inspect_examples(struct facts *f, struct str *text, const char *path, const struct options *o,

@@ -17,6 +17,7 @@
 #include "ranks/consensus.h"
 #include "ranks/node_hash.h"
 #include "ranks/threads.h"
+#include "data/examples/repeats.h"
 #include "train/expand.h"
 
 static enum err_code agree_program(struct dist *d, const struct options *o, struct err *e)
@@ -216,6 +217,19 @@ enum err_code session_open(struct session *s, const struct options *o, struct di
     return code;
 }
 
+/* Collective. The fingerprints of all ranks' examples. */
+static enum err_code gather_prints(struct dist *d, struct dataset *data, uint64_t count, struct err *e)
+{
+    enum { MOST = 1000000 }; /* of so many examples, they are found in a moment, and in little memory */
+    void *all = NULL;
+    enum err_code code = ERR_OK;
+    if (count <= MOST && data->keeps_prints)
+        code = dist_gather_all(d, &all, &(size_t){0}, NULL, data->prints, data->count * sizeof *data->prints, e);
+    dataset_drop_prints(data);
+    data->prints = all;
+    return code;
+}
+
 /* Collective. Every rank has scanned its part of the lines: afterwards each has the index of all. */
 static enum err_code gather_index(struct dist *d, struct dataset *data, struct err *e)
 {
@@ -231,8 +245,9 @@ static enum err_code gather_index(struct dist *d, struct dataset *data, struct e
     size_t bytes;
     if (dist_gather_all(d, &entries, &bytes, NULL, data->entries, data->count * sizeof *data->entries, e))
         return e->code;
-    enum err_code code =
-        dist_gather_all(d, &bad, &(size_t){0}, NULL, data->first_bad, sizeof data->first_bad, e);
+    enum err_code code = gather_prints(d, data, bytes / sizeof *data->entries, e);
+    if (!code)
+        code = dist_gather_all(d, &bad, &(size_t){0}, NULL, data->first_bad, sizeof data->first_bad, e);
     if (!code) {
         const char(*lines)[sizeof data->first_bad] = bad;
         for (int r = d->world; r-- > 0;)
@@ -314,6 +329,8 @@ static enum err_code open_data(struct session *s, struct dataset *data, const st
     if (code)
         goto fail;
     char content[FILE_HASH_SIZE];
+    if (!options->asks)
+        dataset_keep_prints(data);
     code = expand_data(data, rundir_has(o->output, RUNDIR_LOCK) ? o->output : NULL, d, e);
     if (!code)
         code = dist_agree(d, dataset_scan(data, (size_t)d->rank, (size_t)d->world, e), e);
@@ -332,14 +349,30 @@ fail:
     return code;
 }
 
-/* What is wrong with data beside bad lines, to be known before it is trained on. */
-static void tell_of_data(const struct session *s, struct dataset *data)
+static enum err_code tell_repeats(const struct session *s, const struct dataset *data, struct err *e)
 {
+    char text[1280];
+    struct repeats repeats;
+    if (!data->prints || repeats_find(&repeats, data, e))
+        return data->prints ? e->code : ERR_OK;
+    if (repeats_describe(text, sizeof text, &repeats, data))
+        log_note("%s: %s%s", data->paths[0], text,
+                 s->options->eval_split > 0 ? ": --eval-split may train on the one and evaluate on the other" : "");
+    return ERR_OK;
+}
+
+/* Collective. What is wrong with data beside bad lines, to be known before it is trained on. */
+static enum err_code tell_of_data(const struct session *s, struct dataset *data, struct err *e)
+{
+    enum err_code code = ERR_OK;
     warn_of_long_examples(s, data);
     warn_of_bos(s, data);
     tell_forms(data);
-    if (s->dist->rank == 0) /* NOTE_CUT_ANSWER is left to the caller, which counts what was cut */
+    if (s->dist->rank == 0) { /* NOTE_CUT_ANSWER is left to the caller, which counts what was cut */
         dataset_tell_warnings(data, ~(1U << NOTE_CUT_ANSWER), warn_of, data);
+        code = tell_repeats(s, data, e);
+    }
+    return dist_agree(s->dist, code, e);
 }
 
 enum err_code session_open_data(struct session *s, struct dataset *data, const struct opt_list *paths,
@@ -352,7 +385,12 @@ enum err_code session_open_data(struct session *s, struct dataset *data, const s
                                             .columns = &s->columns};
     if (open_data(s, data, paths, &options, e))
         return e->code;
-    tell_of_data(s, data);
+    if (tell_of_data(s, data, e)) {
+        dataset_close(data);
+        return e->code;
+    }
+    if (!o->eval_data.count)
+        dataset_drop_prints(data);
     if (hash)
         memcpy(hash, data->hash, sizeof data->hash);
     return ERR_OK;
@@ -369,13 +407,32 @@ enum err_code session_open_prompts(struct session *s, struct dataset *data, cons
     return ERR_OK;
 }
 
-enum err_code session_open_eval_data(struct session *s, struct dataset *data, struct err *e)
+/* Collective. */
+static enum err_code tell_shared(const struct session *s, const struct dataset *trained, const struct dataset *data,
+                                 struct err *e)
+{
+    size_t shared = 0;
+    enum err_code code = ERR_OK;
+    if (s->dist->rank == 0 && trained->prints && data->prints)
+        code = repeats_count_shared(&shared, trained, data, e);
+    if (!code && shared)
+        log_warn("%zu of %zu examples of --eval-data are also in --data: evaluating on them measures memorisation",
+                 shared, data->count);
+    return dist_agree(s->dist, code, e);
+}
+
+enum err_code session_open_eval_data(struct session *s, struct dataset *data, struct dataset *trained, struct err *e)
 {
     if (session_open_data(s, data, &s->options->eval_data, NULL, e))
         return err_wrap(e, "--eval-data");
-    if (s->options->max_eval_examples > 0)
+    enum err_code code = tell_shared(s, trained, data, e);
+    dataset_drop_prints(data);
+    dataset_drop_prints(trained);
+    if (code)
+        dataset_close(data);
+    else if (s->options->max_eval_examples > 0)
         dataset_limit(data, (size_t)s->options->max_eval_examples);
-    return ERR_OK;
+    return code;
 }
 
 enum err_code session_pack_tokens(const struct session *s, size_t *tokens, struct err *e)

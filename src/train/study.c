@@ -415,7 +415,7 @@ static enum err_code open_inputs(struct study *s, struct err *e)
         s->has_data = !code;
     }
     if (!code && o->eval_data.count) {
-        code = session_open_eval_data(&s->session, &s->eval_data, e);
+        code = session_open_eval_data(&s->session, &s->eval_data, &s->data, e);
         s->has_eval_data = !code;
     }
     return code;

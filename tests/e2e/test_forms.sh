@@ -48,6 +48,13 @@ head -n 5 "$work/mixed.jsonl" >"$work/five.jsonl"
 check 0 "$MPILORA" inspect "$work/mixed.jsonl" --model "$model" --examples 0 --eval-data "$work/five.jsonl" --json
 holds 'v["shared_with_eval_data"] == 5'
 says err '^warning: 5 of the examples of --eval-data stand in .*mixed.jsonl, too|5 of the examples of --eval-data'
+check 0 ranks 2 "$MPILORA" train $options $more --max-steps 1 --eval-data "$work/five.jsonl" --output "$work/shared"
+says err '^warning: 5 of 5 examples of --eval-data are also in --data: '
+cat "$work/five.jsonl" "$work/five.jsonl" >"$work/twice.jsonl"
+check 0 ranks 2 "$MPILORA" train $options $more --max-steps 1 --data "$work/twice.jsonl" --output "$work/twice"
+says err 'mixed.jsonl: 10 of 46 examples repeat an earlier one \(the first: .*twice.jsonl:1, as .*mixed.jsonl:1\)$'
+check 0 "$MPILORA" inspect "$work/twice.jsonl" --model "$model" --examples 0 --json
+holds '"5 of 10 examples repeat an earlier one" in v["warnings"][0]'
 check 2 "$MPILORA" inspect "$model" --model "$model"
 says err 'can only be used with a data file'
 check 2 "$MPILORA" train $options $more --train-on-prompt --output "$work/none"

@@ -47,6 +47,8 @@ struct dataset {
     char hash[FILE_HASH_SIZE]; /* of the files' content, set by the caller; "" before */
     struct dataset_entry *entries; /* in file order */
     size_t count;
+    bool keeps_prints;
+    uint64_t *prints; /* [count], see dataset_keep_prints(); NULL: not kept */
     struct dataset_counts counts;
     /* The first example with each note: bytes of the files, laid end to end, from where it begins, so that the largest
      * of all parts' is the first; 0: none. */
@@ -73,6 +75,11 @@ enum err_code dataset_expand(struct dataset *d, struct err *e);
 
 /* With skip_bad_lines, from the next scan on: keep the errors of the first `most` bad lines in d->bad. */
 enum err_code dataset_keep_bad(struct dataset *d, size_t most, struct err *e);
+
+/* From the next scan on: keep a fingerprint of each example's tokens, 8 bytes per example (data/examples/repeats.h).
+ * dataset_set_index() leaves them alone: the caller replaces d->prints by all parts' (from malloc()), or drops them. */
+void dataset_keep_prints(struct dataset *d);
+void dataset_drop_prints(struct dataset *d);
 
 /* Fills entries and counts from part `part` of `parts` of the files' lines (tokenising every line, on all
  * threads; the result does not depend on the number of threads or parts). Blank lines, a byte order mark and

@@ -55,6 +55,10 @@ enum example_note {
     NOTE_CUT_ANSWER,     /* --max-length cuts it within an answer */
     NOTE_UNENDED,        /* no answer in it has a token that ends it: EOS, or the end of a turn */
     NOTE_FULL,           /* every token but the first is supervised, although this was not asked for */
+    NOTE_NO_PROMPT,      /* the prompt, or what a user says, is blank */
+    NOTE_NO_ANSWER,      /* a completion, or what a trained assistant says, is blank */
+    NOTE_GLUED,          /* a word of the prompt, or the end of a sentence, directly before a word of the completion */
+    NOTE_JOINED,         /* an instruction before its answer, since there is no chat template to tell them apart */
     NOTE_COUNT
 };
 

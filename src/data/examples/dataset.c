@@ -9,8 +9,6 @@
 
 #include "base/format.h"
 #include "base/limits.h"
-#include "base/opt.h"
-#include "base/rng.h"
 #include "base/stop.h"
 #include "data/examples/record.h"
 #include "fields.h"
@@ -68,60 +66,6 @@ enum err_code dataset_init(struct dataset *d, const char *const *paths, size_t p
     return ERR_OK;
 }
 
-static void count_tokens(struct dataset *d)
-{
-    d->counts.tokens = d->counts.supervised = 0;
-    for (size_t i = 0; i < d->count; i++) {
-        d->counts.tokens += d->entries[i].tokens;
-        d->counts.supervised += d->entries[i].supervised;
-    }
-}
-
-void dataset_limit(struct dataset *d, size_t count)
-{
-    if (count >= d->count)
-        return;
-    d->count = count;
-    count_tokens(d);
-}
-
-/* A part of the data set with room for `count` examples. */
-static enum err_code open_part(struct dataset *part, const struct dataset *whole, size_t count, struct err *e)
-{
-    *part = *whole;
-    part->is_part = true;
-    part->count = 0;
-    part->entries = reallocarray(NULL, count, sizeof *part->entries);
-    return part->entries ? ERR_OK
-                         : err_set(e, ERR_MEMORY, "not enough memory for an index of %zu examples", count);
-}
-
-enum err_code dataset_split(struct dataset *rest, struct dataset *held, const struct dataset *whole,
-                            double amount, uint64_t seed, struct err *e)
-{
-    const struct rng_key key = rng_key_make(seed, RNG_EVAL_SPLIT, 0);
-    const uint64_t kept = opt_amount(amount, whole->count);
-    *rest = *held = (struct dataset){0};
-    if (!kept || kept >= whole->count)
-        return err_set(
-            e, ERR_USAGE,
-            "--eval-split %g: %llu of the %zu examples of --data would be kept from training; both parts "
-            "need some",
-            amount, (unsigned long long)kept, whole->count);
-    if (open_part(rest, whole, whole->count - kept, e) || open_part(held, whole, kept, e)) {
-        free(rest->entries);
-        return e->code;
-    }
-    for (size_t i = 0; i < whole->count; i++) {
-        struct dataset *part = rng_permute(key, i, whole->count) < kept ? held : rest;
-        part->entries[part->count++] = whole->entries[i];
-    }
-    count_tokens(rest);
-    count_tokens(held);
-    held->counts.truncated = held->counts.bad_lines = held->counts.had_bos = 0;
-    return ERR_OK;
-}
-
 void dataset_close(struct dataset *d)
 {
     for (size_t f = 0; !d->is_part && d->files && f < d->path_count; f++)
@@ -130,7 +74,19 @@ void dataset_close(struct dataset *d)
         free(d->files);
     free(d->entries);
     free(d->bad);
+    free(d->prints);
     *d = (struct dataset){0};
+}
+
+void dataset_keep_prints(struct dataset *d)
+{
+    d->keeps_prints = true;
+}
+
+void dataset_drop_prints(struct dataset *d)
+{
+    free(d->prints);
+    d->prints = NULL;
 }
 
 enum err_code dataset_keep_bad(struct dataset *d, size_t most, struct err *e)
@@ -195,6 +151,7 @@ struct scan_line {
     unsigned notes;
     uint32_t columns;
     uint64_t tokens; /* before cutting */
+    uint64_t print;
     enum example_form form;
 };
 
@@ -206,6 +163,15 @@ static enum err_code parse_line(struct example *ex, struct example_scratch *scra
                        "an example of %llu bytes; at most %d are read: cut it into several examples",
                        (unsigned long long)length, LIMIT_LINE);
     return example_parse(ex, scratch, d->tokenizer, text, (size_t)length, &d->options, e);
+}
+
+/* FNV-1a of the ids. */
+static uint64_t fingerprint(const struct example *ex)
+{
+    uint64_t print = UINT64_C(0xCBF29CE484222325);
+    for (size_t i = 0; i < ex->count; i++)
+        print = (print ^ (uint32_t)ex->tokens[i]) * UINT64_C(0x100000001B3);
+    return print;
 }
 
 static void measure_line(struct scan_line *line, struct example *ex, struct example_scratch *scratch,
@@ -225,6 +191,7 @@ static void measure_line(struct scan_line *line, struct example *ex, struct exam
     line->had_bos = ex->had_bos;
     line->notes = ex->notes;
     line->form = ex->form;
+    line->print = d->keeps_prints ? fingerprint(ex) : 0;
 }
 
 /* Does the line end the scan? */
@@ -300,11 +267,15 @@ static enum err_code add_entry(struct dataset *d, size_t *capacity, const struct
     if (d->count == *capacity) {
         size_t more = *capacity ? 2 * *capacity : BLOCK_LINES;
         struct dataset_entry *entries = reallocarray(d->entries, more, sizeof *entries);
-        if (!entries)
+        uint64_t *prints = d->keeps_prints ? reallocarray(d->prints, more, sizeof *prints) : NULL;
+        d->entries = entries ? entries : d->entries;
+        d->prints = prints ? prints : d->prints;
+        if (!entries || (d->keeps_prints && !prints))
             return err_set(e, ERR_MEMORY, "not enough memory for an index of %zu examples", more);
-        d->entries = entries;
         *capacity = more;
     }
+    if (d->keeps_prints)
+        d->prints[d->count] = line->print;
     d->entries[d->count++] = line->entry;
     d->counts.tokens += line->entry.tokens;
     d->counts.supervised += line->entry.supervised;
@@ -410,6 +381,7 @@ enum err_code dataset_scan(struct dataset *d, size_t part, size_t parts, struct 
 {
     assert(part < parts);
     free(d->entries);
+    dataset_drop_prints(d);
     d->entries = NULL;
     d->count = 0;
     d->counts = (struct dataset_counts){0};

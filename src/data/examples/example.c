@@ -114,9 +114,28 @@ static enum err_code parse_text(struct example *ex, struct example_scratch *s, c
     return append_eos(ex, t, e);
 }
 
+static bool is_blank(const char *text)
+{
+    return !text || !text[strspn(text, " \n\r\t")];
+}
+
+/* In scripts that have spaces between words. */
+static bool is_glued(const char *prompt, const char *completion)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", ends[] = ".?!,;:";
+    const size_t length = strlen(prompt);
+    const char *last = prompt + length - (length > 0);
+    return *last && *completion && strchr(letters, *completion) && (strchr(letters, *last) || strchr(ends, *last));
+}
+
 static enum err_code encode_completion(struct example *ex, struct ids *ids, const struct tokenizer *t,
                                        const char *prompt, const char *completion, struct err *e)
 {
+    ex->notes |= (unsigned)is_blank(prompt) << NOTE_NO_PROMPT | (unsigned)is_blank(completion) << NOTE_NO_ANSWER;
+    if (ex->form == EXAMPLE_COMPLETION)
+        ex->notes |= (unsigned)is_glued(prompt, completion) << NOTE_GLUED;
+    else
+        ex->notes |= 1U << NOTE_JOINED;
     if (!t)
         return ERR_OK;
     if (example_encode_prompt(ids, &ex->had_bos, t, prompt, strlen(prompt), e) ||
@@ -168,11 +187,6 @@ static enum err_code mark_turns(struct example *ex, const struct ids *ids, const
             ex->supervised[i] = ids->start[i] < ids->end[i];
     }
     return ERR_OK;
-}
-
-static bool is_blank(const char *text)
-{
-    return !text || !text[strspn(text, " \n\r\t")];
 }
 
 /* What the template passes over of a message. */
@@ -230,12 +244,33 @@ static enum err_code encode_conversation(struct example *ex, struct example_scra
     return mark_turns(ex, &s->ids, &text, c, options, e);
 }
 
+/* Messages that say nothing, where there is something to ask or to learn. */
+static unsigned find_blank(const struct conversation *c, const struct example_options *options)
+{
+    static const char *const others[] = {"tool_calls", "reasoning_content", "reasoning", "thinking"};
+    unsigned notes = 0;
+    for (size_t i = 0; i < json_count(c->messages); i++) {
+        const struct json_value *message = json_at(c->messages, i), *content = json_get(message, "content");
+        const char *role = json_text(json_get(message, "role"));
+        bool blank = json_kind(content) == JSON_KIND_ARRAY ? !json_count(content) : is_blank(json_text(content));
+        for (size_t k = 0; k < sizeof others / sizeof *others; k++)
+            blank = blank && json_is_absent(json_get(message, others[k]));
+        if (blank && !strcmp(role, "user"))
+            notes |= 1U << NOTE_NO_PROMPT;
+        if (blank && !strcmp(role, "assistant") && conversation_trains(c, options->train_on, i))
+            notes |= 1U << NOTE_NO_ANSWER;
+    }
+    return notes;
+}
+
 static enum err_code parse_conversation(struct example *ex, struct example_scratch *s, const struct tokenizer *t,
                                         const struct line *l, const struct example_options *options,
                                         struct err *e)
 {
     struct conversation c;
     enum err_code code = conversation_read(&c, &s->text, l, ex->form, e);
+    if (!code)
+        ex->notes |= find_blank(&c, options);
     if (!code && t)
         code = encode_conversation(ex, s, t, &c, options, e);
     conversation_release(&c);
@@ -299,7 +334,8 @@ static unsigned find_notes(const struct example *ex, const struct tokenizer *t, 
         notes |= 1U << NOTE_DOUBLED_BOS;
     if (ex->truncated && ex->supervised[last] && ex->tokens[last] != eos && ex->tokens[last] != turn_end)
         notes |= 1U << NOTE_CUT_ANSWER;
-    if (ex->supervised_count == last && ex->form != EXAMPLE_TEXT && options->train_on != TRAIN_ON_ALL)
+    if (ex->supervised_count == last && ex->form != EXAMPLE_TEXT && options->train_on != TRAIN_ON_ALL &&
+        !(ex->notes >> NOTE_NO_PROMPT & 1))
         notes |= 1U << NOTE_FULL;
     return notes;
 }

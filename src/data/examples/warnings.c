@@ -3,25 +3,38 @@
 
 #include "data/examples/dataset.h"
 
+enum share { ANY, MOST, ALL };
+
 static const struct {
-    bool all; /* worth a warning only if it is true of every example */
+    enum share share; /* of the examples of which it must be true to be worth a warning */
     const char *text;
 } rows[NOTE_COUNT] = {
-    [NOTE_DOUBLED_BOS] = {false, "begin with the BOS token twice: once as text or by the chat template, once by the "
+    [NOTE_DOUBLED_BOS] = {ANY, "begin with the BOS token twice: once as text or by the chat template, once by the "
                                  "tokenizer"},
-    [NOTE_LOST_SYSTEM] = {false, "have a system message that the chat template does not print"},
-    [NOTE_LOST_CALLS] = {false, "have \"tool_calls\" that the chat template does not print"},
-    [NOTE_LOST_CONTENT] = {false, "have a message whose content the chat template does not print"},
-    [NOTE_LOST_REASONING] = {false, "have reasoning in the last message that the chat template does not print"},
-    [NOTE_LOST_TOOLS] = {false, "have \"tools\", which the chat template does not use"},
-    [NOTE_LOST_DOCUMENTS] = {false, "have \"documents\", which the chat template does not use"},
-    [NOTE_BARE_PARTS] = {false, "have \"content\" as a list of parts, which the chat template prints as a Python list: "
+    [NOTE_LOST_SYSTEM] = {ANY, "have a system message that the chat template does not print"},
+    [NOTE_LOST_CALLS] = {ANY, "have \"tool_calls\" that the chat template does not print"},
+    [NOTE_LOST_CONTENT] = {ANY, "have a message whose content the chat template does not print"},
+    [NOTE_LOST_REASONING] = {ANY, "have reasoning in the last message that the chat template does not print"},
+    [NOTE_LOST_TOOLS] = {ANY, "have \"tools\", which the chat template does not use"},
+    [NOTE_LOST_DOCUMENTS] = {ANY, "have \"documents\", which the chat template does not use"},
+    [NOTE_BARE_PARTS] = {ANY, "have \"content\" as a list of parts, which the chat template prints as a Python list: "
                                 "write it as a string"},
-    [NOTE_CUT_ANSWER] = {false, "are cut within an answer by --max-length"},
-    [NOTE_UNENDED] = {true, "have no end token (EOS, or the end of a turn) among the supervised tokens: the model will "
+    [NOTE_CUT_ANSWER] = {ANY, "are cut within an answer by --max-length"},
+    [NOTE_UNENDED] = {ALL, "have no end token (EOS, or the end of a turn) among the supervised tokens: the model will "
                             "not learn to stop"},
-    [NOTE_FULL] = {true, "are trained on every token except the first, also on questions"},
+    [NOTE_NO_PROMPT] = {ANY, "have an empty prompt or question"},
+    [NOTE_NO_ANSWER] = {ANY, "have an empty answer: they teach the model to say nothing"},
+    [NOTE_GLUED] = {MOST, "have nothing between prompt and completion, no space and no line end: end the one or begin "
+                          "the other with it"},
+    [NOTE_JOINED] = {ALL, "are instructions, and the model has no chat template: the answer follows the instruction "
+                          "with nothing between them (--chat-template FILE gives one)"},
+    [NOTE_FULL] = {ALL, "are trained on every token except the first, also on questions"},
 };
+
+static bool is_worth(enum share share, uint64_t count, size_t all)
+{
+    return count && (share == ANY || count == all || (share == MOST && count > all / 2));
+}
 
 bool dataset_describe_cut(char *text, size_t size, const struct dataset *d)
 {
@@ -50,11 +63,12 @@ void dataset_tell_warnings(const struct dataset *d, unsigned notes, void (*tell)
     for (size_t n = 0; n < NOTE_COUNT; n++) {
         char text[1024], place[512];
         const uint64_t count = d->counts.notes[n];
-        if (!(notes >> n & 1) || !count || (rows[n].all && count < d->count))
+        if (!(notes >> n & 1) || !is_worth(rows[n].share, count, d->count))
             continue;
+        const bool all = rows[n].share == ALL;
         dataset_place_of_note(place, sizeof place, d, (enum example_note)n);
         snprintf(text, sizeof text, "%" PRIu64 " of %zu examples %s%s%s%s", count, d->count, rows[n].text,
-                 rows[n].all ? "" : " (the first: ", rows[n].all ? "" : place, rows[n].all ? "" : ")");
+                 all ? "" : " (the first: ", all ? "" : place, all ? "" : ")");
         tell(context, text);
     }
     tell_columns(d, tell, context);

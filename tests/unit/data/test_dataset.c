@@ -11,6 +11,7 @@
 
 #include "base/limits.h"
 #include "data/examples/dataset.h"
+#include "data/examples/repeats.h"
 #include "temp_file.h"
 #include "tiny_tokenizer.h"
 
@@ -234,6 +235,39 @@ static void test_one_object(void **state)
         if (!strstr(e.message, cases[i].reason))
             fail_msg("%s: %s", cases[i].text, e.message);
     }
+}
+
+static void test_repeats(void **state)
+{
+    (void)state;
+    const char *path = write_text("twice", GOOD "{\"text\":\"b\"}\n{\"x\":1}\n" GOOD "{\"text\":\"a\", \"id\":2}\n"),
+               *held_path = write_text("held", "{\"text\":\"c\"}\n{\"text\":\"b\"}\n" GOOD GOOD);
+    struct dataset d, held;
+    struct repeats r;
+    struct err e;
+    char text[256];
+    size_t shared;
+    assert_int_equal(dataset_init(&d, &path, 1, tokenizer, &usual, true, &e), ERR_OK);
+    assert_int_equal(dataset_init(&held, &held_path, 1, tokenizer, &usual, true, &e), ERR_OK);
+    dataset_keep_prints(&d);
+    dataset_keep_prints(&held);
+    assert_int_equal(dataset_fill(&d, &e) || dataset_fill(&held, &e), ERR_OK);
+    assert_int_equal(repeats_find(&r, &d, &e), ERR_OK);
+    assert_int_equal(r.count, 2);
+    assert_true(repeats_describe(text, sizeof text, &r, &d));
+    assert_non_null(strstr(text, "2 of 4 examples repeat an earlier one (the first: "));
+    assert_non_null(strstr(text, "twice:4, as "));
+    assert_non_null(strstr(text, "twice:1)"));
+    assert_int_equal(repeats_count_shared(&shared, &d, &held, &e), ERR_OK);
+    assert_int_equal(shared, 3);
+    assert_int_equal(repeats_count_shared(&shared, &held, &d, &e), ERR_OK);
+    assert_int_equal(shared, 4);
+    d.count = 2; /* the first two alone */
+    assert_int_equal(repeats_find(&r, &d, &e), ERR_OK);
+    assert_false(repeats_describe(text, sizeof text, &r, &d));
+    d.count = 4;
+    dataset_close(&held);
+    dataset_close(&d);
 }
 
 static void keep_text(void *context, const char *text)
@@ -532,6 +566,7 @@ int main(void)
         cmocka_unit_test(test_truncation),
         cmocka_unit_test(test_one_object),
         cmocka_unit_test(test_missed_columns),
+        cmocka_unit_test(test_repeats),
         cmocka_unit_test(test_parts),
         cmocka_unit_test(test_first_note),
         cmocka_unit_test(test_split),

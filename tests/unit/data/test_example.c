@@ -137,7 +137,7 @@ static void test_completion(void **state)
     check("{\"prompt\":\"ab\",\"completion\":\"<|eos|>c\"}", plain, &usual, "ab$c$", "00111");
     assert_int_equal(ex.notes, 0);
     check("{\"prompt\":\"\",\"completion\":\"cd\"}", plain, &usual, "cd$", "011");
-    assert_int_equal(ex.notes, 1U << NOTE_FULL);
+    assert_int_equal(ex.notes, 1U << NOTE_NO_PROMPT);
     check("{\"prompt\":\"ab\",\"completion\":\"\"}", plain, &usual, "ab$", "001");
     /* Each is tokenised by itself: no token reaches over the border. */
     check("{\"prompt\":\"a\\n\",\"completion\":\"hi\\nh\"}", plain, &usual, "a|hi~$", "001111");
@@ -190,7 +190,7 @@ static void test_truncation(void **state)
     assert_false(ex.truncated);
     check("{\"prompt\":\"ab\",\"completion\":\"c\"}", plain, &three, "abc", "001");
     assert_true(ex.truncated);
-    assert_int_equal(ex.notes, 1U << NOTE_CUT_ANSWER | 1U << NOTE_UNENDED);
+    assert_int_equal(ex.notes, 1U << NOTE_CUT_ANSWER | 1U << NOTE_UNENDED | 1U << NOTE_GLUED);
     assert_int_equal(parse("{\"prompt\":\"ab\",\"completion\":\"c\"}", plain, &two, &e), ERR_DATA);
     assert_non_null(strstr(e.message, "--max-length 2"));
     check("{\"text\":\"ab\"}", plain, &three, "ab$", "011"); /* nothing of the failure stays behind */
@@ -268,6 +268,39 @@ static void test_advice(void **state)
     check_bad("{\"messages\":[{\"role\":\"user\",\"value\":\"a\"}]}",
               "has no \"content\", only \"role\" and \"value\": jq");
     check_bad("{\"conversations\":[{\"from\":\"human\",\"text\":\"a\"}]}", "map({from: .from, value: .text})");
+}
+
+/* Blanks, and words that run into each other. */
+static void test_notes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line;
+        unsigned notes;
+    } cases[] = {
+        {"{\"prompt\":\"ab\",\"completion\":\" b\"}", 0},
+        {"{\"prompt\":\"ab\",\"completion\":\"b\"}", 1U << NOTE_GLUED},
+        {"{\"prompt\":\"ab?\",\"completion\":\"b\"}", 1U << NOTE_GLUED},
+        {"{\"prompt\":\"ab\\n\",\"completion\":\"b\"}", 0},
+        {"{\"prompt\":\"ab>\",\"completion\":\"b\"}", 0},
+        {"{\"prompt\":\"ab\",\"completion\":\"\xE4\xBD\xA0\"}", 0},
+        {"{\"prompt\":\"\",\"completion\":\" bc\"}", 1U << NOTE_NO_PROMPT},
+        {"{\"prompt\":\"ab\",\"completion\":\" \\n\"}", 1U << NOTE_NO_ANSWER},
+        {"{\"messages\":[{\"role\":\"user\",\"content\":\"\"},{\"role\":\"assistant\",\"content\":\"a\"}]}",
+         1U << NOTE_NO_PROMPT},
+        {"{\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"content\":\"\"}]}",
+         1U << NOTE_NO_ANSWER},
+        {"{\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"content\":\"\",\"weight\":0},"
+         "{\"role\":\"assistant\",\"content\":\"a\"}]}", 0},
+    };
+    struct err e;
+    const unsigned asked = 1U << NOTE_GLUED | 1U << NOTE_NO_PROMPT | 1U << NOTE_NO_ANSWER | 1U << NOTE_JOINED;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        if (parse(cases[i].line, plain, &usual, &e))
+            fail_msg("%s: %s", cases[i].line, e.message);
+        if ((ex.notes & asked) != (cases[i].notes & asked))
+            fail_msg("%s: notes %x, not %x", cases[i].line, ex.notes, cases[i].notes);
+    }
 }
 
 static void test_bad_messages(void **state)
@@ -448,6 +481,7 @@ int main(void)
         cmocka_unit_test(test_truncation),
         cmocka_unit_test(test_bad_lines),
         cmocka_unit_test(test_advice),
+        cmocka_unit_test(test_notes),
         cmocka_unit_test(test_bad_messages),
         cmocka_unit_test(test_silent_keys),
         cmocka_unit_test(test_columns_beside_messages),

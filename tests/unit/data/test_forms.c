@@ -230,6 +230,7 @@ static void alpaca_without_a_template(void **state)
                     "", NULL, &e),
               &e);
     assert_int_equal(ex.form, EXAMPLE_ALPACA);
+    assert_true(ex.notes & 1U << NOTE_JOINED);
     assert_int_equal(ex.count, want.count);
     assert_memory_equal(ex.tokens, want.tokens, want.count * sizeof *want.tokens);
     assert_memory_equal(ex.supervised, want.supervised, want.count);
