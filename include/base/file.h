@@ -64,6 +64,16 @@ enum err_code file_read_all(struct str *out, const char *path, size_t limit, str
  * `path`. */
 enum err_code file_put(size_t *done, int fd, const void *bytes, size_t length, const char *path, struct err *e);
 
+/* A new file that is written from front to back. Nothing may have its name, not even a link. */
+struct file_out {
+    const char *path; /* the caller's */
+    int fd;
+};
+enum err_code file_out_create(struct file_out *f, const char *path, struct err *e);
+enum err_code file_out_put(const struct file_out *f, const void *bytes, size_t length, struct err *e);
+/* Closes it: after `code` ERR_OK it is on disk (fsync), otherwise it is deleted. Returns `code`, or the error. */
+enum err_code file_out_finish(struct file_out *f, enum err_code code, struct err *e);
+
 /* Replaces the file `path` by these bytes, atomically: writes a file in the same folder whose name is that of
  * `path`, FILE_TEMPORARY and the process id; then fsync, rename, fsync of the folder. */
 #define FILE_TEMPORARY ".tmp"
@@ -85,6 +95,9 @@ enum err_code file_folder_leave(struct file_folder *f, enum err_code code, struc
 
 /* fsync of a file that this process does not have open. */
 enum err_code file_sync(const char *path, struct err *e);
+
+/* rename, then fsync of the folder. */
+enum err_code file_rename(const char *temporary, const char *path, struct err *e);
 
 /* fsync of a closed file, then rename to its final name, then fsync of the folder. */
 enum err_code file_commit(const char *temporary, const char *path, struct err *e);

@@ -34,6 +34,11 @@ void convert_rows(void *out, enum dtype to, const struct convert_matrix *in, siz
 size_t convert_rows_checked(void *out, enum dtype to, const struct convert_matrix *in, size_t first,
                             size_t count);
 
+/* The other way round: puts rows first .. first + count - 1, [count, in->columns] of the type `to`, where they belong
+ * in a matrix `out` of that type, all rows and columns in the order of in->data. `to` has one element a block. */
+void convert_put_rows(void *out, enum dtype to, const struct convert_matrix *in, size_t first, size_t count,
+                      const void *rows);
+
 /* Converts all rows, on all threads of the process. */
 void convert_all(void *out, enum dtype to, const struct convert_matrix *in);
 

@@ -86,4 +86,7 @@ static inline uint16_t dtype_f32_to_bf16(float x)
 
 uint16_t dtype_f32_to_f16(float x); /* round to nearest even */
 
+/* Rounds to a type of one element per block once, to nearest even; an overflow becomes an infinity. */
+void dtype_from_f64(void *out, enum dtype type, const double *in, size_t count);
+
 #endif

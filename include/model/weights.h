@@ -79,6 +79,9 @@ enum err_code weights_load_at(struct weights *w, const struct arch *a, const str
  * checked. */
 enum err_code weights_size(size_t *bytes, const struct arch *a, const struct store *store,
                            const struct weights_options *o, struct err *e);
+/* Only checks the tensors, as weights_size(), and finds the layers' matrices in the files (w->sources): no weights are
+ * loaded. weights_release(). */
+enum err_code weights_locate(struct weights *w, const struct arch *a, const struct store *store, struct err *e);
 void weights_release(struct weights *w);
 
 /* W [rows of the group, columns] of a group in w->type; for GROUP_HEAD, the head. A matrix that is only in the file

@@ -11,10 +11,16 @@
 #include "model/lora.h"
 #include "ranks/dist.h"
 
+/* What a checkpoint knows of its run. */
+struct adapter_origin {
+    char data[FILE_HASH_SIZE]; /* of the training data; "": not known */
+};
+
 struct adapter_check {
     const char *base_hash;      /* of the model that the adapter is for */
     const struct weights *base; /* its weights, or NULL if they are not loaded */
     bool allow_base_mismatch;
+    struct adapter_origin *origin; /* NULL: not asked for */
 };
 
 /* Makes `l` from a checkpoint (.h5), a run folder (its newest undamaged checkpoint) or a PEFT folder. ERR_MISMATCH

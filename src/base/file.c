@@ -217,11 +217,34 @@ static enum err_code sync_folder_of(const char *path, struct err *e)
     return code;
 }
 
-static enum err_code rename_durably(const char *temporary, const char *path, struct err *e)
+enum err_code file_rename(const char *temporary, const char *path, struct err *e)
 {
     if (rename(temporary, path))
         return err_set_errno(e, errno, "cannot rename %s to %s", temporary, path);
     return sync_folder_of(path, e);
+}
+
+enum err_code file_out_create(struct file_out *f, const char *path, struct err *e)
+{
+    *f = (struct file_out){path, open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666)};
+    return f->fd < 0 ? err_set_errno(e, errno, "cannot create %s", path) : ERR_OK;
+}
+
+enum err_code file_out_put(const struct file_out *f, const void *bytes, size_t length, struct err *e)
+{
+    size_t done;
+    return file_put(&done, f->fd, bytes, length, f->path, e);
+}
+
+enum err_code file_out_finish(struct file_out *f, enum err_code code, struct err *e)
+{
+    if (!code && fsync(f->fd))
+        code = err_set_errno(e, errno, "cannot flush %s", f->path);
+    if (close(f->fd) && !code)
+        code = err_set_errno(e, errno, "cannot close %s", f->path);
+    if (code)
+        unlink(f->path);
+    return code;
 }
 
 enum err_code file_write_atomic(const char *path, const void *bytes, size_t length, struct err *e)
@@ -232,18 +255,11 @@ enum err_code file_write_atomic(const char *path, const void *bytes, size_t leng
         return err_set_errno(e, ENAMETOOLONG, "cannot write %s", path);
     /* Of a process that was killed: never written into, it may be a file with other names. */
     unlink(temporary);
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
-    if (fd < 0)
-        return err_set_errno(e, errno, "cannot create %s", temporary);
-    size_t done;
-    enum err_code code = file_put(&done, fd, bytes, length, temporary, e);
-    if (!code && fsync(fd))
-        code = err_set_errno(e, errno, "cannot flush %s", temporary);
-    if (close(fd) && !code)
-        code = err_set_errno(e, errno, "cannot close %s", temporary);
-    if (!code)
-        code = rename_durably(temporary, path, e);
-    if (code)
+    struct file_out f;
+    if (file_out_create(&f, temporary, e))
+        return e->code;
+    enum err_code code = file_out_finish(&f, file_out_put(&f, bytes, length, e), e);
+    if (!code && (code = file_rename(temporary, path, e)))
         unlink(temporary);
     return code;
 }
@@ -281,7 +297,7 @@ enum err_code file_sync(const char *path, struct err *e)
 
 enum err_code file_commit(const char *temporary, const char *path, struct err *e)
 {
-    return file_sync(temporary, e) ? e->code : rename_durably(temporary, path, e);
+    return file_sync(temporary, e) ? e->code : file_rename(temporary, path, e);
 }
 
 enum err_code file_make_folders(const char *path, struct err *e)

@@ -1,34 +1,63 @@
 #include "base/log.h"
 #include "cli/commands.h"
 #include "io/store/store.h"
+#include "math/gemm.h"
 #include "model/arch.h"
+#include "ranks/threads.h"
 #include "run/adapter.h"
 #include "run/export/export.h"
 
-/* The base's shapes and hash are needed, its weights are not. */
+/* Reads what was written, and says how far it is from what was trained. */
+static enum err_code check(const struct export_job *job, const struct options *o, struct dist *d, struct err *e)
+{
+    double difference, most;
+    int threads;
+    if (threads_agree(&threads, NULL, d, 0, e))
+        return e->code;
+    gemm_set_threads(threads);
+    if (export_check(job, o->format, threads, &difference, &most, e))
+        return err_wrap(e, "%s was written, but cannot be checked", o->output);
+    if (!(difference <= most))
+        return err_set(e, ERR_NUMERIC,
+                       "%s was written, but its logits differ by up to %.2g of the largest one from those of base and "
+                       "adapter; rounding explains %.0e",
+                       o->output, difference, most);
+    log_note("read back: its logits differ by up to %.2g of the largest one from those of base and adapter",
+             difference);
+    return ERR_OK;
+}
+
+/* The base's shapes and hash are needed; its weights only where they are merged or checked. */
 enum err_code cmd_export(const struct options *o, struct dist *d, struct err *e)
 {
-    (void)d;
     struct store store = {0};
     struct arch arch;
     struct lora lora = {0};
+    struct adapter_origin origin = {0};
     enum err_code code = store_open(&store, o->model, e);
     if (!code)
         code = arch_read(&arch, &store, e);
     if (!code)
         code = arch_hash(&store, e);
     if (!code) {
-        const struct adapter_check check = {.base_hash = store.hash,
-                                            .allow_base_mismatch = o->allow_base_mismatch};
-        code = adapter_load(&lora, &arch, o->checkpoint, &check, e);
+        const struct adapter_check known = {
+            .base_hash = store.hash, .allow_base_mismatch = o->allow_base_mismatch, .origin = &origin};
+        code = adapter_load(&lora, &arch, o->checkpoint, &known, e);
     }
     const char *name = code || *o->base_name ? o->base_name : store_name(&store);
-    const struct export_job job = {
-        .output = o->output, .lora = &lora, .arch = &arch, .store = &store, .base_name = name};
+    const struct export_job job = {.output = o->output,
+                                   .lora = &lora,
+                                   .arch = &arch,
+                                   .store = &store,
+                                   .base_name = name,
+                                   .data_hash = origin.data,
+                                   .save_dtype = o->save_dtype};
     if (!code)
         code = export_write(&job, o->format, e);
     if (!code)
         log_note("%zu adapted modules written to %s, for the base %s", lora.layout.count, o->output, name);
+    if (!code && o->check)
+        code = check(&job, o, d, e);
     lora_release(&lora);
     store_close(&store);
     return code;

@@ -152,6 +152,22 @@ size_t convert_rows_checked(void *out, enum dtype to, const struct convert_matri
     return bad;
 }
 
+void convert_put_rows(void *out, enum dtype to, const struct convert_matrix *in, size_t first, size_t count,
+                      const void *rows)
+{
+    const size_t size = dtype_info(to)->block_bytes;
+    unsigned char *place = out;
+    const unsigned char *from = rows;
+    assert(dtype_info(to)->block_elements == 1);
+    for (size_t i = 0; i < count; i++)
+        if (!in->transposed)
+            memcpy(place + source_row(in, first + i) * in->columns * size, from + i * in->columns * size,
+                   in->columns * size);
+    for (size_t column = 0; column < in->columns && in->transposed; column++)
+        for (size_t i = 0; i < count; i++)
+            memcpy(place + (column * in->rows + first + i) * size, from + (i * in->columns + column) * size, size);
+}
+
 void convert_all(void *out, enum dtype to, const struct convert_matrix *in)
 {
     const struct expand *x = expand_for(cpu_isa_best());

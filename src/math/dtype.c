@@ -81,3 +81,31 @@ uint16_t dtype_f32_to_f16(float x)
     memcpy(&rounded, &sum, sizeof rounded);
     return (uint16_t)(sign | (rounded - 0x3f000000));
 }
+
+/* Rounds to odd: a number that f32 does not have becomes the neighbour whose last bit is 1. It is then on the same side
+ * of every tie of a narrower type, so that rounding it once more gives what rounding `x` once would give. */
+static float round_to_odd(double x)
+{
+    float nearest = (float)x;
+    uint32_t bits;
+    if (x != x || (double)nearest == x)
+        return nearest;
+    memcpy(&bits, &nearest, sizeof bits);
+    bits -= nearest < 0 ? (double)nearest < x : (double)nearest > x;
+    bits |= 1;
+    memcpy(&nearest, &bits, sizeof nearest);
+    return nearest;
+}
+
+void dtype_from_f64(void *out, enum dtype type, const double *in, size_t count)
+{
+    float *wide = out;
+    uint16_t *narrow = out;
+    for (size_t i = 0; i < count; i++) {
+        const float odd = round_to_odd(in[i]);
+        if (type == DTYPE_F32)
+            wide[i] = (float)in[i];
+        else
+            narrow[i] = type == DTYPE_F16 ? dtype_f32_to_f16(odd) : dtype_f32_to_bf16(odd);
+    }
+}

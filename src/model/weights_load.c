@@ -474,6 +474,15 @@ enum err_code weights_size(size_t *bytes, const struct arch *a, const struct sto
     return code;
 }
 
+enum err_code weights_locate(struct weights *w, const struct arch *a, const struct store *store, struct err *e)
+{
+    static const struct weights_options options = {.type = DTYPE_F32, .keep_file = true};
+    struct loading l = {.w = w, .a = a, .store = store, .o = &options, .e = e};
+    enum err_code code = begin(&l);
+    end(&l, code != ERR_OK);
+    return code;
+}
+
 enum err_code weights_load(struct weights *w, const struct arch *a, const struct store *store,
                            const struct weights_options *o, struct err *e)
 {

@@ -59,6 +59,8 @@ static enum err_code make_from_checkpoint(struct lora *l, const struct arch *a, 
         code = ckpt_read(c, l, NULL, e);
     l->rslora = c->rslora;
     l->dropout = recorded_dropout(c);
+    if (check->origin)
+        memcpy(check->origin->data, c->identity.data, sizeof c->identity.data);
     if (code)
         lora_release(l);
     ckpt_close(c);

@@ -47,6 +47,7 @@ struct gguf {
     const char *path;
     uint32_t version;
     uint64_t alignment, data_offset;
+    uint64_t tensors_at; /* offset of the table of tensors, after the keys */
     struct gguf_key *keys;
     size_t key_count;
     struct gguf_tensor *tensors;

@@ -249,6 +249,7 @@ enum err_code gguf_parse(struct gguf **out, const struct file_map *map, const ch
             return e->code;
     if (check_keys_distinct(g, a, e))
         return e->code;
+    g->tensors_at = c.at;
     for (size_t i = 0; i < g->tensor_count; i++)
         if (read_tensor(&g->tensors[i], &c, a, e))
             return e->code;

@@ -1,5 +1,7 @@
 #include "run/export/export.h"
 
+#include "formats.h"
+#include "merge.h"
 #include "run/export/peft.h"
 
 static enum err_code write_peft(const struct export_job *job, struct err *e)
@@ -7,11 +9,29 @@ static enum err_code write_peft(const struct export_job *job, struct err *e)
     return peft_write(job->output, job->lora, job->arch, job->base_name, job->lora->dropout, e);
 }
 
-static const struct {
-    const char *name;
-    enum err_code (*write)(const struct export_job *job, struct err *e);
-} formats[] = {
-    [EXPORT_PEFT] = {"peft", write_peft}, [EXPORT_GGUF] = {"gguf", NULL}, [EXPORT_MERGED] = {"merged", NULL}};
+static enum err_code read_peft(struct lora *l, const struct export_job *job, const struct weights *base, struct err *e)
+{
+    return peft_read(l, job->arch, base, job->output, e);
+}
+
+static enum err_code write_merged(const struct export_job *job, struct err *e)
+{
+    struct merge m;
+    enum err_code code = merge_open(&m, job, e);
+    if (!code)
+        code = job->store->kind == STORE_HF ? merge_write_hf(&m, e) : merge_write_gguf(&m, e);
+    merge_close(&m);
+    return code;
+}
+
+static const struct export_format formats[] = {[EXPORT_PEFT] = {"peft", write_peft, read_peft},
+                                               [EXPORT_GGUF] = {"gguf", NULL, NULL},
+                                               [EXPORT_MERGED] = {"merged", write_merged, NULL}};
+
+const struct export_format *export_format(enum option_format format)
+{
+    return &formats[format];
+}
 
 enum err_code export_write(const struct export_job *job, enum option_format format, struct err *e)
 {
