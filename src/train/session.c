@@ -156,8 +156,6 @@ static enum err_code open_model(struct session *s, struct err *e)
         code = dist_agree(d, check_tokenizer(s, e), e);
     if (!code)
         code = dist_agree(d, session_open_chat(&s->chat, s->tokenizer, s->options, e), e);
-    if (!code)
-        code = dist_agree(d, columns_parse(&s->columns, s->options->columns, e), e);
     return code ? code : consensus_text(d, "tokenizer", tokenizer_hash(s->tokenizer), false, e);
 }
 
@@ -193,12 +191,38 @@ static void warn_of_threads(const struct dist *d)
                  library);
 }
 
+/* Mistakes in options that are better known before the model is loaded: files that are not there, or not what they
+ * should be. */
+static enum err_code check_inputs(struct session *s, struct err *e)
+{
+    const struct options *o = s->options;
+    const struct opt_list *const lists[] = {&o->data, &o->eval_data};
+    struct file_map map;
+    for (size_t i = 0; i < 2; i++) {
+        struct dataset d = {0};
+        if (lists[i]->count &&
+            dataset_init(&d, lists[i]->items, lists[i]->count, NULL, &(struct example_options){0}, false, e))
+            return i ? err_wrap(e, "--eval-data") : e->code;
+        dataset_close(&d);
+    }
+    if (*o->chat_template) {
+        if (file_map_open(&map, o->chat_template, e))
+            return err_wrap(e, "--chat-template");
+        file_map_close(&map);
+    }
+    if (*o->adapter && !file_exists(o->adapter))
+        return err_set(e, ERR_IO, "--adapter %s: no such file or folder", o->adapter);
+    return columns_parse(&s->columns, o->columns, e);
+}
+
 enum err_code session_open(struct session *s, const struct options *o, struct dist *d, struct err *e)
 {
     *s = (struct session){.options = o, .dist = d};
     enum err_code code = agree_program(d, o, e);
     if (!code)
         code = threads_agree(&s->threads, &s->map, d, (int)o->threads, e);
+    if (!code)
+        code = dist_agree(d, check_inputs(s, e), e);
     if (!code)
         code = dist_agree(d, gemm_choose(o->gemm, e), e);
     if (!code)

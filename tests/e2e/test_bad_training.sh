@@ -18,6 +18,12 @@ refused 2 'warmup-steps 4 is more than the 3 steps' --warmup-steps 4
 refused 2 'q_prox' --target-modules q_prox
 refused 1 'OWNER/NAME: no such file or folder; .*fetch_model.sh' --model OWNER/NAME
 refused 1 'missing.jsonl' --data "$work/missing.jsonl"
+# Known before the model is looked at.
+for what in --data --eval-data --adapter --chat-template; do
+    check 1 train "$out" --model "$work" $what "$work/missing"
+    says err "^mpilora: .*$work/missing"
+done
+check 2 train "$out" --model "$work" --columns a
 { head -n 5 "$work/data.jsonl"; echo '{"prompt": 1}'; tail -n 5 "$work/data.jsonl"; } >"$work/bad.jsonl"
 refused 1 'bad.jsonl:6: ' --data "$work/bad.jsonl"
 : >"$work/empty.jsonl"

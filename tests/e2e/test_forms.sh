@@ -112,4 +112,13 @@ PY
 run timeout 100 "$MPILORA" train --model "$model" --data "$work/many.jsonl" --chat-template "$work/long.jinja" --output "$work/long"
 [ "$status" = 1 ] || fail "status $status, not 1: $(tail -n 3 "$work/err")"
 says err 'many.jsonl:1: .*long.jinja: line 1, column [0-9]+: no$'
+# Where bad lines are skipped it is, and a line says so after some seconds; a wish to stop is heard soon.
+"$MPILORA" train --model "$model" --data "$work/many.jsonl" --chat-template "$work/long.jinja" --skip-bad-lines \
+    --output "$work/long" --threads 1 >"$work/out" 2>"$work/err" </dev/null &
+background=$!
+until_true $background grep -q '^reading ' "$work/err"
+kill -INT $background
+wait $background
+says err '^reading .*many.jsonl: [0-9]+ % after [0-9]+ s, [0-9]+ lines, of which [0-9]+ bad; the first: .*many.jsonl:1: .*: no$'
+says err '^mpilora: stopped by a signal before the first step'
 passed

@@ -7,15 +7,18 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cpu.h"
 #include "base/format.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "base/stop.h"
 #include "data/examples/record.h"
 #include "fields.h"
 #include "io/unpack.h"
 
 enum {
-    BLOCK_LINES = 4096, /* lines tokenised between two serial collections of the results */
+    BLOCK_LINES = 4096, /* lines tokenised between two serial collections of the results, at most */
+    FIRST_BLOCK = 64,
     CHUNK = 65536,      /* bytes of a file that is read from end to end */
 };
 
@@ -209,7 +212,7 @@ static void measure_block(struct scan_line *lines, size_t count, const struct da
     {
         struct example ex = {0};
         struct example_scratch scratch = {0};
-#pragma omp for schedule(dynamic, 16)
+#pragma omp for schedule(dynamic, 4)
         for (size_t i = 0; i < count; i++) {
             if (i > __atomic_load_n(&end, __ATOMIC_RELAXED) || stop_is_asked())
                 continue;
@@ -315,13 +318,44 @@ static enum err_code report_line(struct dataset *d, const struct scan_line *line
     return ERR_OK;
 }
 
-/* The next lines, at most BLOCK_LINES of them. */
-static enum err_code next_block(struct scan_line *lines, size_t *count, struct record_cursor *c, size_t file,
-                                struct err *e)
+/* A scan on its way. A block of lines of which each takes long, since a template fails slowly, say, stays small, so
+ * that a wish to stop and a word of what is going on need not wait for the others. */
+struct scan {
+    struct scan_line *lines; /* [BLOCK_LINES] */
+    size_t block;            /* lines of the next block */
+    size_t capacity;         /* of the index */
+    uint64_t begin, end;     /* its part of all files, laid end to end */
+    double begun, next_word; /* seconds */
+};
+
+static const double block_seconds = 0.5, first_word = 5;
+
+/* After a block that took from `begun` until now. */
+static void pace_scan(struct scan *s, const struct dataset *d, double begun, uint64_t at)
 {
+    const double now = cpu_seconds(), all = (double)(s->end - s->begin);
+    const uint64_t lines = d->count + d->counts.bad_lines;
+    char bad[64] = "";
+    if (now - begun < block_seconds && s->block < BLOCK_LINES)
+        s->block *= 2;
+    else if (now - begun > 2 * block_seconds && s->block > FIRST_BLOCK)
+        s->block /= 2;
+    if (now - s->begun < s->next_word || at >= s->end)
+        return;
+    s->next_word *= 2;
+    if (d->counts.bad_lines)
+        snprintf(bad, sizeof bad, ", of which %llu bad", (unsigned long long)d->counts.bad_lines);
+    log_note("reading %s: %.0f %% after %.0f s, %llu lines%s%s%s", d->paths[0], 100 * (double)(at - s->begin) / all,
+             now - s->begun, (unsigned long long)lines, bad, *bad ? "; the first: " : "", *bad ? d->first_bad : "");
+}
+
+/* The next lines, at most s->block of them. */
+static enum err_code next_block(struct scan *s, size_t *count, struct record_cursor *c, size_t file, struct err *e)
+{
+    struct scan_line *lines = s->lines;
     struct record r = {0};
     bool found = true;
-    for (*count = 0; *count < BLOCK_LINES; ++*count) {
+    for (*count = 0; *count < s->block; ++*count) {
         if (record_next(&r, &found, c, e))
             return e->code;
         if (!found)
@@ -347,24 +381,26 @@ static enum err_code expect_lines(const struct dataset *d, size_t file, const st
 
 /* What of file `file`, which begins at byte `base` of all files, lies in [begin, end) of all files. A file that is
  * damaged in the middle is that after what comes before. */
-static enum err_code scan_file(struct dataset *d, size_t *capacity, struct scan_line *lines, size_t file,
-                               const struct file_map *map, uint64_t base, uint64_t begin, uint64_t end,
-                               struct err *e)
+static enum err_code scan_file(struct dataset *d, struct scan *s, size_t file, const struct file_map *map,
+                               uint64_t base, struct err *e)
 {
-    struct record_cursor c = record_begin(map, begin > base ? begin - base : 0, end > base ? end - base : 0);
+    struct record_cursor c =
+        record_begin(map, s->begin > base ? s->begin - base : 0, s->end > base ? s->end - base : 0);
     if (!c.begin && c.end && expect_lines(d, file, map, e))
         return e->code;
     for (;;) {
         struct err damage;
         const uint64_t first = c.at;
+        const double begun = cpu_seconds();
         size_t count;
-        enum err_code code = next_block(lines, &count, &c, file, &damage);
-        measure_block(lines, count, d, map);
+        enum err_code code = next_block(s, &count, &c, file, &damage);
+        measure_block(s->lines, count, d, map);
         if (stop_check("the data was read", e))
             return e->code;
         for (size_t i = 0; i < count; i++) {
-            count_line(d, &lines[i]);
-            if (lines[i].code ? report_line(d, &lines[i], map, e) : add_entry(d, capacity, &lines[i], e))
+            const struct scan_line *line = &s->lines[i];
+            count_line(d, line);
+            if (line->code ? report_line(d, line, map, e) : add_entry(d, &s->capacity, line, e))
                 return e->code;
         }
         if (code) {
@@ -373,6 +409,7 @@ static enum err_code scan_file(struct dataset *d, size_t *capacity, struct scan_
         }
         if (!count)
             return ERR_OK;
+        pace_scan(s, d, begun, base + c.at);
         file_map_drop(map, map->data + first, c.at - first);
     }
 }
@@ -390,26 +427,28 @@ enum err_code dataset_scan(struct dataset *d, size_t part, size_t parts, struct 
     d->first_bad[0] = '\0';
     d->bad_count = 0;
 
-    struct scan_line *lines = calloc(BLOCK_LINES, sizeof *lines);
-    if (!lines)
-        return err_set(e, ERR_MEMORY, "not enough memory to read data");
     uint64_t total = 0;
     for (size_t f = 0; f < d->path_count; f++)
         total += d->files[f].size;
-    uint64_t begin = part_border(total, part, parts), end = part_border(total, part + 1, parts);
-
+    struct scan s = {.lines = calloc(BLOCK_LINES, sizeof *s.lines),
+                     .block = FIRST_BLOCK,
+                     .begin = part_border(total, part, parts),
+                     .end = part_border(total, part + 1, parts),
+                     .begun = cpu_seconds(),
+                     .next_word = first_word};
+    if (!s.lines)
+        return err_set(e, ERR_MEMORY, "not enough memory to read data");
     enum err_code code = ERR_OK;
     uint64_t base = 0;
-    size_t capacity = 0;
     for (size_t f = 0; f < d->path_count && !code; f++) {
         struct file_map map;
         code = file_in_map(&map, &d->files[f], e);
         if (!code)
-            code = scan_file(d, &capacity, lines, f, &map, base, begin, end, e);
+            code = scan_file(d, &s, f, &map, base, e);
         file_map_close(&map);
         base += d->files[f].size;
     }
-    free(lines);
+    free(s.lines);
     return code;
 }
 
