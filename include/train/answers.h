@@ -29,7 +29,8 @@ enum err_code answers_check_output(const char *path, struct err *e);
 
 /* Collective. Answers all examples of the data set, which must be one that asks (data/examples/example.h), with the
  * session's model and the options of `generate`. ERR_BUSY: another process is writing FILE.part; ERR_MISMATCH:
- * FILE.part belongs to other work. The result is on rank 0. */
+ * FILE.part belongs to other work; ERR_STOPPED: a signal asked for it (base/stop.h), and the prompts at work are
+ * answered. The result is on rank 0. */
 enum err_code answers_run(struct session *s, const struct dataset *d, const char *path, struct answers_result *r,
                           struct err *e);
 

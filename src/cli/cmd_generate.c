@@ -117,6 +117,22 @@ static enum err_code print_result(const struct answers_result *r, bool json, str
     return facts_print(&f, e);
 }
 
+/* Prompts with answers beyond what the model was made for. */
+static void warn_of_positions(const struct session *s, const struct dataset *data)
+{
+    const size_t limit = s->model.arch.max_positions, answer = (size_t)s->options->max_new_tokens;
+    size_t count = 0, longest = 0;
+    for (size_t i = 0; limit && i < data->count; i++) {
+        const size_t prompt = data->entries[i].tokens - data->entries[i].supervised;
+        count += prompt + answer > limit;
+        longest = prompt > longest ? prompt : longest;
+    }
+    if (count)
+        log_warn("%zu of %zu prompts (the longest: %zu tokens) may with their answers (up to %zu) pass the %zu "
+                 "positions that this model was made for",
+                 count, data->count, longest, answer, limit);
+}
+
 static enum err_code answer_data(struct session *s, struct err *e)
 {
     const struct options *o = s->options;
@@ -124,6 +140,7 @@ static enum err_code answer_data(struct session *s, struct err *e)
     struct answers_result result;
     if (session_open_prompts(s, &data, &o->data, e))
         return e->code;
+    warn_of_positions(s, &data);
     enum err_code code = answers_run(s, &data, o->output, &result, e);
     dataset_close(&data);
     if (!code && s->dist->rank == 0)

@@ -161,7 +161,7 @@ static int run_command(const char *name, int *argc, char ***argv)
         goto out;
     launch_alone(&d);
     lost_map_install();
-    if (!code && command && command->signals == STOPS)
+    if (!code && command && command->signals == STOPS && works_together(command, &o))
         code = signals_take(speaks(), &e);
     enum err_code parsed = code;
     if (together) {

@@ -10,10 +10,12 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/stop.h"
 #include "io/json.h"
 #include "model/generate.h"
 #include "run/first_day.h"
 #include "train/question.h"
+#include "train/signals.h"
 
 /* The work, and on rank 0 the file it grows in. */
 struct answering {
@@ -249,6 +251,18 @@ static enum err_code take_round(struct answering *a, struct err *e)
     return code;
 }
 
+/* Collective. Some rank has been asked to stop, and something is left to do. */
+static enum err_code check_stop(const struct answering *a, struct err *e)
+{
+    enum err_code code = ERR_OK;
+    if (stop_is_asked() && a->done < a->data->count)
+        code = err_set(e, ERR_STOPPED,
+                       "stopped by a signal: %" PRIu64 " of %zu prompts are answered, in %s; the same command goes on "
+                       "after them",
+                       a->done, a->data->count, a->part);
+    return dist_agree(a->session->dist, code, e);
+}
+
 /* Collective. */
 static enum err_code answer_all(struct answering *a, struct answers_result *r, struct err *e)
 {
@@ -258,10 +272,13 @@ static enum err_code answer_all(struct answering *a, struct answers_result *r, s
         return e->code;
     if (a->done)
         log_note("going on after the first %" PRIu64 " answers of %s", a->done, a->part);
+    signals_say("ending after the prompts that are being answered");
     while (a->done < a->data->count) {
         if (take_round(a, e))
             return e->code;
         show_progress(a);
+        if (check_stop(a, e))
+            return e->code;
     }
     return dist_agree(d, d->rank == 0 ? finish(a, r, e) : ERR_OK, e);
 }

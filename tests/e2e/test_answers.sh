@@ -43,6 +43,7 @@ check 0 ranks 2 "$MPILORA" generate $how --data "$work/data.jsonl" --temperature
 cmp "$work/drawn.jsonl" "$work/drawn2.jsonl" || fail "other draws on 2 ranks"
 ! cmp -s "$work/one.jsonl" "$work/drawn.jsonl" || fail "nothing was drawn"
 
+head -n 5 "$work/data.jsonl" >"$work/five.jsonl"
 # Killed as soon as there is a line, then started again on other ranks: no line twice, none missing. A torn one goes.
 for i in $(seq 40); do cat "$work/data.jsonl"; done >"$work/many.jsonl"
 check 0 answers "$work/whole.jsonl" --data "$work/many.jsonl"
@@ -62,6 +63,24 @@ check 1 answers "$work/killed.jsonl" --data "$work/many.jsonl" --seed 4
 check 0 ranks 2 "$MPILORA" generate $how --data "$work/many.jsonl" --output "$work/killed.jsonl"
 says err 'going on after the first [0-9]+ answers of .*killed.jsonl.part'
 cmp "$work/whole.jsonl" "$work/killed.jsonl" || fail "other answers after a kill"
+
+# Asked to stop: what is at work is answered, and the same command goes on.
+mv "$work/killed.jsonl" "$work/done.jsonl"
+"$MPILORA" generate $how --data "$work/many.jsonl" --output "$work/killed.jsonl" >"$work/out" 2>"$work/err" </dev/null &
+process=$!
+background="$background $process"
+until_true $process has_lines
+kill -TERM $process
+status=0
+wait $process || status=$?
+[ "$status" = 75 ] || fail "status $status, not 75: $(cat "$work/err")"
+says err 'stopped by a signal: [0-9]+ of 1480 prompts are answered, in .*killed.jsonl.part; the same command goes on'
+check 0 answers "$work/killed.jsonl" --data "$work/many.jsonl"
+cmp "$work/whole.jsonl" "$work/killed.jsonl" || fail "other answers after a signal"
+
+# Beyond the positions of the model there is one warning.
+check 0 answers "$work/far.jsonl" --data "$work/five.jsonl" --max-new-tokens 505
+says err '^warning: [1-5] of 5 prompts \(the longest: [0-9]+ tokens\) may .* pass the 512 positions'
 
 # No file of another's is touched, and no two processes write into one.
 check 2 answers "$work/one.jsonl" --data "$work/data.jsonl"
