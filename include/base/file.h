@@ -102,6 +102,12 @@ enum err_code file_rename(const char *temporary, const char *path, struct err *e
 /* fsync of a closed file, then rename to its final name, then fsync of the folder. */
 enum err_code file_commit(const char *temporary, const char *path, struct err *e);
 
+/* Shortens a path by its last part: "a/b/c/" becomes "a/b", "a" becomes "", "/a" becomes "/". */
+void file_cut_last_part(char *path);
+
+/* How many bytes of the path name something that exists: all, or those of the nearest folder above it. */
+size_t file_length_there(const char *path);
+
 /* As mkdir -p; also does fsync on the parent of each new folder. */
 enum err_code file_make_folders(const char *path, struct err *e);
 bool file_exists(const char *path);

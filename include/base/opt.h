@@ -161,8 +161,9 @@ enum err_code opt_set_value(struct opt_set *set, const struct opt_spec *spec, co
  * that the command of `set` takes, too. The texts still belong to `from`. */
 void opt_copy_arguments(struct opt_set *set, const struct opt_set *from);
 
-/* ERR_USAGE if an option that the command requires is missing. */
-enum err_code opt_check_required(const struct opt_set *set, struct err *e);
+/* ERR_USAGE if an option that the command requires is missing. `spoken`: the command that the user gave, which may be
+ * another one that reads options of this one. */
+enum err_code opt_check_required(const struct opt_set *set, const struct opt_command *spoken, struct err *e);
 
 /* Reads the arguments, then the file that --config names, then checks for required options. With help_wanted only
  * the arguments before --help are read. */

@@ -23,9 +23,10 @@ void inspect_add_data(struct facts *f, const struct dataset *d);
 enum err_code inspect_checkpoint(struct facts *f, const char *path, struct err *e);
 enum err_code inspect_adapter(struct facts *f, const char *path, struct err *e);
 enum err_code inspect_run(struct facts *f, const char *path, struct err *e);
+enum err_code inspect_study(struct facts *f, const char *path, struct err *e);
 
-/* --verify for a checkpoint (a file), an adapter or a run: lists the intact and the damaged files; *damaged is the
- * number of damaged ones. */
+/* --verify for a checkpoint (a file), an adapter, a run or a study: lists the intact and the damaged files; *damaged is
+ * the number of damaged ones. */
 enum err_code inspect_verify(struct facts *f, const char *path, size_t *damaged, struct err *e);
 
 #endif

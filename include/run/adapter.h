@@ -17,7 +17,8 @@ struct adapter_origin {
 };
 
 struct adapter_check {
-    const char *base_hash;      /* of the model that the adapter is for */
+    const char *model;          /* that the adapter is for: its path */
+    const char *base_hash;      /* its content hash */
     const struct weights *base; /* its weights, or NULL if they are not loaded */
     bool allow_base_mismatch;
     struct adapter_origin *origin; /* NULL: not asked for */

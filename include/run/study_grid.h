@@ -51,6 +51,10 @@ struct study_grid {
  * the grid, and the grid must not be moved. The caller calls study_grid_release(), also after an error. */
 enum err_code study_grid_read(struct study_grid *g, const struct options *given, const char *file,
                               const void *bytes, size_t length, struct err *e);
+/* Reads the study.yaml that a study has left in its folder, with the folder where it is now as --output. Also after an
+ * error the caller calls study_grid_release() and options_release(given); the grid refers to `given`. */
+enum err_code study_grid_open(struct study_grid *g, struct options *given, const char *folder, struct err *e);
+
 void study_grid_release(struct study_grid *g);
 
 /* The options of one cell, as if they had been given to `train`; --output is the cell's folder. The caller calls

@@ -28,4 +28,7 @@ void verify_adapter(struct verify *v, const char *folder);
  * folder cannot be listed, ERR_USAGE if it is not a run's. */
 enum err_code verify_run(struct verify *v, const char *folder, struct err *e);
 
+/* Checks the folder of a study: study.yaml, and each cell that was started as a run. The same errors. */
+enum err_code verify_study(struct verify *v, const char *folder, struct err *e);
+
 #endif

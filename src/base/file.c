@@ -300,6 +300,27 @@ enum err_code file_commit(const char *temporary, const char *path, struct err *e
     return file_sync(temporary, e) ? e->code : file_rename(temporary, path, e);
 }
 
+void file_cut_last_part(char *path)
+{
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/')
+        length--;
+    while (length > 0 && path[length - 1] != '/')
+        length--;
+    while (length > 1 && path[length - 1] == '/')
+        length--;
+    path[length] = '\0';
+}
+
+size_t file_length_there(const char *path)
+{
+    char part[PATH_MAX];
+    snprintf(part, sizeof part, "%s", path);
+    while (*part && strcmp(part, "/") != 0 && !file_exists(part))
+        file_cut_last_part(part);
+    return strlen(part);
+}
+
 enum err_code file_make_folders(const char *path, struct err *e)
 {
     char part[PATH_MAX];

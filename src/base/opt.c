@@ -337,7 +337,7 @@ static bool is_set(const struct opt_set *set, const struct opt_spec *spec)
     return spec->type != OPT_STRING || (*(const char *const *)value_of(set, spec))[0];
 }
 
-enum err_code opt_check_required(const struct opt_set *set, struct err *e)
+enum err_code opt_check_required(const struct opt_set *set, const struct opt_command *spoken, struct err *e)
 {
     const struct opt_command *command = set->command;
     if (command->argument[0] && !set->argument[0])
@@ -346,8 +346,8 @@ enum err_code opt_check_required(const struct opt_set *set, struct err *e)
     for (size_t i = 0; i < set->table->spec_count; i++) {
         const struct opt_spec *spec = &set->table->specs[i];
         if (opt_takes(command, spec) && (spec->required & command->bit) && !is_set(set, spec))
-            return err_set(e, ERR_USAGE, "%s needs --%s %s; see %s %s --help", command->name, spec->name,
-                           spec->value_name, set->table->program, command->name);
+            return err_set(e, ERR_USAGE, "%s needs --%s %s; see %s %s --help", spoken->name, spec->name,
+                           spec->value_name, set->table->program, spoken->name);
     }
     return ERR_OK;
 }
@@ -377,7 +377,7 @@ enum err_code opt_read_all(struct opt_set *set, int argc, char *const *argv, str
     if (config && !set->command->own_config && opt_takes(set->command, config) && is_set(set, config) &&
         read_config_file(set, *(const char *const *)value_of(set, config), e))
         return e->code;
-    return opt_check_required(set, e);
+    return opt_check_required(set, set->command, e);
 }
 
 static bool needs_words(const struct opt_spec *spec)

@@ -6,6 +6,7 @@
 #include "ranks/threads.h"
 #include "run/adapter.h"
 #include "run/export/export.h"
+#include "run/folder.h"
 
 /* Reads what was written, and says how far it is from what was trained. */
 static enum err_code check(const struct export_job *job, const struct options *o, struct dist *d, struct err *e)
@@ -34,14 +35,18 @@ enum err_code cmd_export(const struct options *o, struct dist *d, struct err *e)
     struct arch arch;
     struct lora lora = {0};
     struct adapter_origin origin = {0};
-    enum err_code code = store_open(&store, o->model, e);
+    enum err_code code = folder_check_export(o->output, o->model, o->overwrite, e);
+    if (!code)
+        code = store_open(&store, o->model, e);
     if (!code)
         code = arch_read(&arch, &store, e);
     if (!code)
         code = arch_hash(&store, e);
     if (!code) {
-        const struct adapter_check known = {
-            .base_hash = store.hash, .allow_base_mismatch = o->allow_base_mismatch, .origin = &origin};
+        const struct adapter_check known = {.model = store.path,
+                                            .base_hash = store.hash,
+                                            .allow_base_mismatch = o->allow_base_mismatch,
+                                            .origin = &origin};
         code = adapter_load(&lora, &arch, o->checkpoint, &known, e);
     }
     const char *name = code || *o->base_name ? o->base_name : store_name(&store);

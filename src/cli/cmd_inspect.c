@@ -7,33 +7,37 @@
 #include "base/log.h"
 #include "cli/commands.h"
 #include "cli/inspect.h"
-#include "run/export/peft.h"
 #include "run/export/peft_names.h"
+#include "run/folder.h"
 #include "run/rundir.h"
 
 typedef enum err_code inspect_function(struct facts *f, const char *path, struct err *e);
 
-static bool holds(const char *folder, const char *name)
-{
-    char path[PATH_MAX];
-    struct err ignored;
-    return !file_join(path, sizeof path, folder, name, &ignored) && file_exists(path);
-}
-
 static enum err_code find_folder_kind(inspect_function **inspect, const char *path, struct err *e)
 {
-    if (peft_is_folder(path))
+    switch (folder_kind_of(path)) {
+    case FOLDER_ADAPTER:
         *inspect = inspect_adapter;
-    else if (holds(path, "config.json"))
+        return ERR_OK;
+    case FOLDER_MODEL:
         *inspect = inspect_model;
-    else if (rundir_has(path, RUNDIR_CONFIG) || rundir_has(path, RUNDIR_CHECKPOINTS))
+        return ERR_OK;
+    case FOLDER_RUN:
         *inspect = inspect_run;
-    else
+        return ERR_OK;
+    case FOLDER_STUDY:
+        *inspect = inspect_study;
+        return ERR_OK;
+    case FOLDER_OTHER:
         return err_set(
             e, ERR_FORMAT,
             "%s: this folder is neither a model (config.json) nor an adapter (%s) nor the output of a run (%s)",
             path, PEFT_CONFIG, rundir_name(RUNDIR_CONFIG));
-    return ERR_OK;
+    case FOLDER_CELLS:
+    case FOLDER_CHECKPOINTS:
+        break;
+    }
+    return folder_refuse(path, "a model, an adapter, a run or a study", e);
 }
 
 /* By the first bytes, since names lie; *inspect stays NULL for data. */

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "run/folder.h"
 #include "run/runlock.h"
 #include "train/session.h"
 #include "train/trainer.h"
@@ -26,6 +27,12 @@ static void warn_of_idle(const char *option, const char *needs)
     log_warn("--%s changes nothing without %s", option, needs);
 }
 
+/* Rank 0. */
+static enum err_code take_folder(struct runlock *lock, const char *folder, const char *host, struct err *e)
+{
+    return folder_check_output(folder, FOLDER_RUN, e) ? e->code : runlock_take(lock, folder, host, e);
+}
+
 enum err_code cmd_train(const struct options *o, struct dist *d, struct err *e)
 {
     struct session s;
@@ -37,7 +44,7 @@ enum err_code cmd_train(const struct options *o, struct dist *d, struct err *e)
     if (!code)
         code = options_tell_idle(o, warn_of_idle, e);
     if (!code)
-        code = dist_agree(d, d->rank == 0 ? runlock_take(&lock, o->output, d->host, e) : ERR_OK, e);
+        code = dist_agree(d, d->rank == 0 ? take_folder(&lock, o->output, d->host, e) : ERR_OK, e);
     if (code)
         return code;
     code = session_open(&s, o, d, e);

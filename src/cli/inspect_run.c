@@ -8,6 +8,7 @@
 #include "run/ckpt.h"
 #include "run/options.h"
 #include "run/rundir.h"
+#include "run/study_grid.h"
 #include "run/export/peft_names.h"
 
 /* The options of a run as its checkpoint recorded them, each in its own type. */
@@ -254,5 +255,53 @@ enum err_code inspect_run(struct facts *f, const char *path, struct err *e)
         ckpt_close(&c);
 out:
     arena_release(&arena);
+    return code;
+}
+
+/* How far a cell is, from what is in its folder; nothing of it is locked. */
+static enum err_code add_cell(struct facts *f, size_t counts[2], const char *name, const char *folder, struct err *e)
+{
+    struct ckpt c;
+    bool found = false;
+    enum err_code code = file_is_folder(folder) ? rundir_open_newest(&c, &found, folder, e) : ERR_OK;
+    if (code)
+        return code;
+    const bool failed = rundir_has(folder, RUNDIR_FAILURE), finished = found && c.state.finished && !failed;
+    counts[0] += finished;
+    counts[1] += failed;
+    facts_object(f, name);
+    facts_text(f, "state", failed ? "failed" : finished ? "finished" : found ? "not finished" : "no checkpoint yet");
+    if (found) {
+        facts_int(f, "step", c.state.step);
+        add_best(f, &c.state.best);
+        ckpt_close(&c);
+    }
+    facts_end(f);
+    return ERR_OK;
+}
+
+enum err_code inspect_study(struct facts *f, const char *path, struct err *e)
+{
+    struct options given;
+    struct study_grid grid;
+    char cells[PATH_MAX], folder[PATH_MAX];
+    size_t counts[2] = {0};
+    enum err_code code = study_grid_open(&grid, &given, path, e);
+    if (!code)
+        code = rundir_path(cells, path, RUNDIR_CELLS, e);
+    facts_text(f, "kind", "study");
+    facts_text(f, "path", path);
+    facts_int(f, "planned_cells", grid.count);
+    facts_object(f, "cells");
+    for (size_t i = 0; i < grid.count && !code; i++) {
+        code = file_join(folder, sizeof folder, cells, grid.cells[i].name, e);
+        if (!code)
+            code = add_cell(f, counts, grid.cells[i].name, folder, e);
+    }
+    facts_end(f);
+    facts_int(f, "finished_cells", counts[0]);
+    facts_int(f, "failed_cells", counts[1]);
+    study_grid_release(&grid);
+    options_release(&given);
     return code;
 }

@@ -1,8 +1,10 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/format.h"
 #include "cli/inspect.h"
 #include "run/export/peft.h"
+#include "run/folder.h"
 #include "run/verify.h"
 
 /* One list after the other: what is damaged waits until all that is intact has been told. */
@@ -22,6 +24,28 @@ static void take_verdict(void *context, const char *path, const char *damage)
         v->code = str_append(&v->damage, damage, strlen(damage) + 1, &v->e);
 }
 
+/* Only a checkpoint can be compared with what it was. One that is damaged at its very begin has its name. */
+static enum err_code verify_file(struct verify *v, const char *path, struct err *e)
+{
+    unsigned char begin[FORMAT_BYTES];
+    struct file_in f;
+    if (file_in_open(&f, path, e))
+        return e->code;
+    const size_t length = f.size < sizeof begin ? f.size : sizeof begin;
+    enum err_code code = file_in_read(begin, &f, 0, length, e);
+    file_in_close(&f);
+    if (code)
+        return code;
+    if (format_is(FORMAT_HDF5, begin, length) || str_ends_with(path, ".h5")) {
+        verify_checkpoint(v, path, NULL);
+        return ERR_OK;
+    }
+    return err_set(e, ERR_USAGE,
+                   "%s is %s: --verify is for what has a content hash, a checkpoint (.h5), or the folder of an adapter,"
+                   " a run or a study",
+                   path, format_name(begin, length));
+}
+
 enum err_code inspect_verify(struct facts *f, const char *path, size_t *damaged, struct err *e)
 {
     struct verdicts verdicts = {.facts = f};
@@ -32,9 +56,11 @@ enum err_code inspect_verify(struct facts *f, const char *path, size_t *damaged,
     if (!file_exists(path))
         code = err_set(e, ERR_IO, "%s: there is no such file or folder", path);
     else if (!file_is_folder(path))
-        verify_checkpoint(&v, path, NULL);
+        code = verify_file(&v, path, e);
     else if (peft_is_folder(path))
         verify_adapter(&v, path);
+    else if (folder_kind_of(path) == FOLDER_STUDY)
+        code = verify_study(&v, path, e);
     else
         code = verify_run(&v, path, e);
     facts_end(f);

@@ -11,6 +11,7 @@
 #include "base/limits.h"
 #include "io/json.h"
 #include "report_trace.h"
+#include "run/folder.h"
 #include "run/options.h"
 #include "run/rundir.h"
 #include "run/study_grid.h"
@@ -273,21 +274,11 @@ static enum err_code list_folders(struct report *r, const char *folder, size_t p
 }
 
 /* Cells that have a folder, and those that study.yaml plans. */
-static enum err_code list_cells(struct report *r, const char *folder, const char *study, struct err *e)
+static enum err_code list_cells(struct report *r, const char *folder, struct err *e)
 {
-    char output[] = "--output", place[PATH_MAX];
-    struct options given = {0};
-    struct study_grid grid = {0};
-    struct str text = {0};
-    enum err_code code = file_join(place, sizeof place, r->folder, ".", e);
-    if (!code)
-        code = file_read_all(&text, study, LIMIT_YAML, e);
-    if (!code)
-        code = opt_init(&given.set, &options_table, &given, "study", e);
-    if (!code) /* the folder may have moved since */
-        code = opt_read_arguments(&given.set, 2, (char *const[]){output, place}, e);
-    if (!code)
-        code = study_grid_read(&grid, &given, study, text.data, text.length, e);
+    struct options given;
+    struct study_grid grid;
+    enum err_code code = study_grid_open(&grid, &given, r->folder, e);
     if (!code)
         code = list_folders(r, folder, grid.count, e);
     for (size_t i = 0; !code && i < grid.count; i++) {
@@ -301,14 +292,13 @@ static enum err_code list_cells(struct report *r, const char *folder, const char
         qsort(r->cells, r->count, sizeof *r->cells, by_name);
     study_grid_release(&grid);
     options_release(&given);
-    str_release(&text);
     return code;
 }
 
-static enum err_code read_study(struct report *r, const char *study, struct err *e)
+static enum err_code read_study(struct report *r, struct err *e)
 {
     char cells[PATH_MAX], path[PATH_MAX];
-    if (rundir_path(cells, r->folder, RUNDIR_CELLS, e) || list_cells(r, cells, study, e))
+    if (rundir_path(cells, r->folder, RUNDIR_CELLS, e) || list_cells(r, cells, e))
         return e->code;
     for (size_t i = 0; i < r->count; i++)
         if (file_join(path, sizeof path, cells, r->cells[i].name, e) || read_cell(r, &r->cells[i], path, e))
@@ -318,16 +308,11 @@ static enum err_code read_study(struct report *r, const char *study, struct err 
 
 enum err_code report_read(struct report *r, const char *folder, struct err *e)
 {
-    char study[PATH_MAX], config[PATH_MAX];
-    *r = (struct report){.folder = folder};
-    if (rundir_path(study, folder, RUNDIR_STUDY, e) || rundir_path(config, folder, RUNDIR_CONFIG, e))
-        return e->code;
-    r->is_study = file_exists(study);
+    *r = (struct report){.folder = folder, .is_study = rundir_has(folder, RUNDIR_STUDY)};
     if (r->is_study)
-        return read_study(r, study, e);
-    if (!file_exists(config))
-        return err_set(e, ERR_USAGE, "%s is neither the folder of a run (%s) nor of a study (%s)", folder,
-                       rundir_name(RUNDIR_CONFIG), rundir_name(RUNDIR_STUDY));
+        return read_study(r, e);
+    if (!rundir_has(folder, RUNDIR_CONFIG))
+        return folder_refuse(folder, "the folder of a run or of a study", e);
     r->cells = arena_alloc(&r->arena, 1, sizeof *r->cells, "cells", e);
     if (!r->cells)
         return e->code;

@@ -11,60 +11,95 @@
 #include "base/format.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "base/limits.h"
 #include "io/h5/h5.h"
+#include "io/json.h"
 #include "run/ckpt.h"
+#include "run/folder.h"
 #include "run/options.h"
 #include "run/export/peft.h"
 #include "run/export/peft_names.h"
 #include "run/rundir.h"
 
-static enum err_code check_base(const struct ckpt *c, const struct adapter_check *check, struct err *e)
-{
-    if (strcmp(c->identity.base, check->base_hash) == 0)
-        return ERR_OK;
-    if (check->allow_base_mismatch) {
-        log_warn("%s was trained on a base with the content hash %s, this one has %s", c->path,
-                 c->identity.base, check->base_hash);
-        return ERR_OK;
-    }
-    return err_set(e, ERR_MISMATCH,
-                   "%s was trained on another base: its content hash is %s, this model's is %s; "
-                   "--allow-base-mismatch uses it all the same",
-                   c->path, c->identity.base, check->base_hash);
-}
+/* What the run that wrote a checkpoint recorded. */
+struct record {
+    char model[PATH_MAX];
+    double dropout;
+};
 
-/* What the run trained with, for the record of an export; 0 if a later program has recorded more than is
- * known here. */
-static double recorded_dropout(const struct ckpt *c)
+/* Nothing, if a later program has recorded more than is known here. */
+static void read_record(struct record *r, const struct ckpt *c)
 {
     struct options then;
     struct err e;
-    double dropout = 0;
-    if (!options_read_yaml(&then, "train", c->path, c->config, strlen(c->config), &e))
-        dropout = then.lora_dropout;
+    *r = (struct record){.model = "another model"};
+    if (!options_read_yaml(&then, "train", c->path, c->config, strlen(c->config), &e)) {
+        r->dropout = then.lora_dropout;
+        snprintf(r->model, sizeof r->model, "%s", then.model);
+    }
     options_release(&then);
-    return dropout;
+}
+
+/* `code`: how it went to read the adapter for this model. If that is not the model that it was trained on, this is said
+ * first: if the adapter does not fit, it is the reason; and if it does, the user decides. */
+static enum err_code check_base(enum err_code code, const struct ckpt *c, const struct record *r,
+                                const struct adapter_check *check, struct err *e)
+{
+    if (strcmp(c->identity.base, check->base_hash) == 0 || code == ERR_MEMORY || code == ERR_IO)
+        return code;
+    if (code)
+        return err_wrap(e, "%s was trained on %s, and this is another model, %s, which the adapter does not fit",
+                        c->path, r->model, check->model);
+    if (check->allow_base_mismatch) {
+        log_warn("%s was trained on %s, a base with the content hash %s; this one, %s, has %s", c->path, r->model,
+                 c->identity.base, check->model, check->base_hash);
+        return ERR_OK;
+    }
+    return err_set(e, ERR_MISMATCH,
+                   "%s was trained on another base, %s: its content hash is %s, that of %s is %s; "
+                   "--allow-base-mismatch uses it all the same",
+                   c->path, r->model, c->identity.base, check->model, check->base_hash);
 }
 
 static enum err_code make_from_checkpoint(struct lora *l, const struct arch *a, struct ckpt *c,
                                           const struct adapter_check *check, struct err *e)
 {
-    enum err_code code = check_base(c, check, e);
-    if (!code && (lora_check_given(a, c->modules, c->module_count, h5_size(c->file) / sizeof(float), e) ||
-                  lora_create_given(l, a, c->modules, c->module_count, e)))
+    struct record record;
+    enum err_code code = ERR_OK;
+    read_record(&record, c);
+    if (lora_check_given(a, c->modules, c->module_count, h5_size(c->file) / sizeof(float), e) ||
+        lora_create_given(l, a, c->modules, c->module_count, e))
         code = err_wrap(e, "%s", c->path);
     if (!code && c->has_start)
         code = lora_start_buffer(l, e);
     if (!code)
         code = ckpt_read(c, l, NULL, e);
+    code = check_base(code, c, &record, check, e);
     l->rslora = c->rslora;
-    l->dropout = recorded_dropout(c);
+    l->dropout = record.dropout;
     if (check->origin)
         memcpy(check->origin->data, c->identity.data, sizeof c->identity.data);
     if (code)
         lora_release(l);
     ckpt_close(c);
     return code;
+}
+
+/* A folder of PEFT whose adapter does not fit: for which model it says that it is. */
+static enum err_code explain_peft(const char *folder, const struct adapter_check *check, struct err *e)
+{
+    char path[PATH_MAX];
+    const char *base = NULL;
+    struct json *doc = NULL;
+    struct err ignored;
+    if (file_join(path, sizeof path, folder, PEFT_CONFIG, &ignored) ||
+        json_open_file(&doc, path, LIMIT_ADAPTER_JSON, &ignored))
+        return e->code;
+    base = json_text(json_get(json_root(doc), "base_model_name_or_path"));
+    if (base && *base && strcmp(base, check->model) != 0)
+        err_wrap(e, "%s is for the base %s, and perhaps not for this model, %s", folder, base, check->model);
+    json_close(doc);
+    return e->code;
 }
 
 /* Not a folder: what it is, if no HDF5 file. One of a PEFT folder, perhaps. */
@@ -93,15 +128,22 @@ static enum err_code refuse_part(const char *path, struct err *e)
 }
 
 /* The folder of a run means its newest checkpoint, which is not what --keep-best exports. */
-static void warn_of_better(const struct ckpt *c, const char *folder)
+static void tell_step(const struct ckpt *c, const char *folder)
 {
     char path[PATH_MAX];
     struct err ignored;
-    const uint64_t best = c->state.best.step;
-    if (best && best != c->state.step && !rundir_path(path, folder, RUNDIR_BEST, &ignored) && file_exists(path))
+    const uint64_t step = c->state.step, best = c->state.best.step;
+    if (!best || best == step)
+        log_note("%s: the adapter of its newest checkpoint, of step %" PRIu64 "%s", folder, step,
+                 best ? ", which had the lowest eval loss" : "");
+    else if (rundir_path(path, folder, RUNDIR_BEST, &ignored) || !file_exists(path))
+        log_note("%s: the adapter of its newest checkpoint, of step %" PRIu64
+                 "; the eval loss was lowest at step %" PRIu64 ", whose checkpoint was not kept (--keep-best keeps it)",
+                 folder, step, best);
+    else
         log_warn("%s: this is the adapter of its newest checkpoint, of step %" PRIu64
                  "; the evaluations were best at step %" PRIu64 ": give %s for that one",
-                 folder, c->state.step, best, path);
+                 folder, step, best, path);
 }
 
 enum err_code adapter_load(struct lora *l, const struct arch *a, const char *path,
@@ -113,15 +155,19 @@ enum err_code adapter_load(struct lora *l, const struct arch *a, const char *pat
             return e->code;
         return make_from_checkpoint(l, a, &c, check, e);
     }
-    if (peft_is_folder(path))
-        return peft_read(l, a, check->base, path, e);
+    if (peft_is_folder(path)) {
+        enum err_code code = peft_read(l, a, check->base, path, e);
+        return code == ERR_MISMATCH || code == ERR_FORMAT ? explain_peft(path, check, e) : code;
+    }
     bool found;
     if (rundir_open_newest(&c, &found, path, e))
         return e->code;
-    if (!found)
+    if (!found && folder_kind_of(path) == FOLDER_OTHER)
         return err_set(e, ERR_USAGE, "%s holds no adapter: neither %s (PEFT) nor checkpoints of a run", path,
                        PEFT_CONFIG);
-    warn_of_better(&c, path);
+    if (!found)
+        return folder_refuse(path, "one with an adapter: a run with checkpoints, or a folder of PEFT", e);
+    tell_step(&c, path);
     return make_from_checkpoint(l, a, &c, check, e);
 }
 

@@ -20,29 +20,6 @@ enum {
     SETTLE_MS = 100, /* between another's look at a file and its deletion pass microseconds */
 };
 
-/* "a/b/c/" becomes "a/b", "a" becomes "", "/a" becomes "/". */
-static void cut_last_part(char *path)
-{
-    size_t length = strlen(path);
-    while (length > 1 && path[length - 1] == '/')
-        length--;
-    while (length > 0 && path[length - 1] != '/')
-        length--;
-    while (length > 1 && path[length - 1] == '/')
-        length--;
-    path[length] = '\0';
-}
-
-/* How much of this path names a folder that is there. */
-static size_t length_there(const char *folder)
-{
-    char path[PATH_MAX];
-    snprintf(path, sizeof path, "%s", folder);
-    while (*path && strcmp(path, "/") != 0 && !file_exists(path))
-        cut_last_part(path);
-    return strlen(path);
-}
-
 static bool lacks_locks(int error)
 {
     return error == ENOLCK || error == ENOSYS || error == EOPNOTSUPP || error == EINVAL;
@@ -175,7 +152,7 @@ enum err_code runlock_take(struct runlock *l, const char *folder, const char *ho
         return err_set_errno(e, ENAMETOOLONG, "cannot use the folder %s", folder);
     if (rundir_path(path, folder, RUNDIR_LOCK, e))
         return e->code;
-    l->there = length_there(folder);
+    l->there = file_length_there(folder);
     bool again = true;
     for (int i = 0; again && i < TRIES; i++) {
         close_file(l);
@@ -271,7 +248,7 @@ static bool take_away(struct runlock *l)
         !holds_only_lock(l->folder) || unlink(path))
         return false;
     while (strlen(l->folder) > l->there && rmdir(l->folder) == 0)
-        cut_last_part(l->folder);
+        file_cut_last_part(l->folder);
     return true;
 }
 

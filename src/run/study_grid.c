@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/yaml.h"
+#include "run/rundir.h"
 
 /* What a name is allowed to hold of a value; anything else becomes a hash after it. */
 #define NAME_VALUE_MAX 40
@@ -164,7 +165,7 @@ static enum err_code read_base(struct study_grid *g, struct err *e)
         if (!*g->axes[i].sweep && !is_axis(&g->axes[i]) && set_all_values(g, o, &g->axes[i], e))
             return e->code;
     opt_copy_arguments(&o->set, &g->given->set);
-    if (opt_check_required(&o->set, e))
+    if (opt_check_required(&o->set, g->given->set.command, e))
         return err_wrap(e, "%s", g->file);
     if (o->resume.word != RESUME_AUTO || o->overwrite)
         return err_set(e, ERR_USAGE,
@@ -325,6 +326,25 @@ enum err_code study_grid_read(struct study_grid *g, const struct options *given,
     if (!g->sweep_count)
         g->sweeps[g->sweep_count++] = "";
     return read_base(g, e) ? e->code : expand(g, e);
+}
+
+enum err_code study_grid_open(struct study_grid *g, struct options *given, const char *folder, struct err *e)
+{
+    char output[] = "--output", path[PATH_MAX];
+    struct str text = {0};
+    *g = (struct study_grid){0};
+    *given = (struct options){0};
+    if (rundir_path(path, folder, RUNDIR_STUDY, e) || opt_init(&given->set, &options_table, given, "study", e))
+        return e->code;
+    char *file = arena_strndup(&given->set.arena, path, strlen(path), e);
+    char *place = arena_strndup(&given->set.arena, folder, strlen(folder), e);
+    enum err_code code = file && place ? file_read_all(&text, file, LIMIT_YAML, e) : e->code;
+    if (!code) /* the folder may have moved since */
+        code = opt_read_arguments(&given->set, 2, (char *const[]){output, place}, e);
+    if (!code)
+        code = study_grid_read(g, given, file, text.data, text.length, e);
+    str_release(&text);
+    return code;
 }
 
 void study_grid_release(struct study_grid *g)

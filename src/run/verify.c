@@ -13,10 +13,12 @@
 #include "math/kern.h"
 #include "run/export/peft_names.h"
 #include "run/ckpt.h"
+#include "run/folder.h"
 #include "run/module_group.h"
 #include "run/options.h"
 #include "run/export/peft.h"
 #include "run/rundir.h"
+#include "run/study_grid.h"
 
 static void tell(struct verify *v, const char *path, enum err_code code, const struct err *e)
 {
@@ -239,9 +241,7 @@ static enum err_code verify_folder(struct verify *v, const char *folder, const u
     char path[PATH_MAX], last[PATH_MAX] = "";
     size_t damaged = 0;
     if (!count && !rundir_has(folder, RUNDIR_CONFIG))
-        return err_set(e, ERR_USAGE,
-                       "%s is neither a run (%s, %s) nor an adapter: there is nothing to verify", folder,
-                       rundir_name(RUNDIR_CONFIG), rundir_name(RUNDIR_CHECKPOINTS));
+        return folder_refuse(folder, "a run, a study or an adapter, so that there is nothing to verify", e);
     for (size_t i = 0; i < count; i++) {
         size_t before = v->damaged;
         if (rundir_checkpoint_path(last, folder, steps[i], e))
@@ -273,5 +273,26 @@ enum err_code verify_run(struct verify *v, const char *folder, struct err *e)
     if (!code)
         code = verify_folder(v, folder, steps, count, e);
     arena_release(&arena);
+    return code;
+}
+
+enum err_code verify_study(struct verify *v, const char *folder, struct err *e)
+{
+    struct options given;
+    struct study_grid grid;
+    struct err damage;
+    char path[PATH_MAX], cell[PATH_MAX];
+    if (rundir_path(path, folder, RUNDIR_STUDY, e))
+        return e->code;
+    enum err_code code = study_grid_open(&grid, &given, folder, &damage);
+    tell(v, path, code, &damage);
+    code = rundir_path(path, folder, RUNDIR_CELLS, e);
+    for (size_t i = 0; i < grid.count && !code; i++) {
+        code = file_join(cell, sizeof cell, path, grid.cells[i].name, e);
+        if (!code && rundir_has(cell, RUNDIR_CONFIG))
+            code = verify_run(v, cell, e);
+    }
+    study_grid_release(&grid);
+    options_release(&given);
     return code;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "run/folder.h"
 #include "run/rundir.h"
 #include "run/runlock.h"
 
@@ -44,7 +45,7 @@ static enum err_code choose(struct ckpt *c, const struct options *o, const struc
     enum err_code code =
         file_is_folder(path) ? rundir_open_newest(c, &found, path, e) : ckpt_open(c, path, e);
     if (!code && !c->file)
-        code = err_set(e, ERR_USAGE, "there are no checkpoints of a run in %s", path);
+        code = folder_refuse(path, "the folder of a run with checkpoints", e);
     return code ? err_wrap(e, "--resume") : ERR_OK;
 }
 

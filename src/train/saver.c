@@ -111,7 +111,12 @@ static void take_copy(struct saver *s, const struct ckpt_state *now)
 /* What the failed save has left, for a message. */
 static const char *describe_newest(char text[64], const struct saver *s)
 {
-    if (s->has_saved)
+    char path[PATH_MAX];
+    struct err ignored;
+    if (s->has_saved &&
+        (rundir_checkpoint_path(path, s->facts.lock->folder, s->saved.step, &ignored) || !file_exists(path)))
+        snprintf(text, 64, "the newest checkpoint, of step %" PRIu64 ", cannot be found", s->saved.step);
+    else if (s->has_saved)
         snprintf(text, 64, "the newest checkpoint is that of step %" PRIu64, s->saved.step);
     else
         snprintf(text, 64, "there is no checkpoint yet");

@@ -12,7 +12,8 @@ static enum err_code read_adapter(struct session *s, const char *path, struct er
     struct dist *d = s->dist;
     enum err_code code = ERR_OK;
     if (d->rank == 0) {
-        struct adapter_check check = {.base_hash = s->store.hash,
+        struct adapter_check check = {.model = s->store.path,
+                                      .base_hash = s->store.hash,
                                       .base = &s->model.weights,
                                       .allow_base_mismatch = s->options->allow_base_mismatch};
         code = adapter_load(&s->lora, &s->model.arch, path, &check, e);

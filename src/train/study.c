@@ -1,6 +1,7 @@
 #include "train/study.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 #include "model/family.h"
 #include "run/first_day.h"
 #include "train/progress.h"
+#include "run/folder.h"
 #include "run/rundir.h"
 #include "run/runlock.h"
 #include "train/session.h"
@@ -49,6 +51,17 @@ static enum err_code read_grid(struct study *s, const struct options *o, struct 
         free(bytes);
     str_release(&text);
     return code;
+}
+
+/* Rank 0: whether a study can be in this folder, before anything is loaded; nothing is left of it if loading fails. */
+static enum err_code check_folder(const char *folder, struct err *e)
+{
+    char there[PATH_MAX];
+    if (folder_check_output(folder, FOLDER_STUDY, e))
+        return e->code;
+    snprintf(there, sizeof there, "%.*s", (int)file_length_there(folder), folder);
+    return access(*there ? there : ".", W_OK) ? err_set_errno(e, errno, "cannot write into the folder %s", folder)
+                                              : ERR_OK;
 }
 
 /* Rank 0: the folder of the study, with what it is. */
@@ -449,9 +462,11 @@ enum err_code study_run(const struct options *o, struct dist *d, struct err *e)
     if (!code)
         code = make_groups(s, o, e);
     if (!code)
-        code = dist_agree(d, d->rank == 0 ? open_folder(s, e) : ERR_OK, e);
+        code = dist_agree(d, d->rank == 0 ? check_folder(s->grid.base.output, e) : ERR_OK, e);
     if (!code)
         code = open_inputs(s, e);
+    if (!code)
+        code = dist_agree(d, d->rank == 0 ? open_folder(s, e) : ERR_OK, e);
     if (!code)
         code = list_todo(s, e);
     if (!code) {

@@ -412,8 +412,10 @@ static enum err_code start(struct trainer *t, struct err *e)
     if (!t->state.finished)
         return train(t, e);
     const bool early = t->state.step < t->schedule.total;
-    log_note("this run is finished: %" PRIu64 " steps are done; to continue, give a higher %s%s", t->state.step,
-             early ? "--early-stop" : "--max-steps or --epochs",
+    log_note("this run is finished: %" PRIu64 " steps are done, and the adapter is in %s/%s, for `mpilora eval` and "
+             "`generate` with --adapter, and for PEFT",
+             t->state.step, o->output, rundir_name(RUNDIR_ADAPTER));
+    log_note("to train it further, give a higher %s%s", early ? "--early-stop" : "--max-steps or --epochs",
              early || o->lr_schedule == SCHEDULE_CONSTANT ? "" : ", and --lr-schedule constant with a --learning-rate");
     if (t->resumed_here)
         return finish_again(t, e);

@@ -160,9 +160,17 @@ static void warn_of_long_steps(const struct outer *o)
 }
 
 /* A pack must have room for the longest example that there may be. */
-static void warn_of_idle_ranks(size_t packs, size_t world, uint64_t pack_tokens, const struct options *o)
+static void warn_of_idle_ranks(size_t packs, size_t world, uint64_t pack_tokens, bool resumed,
+                               const struct options *o)
 {
     char smaller[160];
+    if (resumed) {
+        log_warn("a batch has %zu pack%s for %zu ranks, so that %zu of them ha%s nothing to do; a resumed run keeps "
+                 "its batches and packs: it is as fast with %zu rank%s",
+                 packs, packs == 1 ? "" : "s", world, world - packs, world - packs == 1 ? "s" : "ve", packs,
+                 packs == 1 ? "" : "s");
+        return;
+    }
     if ((uint64_t)o->batch_size < world)
         smaller[0] = '\0';
     else if (pack_tokens > (uint64_t)o->max_length)
@@ -196,5 +204,5 @@ void trainer_report_first(const struct trainer *t)
     if (t->outer.every > 1)
         warn_of_long_steps(&t->outer);
     if (packs < world)
-        warn_of_idle_ranks(packs, world, t->loader.batch.options.pack_tokens, t->options);
+        warn_of_idle_ranks(packs, world, t->loader.batch.options.pack_tokens, t->progress.first > 0, t->options);
 }

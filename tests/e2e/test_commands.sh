@@ -132,7 +132,8 @@ holds 'v["base_model_name_or_path"] == "owner/name"' "$work/named/adapter_config
 holds 'v["base_model_name_or_path"] == sys.argv[2].rsplit("/run/", 1)[0] + "/model"' "$work/run/adapter/adapter_config.json"
 mkdir -p "$work/hub/models--owner--name.1/snapshots"
 ln -s "$model" "$work/hub/models--owner--name.1/snapshots/1f2e"
-check 0 "$MPILORA" export --model "$work/hub/models--owner--name.1/snapshots/1f2e" --checkpoint "$work/run" --output "$work/named"
+check 0 "$MPILORA" export --model "$work/hub/models--owner--name.1/snapshots/1f2e" --checkpoint "$work/run" \
+    --output "$work/named" --overwrite
 says err 'written to .*/named, for the base owner/name\.1$'
 holds 'v["base_model_name_or_path"] == "owner/name.1"' "$work/named/adapter_config.json"
 

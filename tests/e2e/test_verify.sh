@@ -9,7 +9,7 @@ check 0 "$MPILORA" inspect --verify "$work/whole/adapter"
 check 0 "$MPILORA" inspect --verify "$work/whole/checkpoints/latest"
 check 1 "$MPILORA" inspect --verify "$work/nothing"
 check 2 "$MPILORA" inspect --verify "$work/model"
-check 1 "$MPILORA" inspect --verify "$work/data.jsonl"
+check 2 "$MPILORA" inspect --verify "$work/data.jsonl"
 
 # damaged FILE REGEX COMMAND...: after the command, in the copy of the run, that file is named, and it alone.
 damaged() {

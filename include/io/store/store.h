@@ -107,6 +107,9 @@ void store_forget(const struct store *s, const struct store_tensor *t);
  * from, or its general.name. If there is no such name, the path as given. The text belongs to the store. */
 const char *store_name(struct store *s);
 
+/* Is this OWNER/NAME, as repositories of the hub are called? No path, and no address. */
+bool store_is_repository(const char *text);
+
 /* Computes the hash of the base, XXH3-128, and keeps it in s->hash. The hash identifies what the model computes,
  * not how its files are written. It covers the keys and values of the configuration, in the order of their names,
  * and then the name, type, shape and bytes of each tensor. Not covered are: keys that do not affect the computation

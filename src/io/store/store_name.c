@@ -7,8 +7,7 @@
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
-/* OWNER/NAME, as repositories are called; no path, and no address. */
-static bool is_repository(const char *text)
+bool store_is_repository(const char *text)
 {
     size_t owner = strspn(text, LETTERS);
     if (!owner || text[0] == '.' || text[owner] != '/')
@@ -39,7 +38,7 @@ static const char *name_of_place(struct store *s)
         char *revision = strstr(dashes, "--");
         if (revision)
             *revision = '\0';
-        if (is_repository(part))
+        if (store_is_repository(part))
             found = keep(s, part, strlen(part));
     }
     return found;
@@ -65,7 +64,7 @@ static const char *name_in_gguf(struct store *s)
         const char *text = gguf_text(s, addresses[i]);
         if (text && strncmp(text, hub, strlen(hub)) == 0)
             text += strlen(hub);
-        if (text && is_repository(text))
+        if (text && store_is_repository(text))
             return text;
     }
     return gguf_text(s, "general.name");
@@ -78,7 +77,7 @@ const char *store_name(struct store *s)
         text = name_in_gguf(s);
     else if (s->config)
         text = json_text(json_get(json_root(s->config), "_name_or_path"));
-    if (s->kind == STORE_HF && (place || !text || !is_repository(text)))
+    if (s->kind == STORE_HF && (place || !text || !store_is_repository(text)))
         text = place;
     return text ? text : s->path;
 }

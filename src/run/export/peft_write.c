@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "io/json.h"
 #include "io/store/store.h"
@@ -162,15 +163,26 @@ static enum err_code write_folder(const char *folder, const struct lora *l, cons
     return code;
 }
 
+/* A GGUF's title, or its file, is no place where transformers finds a model. */
+static void tell_base_name(const char *folder, const char *name)
+{
+    if (!store_is_repository(name) && !file_is_folder(name))
+        log_note("%s: the adapter calls its base \"%s\", by which PEFT alone cannot find it; --base-name OWNER/NAME "
+                 "gives it the name that it has on the hub",
+                 folder, name);
+}
+
 enum err_code peft_write(const char *folder, const struct lora *l, const struct arch *a,
                          const char *base_name, double dropout, struct err *e)
 {
     struct lora wide;
-    if (!l->start)
-        return write_folder(folder, l, a, base_name, dropout, e);
-    if (lora_widen(&wide, l, a, e))
+    const bool starts = l->start != NULL;
+    if (starts && lora_widen(&wide, l, a, e))
         return e->code;
-    enum err_code code = write_folder(folder, &wide, a, base_name, dropout, e);
-    lora_release(&wide);
+    enum err_code code = write_folder(folder, starts ? &wide : l, a, base_name, dropout, e);
+    if (starts)
+        lora_release(&wide);
+    if (!code)
+        tell_base_name(folder, base_name);
     return code;
 }

@@ -262,7 +262,7 @@ static void other_folders_are_refused(void **state)
     struct err e;
     const char *folder = scratch_path(&place, "empty");
     fixture_make_folder(folder);
-    assert_error(report_write(folder, &e), &e, ERR_USAGE, "neither the folder of a run");
+    assert_error(report_write(folder, &e), &e, ERR_USAGE, "this is not the folder of a run or of a study");
     const char *absent = scratch_path(&place, "absent");
     assert_error(report_write(absent, &e), &e, ERR_USAGE, absent);
     fixture_write_text(folder, "study.yaml", "nonsense: 1\n");

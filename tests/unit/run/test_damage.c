@@ -161,7 +161,7 @@ static enum err_code read_config(struct err *e)
 
 static enum err_code read_adapter(struct err *e)
 {
-    const struct adapter_check check = {.allow_base_mismatch = true};
+    const struct adapter_check check = {.model = "", .base_hash = "", .allow_base_mismatch = true};
     struct lora l = {0};
     enum err_code code = adapter_load(&l, &small_arch, folder.folder, &check, e);
     lora_release(&l);

@@ -113,7 +113,7 @@ static enum err_code save_peft(const char *place, int which, struct err *e)
 
 static enum err_code load_peft(const char *place, int *which, struct err *e)
 {
-    const struct adapter_check check = {.allow_base_mismatch = true};
+    const struct adapter_check check = {.model = "", .base_hash = "", .allow_base_mismatch = true};
     struct lora l = {0};
     enum err_code code = adapter_load(&l, &small_arch, place, &check, e);
     if (!code)

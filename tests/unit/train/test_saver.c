@@ -201,7 +201,7 @@ static void failures_are_tried_again_ever_later(void **state)
     saver.facts.failures_max = 1;
     assert_ok(take_step(50, true, &e), &e);
     assert_error(saver_last(&saver, &(struct ckpt_state){.step = 50}, NULL, &e), &e, ERR_IO,
-                 "step 50 could not be saved (--save-failures); the newest checkpoint is that of step 43");
+                 "step 50 could not be saved (--save-failures); the newest checkpoint, of step 43, cannot be found");
     assert_int_equal(rename(aside, place), 0);
     expect_values(43);
 }

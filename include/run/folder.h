@@ -1,0 +1,37 @@
+/*
+ * What a folder that a user names is: a run, a study, something inside one of them, an adapter or a model. Commands
+ * that write refuse a folder of another kind, in which two things would mix, and commands that read say which folder
+ * inside or around it they need.
+ */
+#ifndef MPILORA_RUN_FOLDER_H
+#define MPILORA_RUN_FOLDER_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+
+enum folder_kind {
+    FOLDER_OTHER,       /* also if it does not exist, or is empty */
+    FOLDER_ADAPTER,     /* PEFT's */
+    FOLDER_MODEL,       /* has a config.json */
+    FOLDER_STUDY,       /* study.yaml, cells */
+    FOLDER_RUN,         /* config.yaml, checkpoints */
+    FOLDER_CELLS,       /* the folder `cells` of a study */
+    FOLDER_CHECKPOINTS, /* the folder `checkpoints` of a run */
+};
+
+enum folder_kind folder_kind_of(const char *path);
+
+/* ERR_USAGE if a run (`kind` FOLDER_RUN) or a study (FOLDER_STUDY) must not write into this folder, because it is one
+ * of another kind. */
+enum err_code folder_check_output(const char *path, enum folder_kind kind, struct err *e);
+
+/* ERR_USAGE if an export must not be written to this path: it is the model itself, a run or a study; or there is
+ * something already, a file or a folder that is not empty, and the user has not said that it may be replaced. */
+enum err_code folder_check_export(const char *path, const char *model, bool overwrite, struct err *e);
+
+/* Sets an error of class ERR_USAGE: the folder is not what is wanted here (a run, say), what it is if that is known,
+ * and what to give instead. `wanted` goes after "this is". */
+enum err_code folder_refuse(const char *path, const char *wanted, struct err *e);
+
+#endif

@@ -1,0 +1,124 @@
+#include "run/folder.h"
+
+#include <dirent.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "run/export/peft.h"
+#include "run/rundir.h"
+
+static const char *const names[] = {[FOLDER_OTHER] = "another folder",
+                                    [FOLDER_ADAPTER] = "the folder of an adapter",
+                                    [FOLDER_MODEL] = "the folder of a model (config.json)",
+                                    [FOLDER_STUDY] = "the folder of a study",
+                                    [FOLDER_RUN] = "the folder of a run",
+                                    [FOLDER_CELLS] = "the folder of a study's cells",
+                                    [FOLDER_CHECKPOINTS] = "the folder of a run's checkpoints"};
+
+static bool holds(const char *folder, const char *name)
+{
+    char path[PATH_MAX];
+    struct err ignored;
+    return !file_join(path, sizeof path, folder, name, &ignored) && file_exists(path);
+}
+
+/* The folder around it, also of one whose path does not say so ("."). */
+static bool find_parent(char parent[PATH_MAX], const char *path)
+{
+    char real[PATH_MAX];
+    if (!realpath(path, real))
+        return false;
+    snprintf(parent, PATH_MAX, "%s", dirname(real));
+    return true;
+}
+
+static bool is_study(const char *path)
+{
+    return rundir_has(path, RUNDIR_STUDY) || rundir_has(path, RUNDIR_CELLS);
+}
+
+static bool is_inside(const char *path, enum rundir_file file)
+{
+    char parent[PATH_MAX], other[PATH_MAX], real[PATH_MAX], its[PATH_MAX];
+    struct err ignored;
+    return find_parent(parent, path) && !rundir_path(other, parent, file, &ignored) && realpath(other, its) &&
+           realpath(path, real) && strcmp(real, its) == 0;
+}
+
+enum folder_kind folder_kind_of(const char *path)
+{
+    char parent[PATH_MAX];
+    if (!file_is_folder(path))
+        return FOLDER_OTHER;
+    if (peft_is_folder(path))
+        return FOLDER_ADAPTER;
+    if (holds(path, "config.json"))
+        return FOLDER_MODEL;
+    if (is_study(path))
+        return FOLDER_STUDY;
+    if (rundir_has(path, RUNDIR_CONFIG) || rundir_has(path, RUNDIR_CHECKPOINTS))
+        return FOLDER_RUN;
+    if (is_inside(path, RUNDIR_CELLS) && find_parent(parent, path) && rundir_has(parent, RUNDIR_STUDY))
+        return FOLDER_CELLS;
+    return is_inside(path, RUNDIR_CHECKPOINTS) || holds(path, rundir_name(RUNDIR_LATEST)) ? FOLDER_CHECKPOINTS
+                                                                                         : FOLDER_OTHER;
+}
+
+enum err_code folder_check_output(const char *path, enum folder_kind kind, struct err *e)
+{
+    const enum folder_kind is = folder_kind_of(path);
+    if (is == FOLDER_OTHER || is == kind)
+        return ERR_OK;
+    return err_set(e, ERR_USAGE, "%s is %s, and the files of a %s would mix with it: give another --output", path,
+                   names[is], kind == FOLDER_STUDY ? "study" : "run");
+}
+
+static bool is_empty(const char *path)
+{
+    DIR *dir = opendir(path);
+    size_t entries = 0;
+    while (dir && readdir(dir))
+        entries++;
+    if (dir)
+        closedir(dir);
+    return dir && entries <= 2; /* "." and ".." */
+}
+
+enum err_code folder_check_export(const char *path, const char *model, bool overwrite, struct err *e)
+{
+    char real[PATH_MAX], its[PATH_MAX];
+    const enum folder_kind is = folder_kind_of(path);
+    if (!file_exists(path))
+        return ERR_OK;
+    if (realpath(path, real) && realpath(model, its) && strcmp(real, its) == 0)
+        return err_set(e, ERR_USAGE, "%s is the model itself: give another --output", path);
+    if (is == FOLDER_RUN || is == FOLDER_STUDY || is == FOLDER_CELLS || is == FOLDER_CHECKPOINTS)
+        return err_set(e, ERR_USAGE, "%s is %s, and an export would mix with its files: give another --output", path,
+                       names[is]);
+    if (overwrite || (file_is_folder(path) && is_empty(path)))
+        return ERR_OK;
+    return err_set(e, ERR_USAGE, "%s exists already: give another --output, or --overwrite to replace what is exported "
+                                 "there",
+                   path);
+}
+
+enum err_code folder_refuse(const char *path, const char *wanted, struct err *e)
+{
+    char instead[3 * PATH_MAX] = "", parent[PATH_MAX];
+    const enum folder_kind is = folder_kind_of(path);
+    if (is == FOLDER_OTHER)
+        return err_set(e, ERR_USAGE, "%s: this is not %s", path, wanted);
+    if (is == FOLDER_STUDY)
+        snprintf(instead, sizeof instead, ": give the folder of one of its cells, in %s/%s", path,
+                 rundir_name(RUNDIR_CELLS));
+    if (is == FOLDER_CELLS)
+        snprintf(instead, sizeof instead, ": give one of the folders in it");
+    if (is == FOLDER_CHECKPOINTS && find_parent(parent, path))
+        snprintf(instead, sizeof instead, ": give that of the run, %s, or one of the files in it, such as %s/%s",
+                 parent, path, rundir_name(holds(path, rundir_name(RUNDIR_BEST)) ? RUNDIR_BEST : RUNDIR_LATEST));
+    return err_set(e, ERR_USAGE, "%s: this is %s, not %s%s", path, names[is], wanted, instead);
+}
