@@ -1,5 +1,5 @@
-# Sourced by the job scripts: sets up a shell so that it can start mpilora. Edit this file for your cluster; it is the
-# only one.
+# Sourced by the job scripts: sets up a shell so that it can start mpilora. Edit this file for your cluster; what
+# a job asks Slurm for is in the #SBATCH lines of the .sbatch files, or on sbatch's command line.
 
 # 1. Modules. Names differ from cluster to cluster: look with `module avail openmpi`, `module avail hdf5`.
 # They must be the ones that mpilora was built with, because a program looks for its libraries when it starts.

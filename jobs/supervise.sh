@@ -9,7 +9,7 @@ fi
 # sbatch may have handed on that of another one, from whose shell it was called.
 if [ -n "${SLURM_JOB_ID:-}" ]; then
     end=$(squeue -h -o %e -j "${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}") &&
-        end=$(date -d "$end" +%s 2>/dev/null) && export SLURM_JOB_END_TIME=$end
+        [ -n "$end" ] && end=$(date -d "$end" +%s 2>/dev/null) && export SLURM_JOB_END_TIME=$end
 fi
 
 # Of sbatch --export=NONE, which some sites make the default: srun would start the ranks without what env.sh has set.
@@ -140,6 +140,7 @@ requeue_if_saved() {
         else
             say "saved; back into the queue (restart $before so far)"
             scontrol requeue "$SLURM_JOB_ID" && return
+            say "Slurm does not put it back into the queue: submit the same line again to go on"
         fi
     fi
     rm -f "$MPILORA_SAVED"

@@ -21,6 +21,7 @@ slurm_need() {
 # What is not Slurm's own default:
 # - cred_expire: a requeued job waits as long as credentials are good, two minutes by default;
 # - TmpFS: PMIx keeps files there, and the nodes share this machine's /tmp;
+# - JobRequeue: what holds for jobs that do not say; ours do;
 # - KillOnBadExit: the survivors of a lost rank would go on;
 # - config_overrides: a node has the processors that it is said to have;
 # - jobs of `urgent` take the nodes of others: those of `main` go back into the queue, those of `spare` end;
@@ -63,7 +64,7 @@ SlurmdTimeout=10
 KillWait=5
 MinJobAge=300
 ReturnToService=2
-JobRequeue=1
+JobRequeue=0
 KillOnBadExit=1
 SlurmdParameters=config_overrides
 NodeName=node[1-$1] CPUs=$2 RealMemory=500 State=UNKNOWN

@@ -11,4 +11,13 @@ check 2 "$SOURCE/jobs/local.sh" --data mine.jsonl
 says err '^usage: jobs/local.sh RANKS'
 check 2 "$SOURCE/jobs/hosts.sh" none --data mine.jsonl
 says err 'jobs/hosts.sh: none: no such file of hosts'
+# Where Slurm does not take a job back, its log says what to do.
+mkdir "$work/slurm"
+printf '#!/bin/sh\n[ "$1" = show ] && echo "JobState=RUNNING Restarts=0"\n' >"$work/slurm/scontrol"
+printf '#!/bin/sh\n' >"$work/slurm/squeue"
+chmod +x "$work"/slurm/*
+check 0 env PATH="$work/slurm:$PATH" SLURM_JOB_ID=1 bash -c 'cd "$0" && . "$1/jobs/supervise.sh" && status=75 && requeue_if_saved' \
+    "$work" "$SOURCE"
+says out ' saved; back into the queue \(restart 0 so far\)$'
+says out ' Slurm does not put it back into the queue: submit the same line again to go on$'
 passed
