@@ -1,6 +1,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/log.h"
 #include "cli/commands.h"
 #include "cli/facts.h"
 #include "io/store/store.h"
@@ -115,6 +116,8 @@ static enum err_code show(const struct bench_result *r, const struct session *s,
     if (s->options->json)
         return print_json(r, s, e);
     print_table(r, s);
+    if (r->limit_share > 1 || r->attention_share > 1)
+        log_note("a share above 1: the machine was slower while its limits were measured than during the steps");
     return ERR_OK;
 }
 
@@ -172,6 +175,10 @@ static enum err_code bench_text(const struct options *o, int threads, struct err
 static enum err_code show_examples(const struct bench_examples *r, const struct options *o, int threads, struct err *e)
 {
     const double length = r->examples ? (double)r->tokens / (double)r->examples : 0;
+    const double seconds = (double)r->examples / r->rate, least = 0.1;
+    if (seconds < least)
+        log_note("all %zu examples were read in %.3f s, which is too short to be timed well: take more of them",
+                 r->examples, seconds);
     if (!o->json) {
         printf("%zu examples of %.0f tokens on average\n"
                "  one thread   %8.0f examples/s\n  %-4d threads %8.0f examples/s\n",

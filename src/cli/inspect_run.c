@@ -11,18 +11,22 @@
 #include "run/study_grid.h"
 #include "run/export/peft_names.h"
 
-/* The options of a run as its checkpoint recorded them, each in its own type. */
+/* The options of a run as its checkpoint recorded them, each in its own type; for people, those alone that are not as
+ * they are by themselves. */
 static enum err_code add_config(struct facts *f, const char *yaml, struct err *e)
 {
-    struct options o;
+    struct options o, plain = {0};
     struct str text = {0};
     enum err_code code =
         options_read_yaml(&o, "train", "options recorded in the checkpoint", yaml, strlen(yaml), e);
+    if (!code)
+        code = opt_init(&plain.set, &options_table, &plain, o.set.command->name, e);
     facts_object(f, "config");
     for (size_t i = 0; !code && i < options_table.spec_count; i++) {
         const struct opt_spec *spec = &options_table.specs[i];
         if (!spec->name || !strcmp(spec->name, OPT_CONFIG) || spec->unrecorded ||
-            !opt_takes(o.set.command, spec) || (*o.adapter && options_shapes_adapter(spec)))
+            !opt_takes(o.set.command, spec) || (*o.adapter && options_shapes_adapter(spec)) ||
+            (!f->json && opt_values_equal(&o.set, &plain.set, spec)))
             continue;
         const void *value = (const char *)&o + spec->offset;
         if (spec->type == OPT_FLAG) {
@@ -45,6 +49,7 @@ static enum err_code add_config(struct facts *f, const char *yaml, struct err *e
     }
     str_release(&text);
     facts_end(f);
+    options_release(&plain);
     options_release(&o);
     return code;
 }
@@ -173,10 +178,22 @@ enum err_code inspect_adapter(struct facts *f, const char *path, struct err *e)
     return code;
 }
 
+/* What people look for; the rest is about speed. */
+static bool is_of_learning(const char *key)
+{
+    static const char *const keys[] = {"step", "epoch", "loss", "learning_rate", "grad_norm", "eval_loss"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (!strcmp(key, keys[i]))
+            return true;
+    return false;
+}
+
 /* A line of metrics: numbers and texts, and objects of them; what was not finite or is not known is null. */
 static void add_members(struct facts *f, const struct json_value *object, bool inner)
 {
-    for (struct json_member m = json_first(object); m.key; m = json_next(m))
+    for (struct json_member m = json_first(object); m.key; m = json_next(m)) {
+        if (!f->json && !is_of_learning(m.key))
+            continue;
         switch (json_kind(m.value)) {
         case JSON_KIND_INT:
         case JSON_KIND_REAL:
@@ -192,6 +209,7 @@ static void add_members(struct facts *f, const struct json_value *object, bool i
         default:
             facts_text(f, m.key, json_text(m.value));
         }
+    }
 }
 
 /* The last whole line of metrics.jsonl, where a run has got to; none is no error. */
@@ -228,6 +246,7 @@ enum err_code inspect_run(struct facts *f, const char *path, struct err *e)
     struct ckpt c;
     uint64_t *steps;
     size_t count;
+    char adapter[PATH_MAX];
     bool found = false;
     enum err_code code = rundir_list(&steps, &count, path, &arena, e);
     if (code)
@@ -243,6 +262,8 @@ enum err_code inspect_run(struct facts *f, const char *path, struct err *e)
         goto out;
     facts_flag(f, "finished", found && c.state.finished);
     facts_flag(f, "exported_adapter", rundir_has(path, RUNDIR_ADAPTER));
+    if (rundir_has(path, RUNDIR_ADAPTER) && !rundir_path(adapter, path, RUNDIR_ADAPTER, e))
+        facts_text(f, "adapter", adapter);
     code = add_metrics(f, path, e);
     if (found && !code) {
         facts_int(f, "step", c.state.step);

@@ -166,7 +166,8 @@ static void put_facts(struct markup *m, const struct report *r)
         const char *adapter = report_option(any, "adapter");
         if (*adapter)
             put_fact(m, "Begun with", last_part(adapter));
-        put_fact(m, "Scheme", report_option(any, "lora-init"));
+        if (strcmp(report_option(any, "lora-init"), "normal") != 0)
+            put_fact(m, "Initialisation", report_option(any, "lora-init"));
         put_fact(m, "Rank", report_option(any, "lora-rank"));
         put_fact(m, "Learning rate", report_option(any, "learning-rate"));
     }

@@ -51,8 +51,8 @@ static void report_map(const char *map)
 
 static void report_data(const char *name, const struct dataset *d)
 {
-    log_note("  %-12s %zu examples, %" PRIu64 " tokens, %" PRIu64 " of them supervised", name, d->count,
-             d->counts.tokens, d->counts.supervised);
+    log_note("  %-12s %zu example%s, %" PRIu64 " tokens, %" PRIu64 " of them supervised", name, d->count,
+             d->count == 1 ? "" : "s", d->counts.tokens, d->counts.supervised);
     char cut[128];
     if (dataset_describe_cut(cut, sizeof cut, d)) {
         log_note("  %-12s %s:", "", cut);

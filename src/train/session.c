@@ -66,10 +66,9 @@ static void announce_base(const struct store *store, const struct arch *a, size_
     for (size_t i = 0; i < store->file_count; i++)
         files += (double)store->files[i].map.size;
     if (files + (double)converted >= worth_a_word)
-        log_note("loading %s: %s, %.1f million parameters; %.0f MiB of files, and %.0f MiB of memory on each "
-                 "node for weights that cannot be used directly from the files",
-                 store->path, a->family->name, (double)arch_parameters(a) / 1e6, files / mib,
-                 (double)converted / mib);
+        log_note("loading %s: %s, %.1f million parameters; %.0f MiB of files, and %.0f MiB of memory on each node for "
+                 "converted weights",
+                 store->path, a->family->name, (double)arch_parameters(a) / 1e6, files / mib, (double)converted / mib);
 }
 
 /* Collective. One copy of the weights a node, filled by one of its ranks. */
@@ -328,12 +327,20 @@ static void warn_of_bos(const struct session *s, const struct dataset *data)
 static void tell_forms(const struct dataset *data)
 {
     char text[256] = "";
-    size_t length = 0;
-    for (size_t i = 0; i < EXAMPLE_FORM_COUNT && length < sizeof text; i++)
-        if (data->counts.forms[i])
-            length += (size_t)snprintf(text + length, sizeof text - length, "%s%" PRIu64 " %s", length ? ", " : "",
-                                       data->counts.forms[i], example_form_name((enum example_form)i));
-    log_note("%s%s: %s", data->paths[0], data->path_count > 1 ? " and others" : "", text);
+    size_t length = 0, forms = 0;
+    const char *only = "";
+    for (size_t i = 0; i < EXAMPLE_FORM_COUNT && length < sizeof text; i++) {
+        if (!data->counts.forms[i])
+            continue;
+        only = example_form_name((enum example_form)i);
+        length += (size_t)snprintf(text + length, sizeof text - length, "%s%" PRIu64 " %s", forms++ ? ", " : "",
+                                   data->counts.forms[i], only);
+    }
+    if (forms == 1)
+        log_note("%s%s: %zu example%s of the form \"%s\"", data->paths[0], data->path_count > 1 ? " and others" : "",
+                 data->count, data->count == 1 ? "" : "s", only);
+    else
+        log_note("%s%s: examples by form: %s", data->paths[0], data->path_count > 1 ? " and others" : "", text);
 }
 
 static void warn_of(void *context, const char *text)

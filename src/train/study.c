@@ -171,8 +171,8 @@ static void announce(const struct study *s)
     log_note("  %-12s %zu examples%s", "data", s->data.count, s->has_eval_data ? "" : "; no eval data");
     log_note("  %-12s %zu, %zu of them for this job, %zu done before; in %s/%s", "cells", s->grid.count,
              s->share, s->done_before, o->output, rundir_name(RUNDIR_CELLS));
-    log_note("  %-12s %zu group%s of %d rank%s, %d threads a rank", "ranks", s->groups,
-             s->groups == 1 ? "" : "s", s->group.world, s->group.world == 1 ? "" : "s", s->session.threads);
+    log_note("  %-12s %zu group%s of %d rank%s, %d thread%s a rank", "ranks", s->groups, s->groups == 1 ? "" : "s",
+             s->group.world, s->group.world == 1 ? "" : "s", s->session.threads, s->session.threads == 1 ? "" : "s");
 }
 
 /* ---- The cells ---- */

@@ -118,6 +118,11 @@ check 0 "$MPILORA" inspect "$work/run" --json
 holds 'v["kind"] == "run" and v["checkpoints"] == [5, 10, 12] and v["finished"] and v["step"] == 12'
 holds 'v["last_metrics"]["step"] == 12 and v["exported_adapter"]'
 holds 'v["last_metrics"]["slowest_host"] and v["last_metrics"]["phases"]["base_gemm"] > 0'
+holds 'v["adapter"].endswith("/run/adapter") and v["config"]["adam-beta1"] == 0.9'
+check 0 "$MPILORA" inspect "$work/run" # for people: what was given, what was learnt
+says out '^  batch-size: 6$'
+says out '^  loss: [0-9.]+$'
+[ "$(grep -cE 'adam-beta1|base_gemm|slowest' "$work/out")" = 0 ] || fail "inspect says too much: $(cat "$work/out")"
 check 0 "$MPILORA" inspect "$work/run/checkpoints/step-00000010.h5" --json
 holds 'v["kind"] == "checkpoint" and v["step"] == 10 and v["cursor"] == 60 and not v["finished"]'
 holds 'v["modules"] == 14 and v["lora_rank"] == 4 and v["config"]["learning-rate"] == 0.02'

@@ -14,7 +14,7 @@ for i in range(6):
 PY
 more="--data $work/mixed.jsonl --batch-size 7 --micro-batch-tokens 128 --max-length 128 --max-steps 4"
 check 0 train "$work/one" $more
-says err "mixed.jsonl: 6 text, 6 completion, 6 messages, 6 prompt_messages, 6 alpaca, 6 sharegpt"
+says err "mixed.jsonl: examples by form: 6 text, 6 completion, 6 messages, 6 prompt_messages, 6 alpaca, 6 sharegpt"
 grep -qE "^chat-date: \"?$(date +%Y)-" "$work/one/config.yaml" || fail "config.yaml does not have the day"
 for n in 2 3; do
     check 0 ranks $n "$MPILORA" train $options $more --output "$work/on-$n"

@@ -459,6 +459,9 @@ static enum err_code need_examples(const struct dataset *d, struct err *e)
     const char *others = d->path_count > 1 ? " and the other data files" : "";
     if (!d->counts.bad_lines)
         return err_set(e, ERR_DATA, "%s%s: no example in it", d->paths[0], others);
+    if (d->counts.bad_lines == 1)
+        return err_set(e, ERR_DATA, "%s%s: no example is left, the only line is bad: %s", d->paths[0], others,
+                       d->first_bad);
     return err_set(e, ERR_DATA, "%s%s: no example is left, all %llu lines are bad%s%s", d->paths[0], others,
                    (unsigned long long)d->counts.bad_lines, d->first_bad[0] ? "; the first: " : "",
                    d->first_bad);
