@@ -14,7 +14,7 @@ enum folder_kind {
     FOLDER_OTHER,       /* also if it does not exist, or is empty */
     FOLDER_ADAPTER,     /* PEFT's */
     FOLDER_MODEL,       /* has a config.json */
-    FOLDER_STUDY,       /* study.yaml, cells */
+    FOLDER_STUDY,       /* has a study.yaml */
     FOLDER_RUN,         /* config.yaml, checkpoints */
     FOLDER_CELLS,       /* the folder `cells` of a study */
     FOLDER_CHECKPOINTS, /* the folder `checkpoints` of a run */

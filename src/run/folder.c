@@ -36,11 +36,6 @@ static bool find_parent(char parent[PATH_MAX], const char *path)
     return true;
 }
 
-static bool is_study(const char *path)
-{
-    return rundir_has(path, RUNDIR_STUDY) || rundir_has(path, RUNDIR_CELLS);
-}
-
 static bool is_inside(const char *path, enum rundir_file file)
 {
     char parent[PATH_MAX], other[PATH_MAX], real[PATH_MAX], its[PATH_MAX];
@@ -58,7 +53,7 @@ enum folder_kind folder_kind_of(const char *path)
         return FOLDER_ADAPTER;
     if (holds(path, "config.json"))
         return FOLDER_MODEL;
-    if (is_study(path))
+    if (rundir_has(path, RUNDIR_STUDY))
         return FOLDER_STUDY;
     if (rundir_has(path, RUNDIR_CONFIG) || rundir_has(path, RUNDIR_CHECKPOINTS))
         return FOLDER_RUN;

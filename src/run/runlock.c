@@ -98,8 +98,11 @@ static enum err_code try_take(struct runlock *l, bool *again, const char *path, 
     struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     struct stat st, named;
     *again = false;
-    if (file_make_folders(l->folder, e))
-        return e->code;
+    enum err_code made = file_make_folders(l->folder, e);
+    for (int i = 1; made && i < TRIES; i++) /* those above it may be deleted just now, as in take_away() */
+        made = file_make_folders(l->folder, e);
+    if (made)
+        return made;
     if (open_file(l, path, &st, e)) {
         *again = !l->open && !file_is_folder(l->folder); /* deleted just now by another run, which wrote nothing */
         return *again ? ERR_OK : e->code;

@@ -20,6 +20,9 @@ says err 'to train it further, give a higher --max-steps'
 check 0 train "$work/plain" --max-steps 3
 check 0 "$MPILORA" generate --model "$model" --adapter "$work/plain" --prompt "on 1" --max-new-tokens 2
 says err 'plain: the adapter of its newest checkpoint, of step 3$'
+mkdir "$work/plain/cells" # of the user's own, and no study
+check 0 train "$work/plain" --max-steps 3
+rmdir "$work/plain/cells"
 
 # A study.
 grep -vE '^(output|learning-rate|batch-size):' "$work/train.yaml" >"$work/study.yaml"

@@ -98,6 +98,37 @@ static void nothing_is_left_of_a_start_that_wrote_nothing(void **state)
     assert_true(file_exists(scratch_path(&folder, "new/mine")));
 }
 
+/* Runs that fail at their start make and delete the same folders: each has the lock or is told who has it. */
+static void starts_that_fail_do_not_disturb_each_other(void **state)
+{
+    (void)state;
+    enum { PROCESSES = 4, ROUNDS = 300 };
+    char path[320];
+    pid_t processes[PROCESSES];
+    snprintf(path, sizeof path, "%s/a/b/c/d/e/f/g/h", folder.folder);
+    for (size_t p = 0; p < PROCESSES; p++) {
+        processes[p] = fork();
+        if (processes[p] != 0)
+            continue;
+        struct runlock l;
+        struct err e;
+        enum err_code code = ERR_OK;
+        for (int i = 0; i < ROUNDS && (!code || code == ERR_BUSY); i++) {
+            code = runlock_take(&l, path, "here", &e);
+            if (!code)
+                runlock_release(&l);
+        }
+        if (code && code != ERR_BUSY)
+            fprintf(stderr, "%s\n", e.message);
+        _exit(code && code != ERR_BUSY);
+    }
+    for (size_t p = 0; p < PROCESSES; p++) {
+        int status;
+        assert_int_equal(waitpid(processes[p], &status, 0), processes[p]);
+        assert_int_equal(status, 0);
+    }
+}
+
 /* A file that has another name, as in a copy of the folder by hard links, or planted, is not written into. */
 static void another_name_of_the_file_is_safe(void **state)
 {
@@ -274,6 +305,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_second_is_told_of_the_first),
         cmocka_unit_test(nothing_is_left_of_a_start_that_wrote_nothing),
+        cmocka_unit_test(starts_that_fail_do_not_disturb_each_other),
         cmocka_unit_test(another_name_of_the_file_is_safe),
         cmocka_unit_test(a_link_is_refused),
         cmocka_unit_test(readers_do_not_keep_the_owner_out),
