@@ -22,8 +22,10 @@ struct layer {
     const void *x; /* real [n, D] rows to gather */
     float *y;      /* [n, D] rows to add to */
     size_t first;  /* of the choices of the expert that is worked on */
+    /* Arrays with a row for each choice. */
+    void *gate_up;
+    const void *dgate_up, *product;
     float *dproduct;
-    const void *product;
 };
 
 static struct layer layer_of(const struct step *s, size_t layer)
@@ -197,11 +199,15 @@ static void share_gradients(void *context, size_t first, size_t count)
 
 /* ---- all experts ---- */
 
-/* Number of rows of an expert; the first is l->first. */
-static size_t begin_expert(struct layer *l, size_t expert)
+/* One expert after the other, if it has rows; the first is l->first. */
+static void each_expert(struct layer *l, void (*work)(struct layer *l, size_t expert, size_t n))
 {
-    l->first = l->acts->expert_first[expert];
-    return l->acts->expert_first[expert + 1] - l->first;
+    const uint32_t *first = l->acts->expert_first;
+    for (size_t expert = 0; expert < l->a->experts; expert++) {
+        l->first = first[expert];
+        if (first[expert + 1] > first[expert])
+            work(l, expert, first[expert + 1] - first[expert]);
+    }
 }
 
 /* A matrix of an expert, and where its columns are in the output of its group. */
@@ -223,6 +229,13 @@ static bool next_operand(struct operand *o, const struct arch *a, enum linear_gr
     return true;
 }
 
+static struct operand only_operand(const struct arch *a, enum linear_group g)
+{
+    struct operand o = {0};
+    next_operand(&o, a, g);
+    return o;
+}
+
 static const void *matrix_of(const struct layer *l, size_t expert, const struct operand *o)
 {
     return weights_expert(&l->s->m->weights, l->number, expert, o->matrix);
@@ -233,35 +246,25 @@ static float scale_of(const struct arch *a, enum linear_group g)
     return a->scale[g] != 0 ? a->scale[g] : 1;
 }
 
-static void first_forward(struct layer *l, void *gate_up)
+static void first_forward(struct layer *l, size_t expert, size_t n)
 {
     const struct step *s = l->s;
     size_t ld = arch_group_rows(l->a, GROUP_MLP_IN);
-    for (size_t expert = 0; expert < l->a->experts; expert++) {
-        size_t n = begin_expert(l, expert);
-        if (n == 0)
-            continue;
-        parallel_blocks(n, BLOCK, gather, l);
-        for (struct operand o = {0}; next_operand(&o, l->a, GROUP_MLP_IN);)
-            gemm(s->type, s->type, GEMM_N, GEMM_T, n, o.rows, o.columns, scale_of(l->a, GROUP_MLP_IN),
-                 l->acts->expert_in, o.columns, matrix_of(l, expert, &o), o.columns, 0,
-                 (char *)gate_up + (l->first * ld + o.at) * s->real->size, ld);
-    }
+    parallel_blocks(n, BLOCK, gather, l);
+    for (struct operand o = {0}; next_operand(&o, l->a, GROUP_MLP_IN);)
+        gemm(s->type, s->type, GEMM_N, GEMM_T, n, o.rows, o.columns, scale_of(l->a, GROUP_MLP_IN), l->acts->expert_in,
+             o.columns, matrix_of(l, expert, &o), o.columns, 0,
+             (char *)l->gate_up + (l->first * ld + o.at) * s->real->size, ld);
 }
 
-static void last_forward(struct layer *l, const void *product)
+static void last_forward(struct layer *l, size_t expert, size_t n)
 {
     const struct step *s = l->s;
-    for (size_t expert = 0; expert < l->a->experts; expert++) {
-        size_t n = begin_expert(l, expert);
-        struct operand o = {0};
-        if (n == 0 || !next_operand(&o, l->a, GROUP_MLP_OUT))
-            continue;
-        gemm(s->type, DTYPE_F32, GEMM_N, GEMM_T, n, o.rows, o.columns, scale_of(l->a, GROUP_MLP_OUT),
-             step_at(s, product, l->first * o.columns), o.columns, matrix_of(l, expert, &o), o.columns, 0,
-             l->acts->expert_out, o.rows);
-        parallel_blocks(n, BLOCK, add_shares, l);
-    }
+    const struct operand o = only_operand(l->a, GROUP_MLP_OUT);
+    gemm(s->type, DTYPE_F32, GEMM_N, GEMM_T, n, o.rows, o.columns, scale_of(l->a, GROUP_MLP_OUT),
+         step_at(s, l->product, l->first * o.columns), o.columns, matrix_of(l, expert, &o), o.columns, 0,
+         l->acts->expert_out, o.rows);
+    parallel_blocks(n, BLOCK, add_shares, l);
 }
 
 void experts_forward(const struct step *s, size_t layer, enum linear_group g, void *y, const void *x)
@@ -273,10 +276,12 @@ void experts_forward(const struct step *s, size_t layer, enum linear_group g, vo
             route(&l, x);
         sort_choices(&l);
         l.x = x;
-        first_forward(&l, y);
+        l.gate_up = y;
+        each_expert(&l, first_forward);
     } else {
         l.y = y;
-        last_forward(&l, x);
+        l.product = x;
+        each_expert(&l, last_forward);
     }
     prof_enter(before);
     if (s->trace && g == GROUP_MLP_OUT) {
@@ -286,20 +291,14 @@ void experts_forward(const struct step *s, size_t layer, enum linear_group g, vo
     }
 }
 
-static void last_backward(struct layer *l)
+static void last_backward(struct layer *l, size_t expert, size_t n)
 {
     const struct step *s = l->s;
-    for (size_t expert = 0; expert < l->a->experts; expert++) {
-        size_t n = begin_expert(l, expert);
-        struct operand o = {0};
-        if (n == 0 || !next_operand(&o, l->a, GROUP_MLP_OUT))
-            continue;
-        parallel_blocks(n, BLOCK, gather, l);
-        gemm(s->type, DTYPE_F32, GEMM_N, GEMM_N, n, o.columns, o.rows, scale_of(l->a, GROUP_MLP_OUT),
-             l->acts->expert_in, o.rows, matrix_of(l, expert, &o), o.columns, 0, l->dproduct + l->first * o.columns,
-             o.columns);
-        parallel_blocks(n, BLOCK, share_gradients, l);
-    }
+    const struct operand o = only_operand(l->a, GROUP_MLP_OUT);
+    parallel_blocks(n, BLOCK, gather, l);
+    gemm(s->type, DTYPE_F32, GEMM_N, GEMM_N, n, o.columns, o.rows, scale_of(l->a, GROUP_MLP_OUT), l->acts->expert_in,
+         o.rows, matrix_of(l, expert, &o), o.columns, 0, l->dproduct + l->first * o.columns, o.columns);
+    parallel_blocks(n, BLOCK, share_gradients, l);
 }
 
 static void router_backward(struct layer *l)
@@ -315,20 +314,15 @@ static void router_backward(struct layer *l)
          s->m->weights.layers[l->number].router, width, 0, l->y, width);
 }
 
-static void first_backward(struct layer *l, const void *dgate_up)
+static void first_backward(struct layer *l, size_t expert, size_t n)
 {
     const struct step *s = l->s;
     size_t ld = arch_group_rows(l->a, GROUP_MLP_IN);
-    for (size_t expert = 0; expert < l->a->experts; expert++) {
-        size_t n = begin_expert(l, expert);
-        if (n == 0)
-            continue;
-        for (struct operand o = {0}; next_operand(&o, l->a, GROUP_MLP_IN);)
-            gemm(s->type, DTYPE_F32, GEMM_N, GEMM_N, n, o.columns, o.rows, scale_of(l->a, GROUP_MLP_IN),
-                 step_at(s, dgate_up, l->first * ld + o.at), ld, matrix_of(l, expert, &o), o.columns, o.at > 0 ? 1 : 0,
-                 l->acts->expert_out, o.columns);
-        parallel_blocks(n, BLOCK, add_rows, l);
-    }
+    for (struct operand o = {0}; next_operand(&o, l->a, GROUP_MLP_IN);)
+        gemm(s->type, DTYPE_F32, GEMM_N, GEMM_N, n, o.columns, o.rows, scale_of(l->a, GROUP_MLP_IN),
+             step_at(s, l->dgate_up, l->first * ld + o.at), ld, matrix_of(l, expert, &o), o.columns, o.at > 0 ? 1 : 0,
+             l->acts->expert_out, o.columns);
+    parallel_blocks(n, BLOCK, add_rows, l);
 }
 
 void experts_backward(const struct step *s, size_t layer, enum linear_group g, float *dx, const void *dy,
@@ -343,11 +337,12 @@ void experts_backward(const struct step *s, size_t layer, enum linear_group g, f
         l.x = dy;
         l.dproduct = dx;
         l.product = x;
-        last_backward(&l);
+        each_expert(&l, last_backward);
     } else {
         l.y = dx;
+        l.dgate_up = dy;
         router_backward(&l);
-        first_backward(&l, dy);
+        each_expert(&l, first_backward);
     }
     prof_enter(before);
 }
