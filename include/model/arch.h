@@ -182,6 +182,8 @@ size_t arch_norm_width(const struct arch *a, enum place place);
  * rows and columns above are those of one expert. */
 bool arch_has_experts(const struct arch *a);
 size_t arch_expert_matrices(const struct arch *a); /* of one expert; 0 without experts */
+/* In a file of this kind, is a matrix of all experts one tensor, [experts, rows, columns]? */
+bool arch_stacks_experts(const struct arch *a, enum store_kind kind);
 const struct module *arch_expert_module(const struct arch *a, size_t matrix);
 size_t arch_expert_rows(const struct arch *a, size_t matrix);
 size_t arch_expert_columns(const struct arch *a, size_t matrix);
@@ -223,7 +225,7 @@ void arch_module_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum st
 void arch_norm_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum store_kind kind, size_t layer,
                       enum place place, const char *what);
 void arch_embedding_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum store_kind kind);
-/* A matrix of an expert; in a GGUF file, that of all experts. */
+/* A matrix of an expert, or of all experts if they are stacked. */
 void arch_expert_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum store_kind kind, size_t layer,
                         size_t expert, size_t matrix);
 void arch_router_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum store_kind kind, size_t layer);

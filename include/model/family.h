@@ -78,6 +78,7 @@ struct family_experts {
     const char *path;                 /* of the module that holds the experts */
     const struct module *modules;     /* of an expert */
     size_t module_count;
+    bool stacked; /* Hugging Face files have one tensor for all experts, too: the matrix's name is within the block */
 };
 
 struct source;

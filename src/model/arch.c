@@ -118,6 +118,11 @@ size_t arch_expert_matrices(const struct arch *a)
     return arch_has_experts(a) ? a->family->experts->module_count : 0;
 }
 
+bool arch_stacks_experts(const struct arch *a, enum store_kind kind)
+{
+    return kind == STORE_GGUF || a->family->experts->stacked;
+}
+
 const struct module *arch_expert_module(const struct arch *a, size_t matrix)
 {
     return &a->family->experts->modules[matrix];
@@ -254,7 +259,11 @@ void arch_router_path(char path[ARCH_PATH_SIZE], const struct arch *a, size_t la
 
 static void expert_part(char part[ARCH_PATH_SIZE], const struct arch *a, size_t expert, size_t matrix)
 {
-    snprintf(part, ARCH_PATH_SIZE, "%s.%zu.%s", a->family->experts->path, expert, arch_expert_module(a, matrix)->path);
+    const char *name = arch_expert_module(a, matrix)->path;
+    if (a->family->experts->stacked)
+        snprintf(part, ARCH_PATH_SIZE, "%s", name);
+    else
+        snprintf(part, ARCH_PATH_SIZE, "%s.%zu.%s", a->family->experts->path, expert, name);
 }
 
 void arch_expert_path(char path[ARCH_NAME_SIZE], const struct arch *a, size_t layer, size_t expert, size_t matrix)

@@ -285,7 +285,7 @@ static enum err_code load_expert(struct loading *l, size_t layer, size_t expert,
     const struct arch *a = l->a;
     struct weights *w = l->w;
     size_t rows = arch_expert_rows(a, matrix), columns = arch_expert_columns(a, matrix);
-    size_t stacked = is_gguf(l) ? count : 0;
+    size_t stacked = arch_stacks_experts(a, l->store->kind) ? count : 0;
     char name[ARCH_NAME_SIZE];
     arch_expert_tensor(name, a, l->store->kind, layer, expert, matrix);
     struct task *task = expect(l, name, count * rows, columns, false, (struct order){.stacked = stacked});
@@ -308,7 +308,7 @@ static enum err_code load_experts(struct loading *l, size_t layer)
     char name[ARCH_NAME_SIZE];
     arch_router_tensor(name, a, l->store->kind, layer);
     enum err_code code = load_matrix(l, &l->w->layers[layer].router, name, a->experts, a->width);
-    size_t count = is_gguf(l) ? a->experts : 1; /* in one tensor */
+    size_t count = arch_stacks_experts(a, l->store->kind) ? a->experts : 1; /* in one tensor */
     for (size_t expert = 0; expert < a->experts && !code; expert += count)
         for (size_t matrix = 0; matrix < arch_expert_matrices(a) && !code; matrix++)
             code = load_expert(l, layer, expert, matrix, count);
@@ -427,9 +427,10 @@ static enum err_code begin_experts(struct loading *l)
     struct weights *w = l->w;
     w->expert_count = l->a->experts;
     w->expert_matrices = arch_expert_matrices(l->a);
-    size_t count = w->expert_count * w->expert_matrices, each = is_gguf(l) ? w->expert_matrices : count;
+    size_t count = w->expert_count * w->expert_matrices;
     if (count == 0)
         return ERR_OK;
+    size_t each = arch_stacks_experts(l->a, l->store->kind) ? w->expert_matrices : count;
     if (each > l->store->tensor_count / l->a->layers)
         return err_set(l->e, ERR_FORMAT, "%s: %zu tensors are too few for %zu experts in each of %zu layers",
                        l->store->path, l->store->tensor_count, w->expert_count, l->a->layers);

@@ -29,7 +29,7 @@ for folder in "$GOLDEN"/tiny_*; do
     cp -r "$folder" "$work/$name"
     cp "$model/tokenizer.json" "$model/tokenizer_config.json" "$work/$name"
     targets=all-linear
-    case $name in *mixtral* | *moe*) # the experts are frozen
+    case $name in *mixtral* | *moe | *moe_*) # the experts are frozen
         check 1 "$MPILORA" plan --model "$work/$name" --length 16 --network 1gbit
         says err 'all-linear includes the experts of this model'
         targets=q_proj,k_proj,v_proj,o_proj
