@@ -98,7 +98,7 @@ says err 'tokenizer'
 # Nothing to learn is not a matter of --max-length.
 echo '{"messages": [{"role": "user", "content": "one two three four"}]}' >"$work/user.jsonl"
 check 1 train "$work/user" --data "$work/user.jsonl" --max-length 8
-says err 'no supervised token: nothing in this line could be learnt'
+says err 'no supervised token: no message has the role "assistant"'
 
 # A template that takes long to fail is not tried on every line of the data.
 python3 - "$work" <<'PY'

@@ -63,13 +63,20 @@ static const char *advice(const char *text, size_t length)
     if (at < length && text[at] == '{')
         at++;
     else
-        return "; a line holds one JSON object, {...}";
+        return "; a line holds one JSON object, {...}: jq -Rc '{text: .}' FILE > NEW makes one of each line of plain "
+               "text";
     while (at < length && strchr(" \t", text[at]))
         at++;
     if (at == length)
         return "; an object may not go on in the next line: jq -c . FILE writes each on one";
     if (text[at] == '\'')
         return "; JSON has double quotes: json.dumps writes a Python object so";
+    while (length && strchr(" \t\r", text[length - 1]))
+        length--;
+    if (length && text[length - 1] == ',')
+        return "; a line has no comma at its end: sed 's/,[[:space:]]*$//' FILE > NEW takes them away";
+    if (memmem(text, length, "}{", 2) || memmem(text, length, "} {", 3))
+        return "; jq -c . FILE > NEW writes each object on a line of its own";
     return memmem(text, length, "NaN", 3) ? "; JSON has no NaN: write null" : "";
 }
 

@@ -112,6 +112,9 @@ static enum err_code read_messages(struct conversation *c, struct str *work, con
 {
     (void)work;
     c->messages = line_get(l, "messages");
+    if (json_text(c->messages))
+        return err_set(e, ERR_DATA, "\"messages\" must be an array, not a string: jq -c '.messages |= fromjson' FILE > "
+                                    "NEW makes one of it");
     if (json_kind(c->messages) != JSON_KIND_ARRAY || !json_count(c->messages))
         return err_set(e, ERR_DATA, "\"messages\" must be an array of at least one message");
     for (size_t i = 0; i < json_count(c->messages); i++)
@@ -190,6 +193,14 @@ static size_t last_answer(const struct conversation *c)
     while (i > c->first && !is_assistant(json_at(c->messages, i - 1)))
         i--;
     return i > c->first ? i - 1 : SIZE_MAX;
+}
+
+bool conversation_has_assistant(const struct conversation *c)
+{
+    for (size_t i = 0; i < json_count(c->messages); i++)
+        if (is_assistant(json_at(c->messages, i)))
+            return true;
+    return false;
 }
 
 bool conversation_trains(const struct conversation *c, enum example_train_on train_on, size_t message)

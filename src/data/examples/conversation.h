@@ -27,6 +27,9 @@ void conversation_release(struct conversation *c);
 /* Is the last message an assistant's? */
 bool conversation_is_answered(const struct conversation *c);
 
+/* Is any? */
+bool conversation_has_assistant(const struct conversation *c);
+
 /* Are tokens of this message supervised? */
 bool conversation_trains(const struct conversation *c, enum example_train_on train_on, size_t message);
 /* Do the messages' keys or --train-on exclude some of the assistant's messages? */

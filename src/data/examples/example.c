@@ -273,6 +273,12 @@ static enum err_code parse_conversation(struct example *ex, struct example_scrat
         ex->notes |= find_blank(&c, options);
     if (!code && t)
         code = encode_conversation(ex, s, t, &c, options, e);
+    const bool teaches = options->asks || options->train_on == TRAIN_ON_ALL || !ex->count ||
+                         memchr(ex->supervised, 1, ex->count) || conversation_has_assistant(&c);
+    if (!code && !teaches)
+        code = err_set(e, ERR_DATA,
+                       "no supervised token: no message has the role \"assistant\"; that of the last is \"%.32s\"",
+                       json_text(json_get(json_at(c.messages, json_count(c.messages) - 1), "role")));
     conversation_release(&c);
     return code;
 }
@@ -380,7 +386,10 @@ enum err_code example_parse(struct example *ex, struct example_scratch *scratch,
     ex->notes = 0;
     size_t valid = str_utf8_valid_prefix(line, length);
     if (valid < length)
-        return err_set(e, ERR_DATA, "byte %zu of the line is not valid UTF-8", valid + 1);
+        return err_set(e, ERR_DATA,
+                       "byte %zu of the line is not valid UTF-8; of another encoding, Latin-1 say, iconv -f LATIN1 -t "
+                       "UTF-8 FILE > NEW makes it",
+                       valid + 1);
     size_t first = 0;
     while (first < length && (line[first] == ' ' || line[first] == '\t'))
         first++;

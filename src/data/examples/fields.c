@@ -35,12 +35,22 @@ static const char *find_named(const struct line *l, const char *const *names, co
     return NULL;
 }
 
-/* The number of its texts, of which up to two are stored. */
+static bool is_of_origin(const char *name)
+{
+    static const char *const names[] = {"id",    "uuid", "system", "source", "category", "url",
+                                        "title", "lang", "split",  "model",  "language"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcasecmp(name, names[i]))
+            return true;
+    return false;
+}
+
+/* The number of its texts, of which up to two are stored; without those that only say where they are from. */
 static size_t find_texts(const char *found[2], const struct line *l)
 {
     size_t count = 0;
     for (struct json_member m = json_first(l->root); m.key; m = json_next(m))
-        if (json_text(m.value) && is_plain(m.key) && count++ < 2)
+        if (json_text(m.value) && is_plain(m.key) && !is_of_origin(m.key) && count++ < 2)
             found[count - 1] = m.key;
     return count;
 }
@@ -77,14 +87,17 @@ static enum err_code advise(struct str *out, const struct line *l, struct err *e
     bool advised = false;
     if (advise_on_lists(&advised, out, l, e) || advised)
         return e->code;
+    const struct json_member inner = json_first(l->root);
+    if (json_count(l->root) == 1 && json_kind(inner.value) == JSON_KIND_OBJECT && is_plain(inner.key))
+        return str_appendf(out, e, ": jq -c '.[]' FILE > NEW writes what is in it");
     const char *asked = find_named(l, askers, NULL), *answer = find_named(l, answers, asked);
     const char *text = find_named(l, texts, NULL);
     const size_t count = find_texts(found, l);
     if (asked && answer)
         snprintf(columns, sizeof columns, "prompt=%s,completion=%s", asked, answer);
-    else if (text || count == 1)
+    else if (text || (count == 1 && !asked))
         snprintf(columns, sizeof columns, "text=%s", text ? text : found[0]);
-    else if (count == 2)
+    else if (count == 2 && !asked)
         snprintf(columns, sizeof columns, "prompt=%s,completion=%s", found[0], found[1]);
     if (*columns)
         return add_columns(out, columns, "reads it so", e);
@@ -164,6 +177,8 @@ static enum err_code refuse_half(const struct line *l, const char *key, const ch
     const char *other = find_named(l, answers_it ? answers : askers, NULL);
     const char *input = alpaca && json_is_absent(line_get(l, "input")) ? find_named(l, inputs, other) : NULL;
     e->code = ERR_OK;
+    if (line_get(l, partner))
+        return err_set(e, ERR_DATA, "wrong fields: has \"%s\" but no \"%s\", which is null", key, partner);
     if (str_appendf(&m, e, "wrong fields: has \"%s\" but no \"%s\"", key, partner) || json_count(l->root) < 2 ||
         str_appendf(&m, e, ", only ") || add_names(&m, l, e) || !other)
         return refuse(&m, l, e);

@@ -270,6 +270,21 @@ static void test_advice(void **state)
     check_bad("{\"conversations\":[{\"from\":\"human\",\"text\":\"a\"}]}", "map({from: .from, value: .text})");
 }
 
+/* What people have in the place of lines of objects, and of assistants. */
+static void test_advice_on_mistakes(void **state)
+{
+    (void)state;
+    check_bad("{\"text\":\"a\"}, ", "; a line has no comma at its end: sed");
+    check_bad("{\"text\":\"a\"}{\"text\":\"b\"}", "; jq -c . FILE > NEW writes each object on a line of its own");
+    check_bad("Once upon a time", "jq -Rc '{text: .}' FILE > NEW makes one of each line");
+    check_bad("{\"text\":\"caf\xE9\"}", "iconv -f LATIN1");
+    check_bad("{\"row\":{\"text\":\"a\"}}", "but \"row\": jq -c '.[]' FILE > NEW writes what is in it");
+    check_bad("{\"context\":\"c\",\"question\":\"q\",\"n\":1}", "--columns prompt=THEIRS");
+    check_bad("{\"messages\":\"[]\"}", "jq -c '.messages |= fromjson' FILE");
+    check_bad("{\"messages\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"Bot\",\"content\":\"a\"}]}",
+              "no message has the role \"assistant\"; that of the last is \"Bot\"");
+}
+
 /* Blanks, and words that run into each other. */
 static void test_notes(void **state)
 {
@@ -481,6 +496,7 @@ int main(void)
         cmocka_unit_test(test_truncation),
         cmocka_unit_test(test_bad_lines),
         cmocka_unit_test(test_advice),
+        cmocka_unit_test(test_advice_on_mistakes),
         cmocka_unit_test(test_notes),
         cmocka_unit_test(test_bad_messages),
         cmocka_unit_test(test_silent_keys),
