@@ -197,9 +197,9 @@ look("use of a tensor of an adapter", "eval", "--model", model, "--data", data, 
 # A run's folder.
 metrics = open(f"{run}/metrics.jsonl").read().split("\n")
 line = json.loads(metrics[1])
-line[EVIL] = EVIL
+line[EVIL] = line["eval_loss"] = EVIL
 open(f"{run}/metrics.jsonl", "w").write(metrics[0] + "\n" + json.dumps(line) + "\n")
-look("key of metrics", "inspect", run)
+look("value of metrics", "inspect", run)
 look("key of metrics, as JSON", "inspect", run, "--json")
 open(f"{run}/config.yaml", "a").write('"%s": 1\n' % json.dumps(EVIL)[1:-1])
 look("config of a run", "inspect", "--verify", run, said=False)
