@@ -168,7 +168,7 @@ def check_family_words(path, text, families, parts):
     """Names stand with the families alone. Tokenizers and chat templates have names of their own."""
     if (ROOT / FAMILIES) in path.parents or path.relative_to(ROOT).parts[1] == "data":
         return
-    names = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, sorted(families | parts, key=len, reverse=True)))})(?![\w-])")
+    names = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, sorted(families | parts, key=len, reverse=True)))})(?![\w-]|\.cpp)")
     for literal in re.finditer(r'//[^\n]*|/\*.*?\*/|"((?:[^"\\\n]|\\.)*)"', text, re.S):
         if literal[1] and (found := names.search(literal[1])):
             breach(path, text.count("\n", 0, literal.start()) + 1,

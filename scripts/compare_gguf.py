@@ -7,12 +7,15 @@ Each model of make_golden.py (or those that are named) is made as a Hugging Face
 tokenizer, and converted by convert_hf_to_gguf.py of llama.cpp, whose sources are in FOLDER. `mpilora probe` then computes
 logits, loss and gradients from both; they must agree within 1e-5 of the largest value. And llama.cpp itself must predict
 the same next tokens from the GGUF file: log-probabilities within 0.01. Only the vocabulary is not the converter's, since
-it takes only those of published models: set_vocab() writes the folder's tokenizer.
+it takes only those of published models: set_vocab() writes the folder's tokenizer. A run of one step on the folder is
+exported as GGUF: mpilora must compute the same from this file on the GGUF base as from the run on the folder, and
+llama.cpp must predict the same with it.
 
 Of a FILE.gguf only the second is done, for the 20 likeliest tokens, and llama.cpp gets its tensors in f32: it would round
 activations to 8 bits before it multiplies them with quantised weights.
 
-A line for each model: the largest difference of logits, of gradients, and from llama.cpp; or why there is none. The status
+A line for each model: the largest difference of logits, of gradients, of logits with the exported adapter, and from
+llama.cpp without and with it; or why there is none. The status
 is 1 if a model differs, or is refused, that EXPECTED does not have.
 
 Run in an environment with torch, transformers, peft, safetensors, h5py, xllamacpp.
@@ -76,6 +79,11 @@ def load_makers():
     sys.path.insert(0, str(ROOT / "scripts"))
     import make_golden
     return make_golden
+
+
+def fixture_of(name, makers):
+    f = makers.FIXTURES[name]
+    return dataclasses.replace(f, config=f.config | CHANGED.get(name, {}))
 
 
 def make_tokenizer(folder):
@@ -145,13 +153,16 @@ def write_data(path):
             out.write(json.dumps({"prompt": text[:9], "completion": text[9:]}) + "\n")
 
 
-def probe(program, model, data, init, output):
-    import h5py
-    import numpy as np
-    done = subprocess.run([program, "probe", "--model", model, "--data", data, "--output", output, "--threads", "1", "--lora-rank", "3",
-                           "--lora-init", *init.split()], capture_output=True, text=True)
+def run(*command):
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise ValueError(done.stderr.strip().splitlines()[-1])
+
+
+def probe(program, model, data, output, *adapter):
+    import h5py
+    import numpy as np
+    run(program, "probe", "--model", model, "--data", data, "--output", output, "--threads", "1", *adapter)
     with h5py.File(output) as file:
         values = {"loss": np.array([file.attrs["loss"]])}
         values |= {f"logits.{i}": file[f"examples/{i}/logits"][:] for i in range(2)}
@@ -171,15 +182,14 @@ def compare(hf, gguf):
     return worst
 
 
-def compare_llama(program, file, data, scratch, top=None, expanded=None):
+def compare_llama(probed, file, *adapter, top=None):
     """Largest difference of log-probabilities of next tokens from llama.cpp's (None: it cannot run this model), and a text."""
     import h5py
     import numpy as np
-    probe(program, file, data, "zero", scratch / "base.h5")
-    with h5py.File(scratch / "base.h5") as base:
+    with h5py.File(probed) as base:
         ids = [base[f"examples/{i}/tokens"][:].tolist() for i in range(2)]
         logits = [base[f"examples/{i}/logits"][:].astype(np.float64) for i in range(2)]
-    done = subprocess.run([sys.executable, ROOT / "tests/support/llama_logprobs.py", expanded or file,
+    done = subprocess.run([sys.executable, ROOT / "tests/support/llama_logprobs.py", file, *adapter,
                            "--top", str(top or logits[0].shape[1])], input=json.dumps(ids), capture_output=True, text=True)
     if done.returncode:
         why = next((line for line in done.stderr.splitlines() if "error loading model:" in line), done.stderr[-200:])
@@ -215,33 +225,47 @@ def check_file(file, options):
                 ("def fibonacci(n):", "\n    return n if n < 2 else fibonacci(n - 1) + fibonacci(n - 2)")]
         (scratch / "data.jsonl").write_text("\n".join(json.dumps({"prompt": p, "completion": c}) for p, c in data))
         write_expanded(file, scratch / "expanded.gguf")
-        worst, text = compare_llama(options.mpilora, file, scratch / "data.jsonl", scratch, 20, scratch / "expanded.gguf")
+        probe(options.mpilora, file, scratch / "data.jsonl", scratch / "base.h5", "--lora-init", "zero")
+        worst, text = compare_llama(scratch / "base.h5", scratch / "expanded.gguf", top=20)
         return worst is not None and worst <= CLOSE_TO_LLAMA, text
 
 
-def check(name, f, options, conversion, makers):
+def check_adapter(program, folder, file, data, init, scratch):
+    """The adapter of a run on the folder, exported for llama.cpp, and what compare() finds with it on the GGUF file."""
+    adapter = scratch / "adapter.gguf"
+    run(program, "train", "--model", folder, "--data", data, "--output", scratch / "run", "--max-steps", "1", "--threads", "1", *init)
+    run(program, "export", "--model", folder, "--checkpoint", scratch / "run", "--format", "gguf", "--output", adapter)
+    trained = probe(program, folder, data, scratch / "trained.h5", "--adapter", scratch / "run")
+    return adapter, compare(trained, probe(program, file, data, scratch / "loaded.h5", "--adapter", adapter))
+
+
+def check(f, options, conversion, makers):
     """(whether all agrees, what to say)"""
     with tempfile.TemporaryDirectory() as scratch:
         scratch = pathlib.Path(scratch)
         tokenizer, tokens = make_tokenizer(scratch / "tokenizer")
         folder, file, data = scratch / "model", scratch / "model.gguf", scratch / "data.jsonl"
-        f = dataclasses.replace(f, config=f.config | CHANGED.get(name, {}))
         make_folder(folder, f, makers, scratch / "tokenizer", tokens)
         write_data(data)
         # What is drawn goes by the names of modules, and a wrapper has its own.
-        init = ("constant" if f.wrapper else "both-normal") + " --init-std 0.2"
+        init = ["--lora-init", "constant" if f.wrapper else "both-normal", "--init-std", "0.1", "--lora-rank", "3"]
         try:
             arch = convert(conversion, folder, file, tokenizer, tokens)
         except Exception as error:  # its own assumptions
             return False, f"not converted: {error!r}"
         try:
-            hf = probe(options.mpilora, folder, data, init, scratch / "hf.h5")
-            worst = compare(hf, probe(options.mpilora, file, data, init, scratch / "gguf.h5"))
-            llama, text = compare_llama(options.mpilora, file, data, scratch)
+            hf = probe(options.mpilora, folder, data, scratch / "hf.h5", *init)
+            worst = compare(hf, probe(options.mpilora, file, data, scratch / "gguf.h5", *init))
+            adapter, loaded = check_adapter(options.mpilora, folder, file, data, init, scratch)
+            probe(options.mpilora, file, data, scratch / "base.h5", "--lora-init", "zero")
+            llama, text = compare_llama(scratch / "base.h5", file)
+            if llama is not None:
+                more, with_adapter = compare_llama(scratch / "loaded.h5", file, "--adapter", adapter)
+                llama, text = max(llama, more if more is not None else 9), f"{text}, with adapter {with_adapter}"
         except (ValueError, AssertionError) as error:
             return False, f"{arch}: {error}"
-        return (max(worst.values()) <= CLOSE and (llama or 0) <= CLOSE_TO_LLAMA,
-                f"{arch}: logits {worst['logits']:.1e}, gradients {worst['grad']:.1e}, {text}")
+        return (max(*worst.values(), *loaded.values()) <= CLOSE and (llama or 0) <= CLOSE_TO_LLAMA,
+                f"{arch}: logits {worst['logits']:.1e}, gradients {worst['grad']:.1e}, adapter {loaded['logits']:.1e}, {text}")
 
 
 def main():
@@ -254,7 +278,7 @@ def main():
     failed = 0
     for name in options.names or makers.FIXTURES:
         good, text = (check_file(name, options) if name.endswith(".gguf")
-                      else check(name, makers.FIXTURES[name], options, conversion, makers))
+                      else check(fixture_of(name, makers), options, conversion, makers))
         expected = not good and EXPECTED.get(name) is not None and EXPECTED[name] in text
         failed += not (good or expected)
         print(f"{name:18} {'ok' if good else 'expected' if expected else 'FAILED':8} {text}", flush=True)

@@ -229,6 +229,9 @@ void arch_embedding_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum
 void arch_expert_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum store_kind kind, size_t layer,
                         size_t expert, size_t matrix);
 void arch_router_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum store_kind kind, size_t layer);
+/* general.architecture of the GGUF files that llama.cpp makes from such models; NULL: not known. The modules have GGUF
+ * names if it is known. */
+const char *arch_gguf_name(const struct arch *a);
 /* Learned positions: max_positions rows, which are added to the embedding. */
 bool arch_has_positions(const struct arch *a);
 void arch_positions_path(char path[ARCH_PATH_SIZE], const struct arch *a);

@@ -86,6 +86,7 @@ struct source;
 struct family {
     const char *name;                                     /* model_type of config.json */
     const char *gguf;                                     /* general.architecture; NULL: not read from GGUF */
+    const char *gguf_adapter;                             /* the same for adapters; NULL: as `gguf` */
     const char *known_as;                                 /* well-known models of the family, separated by commas */
     const char *tokenizers;                               /* their tokenizers: TOKENIZERS_... */
     const struct family_names *names;                     /* [2], by enum store_kind */
@@ -120,6 +121,7 @@ struct wrapper {
      * files; then the names of tensors in older files. */
     struct wrapper_names names[WRAPPER_SPELLINGS];
     const char *const *others; /* prefixes of the names of the other parts' tensors; NULL after the last */
+    const char *gguf;          /* general.architecture of GGUF files that are made from it; NULL: the family's */
 };
 extern const struct wrapper wrappers[]; /* the last row has no name */
 

@@ -97,6 +97,9 @@ const struct lora_module *lora_find(const struct lora_layout *l, const char *pat
 /* NULL if the linear layer is not adapted, or `l` is NULL. */
 const struct lora_module *lora_at(const struct lora_layout *l, size_t layer, size_t linear);
 
+/* The alpha that gives the module its scaling, over its rank or with `rslora` over the root of its rank. */
+double lora_alpha(const struct lora_module *m, bool rslora);
+
 /* The A of a group's adapted modules form one matrix [ranks, in] at flat offset *a, in the order of the family's
  * table. Returns `ranks`, the sum of their ranks; 0, and *a is not set, if no module is adapted. */
 size_t lora_group_ranks(const struct lora_layout *l, size_t layer, enum linear_group g, size_t *a);

@@ -24,9 +24,9 @@ struct adapter_check {
     struct adapter_origin *origin; /* NULL: not asked for */
 };
 
-/* Makes `l` from a checkpoint (.h5), a run folder (its newest undamaged checkpoint) or a PEFT folder. ERR_MISMATCH
- * if a checkpoint belongs to another base; with allow_base_mismatch this is only a warning. The caller calls
- * lora_release(). */
+/* Makes `l` from a checkpoint (.h5), a run folder (its newest undamaged checkpoint), a PEFT folder or a GGUF adapter.
+ * ERR_MISMATCH if a checkpoint belongs to another base; with allow_base_mismatch this is only a warning. The caller
+ * calls lora_release(). */
 enum err_code adapter_load(struct lora *l, const struct arch *a, const char *path,
                            const struct adapter_check *check, struct err *e);
 

@@ -94,6 +94,12 @@ size_t arch_value_row(const struct arch *a)
     return (a->heads + a->kv_heads) * a->head_dim;
 }
 
+const char *arch_gguf_name(const struct arch *a)
+{
+    const char *name = a->wrapper && a->wrapper->gguf ? a->wrapper->gguf : a->family->gguf_adapter;
+    return name ? name : a->family->gguf;
+}
+
 size_t arch_slot_linear(const struct arch *a, size_t slot)
 {
     return slot == a->layers * arch_head(a) ? arch_head(a) : slot % arch_head(a);
@@ -171,9 +177,12 @@ static const struct wrapper_names *path_names(const struct arch *a)
     return a->wrapper ? &a->wrapper->names[0] : NULL;
 }
 
-static const struct wrapper_names *tensor_names(const struct arch *a)
+/* GGUF files have the decoder alone. */
+static const struct wrapper_names *tensor_names(const struct arch *a, enum store_kind kind)
 {
     static const struct wrapper_names without = {"", ""};
+    if (kind == STORE_GGUF)
+        return NULL;
     if (a->wrapper)
         return &a->wrapper->names[a->spelling];
     return a->spelling ? &without : NULL;
@@ -278,14 +287,15 @@ void arch_expert_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum st
 {
     char part[ARCH_PATH_SIZE];
     expert_part(part, a, expert, matrix);
-    block_name(name, ARCH_NAME_SIZE, a, kind, tensor_names(a), layer,
+    block_name(name, ARCH_NAME_SIZE, a, kind, tensor_names(a, kind), layer,
                kind == STORE_GGUF ? arch_expert_module(a, matrix)->gguf : part, "weight");
 }
 
 void arch_router_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum store_kind kind, size_t layer)
 {
     const struct family_experts *x = a->family->experts;
-    block_name(name, ARCH_NAME_SIZE, a, kind, tensor_names(a), layer, kind == STORE_GGUF ? x->router_gguf : x->router,
+    block_name(name, ARCH_NAME_SIZE, a, kind, tensor_names(a, kind), layer,
+               kind == STORE_GGUF ? x->router_gguf : x->router,
                "weight");
 }
 
@@ -294,12 +304,12 @@ void arch_module_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum st
 {
     const struct module *m = arch_module(a, linear);
     const char *part = kind == STORE_GGUF ? m->gguf : m->path;
-    if (linear == arch_head(a) && a->old_head)
+    if (linear == arch_head(a) && a->old_head && kind == STORE_HF)
         part = a->family->names[kind].old_head;
     if (linear == arch_head(a))
-        outer_name(name, ARCH_NAME_SIZE, a, tensor_names(a), part, what);
+        outer_name(name, ARCH_NAME_SIZE, a, tensor_names(a, kind), part, what);
     else
-        block_name(name, ARCH_NAME_SIZE, a, kind, tensor_names(a), layer, part, what);
+        block_name(name, ARCH_NAME_SIZE, a, kind, tensor_names(a, kind), layer, part, what);
 }
 
 void arch_norm_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum store_kind kind, size_t layer,
@@ -308,14 +318,14 @@ void arch_norm_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum stor
     const struct family_vector *v = &a->family->vectors[place];
     const char *part = kind == STORE_GGUF ? v->gguf : v->path;
     if (place == AT_FINAL)
-        outer_name(name, ARCH_NAME_SIZE, a, tensor_names(a), part, what);
+        outer_name(name, ARCH_NAME_SIZE, a, tensor_names(a, kind), part, what);
     else
-        block_name(name, ARCH_NAME_SIZE, a, kind, tensor_names(a), layer, part, what);
+        block_name(name, ARCH_NAME_SIZE, a, kind, tensor_names(a, kind), layer, part, what);
 }
 
 void arch_embedding_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum store_kind kind)
 {
-    outer_name(name, ARCH_NAME_SIZE, a, tensor_names(a), a->family->names[kind].embedding, "weight");
+    outer_name(name, ARCH_NAME_SIZE, a, tensor_names(a, kind), a->family->names[kind].embedding, "weight");
 }
 
 bool arch_has_positions(const struct arch *a)
@@ -330,7 +340,7 @@ void arch_positions_path(char path[ARCH_PATH_SIZE], const struct arch *a)
 
 void arch_positions_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum store_kind kind)
 {
-    outer_name(name, ARCH_NAME_SIZE, a, tensor_names(a), a->family->names[kind].positions, "weight");
+    outer_name(name, ARCH_NAME_SIZE, a, tensor_names(a, kind), a->family->names[kind].positions, "weight");
 }
 
 bool arch_has_xielu(const struct arch *a)
@@ -340,7 +350,8 @@ bool arch_has_xielu(const struct arch *a)
 
 void arch_xielu_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, size_t layer, const char *what)
 {
-    block_name(name, ARCH_NAME_SIZE, a, STORE_HF, tensor_names(a), layer, a->family->names[STORE_HF].xielu, what);
+    block_name(name, ARCH_NAME_SIZE, a, STORE_HF, tensor_names(a, STORE_HF), layer, a->family->names[STORE_HF].xielu,
+               what);
 }
 
 bool arch_is_buffer(const struct arch *a, enum store_kind kind, const char *name)

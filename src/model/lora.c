@@ -1,6 +1,7 @@
 #include "model/lora.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/limits.h"
@@ -14,6 +15,17 @@ struct wanted {
     size_t rank;
     double scaling;
 };
+
+/* The rounder number where that gives the same float, since a scaling of 32 / 3 was cut to one. */
+double lora_alpha(const struct lora_module *m, bool rslora)
+{
+    char text[32];
+    double divisor = rslora ? sqrt((double)m->rank) : (double)m->rank;
+    double exact = (double)m->scaling * divisor, round = 0;
+    snprintf(text, sizeof text, "%.6g", exact);
+    sscanf(text, "%lf", &round);
+    return (float)(round / divisor) == m->scaling ? round : exact;
+}
 
 static size_t slot_count(const struct arch *a)
 {

@@ -26,9 +26,7 @@ struct loading {
 
 /* How a file has a tensor, where that is not as it is used. */
 struct order {
-    size_t interleaved_head; /* as in struct convert_matrix */
-    bool transposed;
-    struct convert_heads sorted;
+    struct convert_matrix rows; /* only its order */
     size_t stacked; /* so many matrices one after the other, in three dimensions; 0: one matrix */
 };
 
@@ -64,7 +62,7 @@ static struct task *expect(struct loading *l, const char *name, size_t rows, siz
                            struct order order)
 {
     const struct store_tensor *t;
-    size_t first = order.transposed ? columns : rows, second = order.transposed ? rows : columns;
+    size_t first = order.rows.transposed ? columns : rows, second = order.rows.transposed ? rows : columns;
     if (store_require(&t, l->store, name, l->e))
         return NULL;
     if (!has_shape(t, order.stacked, first, second, vector)) {
@@ -72,15 +70,15 @@ static struct task *expect(struct loading *l, const char *name, size_t rows, siz
         return NULL;
     }
     /* A vector is one row, unless its elements are to be permuted as rows. */
-    bool column = vector && (order.interleaved_head > 0 || order.sorted.keys > 0);
+    bool column = vector && (order.rows.interleaved_head > 0 || order.rows.sorted.keys > 0);
     struct convert_matrix in = {.type = t->type,
                                 .data = t->data,
                                 .rows = column ? columns : rows,
                                 .columns = column ? 1 : columns,
-                                .interleaved_head = order.interleaved_head,
-                                .sorted = order.sorted,
-                                .transposed = order.transposed};
-    if ((order.transposed ? 1 : in.columns) % dtype_info(t->type)->block_elements != 0) {
+                                .interleaved_head = order.rows.interleaved_head,
+                                .sorted = order.rows.sorted,
+                                .transposed = order.rows.transposed};
+    if ((order.rows.transposed ? 1 : in.columns) % dtype_info(t->type)->block_elements != 0) {
         err_set(l->e, ERR_FORMAT, "%s: tensor %s: rows of %zu elements are not whole blocks of type %s",
                 t->file, t->name, in.columns, dtype_info(t->type)->name);
         return NULL;
@@ -190,14 +188,14 @@ struct group_tasks {
     size_t count;
 };
 
-static struct order order_of(const struct loading *l, unsigned stored)
+struct convert_matrix weights_order(const struct arch *a, enum store_kind kind, size_t linear)
 {
-    const struct arch *a = l->a;
-    if (!is_gguf(l))
-        return (struct order){.transposed = stored & HF_TRANSPOSED};
+    const unsigned stored = arch_module(a, linear)->stored;
+    if (kind == STORE_HF)
+        return (struct convert_matrix){.transposed = stored & HF_TRANSPOSED};
     if (stored & GGUF_SORTED)
-        return (struct order){.sorted = {a->heads, a->kv_heads, a->head_dim}};
-    return (struct order){.interleaved_head = stored & GGUF_PAIRED ? a->head_dim : 0};
+        return (struct convert_matrix){.sorted = {a->heads, a->kv_heads, a->head_dim}};
+    return (struct convert_matrix){.interleaved_head = stored & GGUF_PAIRED ? a->head_dim : 0};
 }
 
 static enum err_code find_group(struct loading *l, struct group_tasks *found, size_t layer,
@@ -209,10 +207,10 @@ static enum err_code find_group(struct loading *l, struct group_tasks *found, si
     for (size_t i = range.first; i < range.end; i++) {
         char name[ARCH_NAME_SIZE];
         size_t rows = arch_rows(a, i), n = found->count++;
-        struct order order = order_of(l, arch_module(a, i)->stored);
+        struct order order = {.rows = weights_order(a, l->store->kind, i)};
         arch_module_tensor(name, a, l->store->kind, layer, i, "weight");
         found->weights[n] = expect(l, name, rows, arch_columns(a, i), false, order);
-        order.transposed = false;
+        order.rows.transposed = false;
         if (!found->weights[n])
             return l->e->code;
         l->w->sources[layer * arch_head(a) + i] = found->weights[n]->in;

@@ -17,6 +17,7 @@
 #include "run/ckpt.h"
 #include "run/folder.h"
 #include "run/options.h"
+#include "run/export/gguf_adapter.h"
 #include "run/export/peft.h"
 #include "run/export/peft_names.h"
 #include "run/rundir.h"
@@ -102,8 +103,8 @@ static enum err_code explain_peft(const char *folder, const struct adapter_check
     return e->code;
 }
 
-/* Not a folder: what it is, if no HDF5 file. One of a PEFT folder, perhaps. */
-static enum err_code refuse_part(const char *path, struct err *e)
+/* Not a folder: what it is, if neither an HDF5 nor a GGUF file. One of a PEFT folder, perhaps. */
+static enum err_code check_file(bool *gguf, const char *path, struct err *e)
 {
     unsigned char begin[FORMAT_BYTES];
     struct file_in f;
@@ -115,15 +116,16 @@ static enum err_code refuse_part(const char *path, struct err *e)
     const size_t length = f.size < sizeof begin ? f.size : sizeof begin;
     enum err_code code = file_in_read(begin, &f, 0, length, e);
     file_in_close(&f);
-    if (code || format_is(FORMAT_HDF5, begin, length))
+    *gguf = !code && format_is(FORMAT_GGUF, begin, length);
+    if (code || *gguf || format_is(FORMAT_HDF5, begin, length))
         return code;
     snprintf(folder, sizeof folder, "%s", path);
     const char *parent = dirname(folder);
     if (peft_is_folder(parent))
         return err_set(e, ERR_USAGE, "%s is one file of an adapter: give the folder, %s", path, parent);
     return err_set(e, ERR_USAGE,
-                   "%s is %s: an adapter is a checkpoint (.h5), the folder of a run, or a folder of PEFT, which has "
-                   "its " PEFT_CONFIG " and " PEFT_TENSORS,
+                   "%s is %s: an adapter is a checkpoint (.h5), the folder of a run, a folder of PEFT, which has its "
+                   PEFT_CONFIG " and " PEFT_TENSORS ", or a LoRA adapter of llama.cpp (.gguf)",
                    path, format_name(begin, length));
 }
 
@@ -151,7 +153,12 @@ enum err_code adapter_load(struct lora *l, const struct arch *a, const char *pat
 {
     struct ckpt c;
     if (!file_is_folder(path)) {
-        if (refuse_part(path, e) || ckpt_open(&c, path, e))
+        bool gguf = false;
+        if (check_file(&gguf, path, e))
+            return e->code;
+        if (gguf)
+            return gguf_adapter_read(l, a, path, e);
+        if (ckpt_open(&c, path, e))
             return e->code;
         return make_from_checkpoint(l, a, &c, check, e);
     }

@@ -125,10 +125,19 @@ enum err_code store_open_safetensors(struct store *s, const char *file, struct e
  * names must be UTF-8 and distinct. */
 struct store_output {
     const char *name;
-    uint64_t shape[2];
+    uint64_t shape[2]; /* outermost dimension first */
     const float *data;
 };
 enum err_code store_write_safetensors(const char *path, const struct store_output *tensors, size_t count,
                                       struct err *e);
+
+/* Writes a GGUF file atomically: keys, then F32 matrices, in the given order. Names must be distinct. */
+struct store_key {
+    const char *name;
+    const char *text; /* NULL: a number (f32) */
+    float number;
+};
+enum err_code store_write_gguf(const char *path, const struct store_key *keys, size_t key_count,
+                               const struct store_output *tensors, size_t count, struct err *e);
 
 #endif

@@ -8,6 +8,7 @@ static const struct family_names names[2] = {
                   .xielu = "mlp.act_fn",
                   .attention = "self_attn",
                   .activation = "mlp.act_fn"},
+    [STORE_GGUF] = {.layers = "blk"},
 };
 
 static const struct family_vector vectors[PLACE_COUNT] = {
@@ -30,6 +31,7 @@ static enum err_code apertus_finish(struct arch *a, const struct source *s, stru
 
 const struct family family_apertus = {
     .name = "apertus",
+    .gguf_adapter = "apertus",
     .known_as = "Apertus 8B, 70B",
     .tokenizers = TOKENIZERS_BYTE_LEVEL,
     .names = names,

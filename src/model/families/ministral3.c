@@ -22,10 +22,11 @@ static enum err_code ministral3_finish(struct arch *a, const struct source *s, s
 
 const struct family family_ministral3 = {
     .name = "ministral3",
+    .gguf_adapter = "mistral3",
     .known_as = "the text model of Ministral 3",
     .tokenizers = TOKENIZERS_BYTE_LEVEL,
     .names = llama_like_names,
-    .modules = llama_like_modules,
+    .modules = llama_paired_modules,
     .module_count = LLAMA_LIKE_MODULES,
     .vectors = llama_like_vectors,
     .keys = {llama_like_keys, window_keys},

@@ -1,12 +1,12 @@
 #include "common.h"
 
-/* GGUF files of Mistral models say "llama". */
 const struct family family_mistral = {
     .name = "mistral",
+    .gguf_adapter = "llama",
     .known_as = "Mistral 7B, Nemo, Small 2 to 3.2",
     .tokenizers = TOKENIZERS_BOTH,
     .names = llama_like_names,
-    .modules = llama_like_modules,
+    .modules = llama_paired_modules,
     .module_count = LLAMA_LIKE_MODULES,
     .vectors = llama_like_vectors,
     .keys = {llama_like_keys, window_keys},

@@ -2,6 +2,7 @@
 
 const struct family family_olmo3 = {
     .name = "olmo3",
+    .gguf_adapter = "olmo2",
     .known_as = "OLMo 3",
     .tokenizers = TOKENIZERS_BYTE_LEVEL,
     .names = llama_like_names,

@@ -10,7 +10,7 @@ static const char *const vision[] = {"model.vision_tower.", "model.multi_modal_p
                                      "multi_modal_projector.", NULL};
 
 const struct wrapper wrappers[] = {
-    {"gemma3", "gemma3_text", LANGUAGE_MODEL, vision},
-    {"mistral3", "mistral", LANGUAGE_MODEL, vision},
-    {NULL, NULL, {{NULL, NULL}}, NULL},
+    {"gemma3", "gemma3_text", LANGUAGE_MODEL, vision, NULL},
+    {"mistral3", "mistral", LANGUAGE_MODEL, vision, "mistral3"},
+    {NULL, NULL, {{NULL, NULL}}, NULL, NULL},
 };

@@ -2,6 +2,7 @@
 
 #include "formats.h"
 #include "merge.h"
+#include "run/export/gguf_adapter.h"
 #include "run/export/peft.h"
 
 static enum err_code write_peft(const struct export_job *job, struct err *e)
@@ -14,6 +15,17 @@ static enum err_code read_peft(struct lora *l, const struct export_job *job, con
     return peft_read(l, job->arch, base, job->output, e);
 }
 
+static enum err_code write_gguf(const struct export_job *job, struct err *e)
+{
+    return gguf_adapter_write(job->output, job->lora, job->arch, job->base_name, e);
+}
+
+static enum err_code read_gguf(struct lora *l, const struct export_job *job, const struct weights *base, struct err *e)
+{
+    (void)base;
+    return gguf_adapter_read(l, job->arch, job->output, e);
+}
+
 static enum err_code write_merged(const struct export_job *job, struct err *e)
 {
     struct merge m;
@@ -24,9 +36,9 @@ static enum err_code write_merged(const struct export_job *job, struct err *e)
     return code;
 }
 
-static const struct export_format formats[] = {[EXPORT_PEFT] = {"peft", write_peft, read_peft},
-                                               [EXPORT_GGUF] = {"gguf", NULL, NULL},
-                                               [EXPORT_MERGED] = {"merged", write_merged, NULL}};
+static const struct export_format formats[] = {[EXPORT_PEFT] = {write_peft, read_peft},
+                                               [EXPORT_GGUF] = {write_gguf, read_gguf},
+                                               [EXPORT_MERGED] = {write_merged, NULL}};
 
 const struct export_format *export_format(enum option_format format)
 {
@@ -35,7 +47,5 @@ const struct export_format *export_format(enum option_format format)
 
 enum err_code export_write(const struct export_job *job, enum option_format format, struct err *e)
 {
-    if (!formats[format].write)
-        return err_set(e, ERR_UNSUPPORTED, "--format %s: this program does not write it yet", formats[format].name);
     return formats[format].write(job, e);
 }

@@ -8,7 +8,6 @@
 #include "run/export/export.h"
 
 struct export_format {
-    const char *name;
     enum err_code (*write)(const struct export_job *job, struct err *e);
     /* Reads the adapter that was written, for this base; NULL: the output is a model. */
     enum err_code (*read)(struct lora *l, const struct export_job *job, const struct weights *base, struct err *e);

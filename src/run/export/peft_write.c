@@ -13,18 +13,6 @@
 #include "run/export/peft_names.h"
 #include "run/export/peft.h"
 
-/* The alpha that gives the module its scaling: the rounder number where that gives the same float, since a
- * scaling of 32 / 3 was cut to one. */
-static double alpha_of(const struct lora_module *m, bool rslora)
-{
-    char text[32];
-    double divisor = rslora ? sqrt((double)m->rank) : (double)m->rank;
-    double exact = (double)m->scaling * divisor, round;
-    snprintf(text, sizeof text, "%.6g", exact);
-    sscanf(text, "%lf", &round);
-    return (float)(round / divisor) == m->scaling ? round : exact;
-}
-
 /* How many layers have this linear adapted. */
 static size_t count_adapted(const struct lora *l, const struct arch *a, size_t linear)
 {
@@ -69,8 +57,8 @@ static enum err_code list_pattern(struct str *out, const struct lora *l, bool ra
     const struct lora_module *first = l->layout.modules;
     for (size_t i = 1; i < l->layout.count; i++) {
         const struct lora_module *m = &l->layout.modules[i];
-        double value = ranks ? (double)m->rank : alpha_of(m, l->rslora);
-        if (value == (ranks ? (double)first->rank : alpha_of(first, l->rslora)))
+        double value = ranks ? (double)m->rank : lora_alpha(m, l->rslora);
+        if (value == (ranks ? (double)first->rank : lora_alpha(first, l->rslora)))
             continue;
         if (append_item(out, m->path, e) || str_appendf(out, e, ": ") || json_append_real(out, value, e))
             return e->code;
@@ -103,7 +91,7 @@ static enum err_code append_config(struct str *out, const struct lora *l, const 
             "  \"init_lora_weights\": true,\n  \"layers_pattern\": null,\n  \"layers_to_transform\": null,\n"
             "  \"lora_alpha\": ",
             arch_module(a, l->layout.modules->linear)->stored & HF_TRANSPOSED ? "true" : "false") ||
-        json_append_real(out, alpha_of(l->layout.modules, l->rslora), e) ||
+        json_append_real(out, lora_alpha(l->layout.modules, l->rslora), e) ||
         str_appendf(out, e, ",\n  \"lora_bias\": false,\n  \"lora_dropout\": ") ||
         json_append_real(out, dropout, e) ||
         str_appendf(out, e, ",\n  \"modules_to_save\": null,\n  \"peft_type\": \"LORA\",\n  \"r\": %zu,\n",

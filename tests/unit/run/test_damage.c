@@ -19,6 +19,7 @@
 #include "run/adapter.h"
 #include "ckpt_write.h"
 #include "run/options.h"
+#include "run/export/gguf_adapter.h"
 #include "run/export/peft.h"
 
 #define MEMORY_MAX   ((rlim_t)2 << 30) /* address space; what a lying size asks for is more */
@@ -87,6 +88,7 @@ static int make_files(void **state)
     small_make(&adapter, "model.layers.0.self_attn.q_proj", 2, 4);
     moments = small_moments(&adapter);
     assert_ok(peft_write(folder.folder, &adapter, &small_arch, "base", 0, &e), &e);
+    assert_ok(gguf_adapter_write(scratch_path(&folder, "adapter.gguf"), &adapter, &small_arch, "base", &e), &e);
     assert_ok(ckpt_write(scratch_path(&folder, "step.h5"), &adapter, &moments, &at, &identity, config_text,
                          "normal", NULL, &e),
               &e);
@@ -164,6 +166,15 @@ static enum err_code read_adapter(struct err *e)
     const struct adapter_check check = {.model = "", .base_hash = "", .allow_base_mismatch = true};
     struct lora l = {0};
     enum err_code code = adapter_load(&l, &small_arch, folder.folder, &check, e);
+    lora_release(&l);
+    return code;
+}
+
+static enum err_code read_gguf_adapter(struct err *e)
+{
+    const struct adapter_check check = {.allow_base_mismatch = true};
+    struct lora l = {0};
+    enum err_code code = adapter_load(&l, &small_arch, scratch_path(&folder, "adapter.gguf"), &check, e);
     lora_release(&l);
     return code;
 }
@@ -250,6 +261,7 @@ SCAN(lines_through_the_tokenizer, "data.jsonl", read_text)
 SCAN(configuration, "config.yaml", read_config)
 SCAN(config_of_an_adapter, "adapter_config.json", read_adapter)
 SCAN(tensors_of_an_adapter, "adapter_model.safetensors", read_adapter)
+SCAN(adapter_as_gguf, "adapter.gguf", read_gguf_adapter)
 SCAN(checkpoint, "step.h5", read_checkpoint)
 
 int main(void)
@@ -266,6 +278,7 @@ int main(void)
         cmocka_unit_test(configuration),
         cmocka_unit_test(config_of_an_adapter),
         cmocka_unit_test(tensors_of_an_adapter),
+        cmocka_unit_test(adapter_as_gguf),
         cmocka_unit_test(checkpoint),
     };
     return cmocka_run_group_tests(tests, make_files, remove_files);

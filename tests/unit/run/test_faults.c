@@ -17,6 +17,7 @@
 #include "run/adapter.h"
 #include "ckpt_write.h"
 #include "run/metrics.h"
+#include "run/export/gguf_adapter.h"
 #include "run/export/peft.h"
 #include "run/rundir.h"
 
@@ -111,7 +112,7 @@ static enum err_code save_peft(const char *place, int which, struct err *e)
     return peft_write(place, &adapters[which], &small_arch, "base", 0, e);
 }
 
-static enum err_code load_peft(const char *place, int *which, struct err *e)
+static enum err_code load_adapter(const char *place, int *which, struct err *e)
 {
     const struct adapter_check check = {.model = "", .base_hash = "", .allow_base_mismatch = true};
     struct lora l = {0};
@@ -120,6 +121,11 @@ static enum err_code load_peft(const char *place, int *which, struct err *e)
         *which = which_values(&l);
     lora_release(&l);
     return code;
+}
+
+static enum err_code save_gguf(const char *place, int which, struct err *e)
+{
+    return gguf_adapter_write(place, &adapters[which], &small_arch, "base", e);
 }
 
 static const char texts[2][8] = {"text 0\n", "text 1\n"};
@@ -196,7 +202,8 @@ static void walk_load(const struct subject *s, unsigned kind)
 }
 
 static const struct subject subjects[] = {{"checkpoint.h5", save_checkpoint, load_checkpoint},
-                                          {"adapter", save_peft, load_peft},
+                                          {"adapter", save_peft, load_adapter},
+                                          {"adapter.gguf", save_gguf, load_adapter},
                                           {"config.yaml", save_text, load_text}};
 
 static void every_call_of_a_save_fails(void **state)

@@ -1,0 +1,27 @@
+/*
+ * Writes and reads LoRA adapters as llama.cpp has them: one GGUF file with general.type "adapter", whose tensors
+ * NAME.lora_a [rank, in] and NAME.lora_b [out, rank] belong to the tensors NAME of a model's GGUF file, with the rows
+ * of B in the order of that file. Source: llama.cpp's src/llama-adapter.cpp and convert_lora_to_gguf.py.
+ *
+ * llama.cpp scales each product B A x by adapter.lora.alpha / rank, with one alpha for all modules.
+ */
+#ifndef MPILORA_RUN_EXPORT_GGUF_ADAPTER_H
+#define MPILORA_RUN_EXPORT_GGUF_ADAPTER_H
+
+#include "base/err.h"
+#include "model/lora.h"
+
+/* Writes the file atomically; its folder is created if needed. `name` is written as general.name. What one alpha does
+ * not express is multiplied into B: scalings that differ between modules, and those of rsLoRA. A part that was
+ * subtracted from the base (l->start) is added, as in peft_write(). ERR_UNSUPPORTED if it is not known how llama.cpp
+ * names the tensors of such a model, ERR_USAGE if `path` is a folder. */
+enum err_code gguf_adapter_write(const char *path, const struct lora *l, const struct arch *a, const char *name,
+                                 struct err *e);
+
+/* Makes `l` from a GGUF file. Tensors may have any type that a model's may have. ERR_MISMATCH if it is an adapter for
+ * another architecture, or has a shape that the model does not have; ERR_USAGE for a model instead of an adapter;
+ * ERR_UNSUPPORTED for what is no plain LoRA of linear layers (token embeddings, norms, activated LoRA). The file does
+ * not say which base it was trained on, only its architecture. lora_release(). */
+enum err_code gguf_adapter_read(struct lora *l, const struct arch *a, const char *path, struct err *e);
+
+#endif
