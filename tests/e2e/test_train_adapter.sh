@@ -19,7 +19,8 @@ starts_as() {
 }
 
 check 0 whole "$work/first" --max-steps 6 --lora-rank 4 --lora-alpha 12 --rslora
-for source in first first/checkpoints/latest first/adapter; do
+check 0 "$MPILORA" export --model "$model" --checkpoint "$work/first" --format gguf --output "$work/first.gguf"
+for source in first first/checkpoints/latest first/adapter first.gguf; do
     check 0 whole "$work/second" --max-steps 4 --adapter "$work/$source"
     starts_as "$work/$source" "$work/second"
     [ -d "$work/reference" ] && same_run "$work/reference" "$work/second"

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """What llama.cpp predicts: log-probabilities of the next token after each prefix of some token ids.
 
-    llama_logprobs.py MODEL.gguf [--adapter ADAPTER.gguf] [--top N] < IDS.json > OUT.json
+    llama_logprobs.py MODEL.gguf [--adapter ADAPTER.gguf] [--top N] < IN.json > OUT.json
 
-IDS.json: a list of lists of ids. OUT.json: for each, for each of its prefixes, the N likeliest tokens: [id, log-probability].
+IN.json: a list of objects with "ids". OUT.json: the same, with "likeliest": for each prefix of the ids the N likeliest next
+tokens, [id, log-probability].
 Needs the package xllamacpp; the status is 77 without it. Keys and values are kept in f32.
 """
 import argparse
@@ -47,8 +48,10 @@ def main():
     parser.add_argument("--top", type=int, default=20, metavar="N")
     options = parser.parse_args()
     texts = json.load(sys.stdin)
-    server = open_server(options.model, options.adapter, max(map(len, texts)) + 64)
-    json.dump([[predict(server, ids[:n + 1], options.top) for n in range(len(ids))] for ids in texts], sys.stdout)
+    server = open_server(options.model, options.adapter, max(len(t["ids"]) for t in texts) + 64)
+    for t in texts:
+        t["likeliest"] = [predict(server, t["ids"][:n + 1], options.top) for n in range(len(t["ids"]))]
+    json.dump(texts, sys.stdout)
 
 
 if __name__ == "__main__":
