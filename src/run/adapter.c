@@ -129,12 +129,14 @@ static enum err_code check_file(bool *gguf, const char *path, struct err *e)
                    path, format_name(begin, length));
 }
 
-/* The folder of a run means its newest checkpoint, which is not what --keep-best exports. */
+/* The folder of a run means its newest checkpoint, which may be neither its last step nor what --keep-best exports. */
 static void tell_step(const struct ckpt *c, const char *folder)
 {
     char path[PATH_MAX];
     struct err ignored;
     const uint64_t step = c->state.step, best = c->state.best.step;
+    if (!best && c->state.finished)
+        return;
     if (!best || best == step)
         log_note("%s: the adapter of its newest checkpoint, of step %" PRIu64 "%s", folder, step,
                  best ? ", which had the lowest eval loss" : "");
