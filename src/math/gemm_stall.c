@@ -1,7 +1,8 @@
 #include "gemm_stall.h"
 
 #include <signal.h>
-#include <sys/time.h>
+#include <stdbool.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -9,6 +10,8 @@
 enum { SECONDS = 2 }; /* loading everything takes a twentieth of one */
 
 static struct sigaction before;
+static timer_t timer; /* of this thread's processor time, since those that wait for work may spin */
+static bool limited;
 
 /* Only what a handler may call. */
 static void give_up(int number)
@@ -24,17 +27,19 @@ static void give_up(int number)
 
 void gemm_stall_begin(void)
 {
-    const struct itimerval limit = {.it_value = {.tv_sec = SECONDS}};
+    const struct itimerspec limit = {.it_value = {.tv_sec = SECONDS}};
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGPROF};
     struct sigaction action = {.sa_handler = give_up};
     sigemptyset(&action.sa_mask);
-    if (sigaction(SIGPROF, &action, &before) == 0)
-        setitimer(ITIMER_PROF, &limit, NULL);
+    limited = sigaction(SIGPROF, &action, &before) == 0 && timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &timer) == 0 &&
+              timer_settime(timer, 0, &limit, NULL) == 0;
 }
 
 void gemm_stall_end(void)
 {
-    const struct itimerval none = {0};
-    setitimer(ITIMER_PROF, &none, NULL);
+    if (!limited)
+        return;
+    timer_delete(timer);
     sigaction(SIGPROF, &before, NULL);
 }
 
