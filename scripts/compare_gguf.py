@@ -60,6 +60,7 @@ NO_WINDOW = "gradients"  # the converter writes no window for this architecture,
 REFUSED = "is not supported"
 EXPECTED = {
     "qwen2_window": NO_WINDOW, "qwen3_window": NO_WINDOW, "mistral_window": NO_WINDOW, "starcoder2": NO_WINDOW,
+    "mixtral_window": NO_WINDOW, "granitemoe": REFUSED, "granitemoe_tied": REFUSED,
     "phi3": "logits 0.0e+00, gradients 0.0e+00", "phi3_gguf": "logits 0.0e+00, gradients 0.0e+00",  # llama.cpp has its window off
     "cohere2": "Bias tensor", "falcon_bias": "not converted: RuntimeError",
     "olmo3": REFUSED, "exaone4": REFUSED, "granite4": REFUSED, "granite4_nope": REFUSED,
@@ -250,6 +251,9 @@ def check(f, options, conversion, makers):
         write_data(data)
         # What is drawn goes by the names of modules, and a wrapper has its own.
         init = ["--lora-init", "constant" if f.wrapper else "both-normal", "--init-std", "0.1", "--lora-rank", "3"]
+        experts = any(f.config.get(key) for key in ("num_experts", "num_local_experts"))
+        adapted = ["--target-modules", "q_proj,k_proj,v_proj,o_proj"] if experts else []  # experts are frozen
+        init += adapted
         try:
             arch = convert(conversion, folder, file, tokenizer, tokens)
         except Exception as error:  # its own assumptions
@@ -258,7 +262,7 @@ def check(f, options, conversion, makers):
             hf = probe(options.mpilora, folder, data, scratch / "hf.h5", *init)
             worst = compare(hf, probe(options.mpilora, file, data, scratch / "gguf.h5", *init))
             adapter, loaded = check_adapter(options.mpilora, folder, file, data, init, scratch)
-            probe(options.mpilora, file, data, scratch / "base.h5", "--lora-init", "zero")
+            probe(options.mpilora, file, data, scratch / "base.h5", "--lora-init", "zero", *adapted)
             llama, text = compare_llama(scratch / "base.h5", file)
             if llama is not None:
                 more, with_adapter = compare_llama(scratch / "loaded.h5", file, "--adapter", adapter)
