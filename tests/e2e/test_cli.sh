@@ -67,7 +67,7 @@ printf 'model: %s\nmax_new_tokens: 3\n' "$work/nowhere" >"$work/good.yaml"
 check 0 "$MPILORA" generate --config "$work/good.yaml" --model "$work/model" --prompt on
 
 # Failures: status 1, with the name of the very file.
-check 1 "$MPILORA" eval --model "$work/nowhere" --data d
+check 1 "$MPILORA" eval --model "$work/nowhere" --data "$work/good.yaml"
 says err "^mpilora: .*$work/nowhere"
 check 1 "$MPILORA" inspect "$work/nowhere"
 says err "$work/nowhere"
@@ -89,7 +89,7 @@ once() { # once STATUS REGEX ARGUMENT...
     says err "^mpilora: .*$pattern"
     [ "$(grep -c '^mpilora: ' "$work/err")" = 1 ] || fail "an error was printed once a rank"
 }
-once 1 "$work/nowhere" eval --model "$work/nowhere" --data d
+once 1 "$work/nowhere" eval --model "$work/nowhere" --data "$work/good.yaml"
 once 2 'did you mean --model' eval --modle x
 once 2 'did you mean train' trian
 once 1 "$work/nowhere" inspect "$work/nowhere"

@@ -152,7 +152,7 @@ for file in adapter_model.safetensors adapter_config.json; do
 done
 for file in "$model/config.json" "$work/train.jsonl"; do
     check 2 "$MPILORA" eval --adapter "$file" --data "$work/train.jsonl" --model "$model"
-    says err "$file is JSON: an adapter is a checkpoint \(\.h5\), the folder of a run, or a folder of PEFT"
+    says err "$file is JSON: an adapter is a checkpoint \(\.h5\), the folder of a run, a folder of PEFT"
 done
 
 # Other files in the place of data, a model, a checkpoint and a template.

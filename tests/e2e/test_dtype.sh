@@ -25,7 +25,7 @@ json.dump({"text": "alpha beta gamma delta the an in on job node rank queue " * 
 PY
 check 0 train "$work/long" --data "$work/long.jsonl" --max-length 8192 --micro-batch-tokens 8192 --batch-size 1 \
     --max-steps 2 --recompute layer
-says err "1 examples, 8192 tokens"
+says err "1 example, 8192 tokens"
 
 run train "$work/bf16" --max-steps 9 --dtype bf16 --eval-data "$work/held.jsonl"
 if [ "$status" = 1 ] && grep -q "take --dtype f32" "$work/err"; then

@@ -80,7 +80,7 @@ for file in bad.json bad.json.gz; do
     check 1 ranks 2 "$MPILORA" train $options --data "$work/$file" --output "$work/no"
     says err "$file, element 17: .*prompt"
     check 0 train "$work/skip-$file" --data "$work/$file" --skip-bad-lines --max-steps 2
-    says err "1 unusable lines were skipped; the first: .*$file, element 17"
+    says err "1 unusable line was skipped; the first: .*$file, element 17"
 done
 cmp skip-bad.json/adapter/adapter_model.safetensors skip-bad.json.gz/adapter/adapter_model.safetensors || fail "they differ"
 passed

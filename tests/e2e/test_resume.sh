@@ -57,7 +57,7 @@ done
 check 0 train "$work/cosine" --max-steps 8 --lr-schedule cosine
 find "$work/cosine" -type f -exec md5sum {} + | sort >"$work/before"
 check 0 train "$work/cosine" --max-steps 8 --lr-schedule cosine
-says err 'finished: 8 steps .* higher --max-steps or --epochs, and --lr-schedule constant with a --learning-rate'
+says err 'to train it further, give a higher --max-steps or --epochs, and --lr-schedule constant with a --learning-rate'
 for n in 1 2; do
     check 1 ranks $n "$MPILORA" train $options --output "$work/cosine" --max-steps 16 --lr-schedule cosine
     says err 'went down to 0\.000381; as one of 16 steps it would go back up to 0\.005\. Say which is meant: --lr-schedule constant'
@@ -151,7 +151,7 @@ same_run "$work/whole" "$work/killed"
 check 1 train "$work/from2" --max-steps 400 --resume "$work/nothing.h5"
 says err 'nothing.h5'
 check 2 train "$work/from2" --max-steps 400 --resume "$work/whole/adapter"
-says err '^mpilora: --resume: there are no checkpoints of a run in .*/whole/adapter$'
+says err '^mpilora: --resume: .*/whole/adapter: this is the folder of an adapter, not the folder of a run with checkpoints$'
 check 1 train "$work/from2" --max-steps 400 --resume "$work/whole" --data "$work/less.jsonl"
 says err 'another data set.* or leave out --resume to start anew'
 passed
