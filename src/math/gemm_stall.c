@@ -11,7 +11,7 @@ enum { SECONDS = 2 }; /* loading everything takes a twentieth of one */
 
 static struct sigaction before;
 static timer_t timer; /* of this thread's processor time, since those that wait for work may spin */
-static bool limited;
+static volatile bool limited; /* volatile: clang runs constructors that need no libraries when it compiles */
 
 /* Only what a handler may call. */
 static void give_up(int number)
