@@ -233,6 +233,15 @@ int unlink(const char *path)
     return path_fails(FAULT_NAME, path) ? -1 : REAL(unlink)(path);
 }
 
+bool fault_has_memory(void)
+{
+#ifdef FAULT_WITHOUT_MEMORY
+    return false;
+#else
+    return true;
+#endif
+}
+
 #ifndef FAULT_WITHOUT_MEMORY /* a sanitizer has these for itself */
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);

@@ -14,6 +14,8 @@
 #ifndef MPILORA_TESTS_FAULT_H
 #define MPILORA_TESTS_FAULT_H
 
+#include <stdbool.h>
+
 enum fault_kind {
     FAULT_OPEN = 1,
     FAULT_READ = 2,
@@ -34,5 +36,8 @@ void fault_arm(unsigned kinds, long first, long length, int error);
 
 /* Calls work again; how many were counted since fault_arm(). */
 long fault_disarm(void);
+
+/* Can allocations fail? Not those of a sanitizer. */
+bool fault_has_memory(void);
 
 #endif

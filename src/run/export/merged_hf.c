@@ -196,10 +196,11 @@ static enum err_code copy_text(const struct merge *m, const char *folder, const 
     const bool names_type = as != SAVE_OWN && !strcmp(name, "config.json");
     char path[PATH_MAX];
     struct str text = {0};
-    if (file_join(path, sizeof path, m->job->store->path, name, e) ||
-        file_read_all(&text, path, LIMIT_TOKENIZER_JSON, e))
-        return e->code;
-    enum err_code code = names_type && text.length ? name_type(&text, as, e) : ERR_OK;
+    enum err_code code = file_join(path, sizeof path, m->job->store->path, name, e);
+    if (!code)
+        code = file_read_all(&text, path, LIMIT_TOKENIZER_JSON, e);
+    if (!code && names_type && text.length)
+        code = name_type(&text, as, e);
     if (!code)
         code = write_text(folder, name, &text, e);
     str_release(&text);

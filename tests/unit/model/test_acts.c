@@ -95,12 +95,15 @@ static void a_write_past_a_slot_ends_the_program(void **state)
 {
     (void)state;
     open_slots(DTYPE_F32, RECOMPUTE_NONE);
+    size_t one = count / 2;
+    while (!slots[one].bytes) /* what this model does not need is empty */
+        one++;
     for (int past = 0; past < 2; past++) {
         int status;
         pid_t child = fork();
         assert_true(child >= 0);
         if (child == 0) {
-            volatile char *at = slots[count / 2].at + slots[count / 2].bytes - 1 + past;
+            volatile char *at = slots[one].at + slots[one].bytes - 1 + past;
             if (!freopen("/dev/null", "w", stderr))
                 _exit(3);
             *at = 1;

@@ -300,11 +300,8 @@ static void every_call_of_a_load_fails(void **state)
 static void every_allocation_fails(void **state)
 {
     (void)state;
-    fault_arm(FAULT_MEMORY, 0, 0, ENOMEM);
-    void *volatile block = malloc(1);
-    free(block);
-    if (fault_disarm() == 0)
-        skip(); /* the sanitizer's allocator cannot be made to fail */
+    if (!fault_has_memory())
+        skip();
     for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++) {
         walk_save(&subjects[i], FAULT_MEMORY, false);
         walk_load(&subjects[i], FAULT_MEMORY);
