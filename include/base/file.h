@@ -64,19 +64,24 @@ enum err_code file_read_all(struct str *out, const char *path, size_t limit, str
  * `path`. */
 enum err_code file_put(size_t *done, int fd, const void *bytes, size_t length, const char *path, struct err *e);
 
-/* A new file that is written from front to back. Nothing may have its name, not even a link. */
+/* A new file that is written from front to back. */
 struct file_out {
-    const char *path; /* the caller's */
+    const char *path; /* the caller's: its final name */
+    char temporary[PATH_MAX]; /* the name that it has before; "": the final one */
     int fd;
 };
+/* Nothing may have its name, not even a link. */
 enum err_code file_out_create(struct file_out *f, const char *path, struct err *e);
+/* The file of this name is replaced when the new one is finished: until then that is in the same folder, under the name
+ * of `path`, FILE_TEMPORARY and the process id. */
+#define FILE_TEMPORARY ".tmp"
+enum err_code file_out_replace(struct file_out *f, const char *path, struct err *e);
 enum err_code file_out_put(const struct file_out *f, const void *bytes, size_t length, struct err *e);
-/* Closes it: after `code` ERR_OK it is on disk (fsync), otherwise it is deleted. Returns `code`, or the error. */
+/* Closes it: after `code` ERR_OK it is on disk (fsync) and has its final name (rename, fsync of the folder), otherwise
+ * it is deleted. Returns `code`, or the error. */
 enum err_code file_out_finish(struct file_out *f, enum err_code code, struct err *e);
 
-/* Replaces the file `path` by these bytes, atomically: writes a file in the same folder whose name is that of
- * `path`, FILE_TEMPORARY and the process id; then fsync, rename, fsync of the folder. */
-#define FILE_TEMPORARY ".tmp"
+/* Replaces the file `path` by these bytes, atomically, as file_out_replace(). */
 enum err_code file_write_atomic(const char *path, const void *bytes, size_t length, struct err *e);
 
 /* A folder that is kept open. Files that are opened, created, renamed or deleted under the path `inside` are in
@@ -92,6 +97,8 @@ enum err_code file_folder_enter(struct file_folder *f, const char *path, struct 
 /* Closes it. Returns `code`, the result of the work inside; in the message of `e`, `inside` becomes the folder's
  * real name. */
 enum err_code file_folder_leave(struct file_folder *f, enum err_code code, struct err *e);
+/* The path `inside` of the folder `path` that `fd` has open; without /proc, `path` itself. */
+void file_folder_path(char inside[PATH_MAX], int fd, const char *path);
 
 /* fsync of a file that this process does not have open. */
 enum err_code file_sync(const char *path, struct err *e);

@@ -224,44 +224,58 @@ enum err_code file_rename(const char *temporary, const char *path, struct err *e
     return sync_folder_of(path, e);
 }
 
+static const char *present_name(const struct file_out *f)
+{
+    return *f->temporary ? f->temporary : f->path;
+}
+
+static enum err_code open_out(struct file_out *f, struct err *e)
+{
+    f->fd = open(present_name(f), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    return f->fd < 0 ? err_set_errno(e, errno, "cannot create %s", present_name(f)) : ERR_OK;
+}
+
 enum err_code file_out_create(struct file_out *f, const char *path, struct err *e)
 {
-    *f = (struct file_out){path, open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666)};
-    return f->fd < 0 ? err_set_errno(e, errno, "cannot create %s", path) : ERR_OK;
+    *f = (struct file_out){.path = path};
+    return open_out(f, e);
+}
+
+enum err_code file_out_replace(struct file_out *f, const char *path, struct err *e)
+{
+    *f = (struct file_out){.path = path};
+    int used = snprintf(f->temporary, sizeof f->temporary, "%s" FILE_TEMPORARY "%ld", path, (long)getpid());
+    if (used < 0 || (size_t)used >= sizeof f->temporary)
+        return err_set_errno(e, ENAMETOOLONG, "cannot write %s", path);
+    /* Of a process that was killed: never written into, it may be a file with other names. */
+    unlink(f->temporary);
+    return open_out(f, e);
 }
 
 enum err_code file_out_put(const struct file_out *f, const void *bytes, size_t length, struct err *e)
 {
     size_t done;
-    return file_put(&done, f->fd, bytes, length, f->path, e);
+    return file_put(&done, f->fd, bytes, length, present_name(f), e);
 }
 
 enum err_code file_out_finish(struct file_out *f, enum err_code code, struct err *e)
 {
+    const char *name = present_name(f);
     if (!code && fsync(f->fd))
-        code = err_set_errno(e, errno, "cannot flush %s", f->path);
+        code = err_set_errno(e, errno, "cannot flush %s", name);
     if (close(f->fd) && !code)
-        code = err_set_errno(e, errno, "cannot close %s", f->path);
+        code = err_set_errno(e, errno, "cannot close %s", name);
+    if (!code && *f->temporary)
+        code = file_rename(f->temporary, f->path, e);
     if (code)
-        unlink(f->path);
+        unlink(name);
     return code;
 }
 
 enum err_code file_write_atomic(const char *path, const void *bytes, size_t length, struct err *e)
 {
-    char temporary[PATH_MAX];
-    int used = snprintf(temporary, sizeof temporary, "%s" FILE_TEMPORARY "%ld", path, (long)getpid());
-    if (used < 0 || (size_t)used >= sizeof temporary)
-        return err_set_errno(e, ENAMETOOLONG, "cannot write %s", path);
-    /* Of a process that was killed: never written into, it may be a file with other names. */
-    unlink(temporary);
     struct file_out f;
-    if (file_out_create(&f, temporary, e))
-        return e->code;
-    enum err_code code = file_out_finish(&f, file_out_put(&f, bytes, length, e), e);
-    if (!code && (code = file_rename(temporary, path, e)))
-        unlink(temporary);
-    return code;
+    return file_out_replace(&f, path, e) ? e->code : file_out_finish(&f, file_out_put(&f, bytes, length, e), e);
 }
 
 enum err_code file_folder_enter(struct file_folder *f, const char *path, struct err *e)
@@ -269,10 +283,15 @@ enum err_code file_folder_enter(struct file_folder *f, const char *path, struct 
     *f = (struct file_folder){.path = path, .fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC)};
     if (f->fd < 0)
         return err_set_errno(e, errno, "cannot open the folder %s", path);
-    snprintf(f->inside, sizeof f->inside, "/proc/self/fd/%d", f->fd);
-    if (!file_is_folder(f->inside)) /* no /proc */
-        snprintf(f->inside, sizeof f->inside, "%s", path);
+    file_folder_path(f->inside, f->fd, path);
     return ERR_OK;
+}
+
+void file_folder_path(char inside[PATH_MAX], int fd, const char *path)
+{
+    snprintf(inside, PATH_MAX, "/proc/self/fd/%d", fd);
+    if (!file_is_folder(inside)) /* no /proc */
+        snprintf(inside, PATH_MAX, "%s", path);
 }
 
 enum err_code file_folder_leave(struct file_folder *f, enum err_code code, struct err *e)

@@ -1,7 +1,5 @@
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "io/store/gguf.h"
 #include "merge.h"
@@ -85,19 +83,8 @@ static enum err_code put_all(const struct file_out *f, const struct merge *m, st
 
 enum err_code merge_write_gguf(const struct merge *m, struct err *e)
 {
-    char temporary[PATH_MAX];
     struct file_out f;
-    const char *output = m->job->output;
-    if (part_refuse_taken(output, e))
+    if (part_refuse_taken(m->job->output, e) || file_out_replace(&f, m->job->output, e))
         return e->code;
-    if ((size_t)snprintf(temporary, sizeof temporary, "%s" FILE_TEMPORARY "%ld", output, (long)getpid()) >=
-        sizeof temporary)
-        return err_set(e, ERR_USAGE, "the path %s is too long", output);
-    unlink(temporary); /* of a process of this number that was killed */
-    if (file_out_create(&f, temporary, e))
-        return e->code;
-    enum err_code code = file_out_finish(&f, put_all(&f, m, e), e);
-    if (!code && (code = file_commit(temporary, output, e)))
-        unlink(temporary);
-    return code;
+    return file_out_finish(&f, put_all(&f, m, e), e);
 }

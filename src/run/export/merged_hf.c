@@ -226,7 +226,7 @@ static enum err_code copy_texts(const struct merge *m, const char *folder, struc
         return code;
     code = file_join(path, sizeof path, folder, STORE_TOOL_TEMPLATE, e);
     if (!code) {
-        *strrchr(path, '/') = '\0';
+        file_cut_last_part(path);
         code = file_make_folders(path, e);
     }
     return code ? code : copy_text(m, folder, STORE_TOOL_TEMPLATE, e);

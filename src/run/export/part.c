@@ -70,9 +70,7 @@ static enum err_code open_part(struct part *p, bool is_new, struct err *e)
     if (p->fd < 0)
         return err_set_errno(e, errno, "%s, where %s is written first, cannot be opened as a folder", p->path,
                              p->output);
-    snprintf(p->inside, sizeof p->inside, "/proc/self/fd/%d", p->fd);
-    if (!file_is_folder(p->inside)) /* no /proc */
-        snprintf(p->inside, sizeof p->inside, "%s", p->path);
+    file_folder_path(p->inside, p->fd, p->path);
     if (take_folder(p, is_new, e) == ERR_OK)
         return ERR_OK;
     close(p->fd);
