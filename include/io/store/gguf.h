@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/limits.h"
+#include "base/str.h"
 
 enum gguf_type {
     GGUF_U8, GGUF_I8, GGUF_U16, GGUF_I16, GGUF_U32, GGUF_I32, GGUF_F32, GGUF_BOOL, GGUF_STRING, GGUF_ARRAY,
@@ -79,5 +80,12 @@ enum err_code gguf_get_array(const struct gguf_key **out, const struct gguf *g, 
 int64_t gguf_array_int(const struct gguf_key *key, uint64_t index);
 double gguf_array_real(const struct gguf_key *key, uint64_t index);
 bool gguf_array_flag(const struct gguf_key *key, uint64_t index);
+
+/* Writes parts of such a header: magic and counts, after which the keys come; a tensor's row of the table, with its
+ * numbers at `offset` of the data section; zeros up to a multiple of the alignment, after `length` bytes. */
+enum err_code gguf_put_begin(struct str *out, uint32_t version, uint64_t tensors, uint64_t keys, struct err *e);
+enum err_code gguf_put_tensor(struct str *out, const char *name, uint32_t dims, const uint64_t *ne, uint32_t type,
+                              uint64_t offset, struct err *e);
+enum err_code gguf_put_padding(struct str *out, uint64_t length, uint64_t alignment, struct err *e);
 
 #endif

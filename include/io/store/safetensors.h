@@ -13,6 +13,8 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/limits.h"
+#include "base/str.h"
+#include "io/json.h"
 
 struct safetensors_tensor {
     const char *name;
@@ -35,5 +37,13 @@ struct safetensors {
  * number of bytes fits the type. */
 enum err_code safetensors_parse(struct safetensors *out, const struct file_map *map, const char *path,
                                 struct arena *a, struct err *e);
+
+/* Writes such a header, in this order, into an empty `out`: its beginning, with the metadata (NULL:
+ * {"format":"pt"}); each tensor with its shape [dims] and its bytes begin..end-1 of the data; its end, padded to 8
+ * bytes. */
+enum err_code safetensors_put_begin(struct str *out, const struct json_value *metadata, struct err *e);
+enum err_code safetensors_put_tensor(struct str *out, const char *name, const char *type, const uint64_t *shape,
+                                     int dims, uint64_t begin, uint64_t end, struct err *e);
+enum err_code safetensors_put_end(struct str *out, struct err *e);
 
 #endif

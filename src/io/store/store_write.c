@@ -1,47 +1,60 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "io/store/store.h"
+#include "io/store/safetensors.h"
+#include "output.h"
 
 #define HEADER_ALIGNMENT 8
 
-static enum err_code append_header(struct str *out, const struct store_output *tensors, size_t count,
-                                   struct err *e)
+enum err_code safetensors_put_begin(struct str *out, const struct json_value *metadata, struct err *e)
 {
-    uint64_t at = 0;
-    if (str_appendf(out, e, "{\"__metadata__\":{\"format\":\"pt\"}"))
+    const uint64_t length = 0; /* known at the end */
+    if (str_append(out, &length, sizeof length, e) || str_appendf(out, e, "{\"__metadata__\":"))
         return e->code;
-    for (size_t i = 0; i < count; i++) {
-        const struct store_output *t = &tensors[i];
-        uint64_t elements, bytes, end;
-        if (__builtin_mul_overflow(t->shape[0], t->shape[1], &elements) ||
-            __builtin_mul_overflow(elements, sizeof(float), &bytes) ||
-            __builtin_add_overflow(at, bytes, &end))
-            return err_set(e, ERR_MEMORY, "tensor %s: its size overflows", t->name);
-        if (str_append(out, ",", 1, e) || json_append_string(out, t->name, strlen(t->name), e) ||
-            str_appendf(out, e,
-                        ":{\"dtype\":\"F32\",\"shape\":[%" PRIu64 ",%" PRIu64 "],\"data_offsets\":[%" PRIu64
-                        ",%" PRIu64 "]}",
-                        t->shape[0], t->shape[1], at, end))
+    return metadata ? json_append_value(out, metadata, e) : str_appendf(out, e, "{\"format\":\"pt\"}");
+}
+
+enum err_code safetensors_put_tensor(struct str *out, const char *name, const char *type, const uint64_t *shape,
+                                     int dims, uint64_t begin, uint64_t end, struct err *e)
+{
+    if (str_append(out, ",", 1, e) || json_append_string(out, name, strlen(name), e) ||
+        str_appendf(out, e, ":{\"dtype\":") || json_append_string(out, type, strlen(type), e) ||
+        str_appendf(out, e, ",\"shape\":["))
+        return e->code;
+    for (int i = 0; i < dims; i++)
+        if (str_appendf(out, e, i ? ",%" PRIu64 : "%" PRIu64, shape[i]))
             return e->code;
-        at = end;
-    }
+    return str_appendf(out, e, "],\"data_offsets\":[%" PRIu64 ",%" PRIu64 "]}", begin, end);
+}
+
+enum err_code safetensors_put_end(struct str *out, struct err *e)
+{
     if (str_append(out, "}", 1, e))
         return e->code;
     while (out->length % HEADER_ALIGNMENT != 0)
         if (str_append(out, " ", 1, e))
             return e->code;
+    const uint64_t length = out->length - sizeof length;
+    memcpy(out->data, &length, sizeof length);
     return ERR_OK;
 }
 
 static enum err_code append_file(struct str *out, const struct store_output *tensors, size_t count,
                                  struct err *e)
 {
-    uint64_t length = 0;
-    if (str_append(out, &length, sizeof length, e) || append_header(out, tensors, count, e))
+    uint64_t begin = 0;
+    if (safetensors_put_begin(out, NULL, e))
         return e->code;
-    length = out->length - sizeof length;
-    memcpy(out->data, &length, sizeof length);
+    for (size_t i = 0; i < count; i++) {
+        uint64_t end = 0;
+        if (output_end(&end, &tensors[i], begin, 1, e) ||
+            safetensors_put_tensor(out, tensors[i].name, dtype_info(DTYPE_F32)->safetensors, tensors[i].shape, 2, begin,
+                                   end, e))
+            return e->code;
+        begin = end;
+    }
+    if (safetensors_put_end(out, e))
+        return e->code;
     for (size_t i = 0; i < count; i++)
         if (str_append(out, tensors[i].data,
                        (size_t)(tensors[i].shape[0] * tensors[i].shape[1] * sizeof(float)), e))
@@ -53,11 +66,5 @@ enum err_code store_write_safetensors(const char *path, const struct store_outpu
                                       struct err *e)
 {
     struct str file = {0};
-    enum err_code code = append_file(&file, tensors, count, e);
-    if (code)
-        err_wrap(e, "%s", path);
-    else
-        code = file_write_atomic(path, file.data, file.length, e);
-    str_release(&file);
-    return code;
+    return output_write(&file, append_file(&file, tensors, count, e), path, e);
 }

@@ -1,11 +1,8 @@
 #include <assert.h>
-#include <string.h>
 
 #include "io/store/gguf.h"
 #include "merge.h"
 #include "part.h"
-
-#define MAGIC "GGUF"
 
 /* The table of the tensors: those of the base in its order, some of another type and so at other places. */
 static enum err_code append_tensors(struct str *out, const struct merge *m, struct err *e)
@@ -15,14 +12,10 @@ static enum err_code append_tensors(struct str *out, const struct merge *m, stru
     for (size_t i = 0; i < g->tensor_count; i++) {
         const struct gguf_tensor *t = &g->tensors[i];
         const struct store_tensor *found = store_find(m->job->store, t->name);
-        const uint64_t length = strlen(t->name);
         assert(found); /* a store of a GGUF has all its tensors */
         const enum dtype saved = merge_type(m, found);
-        const uint32_t type = (uint32_t)dtype_info(saved)->ggml;
-        size_t bytes;
-        if (str_append(out, &length, sizeof length, e) || str_append(out, t->name, length, e) ||
-            str_append(out, &t->dims, sizeof t->dims, e) || str_append(out, t->ne, t->dims * sizeof *t->ne, e) ||
-            str_append(out, &type, sizeof type, e) || str_append(out, &at, sizeof at, e) ||
+        size_t bytes = 0;
+        if (gguf_put_tensor(out, t->name, t->dims, t->ne, (uint32_t)dtype_info(saved)->ggml, at, e) ||
             dtype_bytes(&bytes, saved, found->elements, e))
             return e->code;
         at += (bytes + g->alignment - 1) / g->alignment * g->alignment;
@@ -30,26 +23,15 @@ static enum err_code append_tensors(struct str *out, const struct merge *m, stru
     return ERR_OK;
 }
 
-/* Zeros up to the next place of a tensor. */
-static enum err_code pad(struct str *out, uint64_t length, uint64_t alignment, struct err *e)
-{
-    enum err_code code = ERR_OK;
-    for (; !code && length % alignment; length++)
-        code = str_append(out, "", 1, e);
-    return code;
-}
-
 /* Everything before the tensors: the base's keys are copied byte by byte. */
 static enum err_code append_header(struct str *out, const struct merge *m, struct err *e)
 {
     const struct gguf *g = m->job->store->gguf;
-    const uint64_t tensors = g->tensor_count, keys = g->key_count;
-    if (str_append(out, MAGIC, 4, e) || str_append(out, &g->version, sizeof g->version, e) ||
-        str_append(out, &tensors, sizeof tensors, e) || str_append(out, &keys, sizeof keys, e) ||
+    if (gguf_put_begin(out, g->version, g->tensor_count, g->key_count, e) ||
         str_append(out, m->job->store->files[0].map.data + out->length, g->tensors_at - out->length, e) ||
         append_tensors(out, m, e))
         return e->code;
-    return pad(out, out->length, g->alignment, e);
+    return gguf_put_padding(out, out->length, g->alignment, e);
 }
 
 static enum err_code put_tensor(const struct file_out *f, const struct merge *m, const struct store_tensor *t,
@@ -61,7 +43,7 @@ static enum err_code put_tensor(const struct file_out *f, const struct merge *m,
     if (!code)
         code = merge_put(f, m, t, e);
     if (!code)
-        code = pad(&padding, bytes, m->job->store->gguf->alignment, e);
+        code = gguf_put_padding(&padding, bytes, m->job->store->gguf->alignment, e);
     if (!code)
         code = file_out_put(f, padding.data, padding.length, e);
     str_release(&padding);

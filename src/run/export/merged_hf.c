@@ -10,9 +10,8 @@
 #include "merge.h"
 #include "part.h"
 
-#define HEADER_ALIGNMENT 8
-#define INDEX            "model.safetensors.index.json"
-#define CARD             "README.md"
+#define INDEX "model.safetensors.index.json"
+#define CARD  "README.md"
 
 /* One file of weights: the base's tensors in the base's order. */
 struct shard {
@@ -41,35 +40,20 @@ static enum err_code append_tensor(struct str *out, const struct merge *m, const
     const char *type = found ? dtype_info(merge_type(m, found))->safetensors : t->type;
     const uint64_t begin = *at;
     *at += saved_bytes(m, t);
-    if (str_appendf(out, e, ",") || json_append_string(out, t->name, strlen(t->name), e) ||
-        str_appendf(out, e, ":{\"dtype\":") || json_append_string(out, type, strlen(type), e) ||
-        str_appendf(out, e, ",\"shape\":["))
-        return e->code;
-    for (int i = 0; i < t->dims; i++)
-        if (str_appendf(out, e, i ? ",%" PRIu64 : "%" PRIu64, t->shape[i]))
-            return e->code;
-    return str_appendf(out, e, "],\"data_offsets\":[%" PRIu64 ",%" PRIu64 "]}", begin, *at);
+    return safetensors_put_tensor(out, t->name, type, t->shape, t->dims, begin, *at, e);
 }
 
-/* The length, and the header with the base's own metadata. */
+/* The header, with the base's own metadata. */
 static enum err_code append_header(struct str *out, const struct merge *m, const struct shard *s,
                                    const struct json_value *metadata, struct err *e)
 {
-    uint64_t length = 0, at = 0;
-    if (str_append(out, &length, sizeof length, e) || str_appendf(out, e, "{\"__metadata__\":") ||
-        (metadata ? json_append_value(out, metadata, e) : str_appendf(out, e, "{\"format\":\"pt\"}")))
+    uint64_t at = 0;
+    if (safetensors_put_begin(out, metadata, e))
         return e->code;
     for (size_t i = 0; i < s->tensors.count; i++)
         if (append_tensor(out, m, &s->tensors.tensors[i], &at, e))
             return e->code;
-    if (str_append(out, "}", 1, e))
-        return e->code;
-    while (out->length % HEADER_ALIGNMENT)
-        if (str_append(out, " ", 1, e))
-            return e->code;
-    length = out->length - sizeof length;
-    memcpy(out->data, &length, sizeof length);
-    return ERR_OK;
+    return safetensors_put_end(out, e);
 }
 
 static enum err_code put_header(const struct file_out *f, const struct merge *m, const struct shard *s, struct err *e)
