@@ -2,12 +2,7 @@
 #include "common.h"
 
 static const struct family_names names[2] = {
-    [STORE_HF] = {.layers = "model.layers",
-                  .embedding = "model.embed_tokens",
-                  .buffers = rotary_buffers,
-                  .xielu = "mlp.act_fn",
-                  .attention = "self_attn",
-                  .activation = "mlp.act_fn"},
+    [STORE_HF] = {LLAMA_LIKE_HF_NAMES("mlp.act_fn"), .xielu = "mlp.act_fn"},
     [STORE_GGUF] = {.layers = "blk"},
 };
 

@@ -3,38 +3,32 @@
 const char *const rotary_buffers[] = {".rotary_emb.inv_freq", NULL};
 
 const struct family_names llama_like_names[2] = {
-    [STORE_HF] = {.layers = "model.layers",
-                  .embedding = "model.embed_tokens",
-                  .buffers = rotary_buffers,
-                  .attention = "self_attn",
-                  .activation = "mlp.act_fn"},
+    [STORE_HF] = {LLAMA_LIKE_HF_NAMES("mlp.act_fn")},
     [STORE_GGUF] = {.layers = "blk", .embedding = "token_embd", .divisors = "rope_freqs.weight"},
 };
 
 const struct family_names activation_fn_names[2] = {
-    [STORE_HF] = {.layers = "model.layers",
-                  .embedding = "model.embed_tokens",
-                  .buffers = rotary_buffers,
-                  .attention = "self_attn",
-                  .activation = "mlp.activation_fn"},
+    [STORE_HF] = {LLAMA_LIKE_HF_NAMES("mlp.activation_fn")},
     [STORE_GGUF] = {.layers = "blk", .embedding = "token_embd"},
 };
 
 const struct family_names experts_names[2] = {
-    [STORE_HF] = {.layers = "model.layers",
-                  .embedding = "model.embed_tokens",
-                  .buffers = rotary_buffers,
-                  .attention = "self_attn",
-                  .activation = "mlp.experts.act_fn"},
+    [STORE_HF] = {LLAMA_LIKE_HF_NAMES("mlp.experts.act_fn")},
     [STORE_GGUF] = {.layers = "blk", .embedding = "token_embd"},
 };
 
+/* A block's attention; rows of q and k may be in pairs in GGUF files. */
+#define ATTENTION_ROWS(qk)                                                                                   \
+    {"self_attn.q_proj", "attn_q", GROUP_ATTN_IN, ROWS_QUERIES, qk},                                         \
+        {"self_attn.k_proj", "attn_k", GROUP_ATTN_IN, ROWS_KEYS, qk},                                        \
+        {"self_attn.v_proj", "attn_v", GROUP_ATTN_IN, ROWS_KEYS, STORED_PLAIN},                              \
+    {                                                                                                        \
+        "self_attn.o_proj", "attn_output", GROUP_ATTN_OUT, ROWS_WIDTH, STORED_PLAIN                          \
+    }
+
 #define LLAMA_LIKE(qk)                                                                                       \
     {                                                                                                        \
-        {"self_attn.q_proj", "attn_q", GROUP_ATTN_IN, ROWS_QUERIES, qk},                                     \
-            {"self_attn.k_proj", "attn_k", GROUP_ATTN_IN, ROWS_KEYS, qk},                                    \
-            {"self_attn.v_proj", "attn_v", GROUP_ATTN_IN, ROWS_KEYS, STORED_PLAIN},                          \
-            {"self_attn.o_proj", "attn_output", GROUP_ATTN_OUT, ROWS_WIDTH, STORED_PLAIN},                   \
+        ATTENTION_ROWS(qk),                                                                                  \
             {"mlp.gate_proj", "ffn_gate", GROUP_MLP_IN, ROWS_FFN, STORED_PLAIN},                             \
             {"mlp.up_proj", "ffn_up", GROUP_MLP_IN, ROWS_FFN, STORED_PLAIN},                                 \
             {"mlp.down_proj", "ffn_down", GROUP_MLP_OUT, ROWS_WIDTH, STORED_PLAIN},                          \
@@ -46,10 +40,7 @@ const struct module llama_paired_modules[LLAMA_LIKE_MODULES + 1] = LLAMA_LIKE(GG
 
 #define ATTENTION(qk)                                                                                        \
     {                                                                                                        \
-        {"self_attn.q_proj", "attn_q", GROUP_ATTN_IN, ROWS_QUERIES, qk},                                     \
-            {"self_attn.k_proj", "attn_k", GROUP_ATTN_IN, ROWS_KEYS, qk},                                    \
-            {"self_attn.v_proj", "attn_v", GROUP_ATTN_IN, ROWS_KEYS, STORED_PLAIN},                          \
-            {"self_attn.o_proj", "attn_output", GROUP_ATTN_OUT, ROWS_WIDTH, STORED_PLAIN},                   \
+        ATTENTION_ROWS(qk),                                                                                  \
             {"lm_head", "output", GROUP_HEAD, ROWS_VOCAB, STORED_PLAIN},                                     \
     }
 
@@ -70,10 +61,7 @@ const struct family_experts llama_like_experts = {.router = "mlp.gate",
 
 #define UNGATED(qk)                                                                                          \
     {                                                                                                        \
-        {"self_attn.q_proj", "attn_q", GROUP_ATTN_IN, ROWS_QUERIES, qk},                                     \
-            {"self_attn.k_proj", "attn_k", GROUP_ATTN_IN, ROWS_KEYS, qk},                                    \
-            {"self_attn.v_proj", "attn_v", GROUP_ATTN_IN, ROWS_KEYS, STORED_PLAIN},                          \
-            {"self_attn.o_proj", "attn_output", GROUP_ATTN_OUT, ROWS_WIDTH, STORED_PLAIN},                   \
+        ATTENTION_ROWS(qk),                                                                                  \
             {"mlp.up_proj", "ffn_up", GROUP_MLP_IN, ROWS_FFN, STORED_PLAIN},                                 \
             {"mlp.down_proj", "ffn_down", GROUP_MLP_OUT, ROWS_WIDTH, STORED_PLAIN},                          \
             {"lm_head", "output", GROUP_HEAD, ROWS_VOCAB, STORED_PLAIN},                                     \

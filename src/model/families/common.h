@@ -7,7 +7,11 @@
 /* Suffixes of names of tensors that are not weights. */
 extern const char *const rotary_buffers[];
 
-/* The names of Llama's parts, which most later families use, too. */
+/* The names of Llama's parts, which most later families use, too. Those in a Hugging Face file differ in that of the
+ * activation. */
+#define LLAMA_LIKE_HF_NAMES(activation_name)                                                                 \
+    .layers = "model.layers", .embedding = "model.embed_tokens", .buffers = rotary_buffers,                  \
+    .attention = "self_attn", .activation = activation_name
 #define LLAMA_LIKE_MODULES 7
 extern const struct family_names llama_like_names[2];
 extern const struct family_names activation_fn_names[2]; /* Llama's, but for the activation */
@@ -38,7 +42,11 @@ extern const struct family_experts llama_like_experts;
 extern const struct family_names experts_names[2]; /* Llama's, but for the activation */
 /* Keys for the number of experts. */
 extern const struct family_key expert_keys[];
-/* Granite's multipliers. */
+/* Granite's multipliers; and what its classes have in common where a key is missing. */
+#define GRANITE_DEFAULTS                                                                                     \
+    .layers = 32, .width = 4096, .heads = 32, .vocab = 32000, .max_positions = 2048, .norm_eps = 1e-6F,      \
+    .attention_scale = 1, .embedding_scale = 1, .scale = {[GROUP_ATTN_OUT] = 1, [GROUP_MLP_OUT] = 1},        \
+    .rotations = {{.theta = 10000}}
 extern const struct family_key granite_scale_keys[];
 /* "layer_types": layers with full attention, and layers with a window. */
 extern const struct family_layers window_layers;

@@ -1,11 +1,7 @@
 #include "common.h"
 
 static const struct family_names names[2] = {
-    [STORE_HF] = {.layers = "model.layers",
-                  .embedding = "model.embed_tokens",
-                  .buffers = rotary_buffers,
-                  .attention = "self_attn",
-                  .activation = "block_sparse_moe.experts.act_fn"},
+    [STORE_HF] = {LLAMA_LIKE_HF_NAMES("block_sparse_moe.experts.act_fn")},
 };
 
 static const struct module expert[] = {
@@ -31,18 +27,5 @@ const struct family family_granitemoe = {
     .experts = &experts,
     .vectors = llama_like_vectors,
     .keys = {llama_like_keys, attention_bias_keys, granite_scale_keys, expert_keys},
-    .defaults = {.layers = 32,
-                 .width = 4096,
-                 .ffn = 11008,
-                 .heads = 32,
-                 .vocab = 32000,
-                 .max_positions = 2048,
-                 .norm_eps = 1e-6F,
-                 .attention_scale = 1,
-                 .embedding_scale = 1,
-                 .scale = {[GROUP_ATTN_OUT] = 1, [GROUP_MLP_OUT] = 1},
-                 .experts = 8,
-                 .experts_a_token = 2,
-                 .experts_share_one = true,
-                 .rotations = {{.theta = 10000}}},
+    .defaults = {GRANITE_DEFAULTS, .ffn = 11008, .experts = 8, .experts_a_token = 2, .experts_share_one = true},
 };

@@ -4,11 +4,7 @@
 #include "common.h"
 
 static const struct family_names names[2] = {
-    [STORE_HF] = {.layers = "model.layers",
-                  .embedding = "model.embed_tokens",
-                  .buffers = rotary_buffers,
-                  .attention = "self_attn",
-                  .activation = "shared_mlp.activation"},
+    [STORE_HF] = {LLAMA_LIKE_HF_NAMES("shared_mlp.activation")},
 };
 
 static const struct module modules[] = {
@@ -58,15 +54,5 @@ const struct family family_granitemoehybrid = {
     .keys = {llama_like_keys, attention_bias_keys, granite_scale_keys, size_keys},
     .layers = &attention_layers,
     .finish = granitemoehybrid_finish,
-    .defaults = {.layers = 32,
-                 .width = 4096,
-                 .ffn = 1024,
-                 .heads = 32,
-                 .vocab = 32000,
-                 .max_positions = 2048,
-                 .norm_eps = 1e-6F,
-                 .attention_scale = 1,
-                 .embedding_scale = 1,
-                 .scale = {[GROUP_ATTN_OUT] = 1, [GROUP_MLP_OUT] = 1},
-                 .rotations = {{.theta = 10000}}},
+    .defaults = {GRANITE_DEFAULTS, .ffn = 1024},
 };

@@ -10,11 +10,7 @@ static const struct module modules[] = {
 };
 
 static const struct family_names names[2] = {
-    [STORE_HF] = {.layers = "model.layers",
-                  .embedding = "model.embed_tokens",
-                  .buffers = rotary_buffers,
-                  .attention = "self_attn",
-                  .activation = "mlp.activation_fn"},
+    [STORE_HF] = {LLAMA_LIKE_HF_NAMES("mlp.activation_fn")},
     [STORE_GGUF] = {.layers = "blk",
                     .embedding = "token_embd",
                     .longrope = {"rope_factors_short.weight", "rope_factors_long.weight"}},

@@ -1,11 +1,7 @@
 #include "common.h"
 
 static const struct family_names names[2] = {
-    [STORE_HF] = {.layers = "model.layers",
-                  .embedding = "model.embed_tokens",
-                  .buffers = rotary_buffers,
-                  .attention = "self_attn",
-                  .activation = "mlp.act"},
+    [STORE_HF] = {LLAMA_LIKE_HF_NAMES("mlp.act")},
     [STORE_GGUF] = {.layers = "blk", .embedding = "token_embd"},
 };
 
