@@ -119,6 +119,8 @@ size_t file_length_there(const char *path);
 enum err_code file_make_folders(const char *path, struct err *e);
 bool file_exists(const char *path);
 bool file_is_folder(const char *path);
+/* Is it a folder that can be read and holds nothing, but for a file of this name (NULL: none)? */
+bool file_holds_only(const char *path, const char *name);
 bool file_stamp_of(struct file_stamp *stamp, const char *path);     /* false: no such file */
 bool file_folder_stamp(struct file_stamp *stamp, const char *path); /* false: not a folder */
 

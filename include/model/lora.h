@@ -97,7 +97,10 @@ const struct lora_module *lora_find(const struct lora_layout *l, const char *pat
 /* NULL if the linear layer is not adapted, or `l` is NULL. */
 const struct lora_module *lora_at(const struct lora_layout *l, size_t layer, size_t linear);
 
-/* The alpha that gives the module its scaling, over its rank or with `rslora` over the root of its rank. */
+/* A scaling is alpha over this: the rank, or with `rslora` its root. */
+double lora_divisor(double rank, bool rslora);
+
+/* The alpha that gives the module its scaling. */
 double lora_alpha(const struct lora_module *m, bool rslora);
 
 /* The A of a group's adapted modules form one matrix [ranks, in] at flat offset *a, in the order of the family's

@@ -1,5 +1,6 @@
 #include "base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -395,6 +396,17 @@ bool file_is_folder(const char *path)
 {
     struct file_stamp ignored;
     return file_folder_stamp(&ignored, path);
+}
+
+bool file_holds_only(const char *path, const char *name)
+{
+    DIR *dir = opendir(path);
+    bool only = dir != NULL;
+    for (const struct dirent *entry; only && (entry = readdir(dir));)
+        only = !strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..") || (name && !strcmp(entry->d_name, name));
+    if (dir)
+        closedir(dir);
+    return only;
 }
 
 enum err_code file_join(char *path, size_t size, const char *folder, const char *name, struct err *e)

@@ -27,23 +27,20 @@ static void take_verdict(void *context, const char *path, const char *damage)
 /* Only a checkpoint can be compared with what it was. One that is damaged at its very begin has its name. */
 static enum err_code verify_file(struct verify *v, const char *path, struct err *e)
 {
-    unsigned char begin[FORMAT_BYTES];
-    struct file_in f;
-    if (file_in_open(&f, path, e))
+    struct file_map map;
+    if (file_map_open(&map, path, e))
         return e->code;
-    const size_t length = f.size < sizeof begin ? f.size : sizeof begin;
-    enum err_code code = file_in_read(begin, &f, 0, length, e);
-    file_in_close(&f);
-    if (code)
-        return code;
-    if (format_is(FORMAT_HDF5, begin, length) || str_ends_with(path, ".h5")) {
+    const bool checkpoint = format_is(FORMAT_HDF5, map.data, map.size) || str_ends_with(path, ".h5");
+    const char *name = format_name(map.data, map.size);
+    file_map_close(&map);
+    if (checkpoint) {
         verify_checkpoint(v, path, NULL);
         return ERR_OK;
     }
     return err_set(e, ERR_USAGE,
                    "%s is %s: --verify is for what has a content hash, a checkpoint (.h5), or the folder of an adapter,"
                    " a run or a study",
-                   path, format_name(begin, length));
+                   path, name);
 }
 
 enum err_code inspect_verify(struct facts *f, const char *path, size_t *damaged, struct err *e)

@@ -16,11 +16,16 @@ struct wanted {
     double scaling;
 };
 
+double lora_divisor(double rank, bool rslora)
+{
+    return rslora ? sqrt(rank) : rank;
+}
+
 /* The rounder number where that gives the same float, since a scaling of 32 / 3 was cut to one. */
 double lora_alpha(const struct lora_module *m, bool rslora)
 {
     char text[32];
-    double divisor = rslora ? sqrt((double)m->rank) : (double)m->rank;
+    double divisor = lora_divisor((double)m->rank, rslora);
     double exact = (double)m->scaling * divisor, round = 0;
     snprintf(text, sizeof text, "%.6g", exact);
     sscanf(text, "%lf", &round);
@@ -124,8 +129,7 @@ static enum err_code check_rank(size_t rank, struct err *e)
 
 static double scaling_of(const struct lora_spec *spec)
 {
-    double rank = (double)spec->rank;
-    return spec->alpha / (spec->rslora ? sqrt(rank) : rank);
+    return spec->alpha / lora_divisor((double)spec->rank, spec->rslora);
 }
 
 static enum err_code start_values(struct lora *l, const struct lora_spec *spec, struct err *e)

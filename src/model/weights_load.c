@@ -71,13 +71,11 @@ static struct task *expect(struct loading *l, const char *name, size_t rows, siz
     }
     /* A vector is one row, unless its elements are to be permuted as rows. */
     bool column = vector && (order.rows.interleaved_head > 0 || order.rows.sorted.keys > 0);
-    struct convert_matrix in = {.type = t->type,
-                                .data = t->data,
-                                .rows = column ? columns : rows,
-                                .columns = column ? 1 : columns,
-                                .interleaved_head = order.rows.interleaved_head,
-                                .sorted = order.rows.sorted,
-                                .transposed = order.rows.transposed};
+    struct convert_matrix in = order.rows;
+    in.type = t->type;
+    in.data = t->data;
+    in.rows = column ? columns : rows;
+    in.columns = column ? 1 : columns;
     if ((order.rows.transposed ? 1 : in.columns) % dtype_info(t->type)->block_elements != 0) {
         err_set(l->e, ERR_FORMAT, "%s: tensor %s: rows of %zu elements are not whole blocks of type %s",
                 t->file, t->name, in.columns, dtype_info(t->type)->name);

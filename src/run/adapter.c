@@ -106,19 +106,18 @@ static enum err_code explain_peft(const char *folder, const struct adapter_check
 /* Not a folder: what it is, if neither an HDF5 nor a GGUF file. One of a PEFT folder, perhaps. */
 static enum err_code check_file(bool *gguf, const char *path, struct err *e)
 {
-    unsigned char begin[FORMAT_BYTES];
-    struct file_in f;
+    struct file_map map;
     char folder[PATH_MAX];
     if (!file_exists(path))
         return err_set(e, ERR_IO, "there is no adapter %s", path);
-    if (file_in_open(&f, path, e))
+    if (file_map_open(&map, path, e))
         return e->code;
-    const size_t length = f.size < sizeof begin ? f.size : sizeof begin;
-    enum err_code code = file_in_read(begin, &f, 0, length, e);
-    file_in_close(&f);
-    *gguf = !code && format_is(FORMAT_GGUF, begin, length);
-    if (code || *gguf || format_is(FORMAT_HDF5, begin, length))
-        return code;
+    *gguf = format_is(FORMAT_GGUF, map.data, map.size);
+    const bool known = *gguf || format_is(FORMAT_HDF5, map.data, map.size);
+    const char *name = format_name(map.data, map.size);
+    file_map_close(&map);
+    if (known)
+        return ERR_OK;
     snprintf(folder, sizeof folder, "%s", path);
     const char *parent = dirname(folder);
     if (peft_is_folder(parent))
@@ -126,7 +125,7 @@ static enum err_code check_file(bool *gguf, const char *path, struct err *e)
     return err_set(e, ERR_USAGE,
                    "%s is %s: an adapter is a checkpoint (.h5), the folder of a run, a folder of PEFT, which has its "
                    PEFT_CONFIG " and " PEFT_TENSORS ", or a LoRA adapter of llama.cpp (.gguf)",
-                   path, format_name(begin, length));
+                   path, name);
 }
 
 /* The folder of a run means its newest checkpoint, which may be neither its last step nor what --keep-best exports. */

@@ -1,6 +1,5 @@
 #include "run/folder.h"
 
-#include <dirent.h>
 #include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
@@ -72,17 +71,6 @@ enum err_code folder_check_output(const char *path, enum folder_kind kind, struc
                    names[is], kind == FOLDER_STUDY ? "study" : "run");
 }
 
-static bool is_empty(const char *path)
-{
-    DIR *dir = opendir(path);
-    size_t entries = 0;
-    while (dir && readdir(dir))
-        entries++;
-    if (dir)
-        closedir(dir);
-    return dir && entries <= 2; /* "." and ".." */
-}
-
 enum err_code folder_check_export(const char *path, const char *model, bool overwrite, struct err *e)
 {
     char real[PATH_MAX], its[PATH_MAX];
@@ -94,7 +82,7 @@ enum err_code folder_check_export(const char *path, const char *model, bool over
     if (is == FOLDER_RUN || is == FOLDER_STUDY || is == FOLDER_CELLS || is == FOLDER_CHECKPOINTS)
         return err_set(e, ERR_USAGE, "%s is %s, and an export would mix with its files: give another --output", path,
                        names[is]);
-    if (overwrite || (file_is_folder(path) && is_empty(path)))
+    if (overwrite || file_holds_only(path, NULL))
         return ERR_OK;
     return err_set(e, ERR_USAGE, "%s exists already: give another --output, or --overwrite to replace what is exported "
                                  "there",

@@ -1,6 +1,5 @@
 #include "run/runlock.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -98,8 +97,8 @@ static enum err_code try_take(struct runlock *l, bool *again, const char *path, 
     struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     struct stat st, named;
     *again = false;
-    enum err_code made = file_make_folders(l->folder, e);
-    for (int i = 1; made && i < TRIES; i++) /* those above it may be deleted just now, as in take_away() */
+    enum err_code made = ERR_IO;
+    for (int i = 0; made && i < TRIES; i++) /* those above it may be deleted just now, as in take_away() */
         made = file_make_folders(l->folder, e);
     if (made)
         return made;
@@ -228,18 +227,6 @@ enum err_code runlock_check(const struct runlock *l, struct err *e)
     return runlock_enter(&in, l, e) ? e->code : file_folder_leave(&in, ERR_OK, e);
 }
 
-static bool holds_only_lock(const char *folder)
-{
-    DIR *dir = opendir(folder);
-    size_t others = 0;
-    for (const struct dirent *entry; dir && (entry = readdir(dir));)
-        others += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
-                  strcmp(entry->d_name, rundir_name(RUNDIR_LOCK)) != 0;
-    if (dir)
-        closedir(dir);
-    return dir && !others;
-}
-
 /* Of a start that wrote nothing: the lock, while it is held, and then the folders that were made for it. Whether it
  * was such a one. */
 static bool take_away(struct runlock *l)
@@ -248,7 +235,7 @@ static bool take_away(struct runlock *l)
     struct stat named;
     struct err ignored;
     if (rundir_path(path, l->folder, RUNDIR_LOCK, &ignored) || lstat(path, &named) || !is_file(&l->file, &named) ||
-        !holds_only_lock(l->folder) || unlink(path))
+        !file_holds_only(l->folder, rundir_name(RUNDIR_LOCK)) || unlink(path))
         return false;
     while (strlen(l->folder) > l->there && rmdir(l->folder) == 0)
         file_cut_last_part(l->folder);

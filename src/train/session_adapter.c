@@ -1,4 +1,3 @@
-#include <math.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -58,7 +57,7 @@ static enum err_code check_sizes(const struct options *o, const struct lora *l, 
                        o->rslora ? "" : "no-", o->adapter, l->rslora ? "" : "not ");
     for (size_t i = 0; i < l->layout.count; i++) {
         const struct lora_module *m = &l->layout.modules[i];
-        const double divisor = l->rslora ? sqrt((double)m->rank) : (double)m->rank;
+        const double divisor = lora_divisor((double)m->rank, l->rslora);
         if (options_given(o, "lora-rank") && (size_t)o->lora_rank != m->rank)
             return err_set(e, ERR_USAGE, "--lora-rank %lld contradicts --adapter: in %s the rank of %s is %zu",
                            (long long)o->lora_rank, o->adapter, m->path, m->rank);

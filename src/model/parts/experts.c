@@ -21,6 +21,7 @@ struct layer {
     size_t number;
     const void *x; /* real [n, D] rows to gather */
     float *y;      /* [n, D] rows to add to */
+    const float *factors; /* of each choice, for what is added; NULL: 1 */
     size_t first;  /* of the choices of the expert that is worked on */
     /* Arrays with a row for each choice. */
     void *gate_up;
@@ -152,27 +153,15 @@ static void gather(void *context, size_t first, size_t count)
         memcpy((char *)l->acts->expert_in + row * bytes, (const char *)l->x + token_at(l, row) * bytes, bytes);
 }
 
-static void add_shares(void *context, size_t first, size_t count)
+static void add_back(void *context, size_t first, size_t count)
 {
     const struct layer *l = context;
     size_t width = l->a->width;
     for (size_t row = first; row < first + count; row++) {
-        const float *x = l->acts->expert_out + row * width, share = l->act->shares[choice_at(l, row)];
+        const float *x = l->acts->expert_out + row * width, factor = l->factors ? l->factors[choice_at(l, row)] : 1;
         float *y = l->y + token_at(l, row) * width;
         for (size_t i = 0; i < width; i++)
-            y[i] += share * x[i];
-    }
-}
-
-static void add_rows(void *context, size_t first, size_t count)
-{
-    const struct layer *l = context;
-    size_t width = l->a->width;
-    for (size_t row = first; row < first + count; row++) {
-        const float *x = l->acts->expert_out + row * width;
-        float *y = l->y + token_at(l, row) * width;
-        for (size_t i = 0; i < width; i++)
-            y[i] += x[i];
+            y[i] += factor * x[i];
     }
 }
 
@@ -264,7 +253,7 @@ static void last_forward(struct layer *l, size_t expert, size_t n)
     gemm(s->type, DTYPE_F32, GEMM_N, GEMM_T, n, o.rows, o.columns, scale_of(l->a, GROUP_MLP_OUT),
          step_at(s, l->product, l->first * o.columns), o.columns, matrix_of(l, expert, &o), o.columns, 0,
          l->acts->expert_out, o.rows);
-    parallel_blocks(n, BLOCK, add_shares, l);
+    parallel_blocks(n, BLOCK, add_back, l);
 }
 
 void experts_forward(const struct step *s, size_t layer, enum linear_group g, void *y, const void *x)
@@ -280,6 +269,7 @@ void experts_forward(const struct step *s, size_t layer, enum linear_group g, vo
         each_expert(&l, first_forward);
     } else {
         l.y = y;
+        l.factors = l.act->shares;
         l.product = x;
         each_expert(&l, last_forward);
     }
@@ -322,7 +312,7 @@ static void first_backward(struct layer *l, size_t expert, size_t n)
         gemm(s->type, DTYPE_F32, GEMM_N, GEMM_N, n, o.columns, o.rows, scale_of(l->a, GROUP_MLP_IN),
              step_at(s, l->dgate_up, l->first * ld + o.at), ld, matrix_of(l, expert, &o), o.columns, o.at > 0 ? 1 : 0,
              l->acts->expert_out, o.columns);
-    parallel_blocks(n, BLOCK, add_rows, l);
+    parallel_blocks(n, BLOCK, add_back, l);
 }
 
 void experts_backward(const struct step *s, size_t layer, enum linear_group g, float *dx, const void *dy,

@@ -363,7 +363,7 @@ static enum err_code describe_module(struct lora_given *given, const struct rule
     if (rank != floor(rank) || rank < 1 || rank > LIMIT_RANK)
         return err_set(e, ERR_FORMAT, "the rank %g of %s is not a whole number from 1 to %d", rank, path, LIMIT_RANK);
     given->rank = (size_t)rank;
-    given->scaling = r->rslora ? alpha / sqrt(rank) : alpha / rank;
+    given->scaling = alpha / lora_divisor(rank, r->rslora);
     return ERR_OK;
 }
 
