@@ -39,28 +39,45 @@ struct stretch {
 
 /* ---- the text ---- */
 
+/* A sequence of its own: the whole example, or one side of a pair. */
+struct side {
+    const char *name; /* NULL: the whole example */
+    const int32_t *tokens;
+    const uint8_t *supervised;
+    size_t count;
+};
+
+/* The number of sides. */
+static size_t list_sides(struct side sides[2], const struct example *ex)
+{
+    const size_t first = ex->split ? ex->split : ex->count;
+    sides[0] = (struct side){ex->split ? "chosen" : NULL, ex->tokens, ex->supervised, first};
+    sides[1] = (struct side){"rejected", ex->tokens + first, ex->supervised + first, ex->count - first};
+    return ex->split ? 2 : 1;
+}
+
 /* The texts of ids 0..count-1 as one, since what a token decodes to may depend on those in front of it. */
-static enum err_code decode(struct str *out, const struct view *v, size_t count, struct err *e)
+static enum err_code decode(struct str *out, const struct view *v, const struct side *side, size_t count, struct err *e)
 {
     str_clear(out);
-    return tokenizer_decode(out, v->tokenizer, v->example.tokens, count, false, e);
+    return tokenizer_decode(out, v->tokenizer, side->tokens, count, false, e);
 }
 
 typedef enum err_code take_stretch(void *context, const struct stretch *s, struct err *e);
 
-static enum err_code walk(const struct view *v, take_stretch *take, void *context, struct err *e)
+static enum err_code walk(const struct view *v, const struct side *side, take_stretch *take, void *context,
+                          struct err *e)
 {
-    const struct example *ex = &v->example;
     struct str text = {0};
     size_t shown = 0;
     enum err_code code = ERR_OK;
-    for (size_t i = 0, next; !code && i < ex->count; i = next) {
-        for (next = i + 1; next < ex->count && ex->supervised[next] == ex->supervised[i];)
+    for (size_t i = 0, next; !code && i < side->count; i = next) {
+        for (next = i + 1; next < side->count && side->supervised[next] == side->supervised[i];)
             next++;
-        code = decode(&text, v, next, e);
+        code = decode(&text, v, side, next, e);
         if (code || text.length <= shown)
             continue;
-        const struct stretch s = {text.data + shown, text.length - shown, ex->supervised[i] != 0};
+        const struct stretch s = {text.data + shown, text.length - shown, side->supervised[i] != 0};
         code = take(context, &s, e);
         shown = text.length;
     }
@@ -98,53 +115,76 @@ static enum err_code mark_html(void *context, const struct stretch *s, struct er
 
 /* ---- what is printed of an example ---- */
 
-static void add_numbers(struct facts *f, const char *name, const struct example *ex, bool supervised)
+static void add_numbers(struct facts *f, const char *name, const struct side *side, bool supervised)
 {
     facts_list(f, name);
-    for (size_t i = 0; i < ex->count; i++)
-        facts_int(f, NULL, supervised ? ex->supervised[i] : (uint64_t)ex->tokens[i]);
+    for (size_t i = 0; i < side->count; i++)
+        facts_int(f, NULL, supervised ? side->supervised[i] : (uint64_t)side->tokens[i]);
     facts_end(f);
+}
+
+static enum err_code add_side(struct facts *f, const struct view *v, const struct side *side, struct err *e)
+{
+    struct str text = {0};
+    struct marker m = {&text, "", ""};
+    enum err_code code = walk(v, side, mark, &m, e);
+    if (!code && side->name)
+        facts_object(f, side->name);
+    if (!code) {
+        add_numbers(f, "tokens", side, false);
+        add_numbers(f, "supervised", side, true);
+        facts_text(f, "text", text.data ? text.data : "");
+    }
+    if (!code && side->name)
+        facts_end(f);
+    str_release(&text);
+    return code;
 }
 
 static enum err_code add_json(struct facts *f, const struct view *v, const char *place, struct err *e)
 {
-    struct str text = {0};
-    struct marker m = {&text, "", ""};
-    if (walk(v, mark, &m, e)) {
-        str_release(&text);
-        return e->code;
-    }
+    struct side sides[2];
+    const size_t count = list_sides(sides, &v->example);
     facts_object(f, NULL);
     facts_text(f, "place", place);
     facts_text(f, "form", example_form_name(v->example.form));
-    add_numbers(f, "tokens", &v->example, false);
-    add_numbers(f, "supervised", &v->example, true);
-    facts_text(f, "text", text.data ? text.data : "");
+    for (size_t k = 0; k < count; k++)
+        if (add_side(f, v, &sides[k], e))
+            return e->code;
     facts_end(f);
-    str_release(&text);
     return ERR_OK;
 }
 
 static enum err_code add_text(struct str *out, const struct view *v, const char *place, struct err *e)
 {
     const bool colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
-    struct marker m = {out, colour ? "\033[32m" : "[[", colour ? "\033[0m" : "]]"};
-    if (str_appendf(out, e, "\n%s--- %s: %s, %zu tokens, %zu of them trained%s\n", colour ? "\033[1m" : "", place,
-                    example_form_name(v->example.form), v->example.count, v->example.supervised_count,
-                    colour ? "\033[0m" : "") ||
-        walk(v, mark, &m, e))
+    const char *const bold = colour ? "\033[1m" : "", *const plain = colour ? "\033[0m" : "";
+    struct marker m = {out, colour ? "\033[32m" : "[[", colour ? plain : "]]"};
+    struct side sides[2];
+    const size_t count = list_sides(sides, &v->example);
+    if (str_appendf(out, e, "\n%s--- %s: %s, %zu tokens, %zu of them trained%s\n", bold, place,
+                    example_form_name(v->example.form), v->example.count, v->example.supervised_count, plain))
         return e->code;
-    return str_append(out, "\n", 1, e);
+    for (size_t k = 0; k < count; k++)
+        if ((sides[k].name && str_appendf(out, e, "%s%s:%s\n", bold, sides[k].name, plain)) ||
+            walk(v, &sides[k], mark, &m, e) || str_append(out, "\n", 1, e))
+            return e->code;
+    return ERR_OK;
 }
 
 static enum err_code add_html(struct str *out, const struct view *v, const char *place, struct err *e)
 {
+    struct side sides[2];
+    const size_t count = list_sides(sides, &v->example);
     if (str_appendf(out, e, "<h2>") || markup_append_text(out, place, e) ||
-        str_appendf(out, e, "<small>%s, %zu tokens, %zu of them trained</small></h2>\n<pre>",
-                    example_form_name(v->example.form), v->example.count, v->example.supervised_count) ||
-        walk(v, mark_html, out, e))
+        str_appendf(out, e, "<small>%s, %zu tokens, %zu of them trained</small></h2>\n",
+                    example_form_name(v->example.form), v->example.count, v->example.supervised_count))
         return e->code;
-    return str_appendf(out, e, "</pre>\n");
+    for (size_t k = 0; k < count; k++)
+        if ((sides[k].name && str_appendf(out, e, "<h3>%s</h3>\n", sides[k].name)) || str_appendf(out, e, "<pre>") ||
+            walk(v, &sides[k], mark_html, out, e) || str_appendf(out, e, "</pre>\n"))
+            return e->code;
+    return ERR_OK;
 }
 
 static enum err_code each_example(struct view *v, struct facts *f, struct str *text, struct str *html, struct err *e)
@@ -198,7 +238,7 @@ static const char page_begin[] =
     "body{margin:0 auto;max-width:960px;padding:32px 24px;background:var(--paper);color:var(--ink);"
     "font:16px/1.5 system-ui,sans-serif}\n"
     "h1{font-size:24px;overflow-wrap:anywhere}h2{font-size:15px;margin:32px 0 8px;overflow-wrap:anywhere}\n"
-    "h2 small{display:block;font-weight:400;color:var(--soft)}\n"
+    "h2 small{display:block;font-weight:400;color:var(--soft)}h3{font-size:13px;margin:12px 0 4px;color:var(--soft)}\n"
     "pre{margin:0;padding:14px 16px;border:1px solid var(--rule);border-radius:8px;white-space:pre-wrap;"
     "overflow-wrap:anywhere;font:13.5px/1.55 ui-monospace,monospace}\n"
     "mark{background:var(--mark);color:inherit;border-radius:3px}.warning{color:var(--bad)}.soft{color:var(--soft)}\n"
@@ -288,7 +328,8 @@ static enum err_code open_view(struct view *v, const char *path, struct err *e)
     const struct example_options options = {.max_length = (size_t)o->max_length,
                                             .train_on = o->train_on,
                                             .chat = v->chat,
-                                            .columns = &v->columns};
+                                            .columns = &v->columns,
+                                            .pairs = true};
     v->path = path;
     if (!code)
         code = dataset_init(&v->data, &v->path, 1, v->tokenizer, &options, true, e);

@@ -55,6 +55,26 @@ check 0 ranks 2 "$MPILORA" train $options $more --max-steps 1 --data "$work/twic
 says err 'mixed.jsonl: 10 of 46 examples repeat an earlier one \(the first: .*twice.jsonl:1, as .*mixed.jsonl:1\)$'
 check 0 "$MPILORA" inspect "$work/twice.jsonl" --model "$model" --examples 0 --json
 holds '"5 of 10 examples repeat an earlier one" in v["warnings"][0]'
+
+# Preference pairs: inspect shows both sides; they are not trained, but their chosen answers are.
+cat >"$work/pairs.jsonl" <<'END'
+{"prompt": "one", "chosen": " two", "rejected": " 2 or 3"}
+{"prompt": [@user, "q"}], "chosen": [@assistant, "good"}], "rejected": [@assistant, "worse"}]}
+{"prompt": "one", "chosen": " two", "rejected": " two"}
+END
+sed -i 's/@\([a-z]*\),/{"role": "\1", "content":/g' "$work/pairs.jsonl"
+check 0 "$MPILORA" inspect "$work/pairs.jsonl" --model "$model" --json --html "$work/pairs.html"
+holds 'v["forms"] == {"preference": 1, "preference_messages": 1} and v["bad_lines"] == 1'
+holds 'v["first_bad_line"].endswith("pairs.jsonl:3: \"chosen\" and \"rejected\" are the same: there is nothing to prefer")'
+holds 'sum(sum(x[k]["supervised"]) for x in v["shown"] for k in ("chosen", "rejected")) == v["supervised_tokens"]'
+holds 'v["shown"][0]["chosen"]["text"].startswith("one two") and v["shown"][0]["rejected"]["text"].startswith("one 2 or 3")'
+check 0 "$MPILORA" inspect "$work/pairs.jsonl" --model "$model"
+says out '^rejected:$'
+says out '^\[\[worse<\|im_end\|>\]\]$'
+grep -q '<h3>rejected</h3>' "$work/pairs.html" || fail "the page does not show the rejected side"
+head -n 1 "$work/pairs.jsonl" >"$work/pair.jsonl"
+check 1 "$MPILORA" train --model "$model" --data "$work/pair.jsonl" --output "$work/none"
+says err 'pair.jsonl:1: .*: --columns completion=chosen,unused=rejected trains on the chosen answers alone$'
 check 2 "$MPILORA" inspect "$model" --model "$model"
 says err 'can only be used with a data file'
 check 2 "$MPILORA" train $options $more --train-on-prompt --output "$work/none"

@@ -10,6 +10,8 @@
  *                                token is supervised if it lies completely inside a turn of the assistant
  *                                (chat_template.h) that --train-on and the message's "weight" and "train" do not
  *                                exclude
+ *   {"prompt","chosen",          a preference pair (pair.h): the ids of the prompt with the chosen answer, then those
+ *    "rejected"}                 of the prompt with the rejected one, each as a completion or a conversation
  *
  * Forms of conversations: {"messages"}; {"prompt","completion"} as lists of messages; {"conversations"} (sharegpt);
  * {"instruction","input","output"} (alpaca). If the model has no chat template, instruction and input of alpaca are
@@ -36,6 +38,8 @@ enum example_form {
     EXAMPLE_PROMPT_MESSAGES,
     EXAMPLE_ALPACA,
     EXAMPLE_SHAREGPT,
+    EXAMPLE_PREFERENCE,
+    EXAMPLE_PREFERENCE_MESSAGES,
     EXAMPLE_FORM_COUNT
 };
 
@@ -68,8 +72,11 @@ struct example {
     int32_t *tokens;     /* [count] */
     uint8_t *supervised; /* [count]; token i is predicted from token i - 1, so supervised[0] is 0 */
     size_t count, capacity;
+    size_t split; /* of a pair: tokens before it are those with the chosen answer; otherwise 0 */
     size_t supervised_count;
-    size_t whole_count; /* tokens before cutting; also of a line of which cutting leaves nothing to learn */
+    /* Tokens before cutting, of a pair those of its longer side; also of a line of which cutting leaves nothing to
+     * learn. */
+    size_t whole_count;
     uint32_t columns;   /* a set of bits: the line, even a bad one, has the old name of that item of the columns */
     bool truncated;
     bool unanswered; /* with options.asks: the line ends before its answer, and no token is supervised */
@@ -91,6 +98,7 @@ struct example_options {
      * conversation, which then ends with the generation prompt. If there are answers, only the last one is
      * supervised, whatever its weight. */
     bool asks;
+    bool pairs; /* preference pairs are read, and otherwise refused */
 };
 
 void example_release(struct example *ex);
@@ -103,17 +111,18 @@ enum err_code example_encode_prompt(struct ids *ids, bool *had_bos, const struct
 /* Scratch memory for one thread. Zero-initialise it; release it with example_scratch_release(). */
 struct example_scratch {
     struct ids ids;
-    struct str line;               /* the line from the file */
-    struct str text;               /* the messages or the prompt of the line */
+    struct str line;                /* the line from the file */
+    struct str text;                /* the messages or the prompt of the line */
+    struct example rejected;        /* that side of a pair */
     struct chat_renderer *renderer; /* NULL until there is a conversation */
 };
 void example_scratch_release(struct example_scratch *s);
 
 /* Parses one line (without its line end). ERR_DATA if it is not JSON, is not UTF-8, has wrong fields or has no
  * supervised token left; the message has only the reason, because the caller knows file and line. Examples longer
- * than max_length are cut at the end. ERR_UNSUPPORTED if the model lacks what such a line needs: an EOS token, or a
- * usable chat template. `t` may be NULL: then JSON, fields and messages are checked, and the example has no
- * tokens. */
+ * than max_length are cut at the end, pairs at the beginning (pair.h). ERR_UNSUPPORTED if the model lacks what such a
+ * line needs: an EOS token, or a usable chat template. `t` may be NULL: then JSON, fields and messages are checked,
+ * and the example has no tokens. */
 enum err_code example_parse(struct example *ex, struct example_scratch *scratch, const struct tokenizer *t,
                             const char *line, size_t length, const struct example_options *options,
                             struct err *e);

@@ -126,7 +126,7 @@ static enum err_code read_messages(struct conversation *c, struct str *work, con
 static enum err_code check_prompt_messages(const struct line *l, const char *key, struct err *e)
 {
     const struct json_value *list = line_get(l, key);
-    if (l->asks && json_is_absent(list))
+    if ((l->asks || l->shared) && json_is_absent(list))
         return ERR_OK;
     if (json_kind(list) != JSON_KIND_ARRAY)
         return err_set(e, ERR_DATA, "\"%s\" must be a list of messages as the other one is, not %s", key,
@@ -140,7 +140,7 @@ static enum err_code check_prompt_messages(const struct line *l, const char *key
 static enum err_code read_prompt_messages(struct conversation *c, struct str *work, const struct line *l,
                                           struct err *e)
 {
-    if (check_prompt_messages(l, "prompt", e) || check_prompt_messages(l, "completion", e))
+    if (check_prompt_messages(l, "prompt", e) || check_prompt_messages(l, l->answer, e))
         return e->code;
     return form_read_prompt_messages(c, work, l, e);
 }

@@ -8,6 +8,7 @@
 #include "example_keys.h"
 #include "fields.h"
 #include "io/json.h"
+#include "pair.h"
 
 void example_release(struct example *ex)
 {
@@ -21,8 +22,17 @@ void example_scratch_release(struct example_scratch *s)
     ids_release(&s->ids);
     str_release(&s->line);
     str_release(&s->text);
+    example_release(&s->rejected);
     chat_renderer_close(s->renderer);
     *s = (struct example_scratch){0};
+}
+
+static void clear(struct example *ex)
+{
+    ex->count = ex->split = ex->supervised_count = ex->whole_count = 0;
+    ex->columns = 0;
+    ex->truncated = ex->had_bos = ex->unanswered = false;
+    ex->notes = 0;
 }
 
 /* Appends `count` tokens, all supervised or none. */
@@ -84,6 +94,14 @@ static enum err_code append_eos(struct example *ex, const struct tokenizer *t, s
     return append(ex, &eos, 1, true, e);
 }
 
+/* EOS, unless the ids that the example ends with have it. */
+static enum err_code end_answer(struct example *ex, const struct ids *ids, const struct tokenizer *t, struct err *e)
+{
+    int32_t eos = tokenizer_eos(t);
+    bool ends = eos >= 0 && ids->count > 0 && ids->id[ids->count - 1] == eos;
+    return ends ? ERR_OK : append_eos(ex, t, e);
+}
+
 /* A prompt without its answer. */
 static enum err_code encode_prompt(struct example *ex, struct ids *ids, const struct tokenizer *t, const char *prompt,
                                    struct err *e)
@@ -143,9 +161,7 @@ static enum err_code encode_completion(struct example *ex, struct ids *ids, cons
         tokenizer_encode(ids, t, completion, strlen(completion), false, e) ||
         append(ex, ids->id, ids->count, true, e))
         return e->code;
-    int32_t eos = tokenizer_eos(t);
-    bool ends = eos >= 0 && ids->count > 0 && ids->id[ids->count - 1] == eos;
-    return ends ? ERR_OK : append_eos(ex, t, e);
+    return end_answer(ex, ids, t, e);
 }
 
 static enum err_code parse_completion(struct example *ex, struct example_scratch *s, const struct tokenizer *t,
@@ -154,9 +170,9 @@ static enum err_code parse_completion(struct example *ex, struct example_scratch
     const char *prompt = NULL, *completion = NULL;
     if (conversation_need_text(&prompt, l, "prompt", e))
         return e->code;
-    if (options->asks && json_is_absent(line_get(l, "completion")))
+    if (options->asks && json_is_absent(line_get(l, l->answer)))
         return encode_prompt(ex, &s->ids, t, prompt, e);
-    if (conversation_need_text(&completion, l, "completion", e))
+    if (conversation_need_text(&completion, l, l->answer, e))
         return e->code;
     return encode_completion(ex, &s->ids, t, prompt, completion, e);
 }
@@ -309,24 +325,6 @@ static enum err_code parse_alpaca(struct example *ex, struct example_scratch *s,
     return encode_completion(ex, &s->ids, t, s->text.data, output, e);
 }
 
-static const struct {
-    const char *name;
-    enum err_code (*parse)(struct example *, struct example_scratch *, const struct tokenizer *,
-                           const struct line *, const struct example_options *, struct err *);
-} forms[] = {
-    [EXAMPLE_TEXT] = {"text", parse_text},
-    [EXAMPLE_COMPLETION] = {"completion", parse_completion},
-    [EXAMPLE_MESSAGES] = {"messages", parse_conversation},
-    [EXAMPLE_PROMPT_MESSAGES] = {"prompt_messages", parse_conversation},
-    [EXAMPLE_ALPACA] = {"alpaca", parse_alpaca},
-    [EXAMPLE_SHAREGPT] = {"sharegpt", parse_conversation},
-};
-
-const char *example_form_name(enum example_form form)
-{
-    return forms[form].name;
-}
-
 static unsigned find_notes(const struct example *ex, const struct tokenizer *t, const struct example_options *options)
 {
     const int32_t bos = tokenizer_bos(t), eos = tokenizer_eos(t);
@@ -344,6 +342,90 @@ static unsigned find_notes(const struct example *ex, const struct tokenizer *t, 
         !(ex->notes >> NOTE_NO_PROMPT & 1))
         notes |= 1U << NOTE_FULL;
     return notes;
+}
+
+/* An answer that is a string, and begins with its prompt if there is none. */
+static enum err_code parse_side(struct example *ex, struct example_scratch *s, const struct tokenizer *t,
+                                const struct line *l, const struct example_options *options, struct err *e)
+{
+    const char *text = NULL;
+    if (!json_is_absent(line_get(l, "prompt")))
+        return parse_completion(ex, s, t, l, options, e);
+    if (conversation_need_text(&text, l, l->answer, e))
+        return e->code;
+    if (!t)
+        return ERR_OK;
+    if (example_encode_prompt(&s->ids, &ex->had_bos, t, text, strlen(text), e) ||
+        append(ex, s->ids.id, s->ids.count, false, e))
+        return e->code;
+    return end_answer(ex, &s->ids, t, e);
+}
+
+/* Appends the rejected side to the chosen one. */
+static enum err_code join_pair(struct example *ex, struct example *rejected, const struct tokenizer *t,
+                               const struct line *l, const struct example_options *options, struct err *e)
+{
+    if (ex->form == EXAMPLE_COMPLETION && json_is_absent(line_get(l, "prompt")))
+        pair_mark_answers(ex, rejected);
+    if (pair_cut(ex, rejected, tokenizer_bos(t), options->max_length, e))
+        return e->code;
+    ex->notes |= find_notes(ex, t, options) | rejected->notes | find_notes(rejected, t, options);
+    ex->notes &= ~(1U << NOTE_CUT_ANSWER); /* the prompt was cut */
+    ex->had_bos |= rejected->had_bos;
+    ex->split = ex->count;
+    if (append(ex, rejected->tokens, rejected->count, false, e))
+        return e->code;
+    memcpy(ex->supervised + ex->split, rejected->supervised, rejected->count);
+    ex->supervised_count += rejected->supervised_count;
+    return ERR_OK;
+}
+
+static enum err_code parse_pair(struct example *ex, struct example_scratch *s, const struct tokenizer *t,
+                                const struct line *l, const struct example_options *options, struct err *e)
+{
+    const enum example_form form = ex->form;
+    struct example *const sides[] = {ex, &s->rejected};
+    size_t shared = 0;
+    clear(&s->rejected);
+    if (options->train_on == TRAIN_ON_ALL)
+        return err_set(e, ERR_USAGE, "--train-on all: of a preference pair, the answers alone are trained");
+    if (pair_check(&shared, l, form, e))
+        return e->code;
+    for (size_t k = 0; k < 2; k++) {
+        struct line side = *l;
+        side.answer = pair_keys[k];
+        side.shared = shared;
+        sides[k]->form = form == EXAMPLE_PREFERENCE ? EXAMPLE_COMPLETION : EXAMPLE_PROMPT_MESSAGES;
+        if (form == EXAMPLE_PREFERENCE ? parse_side(sides[k], s, t, &side, options, e)
+                                       : parse_conversation(sides[k], s, t, &side, options, e))
+            return e->code;
+        if (sides[k]->notes >> NOTE_NO_ANSWER & 1)
+            return pair_refuse_empty(k, e);
+    }
+    if (t && join_pair(ex, &s->rejected, t, l, options, e))
+        return e->code;
+    ex->form = form;
+    return ERR_OK;
+}
+
+static const struct {
+    const char *name;
+    enum err_code (*parse)(struct example *, struct example_scratch *, const struct tokenizer *,
+                           const struct line *, const struct example_options *, struct err *);
+} forms[] = {
+    [EXAMPLE_TEXT] = {"text", parse_text},
+    [EXAMPLE_COMPLETION] = {"completion", parse_completion},
+    [EXAMPLE_MESSAGES] = {"messages", parse_conversation},
+    [EXAMPLE_PROMPT_MESSAGES] = {"prompt_messages", parse_conversation},
+    [EXAMPLE_ALPACA] = {"alpaca", parse_alpaca},
+    [EXAMPLE_SHAREGPT] = {"sharegpt", parse_conversation},
+    [EXAMPLE_PREFERENCE] = {"preference", parse_pair},
+    [EXAMPLE_PREFERENCE_MESSAGES] = {"preference_messages", parse_pair},
+};
+
+const char *example_form_name(enum example_form form)
+{
+    return forms[form].name;
 }
 
 /* Cuts, lays down what is supervised, and counts it. */
@@ -380,10 +462,7 @@ enum err_code example_parse(struct example *ex, struct example_scratch *scratch,
                             struct err *e)
 {
     struct json *doc;
-    ex->count = ex->supervised_count = ex->whole_count = 0;
-    ex->columns = 0;
-    ex->truncated = ex->had_bos = ex->unanswered = false;
-    ex->notes = 0;
+    clear(ex);
     size_t valid = str_utf8_valid_prefix(line, length);
     if (valid < length)
         return err_set(e, ERR_DATA,
@@ -399,7 +478,11 @@ enum err_code example_parse(struct example *ex, struct example_scratch *scratch,
                        "one element per line");
     if (line_open_json(&doc, line, length, e))
         return e->code;
-    const struct line l = {json_root(doc), options->columns, options->asks};
+    const struct line l = {.root = json_root(doc),
+                           .columns = options->columns,
+                           .asks = options->asks,
+                           .pairs = options->pairs,
+                           .answer = "completion"};
     enum err_code code = ERR_OK;
     if (json_kind(l.root) != JSON_KIND_OBJECT)
         code = err_set(e, ERR_DATA, "a line must hold one JSON object, not %s", json_kind_name(l.root));
@@ -411,7 +494,7 @@ enum err_code example_parse(struct example *ex, struct example_scratch *scratch,
         code = example_check_line_keys(&l, ex->form, e);
     if (!code)
         code = forms[ex->form].parse(ex, scratch, t, &l, options, e);
-    if (!code && t)
+    if (!code && t && !ex->split)
         code = finish(ex, t, options, e);
     json_close(doc);
     return code;

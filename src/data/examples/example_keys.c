@@ -4,7 +4,9 @@
 #define PLAIN        (IN(TEXT) | IN(COMPLETION))
 #define MESSAGES     (IN(MESSAGES) | IN(PROMPT_MESSAGES))
 #define CHATS        (MESSAGES | IN(SHAREGPT))
-#define ANY          (PLAIN | CHATS | IN(ALPACA))
+#define SINGLE       (PLAIN | CHATS | IN(ALPACA))
+#define PAIRS        (IN(PREFERENCE) | IN(PREFERENCE_MESSAGES))
+#define ANY          (SINGLE | PAIRS)
 
 /* The value that says the same as no key at all: none but null and what is empty, or 1 (true). */
 enum neutral { EMPTY, ONE };
@@ -19,16 +21,18 @@ struct row {
 static const struct row of_lines[] = {
     {"weight", ANY, ONE, "weights of examples"},
     {"train", ANY, ONE, "leaving examples out"},
-    {"chosen", ANY, EMPTY, "preference data"},
-    {"rejected", ANY, EMPTY, "preference data"},
+    {"chosen", SINGLE, EMPTY, "preference data"},
+    {"rejected", SINGLE, EMPTY, "preference data"},
+    {"ref_chosen_logps", PAIRS, EMPTY, "log-probabilities of a reference that were computed before"},
+    {"ref_rejected_logps", PAIRS, EMPTY, "log-probabilities of a reference that were computed before"},
     {"label", ANY & ~IN(TEXT), EMPTY, "preference data"}, /* beside a text: a class of it */
-    {"tools", PLAIN | IN(ALPACA), EMPTY, "tools outside of conversations"},
+    {"tools", PLAIN | IN(ALPACA) | IN(PREFERENCE), EMPTY, "tools outside of conversations"},
     {"functions", ANY, EMPTY, "tools under this name"},
     {"tool_calls", ANY, EMPTY, "tool calls outside of messages"},
     {"function_call", ANY, EMPTY, "tool calls outside of messages"},
-    {"documents", PLAIN | IN(ALPACA), EMPTY, "documents outside of conversations"},
-    {"system", IN(COMPLETION) | MESSAGES, EMPTY, "system messages outside of the prompt or the messages"},
-    {"history", IN(COMPLETION) | CHATS, EMPTY, "earlier turns outside of the prompt or the messages"},
+    {"documents", PLAIN | IN(ALPACA) | IN(PREFERENCE), EMPTY, "documents outside of conversations"},
+    {"system", IN(COMPLETION) | MESSAGES | PAIRS, EMPTY, "system messages outside of the prompt or the messages"},
+    {"history", IN(COMPLETION) | CHATS | PAIRS, EMPTY, "earlier turns outside of the prompt or the messages"},
     {"chat_template_kwargs", ANY, EMPTY, "variables of the chat template for one example (--chat-template-kwargs)"},
     {"images", ANY, EMPTY, "anything but text"},
     {"image", ANY, EMPTY, "anything but text"},

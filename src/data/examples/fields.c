@@ -45,6 +45,11 @@ static bool is_of_origin(const char *name)
     return false;
 }
 
+const char *fields_find_question(const struct line *l)
+{
+    return find_named(l, askers, json_get(l->root, "prompt") ? "prompt" : NULL);
+}
+
 /* The number of its texts, of which up to two are stored; without those that only say where they are from. */
 static size_t find_texts(const char *found[2], const struct line *l)
 {
@@ -117,8 +122,8 @@ enum err_code fields_advise_to_unwrap(struct str *out, const char *key, struct e
 
 bool fields_reads_list(const char *key)
 {
-    static const char *const lists[] = {"messages", "conversations", "prompt", "completion", "tools", "documents",
-                                        "functions"};
+    static const char *const lists[] = {"messages",  "conversations", "prompt",   "completion", "tools",
+                                        "documents", "functions",     "chosen",   "rejected"};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         if (!strcmp(key, lists[i]))
             return true;
@@ -157,10 +162,39 @@ static enum err_code refuse(struct str *message, const struct line *l, struct er
     return e->code;
 }
 
+/* Of the two answers of a pair, the option that leaves one. */
+static enum err_code refuse_pair(const struct line *l, struct err *e)
+{
+    const struct json_value *chosen = json_get(l->root, "chosen"), *first = json_at(chosen, 0);
+    const char *question = find_named(l, askers, NULL);
+    char columns[256] = "text=chosen";
+    if (json_get(first, "from"))
+        snprintf(columns, sizeof columns, "conversations=chosen");
+    else if (first)
+        snprintf(columns, sizeof columns, json_kind(line_get(l, "prompt")) == JSON_KIND_ARRAY ? "completion=chosen"
+                                                                                              : "messages=chosen");
+    else if (question)
+        snprintf(columns, sizeof columns, "prompt=%s,completion=chosen", question);
+    struct str m = {0};
+    e->code = ERR_OK;
+    if (!str_appendf(&m, e, "has two answers, \"chosen\" and \"rejected\", and preference training is not "
+                             "supported") && chosen &&
+        !str_appendf(&m, e, ": --columns "))
+        str_appendf(&m, e, "%s,unused=rejected trains on the chosen answers alone", columns);
+    return refuse(&m, l, e);
+}
+
+static bool is_pair(const struct line *l)
+{
+    return !json_is_absent(line_get(l, "chosen")) && !json_is_absent(line_get(l, "rejected"));
+}
+
 static enum err_code refuse_all(const struct line *l, struct err *e)
 {
     struct str m = {0};
     e->code = ERR_OK;
+    if (is_pair(l))
+        return refuse_pair(l, e);
     if (!str_appendf(&m, e, "wrong fields: has none of \"text\", \"prompt\" with \"completion\", \"messages\", "
                             "\"conversations\", and \"instruction\" with \"output\"") &&
         json_count(l->root) && !str_appendf(&m, e, ", but ") && !add_names(&m, l, e))
@@ -177,6 +211,8 @@ static enum err_code refuse_half(const struct line *l, const char *key, const ch
     const char *other = find_named(l, answers_it ? answers : askers, NULL);
     const char *input = alpaca && json_is_absent(line_get(l, "input")) ? find_named(l, inputs, other) : NULL;
     e->code = ERR_OK;
+    if (is_pair(l) && !json_text(line_get(l, "chosen")))
+        return refuse_pair(l, e);
     if (line_get(l, partner))
         return err_set(e, ERR_DATA, "wrong fields: has \"%s\" but no \"%s\", which is null", key, partner);
     if (str_appendf(&m, e, "wrong fields: has \"%s\" but no \"%s\"", key, partner) || json_count(l->root) < 2 ||
@@ -227,6 +263,7 @@ static const struct {
     enum example_form form;
     bool asks; /* the partner is the answer */
 } fields[] = {
+    {"chosen", "rejected", EXAMPLE_PREFERENCE, false},
     {"text", NULL, EXAMPLE_TEXT, false},
     {"prompt", "completion", EXAMPLE_COMPLETION, true},
     {"completion", "prompt", EXAMPLE_COMPLETION, false},
@@ -256,9 +293,12 @@ static enum err_code choose_kind(enum example_form *form, const struct line *l, 
 enum err_code fields_find_form(enum example_form *form, const struct line *l, struct err *e)
 {
     const char *found = NULL, *null = NULL;
-    const bool conversation = !json_is_absent(line_get(l, "messages"));
+    const bool conversation = !json_is_absent(line_get(l, "messages")), pair = l->pairs && is_pair(l);
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
         const struct json_value *v = line_get(l, fields[i].key);
+        const bool alone = fields[i].partner && json_is_absent(line_get(l, fields[i].partner));
+        if ((fields[i].form == EXAMPLE_PREFERENCE && !pair) || (pair && alone && fields[i].asks))
+            continue;
         if (json_kind(v) == JSON_KIND_NULL)
             null = fields[i].key;
         if (json_is_absent(v))
@@ -269,7 +309,7 @@ enum err_code fields_find_form(enum example_form *form, const struct line *l, st
                            "unused=%s leaves that out)",
                            found, fields[i].key, fields[i].key);
         const bool may_end = l->asks && fields[i].asks && !conversation;
-        if (fields[i].partner && !may_end && json_is_absent(line_get(l, fields[i].partner))) {
+        if (alone && !may_end) {
             if (conversation) /* its first message stands in a column of its own, too */
                 continue;
             return refuse_half(l, fields[i].key, fields[i].partner, fields[i].asks, e);
@@ -281,5 +321,7 @@ enum err_code fields_find_form(enum example_form *form, const struct line *l, st
         return err_set(e, ERR_DATA, "\"%s\" must be a string, not null", null);
     if (!found)
         return refuse_all(l, e);
+    if (*form == EXAMPLE_PREFERENCE && json_kind(line_get(l, "chosen")) == JSON_KIND_ARRAY)
+        *form = EXAMPLE_PREFERENCE_MESSAGES;
     return *form == EXAMPLE_COMPLETION ? choose_kind(form, l, e) : ERR_OK;
 }

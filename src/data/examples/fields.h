@@ -14,6 +14,9 @@ enum err_code fields_find_form(enum example_form *form, const struct line *l, st
 /* Appends how to write the elements of a list, which is a field of one object, each on a line of its own. */
 enum err_code fields_advise_to_unwrap(struct str *out, const char *key, struct err *e);
 
+/* The name of the text that a line has in the place of a "prompt"; NULL: none. */
+const char *fields_find_question(const struct line *l);
+
 /* Is a list of objects under this name part of an example? */
 bool fields_reads_list(const char *key);
 

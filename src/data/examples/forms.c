@@ -173,10 +173,10 @@ enum err_code form_read_sharegpt(struct conversation *c, struct str *work, const
 enum err_code form_read_prompt_messages(struct conversation *c, struct str *work, const struct line *l,
                                         struct err *e)
 {
-    const struct json_value *const lists[] = {line_get(l, "prompt"), line_get(l, "completion")};
+    const struct json_value *const lists[] = {line_get(l, "prompt"), line_get(l, l->answer)};
     const bool asks = l->asks && json_is_absent(lists[1]) && json_count(lists[0]);
     if (!json_count(lists[1]) && !asks)
-        return err_set(e, ERR_DATA, "\"completion\" must have at least one message");
+        return err_set(e, ERR_DATA, "\"%s\" must have at least one message", l->answer);
     if (str_append(work, "[", 1, e))
         return e->code;
     for (size_t k = 0; k < 2; k++)
@@ -184,6 +184,6 @@ enum err_code form_read_prompt_messages(struct conversation *c, struct str *work
             if ((work->length > 1 && str_append(work, ", ", 2, e)) ||
                 json_append_value(work, json_at(lists[k], i), e))
                 return e->code;
-    c->first = json_count(lists[0]);
+    c->first = json_count(lists[0]) + l->shared;
     return str_append(work, "]", 1, e);
 }

@@ -1,0 +1,182 @@
+#include "pair.h"
+
+#include <string.h>
+
+#include "fields.h"
+
+const char *const pair_keys[2] = {"chosen", "rejected"};
+
+/* ---- the line ---- */
+
+static enum err_code refuse_same(struct err *e)
+{
+    return err_set(e, ERR_DATA, "\"chosen\" and \"rejected\" are the same: there is nothing to prefer");
+}
+
+enum err_code pair_refuse_empty(size_t side, struct err *e)
+{
+    return err_set(e, ERR_DATA, "\"%s\" has no answer: a pair needs two", pair_keys[side]);
+}
+
+/* All strings, or all lists; a prompt may be left out. */
+static enum err_code check_kinds(const struct line *l, enum json_kind kind, struct err *e)
+{
+    const bool lists = kind == JSON_KIND_ARRAY;
+    const struct json_value *prompt = line_get(l, "prompt");
+    for (size_t k = 0; k < 2; k++)
+        if (json_kind(line_get(l, pair_keys[k])) != kind)
+            return err_set(e, ERR_DATA, "\"%s\" must be %s, not %s", pair_keys[k],
+                           lists ? "a list of messages, as \"chosen\" is"
+                                 : "a string (or both answers lists of messages)",
+                           json_kind_name(line_get(l, pair_keys[k])));
+    if (json_is_absent(prompt) || json_kind(prompt) == kind)
+        return ERR_OK;
+    return err_set(e, ERR_DATA, "\"prompt\" must be %s, as the answers are, not %s%s",
+                   lists ? "a list of messages" : "a string", json_kind_name(prompt),
+                   lists ? " (--columns unused=prompt leaves it out, if the answers begin with it)" : "");
+}
+
+static enum err_code check_texts(const struct line *l, struct err *e)
+{
+    const char *const answers[] = {json_text(line_get(l, pair_keys[0])), json_text(line_get(l, pair_keys[1]))};
+    if (!strcmp(answers[0], answers[1]))
+        return refuse_same(e);
+    if (!json_is_absent(line_get(l, "prompt")))
+        return ERR_OK;
+    const char *question = fields_find_question(l);
+    if (question)
+        return err_set(e, ERR_DATA, "has no \"prompt\": --columns prompt=%s reads it so", question);
+    if (answers[0][0] != answers[1][0])
+        return err_set(e, ERR_DATA, "has no \"prompt\", and \"chosen\" and \"rejected\" do not begin with the same "
+                                    "text");
+    for (size_t k = 0; k < 2; k++)
+        if (str_starts_with(answers[1 - k], answers[k]))
+            return pair_refuse_empty(k, e);
+    return ERR_OK;
+}
+
+static enum err_code is_equal(bool *equal, const struct json_value *a, const struct json_value *b, struct err *e)
+{
+    struct str x = {0}, y = {0};
+    enum err_code code = json_append_canonical(&x, a, NULL, e);
+    if (!code)
+        code = json_append_canonical(&y, b, NULL, e);
+    *equal = !code && x.length == y.length && !memcmp(x.data, y.data, x.length);
+    str_release(&x);
+    str_release(&y);
+    return code;
+}
+
+static enum err_code count_equal(size_t *count, const struct json_value *a, const struct json_value *b, struct err *e)
+{
+    bool equal = true;
+    enum err_code code = ERR_OK;
+    for (*count = 0; !code && equal && *count < json_count(a) && *count < json_count(b); *count += equal)
+        code = is_equal(&equal, json_at(a, *count), json_at(b, *count), e);
+    return code;
+}
+
+/* Where the two conversations part, both must answer. */
+static enum err_code check_parting(const struct json_value *const answers[2], size_t shared, struct err *e)
+{
+    if (!shared)
+        return err_set(e, ERR_DATA, "has no \"prompt\", and \"chosen\" and \"rejected\" do not begin with the same "
+                                    "message");
+    for (size_t k = 0; k < 2; k++) {
+        const char *role = json_text(json_get(json_at(answers[k], shared), "role"));
+        if (role && strcmp(role, "assistant") != 0)
+            return err_set(e, ERR_DATA, "\"chosen\" and \"rejected\" answer different prompts: \"%s\"[%zu], where they "
+                                        "part, is of the role \"%.*s\"",
+                           pair_keys[k], shared, str_utf8_cut(role, 64), role);
+    }
+    return ERR_OK;
+}
+
+static enum err_code check_lists(size_t *shared, const struct line *l, struct err *e)
+{
+    const struct json_value *prompt = line_get(l, "prompt");
+    const struct json_value *const answers[] = {line_get(l, pair_keys[0]), line_get(l, pair_keys[1])};
+    size_t same = 0, repeated = 0;
+    if (count_equal(&same, answers[0], answers[1], e) || count_equal(&repeated, prompt, answers[0], e))
+        return e->code;
+    if (same == json_count(answers[0]) && same == json_count(answers[1]))
+        return refuse_same(e);
+    for (size_t k = 0; k < 2; k++)
+        if (same == json_count(answers[k]))
+            return pair_refuse_empty(k, e);
+    if (json_count(prompt) && repeated == json_count(prompt))
+        return err_set(e, ERR_DATA, "\"chosen\" begins with the messages of \"prompt\": --columns unused=prompt leaves "
+                                    "that out");
+    *shared = json_is_absent(prompt) ? same : 0;
+    return json_is_absent(prompt) ? check_parting(answers, same, e) : ERR_OK;
+}
+
+enum err_code pair_check(size_t *shared, const struct line *l, enum example_form form, struct err *e)
+{
+    *shared = 0;
+    const enum json_kind kind = form == EXAMPLE_PREFERENCE ? JSON_KIND_STRING : JSON_KIND_ARRAY;
+    if (check_kinds(l, kind, e))
+        return e->code;
+    return form == EXAMPLE_PREFERENCE ? check_texts(l, e) : check_lists(shared, l, e);
+}
+
+/* ---- the tokens ---- */
+
+void pair_mark_answers(struct example *chosen, struct example *rejected)
+{
+    size_t same = 0;
+    while (same < chosen->count && same < rejected->count && chosen->tokens[same] == rejected->tokens[same])
+        same++;
+    if (chosen->count > same)
+        memset(chosen->supervised + same, 1, chosen->count - same);
+    if (rejected->count > same)
+        memset(rejected->supervised + same, 1, rejected->count - same);
+}
+
+/* The number of tokens before the first that is supervised; all if none is. */
+static size_t count_prompt(const struct example *side)
+{
+    const uint8_t *first = side->count > 1 ? memchr(side->supervised + 1, 1, side->count - 1) : NULL;
+    return first ? (size_t)(first - side->supervised) : side->count;
+}
+
+static void cut(struct example *side, size_t from, size_t count)
+{
+    side->count -= count;
+    memmove(side->tokens + from, side->tokens + from + count, (side->count - from) * sizeof *side->tokens);
+    memmove(side->supervised + from, side->supervised + from + count, side->count - from);
+}
+
+enum err_code pair_cut(struct example *chosen, struct example *rejected, int32_t bos, size_t max_length, struct err *e)
+{
+    struct example *const sides[] = {chosen, rejected};
+    const size_t longer = chosen->count > rejected->count ? chosen->count : rejected->count;
+    size_t prompt = longer;
+    if (chosen->count == rejected->count && !memcmp(chosen->tokens, rejected->tokens, longer * sizeof *chosen->tokens))
+        return err_set(e, ERR_DATA, "\"chosen\" and \"rejected\" become the same tokens: there is nothing to prefer");
+    chosen->whole_count = longer;
+    for (size_t k = 0; k < 2; k++) {
+        const size_t own = count_prompt(sides[k]);
+        if (own == sides[k]->count)
+            return err_set(e, ERR_DATA, "\"%s\": no supervised token: nothing in this answer could be learnt",
+                           pair_keys[k]);
+        prompt = own < prompt ? own : prompt;
+    }
+    const size_t excess = longer > max_length ? longer - max_length : 0;
+    if (excess >= prompt)
+        return err_set(e, ERR_DATA,
+                       "of %zu tokens, --max-length %zu leaves nothing of the prompt of %zu: --max-length %zu keeps "
+                       "them all, --skip-bad-lines leaves the line out",
+                       longer, max_length, prompt, longer);
+    for (size_t k = 0; k < 2; k++) {
+        struct example *side = sides[k];
+        if (excess)
+            cut(side, side->tokens[0] == bos ? 1 : 0, excess);
+        side->truncated = excess > 0;
+        side->supervised[0] = 0;
+        side->supervised_count = 0;
+        for (size_t i = 0; i < side->count; i++)
+            side->supervised_count += side->supervised[i];
+    }
+    return ERR_OK;
+}

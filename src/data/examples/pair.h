@@ -1,0 +1,34 @@
+/*
+ * Preference pairs: a prompt with two answers, of which people preferred one.
+ *
+ *     {"prompt", "chosen", "rejected"}   strings, or lists of messages
+ *     {"chosen", "rejected"}             both begin with their prompt: the messages that are the same in both, or of
+ *                                        strings the tokens
+ *
+ * Each answer with its prompt is a sequence of its own, a side, as {"prompt", "completion"} is. A side that is longer
+ * than --max-length loses tokens of the prompt, from its beginning but after BOS, and the other side loses as many, so
+ * that both answers remain whole and answer the same. Internal to examples/.
+ */
+#ifndef MPILORA_DATA_EXAMPLES_PAIR_H
+#define MPILORA_DATA_EXAMPLES_PAIR_H
+
+#include "data/examples/example.h"
+
+extern const char *const pair_keys[2]; /* "chosen", "rejected" */
+
+/* Checks what makes a line a pair; *shared is the number of messages that begin both answers and belong to the prompt.
+ * ERR_DATA: prompt and answers are not all strings or all lists, one answer is the beginning of the other although
+ * both begin with the prompt, both are the same, or they answer different prompts. */
+enum err_code pair_check(size_t *shared, const struct line *l, enum example_form form, struct err *e);
+
+/* ERR_DATA: this side has no answer. */
+enum err_code pair_refuse_empty(size_t side, struct err *e);
+
+/* Two sides that begin with their prompt: supervises each from the first token that is not the same in both. */
+void pair_mark_answers(struct example *chosen, struct example *rejected);
+
+/* Cuts the sides, counts what is supervised in each, and sets whole_count and truncated. ERR_DATA if nothing of a side
+ * is supervised, both have the same tokens, or the answers are too long to keep a token of the prompt. */
+enum err_code pair_cut(struct example *chosen, struct example *rejected, int32_t bos, size_t max_length, struct err *e);
+
+#endif

@@ -1,0 +1,197 @@
+/* Preference pairs: the two sides, what is supervised in them, how they are cut, and which are refused. */
+#include "unit.h"
+
+#include "tiny_lines.h"
+
+static const struct example_options pairs = {.max_length = 1000, .pairs = true};
+
+#define USER(text)   "{\"role\":\"user\",\"content\":\"" text "\"}"
+#define ANSWER(text) "{\"role\":\"assistant\",\"content\":\"" text "\"}"
+#define PAIR(chosen, rejected) "\"chosen\":" chosen ",\"rejected\":" rejected "}"
+#define SYSTEM       "{\"role\":\"system\",\"content\":\"\"}"
+
+static void check_pair(const char *line, const struct tokenizer *t, const struct example_options *options,
+                       const char *const tokens[2], const char *const masks[2])
+{
+    char all_tokens[1000], all_masks[1000];
+    snprintf(all_tokens, sizeof all_tokens, "%s%s", tokens[0], tokens[1]);
+    snprintf(all_masks, sizeof all_masks, "%s%s", masks[0], masks[1]);
+    check(line, t, options, all_tokens, all_masks);
+    assert_int_equal(ex.split, strlen(tokens[0]));
+}
+
+static void test_strings(void **state)
+{
+    (void)state;
+    const char *line = "{\"prompt\":\"ab\",\"chosen\":\"cd\",\"rejected\":\"e\",\"score_chosen\":9}";
+    check_pair(line, plain, &pairs, (const char *const[]){"abcd$", "abe$"}, (const char *const[]){"00111", "0011"});
+    assert_int_equal(ex.form, EXAMPLE_PREFERENCE);
+    assert_int_equal(ex.whole_count, 5);
+    assert_false(ex.truncated);
+    check_pair(line, with_both, &pairs, (const char *const[]){"^abcd$", "^abe$"},
+               (const char *const[]){"000111", "00011"});
+    check_pair("{\"prompt\":\"a\",\"chosen\":\"b<|eos|>\",\"rejected\":\"c\"}", plain, &pairs,
+               (const char *const[]){"ab$", "ac$"}, (const char *const[]){"011", "011"});
+    check("{\"text\":\"abc\"}", plain, &pairs, "abc$", "0111");
+    assert_int_equal(ex.split, 0);
+}
+
+/* The prompt of strings ends where their tokens part. */
+static void test_shared_beginning(void **state)
+{
+    (void)state;
+    check_pair("{\"chosen\":\"Q: cat\",\"rejected\":\"Q: cow!\"}", with_bos, &pairs,
+               (const char *const[]){"^Q: cat$", "^Q: cow!$"}, (const char *const[]){"00000111", "000001111"});
+    check_pair("{\"chosen\":\"a\\nhi\",\"rejected\":\"a\\nno\"}", plain, &pairs,
+               (const char *const[]){"a~i$", "a|no$"}, (const char *const[]){"0111", "01111"});
+}
+
+#define SIDE(answer) "<system|>|<user|u>|<assistant|" answer ">|"
+#define HEADERS      "000000000000000000000000000000" /* up to the answer */
+
+static void test_messages(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {
+        "{\"prompt\":[" SYSTEM "," USER("u") "],\"chosen\":[" ANSWER("a") "],\"rejected\":[" ANSWER("no") "]}",
+        "{\"chosen\":[" SYSTEM "," USER("u") "," ANSWER("a") "],"
+        "\"rejected\":[{\"content\":\"\",\"role\":\"system\"}," USER("u") "," ANSWER("no") "]}",
+    };
+    for (size_t i = 0; i < 2; i++) {
+        check_pair(lines[i], plain, &pairs, (const char *const[]){SIDE("a"), SIDE("no")},
+                   (const char *const[]){HEADERS "110", HEADERS "1110"});
+        assert_int_equal(ex.form, EXAMPLE_PREFERENCE_MESSAGES);
+    }
+    /* An answer that both give is part of the prompt. */
+    check_pair("{\"chosen\":[" SYSTEM "," ANSWER("x") "," USER("u") "," ANSWER("a") "],"
+               "\"rejected\":[" SYSTEM "," ANSWER("x") "," USER("u") "," ANSWER("b") "]}",
+               plain, &pairs,
+               (const char *const[]){"<system|>|<assistant|x>|<user|u>|<assistant|a>|",
+                                     "<system|>|<assistant|x>|<user|u>|<assistant|b>|"},
+               (const char *const[]){"00000000000000" HEADERS "110", "00000000000000" HEADERS "110"});
+}
+
+/* The prompt is cut, after BOS, by as much on both sides. */
+static void test_cutting(void **state)
+{
+    (void)state;
+    const char *line = "{\"prompt\":\"abcdef\",\"chosen\":\"gh\",\"rejected\":\"i\"}";
+    struct example_options options = pairs;
+    struct err e;
+    options.max_length = 5;
+    check_pair(line, plain, &options, (const char *const[]){"efgh$", "efi$"}, (const char *const[]){"00111", "0011"});
+    assert_true(ex.truncated);
+    assert_int_equal(ex.whole_count, 9);
+    check_pair(line, with_bos, &options, (const char *const[]){"^fgh$", "^fi$"},
+               (const char *const[]){"00111", "0011"});
+    options.max_length = 4;
+    check_pair(line, with_bos, &options, (const char *const[]){"^gh$", "^i$"}, (const char *const[]){"0111", "011"});
+    options.max_length = 3;
+    assert_error(parse(line, with_bos, &options, &e), &e, ERR_DATA,
+                 "of 10 tokens, --max-length 3 leaves nothing of the prompt of 7: --max-length 10 keeps them all");
+}
+
+static void test_bad_pairs(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line, *reason;
+    } cases[] = {
+        {"{\"prompt\":\"a\"," PAIR("\"b\"", "\"b\""), "are the same: there is nothing to prefer"},
+        {"{\"prompt\":\"a\"," PAIR("\"b\"", "\"b<|eos|>\""), "become the same tokens: there is nothing to prefer"},
+        {"{\"prompt\":\"a\"," PAIR("\"b\"", "\"\""), "\"rejected\" has no answer"},
+        {"{\"prompt\":\"a\"," PAIR("\" \\n\"", "\"b\""), "\"chosen\" has no answer"},
+        {"{" PAIR("\"ab\"", "\"abc\""), "\"chosen\" has no answer"},
+        {"{" PAIR("\"b\"", "\"c\""), "do not begin with the same text"},
+        {"{\"question\":\"q\"," PAIR("\"a b\"", "\"a c\""), "--columns prompt=question reads it so"},
+        {"{\"instruction\":\"q\"," PAIR("\"a b\"", "\"a c\""), "--columns prompt=instruction reads"},
+        {"{" PAIR("5", "6"), "\"chosen\" must be a string (or both answers lists of messages), not an integer"},
+        {"{\"prompt\":\"a\"," PAIR("\"b\"", "[" ANSWER("c") "]"), "\"rejected\" must be a string"},
+        {"{\"prompt\":\"a\"," PAIR("[" ANSWER("c") "]", "\"b\""),
+         "\"rejected\" must be a list of messages, as \"chosen\" is, not a string"},
+        {"{\"prompt\":[" USER("u") "]," PAIR("\"b\"", "\"c\""), "\"prompt\" must be a string, as the answers are"},
+        {"{\"prompt\":\"u\"," PAIR("[" USER("u") "," ANSWER("a") "]", "[" USER("u") "," ANSWER("b") "]"),
+         "\"prompt\" must be a list of messages, as the answers are, not a string (--columns unused=prompt "},
+        {"{\"prompt\":[" USER("u") "]," PAIR("[" USER("u") "," ANSWER("a") "]", "[" USER("u") "," ANSWER("b") "]"),
+         "\"chosen\" begins with the messages of \"prompt\": --columns unused=prompt "},
+        {"{" PAIR("[" USER("u") "," ANSWER("a") "]", "[" USER("v") "," ANSWER("b") "]"),
+         "do not begin with the same message"},
+        {"{" PAIR("[" USER("u") "," ANSWER("a") "]", "[" USER("u") "," USER("v") "]"),
+         "answer different prompts: \"rejected\"[1], where they part, is of the role \"user\""},
+        {"{" PAIR("[" USER("u") "]", "[" USER("u") "," ANSWER("b") "]"), "\"chosen\" has no answer"},
+        {"{" PAIR("[" USER("u") "," ANSWER("b") "]", "[" USER("u") "," ANSWER("b") "]"), "are the same"},
+        {"{\"prompt\":[" USER("u") "]," PAIR("[" ANSWER("") "]", "[" ANSWER("b") "]"), "\"chosen\" has no answer"},
+        {"{\"prompt\":[" USER("u") "]," PAIR("[" USER("a") "]", "[" ANSWER("b") "]"),
+         "no message has the role \"assistant\""},
+        {"{\"prompt\":[" USER("u") "]," PAIR("[7]", "[" ANSWER("b") "]"), "\"chosen\"[0]: must be an object"},
+        {"{\"prompt\":\"a\",\"chosen\":\"b\"}", "has \"prompt\" but no \"completion\""},
+        {"{\"messages\":[]," PAIR("\"a\"", "\"b\""), "both \"chosen\" and \"messages\""},
+        {"{\"prompt\":\"p\",\"completion\":\"c\"," PAIR("\"a\"", "\"b\""),
+         "both \"chosen\" and \"prompt\""},
+        {"{\"prompt\":\"p\",\"system\":\"s\"," PAIR("\"a\"", "\"b\""), "has \"system\""},
+        {"{\"prompt\":\"p\",\"tools\":[{}]," PAIR("\"a\"", "\"b\""), "has \"tools\""},
+        {"{\"prompt\":\"p\",\"weight\":0," PAIR("\"a\"", "\"b\""), "has \"weight\""},
+        {"{\"prompt\":\"p\",\"ref_chosen_logps\":-1," PAIR("\"a\"", "\"b\""), "has \"ref_chosen_logps\""},
+    };
+    struct err e;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(parse(cases[i].line, plain, &pairs, &e), ERR_DATA);
+        if (!strstr(e.message, cases[i].reason))
+            fail_msg("%s says \"%s\", not \"%s\"", cases[i].line, e.message, cases[i].reason);
+    }
+}
+
+static void test_train_on_all(void **state)
+{
+    (void)state;
+    struct example_options options = pairs;
+    struct err e;
+    options.train_on = TRAIN_ON_ALL;
+    assert_error(parse("{\"prompt\":\"a\",\"chosen\":\"b\",\"rejected\":\"c\"}", plain, &options, &e), &e, ERR_USAGE,
+                 "--train-on all: of a preference pair, the answers alone are trained");
+}
+
+/* Where pairs are not trained: what the message advises works. */
+static void test_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line, *columns;
+    } cases[] = {
+        {"{\"prompt\":\"a\"," PAIR("\"b\"", "\"c\""), "completion=chosen,unused=rejected"},
+        {"{" PAIR("\"b\"", "\"c\""), "text=chosen,unused=rejected"},
+        {"{\"question\":\"a\"," PAIR("\"b\"", "\"c\""), "prompt=question,completion=chosen,unused=rejected"},
+        {"{" PAIR("[" USER("u") "," ANSWER("a") "]", "[" USER("u") "," ANSWER("b") "]"),
+         "messages=chosen,unused=rejected"},
+        {"{\"prompt\":\"u\"," PAIR("[" USER("u") "," ANSWER("a") "]", "[" USER("u") "," ANSWER("b") "]"),
+         "messages=chosen,unused=rejected"},
+        {"{\"prompt\":[" USER("u") "]," PAIR("[" ANSWER("a") "]", "[" ANSWER("b") "]"),
+         "completion=chosen,unused=rejected"},
+        {"{" PAIR("[{\"from\":\"human\",\"value\":\"u\"},{\"from\":\"gpt\",\"value\":\"a\"}]",
+                  "[{\"from\":\"human\",\"value\":\"u\"},{\"from\":\"gpt\",\"value\":\"b\"}]"),
+         "conversations=chosen,unused=rejected"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char advice[128];
+        struct columns columns;
+        struct err e;
+        struct example_options options = usual;
+        snprintf(advice, sizeof advice, "--columns %s trains on the chosen answers alone", cases[i].columns);
+        check_bad(cases[i].line, advice);
+        assert_ok(columns_parse(&columns, cases[i].columns, &e), &e);
+        options.columns = &columns;
+        if (parse(cases[i].line, plain, &options, &e))
+            fail_msg("--columns %s: %s: %s", cases[i].columns, cases[i].line, e.message);
+        columns_release(&columns);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_strings),  cmocka_unit_test(test_shared_beginning), cmocka_unit_test(test_messages),
+        cmocka_unit_test(test_cutting),  cmocka_unit_test(test_bad_pairs),        cmocka_unit_test(test_train_on_all),
+        cmocka_unit_test(test_refused),
+    };
+    return cmocka_run_group_tests(tests, open_tokenizers, close_tokenizers);
+}
