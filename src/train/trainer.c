@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include "ranks/duty.h"
 #include "ranks/launch.h"
 #include "run/export/peft.h"
+#include "run/length.h"
 #include "train/resume.h"
 #include "train/signals.h"
 #include "run/rundir.h"
@@ -24,19 +24,13 @@
 #define SLOW_SAVE 30   /* seconds of waiting for a save after which a person is told */
 #define MPIRUN_WAITS 0.9 /* seconds, of the one between its TERM and its KILL */
 
-/* Steps of the whole run. Those of earlier processes may have had batches of another size (a resume with
- * --allow-changed-options): epochs count from where the cursor is. */
-static uint64_t count_steps(const struct trainer *t, double epochs_given, int64_t max_steps)
+static uint64_t count_steps(const struct trainer *t, double epochs, int64_t max_steps)
 {
-    uint64_t count = t->data->count, size = (uint64_t)t->options->batch_size;
-    uint64_t each = batcher_batches_per_epoch(&t->loader.batch), left = count - t->state.cursor % count;
-    uint64_t passed = t->state.cursor / count * each + each - (left + size - 1) / size;
-    double epochs = epochs_given > 0 ? epochs_given : max_steps > 0 ? INFINITY : 1;
-    /* Less than a millionth of a batch is rounding of the decimal fraction. */
-    double by_epochs = ceil(epochs * (double)each - 1e-6);
-    uint64_t whole = by_epochs < 1 ? 1 : by_epochs > 1e15 ? (uint64_t)1e15 : (uint64_t)by_epochs;
-    uint64_t steps = t->state.step + (whole > passed ? whole - passed : 0);
-    return max_steps > 0 && (uint64_t)max_steps < steps ? (uint64_t)max_steps : steps;
+    const struct length l = {.examples = t->data->count,
+                             .batch_size = (uint64_t)t->options->batch_size,
+                             .step = t->state.step,
+                             .cursor = t->state.cursor};
+    return length_steps(&l, epochs, max_steps);
 }
 
 static enum err_code open_loader(struct trainer *t, struct err *e)

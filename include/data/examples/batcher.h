@@ -61,6 +61,10 @@ enum err_code batcher_next(struct batcher *b, struct err *e);
 /* Reads pack `number` of the current batch, any rank's, in any order. */
 enum err_code batcher_read(struct pack *p, struct batcher *b, size_t number, struct err *e);
 
-uint64_t batcher_batches_per_epoch(const struct batcher *b);
+/* Batches of one epoch; the last one has what is left. */
+static inline uint64_t batcher_batches(uint64_t examples, uint64_t batch_size)
+{
+    return examples / batch_size + (examples % batch_size != 0);
+}
 
 #endif

@@ -106,9 +106,3 @@ enum err_code batcher_read(struct pack *p, struct batcher *b, size_t number, str
     }
     return ERR_OK;
 }
-
-uint64_t batcher_batches_per_epoch(const struct batcher *b)
-{
-    uint64_t count = b->data->count, size = b->options.batch_size;
-    return count / size + (count % size != 0);
-}

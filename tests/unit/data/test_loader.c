@@ -77,7 +77,7 @@ static void test_epochs_in_file_order(void **state)
     struct loader l;
     const struct loader_options options = usual();
     open_loader(&l, &options);
-    assert_int_equal(batcher_batches_per_epoch(&l.batch), 7);
+    assert_int_equal(batcher_batches(EXAMPLES, BATCH), 7);
     uint64_t sample = 0;
     for (int epoch = 0; epoch < 3; epoch++)
         for (size_t batch = 0; batch < 7; batch++) {
@@ -105,7 +105,7 @@ static void test_exact_epochs(void **state)
     struct loader_options options = usual();
     options.batch_size = EXAMPLES;
     open_loader(&l, &options);
-    assert_int_equal(batcher_batches_per_epoch(&l.batch), 1);
+    assert_int_equal(batcher_batches(EXAMPLES, EXAMPLES), 1);
     for (int epoch = 0; epoch < 2; epoch++) {
         next(&l);
         assert_int_equal(l.batch.examples, EXAMPLES);
