@@ -1,6 +1,6 @@
 /*
- * Writes metrics.jsonl: one JSON object for each optimizer step, in order, flushed after each line. Only for the
- * rank that holds the lock of the folder.
+ * metrics.jsonl: one JSON object for each optimizer step, in order, flushed after each line. Only the rank that holds
+ * the lock of the folder writes it; anybody may read it.
  */
 #ifndef MPILORA_RUN_METRICS_H
 #define MPILORA_RUN_METRICS_H
@@ -56,5 +56,21 @@ enum err_code metrics_add_evaluation(struct metrics *m, uint64_t step, double ev
 /* Writes all pending lines, or returns the error. */
 enum err_code metrics_flush(struct metrics *m, struct err *e);
 void metrics_close(struct metrics *m); /* a zeroed one is fine */
+
+/* A line as it is read. A number that is missing, or null because it was not finite, is NAN. */
+struct metrics_point {
+    uint64_t step, tokens;
+    double epoch, loss, learning_rate, grad_norm, eval_loss;
+};
+
+struct metrics_log {
+    struct metrics_point *points; /* [count], by step */
+    size_t count, capacity;
+};
+
+/* Reads the lines up to that of `step` into an empty log. Lines that are incomplete or not ours are passed over;
+ * without a file there are none. The caller calls metrics_log_release(), also after an error. */
+enum err_code metrics_read(struct metrics_log *log, const char *path, uint64_t step, struct err *e);
+void metrics_log_release(struct metrics_log *log); /* a zeroed one is fine */
 
 #endif

@@ -103,6 +103,11 @@ bool options_go_by_evaluations(const struct options *o);
 enum err_code options_tell_idle(const struct options *o, void (*tell)(const char *option, const char *needs),
                                 struct err *e);
 
+/* Calls `tell` for each option that the result depends on, evaluations included, and that has another value than its
+ * default, until that returns an error. None of these values is a path or the name of a host. */
+typedef enum err_code options_tell(void *context, const char *option, const char *value, struct err *e);
+enum err_code options_tell_changed(const struct options *o, options_tell *tell, void *context, struct err *e);
+
 /* Was the option given on the command line or in the file, and where? */
 enum opt_origin options_origin(const struct options *o, const char *name);
 bool options_given(const struct options *o, const char *name);

@@ -1,6 +1,8 @@
 #include "run/metrics.h"
 
 #include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -8,30 +10,39 @@
 
 #define EVAL_LOSS   "eval_loss"
 
+/* The document of a line, if it is a whole one of ours, later than the step *last and not beyond `most`; *last is its
+ * step then. NULL for any other line. */
+static struct json *open_line(uint64_t *last, uint64_t most, const char *line, size_t length)
+{
+    struct json *doc;
+    struct err ignored;
+    if (json_open_bytes(&doc, line, length, "line", &ignored))
+        return NULL;
+    const struct json_fields f = {.object = json_root(doc)};
+    size_t number;
+    if (json_need_size(&number, &f, "step", &ignored) || number <= *last || number > most) {
+        json_close(doc);
+        return NULL;
+    }
+    *last = number;
+    return doc;
+}
+
 /* Where lines are cut back to. */
 struct cut {
     struct metrics *m;
     uint64_t step;
 };
 
-/* Is this line a whole one of ours, later than the last and not beyond the step? Then it is the last now. */
 static bool take_line(void *context, const char *line, size_t length)
 {
     const struct cut *cut = context;
-    struct metrics *m = cut->m;
-    struct json *doc;
-    struct err ignored;
-    if (json_open_bytes(&doc, line, length, "line", &ignored))
+    struct json *doc = open_line(&cut->m->last_step, cut->step, line, length);
+    if (!doc)
         return false;
-    const struct json_fields f = {.object = json_root(doc)};
-    size_t number;
-    bool ours = !json_need_size(&number, &f, "step", &ignored) && number > m->last_step && number <= cut->step;
-    if (ours) {
-        m->last_step = number;
-        m->last_evaluated = json_kind(json_get(json_root(doc), EVAL_LOSS)) != JSON_KIND_NONE;
-    }
+    cut->m->last_evaluated = json_kind(json_get(json_root(doc), EVAL_LOSS)) != JSON_KIND_NONE;
     json_close(doc);
-    return ours;
+    return true;
 }
 
 enum err_code metrics_open(struct metrics *m, const struct runlock *lock, uint64_t step, struct err *e)
@@ -151,4 +162,67 @@ enum err_code metrics_add_evaluation(struct metrics *m, uint64_t step, double ev
 void metrics_close(struct metrics *m)
 {
     lines_close(&m->lines);
+}
+
+/* What is read of a file, and the first error. */
+struct reading {
+    struct metrics_log *log;
+    uint64_t last, most;
+    enum err_code code;
+    struct err *e;
+};
+
+static struct metrics_point *new_point(struct metrics_log *log, struct err *e)
+{
+    if (log->count == log->capacity) {
+        size_t capacity = log->capacity ? 2 * log->capacity : 256;
+        struct metrics_point *points = realloc(log->points, capacity * sizeof *points);
+        if (!points) {
+            err_set(e, ERR_MEMORY, "no memory for the metrics of %zu steps", capacity);
+            return NULL;
+        }
+        log->points = points;
+        log->capacity = capacity;
+    }
+    return &log->points[log->count++];
+}
+
+/* Keeps no line: what is wanted of it goes into the log. */
+static bool read_line(void *context, const char *line, size_t length)
+{
+    struct reading *r = context;
+    struct json *doc = r->code ? NULL : open_line(&r->last, r->most, line, length);
+    if (!doc)
+        return false;
+    struct metrics_point *p = new_point(r->log, r->e);
+    const struct json_value *v = json_root(doc);
+    const int64_t tokens = json_int(json_get(v, "tokens"), 0);
+    if (p)
+        *p = (struct metrics_point){.step = r->last,
+                                    .tokens = tokens > 0 ? (uint64_t)tokens : 0,
+                                    .epoch = json_number(json_get(v, "epoch"), NAN),
+                                    .loss = json_number(json_get(v, "loss"), NAN),
+                                    .learning_rate = json_number(json_get(v, "learning_rate"), NAN),
+                                    .grad_norm = json_number(json_get(v, "grad_norm"), NAN),
+                                    .eval_loss = json_number(json_get(v, EVAL_LOSS), NAN)};
+    else
+        r->code = r->e->code;
+    json_close(doc);
+    return false;
+}
+
+enum err_code metrics_read(struct metrics_log *log, const char *path, uint64_t step, struct err *e)
+{
+    struct reading reading = {.log = log, .most = step, .e = e};
+    struct str none = {0};
+    size_t size;
+    *log = (struct metrics_log){0};
+    enum err_code code = lines_read(&none, &size, path, read_line, &reading, e);
+    return code ? code : reading.code;
+}
+
+void metrics_log_release(struct metrics_log *log)
+{
+    free(log->points);
+    *log = (struct metrics_log){0};
 }

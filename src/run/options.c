@@ -214,6 +214,25 @@ enum err_code options_tell_idle(const struct options *o, void (*tell)(const char
     return code;
 }
 
+enum err_code options_tell_changed(const struct options *o, options_tell *tell, void *context, struct err *e)
+{
+    struct options plain = {0};
+    struct str value = {0};
+    enum err_code code = opt_init(&plain.set, &options_table, &plain, o->set.command->name, e);
+    for (size_t i = 0; !code && i < COUNT(specs); i++) {
+        const bool counts = options_fixes_result(&specs[i]) || resume_rules[i] == EVALUATED;
+        if (!counts || !opt_takes(o->set.command, &specs[i]) || opt_values_equal(&o->set, &plain.set, &specs[i]))
+            continue;
+        str_clear(&value);
+        code = opt_append_value(&o->set, &specs[i], &value, e);
+        if (!code)
+            code = tell(context, specs[i].name, value.length ? value.data : "", e);
+    }
+    str_release(&value);
+    options_release(&plain);
+    return code;
+}
+
 /* Do more steps follow on a run whose rate has gone down to its end, at one of their own? A default, or the rate of its
  * start, was not chosen for them. */
 static bool goes_further(const struct options *now, const struct options *then, bool finished)

@@ -1,6 +1,7 @@
 /* metrics.jsonl: lines as promised, cut back without a trace of what is undone. */
 #include "unit.h"
 
+#include <math.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -146,6 +147,37 @@ static void torn_and_strange_lines_go(void **state)
                                                                                               torn */
     write_steps(9, 10, 10);
     expect_steps("1 2 3 4 10 ");
+}
+
+/* The same lines as are kept: whole ones, ascending, up to a step. */
+static void lines_are_read(void **state)
+{
+    (void)state;
+    struct metrics_log log;
+    struct err e;
+    write_steps(0, 1, 2);
+    append("not json\n{\"step\": 2}\n{\"step\": 3, \"loss\": null}\n{\"step\": 7}\n{\"step\": 8");
+    assert_ok(metrics_read(&log, path, 9, &e), &e);
+    assert_int_equal(log.count, 4);
+    const struct metrics_point *p = log.points;
+    assert_true(p[1].step == 2 && p[1].tokens == 100 && p[1].epoch == 0.5 && p[1].loss == 1.25);
+    assert_true(p[1].learning_rate == 2e-4 && p[1].grad_norm == 3 && p[1].eval_loss == 7);
+    assert_true(p[0].step == 1 && isnan(p[0].eval_loss));
+    assert_true(p[2].step == 3 && isnan(p[2].loss) && p[2].tokens == 0);
+    assert_int_equal(p[3].step, 7);
+    metrics_log_release(&log);
+    assert_ok(metrics_read(&log, path, 2, &e), &e);
+    assert_int_equal(log.count, 2);
+    metrics_log_release(&log);
+    write_steps(0, 1, 600); /* more than there is room for at first */
+    assert_ok(metrics_read(&log, path, 1000, &e), &e);
+    assert_int_equal(log.count, 600);
+    assert_int_equal(log.points[599].step, 600);
+    metrics_log_release(&log);
+    assert_ok(metrics_read(&log, scratch_path(&folder, "nothing"), 9, &e), &e);
+    assert_int_equal(log.count, 0);
+    assert_error(metrics_read(&log, folder.folder, 9, &e), &e, ERR_IO, folder.folder);
+    metrics_log_release(&log);
 }
 
 static void read_file(struct str *bytes)
@@ -302,6 +334,7 @@ int main(void)
         cmocka_unit_test(line_has_every_key),
         cmocka_unit_test(no_step_stands_twice),
         cmocka_unit_test(torn_and_strange_lines_go),
+        cmocka_unit_test(lines_are_read),
         cmocka_unit_test(unwritable_place_is_named),
         cmocka_unit_test(lines_wait_for_room),
         cmocka_unit_test(deleted_file_is_begun_anew),

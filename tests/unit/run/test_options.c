@@ -330,6 +330,39 @@ static void what_changes_nothing_is_told(void **state)
                         "min-learning-rate needs an --lr-schedule that goes down\n");
 }
 
+static enum err_code note_changed(void *out, const char *option, const char *value, struct err *e)
+{
+    return str_appendf(out, e, "%s=%s\n", option, value);
+}
+
+static enum err_code refuse_changed(void *out, const char *option, const char *value, struct err *e)
+{
+    (void)out, (void)value;
+    return err_set(e, ERR_MEMORY, "no %s", option);
+}
+
+/* What the result depends on: no places, no threads, nothing of the machine. */
+static void what_was_changed_is_told(void **state)
+{
+    (void)state;
+    struct options o;
+    struct err e;
+    struct str told_of = {0};
+    assert_ok(parse(&o, "train",
+                    WORDS(TRAIN, "--learning-rate", "0.0002", "--lora-rank", "8", "--threads", "3", "--eval-split",
+                          "0.1", "--adapter", "a", "--max-steps", "5", "--no-shuffle", "--eval-every", "2",
+                          "--log-every", "4", "--chat-template", "t", "--resume", "never", "--target-modules",
+                          "q_proj,v_proj"),
+                    &e),
+              &e);
+    assert_ok(options_tell_changed(&o, note_changed, &told_of, &e), &e);
+    assert_string_equal(told_of.data, "eval-split=0.1\ntarget-modules=q_proj,v_proj\nlora-rank=8\nshuffle=false\n"
+                                      "max-steps=5\neval-every=2\n");
+    assert_error(options_tell_changed(&o, refuse_changed, NULL, &e), &e, ERR_MEMORY, "no eval-split");
+    str_release(&told_of);
+    options_release(&o);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -344,6 +377,7 @@ int main(void)
         cmocka_unit_test(every_word_has_its_value),
         cmocka_unit_test(what_fixes_the_result_is_known),
         cmocka_unit_test(what_changes_nothing_is_told),
+        cmocka_unit_test(what_was_changed_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
