@@ -11,22 +11,20 @@
 #include "model/lora.h"
 #include "ranks/dist.h"
 
-/* What a checkpoint knows of its run. */
-struct adapter_origin {
-    char data[FILE_HASH_SIZE]; /* of the training data; "": not known */
-};
+struct origin; /* run/origin.h */
 
 struct adapter_check {
     const char *model;          /* that the adapter is for: its path */
     const char *base_hash;      /* its content hash */
     const struct weights *base; /* its weights, or NULL if they are not loaded */
     bool allow_base_mismatch;
-    struct adapter_origin *origin; /* NULL: not asked for */
+    struct origin *origin;      /* an empty one to fill in; NULL: not asked for */
 };
 
 /* Makes `l` from a checkpoint (.h5), a run folder (its newest undamaged checkpoint), a PEFT folder or a GGUF adapter.
- * ERR_MISMATCH if a checkpoint belongs to another base; with allow_base_mismatch this is only a warning. The caller
- * calls lora_release(). */
+ * ERR_MISMATCH if a checkpoint belongs to another base; with allow_base_mismatch this is only a warning. The origin is
+ * that of a checkpoint, with the log of its run if it lies in the folder of one; other adapters do not say where they
+ * come from. The caller calls lora_release(), and origin_release() also after an error. */
 enum err_code adapter_load(struct lora *l, const struct arch *a, const char *path,
                            const struct adapter_check *check, struct err *e);
 

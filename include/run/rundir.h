@@ -59,8 +59,8 @@ enum err_code rundir_take_over(const char *folder, uint64_t step, const char *ot
  * working. */
 void rundir_clean(const char *folder, enum rundir_owner owner);
 
-/* Has the adapter been exported after the checkpoint of `step` was written? After a failed export there is no
- * adapter, or an older one. */
+/* Has the adapter been exported, with its model card, after the checkpoint of `step` was written? After a failed export
+ * there is no adapter, or an older one. */
 bool rundir_is_exported(const char *folder, uint64_t step);
 
 /* Is this path a checkpoint in the folder? */

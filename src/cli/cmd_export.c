@@ -34,7 +34,7 @@ enum err_code cmd_export(const struct options *o, struct dist *d, struct err *e)
     struct store store = {0};
     struct arch arch;
     struct lora lora = {0};
-    struct adapter_origin origin = {0};
+    struct origin origin = {0};
     if (o->save_dtype != SAVE_OWN && o->format != EXPORT_MERGED)
         return err_set(e, ERR_USAGE, "--save-dtype is for --format merged: the values of an adapter are f32");
     enum err_code code = folder_check_export(o->output, o->model, o->overwrite, e);
@@ -57,7 +57,7 @@ enum err_code cmd_export(const struct options *o, struct dist *d, struct err *e)
                                    .arch = &arch,
                                    .store = &store,
                                    .base_name = name,
-                                   .data_hash = origin.data,
+                                   .origin = &origin,
                                    .save_dtype = o->save_dtype};
     if (!code)
         code = export_write(&job, o->format, e);
@@ -65,6 +65,7 @@ enum err_code cmd_export(const struct options *o, struct dist *d, struct err *e)
         log_note("%zu adapted modules written to %s, for the base %s", lora.layout.count, o->output, name);
     if (!code && o->check)
         code = check(&job, o, d, e);
+    origin_release(&origin);
     lora_release(&lora);
     store_close(&store);
     return code;

@@ -16,58 +16,52 @@
 #include "io/json.h"
 #include "run/ckpt.h"
 #include "run/folder.h"
-#include "run/options.h"
 #include "run/export/gguf_adapter.h"
 #include "run/export/peft.h"
 #include "run/export/peft_names.h"
+#include "run/origin.h"
 #include "run/rundir.h"
-
-/* What the run that wrote a checkpoint recorded. */
-struct record {
-    char model[PATH_MAX];
-    double dropout;
-};
-
-/* Nothing, if a later program has recorded more than is known here. */
-static void read_record(struct record *r, const struct ckpt *c)
-{
-    struct options then;
-    struct err e;
-    *r = (struct record){.model = "another model"};
-    if (!options_read_yaml(&then, "train", c->path, c->config, strlen(c->config), &e)) {
-        r->dropout = then.lora_dropout;
-        snprintf(r->model, sizeof r->model, "%s", then.model);
-    }
-    options_release(&then);
-}
 
 /* `code`: how it went to read the adapter for this model. If that is not the model that it was trained on, this is said
  * first: if the adapter does not fit, it is the reason; and if it does, the user decides. */
-static enum err_code check_base(enum err_code code, const struct ckpt *c, const struct record *r,
+static enum err_code check_base(enum err_code code, const struct ckpt *c, const struct origin *from,
                                 const struct adapter_check *check, struct err *e)
 {
+    const char *model = from->has_options ? from->options.model : "another model";
     if (strcmp(c->identity.base, check->base_hash) == 0 || code == ERR_MEMORY || code == ERR_IO)
         return code;
     if (code)
         return err_wrap(e, "%s was trained on %s, and this is another model, %s, which the adapter does not fit",
-                        c->path, r->model, check->model);
+                        c->path, model, check->model);
     if (check->allow_base_mismatch) {
-        log_warn("%s was trained on %s, a base with the content hash %s; this one, %s, has %s", c->path, r->model,
+        log_warn("%s was trained on %s, a base with the content hash %s; this one, %s, has %s", c->path, model,
                  c->identity.base, check->model, check->base_hash);
         return ERR_OK;
     }
     return err_set(e, ERR_MISMATCH,
                    "%s was trained on another base, %s: its content hash is %s, that of %s is %s; "
                    "--allow-base-mismatch uses it all the same",
-                   c->path, r->model, c->identity.base, check->model, check->base_hash);
+                   c->path, model, c->identity.base, check->model, check->base_hash);
+}
+
+/* The log of the run in whose folder the checkpoint lies. */
+static void read_log(struct origin *from, const char *checkpoint)
+{
+    char folder[PATH_MAX];
+    if (!realpath(checkpoint, folder))
+        return;
+    file_cut_last_part(folder);
+    file_cut_last_part(folder);
+    if (rundir_holds(folder, checkpoint))
+        origin_read_log(from, folder);
 }
 
 static enum err_code make_from_checkpoint(struct lora *l, const struct arch *a, struct ckpt *c,
                                           const struct adapter_check *check, struct err *e)
 {
-    struct record record;
+    struct origin own = {0}, *from = check->origin ? check->origin : &own;
     enum err_code code = ERR_OK;
-    read_record(&record, c);
+    origin_set(from, c->path, c->config, &c->state, &c->identity);
     if (lora_check_given(a, c->modules, c->module_count, h5_size(c->file) / sizeof(float), e) ||
         lora_create_given(l, a, c->modules, c->module_count, e))
         code = err_wrap(e, "%s", c->path);
@@ -75,13 +69,14 @@ static enum err_code make_from_checkpoint(struct lora *l, const struct arch *a, 
         code = lora_start_buffer(l, e);
     if (!code)
         code = ckpt_read(c, l, NULL, e);
-    code = check_base(code, c, &record, check, e);
+    code = check_base(code, c, from, check, e);
     l->rslora = c->rslora;
-    l->dropout = record.dropout;
-    if (check->origin)
-        memcpy(check->origin->data, c->identity.data, sizeof c->identity.data);
+    l->dropout = from->has_options ? from->options.lora_dropout : 0;
+    if (!code && check->origin)
+        read_log(from, c->path);
     if (code)
         lora_release(l);
+    origin_release(&own);
     ckpt_close(c);
     return code;
 }

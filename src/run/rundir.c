@@ -13,6 +13,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "run/export/export.h"
 #include "run/export/peft_names.h"
 
 #define NAME_FORMAT "step-%08" PRIu64 ".h5"
@@ -255,7 +256,8 @@ static bool is_older(const struct stat *a, const struct stat *b)
 
 bool rundir_is_exported(const char *folder, uint64_t step)
 {
-    static const enum rundir_file exported[] = {RUNDIR_ADAPTER_TENSORS, RUNDIR_ADAPTER_CONFIG};
+    static const enum rundir_file exported[] = {RUNDIR_ADAPTER_TENSORS, RUNDIR_ADAPTER_CONFIG,
+                                                RUNDIR_ADAPTER_CARD};
     char path[PATH_MAX];
     struct err ignored;
     struct stat checkpoint, file;

@@ -11,8 +11,9 @@
 #include "train/batch.h"
 #include "ranks/duty.h"
 #include "ranks/launch.h"
-#include "run/export/peft.h"
+#include "run/export/export.h"
 #include "run/length.h"
+#include "run/origin.h"
 #include "train/resume.h"
 #include "train/signals.h"
 #include "run/rundir.h"
@@ -180,13 +181,25 @@ static enum err_code read_best(struct trainer *t, const char *folder, struct err
 static enum err_code export_into(struct trainer *t, const char *folder, struct err *e)
 {
     const struct options *o = t->options;
-    const uint64_t best = t->state.best.step;
+    struct session *s = t->session;
+    const bool is_best = o->keep_best && t->state.best.step && t->state.best.step != t->state.step;
+    struct origin origin = {0};
     char path[PATH_MAX];
-    if (rundir_path(path, folder, RUNDIR_ADAPTER, e) ||
-        (o->keep_best && best && best != t->state.step && read_best(t, folder, e)))
+    if (rundir_path(path, folder, RUNDIR_ADAPTER, e) || (is_best && read_best(t, folder, e)))
         return e->code;
-    return peft_write(path, &t->session->lora, &t->session->model.arch,
-                      *o->base_name ? o->base_name : store_name(&t->session->store), o->lora_dropout, e);
+    const struct export_job job = {.output = path,
+                                   .lora = &s->lora,
+                                   .arch = &s->model.arch,
+                                   .store = &s->store,
+                                   .base_name = *o->base_name ? o->base_name : store_name(&s->store),
+                                   .origin = &origin,
+                                   .save_dtype = SAVE_OWN};
+    origin_set(&origin, "the options of the run", t->config.data, &t->state, &t->identity);
+    origin.step = is_best ? t->state.best.step : t->state.step;
+    origin_read_log(&origin, folder);
+    enum err_code code = export_write(&job, EXPORT_PEFT, e);
+    origin_release(&origin);
+    return code;
 }
 
 static enum err_code write_adapter(void *trainer, struct duty_company *company, struct err *e)

@@ -52,6 +52,8 @@ low=$(lowest "$work/best")
 [ "$(cd "$work/best/checkpoints" && echo step-*)" = "$(printf 'step-%08d.h5 ' $low 36 40 | sed 's/ $//')" ] ||
     fail "kept: $(ls "$work/best/checkpoints")"
 says err "adapter of step $low, which had the lowest eval loss"
+holds "v['best_global_step'] == $low and v['global_step'] == v['max_steps'] == 40" "$work/best/adapter/trainer_state.json"
+grep -q "^| adapter | that of step $low, " "$work/best/adapter/README.md" || fail "$(cat "$work/best/adapter/README.md")"
 check 0 "$MPILORA" inspect "$work/best" --verify
 check 0 "$MPILORA" eval --model "$model" --adapter "$work/best" --data "$work/held.jsonl"
 says err "^warning: .*/best: this is the adapter of its newest checkpoint, of step 40; the evaluations were best at step $low: give "
@@ -88,6 +90,7 @@ says err "stopped early: 2 evaluations in a row were no better than that of step
 last=$(link_of "$work/early" latest)
 [ "$last" = $((low + 6)) ] || fail "stopped at step $last"
 cmp "$work/best/adapter/adapter_model.safetensors" "$work/early/adapter/adapter_model.safetensors" || fail "another best"
+holds "v['global_step'] == $last and v['max_steps'] == 40" "$work/early/adapter/trainer_state.json"
 check 0 "$MPILORA" inspect "$work/early" --verify
 find "$work/early" -type f -exec md5sum {} + | sort >"$work/before"
 check 0 train "$work/early" $early --max-steps 40

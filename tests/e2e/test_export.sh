@@ -13,6 +13,28 @@ check 0 "$MPILORA" inspect "$model" --json
 hash=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["hash"])' "$work/out")
 grep -q "content hash of the base | \`$hash\`" "$work/merged/README.md" || fail "$(cat "$work/merged/README.md")"
 
+# What is beside the adapter: train's export and ours are the same files, which say where it comes from, but no place.
+check 0 "$MPILORA" export --model "$model" --checkpoint "$work/run" --output "$work/peft"
+diff -r "$work/run/adapter" "$work/peft" >&2 || fail "another export than that of training"
+[ "$(cd "$work/peft" && echo *)" = "README.md adapter_config.json adapter_model.safetensors trainer_state.json" ] ||
+    fail "files: $(ls "$work/peft")"
+loss=$(losses "$work/run" | awk 'END { printf "%.4f", $3 }')
+for row in "base | model" "content hash of the base | \`$hash\`" "training data | data.jsonl" "steps | 8 (2.00 epochs)" \
+    "loss of the last step | $loss" "lora-dropout | 0.1"; do
+    grep -qxF "| $row |" "$work/peft/README.md" || fail "no '$row' in: $(cat "$work/peft/README.md")"
+done
+grep -lwF -e "$work" -e "$(hostname)" "$work/peft/README.md" "$work/merged/README.md" "$work/peft/trainer_state.json" &&
+    fail "a place is told"
+grep -qxF "| loss of the last step | $loss |" "$work/merged/README.md" || fail "$(cat "$work/merged/README.md")"
+# A checkpoint without its run knows no losses, and a PEFT folder knows nothing; what was there of another one goes.
+cp "$work/run/checkpoints/latest" "$work/lone.h5"
+check 0 "$MPILORA" export --model "$model" --checkpoint "$work/lone.h5" --output "$work/peft" --overwrite --no-check
+[ ! -e "$work/peft/trainer_state.json" ] || fail "the history of another export"
+grep -qxF "| steps | 8 |" "$work/peft/README.md" || fail "$(cat "$work/peft/README.md")"
+grep -q "loss" "$work/peft/README.md" && fail "losses: $(cat "$work/peft/README.md")"
+check 0 "$MPILORA" export --model "$model" --checkpoint "$work/run/adapter" --output "$work/peft" --overwrite --no-check
+grep -qE "steps|training data|rank.*16" "$work/peft/README.md" && fail "facts from nowhere: $(cat "$work/peft/README.md")"
+
 # What it computes: the base with the adapter, from a checkpoint, a run folder or a PEFT folder.
 loss_of() {
     check 0 "$MPILORA" eval --data "$work/held.jsonl" --threads 1 --json "$@"

@@ -23,11 +23,13 @@ check 0 $clients check "$work" "$GOLDEN"
 cat "$work/out"
 
 # An adapter that was trained here gives PEFT the logits of `probe`.
-check 0 train "$work/run" --max-steps 5 --rslora
+check 0 train "$work/run" --max-steps 5 --rslora --eval-data "$work/held.jsonl" --eval-every 2 --base-name owner/tiny_1
 check 0 "$MPILORA" probe --model "$model" --adapter "$work/run" --data "$work/held.jsonl" --threads 1 \
     --output "$work/probe.h5"
 # shellcheck disable=SC2086
 check 0 $clients probe "$model" "$work/run/adapter" "$work/probe.h5"
+# shellcheck disable=SC2086
+check 0 $clients beside "$work/run"
 
 # A merged GGUF.
 "$MPILORA" inspect "$GOLDEN/tiny_gguf/model.gguf" >"$work/log" || fail "no GGUF"

@@ -12,6 +12,7 @@ any_number() {
         check 0 ranks $n "$MPILORA" train $options $more $type --output "$run-$n" --max-steps 5
         says err "^ *ranks +$n"
         same_run "$run" "$run-$n"
+        diff -r "$run/adapter" "$run-$n/adapter" >&2 || fail "what is beside the adapter differs"
     done
     check 0 ranks 2 "$MPILORA" train $options $more $type --output "$run-parts" --max-steps 2
     check 0 ranks 3 "$MPILORA" train $options $more $type --output "$run-parts" --max-steps 4

@@ -29,6 +29,9 @@ find "$work/short" -type f -exec md5sum {} + | sort | cmp - "$work/before" || fa
 rm -r "$work/short/adapter"
 check 0 train "$work/short" --max-steps 20
 find "$work/short" -type f -exec md5sum {} + | sort | cmp - "$work/before" || fail "the export was not put back"
+rm "$work/short/adapter/README.md" "$work/short/adapter/trainer_state.json" # as an earlier version left it
+check 0 train "$work/short" --max-steps 20
+find "$work/short" -type f -exec md5sum {} + | sort | cmp - "$work/before" || fail "the model card was not put back"
 check 0 train "$work/short" --max-steps 31
 check 0 train "$work/straight" --max-steps 31
 same_run "$work/straight" "$work/short"

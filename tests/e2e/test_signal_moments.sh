@@ -14,6 +14,7 @@ signalled() { # signalled SIGNAL LENGTH NTH: at these calls for files below $und
 gone_on() {
     check 0 train "$work/at" $more
     same_run "$work/six" "$work/at"
+    diff -r "$work/six/adapter" "$work/at/adapter" >&2 || fail "what is beside the adapter differs"
 }
 lacks_evaluation() { # the last line is one of those that have one
     losses "$work/at" | tail -n 1 | grep -q '^[246] .* None$'

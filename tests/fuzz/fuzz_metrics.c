@@ -1,11 +1,12 @@
-/* metrics.jsonl: reported on and verified as it is; then cut back as by a run that goes on, which adds to it.
- */
+/* metrics.jsonl: reported on and verified as it is; then cut back as by a run that goes on, which adds to it; and made
+ * into the history that is beside an exported adapter. */
 #include "fuzz.h"
 
 #include <string.h>
 #include <unistd.h>
 
 #include "io/json.h"
+#include "run/export/export.h"
 #include "run/metrics.h"
 #include "report/report.h"
 #include "run/verify.h"
@@ -85,6 +86,27 @@ static void go_on(const char *bytes, size_t size, uint64_t step)
     str_release(&after);
 }
 
+/* Of a run whose last step this is. */
+static void write_history(const char *config, uint64_t last)
+{
+    static const struct ckpt_identity nobody;
+    const struct ckpt_state state = {.step = last, .cursor = 8};
+    struct origin origin;
+    struct str text = {0};
+    struct json *doc;
+    struct err e;
+    origin_set(&origin, "config.yaml", config, &state, &nobody);
+    origin_read_log(&origin, fuzz_folder());
+    if (origin_has_history(&origin)) {
+        fuzz_check(origin.log.points[origin.log.count - 1].step == last, "a history that ends elsewhere");
+        fuzz_need(export_state(&text, &origin, &e), &e);
+        fuzz_need(json_open_bytes(&doc, text.data, text.length, "history", &e), &e);
+        json_close(doc);
+    }
+    str_release(&text);
+    origin_release(&origin);
+}
+
 enum err_code fuzz_read(const char *bytes, size_t size, struct err *e)
 {
     static const char config[] = "eval-every: 2\n";
@@ -98,6 +120,7 @@ enum err_code fuzz_read(const char *bytes, size_t size, struct err *e)
     struct err trouble;
     fuzz_need(metrics_open(&m, lock(), UINT64_MAX, &trouble), &trouble);
     metrics_close(&m);
+    write_history(config, m.last_step);
     fuzz_need(file_map_open(&map, fuzz_path("metrics.jsonl"), &trouble), &trouble);
     fuzz_check(damaged == (map.size != size), "a line that is damaged, and kept");
     file_map_close(&map);

@@ -4,9 +4,12 @@
     export_clients.py make WORK GOLDEN    makes an adapter with PEFT for each model, in WORK/MODEL
     export_clients.py check WORK GOLDEN   checks the exports of these adapters, WORK/MODEL-peft and WORK/MODEL-merged
     export_clients.py probe MODEL ADAPTER PROBE.h5   compares PEFT's logits with those of `mpilora probe`
+    export_clients.py beside RUN   reads the model card and the history that are beside the adapter of a run
     export_clients.py gguf BASE MERGED    reads a merged GGUF file
 """
 
+import json
+import math
 import os
 import sys
 
@@ -73,6 +76,32 @@ def probe(model, adapter, path):
             compare(f"example {number}", logits(wrapped, tokens), torch.from_numpy(example["logits"][()]).double())
 
 
+def beside(run):
+    from huggingface_hub import ModelCard
+    with open(f"{run}/metrics.jsonl") as lines:
+        rows = [json.loads(line) for line in lines]
+    path = f"{run}/adapter/trainer_state.json"
+    state = transformers.TrainerState.load_from_json(path)
+    keys = "step", "epoch", "loss", "learning_rate", "grad_norm"
+    assert [r for r in state.log_history if "loss" in r] == [{k: r[k] for k in keys} for r in rows]
+    keys = "step", "epoch", "eval_loss"
+    evaluations = [{k: r[k] for k in keys} for r in rows if "eval_loss" in r]
+    assert [r for r in state.log_history if "loss" not in r] == evaluations and len(evaluations) == 3
+    best = min(evaluations, key=lambda r: r["eval_loss"])
+    assert (state.best_metric, state.best_global_step) == (best["eval_loss"], best["step"]), state
+    assert state.epoch == rows[-1]["epoch"] and state.global_step == state.max_steps == len(rows), state
+    assert state.num_train_epochs == math.ceil(state.epoch) and state.eval_steps == 2, state
+    assert state.num_input_tokens_seen == sum(r["tokens"] for r in rows), state
+    # What transformers itself writes of it.
+    state.save_to_json(f"{run}/again.json")
+    with open(path) as own, open(f"{run}/again.json") as theirs:
+        assert list(json.load(own).items()) == list(json.load(theirs).items())
+    card = ModelCard.load(f"{run}/adapter/README.md")
+    assert card.data.to_dict() == {"base_model": "owner/tiny_1", "base_model_relation": "adapter", "library_name": "peft",
+                                   "pipeline_tag": "text-generation", "tags": ["lora", "mpilora"]}, card.data
+    print(card.text)
+
+
 def read_gguf(base, merged):
     from gguf import GGUFReader
     was, now = GGUFReader(base), GGUFReader(merged)
@@ -88,4 +117,4 @@ def read_gguf(base, merged):
     print(f"{same} of {len(was.tensors)} tensors are the base's")
 
 
-{"make": make, "check": check, "probe": probe, "gguf": read_gguf}[sys.argv[1]](*sys.argv[2:])
+{"make": make, "check": check, "probe": probe, "beside": beside, "gguf": read_gguf}[sys.argv[1]](*sys.argv[2:])

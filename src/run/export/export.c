@@ -1,12 +1,45 @@
 #include "run/export/export.h"
 
+#include <errno.h>
+#include <unistd.h>
+
+#include "base/file.h"
 #include "formats.h"
 #include "merge.h"
 #include "run/export/gguf_adapter.h"
 #include "run/export/peft.h"
 
+/* A folder may have the record of another adapter's training: it is replaced, or deleted. */
+static enum err_code write_state(const char *path, const struct origin *origin, struct err *e)
+{
+    struct str text = {0};
+    if (!origin_has_history(origin))
+        return unlink(path) && errno != ENOENT ? err_set_errno(e, errno, "cannot delete %s", path) : ERR_OK;
+    enum err_code code = export_state(&text, origin, e);
+    if (!code)
+        code = file_write_atomic(path, text.data, text.length, e);
+    str_release(&text);
+    return code;
+}
+
+static enum err_code write_card(const char *path, const struct export_job *job, struct err *e)
+{
+    struct str text = {0};
+    enum err_code code = export_card(&text, job, EXPORT_PEFT, e);
+    if (!code)
+        code = file_write_atomic(path, text.data, text.length, e);
+    str_release(&text);
+    return code;
+}
+
+/* First what describes the adapter: a folder with PEFT's configuration is complete. */
 static enum err_code write_peft(const struct export_job *job, struct err *e)
 {
+    char card[PATH_MAX], state[PATH_MAX];
+    if (file_make_folders(job->output, e) || file_join(card, sizeof card, job->output, EXPORT_CARD, e) ||
+        file_join(state, sizeof state, job->output, EXPORT_STATE, e) || write_card(card, job, e) ||
+        write_state(state, job->origin, e))
+        return e->code;
     return peft_write(job->output, job->lora, job->arch, job->base_name, job->lora->dropout, e);
 }
 

@@ -9,9 +9,9 @@
 #include "io/store/safetensors.h"
 #include "merge.h"
 #include "part.h"
+#include "run/export/export.h"
 
 #define INDEX "model.safetensors.index.json"
-#define CARD  "README.md"
 
 /* One file of weights: the base's tensors in the base's order. */
 struct shard {
@@ -144,8 +144,9 @@ static bool is_text_of_model(const char *name)
     bool is = str_starts_with_any(name, terms);
     for (const char *const *end = endings; *end; end++)
         is = is || str_ends_with(name, *end);
-    /* The index of other files of weights, and an adapter, are no part of it. */
-    return is && name[0] != '.' && !str_ends_with(name, ".index.json") && strncmp(name, "adapter_", 8) != 0;
+    /* The index of other files of weights, an adapter, and the record of the base's training are no part of it. */
+    return is && name[0] != '.' && !str_ends_with(name, ".index.json") && strncmp(name, "adapter_", 8) != 0 &&
+           strcmp(name, EXPORT_STATE) != 0;
 }
 
 /* transformers loads a model in the type that its configuration names. */
@@ -219,9 +220,9 @@ static enum err_code copy_texts(const struct merge *m, const char *folder, struc
 static enum err_code write_card(const struct merge *m, const char *folder, struct err *e)
 {
     struct str text = {0};
-    enum err_code code = export_card(&text, m->job, e);
+    enum err_code code = export_card(&text, m->job, EXPORT_MERGED, e);
     if (!code)
-        code = write_text(folder, CARD, &text, e);
+        code = write_text(folder, EXPORT_CARD, &text, e);
     str_release(&text);
     return code;
 }

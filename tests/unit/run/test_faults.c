@@ -17,8 +17,8 @@
 #include "run/adapter.h"
 #include "ckpt_write.h"
 #include "run/metrics.h"
+#include "run/export/export.h"
 #include "run/export/gguf_adapter.h"
-#include "run/export/peft.h"
 #include "run/rundir.h"
 
 static const struct ckpt_identity identity = {.base = "00112233445566778899aabbccddeeff",
@@ -29,6 +29,8 @@ static const char config[] = "lora-rank: 3\n";
 static struct scratch folder;
 static struct lora adapters[2]; /* the one on disk, and the one to be saved over it */
 static struct lora_moments moments[2];
+static struct metrics_point points[] = {{.step = 1, .epoch = 0.5, .loss = 2}};
+static struct origin origin; /* of the one on disk */
 
 static int open_folder(void **state)
 {
@@ -38,12 +40,17 @@ static int open_folder(void **state)
         moments[i] = small_moments(&adapters[i]);
         small_fill(adapters[i].params, adapters[i].layout.size, (uint64_t)i + 10);
     }
+    origin_set(&origin, "config", config, &(struct ckpt_state){.step = 1, .cursor = 8}, &identity);
+    origin.log = (struct metrics_log){.points = points, .count = 1};
+    assert_true(origin_has_history(&origin));
     return scratch_open(&folder) ? 0 : -1;
 }
 
 static int close_folder(void **state)
 {
     (void)state;
+    origin.log = (struct metrics_log){0}; /* not of the heap */
+    origin_release(&origin);
     lora_release(&adapters[0]);
     lora_release(&adapters[1]);
     scratch_close(&folder);
@@ -107,9 +114,18 @@ static enum err_code load_checkpoint(const char *place, int *which, struct err *
     return code;
 }
 
+/* With card and history, which the second adapter does not have. */
 static enum err_code save_peft(const char *place, int which, struct err *e)
 {
-    return peft_write(place, &adapters[which], &small_arch, "base", 0, e);
+    static const struct store base = {.hash = "00112233445566778899aabbccddeeff"};
+    static const struct origin unknown;
+    const struct export_job job = {.output = place,
+                                   .lora = &adapters[which],
+                                   .arch = &small_arch,
+                                   .store = &base,
+                                   .base_name = "base",
+                                   .origin = which ? &unknown : &origin};
+    return export_write(&job, EXPORT_PEFT, e);
 }
 
 static enum err_code load_adapter(const char *place, int *which, struct err *e)

@@ -105,8 +105,9 @@ static void every_call_fails(void **state)
     assert_ok(arch_read(&arch, &base, &e), &e);
     assert_ok(arch_hash(&base, &e), &e);
     assert_ok(lora_create(&lora, &arch, &spec, &e), &e);
+    const struct origin unknown = {0};
     struct export_job job = {
-        .lora = &lora, .arch = &arch, .store = &base, .base_name = "b", .data_hash = "", .save_dtype = SAVE_OWN};
+        .lora = &lora, .arch = &arch, .store = &base, .base_name = "b", .origin = &unknown, .save_dtype = SAVE_OWN};
     static const unsigned kinds[] = {FAULT_OPEN, FAULT_READ, FAULT_WRITE, FAULT_SYNC, FAULT_CLOSE, FAULT_NAME};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         if (kinds[i] == FAULT_READ && base.kind == STORE_GGUF)

@@ -10,6 +10,8 @@
 
 SCRATCH_OF_GROUP(folder, open_folder, close_folder)
 
+static const struct origin unknown; /* of an adapter of another program */
+
 /* A base with an adapter that is not small, and where it is exported to. */
 struct subject {
     struct store base;
@@ -36,7 +38,7 @@ static void subject_open(struct subject *s, const char *name, const char *output
                                  .arch = &s->arch,
                                  .store = &s->base,
                                  .base_name = "owner/name",
-                                 .data_hash = "",
+                                 .origin = &unknown,
                                  .save_dtype = SAVE_OWN};
 }
 

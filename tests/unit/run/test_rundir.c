@@ -63,6 +63,8 @@ static void a_run_sweeps_what_is_its_own(void **state)
                                       "failed.txt.tmp5",
                                       "checkpoints/latest.tmp",
                                       "checkpoints/.step-00000007.h5.tmp3",
+                                      "adapter/README.md.tmp9",
+                                      "adapter/trainer_state.json.tmp9",
                                       "adapter/adapter_config.json.tmp9",
                                       "adapter/adapter_model.safetensors.tmp9"},
                              *const others[] = {"report.html.tmp17", "study.yaml.tmp17",
