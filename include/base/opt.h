@@ -194,6 +194,15 @@ enum err_code opt_append_help(const struct opt_table *table, const struct opt_co
                               struct str *out, struct err *e);
 enum err_code opt_append_markdown(const struct opt_table *table, struct str *out, struct err *e);
 
+/* Appends the manual page, in the language of man(7), of one command, or of the program if `command` is NULL. `purpose`
+ * is the line of its NAME then. */
+enum err_code opt_append_man(const struct opt_table *table, const struct opt_command *command, const char *version,
+                             const char *purpose, struct str *out, struct err *e);
+
+/* Appends the completion script for a shell: "bash", "zsh" or "fish"; ERR_USAGE for another one. Words and files are
+ * completed, numbers and free text are not. */
+enum err_code opt_append_completion(const struct opt_table *table, const char *shell, struct str *out, struct err *e);
+
 /* Checks a table, for its unit test: unique names, defaults that pass their own checks, ranges that parse. */
 enum err_code opt_check_table(const struct opt_table *table, struct err *e);
 
@@ -215,5 +224,10 @@ void opt_value_label(char label[OPT_LABEL_SIZE], const struct opt_spec *spec);
  * comes only from rounding the decimal fraction does not count. */
 uint64_t opt_amount(double amount, uint64_t whole);
 bool opt_takes(const struct opt_command *command, const struct opt_spec *spec);
+/* Is this the name, in help texts, of the path of a file or folder? */
+bool opt_names_path(const char *value_name);
+/* The help text with what the table knows besides: is it required, what is the default? */
+enum err_code opt_append_meaning(struct str *out, const struct opt_spec *spec, const struct opt_command *command,
+                                 struct err *e);
 
 #endif

@@ -126,6 +126,12 @@ enum err_code options_help_overview(struct str *out, struct err *e);
 /* The help of a command; ERR_USAGE if there is no such command. */
 enum err_code options_help(const char *command, struct str *out, struct err *e);
 
+/* The manual page of a command, or that of the program for ""; ERR_USAGE if there is no such command. */
+enum err_code options_man(const char *command, struct str *out, struct err *e);
+
+/* The completion script of a shell; ERR_USAGE if there is none for it. */
+enum err_code options_completion(const char *shell, struct str *out, struct err *e);
+
 /* All options as a Markdown table, for src/cli/README.md. */
 enum err_code options_markdown(struct str *out, struct err *e);
 

@@ -101,3 +101,12 @@ void opt_dash(char *name)
         if (*name == '_')
             *name = '-';
 }
+
+bool opt_names_path(const char *value_name)
+{
+    static const char *const names[] = {"PATH", "FILE", "DIR"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(value_name, names[i]) == 0)
+            return true;
+    return false;
+}

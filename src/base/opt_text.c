@@ -88,10 +88,8 @@ static enum err_code append_label(struct str *out, const struct opt_spec *spec, 
     return str_appendf(out, e, "--%s %s", spec->name, label);
 }
 
-/* The help text with what the table knows besides: is it required, may it be repeated, what is the default?
- */
-static enum err_code append_meaning(struct str *out, const struct opt_spec *spec,
-                                    const struct opt_command *command, struct err *e)
+enum err_code opt_append_meaning(struct str *out, const struct opt_spec *spec, const struct opt_command *command,
+                                 struct err *e)
 {
     if (str_appendf(out, e, "%s", spec->help))
         return e->code;
@@ -118,7 +116,7 @@ static enum err_code append_help_row(struct str *out, const struct opt_spec *spe
         code = str_appendf(out, e, "%*s", (int)(indent - column), "");
     struct str meaning = {0};
     if (!code)
-        code = append_meaning(&meaning, spec, command, e);
+        code = opt_append_meaning(&meaning, spec, command, e);
     if (!code)
         code = append_wrapped(out, meaning.data, indent, indent, e);
     str_release(&meaning);

@@ -122,6 +122,13 @@ static int print_help(const char *command)
     return print_made(options_help(command, &text, &e), &text, stdout, &e);
 }
 
+static int print_man(const char *command)
+{
+    struct err e;
+    struct str text = {0};
+    return print_made(options_man(command, &text, &e), &text, stdout, &e);
+}
+
 static int print_markdown(void)
 {
     struct err e;
@@ -213,5 +220,7 @@ int main(int argc, char **argv)
         return print_version();
     if (!strcmp(name, "--help-markdown"))
         return print_markdown();
+    if (!strcmp(name, "--help-man"))
+        return print_man(argc > 2 ? argv[2] : "");
     return run_command(name, &argc, &argv);
 }

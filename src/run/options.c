@@ -291,15 +291,38 @@ enum err_code options_help_overview(struct str *out, struct err *e)
     return str_appendf(out, e, "\n%s COMMAND --help shows a command's options.\n", options_table.program);
 }
 
+static enum err_code find_command(const struct opt_command **found, const char *name, struct err *e)
+{
+    *found = opt_find_command(&options_table, name);
+    if (!*found)
+        return err_set(e, ERR_USAGE, "unknown command '%s'; see %s --help", name, options_table.program);
+    return ERR_OK;
+}
+
 enum err_code options_help(const char *command, struct str *out, struct err *e)
 {
-    const struct opt_command *found = opt_find_command(&options_table, command);
-    if (!found)
-        return err_set(e, ERR_USAGE, "unknown command '%s'; see %s --help", command, options_table.program);
+    const struct opt_command *found = NULL;
+    if (find_command(&found, command, e))
+        return e->code;
     return opt_append_help(&options_table, found, out, e);
 }
 
 enum err_code options_markdown(struct str *out, struct err *e)
 {
     return opt_append_markdown(&options_table, out, e);
+}
+
+#define PURPOSE "fine-tune language models with LoRA on CPU clusters"
+
+enum err_code options_man(const char *command, struct str *out, struct err *e)
+{
+    const struct opt_command *found = NULL;
+    if (*command && find_command(&found, command, e))
+        return e->code;
+    return opt_append_man(&options_table, found, MPILORA_VERSION, PURPOSE, out, e);
+}
+
+enum err_code options_completion(const char *shell, struct str *out, struct err *e)
+{
+    return opt_append_completion(&options_table, shell, out, e);
 }
