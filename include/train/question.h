@@ -17,7 +17,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/str.h"
-#include "data/examples/example.h"
+#include "data/examples/dataset.h"
 #include "train/session.h"
 
 /* The stop tokens: ids that end an answer. */
@@ -37,10 +37,11 @@ struct question {
     bool chat;               /* a conversation, rendered by the chat template */
 };
 
-/* Takes the question from an example. Memory from `a`. *found is false if there is nothing before the answer, as in
- * plain text; an example that ends before its answer is a prompt as a whole. */
-enum err_code question_take(struct question *q, bool *found, const struct example *ex, size_t number,
-                            const struct session *s, struct arena *a, struct err *e);
+/* Takes the questions of the examples first, first + 1, ... of a data set, until it has `most`: *taken of them.
+ * Memory from `a`. An example that ends before its answer is a prompt as a whole. One with nothing before the
+ * answer, as plain text has, is left out, or with `all` ERR_DATA. */
+enum err_code question_read(struct question *questions, size_t *taken, const struct dataset *d, size_t first,
+                            size_t most, bool all, const struct session *s, struct arena *a, struct err *e);
 
 /* How questions are answered. */
 struct question_options {
@@ -49,25 +50,21 @@ struct question_options {
     uint64_t seed;
 };
 
+/* As the options of `generate` say. */
+struct question_options question_options_of(const struct options *o);
+
 /* Number of questions, of those with `lengths[]` tokens, that are answered together. It depends on nothing else, in
  * particular not on the number of ranks, so that answers do not depend on it either. */
 size_t question_group(const uint32_t *lengths, size_t count, size_t max_new_tokens);
 
-struct question_answer {
-    int32_t *tokens; /* [count] */
-    size_t count;
-    bool exact; /* the data has an answer with exactly these tokens */
-};
-
-/* Answers a group of questions with the session's model. Memory from `a`. */
-enum err_code question_answer(struct question_answer *answers, const struct question *questions, size_t count,
-                              const struct session *s, const struct question_options *options, struct arena *a,
-                              struct err *e);
-
-/* Appends `"example": 0, "prompt": "...", "expected": "...", "answer": "...", "exact": false` to a JSON object that
- * is being written; "expected" and "exact" are null if the data has no answer. */
-enum err_code question_append(struct str *object, const struct question *q, const struct question_answer *answer,
-                              const struct tokenizer *t, struct err *e);
+/* Answers a group of questions with the session's model, and appends a line for each to `lines`: the beginning of a
+ * JSON object (`begin`: "{", or with members "{\"step\": 4, "), then
+ *     "example": 0, "prompt": "...", "expected": "...", "answer": "...", "exact": false}
+ * "exact" says whether the answer has the same tokens as that of the data; "expected" and "exact" are null if the data
+ * has none. */
+enum err_code question_answer_lines(struct str *lines, const struct question *questions, size_t count,
+                                    const struct session *s, const struct question_options *options,
+                                    const char *begin, struct err *e);
 
 /* Collective. Appends the lines of all ranks, in the order of the ranks, to `out` on rank 0. */
 enum err_code question_gather(struct str *out, struct dist *d, const struct str *lines, struct err *e);

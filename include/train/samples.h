@@ -6,20 +6,14 @@
 #ifndef MPILORA_TRAIN_SAMPLES_H
 #define MPILORA_TRAIN_SAMPLES_H
 
-#include "base/arena.h"
 #include "base/err.h"
 #include "base/str.h"
 #include "data/examples/dataset.h"
-#include "train/question.h"
+#include "train/questions.h"
 #include "train/session.h"
 
 struct samples {
-    struct session *session;
-    struct arena arena;
-    struct question *questions; /* [count], the same on all ranks */
-    size_t count;
-    size_t *groups; /* [group_count + 1] the first question of each group that is answered together */
-    size_t group_count;
+    struct questions questions;
 };
 
 /* Collective. Takes the first --sample-prompts examples that have a prompt; others are skipped. ERR_USAGE if there

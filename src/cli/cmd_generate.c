@@ -1,32 +1,13 @@
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "base/log.h"
 #include "cli/commands.h"
 #include "cli/facts.h"
-#include "data/examples/example.h"
+#include "cli/prompt.h"
 #include "model/generate.h"
 #include "train/answers.h"
 #include "train/question.h"
 #include "train/session.h"
-
-/* The prompt's ids: the text as it stands, or as a user's message with the assistant's turn begun. */
-static enum err_code encode_prompt(struct ids *ids, const struct session *s, struct err *e)
-{
-    const char *prompt = s->options->prompt;
-    if (!s->options->chat) {
-        bool had_bos;
-        if (example_encode_prompt(ids, &had_bos, s->tokenizer, prompt, strlen(prompt), e))
-            return e->code;
-        if (had_bos)
-            log_warn(
-                "--prompt begins with %s, which the tokenizer adds anyway: it is used only once",
-                tokenizer_token(s->tokenizer, tokenizer_bos(s->tokenizer)));
-        return ERR_OK;
-    }
-    return chat_encode_question(ids, s->chat, s->tokenizer, prompt, strlen(prompt), e);
-}
 
 /* The answer on its way to stdout. A character may be spread over tokens: ids wait until they end in a whole
  * one. */
@@ -73,11 +54,6 @@ static enum err_code run(struct session *s, const struct ids *prompt, struct err
                                        .vocab = tokens < rows ? tokens : rows,
                                        .stop = stops.id,
                                        .stop_count = stops.count};
-    size_t limit = s->model.arch.max_positions;
-    if (limit && prompt->count + options.max_new_tokens > limit)
-        log_warn("prompt (%zu tokens) and answer (up to %zu) may pass the %zu positions that this model was "
-                 "made for",
-                 prompt->count, options.max_new_tokens, limit);
     struct answer answer = {.tokenizer = s->tokenizer, .e = e};
     answer.waiting = calloc(options.max_new_tokens + 1, sizeof *answer.waiting);
     if (!answer.waiting)
@@ -95,10 +71,7 @@ static enum err_code run(struct session *s, const struct ids *prompt, struct err
 static enum err_code answer_prompt(struct session *s, struct err *e)
 {
     struct ids prompt = {0};
-    enum err_code code = encode_prompt(&prompt, s, e);
-    if (!code && !prompt.count)
-        code = err_set(e, ERR_USAGE,
-                       "--prompt has no tokens, and this model adds none at the start of a text");
+    enum err_code code = prompt_encode(&prompt, s, e);
     if (!code)
         code = run(s, &prompt, e);
     ids_release(&prompt);
@@ -117,22 +90,6 @@ static enum err_code print_result(const struct answers_result *r, bool json, str
     return facts_print(&f, e);
 }
 
-/* Prompts with answers beyond what the model was made for. */
-static void warn_of_positions(const struct session *s, const struct dataset *data)
-{
-    const size_t limit = s->model.arch.max_positions, answer = (size_t)s->options->max_new_tokens;
-    size_t count = 0, longest = 0;
-    for (size_t i = 0; limit && i < data->count; i++) {
-        const size_t prompt = data->entries[i].tokens - data->entries[i].supervised;
-        count += prompt + answer > limit;
-        longest = prompt > longest ? prompt : longest;
-    }
-    if (count)
-        log_warn("%zu of %zu prompts (the longest: %zu tokens) may with their answers (up to %zu) pass the %zu "
-                 "positions that this model was made for",
-                 count, data->count, longest, answer, limit);
-}
-
 static enum err_code answer_data(struct session *s, struct err *e)
 {
     const struct options *o = s->options;
@@ -140,7 +97,7 @@ static enum err_code answer_data(struct session *s, struct err *e)
     struct answers_result result;
     if (session_open_prompts(s, &data, &o->data, e))
         return e->code;
-    warn_of_positions(s, &data);
+    prompt_warn_of_positions(s, &data);
     enum err_code code = answers_run(s, &data, o->output, &result, e);
     dataset_close(&data);
     if (!code && s->dist->rank == 0)
@@ -148,20 +105,13 @@ static enum err_code answer_data(struct session *s, struct err *e)
     return code;
 }
 
-/* One of the two ways. */
 static enum err_code check_options(const struct options *o, struct err *e)
 {
-    const bool prompt = options_given(o, "prompt");
-    if (!prompt && !o->data.count)
-        return err_set(e, ERR_USAGE, "give --prompt TEXT, or --data FILE with --output FILE.jsonl");
-    if (prompt && o->data.count)
-        return err_set(e, ERR_USAGE, "--prompt and --data are two things to answer: give one of them");
+    if (prompt_check_options(o, " with --output FILE.jsonl", e))
+        return e->code;
     if (!o->data.count && (*o->output || o->json))
         return err_set(e, ERR_USAGE, "%s is for the answers to --data; that to --prompt is printed",
                        *o->output ? "--output" : "--json");
-    if (o->data.count && o->chat)
-        return err_set(e, ERR_USAGE, "--chat is for --prompt: data that is to go through the chat template has "
-                                     "\"messages\"");
     return o->data.count ? answers_check_output(o->output, e) : ERR_OK;
 }
 

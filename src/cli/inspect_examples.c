@@ -8,12 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/file.h"
 #include "base/log.h"
 #include "cli/inspect.h"
 #include "data/examples/dataset.h"
 #include "data/examples/repeats.h"
-#include "report/markup.h"
+#include "report/page.h"
 #include "train/session.h"
 
 /* What the commands that train open in a session; here it is one process, without weights. */
@@ -227,23 +226,6 @@ static enum err_code count_shared(size_t *shared, struct view *v, struct err *e)
 
 /* ---- the page ---- */
 
-static const char page_begin[] =
-    "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-    "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-    "<title>mpilora: examples</title>\n<style>\n"
-    ":root{color-scheme:light dark;--paper:#fbfaf7;--ink:#22221f;--soft:#6b6a64;--rule:#dddad2;--mark:#cdeccf;"
-    "--bad:#a03018}\n"
-    "@media(prefers-color-scheme:dark){:root{--paper:#191917;--ink:#e8e6e0;--soft:#9b9991;--rule:#3a3934;"
-    "--mark:#24502b;--bad:#ef8a6f}}\n"
-    "body{margin:0 auto;max-width:960px;padding:32px 24px;background:var(--paper);color:var(--ink);"
-    "font:16px/1.5 system-ui,sans-serif}\n"
-    "h1{font-size:24px;overflow-wrap:anywhere}h2{font-size:15px;margin:32px 0 8px;overflow-wrap:anywhere}\n"
-    "h2 small{display:block;font-weight:400;color:var(--soft)}h3{font-size:13px;margin:12px 0 4px;color:var(--soft)}\n"
-    "pre{margin:0;padding:14px 16px;border:1px solid var(--rule);border-radius:8px;white-space:pre-wrap;"
-    "overflow-wrap:anywhere;font:13.5px/1.55 ui-monospace,monospace}\n"
-    "mark{background:var(--mark);color:inherit;border-radius:3px}.warning{color:var(--bad)}.soft{color:var(--soft)}\n"
-    "</style>\n</head>\n<body>\n";
-
 static void put_warning(void *context, const char *text)
 {
     struct markup *m = context;
@@ -278,7 +260,8 @@ static enum err_code write_page(const struct view *v, const struct str *examples
     struct markup m = {&page, e};
     const struct dataset_counts *c = &v->data.counts;
     e->code = ERR_OK;
-    markup_put(&m, "%s<h1>", page_begin);
+    page_begin(&m, "examples", 960);
+    markup_put(&m, "<h1>");
     markup_text(&m, v->data.paths[0]);
     markup_put(&m, "</h1>\n<p>%zu examples, %llu tokens, %llu of them trained. <mark>What is trained</mark> is marked; "
                    "the rest is read only.</p>\n",
@@ -286,11 +269,8 @@ static enum err_code write_page(const struct view *v, const struct str *examples
     tell_warnings(v, put_warning, &m);
     if (!e->code && examples->length)
         str_append(&page, examples->data, examples->length, e);
-    markup_put(&m, "</body>\n</html>\n");
-    if (!e->code)
-        file_write_atomic(v->options->html, page.data, page.length, e);
-    str_release(&page);
-    return e->code;
+    page_end(&m);
+    return page_write(&m, v->options->html);
 }
 
 /* ---- the whole ---- */

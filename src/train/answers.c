@@ -50,49 +50,18 @@ static size_t group_end(const struct answering *a, size_t first)
     return first + question_group(lengths, count, (size_t)a->session->options->max_new_tokens);
 }
 
-static enum err_code read_questions(struct question *questions, const struct answering *a, size_t first, size_t count,
-                                    struct arena *arena, struct err *e)
-{
-    struct example ex = {0};
-    struct example_scratch scratch = {0};
-    enum err_code code = ERR_OK;
-    for (size_t i = 0; i < count && !code; i++) {
-        bool found = false;
-        code = dataset_read(&ex, &scratch, a->data, first + i, e);
-        if (!code)
-            code = question_take(&questions[i], &found, &ex, first + i, a->session, arena, e);
-        if (!code && !found) {
-            char place[512];
-            dataset_place(place, sizeof place, a->data, first + i);
-            code = err_set(e, ERR_DATA, "%s: there is no prompt before the answer", place);
-        }
-    }
-    example_release(&ex);
-    example_scratch_release(&scratch);
-    return code;
-}
-
 static enum err_code answer_group(struct str *lines, const struct answering *a, size_t first, struct err *e)
 {
-    const struct options *o = a->session->options;
-    const struct question_options options = {.max_new_tokens = (size_t)o->max_new_tokens,
-                                             .temperature = o->temperature,
-                                             .top_p = o->top_p,
-                                             .seed = (uint64_t)o->seed};
+    const struct question_options options = question_options_of(a->session->options);
     const size_t count = group_end(a, first) - first;
+    size_t taken = 0;
     struct arena arena = {0};
     struct question *questions = arena_alloc(&arena, count, sizeof *questions, "prompts", e);
-    struct question_answer *answers = arena_alloc(&arena, count, sizeof *answers, "answers", e);
-    enum err_code code = questions && answers ? ERR_OK : ERR_MEMORY;
+    enum err_code code = questions ? ERR_OK : ERR_MEMORY;
     if (!code)
-        code = read_questions(questions, a, first, count, &arena, e);
+        code = question_read(questions, &taken, a->data, first, count, true, a->session, &arena, e);
     if (!code)
-        code = question_answer(answers, questions, count, a->session, &options, &arena, e);
-    for (size_t i = 0; !code && i < count; i++)
-        if (str_append(lines, "{", 1, e) ||
-            question_append(lines, &questions[i], &answers[i], a->session->tokenizer, e) ||
-            str_append(lines, "}\n", 2, e))
-            code = e->code;
+        code = question_answer_lines(lines, questions, taken, a->session, &options, "{", e);
     arena_release(&arena);
     return code;
 }

@@ -52,8 +52,9 @@ static void find_answer(size_t *begin, size_t *end, const struct example *ex)
         --*begin;
 }
 
-enum err_code question_take(struct question *q, bool *found, const struct example *ex, size_t number,
-                            const struct session *s, struct arena *a, struct err *e)
+/* *found is false if there is nothing before the answer. */
+static enum err_code take(struct question *q, bool *found, const struct example *ex, size_t number,
+                          const struct session *s, struct arena *a, struct err *e)
 {
     struct question_stops stops;
     size_t begin, end;
@@ -77,6 +78,38 @@ enum err_code question_take(struct question *q, bool *found, const struct exampl
     return ERR_OK;
 }
 
+enum err_code question_read(struct question *questions, size_t *taken, const struct dataset *d, size_t first,
+                            size_t most, bool all, const struct session *s, struct arena *a, struct err *e)
+{
+    struct example ex = {0};
+    struct example_scratch scratch = {0};
+    enum err_code code = ERR_OK;
+    *taken = 0;
+    for (size_t i = first; i < d->count && *taken < most && !code; i++) {
+        bool found = false;
+        code = dataset_read(&ex, &scratch, d, i, e);
+        if (!code)
+            code = take(&questions[*taken], &found, &ex, i, s, a, e);
+        if (!code && !found && all) {
+            char place[512];
+            dataset_place(place, sizeof place, d, i);
+            code = err_set(e, ERR_DATA, "%s: there is no prompt before the answer", place);
+        }
+        *taken += found;
+    }
+    example_release(&ex);
+    example_scratch_release(&scratch);
+    return code;
+}
+
+struct question_options question_options_of(const struct options *o)
+{
+    return (struct question_options){.max_new_tokens = (size_t)o->max_new_tokens,
+                                     .temperature = o->temperature,
+                                     .top_p = o->top_p,
+                                     .seed = (uint64_t)o->seed};
+}
+
 size_t question_group(const uint32_t *lengths, size_t count, size_t max_new_tokens)
 {
     size_t positions = 0, taken = 0;
@@ -88,6 +121,12 @@ size_t question_group(const uint32_t *lengths, size_t count, size_t max_new_toke
     return taken;
 }
 
+struct answer {
+    int32_t *tokens; /* [count] */
+    size_t count;
+    bool exact; /* the data has an answer with exactly these tokens */
+};
+
 /* Tokens that an answer may have: a model whose attention changes after so many positions stops there. */
 static size_t room(const struct question *q, const struct session *s, size_t wanted)
 {
@@ -97,19 +136,19 @@ static size_t room(const struct question *q, const struct session *s, size_t wan
 
 static bool take_token(size_t question, int32_t token, void *answers)
 {
-    struct question_answer *a = (struct question_answer *)answers + question;
+    struct answer *a = (struct answer *)answers + question;
     a->tokens[a->count++] = token;
     return true;
 }
 
-static enum err_code open_answers(struct question_answer *answers, struct generate_prompt *prompts,
+static enum err_code open_answers(struct answer *answers, struct generate_prompt *prompts,
                                   const struct question *questions, size_t count, const struct session *s,
                                   size_t max_new_tokens, struct arena *a, struct err *e)
 {
     for (size_t i = 0; i < count; i++) {
         const struct question *q = &questions[i];
         const size_t most = room(q, s, max_new_tokens);
-        answers[i] = (struct question_answer){.tokens = arena_alloc(a, most, sizeof(int32_t), "an answer", e)};
+        answers[i] = (struct answer){.tokens = arena_alloc(a, most, sizeof(int32_t), "an answer", e)};
         if (!answers[i].tokens)
             return e->code;
         prompts[i] = (struct generate_prompt){.tokens = q->tokens,
@@ -126,9 +165,10 @@ static enum err_code open_answers(struct question_answer *answers, struct genera
     return ERR_OK;
 }
 
-enum err_code question_answer(struct question_answer *answers, const struct question *questions, size_t count,
-                              const struct session *s, const struct question_options *options, struct arena *a,
-                              struct err *e)
+/* Memory from `a`. */
+static enum err_code answer(struct answer *answers, const struct question *questions, size_t count,
+                            const struct session *s, const struct question_options *options, struct arena *a,
+                            struct err *e)
 {
     const size_t tokens = (size_t)tokenizer_vocab_size(s->tokenizer), rows = s->model.arch.vocab;
     struct generate_prompt prompts[GROUP];
@@ -166,16 +206,29 @@ static enum err_code append_text(struct str *object, const char *key, const stru
     return code;
 }
 
-enum err_code question_append(struct str *object, const struct question *q, const struct question_answer *answer,
-                              const struct tokenizer *t, struct err *e)
+static enum err_code append_line(struct str *object, const char *begin, const struct question *q,
+                                 const struct answer *answer, const struct tokenizer *t, struct err *e)
 {
-    if (str_appendf(object, e, "\"example\": %zu", q->example) ||
+    if (str_appendf(object, e, "%s\"example\": %zu", begin, q->example) ||
         append_text(object, "prompt", t, q->tokens, q->prompt, false, e) ||
         (q->answered ? append_text(object, "expected", t, q->tokens + q->prompt, q->expected, true, e)
                      : str_appendf(object, e, ", \"expected\": null")) ||
         append_text(object, "answer", t, answer->tokens, answer->count, true, e))
         return e->code;
-    return str_appendf(object, e, ", \"exact\": %s", !q->answered ? "null" : answer->exact ? "true" : "false");
+    return str_appendf(object, e, ", \"exact\": %s}\n", !q->answered ? "null" : answer->exact ? "true" : "false");
+}
+
+enum err_code question_answer_lines(struct str *lines, const struct question *questions, size_t count,
+                                    const struct session *s, const struct question_options *options,
+                                    const char *begin, struct err *e)
+{
+    struct arena arena = {0};
+    struct answer *answers = arena_alloc(&arena, count, sizeof *answers, "answers", e);
+    enum err_code code = answers ? answer(answers, questions, count, s, options, &arena, e) : ERR_MEMORY;
+    for (size_t i = 0; !code && i < count; i++)
+        code = append_line(lines, begin, &questions[i], &answers[i], s->tokenizer, e);
+    arena_release(&arena);
+    return code;
 }
 
 enum err_code question_gather(struct str *out, struct dist *d, const struct str *lines, struct err *e)

@@ -126,7 +126,7 @@ static enum err_code open_output(void *trainer, struct duty_company *company, st
                                 .trace = &t->tracer.record};
     if (saver_open(&t->saver, &facts, &t->session->lora, &t->moments, t->resumed_here ? &t->state : NULL, e))
         return e->code;
-    if ((t->samples.count || rundir_has(lock->folder, RUNDIR_SAMPLES)) &&
+    if ((t->samples.questions.count || rundir_has(lock->folder, RUNDIR_SAMPLES)) &&
         samples_file_open(&t->samples_file, lock, t->resumed_here ? t->state.best.seen : 0, e))
         return e->code;
     return metrics_open(&t->metrics, lock, t->resumed_here ? t->state.step : 0, e);

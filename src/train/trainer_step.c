@@ -111,7 +111,7 @@ bool trainer_is_stale(const struct trainer *t)
 static enum err_code sample_answers(struct trainer *t, struct err *e)
 {
     struct err trouble;
-    if (!t->samples.count)
+    if (!t->samples.questions.count)
         return ERR_OK;
     enum err_code code = samples_take(&t->samples, t->state.step, &t->samples_file.pending, &t->stop, e);
     if (!code && t->stop)
