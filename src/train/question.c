@@ -193,16 +193,33 @@ static enum err_code answer(struct answer *answers, const struct question *quest
     return ERR_OK;
 }
 
+/* A model may answer with the byte 0, which readers of JSON refuse, also ours: it becomes U+FFFD, as other bytes
+ * that are no text. */
+static enum err_code append_without_nul(struct str *out, const struct str *text, struct err *e)
+{
+    static const char replacement[] = "\xEF\xBF\xBD";
+    for (size_t at = 0, length; at < text->length; at += length + 1) {
+        length = strlen(text->data + at);
+        if (str_append(out, text->data + at, length, e) ||
+            (at + length < text->length && str_append(out, replacement, sizeof replacement - 1, e)))
+            return e->code;
+    }
+    return ERR_OK;
+}
+
 static enum err_code append_text(struct str *object, const char *key, const struct tokenizer *t, const int32_t *tokens,
                                  size_t count, bool skip_special, struct err *e)
 {
-    struct str text = {0};
+    struct str text = {0}, clean = {0};
     enum err_code code = tokenizer_decode(&text, t, tokens, count, skip_special, e);
+    if (!code)
+        code = append_without_nul(&clean, &text, e);
     if (!code)
         code = str_appendf(object, e, ", \"%s\": ", key);
     if (!code)
-        code = json_append_string(object, text.length ? text.data : "", text.length, e);
+        code = json_append_string(object, clean.length ? clean.data : "", clean.length, e);
     str_release(&text);
+    str_release(&clean);
     return code;
 }
 

@@ -44,6 +44,15 @@ cmp "$work/drawn.jsonl" "$work/drawn2.jsonl" || fail "other draws on 2 ranks"
 ! cmp -s "$work/one.jsonl" "$work/drawn.jsonl" || fail "nothing was drawn"
 
 head -n 5 "$work/data.jsonl" >"$work/five.jsonl"
+# An answer with the byte 0, which readers of JSON refuse.
+check 0 "$MPILORA" generate --model "$model" --threads 1 --temperature 1000 --max-new-tokens 400 --data "$work/five.jsonl" \
+    --output "$work/wild.jsonl"
+python3 - "$work" <<'PY' || fail "wild.jsonl"
+import json, sys
+answers = [json.loads(line)["answer"] for line in open(sys.argv[1] + "/wild.jsonl")]
+assert len(answers) == 5 and any(chr(1) in a for a in answers), "the bytes are not drawn: take more tokens"
+assert not any(chr(0) in a for a in answers) and any("\ufffd" in a for a in answers)
+PY
 # Killed as soon as there is a line, then started again on other ranks: no line twice, none missing. A torn one goes.
 for i in $(seq 40); do cat "$work/data.jsonl"; done >"$work/many.jsonl"
 check 0 answers "$work/whole.jsonl" --data "$work/many.jsonl"
