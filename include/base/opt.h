@@ -5,7 +5,7 @@
  * The values are stored in a struct of the caller, each at the offset of its spec:
  *
  *   STRING  const char *, never NULL; "" is "not set"
- *   LIST    struct opt_list
+ *   LIST    struct opt_list; some commands may take one value only
  *   INT     int64_t; a word of the spec stands for a number
  *   REAL    double
  *   AMOUNT  double: 0, a share below 1, or a whole number
@@ -76,6 +76,7 @@ struct opt_spec {
     const char *range;            /* of numbers: "[0, 1)", "(0, inf)"; "" is any number */
     unsigned commands;            /* bits of the commands that take it */
     unsigned required;            /* bits of the commands that require it */
+    unsigned single;              /* of a LIST: bits of the commands that take one value of it. "" then is no value */
     const char *help;             /* for a heading, its text */
     bool unrecorded;      /* opt_append_config() leaves it out */
     size_t offset;
@@ -143,7 +144,7 @@ void opt_release(struct opt_set *set);
 /* Arguments after the command's name: `--name value`, `--name=value`, `--flag`, `--no-flag`, `--flag=true`;
  * in names, `_` and `-` are the same. A value that itself begins with "--" needs the form with "=". If an option is
  * given twice, the last value counts (scripts append what they change), and a note says so; a list gets both
- * values. */
+ * values, unless the command takes one value of it. */
 enum err_code opt_read_arguments(struct opt_set *set, int argc, char *const *argv, struct err *e);
 
 /* Reads a configuration, with the same names; in names, `_` and `-` are the same; a list for an option of type
@@ -224,6 +225,8 @@ void opt_value_label(char label[OPT_LABEL_SIZE], const struct opt_spec *spec);
  * comes only from rounding the decimal fraction does not count. */
 uint64_t opt_amount(double amount, uint64_t whole);
 bool opt_takes(const struct opt_command *command, const struct opt_spec *spec);
+/* Is it a list of which the command takes any number of values? */
+bool opt_takes_several(const struct opt_command *command, const struct opt_spec *spec);
 /* Is this the name, in help texts, of the path of a file or folder? */
 bool opt_names_path(const char *value_name);
 /* The help text with what the table knows besides: is it required, what is the default? */

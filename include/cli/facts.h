@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/opt.h"
 #include "base/str.h"
 
 struct facts {
@@ -35,6 +36,12 @@ void facts_text(struct facts *f, const char *name, const char *value); /* NULL: 
 void facts_object(struct facts *f, const char *name);
 void facts_list(struct facts *f, const char *name);
 void facts_end(struct facts *f); /* closes the innermost object or list */
+
+/* Prints what `add` says of result i, for each of several adapters: for people a block under its path, for programs
+ * a list of objects that begin with "adapter", its path. With one adapter, or none, just what it says of result 0. */
+typedef void facts_add(struct facts *f, const void *results, size_t i);
+enum err_code facts_print_each(const struct opt_list *adapters, bool json, facts_add *add, const void *results,
+                               struct err *e);
 
 /* Writes text that a model or a tokenizer produced to stdout: the exact bytes into a file or a pipe; on a terminal,
  * control characters except newline and tab are escaped. */

@@ -18,6 +18,7 @@ struct adapter_check {
     const char *base_hash;      /* its content hash */
     const struct weights *base; /* its weights, or NULL if they are not loaded */
     bool allow_base_mismatch;
+    bool silent; /* says nothing of which step it is, nor of another base: that has been said */
     struct origin *origin;      /* an empty one to fill in; NULL: not asked for */
 };
 

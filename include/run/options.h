@@ -27,6 +27,7 @@
 #define OPTIONS_NO_ENUM(field, ...)
 #define OPTIONS_ENUM_STRING   OPTIONS_NO_ENUM
 #define OPTIONS_ENUM_LIST     OPTIONS_NO_ENUM
+#define OPTIONS_ENUM_LIST_BUT(commands) OPTIONS_NO_ENUM
 #define OPTIONS_ENUM_INT      OPTIONS_NO_ENUM
 #define OPTIONS_ENUM_REAL     OPTIONS_NO_ENUM
 #define OPTIONS_ENUM_AMOUNT   OPTIONS_NO_ENUM
@@ -50,6 +51,7 @@
 #define OPTIONS_NAMED(field)        field
 #define OPTIONS_FIELD_STRING(field) const char *field
 #define OPTIONS_FIELD_LIST(field)   struct opt_list field
+#define OPTIONS_FIELD_LIST_BUT(commands) struct opt_list OPTIONS_NAMED
 #define OPTIONS_FIELD_INT(field)    int64_t field
 #define OPTIONS_FIELD_REAL(field)   double field
 #define OPTIONS_FIELD_AMOUNT(field) double field

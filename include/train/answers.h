@@ -1,8 +1,8 @@
 /*
  * `generate --data`: answers a file of prompts (train/question.h) on all ranks, and writes the answers to a file,
- * one per line.
+ * one per line; with several --adapter, all answers of the first one, then those of the next, each with its "adapter".
  *
- *     FILE.part   during the work: a line that identifies the work, then a line for each example, in the
+ *     FILE.part   during the work: a line that identifies the work, then a line for each answer, in the
  *                 order of the data, appended group by group; only one process at a time writes it
  *     FILE        all of these lines except the first, when all are complete
  *
@@ -28,10 +28,11 @@ struct answers_result {
 enum err_code answers_check_output(const char *path, struct err *e);
 
 /* Collective. Answers all examples of the data set, which must be one that asks (data/examples/example.h), with the
- * session's model and the options of `generate`. ERR_BUSY: another process is writing FILE.part; ERR_MISMATCH:
- * FILE.part belongs to other work; ERR_STOPPED: a signal asked for it (base/stop.h), and the prompts at work are
- * answered. The result is on rank 0. */
-enum err_code answers_run(struct session *s, const struct dataset *d, const char *path, struct answers_result *r,
+ * options of `generate`, and the session's model, or with each --adapter if there are several. ERR_BUSY: another
+ * process is writing FILE.part; ERR_MISMATCH: FILE.part belongs to other work; ERR_STOPPED: a signal asked for it
+ * (base/stop.h), and the prompts at work are answered. The results, one for each adapter and at least one, are
+ * complete on rank 0; the caller frees *results, also after an error. */
+enum err_code answers_run(struct answers_result **results, struct session *s, const struct dataset *d, const char *path,
                           struct err *e);
 
 #endif

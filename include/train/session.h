@@ -36,6 +36,8 @@ struct session {
     struct model model;
     double load_seconds;        /* time to load base and tokenizer */
     struct lora lora;           /* model.lora == &lora if there is an adapter */
+    size_t in_use;              /* number of the --adapter that session_use_adapter() has loaded, from 1; 0: none */
+    bool checked;               /* session_check_adapters() has said what there is to say of them */
     char given[FILE_HASH_SIZE]; /* hash of the adapter that training starts with; "": a new one */
     int threads;                /* of this rank */
     struct str map;             /* the map of all ranks (ranks/threads.h) */
@@ -53,9 +55,16 @@ enum err_code session_open(struct session *s, const struct options *o, struct di
  * hash; if that template cannot be used, it is an error. The caller closes *chat in any case. */
 enum err_code session_open_chat(struct chat **chat, struct tokenizer *t, const struct options *o, struct err *e);
 
-/* Collective. Loads the adapter of --adapter: a checkpoint .h5, a run folder (its newest checkpoint), or a PEFT
- * folder. */
+/* Collective. Loads an adapter: a checkpoint .h5, a run folder (its newest checkpoint), a PEFT folder, or an
+ * adapter of llama.cpp. */
 enum err_code session_load_adapter(struct session *s, const char *path, struct err *e);
+
+/* For commands that take several --adapter, and use one after the other. The first function reads each of them and
+ * drops it again, so that one that cannot be used is known before the first is at work; on rank 0, `hashes` (may be
+ * NULL) gets the adapter_hash() of each. The second loads number i, in place of that in use; nothing happens if it
+ * is in use already. Both are collective. */
+enum err_code session_check_adapters(struct session *s, char (*hashes)[FILE_HASH_SIZE], struct err *e);
+enum err_code session_use_adapter(struct session *s, size_t i, struct err *e);
 
 /* Collective. The adapter to train: that of --adapter, or a new one from the LoRA options. ERR_USAGE for LoRA options
  * that contradict --adapter. If a new adapter's initial values are derived from the base, they stay zero until

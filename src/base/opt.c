@@ -39,7 +39,7 @@ static enum err_code store(struct opt_set *set, const struct opt_spec *spec, con
     void *field = value_of(set, spec);
     switch (spec->type) {
     case OPT_LIST:
-        return list_append(set, field, value->text, e);
+        return value->text[0] ? list_append(set, field, value->text, e) : ERR_OK;
     case OPT_STRING:
         *(const char **)field = value->text;
         break;
@@ -83,7 +83,7 @@ static enum err_code assign(struct opt_set *set, const struct opt_spec *spec, co
                       spec->type == OPT_NAMES;
     if (keeps_text && !(value.text = arena_strndup(&set->arena, text, strlen(text), e)))
         return e->code;
-    if (spec->type == OPT_LIST && origin > *present)
+    if (spec->type == OPT_LIST && (origin > *present || !opt_takes_several(set->command, spec)))
         *(struct opt_list *)value_of(set, spec) = (struct opt_list){0};
     if (store(set, spec, &value, e))
         return e->code;
@@ -94,24 +94,28 @@ static enum err_code assign(struct opt_set *set, const struct opt_spec *spec, co
 /* May the option be left without a value? "" says so, though it need not be one of its words. */
 static bool may_be_unset(const struct opt_spec *spec)
 {
-    return (spec->type == OPT_STRING || spec->type == OPT_TEXT) && !spec->initial[0];
+    return (spec->type == OPT_STRING || spec->type == OPT_TEXT || (spec->type == OPT_LIST && spec->single)) &&
+           !spec->initial[0];
 }
 
 static void unset(struct opt_set *set, const struct opt_spec *spec)
 {
-    if (spec->type == OPT_TEXT)
+    if (spec->type == OPT_LIST)
+        *(struct opt_list *)value_of(set, spec) = (struct opt_list){0};
+    else if (spec->type == OPT_TEXT)
         *(struct opt_text *)value_of(set, spec) = (struct opt_text){OPT_NO_WORD, ""};
     else
         *(const char **)value_of(set, spec) = "";
 }
 
+static bool is_unset_by_default(const struct opt_spec *spec)
+{
+    return may_be_unset(spec) || (spec->type == OPT_LIST && !spec->initial[0]);
+}
+
 static enum err_code set_default(struct opt_set *set, const struct opt_spec *spec, struct err *e)
 {
-    if (spec->type == OPT_LIST && !spec->initial[0]) {
-        *(struct opt_list *)value_of(set, spec) = (struct opt_list){0};
-        return ERR_OK;
-    }
-    if (may_be_unset(spec)) {
+    if (is_unset_by_default(spec)) {
         unset(set, spec);
         return ERR_OK;
     }
@@ -169,7 +173,7 @@ static enum err_code take_argument(struct opt_set *set, const char *text, struct
 static enum err_code take_value(struct opt_set *set, const struct opt_spec *spec, const char *value,
                                 struct err *e)
 {
-    bool again = spec->type != OPT_LIST && set->origins[index_of(set, spec)] == OPT_COMMAND_LINE;
+    bool again = !opt_takes_several(set->command, spec) && set->origins[index_of(set, spec)] == OPT_COMMAND_LINE;
     struct str before = {0}, after = {0};
     enum err_code code = again ? opt_append_value(set, spec, &before, e) : ERR_OK;
     if (!code)
@@ -277,7 +281,7 @@ static enum err_code take_entry(struct opt_set *set, const char *file, const str
     *line = entry->line;
     if (entry->is_sequence && spec->type == OPT_NAMES)
         return take_names(set, file, entry, spec, e);
-    if (entry->is_sequence && spec->type != OPT_LIST)
+    if (entry->is_sequence && !opt_takes_several(set->command, spec))
         return err_set(e, ERR_USAGE, "%s:%d: %s takes one value, not a list", file, entry->line, name);
     for (size_t i = 0; i < entry->count; i++)
         if (opt_set_value(set, spec, entry->values[i].text, e))
@@ -403,8 +407,7 @@ enum err_code opt_check_table(const struct opt_table *table, struct err *e)
             continue;
         if (opt_find(table, spec->name) != spec)
             return err_set(e, ERR_USAGE, "two options are called %s", spec->name);
-        bool unset_by_default = may_be_unset(spec) || (spec->type == OPT_LIST && !spec->initial[0]);
-        if (!unset_by_default && opt_parse_value(&value, spec, spec->initial, e))
+        if (!is_unset_by_default(spec) && opt_parse_value(&value, spec, spec->initial, e))
             return err_wrap(e, "default of %s", spec->name);
         if (spec->commands & ~known)
             return err_set(e, ERR_USAGE, "%s names a command that does not exist", spec->name);

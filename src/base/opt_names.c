@@ -25,6 +25,11 @@ bool opt_takes(const struct opt_command *command, const struct opt_spec *spec)
     return spec->name && (spec->commands & command->bit);
 }
 
+bool opt_takes_several(const struct opt_command *command, const struct opt_spec *spec)
+{
+    return spec->type == OPT_LIST && !(spec->single & command->bit);
+}
+
 /* The option of `command` that someone who wrote `word` most likely meant, or NULL. */
 static const char *nearest_name(const struct opt_table *table, const struct opt_command *command,
                                 const char *word)

@@ -118,8 +118,7 @@ static enum err_code zsh_option(const struct opt_table *table, const struct opt_
                                 const struct opt_spec *spec, struct str *out, struct err *e)
 {
     (void)table;
-    (void)command;
-    const char *repeated = spec->type == OPT_LIST ? "*" : "";
+    const char *repeated = opt_takes_several(command, spec) ? "*" : "";
     if (str_appendf(out, e, "            '%s--%s[", repeated, spec->name) || append_brief(out, spec->help, e))
         return e->code;
     if (spec->type == OPT_FLAG) {

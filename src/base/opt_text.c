@@ -25,7 +25,7 @@ static enum err_code append_config_scalar(const struct opt_set *set, const struc
 static enum err_code append_config_value(const struct opt_set *set, const struct opt_spec *spec,
                                          struct str *out, struct err *e)
 {
-    if (spec->type != OPT_LIST)
+    if (!opt_takes_several(set->command, spec))
         return append_config_scalar(set, spec, out, e);
     const struct opt_list *list = (const void *)((const char *)set->values + spec->offset);
     if (!list->count)

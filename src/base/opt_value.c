@@ -200,7 +200,7 @@ enum err_code opt_parse_value(struct opt_value *value, const struct opt_spec *sp
     case OPT_NAMES:
         return ERR_OK;
     case OPT_LIST:
-        return text[0] ? ERR_OK : err_set(e, ERR_USAGE, "the value is empty");
+        return text[0] || spec->single ? ERR_OK : err_set(e, ERR_USAGE, "the value is empty");
     case OPT_HEADING:
         break;
     }
@@ -260,6 +260,7 @@ enum err_code opt_append_value(const struct opt_set *set, const struct opt_spec 
             return str_appendf(out, e, "%s", opt_word_text(spec, time->word));
         return str_appendf(out, e, "%.0fs", time->seconds);
     case OPT_LIST:
+        code = str_append(out, "", 0, e);
         for (size_t i = 0; !code && i < list->count; i++)
             code = str_appendf(out, e, "%s%s", i ? ", " : "", list->items[i]);
         return code;

@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli/commands.h"
 #include "cli/facts.h"
@@ -68,40 +69,59 @@ static enum err_code run(struct session *s, const struct ids *prompt, struct err
     return code ? code : answer.code;
 }
 
+/* The answer of each of several adapters, under its name. */
+static enum err_code run_each(struct session *s, const struct ids *prompt, struct err *e)
+{
+    const struct opt_list *adapters = &s->options->adapter;
+    struct str name = {0};
+    enum err_code code = session_check_adapters(s, NULL, e);
+    for (size_t i = 0; !code && i < adapters->count; i++) {
+        str_clear(&name);
+        code = session_use_adapter(s, i, e);
+        if (!code)
+            code = str_append_visible(&name, adapters->items[i], strlen(adapters->items[i]), "", e);
+        if (!code)
+            printf("%s--- %s\n", i ? "\n" : "", name.data);
+        if (!code)
+            code = run(s, prompt, e);
+    }
+    str_release(&name);
+    return code;
+}
+
 static enum err_code answer_prompt(struct session *s, struct err *e)
 {
     struct ids prompt = {0};
     enum err_code code = prompt_encode(&prompt, s, e);
     if (!code)
-        code = run(s, &prompt, e);
+        code = s->options->adapter.count > 1 ? run_each(s, &prompt, e) : run(s, &prompt, e);
     ids_release(&prompt);
     return code;
 }
 
-static enum err_code print_result(const struct answers_result *r, bool json, struct err *e)
+static void add_result(struct facts *f, const void *results, size_t i)
 {
-    struct facts f;
-    facts_begin(&f, json);
-    facts_int(&f, "examples", r->examples);
-    facts_int(&f, "expected", r->expected);
-    facts_int(&f, "exact", r->exact);
+    const struct answers_result *r = (const struct answers_result *)results + i;
+    facts_int(f, "examples", r->examples);
+    facts_int(f, "expected", r->expected);
+    facts_int(f, "exact", r->exact);
     if (r->expected)
-        facts_real(&f, "exact_match", (double)r->exact / (double)r->expected);
-    return facts_print(&f, e);
+        facts_real(f, "exact_match", (double)r->exact / (double)r->expected);
 }
 
 static enum err_code answer_data(struct session *s, struct err *e)
 {
     const struct options *o = s->options;
     struct dataset data = {0};
-    struct answers_result result;
+    struct answers_result *results = NULL;
     if (session_open_prompts(s, &data, &o->data, e))
         return e->code;
     prompt_warn_of_positions(s, &data);
-    enum err_code code = answers_run(s, &data, o->output, &result, e);
+    enum err_code code = answers_run(&results, s, &data, o->output, e);
     dataset_close(&data);
     if (!code && s->dist->rank == 0)
-        code = print_result(&result, o->json, e);
+        code = facts_print_each(&o->adapter, o->json, add_result, results, e);
+    free(results);
     return code;
 }
 
@@ -123,8 +143,8 @@ enum err_code cmd_generate(const struct options *o, struct dist *d, struct err *
         code = session_open(&s, o, d, e);
     if (code)
         return code;
-    if (*o->adapter)
-        code = session_load_adapter(&s, o->adapter, e);
+    if (o->adapter.count == 1)
+        code = session_use_adapter(&s, 0, e);
     if (!code)
         code = o->data.count ? answer_data(&s, e) : answer_prompt(&s, e);
     session_close(&s);

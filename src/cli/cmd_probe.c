@@ -137,8 +137,8 @@ enum err_code cmd_probe(const struct options *o, struct dist *d, struct err *e)
     size_t pack_tokens = 0;
     enum err_code code = session_open(&s, o, d, e);
     if (!code)
-        code = *o->adapter ? session_load_adapter(&s, o->adapter, e) : session_new_adapter(&s, e);
-    if (!code && !*o->adapter)
+        code = o->adapter.count ? session_load_adapter(&s, o->adapter.items[0], e) : session_new_adapter(&s, e);
+    if (!code && !o->adapter.count)
         code = session_start_adapter(&s, e);
     if (!code)
         code = session_pack_tokens(&s, &pack_tokens, e);

@@ -159,6 +159,27 @@ void facts_end(struct facts *f)
     f->fresh = false;
 }
 
+enum err_code facts_print_each(const struct opt_list *adapters, bool json, facts_add *add, const void *results,
+                               struct err *e)
+{
+    const bool several = adapters->count > 1;
+    struct facts f;
+    if (several && json)
+        facts_begin_list(&f, json);
+    else
+        facts_begin(&f, json);
+    if (!several)
+        add(&f, results, 0);
+    for (size_t i = 0; several && i < adapters->count; i++) {
+        facts_object(&f, json ? NULL : adapters->items[i]);
+        if (json)
+            facts_text(&f, "adapter", adapters->items[i]);
+        add(&f, results, i);
+        facts_end(&f);
+    }
+    return facts_print(&f, e);
+}
+
 enum err_code facts_print_text(const char *text, size_t length, struct err *e)
 {
     struct str visible = {0};

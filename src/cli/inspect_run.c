@@ -25,7 +25,7 @@ static enum err_code add_config(struct facts *f, const char *yaml, struct err *e
     for (size_t i = 0; !code && i < options_table.spec_count; i++) {
         const struct opt_spec *spec = &options_table.specs[i];
         if (!spec->name || !strcmp(spec->name, OPT_CONFIG) || spec->unrecorded ||
-            !opt_takes(o.set.command, spec) || (*o.adapter && options_shapes_adapter(spec)) ||
+            !opt_takes(o.set.command, spec) || (o.adapter.count && options_shapes_adapter(spec)) ||
             (!f->json && opt_values_equal(&o.set, &plain.set, spec)))
             continue;
         const void *value = (const char *)&o + spec->offset;
@@ -35,7 +35,7 @@ static enum err_code add_config(struct facts *f, const char *yaml, struct err *e
             facts_real(f, spec->name, *(const double *)value);
         } else if (spec->type == OPT_INT) {
             facts_int(f, spec->name, (uint64_t) * (const int64_t *)value); /* no range begins below 0 */
-        } else if (spec->type == OPT_LIST) {
+        } else if (opt_takes_several(o.set.command, spec)) {
             const struct opt_list *list = value;
             facts_list(f, spec->name);
             for (size_t k = 0; k < list->count; k++)

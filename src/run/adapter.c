@@ -33,6 +33,8 @@ static enum err_code check_base(enum err_code code, const struct ckpt *c, const 
     if (code)
         return err_wrap(e, "%s was trained on %s, and this is another model, %s, which the adapter does not fit",
                         c->path, model, check->model);
+    if (check->allow_base_mismatch && check->silent)
+        return ERR_OK;
     if (check->allow_base_mismatch) {
         log_warn("%s was trained on %s, a base with the content hash %s; this one, %s, has %s", c->path, model,
                  c->identity.base, check->model, check->base_hash);
@@ -170,7 +172,8 @@ enum err_code adapter_load(struct lora *l, const struct arch *a, const char *pat
                        PEFT_CONFIG);
     if (!found)
         return folder_refuse(path, "one with an adapter: a run with checkpoints, or a folder of PEFT", e);
-    tell_step(&c, path);
+    if (!check->silent)
+        tell_step(&c, path);
     return make_from_checkpoint(l, a, &c, check, e);
 }
 

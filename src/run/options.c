@@ -32,7 +32,8 @@ enum {
 #undef HEADING
 
 _Static_assert(sizeof(enum option_reduce) == sizeof(int), "base/opt.c writes a choice as an int");
-#define OPT_OF(type) OPT_CHOICE
+#define OPT_OF(type)           OPT_CHOICE
+#define OPT_LIST_BUT(commands) OPT_LIST, .single = (commands)
 
 static const struct opt_spec specs[] = {
 #define HEADING(text) {.type = OPT_HEADING, .help = text},
@@ -114,7 +115,7 @@ bool options_shapes_adapter(const struct opt_spec *spec)
 
 enum err_code options_write_yaml(const struct options *o, struct str *out, struct err *e)
 {
-    return opt_append_config(&o->set, *o->adapter ? options_shapes_adapter : NULL, out, e);
+    return opt_append_config(&o->set, o->adapter.count ? options_shapes_adapter : NULL, out, e);
 }
 
 /* Lines of records that earlier versions wrote, and what says the same today. */
@@ -246,7 +247,7 @@ static bool goes_further(const struct options *now, const struct options *then, 
 static bool must_stay(const struct options *o, const struct opt_spec *spec, bool own_rate)
 {
     enum resume_rule rule = resume_rules[spec - specs];
-    return rule == FIXED || (rule == SHAPE && !*o->adapter) || (rule == RATE && !own_rate) ||
+    return rule == FIXED || (rule == SHAPE && !o->adapter.count) || (rule == RATE && !own_rate) ||
            (rule == EVALUATED && options_go_by_evaluations(o));
 }
 

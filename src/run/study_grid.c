@@ -72,7 +72,7 @@ static bool is_named(const char *option)
 /* A list of values for an option that takes one is an axis; lists of files are values themselves. */
 static bool is_axis(const struct study_axis *axis)
 {
-    return axis->entry->is_sequence && axis->spec->type != OPT_LIST;
+    return axis->entry->is_sequence && !opt_takes_several(opt_find_command(&options_table, "train"), axis->spec);
 }
 
 static const struct opt_spec *find_option(const struct study_grid *g, const char *name, int line,

@@ -25,7 +25,9 @@ struct answering {
     char part[PATH_MAX];
     int fd;           /* of the part; -1: not open */
     struct str first; /* its first line */
-    uint64_t done;    /* examples whose lines are in it */
+    uint64_t done;    /* answers whose lines are in it */
+    size_t adapters;  /* whose answers follow one another; 0: no adapter, or one, whose lines do not name it */
+    char (*hashes)[FILE_HASH_SIZE]; /* [adapters], on rank 0 */
 };
 
 enum err_code answers_check_output(const char *path, struct err *e)
@@ -40,42 +42,79 @@ enum err_code answers_check_output(const char *path, struct err *e)
 
 /* ---- groups ---- */
 
-/* The end of the group that begins at this example. */
+/* Number of answers. The answer i is that to example i % count by adapter i / count. */
+static size_t answer_count(const struct answering *a)
+{
+    return a->data->count * (a->adapters ? a->adapters : 1);
+}
+
+/* The end of the group that begins at this answer: of one adapter. */
 static size_t group_end(const struct answering *a, size_t first)
 {
     uint32_t lengths[GENERATE_BATCH_MAX];
-    size_t left = a->data->count - first, count = left < GENERATE_BATCH_MAX ? left : GENERATE_BATCH_MAX;
+    const size_t example = first % a->data->count, left = a->data->count - example;
+    const size_t count = left < GENERATE_BATCH_MAX ? left : GENERATE_BATCH_MAX;
     for (size_t i = 0; i < count; i++)
-        lengths[i] = a->data->entries[first + i].tokens;
+        lengths[i] = a->data->entries[example + i].tokens;
     return first + question_group(lengths, count, (size_t)a->session->options->max_new_tokens);
 }
 
-static enum err_code answer_group(struct str *lines, const struct answering *a, size_t first, struct err *e)
+/* What a line begins with: the adapter, if there are several. */
+static enum err_code begin_line(struct str *begin, const struct answering *a, size_t adapter, struct err *e)
+{
+    if (!a->adapters)
+        return str_append(begin, "{", 1, e);
+    const char *path = a->session->options->adapter.items[adapter];
+    if (str_appendf(begin, e, "{\"adapter\": ") || json_append_string(begin, path, strlen(path), e))
+        return e->code;
+    return str_append(begin, ", ", 2, e);
+}
+
+static enum err_code answer_group(struct str *lines, const struct answering *a, size_t adapter, size_t first,
+                                  struct err *e)
 {
     const struct question_options options = question_options_of(a->session->options);
-    const size_t count = group_end(a, first) - first;
+    const size_t count = group_end(a, first) - first, example = first - adapter * a->data->count;
     size_t taken = 0;
     struct arena arena = {0};
+    struct str begin = {0};
     struct question *questions = arena_alloc(&arena, count, sizeof *questions, "prompts", e);
-    enum err_code code = questions ? ERR_OK : ERR_MEMORY;
+    enum err_code code = questions ? begin_line(&begin, a, adapter, e) : ERR_MEMORY;
     if (!code)
-        code = question_read(questions, &taken, a->data, first, count, true, a->session, &arena, e);
+        code = question_read(questions, &taken, a->data, example, count, true, a->session, &arena, e);
     if (!code)
-        code = question_answer_lines(lines, questions, taken, a->session, &options, "{", e);
+        code = question_answer_lines(lines, questions, taken, a->session, &options, begin.data, e);
+    str_release(&begin);
     arena_release(&arena);
     return code;
 }
 
 /* ---- the file, on rank 0 ---- */
 
+static enum err_code describe_adapters(struct answering *a, struct err *e)
+{
+    const struct session *s = a->session;
+    char hash[FILE_HASH_SIZE] = "";
+    if (!a->adapters) {
+        if (s->model.lora)
+            file_hash_bytes(hash, s->model.lora->params, s->model.lora->layout.size * sizeof(float));
+        return str_appendf(&a->first, e, "\"adapter\": \"%s\"", hash);
+    }
+    for (size_t i = 0; i < a->adapters; i++) {
+        const char *path = s->options->adapter.items[i];
+        if (str_appendf(&a->first, e, i ? ", [" : "\"adapters\": [[") ||
+            json_append_string(&a->first, path, strlen(path), e) ||
+            str_appendf(&a->first, e, ", \"%s\"]", a->hashes[i]))
+            return e->code;
+    }
+    return str_append(&a->first, "]", 1, e);
+}
+
 /* What answers depend on. */
 static enum err_code describe(struct answering *a, struct err *e)
 {
     const struct session *s = a->session;
     const struct options *o = s->options;
-    char adapter[FILE_HASH_SIZE] = "";
-    if (s->model.lora)
-        file_hash_bytes(adapter, s->model.lora->params, s->model.lora->layout.size * sizeof(float));
     if (str_appendf(&a->first, e, "{\"columns\": ") ||
         json_append_string(&a->first, o->columns, strlen(o->columns), e) ||
         str_appendf(&a->first, e, ", \"chat_template_kwargs\": ") ||
@@ -83,12 +122,14 @@ static enum err_code describe(struct answering *a, struct err *e)
         str_appendf(&a->first, e, ", \"" ANSWERS_DATE "\": ") ||
         json_append_string(&a->first, o->chat_date, strlen(o->chat_date), e))
         return e->code;
+    if (str_appendf(&a->first, e, ", \"data\": \"%s\", \"base\": \"%s\", \"tokenizer\": \"%s\", ", a->data->hash,
+                    s->store.hash, tokenizer_hash(s->tokenizer)) ||
+        describe_adapters(a, e))
+        return e->code;
     return str_appendf(&a->first, e,
-                       ", \"data\": \"%s\", \"base\": \"%s\", \"tokenizer\": \"%s\", \"adapter\": \"%s\", "
-                       "\"examples\": %zu, \"max_new_tokens\": %" PRId64 ", \"temperature\": %.17g, \"top_p\": %.17g, "
-                       "\"seed\": %" PRId64 ", \"dtype\": \"%s\"}\n",
-                       a->data->hash, s->store.hash, tokenizer_hash(s->tokenizer), adapter, a->data->count,
-                       o->max_new_tokens, o->temperature, o->top_p, o->seed, options_word(o, "dtype"));
+                       ", \"examples\": %zu, \"max_new_tokens\": %" PRId64 ", \"temperature\": %.17g, "
+                       "\"top_p\": %.17g, \"seed\": %" PRId64 ", \"dtype\": \"%s\"}\n",
+                       a->data->count, o->max_new_tokens, o->temperature, o->top_p, o->seed, options_word(o, "dtype"));
 }
 
 static enum err_code write_all(const struct answering *a, const struct str *text, struct err *e)
@@ -108,7 +149,7 @@ static size_t find_end(struct answering *a, const struct file_map *map)
             continue;
         a->done = border;
         kept = (size_t)(newline + 1 - begin);
-        if (border == a->data->count)
+        if (border == answer_count(a))
             break;
         border = group_end(a, border);
     }
@@ -164,22 +205,25 @@ static enum err_code count_line(struct answers_result *r, const char *line, size
 }
 
 /* All lines are there: counts them, and gives them the name that was asked for. */
-static enum err_code finish(struct answering *a, struct answers_result *r, struct err *e)
+static enum err_code finish(struct answering *a, struct answers_result *results, struct err *e)
 {
     struct file_map map;
     if (file_map_open(&map, a->part, e))
         return e->code;
     const char *begin = (const char *)map.data + a->first.length, *end = (const char *)map.data + map.size;
     enum err_code code = ERR_OK;
+    size_t lines = 0;
     for (const char *at = begin, *newline; !code && at < end && (newline = memchr(at, '\n', (size_t)(end - at)));
-         at = newline + 1)
-        code = count_line(r, at, (size_t)(newline - at), e);
+         at = newline + 1) {
+        if (lines < answer_count(a))
+            code = count_line(&results[lines / a->data->count], at, (size_t)(newline - at), e);
+        lines++;
+    }
     if (code)
         err_wrap(e, "%s", a->part);
-    else if (r->examples != a->data->count)
-        code = err_set(e, ERR_FORMAT,
-                       "%s has %" PRIu64 " lines of answers, not %zu: has another program written into it?", a->part,
-                       r->examples, a->data->count);
+    else if (lines != answer_count(a))
+        code = err_set(e, ERR_FORMAT, "%s has %zu lines of answers, not %zu: has another program written into it?",
+                       a->part, lines, answer_count(a));
     if (!code)
         code = file_write_atomic(a->path, begin, (size_t)(end - begin), e);
     file_map_close(&map);
@@ -193,20 +237,23 @@ static enum err_code finish(struct answering *a, struct answers_result *r, struc
 static void show_progress(const struct answering *a)
 {
     char line[80];
-    snprintf(line, sizeof line, "answering: %" PRIu64 " of %zu prompts", a->done, a->data->count);
+    snprintf(line, sizeof line, "answering: %" PRIu64 " of %zu prompts", a->done, answer_count(a));
     log_progress(line);
 }
 
-/* Collective. The next groups, one for each rank. */
+/* Collective. The next groups, one for each rank, all of one adapter. */
 static enum err_code take_round(struct answering *a, struct err *e)
 {
     struct dist *d = a->session->dist;
     struct str mine = {0}, all = {0};
     size_t next = (size_t)a->done;
+    const size_t adapter = next / a->data->count, end = (adapter + 1) * a->data->count;
     enum err_code code = ERR_OK;
-    for (int rank = 0; rank < d->world && next < a->data->count; rank++) {
+    if (a->adapters && session_use_adapter(a->session, adapter, e))
+        return e->code;
+    for (int rank = 0; rank < d->world && next < end; rank++) {
         if (rank == d->rank)
-            code = answer_group(&mine, a, next, e);
+            code = answer_group(&mine, a, adapter, next, e);
         next = group_end(a, next);
     }
     code = dist_agree(d, code, e);
@@ -224,42 +271,52 @@ static enum err_code take_round(struct answering *a, struct err *e)
 static enum err_code check_stop(const struct answering *a, struct err *e)
 {
     enum err_code code = ERR_OK;
-    if (stop_is_asked() && a->done < a->data->count)
+    if (stop_is_asked() && a->done < answer_count(a))
         code = err_set(e, ERR_STOPPED,
                        "stopped by a signal: %" PRIu64 " of %zu prompts are answered, in %s; the same command goes on "
                        "after them",
-                       a->done, a->data->count, a->part);
+                       a->done, answer_count(a), a->part);
     return dist_agree(a->session->dist, code, e);
 }
 
 /* Collective. */
-static enum err_code answer_all(struct answering *a, struct answers_result *r, struct err *e)
+static enum err_code answer_all(struct answering *a, struct answers_result *results, struct err *e)
 {
     struct dist *d = a->session->dist;
+    if (a->adapters && session_check_adapters(a->session, a->hashes, e))
+        return e->code;
     if (dist_agree(d, d->rank == 0 ? open_part(a, e) : ERR_OK, e) ||
         dist_broadcast(d, &a->done, sizeof a->done, 0, e))
         return e->code;
     if (a->done)
         log_note("going on after the first %" PRIu64 " answers of %s", a->done, a->part);
     signals_say("ending after the prompts that are being answered");
-    while (a->done < a->data->count) {
+    while (a->done < answer_count(a)) {
         if (take_round(a, e))
             return e->code;
         show_progress(a);
         if (check_stop(a, e))
             return e->code;
     }
-    return dist_agree(d, d->rank == 0 ? finish(a, r, e) : ERR_OK, e);
+    return dist_agree(d, d->rank == 0 ? finish(a, results, e) : ERR_OK, e);
 }
 
-enum err_code answers_run(struct session *s, const struct dataset *d, const char *path, struct answers_result *r,
+enum err_code answers_run(struct answers_result **results, struct session *s, const struct dataset *d, const char *path,
                           struct err *e)
 {
-    struct answering a = {.session = s, .data = d, .path = path, .fd = -1};
-    *r = (struct answers_result){0};
-    enum err_code code = answer_all(&a, r, e);
+    const size_t adapters = s->options->adapter.count, models = adapters ? adapters : 1;
+    struct answering a = {.session = s, .data = d, .path = path, .fd = -1, .adapters = adapters > 1 ? adapters : 0};
+    enum err_code code = ERR_OK;
+    *results = calloc(models, sizeof **results);
+    a.hashes = calloc(models, sizeof *a.hashes);
+    if (!*results || !a.hashes)
+        code = err_set(e, ERR_MEMORY, "no memory for %zu adapters", adapters);
+    code = dist_agree(s->dist, code, e);
+    if (!code)
+        code = answer_all(&a, *results, e);
     if (a.fd >= 0)
         close(a.fd);
+    free(a.hashes);
     str_release(&a.first);
     return code;
 }

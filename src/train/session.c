@@ -209,8 +209,9 @@ static enum err_code check_inputs(struct session *s, struct err *e)
             return err_wrap(e, "--chat-template");
         file_map_close(&map);
     }
-    if (*o->adapter && !file_exists(o->adapter))
-        return err_set(e, ERR_IO, "--adapter %s: no such file or folder", o->adapter);
+    for (size_t i = 0; i < o->adapter.count; i++)
+        if (!file_exists(o->adapter.items[i]))
+            return err_set(e, ERR_IO, "--adapter %s: no such file or folder", o->adapter.items[i]);
     return columns_parse(&s->columns, o->columns, e);
 }
 

@@ -5,19 +5,21 @@
 #include "run/adapter.h"
 #include "train/session.h"
 
+static enum err_code load(struct lora *l, const struct session *s, const char *path, struct err *e)
+{
+    const struct adapter_check check = {.model = s->store.path,
+                                        .base_hash = s->store.hash,
+                                        .base = &s->model.weights,
+                                        .allow_base_mismatch = s->options->allow_base_mismatch,
+                                        .silent = s->checked};
+    return adapter_load(l, &s->model.arch, path, &check, e);
+}
+
 /* Collective. The base stays as it is. */
 static enum err_code read_adapter(struct session *s, const char *path, struct err *e)
 {
     struct dist *d = s->dist;
-    enum err_code code = ERR_OK;
-    if (d->rank == 0) {
-        struct adapter_check check = {.model = s->store.path,
-                                      .base_hash = s->store.hash,
-                                      .base = &s->model.weights,
-                                      .allow_base_mismatch = s->options->allow_base_mismatch};
-        code = adapter_load(&s->lora, &s->model.arch, path, &check, e);
-    }
-    code = dist_agree(d, code, e);
+    enum err_code code = dist_agree(d, d->rank == 0 ? load(&s->lora, s, path, e) : ERR_OK, e);
     if (!code)
         code = adapter_broadcast(&s->lora, &s->model.arch, d, e);
     if (!code)
@@ -28,6 +30,32 @@ static enum err_code read_adapter(struct session *s, const char *path, struct er
 enum err_code session_load_adapter(struct session *s, const char *path, struct err *e)
 {
     return read_adapter(s, path, e) ? e->code : session_change_base(s, e);
+}
+
+enum err_code session_check_adapters(struct session *s, char (*hashes)[FILE_HASH_SIZE], struct err *e)
+{
+    const struct opt_list *paths = &s->options->adapter;
+    enum err_code code = ERR_OK;
+    for (size_t i = 0; s->dist->rank == 0 && i < paths->count && !code; i++) {
+        struct lora l = {0};
+        code = load(&l, s, paths->items[i], e);
+        if (!code && hashes)
+            code = adapter_hash(hashes[i], &l, e);
+        lora_release(&l);
+    }
+    s->checked = true;
+    return dist_agree(s->dist, code, e);
+}
+
+enum err_code session_use_adapter(struct session *s, size_t i, struct err *e)
+{
+    if (s->in_use == i + 1)
+        return ERR_OK;
+    session_drop_adapter(s);
+    if (session_load_adapter(s, s->options->adapter.items[i], e))
+        return e->code;
+    s->in_use = i + 1;
+    return ERR_OK;
 }
 
 /* Options that say how initial values are drawn: an adapter that is given has its values. */
@@ -42,9 +70,10 @@ static enum err_code check_no_initial_values(const struct options *o, struct err
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         if (options_origin(o, rows[i].name) == OPT_COMMAND_LINE)
             return err_set(e, ERR_USAGE, "--%s contradicts --adapter: A and B start as those of %s", rows[i].name,
-                           o->adapter);
+                           o->adapter.items[0]);
         if (rows[i].says)
-            log_warn("%s of the configuration has no effect: A and B start as those of %s", rows[i].name, o->adapter);
+            log_warn("%s of the configuration has no effect: A and B start as those of %s", rows[i].name,
+                     o->adapter.items[0]);
     }
     return ERR_OK;
 }
@@ -54,18 +83,18 @@ static enum err_code check_sizes(const struct options *o, const struct lora *l, 
 {
     if (options_given(o, "rslora") && o->rslora != l->rslora)
         return err_set(e, ERR_USAGE, "--%srslora contradicts --adapter: %s was %strained with rsLoRA",
-                       o->rslora ? "" : "no-", o->adapter, l->rslora ? "" : "not ");
+                       o->rslora ? "" : "no-", o->adapter.items[0], l->rslora ? "" : "not ");
     for (size_t i = 0; i < l->layout.count; i++) {
         const struct lora_module *m = &l->layout.modules[i];
         const double divisor = lora_divisor((double)m->rank, l->rslora);
         if (options_given(o, "lora-rank") && (size_t)o->lora_rank != m->rank)
             return err_set(e, ERR_USAGE, "--lora-rank %lld contradicts --adapter: in %s the rank of %s is %zu",
-                           (long long)o->lora_rank, o->adapter, m->path, m->rank);
+                           (long long)o->lora_rank, o->adapter.items[0], m->path, m->rank);
         if (options_given(o, "lora-alpha") && (float)(o->lora_alpha / divisor) != m->scaling)
             return err_set(e, ERR_USAGE,
                            "--lora-alpha %g contradicts --adapter: in %s the alpha of %s is %g (scaling %g, rank %zu)",
-                           o->lora_alpha, o->adapter, m->path, (double)m->scaling * divisor, (double)m->scaling,
-                           m->rank);
+                           o->lora_alpha, o->adapter.items[0], m->path, (double)m->scaling * divisor,
+                           (double)m->scaling, m->rank);
     }
     return ERR_OK;
 }
@@ -93,10 +122,10 @@ static enum err_code check_modules(const struct options *o, const struct lora *l
             missing = l->layout.modules[i].path;
     if (extra)
         err_set(e, ERR_USAGE, "--target-modules contradicts --adapter: it chooses %s, which %s does not adapt", extra,
-                o->adapter);
+                o->adapter.items[0]);
     else if (missing)
         err_set(e, ERR_USAGE, "--target-modules contradicts --adapter: it leaves out %s, which %s adapts", missing,
-                o->adapter);
+                o->adapter.items[0]);
     lora_release(&chosen);
     return extra || missing ? e->code : ERR_OK;
 }
@@ -106,7 +135,7 @@ static enum err_code take_adapter(struct session *s, struct err *e)
 {
     const struct options *o = s->options;
     struct lora *l = &s->lora;
-    if (dist_agree(s->dist, check_no_initial_values(o, e), e) || read_adapter(s, o->adapter, e))
+    if (dist_agree(s->dist, check_no_initial_values(o, e), e) || read_adapter(s, o->adapter.items[0], e))
         return e->code;
     enum err_code code = check_sizes(o, l, e);
     if (!code)
@@ -131,7 +160,7 @@ enum err_code session_new_adapter(struct session *s, struct err *e)
                              .init_std = o->init_std,
                              .init_std_b = o->init_std_b,
                              .seed = (uint64_t)o->seed};
-    if (*o->adapter)
+    if (o->adapter.count)
         return take_adapter(s, e);
     if (dist_agree(s->dist, lora_create(&s->lora, &s->model.arch, &spec, e), e))
         return e->code;
@@ -187,5 +216,6 @@ void session_drop_adapter(struct session *s)
     s->model.lora = NULL;
     weights_restore(&s->model.weights);
     lora_release(&s->lora);
+    s->in_use = 0;
     s->given[0] = '\0';
 }

@@ -91,7 +91,7 @@ static bool is_end_of(const struct ckpt *c, const struct study *s, const struct 
 {
     struct options then;
     struct err e;
-    bool same = c->state.finished && !*o->adapter && /* or else the trainer compares what that holds */
+    bool same = c->state.finished && !o->adapter.count && /* or else the trainer compares what that holds */
                 !strcmp(c->identity.base, s->session.store.hash) &&
                 !strcmp(c->identity.tokenizer, tokenizer_hash(s->session.tokenizer)) &&
                 !strcmp(c->identity.data, s->data_hash) && !options_compare_for_resume(o, c->config, true, &e);

@@ -122,7 +122,7 @@ static enum err_code open_output(void *trainer, struct duty_company *company, st
                                 .begun_at = t->state.step,
                                 .identity = &t->identity,
                                 .config = t->config.data,
-                                .lora_init = *o->adapter ? "adapter" : options_word(o, "lora-init"),
+                                .lora_init = o->adapter.count ? "adapter" : options_word(o, "lora-init"),
                                 .trace = &t->tracer.record};
     if (saver_open(&t->saver, &facts, &t->session->lora, &t->moments, t->resumed_here ? &t->state : NULL, e))
         return e->code;

@@ -194,6 +194,11 @@ open(f"{work}/adapter/adapter_model.safetensors", "wb").write(header(renamed)(co
 look("tensor of an adapter", "inspect", f"{work}/adapter", said=False)
 look("use of a tensor of an adapter", "eval", "--model", model, "--data", data, "--adapter", f"{work}/adapter", said=False)
 
+shutil.copytree(f"{run}/adapter", f"{work}/named {EVIL}")
+for command in (["eval"], ["eval", "--json"]):
+    look("names of adapters: " + " ".join(command), *command, "--model", model, "--adapter", run, "--adapter",
+         f"{work}/named {EVIL}", "--data", data)
+
 # A run's folder.
 metrics = open(f"{run}/metrics.jsonl").read().split("\n")
 line = json.loads(metrics[1])

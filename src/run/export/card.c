@@ -149,7 +149,7 @@ static enum err_code append_data(struct str *out, const struct origin *from, str
     if (from->has_options &&
         (append_paths(out, "evaluation data", &o->eval_data, e) ||
          (o->eval_split > 0 && str_appendf(out, e, "| evaluation data | a part of the training data |\n")) ||
-         append_path(out, "chat template", o->chat_template, e) || append_path(out, "first adapter", o->adapter, e)))
+         append_path(out, "chat template", o->chat_template, e) || append_paths(out, "first adapter", &o->adapter, e)))
         return e->code;
     return append_hash(out, "first adapter", from->identity.adapter, e);
 }

@@ -59,6 +59,13 @@ static void every_command_parses(void **state)
     assert_int_equal(o.data.count, 2);
     assert_true(o.json);
     options_release(&o);
+    assert_ok(parse(&o, "eval", WORDS("--model", "m", "--data", "d", "--adapter", "a", "--adapter", "b"), &e), &e);
+    assert_int_equal(o.adapter.count, 2);
+    options_release(&o);
+    assert_ok(parse(&o, "train", WORDS(TRAIN, "--adapter", "a", "--adapter", "b"), &e), &e);
+    assert_int_equal(o.adapter.count, 1);
+    assert_string_equal(o.adapter.items[0], "b");
+    options_release(&o);
     assert_ok(parse(&o, "generate", WORDS("--model", "m", "--prompt", "- hello\nthere", "--seed", "7"), &e),
               &e);
     assert_string_equal(o.prompt, "- hello\nthere");
