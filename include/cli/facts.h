@@ -43,6 +43,9 @@ typedef void facts_add(struct facts *f, const void *results, size_t i);
 enum err_code facts_print_each(const struct opt_list *adapters, bool json, facts_add *add, const void *results,
                                struct err *e);
 
+/* May stdout be coloured? It is a terminal, and the variable NO_COLOR is not set. */
+bool facts_coloured(void);
+
 /* Writes text that a model or a tokenizer produced to stdout: the exact bytes into a file or a pipe; on a terminal,
  * control characters except newline and tab are escaped. */
 enum err_code facts_print_text(const char *text, size_t length, struct err *e);

@@ -1,5 +1,5 @@
 /*
- * What `generate` is asked: the text of --prompt, or the examples of --data.
+ * What `generate` and `compare` are asked: the text of --prompt, or the examples of --data.
  */
 #ifndef MPILORA_CLI_PROMPT_H
 #define MPILORA_CLI_PROMPT_H

@@ -6,6 +6,10 @@
 
 #include "report/markup.h"
 
+/* For a command that has much to do before it writes its page: ERR_IO if there is no folder for it, or if a folder
+ * has its name. */
+enum err_code page_check_path(const char *path, struct err *e);
+
 /* Up to the beginning of the body, which is at most `width` pixels wide. `title` must not need escaping. */
 void page_begin(struct markup *m, const char *title, int width);
 void page_end(struct markup *m);

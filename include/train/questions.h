@@ -26,6 +26,9 @@ struct questions {
 enum err_code questions_read(struct questions *q, struct session *s, const struct dataset *d, size_t most, bool all,
                              struct err *e);
 
+/* Takes one prompt, of these tokens; `chat`: rendered by the chat template. */
+enum err_code questions_take(struct questions *q, struct session *s, const struct ids *prompt, bool chat,
+                             struct err *e);
 void questions_close(struct questions *q); /* a zeroed one is fine */
 
 /* Collective. The groups first, first + 1, ..., one for each rank, are answered with the session's model; `out` on

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -178,6 +179,11 @@ enum err_code facts_print_each(const struct opt_list *adapters, bool json, facts
         facts_end(&f);
     }
     return facts_print(&f, e);
+}
+
+bool facts_coloured(void)
+{
+    return isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
 }
 
 enum err_code facts_print_text(const char *text, size_t length, struct err *e)

@@ -4,9 +4,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "cli/inspect.h"
@@ -156,7 +154,7 @@ static enum err_code add_json(struct facts *f, const struct view *v, const char 
 
 static enum err_code add_text(struct str *out, const struct view *v, const char *place, struct err *e)
 {
-    const bool colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+    const bool colour = facts_coloured();
     const char *const bold = colour ? "\033[1m" : "", *const plain = colour ? "\033[0m" : "";
     struct marker m = {out, colour ? "\033[32m" : "[[", colour ? plain : "]]"};
     struct side sides[2];
@@ -327,7 +325,9 @@ enum err_code inspect_examples(struct facts *f, struct str *text, const char *pa
     struct view v = {.options = o};
     struct str html = {0};
     size_t shared = 0;
-    enum err_code code = open_view(&v, path, e);
+    enum err_code code = *o->html ? page_check_path(o->html, e) : ERR_OK;
+    if (!code)
+        code = open_view(&v, path, e);
     if (!code && o->eval_data.count)
         code = count_shared(&shared, &v, e);
     if (!code && shared)

@@ -1,5 +1,8 @@
 #include "report/page.h"
 
+#include <limits.h>
+#include <stdio.h>
+
 #include "base/file.h"
 
 static const char style[] =
@@ -18,6 +21,18 @@ static const char style[] =
     ".beside{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,240px),1fr));"
     "gap:14px;margin:14px 0 0}.beside h3{margin-top:0}\n"
     ".exact{border-color:currentColor}h3 mark{padding:1px 6px;margin-left:6px;color:var(--ink)}\n";
+
+enum err_code page_check_path(const char *path, struct err *e)
+{
+    char folder[PATH_MAX];
+    snprintf(folder, sizeof folder, "%s", path);
+    file_cut_last_part(folder);
+    if (*folder && !file_is_folder(folder))
+        return err_set(e, ERR_IO, "--html %s: there is no folder %s", path, folder);
+    if (file_is_folder(path))
+        return err_set(e, ERR_IO, "--html %s: this is a folder; give the name of a file", path);
+    return ERR_OK;
+}
 
 void page_begin(struct markup *m, const char *title, int width)
 {

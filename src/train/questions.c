@@ -1,6 +1,7 @@
 #include "train/questions.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/log.h"
 
@@ -27,6 +28,19 @@ enum err_code questions_read(struct questions *q, struct session *s, const struc
     if (!q->list || question_read(q->list, &q->count, d, 0, most, all, s, &q->arena, e))
         return e->code;
     return q->count ? make_groups(q, e) : ERR_OK;
+}
+
+enum err_code questions_take(struct questions *q, struct session *s, const struct ids *prompt, bool chat,
+                             struct err *e)
+{
+    *q = (struct questions){.session = s};
+    int32_t *tokens = arena_alloc(&q->arena, prompt->count, sizeof *tokens, "the prompt", e);
+    q->list = arena_alloc(&q->arena, 1, sizeof *q->list, "the prompt", e);
+    if (!tokens || !q->list)
+        return e->code;
+    memcpy(tokens, prompt->id, prompt->count * sizeof *tokens);
+    q->list[q->count++] = (struct question){.tokens = tokens, .prompt = prompt->count, .chat = chat};
+    return make_groups(q, e);
 }
 
 void questions_close(struct questions *q)

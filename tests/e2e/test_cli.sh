@@ -1,7 +1,7 @@
 # Help, versions, mistakes and exit statuses: what a user meets before any work is done.
 . "$SOURCE/tests/support/e2e.sh"
 : "${MPILORA:?is the program}"
-commands="train eval generate export inspect tokenize probe report"
+commands="train eval generate compare export inspect tokenize probe report"
 python3 "$SOURCE/tests/support/make_tiny_model.py" "$work/model"
 ranks() { mpirun -n "$1" --bind-to none "${@:2}"; }
 

@@ -195,9 +195,10 @@ look("tensor of an adapter", "inspect", f"{work}/adapter", said=False)
 look("use of a tensor of an adapter", "eval", "--model", model, "--data", data, "--adapter", f"{work}/adapter", said=False)
 
 shutil.copytree(f"{run}/adapter", f"{work}/named {EVIL}")
-for command in (["eval"], ["eval", "--json"]):
+open(f"{work}/asked.jsonl", "w").write(json.dumps({"prompt": EVIL, "completion": EVIL}) + "\n")
+for command in (["eval"], ["eval", "--json"], ["compare", "--max-new-tokens", "2"], ["compare", "--max-new-tokens", "2", "--json"]):
     look("names of adapters: " + " ".join(command), *command, "--model", model, "--adapter", run, "--adapter",
-         f"{work}/named {EVIL}", "--data", data)
+         f"{work}/named {EVIL}", "--data", f"{work}/asked.jsonl")
 
 # A run's folder.
 metrics = open(f"{run}/metrics.jsonl").read().split("\n")

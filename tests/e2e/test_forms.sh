@@ -22,6 +22,8 @@ for n in 2 3; do
 done
 
 # inspect shows what probe, and so training, gets.
+check 1 "$MPILORA" inspect "$work/mixed.jsonl" --model "$model" --html "$work/none/page.html"
+says err '\-\-html .*/none/page.html: there is no folder .*/none$'
 check 0 "$MPILORA" probe --model "$model" --data "$work/mixed.jsonl" --lora-rank 2 --output "$work/probe.h5" --threads 1
 check 0 "$MPILORA" inspect "$work/mixed.jsonl" --model "$model" --examples 36 --json --html "$work/page.html"
 holds 'v["examples"] == 36 and len(v["shown"]) == 36 and v["warnings"] == [] and set(v["forms"].values()) == {6}'

@@ -31,6 +31,10 @@ bool unicode_is_number(int32_t c);      /* char::is_numeric: Nd, Nl, No */
 bool unicode_is_punctuation(int32_t c); /* P*, and the symbols of ASCII */
 bool unicode_is_mark(int32_t c);        /* M* */
 
+/* Columns of a terminal that the character takes: 2 for wide ones (East Asian, emoji), 0 for marks and other
+ * characters that are not seen by themselves. */
+size_t unicode_width(int32_t c);
+
 /* The lower-case form, always one character: 'i' for U+0130. */
 int32_t unicode_lower(int32_t c);
 

@@ -100,6 +100,11 @@ bool unicode_is_mark(int32_t c)
            category == UTF8PROC_CATEGORY_ME;
 }
 
+size_t unicode_width(int32_t c)
+{
+    return (size_t)utf8proc_charwidth(c);
+}
+
 int32_t unicode_lower(int32_t c)
 {
     return utf8proc_tolower(c);

@@ -72,12 +72,26 @@ static void classes(void **state)
     assert_false(unicode_is_space(0x180E) || unicode_is_space(0x200B) || unicode_is_space(0x1C));
 }
 
+static void columns_of_a_terminal(void **state)
+{
+    (void)state;
+    static const int32_t one[] = {' ', 'a', '~', 0xE9, 0x416, 0x3B1, 0x2013, 0xFFFD},
+                         two[] = {0x3042, 0x65E5, 0xAC01, 0xFF21, 0x1F600}, none[] = {0x301, 0x200D, 0xFE0F};
+    for (size_t i = 0; i < sizeof one / sizeof *one; i++)
+        assert_int_equal(unicode_width(one[i]), 1);
+    for (size_t i = 0; i < sizeof two / sizeof *two; i++)
+        assert_int_equal(unicode_width(two[i]), 2);
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+        assert_int_equal(unicode_width(none[i]), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(canonical_composition),
         cmocka_unit_test(other_forms),
         cmocka_unit_test(classes),
+        cmocka_unit_test(columns_of_a_terminal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

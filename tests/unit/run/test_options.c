@@ -59,7 +59,7 @@ static void every_command_parses(void **state)
     assert_int_equal(o.data.count, 2);
     assert_true(o.json);
     options_release(&o);
-    assert_ok(parse(&o, "eval", WORDS("--model", "m", "--data", "d", "--adapter", "a", "--adapter", "b"), &e), &e);
+    assert_ok(parse(&o, "compare", WORDS("--model", "m", "--prompt", "x", "--adapter", "a", "--adapter", "b"), &e), &e);
     assert_int_equal(o.adapter.count, 2);
     options_release(&o);
     assert_ok(parse(&o, "train", WORDS(TRAIN, "--adapter", "a", "--adapter", "b"), &e), &e);
@@ -118,6 +118,7 @@ static void mistakes_are_usage_errors(void **state)
         {"train", {"--data", "x"}, "train needs --model PATH"},
         {"generate", {"--prompt", "x"}, "generate needs --model PATH"},
         {"inspect", {"--json"}, "inspect needs a PATH"},
+        {"compare", {"--model", "x"}, "compare needs --adapter PATH"},
         {"trian", {"--model", "x"}, "unknown command 'trian'; did you mean train?"},
         {"generate", {"--top-p", "1.5"}, "--top-p: 1.5 is out of range"},
     };
