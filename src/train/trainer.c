@@ -129,7 +129,11 @@ static enum err_code open_output(void *trainer, struct duty_company *company, st
     if ((t->samples.questions.count || rundir_has(lock->folder, RUNDIR_SAMPLES)) &&
         samples_file_open(&t->samples_file, lock, t->resumed_here ? t->state.best.seen : 0, e))
         return e->code;
-    return metrics_open(&t->metrics, lock, t->resumed_here ? t->state.step : 0, e);
+    if (metrics_open(&t->metrics, lock, t->resumed_here ? t->state.step : 0, e))
+        return e->code;
+    if (o->tensorboard)
+        tensorboard_open(&t->tensorboard, lock, t->dist->host, t->resumed_here ? t->state.step : 0, t->config.data);
+    return ERR_OK;
 }
 
 /* Collective. What rank 0 does with files, for as long as it takes. Without `what` it tries again by itself. */
@@ -495,6 +499,7 @@ enum err_code trainer_run(struct session *s, const struct dataset *data, const c
         signals_say(NULL);
         saver_close(&t->saver);
         metrics_close(&t->metrics);
+        tensorboard_close(&t->tensorboard);
         lines_close(&t->samples_file);
         pace_close(&t->pace);
         tracer_end(&t->tracer);

@@ -11,6 +11,7 @@
 #include "train/evaluate.h"
 #include "run/guard.h"
 #include "run/metrics.h"
+#include "run/tensorboard.h"
 #include "train/optim.h"
 #include "train/outer.h"
 #include "train/pace.h"
@@ -45,6 +46,7 @@ struct trainer {
     struct str config;      /* the resolved options */
     struct metrics metrics; /* rank 0 */
     struct lines_file samples_file; /* rank 0 */
+    struct tensorboard tensorboard; /* rank 0 */
     struct saver saver;     /* rank 0 */
     struct progress progress;
     struct pace pace;

@@ -113,7 +113,11 @@ static enum err_code sample_answers(struct trainer *t, struct err *e)
     struct err trouble;
     if (!t->samples.questions.count)
         return ERR_OK;
-    enum err_code code = samples_take(&t->samples, t->state.step, &t->samples_file.pending, &t->stop, e);
+    struct str *pending = &t->samples_file.pending;
+    const size_t before = pending->length;
+    enum err_code code = samples_take(&t->samples, t->state.step, pending, &t->stop, e);
+    if (!code && pending->length > before)
+        tensorboard_samples(&t->tensorboard, t->state.step, pending->data + before, pending->length - before);
     if (!code && t->stop)
         return err_set(e, ERR_STOPPED, "stopped by a signal or the time limit while answering sample prompts");
     if (!code && t->dist->rank == 0)
@@ -144,6 +148,9 @@ static void write_metrics(struct trainer *t, const struct metrics_row *row)
 {
     struct err e;
     trainer_note_trouble(t, metrics_write(&t->metrics, row, &e), &e);
+    tensorboard_metrics(&t->tensorboard, row);
+    if (row->traced)
+        tensorboard_adapter(&t->tensorboard, row->step, &t->session->lora);
     progress_step(&t->progress, row);
     if (outer_meets(&t->outer, t->state.step, t->schedule.total))
         saver_end_change(&t->saver, &t->state);
