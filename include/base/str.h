@@ -46,6 +46,9 @@ size_t str_utf8_valid_prefix(const void *bytes, size_t length);
 /* Number of bytes of a text to quote with "%.*s": up to `most` bytes, without cutting a character. */
 int str_utf8_cut(const char *text, int most);
 
+/* Appends a text as one word of a shell's command line, in quotes if it needs them. */
+enum err_code str_append_word(struct str *s, const char *text, struct err *e);
+
 /* Appends foreign text in a form that cannot control a terminal. Control characters (C0, DEL, C1) and marks that
  * change the direction of a line are written as \u001b, as in JSON; bytes that are not UTF-8 as \x9b; newline and
  * tab as \n and \t. Characters in `kept` stay unchanged. */

@@ -341,19 +341,77 @@ static bool is_set(const struct opt_set *set, const struct opt_spec *spec)
     return spec->type != OPT_STRING || (*(const char *const *)value_of(set, spec))[0];
 }
 
+static bool is_missing(const struct opt_set *set, const struct opt_spec *spec)
+{
+    return opt_takes(set->command, spec) && (spec->required & set->command->bit) && !is_set(set, spec);
+}
+
+/* "--model PATH, --data FILE and --output PATH" */
+static enum err_code append_missing(struct str *out, const struct opt_set *set, size_t left, struct err *e)
+{
+    enum err_code code = ERR_OK;
+    const size_t total = left;
+    for (size_t i = 0; !code && i < set->table->spec_count; i++) {
+        const struct opt_spec *spec = &set->table->specs[i];
+        if (!is_missing(set, spec))
+            continue;
+        code = str_appendf(out, e, "%s--%s %s", left == total ? "" : left == 1 ? " and " : ", ", spec->name,
+                           spec->value_name);
+        left--;
+    }
+    return code;
+}
+
+/* " --name VALUE" with the option's value; with the name of a value if it has none. */
+static enum err_code append_given(struct str *out, const struct opt_set *set, const struct opt_spec *spec,
+                                  struct err *e)
+{
+    if (!is_set(set, spec))
+        return str_appendf(out, e, " --%s %s", spec->name, spec->value_name);
+    struct str value = {0};
+    const struct opt_list *list = spec->type == OPT_LIST ? value_of(set, spec) : NULL;
+    enum err_code code = list ? ERR_OK : opt_append_value(set, spec, &value, e);
+    for (size_t i = 0; !code && i < (list ? list->count : 1); i++)
+        if (str_appendf(out, e, " --%s ", spec->name) || str_append_word(out, list ? list->items[i] : value.data, e))
+            code = e->code;
+    str_release(&value);
+    return code;
+}
+
+/* The shortest command that would work: what it requires, and the values of that which are there. */
+static enum err_code append_shortest(struct str *out, const struct opt_set *set, struct err *e)
+{
+    enum err_code code = str_appendf(out, e, "%s %s", set->table->program, set->command->name);
+    for (size_t i = 0; !code && i < set->table->spec_count; i++) {
+        const struct opt_spec *spec = &set->table->specs[i];
+        if (opt_takes(set->command, spec) && (spec->required & set->command->bit))
+            code = append_given(out, set, spec, e);
+    }
+    return code;
+}
+
 enum err_code opt_check_required(const struct opt_set *set, const struct opt_command *spoken, struct err *e)
 {
     const struct opt_command *command = set->command;
+    size_t missing = 0;
     if (command->argument[0] && !set->argument[0])
         return err_set(e, ERR_USAGE, "%s needs a %s: %s %s %s", command->name, command->argument,
                        set->table->program, command->name, command->argument);
-    for (size_t i = 0; i < set->table->spec_count; i++) {
-        const struct opt_spec *spec = &set->table->specs[i];
-        if (opt_takes(command, spec) && (spec->required & command->bit) && !is_set(set, spec))
-            return err_set(e, ERR_USAGE, "%s needs --%s %s; see %s %s --help", spoken->name, spec->name,
-                           spec->value_name, set->table->program, spoken->name);
-    }
-    return ERR_OK;
+    for (size_t i = 0; i < set->table->spec_count; i++)
+        missing += is_missing(set, &set->table->specs[i]);
+    if (!missing)
+        return ERR_OK;
+    struct str names = {0}, shortest = {0};
+    enum err_code code = append_missing(&names, set, missing, e);
+    if (!code && spoken == command)
+        code = append_shortest(&shortest, set, e);
+    if (!code)
+        code = err_set(e, ERR_USAGE, "%s needs %s%s%s; see %s %s --help", spoken->name, names.data,
+                       shortest.length ? ": " : "", shortest.length ? shortest.data : "", set->table->program,
+                       spoken->name);
+    str_release(&names);
+    str_release(&shortest);
+    return code;
 }
 
 /* A mistake in the file's name or contents is a mistake in usage, also where the system reports it. */

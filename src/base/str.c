@@ -279,3 +279,15 @@ size_t str_make_visible(char *out, size_t size, const char *text, size_t length,
     out[used] = '\0';
     return used;
 }
+
+enum err_code str_append_word(struct str *s, const char *text, struct err *e)
+{
+    static const char plain[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-";
+    if (*text && !text[strspn(text, plain)])
+        return str_append(s, text, strlen(text), e);
+    enum err_code code = str_append(s, "'", 1, e);
+    for (; !code && *text; text++)
+        code = *text == '\'' ? str_append(s, "'\\''", 4, e) : str_append(s, text, 1, e);
+    return code ? code : str_append(s, "'", 1, e);
+}

@@ -1,5 +1,7 @@
 #include "cli/commands.h"
 
+#include <string.h>
+
 #include "base/file.h"
 #include "base/log.h"
 #include "run/folder.h"
@@ -33,6 +35,46 @@ static enum err_code take_folder(struct runlock *lock, const char *folder, const
     return folder_check_output(folder, FOLDER_RUN, e) ? e->code : runlock_take(lock, folder, host, e);
 }
 
+/* A command with the model and its chat template. */
+static enum err_code append_command(struct str *out, const char *start, const struct options *o, struct err *e)
+{
+    if (str_appendf(out, e, "\n  mpilora %s --model ", start) || str_append_word(out, o->model, e))
+        return e->code;
+    if (*o->chat_template &&
+        (str_appendf(out, e, " --chat-template ") || str_append_word(out, o->chat_template, e)))
+        return e->code;
+    return ERR_OK;
+}
+
+/* What may be done with a finished run, as commands. `chat`: it has learnt conversations. */
+static enum err_code append_next(struct str *out, const struct options *o, bool chat, struct err *e)
+{
+    struct str run = {0};
+    const char *held = o->eval_data.count ? o->eval_data.items[0] : "";
+    enum err_code code = str_append_word(&run, o->output, e);
+    if (code || str_appendf(out, e, "next:") || append_command(out, "generate", o, e) ||
+        str_appendf(out, e, " --adapter %s%s --prompt TEXT", run.data, chat ? " --chat" : "") ||
+        append_command(out, "eval", o, e) || str_appendf(out, e, " --adapter %s --data ", run.data) ||
+        (*held ? str_append_word(out, held, e) : str_appendf(out, e, "FILE")) ||
+        str_appendf(out, e, "\n  mpilora report %s", run.data) ||
+        str_appendf(out, e, "\n  mpilora export --format merged --checkpoint %s --output FOLDER --model ", run.data) ||
+        str_append_word(out, o->model, e))
+        code = e->code;
+    str_release(&run);
+    return code;
+}
+
+static enum err_code tell_next(const struct options *o, const struct dataset *data, struct err *e)
+{
+    const uint64_t *forms = data->counts.forms;
+    struct str text = {0};
+    enum err_code code = append_next(&text, o, forms[EXAMPLE_TEXT] + forms[EXAMPLE_COMPLETION] < data->count, e);
+    for (char *line = code ? NULL : strtok(text.data, "\n"); line; line = strtok(NULL, "\n"))
+        log_note("%s", line);
+    str_release(&text);
+    return code;
+}
+
 enum err_code cmd_train(const struct options *o, struct dist *d, struct err *e)
 {
     struct session s;
@@ -53,6 +95,8 @@ enum err_code cmd_train(const struct options *o, struct dist *d, struct err *e)
         code = session_open_data(&s, &data, &o->data, hash, e);
         if (!code) {
             code = train_on(&s, &data, hash, e);
+            if (!code)
+                code = tell_next(o, &data, e);
             dataset_close(&data);
         }
         session_close(&s);

@@ -6,6 +6,15 @@ check 0 train "$work/one" --max-steps 9 --eval-data "$work/held.jsonl" --eval-ev
 says err '^ *ranks +1'
 says err '^ *data +37 examples'
 says err '^step 9/9 +loss '
+# The last lines are commands that work as they are, but for a prompt and a folder.
+sed -n '/^next:$/,$s/^  mpilora //p' "$work/err" >"$work/next"
+[ "$(wc -l <"$work/next")" = 4 ] || fail "not four commands: $(cat "$work/next")"
+while IFS= read -r command; do
+    command=${command/--prompt TEXT/--prompt alpha --max-new-tokens 2}
+    eval "check 0 \"\$MPILORA\" ${command/--output FOLDER/--output $work/merged}"
+done <"$work/next"
+[ -e "$work/one/report.html" ] && [ -e "$work/merged/config.json" ] || fail "no report, or no merged model"
+rm -r "$work/one"/report.* "$work/merged"
 [ "$(steps "$work/one")" = "1 2 3 4 5 6 7 8 9" ] || fail "steps: $(steps "$work/one")"
 [ "$(cd "$work/one/checkpoints" && echo *)" = "latest step-00000008.h5 step-00000009.h5" ] ||
     fail "checkpoints: $(ls "$work/one/checkpoints")"

@@ -252,7 +252,7 @@ static void refuses_with_advice(void **state)
         {"alpha", "word", "unexpected argument 'word'"},
         {"beta", "one two", "unexpected argument 'two': beta takes one PATH and that is one"},
         {"beta", "", "beta needs a PATH"},
-        {"alpha", "--count 3", "alpha needs --user-name TEXT"},
+        {"alpha", "--count 3", "alpha needs --user-name TEXT: prog alpha --user-name TEXT; see prog alpha --help"},
         {"alpha", "--user-name=", "alpha needs --user-name TEXT"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)

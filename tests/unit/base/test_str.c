@@ -144,9 +144,25 @@ static void checks_utf8_like_the_definition(void **state)
     assert_int_equal(str_utf8_valid_prefix("", 0), 0);
 }
 
+static void words_of_a_shell(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {{"a/b-c.jsonl", "a/b-c.jsonl"}, {"", "''"},      {"a b", "'a b'"},
+                                           {"it's", "'it'\\''s'"},         {"$x", "'$x'"}, {"~", "'~'"},
+                                           {"\303\244", "'\303\244'"},      {"*", "'*'"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct err e;
+        struct str s = {0};
+        assert_ok(str_append_word(&s, cases[i][0], &e), &e);
+        assert_string_equal(s.data, cases[i][1]);
+        str_release(&s);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(grows_and_stays_terminated),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(words_of_a_shell),
+                                       cmocka_unit_test(grows_and_stays_terminated),
                                        cmocka_unit_test(reserve_keeps_content_and_pointer),
                                        cmocka_unit_test(measures_distance),
                                        cmocka_unit_test(finds_the_nearest_word),

@@ -115,7 +115,11 @@ static void mistakes_are_usage_errors(void **state)
         {"study", {"--adapter-path", "x"}, "did you mean --output?"},
         {"train", {"--resume-adapter-file", "x"}, "did you mean --adapter?"},
         {"train", {"--steps", "9"}, "did you mean --max-steps?"},
-        {"train", {"--data", "x"}, "train needs --model PATH"},
+        {"train",
+         {"--data", "x y", "--data", "it's"},
+         "train needs --model PATH and --output PATH: mpilora train --model PATH --data 'x y' --data 'it'\\''s' "
+         "--output PATH; see mpilora train --help"},
+        {"train", {NULL}, "train needs --model PATH, --data FILE and --output PATH: mpilora train --model PATH --data"},
         {"generate", {"--prompt", "x"}, "generate needs --model PATH"},
         {"inspect", {"--json"}, "inspect needs a PATH"},
         {"compare", {"--model", "x"}, "compare needs --adapter PATH"},
