@@ -65,6 +65,7 @@ struct bpe_work {
     struct bpe_link *links;
     struct bpe_candidate *heap;
     size_t heap_count, heap_capacity;
+    struct arena arena;        /* of `memory`, which it lays on cache lines */
     struct bpe_memory *memory; /* what short pieces came to before, NULL: nothing is remembered */
     uint64_t memory_of;        /* number of the encoder that it belongs to */
 };

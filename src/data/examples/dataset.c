@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <limits.h>
+#include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -203,28 +204,42 @@ static bool is_fatal(const struct scan_line *line, const struct dataset *d)
     return line->code && !(line->code == ERR_DATA && d->skip_bad_lines);
 }
 
+/* What a thread reads lines with, and the words that it remembers from one block to the next. */
+struct reader {
+    struct example example;
+    struct example_scratch scratch;
+};
+
+/* A scan on its way. A block of lines of which each takes long, since a template fails slowly, say, stays small, so
+ * that a wish to stop and a word of what is going on need not wait for the others. */
+struct scan {
+    struct scan_line *lines; /* [BLOCK_LINES] */
+    struct reader *readers;  /* [threads] */
+    int threads;
+    size_t block;            /* lines of the next block */
+    size_t capacity;         /* of the index */
+    uint64_t begin, end;     /* its part of all files, laid end to end */
+    double begun, next_word; /* seconds */
+};
+
 /* Nobody looks at lines after one that ends the scan; a template that takes long to fail would fail on each of them. */
-static void measure_block(struct scan_line *lines, size_t count, const struct dataset *d,
-                          const struct file_map *map)
+static void measure_block(const struct scan *s, size_t count, const struct dataset *d, const struct file_map *map)
 {
     size_t end = count;
-#pragma omp parallel
+#pragma omp parallel num_threads(s->threads)
     {
-        struct example ex = {0};
-        struct example_scratch scratch = {0};
+        struct reader *mine = &s->readers[omp_get_thread_num()];
 #pragma omp for schedule(dynamic, 4)
         for (size_t i = 0; i < count; i++) {
             if (i > __atomic_load_n(&end, __ATOMIC_RELAXED) || stop_is_asked())
                 continue;
-            measure_line(&lines[i], &ex, &scratch, d, map);
-            if (!is_fatal(&lines[i], d))
+            measure_line(&s->lines[i], &mine->example, &mine->scratch, d, map);
+            if (!is_fatal(&s->lines[i], d))
                 continue;
 #pragma omp critical(dataset_end)
             if (i < end)
                 __atomic_store_n(&end, i, __ATOMIC_RELAXED);
         }
-        example_release(&ex);
-        example_scratch_release(&scratch);
     }
 }
 
@@ -318,16 +333,6 @@ static enum err_code report_line(struct dataset *d, const struct scan_line *line
     return ERR_OK;
 }
 
-/* A scan on its way. A block of lines of which each takes long, since a template fails slowly, say, stays small, so
- * that a wish to stop and a word of what is going on need not wait for the others. */
-struct scan {
-    struct scan_line *lines; /* [BLOCK_LINES] */
-    size_t block;            /* lines of the next block */
-    size_t capacity;         /* of the index */
-    uint64_t begin, end;     /* its part of all files, laid end to end */
-    double begun, next_word; /* seconds */
-};
-
 static const double block_seconds = 0.5, first_word = 5;
 
 /* After a block that took from `begun` until now. */
@@ -394,7 +399,7 @@ static enum err_code scan_file(struct dataset *d, struct scan *s, size_t file, c
         const double begun = cpu_seconds();
         size_t count;
         enum err_code code = next_block(s, &count, &c, file, &damage);
-        measure_block(s->lines, count, d, map);
+        measure_block(s, count, d, map);
         if (stop_check("the data was read", e))
             return e->code;
         for (size_t i = 0; i < count; i++) {
@@ -431,14 +436,14 @@ enum err_code dataset_scan(struct dataset *d, size_t part, size_t parts, struct 
     for (size_t f = 0; f < d->path_count; f++)
         total += d->files[f].size;
     struct scan s = {.lines = calloc(BLOCK_LINES, sizeof *s.lines),
+                     .threads = omp_get_max_threads(),
                      .block = FIRST_BLOCK,
                      .begin = part_border(total, part, parts),
                      .end = part_border(total, part + 1, parts),
                      .begun = cpu_seconds(),
                      .next_word = first_word};
-    if (!s.lines)
-        return err_set(e, ERR_MEMORY, "not enough memory to read data");
-    enum err_code code = ERR_OK;
+    s.readers = calloc((size_t)s.threads, sizeof *s.readers);
+    enum err_code code = s.lines && s.readers ? ERR_OK : err_set(e, ERR_MEMORY, "not enough memory to read data");
     uint64_t base = 0;
     for (size_t f = 0; f < d->path_count && !code; f++) {
         struct file_map map;
@@ -448,6 +453,11 @@ enum err_code dataset_scan(struct dataset *d, size_t part, size_t parts, struct 
         file_map_close(&map);
         base += d->files[f].size;
     }
+    for (int i = 0; s.readers && i < s.threads; i++) {
+        example_release(&s.readers[i].example);
+        example_scratch_release(&s.readers[i].scratch);
+    }
+    free(s.readers);
     free(s.lines);
     return code;
 }

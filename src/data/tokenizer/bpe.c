@@ -10,9 +10,9 @@
 #define NO_PAIR  UINT64_MAX
 #define NO_MERGE UINT32_MAX
 
-#define MEMORY_SLOTS  8192 /* a power of two: half a megabyte a thread */
-#define MEMORY_PIECE  32   /* longer pieces are not remembered */
-#define MEMORY_TOKENS 5    /* nor are those of more tokens */
+#define MEMORY_SLOTS  32768 /* a power of two: two megabytes a thread */
+#define MEMORY_PIECE  32    /* longer pieces are not remembered */
+#define MEMORY_TOKENS 5     /* nor are those of more tokens */
 
 #define SPACE_MARK        "\u2581" /* what SentencePiece writes for a space */
 #define SPACE_MARK_LENGTH 3
@@ -205,7 +205,7 @@ static void release_symbols(struct bpe_work *w)
 void bpe_work_release(struct bpe_work *w)
 {
     release_symbols(w);
-    free(w->memory);
+    arena_release(&w->arena);
     *w = (struct bpe_work){0};
 }
 
@@ -399,10 +399,11 @@ static size_t part_end(const struct bpe *b, const char *piece, size_t length, si
 /* Memory for this encoder, empty at first; without any, all is worked out each time. */
 static void open_memory(struct bpe_work *w, const struct bpe *b)
 {
+    struct err ignored;
     if (w->memory_of == b->number)
         return;
-    free(w->memory);
-    w->memory = calloc(MEMORY_SLOTS, sizeof *w->memory);
+    arena_release(&w->arena);
+    w->memory = arena_alloc(&w->arena, MEMORY_SLOTS, sizeof *w->memory, "words", &ignored);
     w->memory_of = b->number;
 }
 
