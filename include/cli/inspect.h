@@ -22,6 +22,7 @@ enum err_code inspect_examples(struct facts *f, struct str *text, const char *pa
 void inspect_add_data(struct facts *f, const struct dataset *d);
 enum err_code inspect_checkpoint(struct facts *f, const char *path, struct err *e);
 enum err_code inspect_adapter(struct facts *f, const char *path, struct err *e);
+enum err_code inspect_gguf(struct facts *f, const char *path, struct err *e); /* a model, or an adapter of llama.cpp */
 enum err_code inspect_run(struct facts *f, const char *path, struct err *e);
 enum err_code inspect_study(struct facts *f, const char *path, struct err *e);
 

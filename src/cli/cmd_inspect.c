@@ -50,7 +50,7 @@ static enum err_code find_file_kind(inspect_function **inspect, const char *path
     if (format_is(FORMAT_HDF5, map.data, map.size))
         *inspect = inspect_checkpoint;
     else if (format_is(FORMAT_GGUF, map.data, map.size))
-        *inspect = inspect_model;
+        *inspect = inspect_gguf;
     else if (format_is(FORMAT_SAFETENSORS, map.data, map.size))
         code =
             err_set(e, ERR_USAGE, "%s: this is a safetensors file; inspect the folder that holds it", path);

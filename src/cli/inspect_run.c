@@ -9,7 +9,6 @@
 #include "run/options.h"
 #include "run/rundir.h"
 #include "run/study_grid.h"
-#include "run/export/peft_names.h"
 
 /* The options of a run as its checkpoint recorded them, each in its own type; for people, those alone that are not as
  * they are by themselves. */
@@ -99,82 +98,6 @@ enum err_code inspect_checkpoint(struct facts *f, const char *path, struct err *
     if (code)
         err_wrap(e, "%s", path);
     ckpt_close(&c);
-    return code;
-}
-
-static enum err_code add_tensors(struct facts *f, const char *folder, struct err *e)
-{
-    char path[PATH_MAX];
-    struct store s = {0};
-    enum err_code code = file_join(path, sizeof path, folder, PEFT_TENSORS, e);
-    if (!code)
-        code = store_open_safetensors(&s, path, e);
-    if (code)
-        return code;
-    uint64_t parameters = 0;
-    size_t modules = 0;
-    for (size_t i = 0; i < s.tensor_count; i++) {
-        parameters += s.tensors[i].elements;
-        modules += str_ends_with(s.tensors[i].name, ".lora_A.weight");
-    }
-    facts_int(f, "modules", modules);
-    facts_int(f, "parameters", parameters);
-    store_close(&s);
-    return ERR_OK;
-}
-
-static void add_targets(struct facts *f, const struct json_value *targets)
-{
-    if (json_kind(targets) != JSON_KIND_ARRAY) {
-        facts_text(f, "target_modules", json_text(targets));
-        return;
-    }
-    facts_list(f, "target_modules");
-    for (size_t i = 0; i < json_count(targets); i++) {
-        const char *name = json_text(json_at(targets, i));
-        facts_text(f, NULL, name ? name : "?");
-    }
-    facts_end(f);
-}
-
-/* What a key that is left out means is PEFT's default. */
-static enum err_code add_config_of_adapter(struct facts *f, const struct json_fields *config, struct err *e)
-{
-    const char *type, *base;
-    size_t rank;
-    double alpha;
-    bool rslora, dora;
-    if (json_get_text(&type, config, "peft_type", NULL, e) ||
-        json_get_text(&base, config, "base_model_name_or_path", NULL, e) ||
-        json_get_size(&rank, config, "r", 8, e) || json_get_number(&alpha, config, "lora_alpha", 8, e) ||
-        json_get_flag(&rslora, config, "use_rslora", false, e) ||
-        json_get_flag(&dora, config, "use_dora", false, e))
-        return e->code;
-    facts_text(f, "peft_type", type);
-    facts_text(f, "base_model", base);
-    facts_int(f, "lora_rank", rank);
-    facts_real(f, "lora_alpha", alpha);
-    facts_flag(f, "use_rslora", rslora);
-    facts_flag(f, "use_dora", dora);
-    add_targets(f, json_get(config->object, "target_modules"));
-    return ERR_OK;
-}
-
-enum err_code inspect_adapter(struct facts *f, const char *path, struct err *e)
-{
-    char config[PATH_MAX];
-    struct json *doc;
-    enum err_code code = file_join(config, sizeof config, path, PEFT_CONFIG, e);
-    if (!code)
-        code = json_open_file(&doc, config, LIMIT_ADAPTER_JSON, e);
-    if (code)
-        return code;
-    facts_text(f, "kind", "adapter");
-    facts_text(f, "path", path);
-    code = add_config_of_adapter(f, &(struct json_fields){.object = json_root(doc), .file = config}, e);
-    if (!code)
-        code = add_tensors(f, path, e);
-    json_close(doc);
     return code;
 }
 

@@ -190,11 +190,6 @@ static enum err_code read_json(struct rotation *r, struct arch *a, const struct 
 
 /* ---- GGUF ---- */
 
-static bool text_is(const struct gguf_string *s, const char *text)
-{
-    return s->length == strlen(text) && memcmp(s->data, text, s->length) == 0;
-}
-
 /* A file with longrope has its factors, and may leave out the type. */
 static bool has_longrope(const struct source *s)
 {
@@ -239,9 +234,9 @@ static enum err_code read_gguf(struct rotation *r, struct arch *a, const struct 
     if (gguf_find(s->store->gguf, source_key(key, s, NULL, "rope.scaling.type")) &&
         gguf_get_string(&type, s->store->gguf, key, e))
         return e->code;
-    if (text_is(&type, "linear"))
+    if (gguf_string_is(&type, "linear"))
         r->type = r->factor == 1 || r->factor == 0 ? ROTATION_DEFAULT : ROTATION_LINEAR;
-    else if (!text_is(&type, "none") && !(text_is(&type, "longrope") && has_longrope(s)))
+    else if (!gguf_string_is(&type, "none") && !(gguf_string_is(&type, "longrope") && has_longrope(s)))
         return source_refuse(s, ERR_UNSUPPORTED, key, e,
                              "\"%.*s\" is not supported; supported are none and linear",
                              (int)(type.length < 64 ? type.length : 64), type.data);

@@ -128,6 +128,14 @@ holds 'v["kind"] == "checkpoint" and v["step"] == 10 and v["cursor"] == 60 and n
 holds 'v["modules"] == 14 and v["lora_rank"] == 4 and v["config"]["learning-rate"] == 0.02'
 check 0 "$MPILORA" inspect "$work/run/adapter" --json
 holds 'v["kind"] == "adapter" and v["modules"] == 14 and v["lora_rank"] == 4'
+cp "$work/out" "$work/peft.json"
+check 0 "$MPILORA" export --model "$model" --checkpoint "$work/run" --format gguf --output "$work/adapter.gguf"
+check 0 "$MPILORA" inspect "$work/adapter.gguf" --json
+holds 'v["kind"] == "adapter" and v["adapter_type"] == "lora" and v["architecture"] == "llama"'
+holds 'v["target_modules"] == ["attn_k", "attn_output", "attn_q", "attn_v", "ffn_down", "ffn_gate", "ffn_up"]'
+holds "all(v[k] == json.load(open('$work/peft.json'))[k] for k in ('modules', 'parameters', 'lora_rank', 'lora_alpha'))"
+check 0 "$MPILORA" inspect "$work/adapter.gguf"
+says out '^lora_rank: 4$'
 
 # export of the last checkpoint is the adapter that training wrote.
 check 0 "$MPILORA" export --model "$model" --checkpoint "$work/run/checkpoints/step-00000012.h5" --format peft --output "$work/adapter"

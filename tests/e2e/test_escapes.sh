@@ -220,6 +220,11 @@ def text(s):
 for what, key in (("architecture", "general.architecture"), ("key", EVIL)):
     open(f"{work}/evil.gguf", "wb").write(b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + text(key) + struct.pack("<I", 8) + text(EVIL))
     look("GGUF " + what, "inspect", f"{work}/evil.gguf", said=what == "architecture")
+for name in (f"blk.0.{EVIL}.weight.lora_a", "blk.0.weight.lora_a", "blk.weight.lora_a", ".weight.lora_a"):
+    header = (b"GGUF" + struct.pack("<IQQ", 3, 1, 2) + text("general.type") + struct.pack("<I", 8) + text("adapter") +
+              text("general.name") + struct.pack("<I", 8) + text(EVIL) + text(name) + struct.pack("<IQQIQ", 2, 4, 1, 0, 0))
+    open(f"{work}/evil.gguf", "wb").write(header + bytes(-len(header) % 32 + 32))
+    look("GGUF adapter with " + name, "inspect", f"{work}/evil.gguf")
 open(f"{work}/evil.gguf", "wb").write(b"GGUF" + struct.pack("<IQQ", 3, 1, 0) + text(EVIL) + struct.pack("<IQIQ", 1, 4, 99, 0))
 look("GGUF tensor", "inspect", f"{work}/evil.gguf", said=False)
 

@@ -69,6 +69,7 @@ enum err_code gguf_get_u64(uint64_t *out, const struct gguf *g, const char *name
 enum err_code gguf_get_f64(double *out, const struct gguf *g, const char *name, double otherwise, struct err *e);
 enum err_code gguf_get_bool(bool *out, const struct gguf *g, const char *name, bool otherwise, struct err *e);
 enum err_code gguf_get_string(struct gguf_string *out, const struct gguf *g, const char *name, struct err *e);
+bool gguf_string_is(const struct gguf_string *s, const char *text);
 
 /* An array whose elements are strings, integers (of any width and sign), numbers (including integers) or booleans;
  * NULL if the key is missing, ERR_FORMAT if it is something else. */

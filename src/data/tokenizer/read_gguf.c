@@ -65,11 +65,6 @@ static enum err_code get_array(const struct gguf_key **out, const struct spec *s
     return *out ? ERR_OK : err_set(e, ERR_FORMAT, "%s: key %s is missing", s->where, key);
 }
 
-static bool text_is(struct gguf_string s, const char *text)
-{
-    return s.length == strlen(text) && memcmp(s.data, text, s.length) == 0;
-}
-
 static enum err_code set_known_pre(struct spec *s, const struct gguf *g, bool *add_bos, struct err *e)
 {
     struct gguf_string pre = {0};
@@ -79,7 +74,7 @@ static enum err_code set_known_pre(struct spec *s, const struct gguf *g, bool *a
         return err_set(e, ERR_UNSUPPORTED, "%s: does not name its pre-tokenizer (key tokenizer.ggml.pre)",
                        s->where);
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        if (!text_is(pre, known[i].name))
+        if (!gguf_string_is(&pre, known[i].name))
             continue;
         memcpy(s->pretokenizers, known[i].steps, sizeof known[i].steps);
         s->pretokenizer_count = known[i].step_count;
@@ -161,7 +156,7 @@ static enum err_code find_model(const struct known_model **model, const struct s
     if (name.data == NULL)
         return err_set(e, ERR_UNSUPPORTED, "%s: holds no tokenizer (key tokenizer.ggml.model)", s->where);
     for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
-        if (text_is(name, models[i].name)) {
+        if (gguf_string_is(&name, models[i].name)) {
             *model = &models[i];
             return ERR_OK;
         }

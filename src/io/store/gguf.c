@@ -351,6 +351,11 @@ enum err_code gguf_get_string(struct gguf_string *out, const struct gguf *g, con
     return ERR_OK;
 }
 
+bool gguf_string_is(const struct gguf_string *s, const char *text)
+{
+    return s->length == strlen(text) && memcmp(s->data, text, s->length) == 0;
+}
+
 enum err_code gguf_get_array(const struct gguf_key **out, const struct gguf *g, const char *name,
                              enum gguf_elements elements, struct err *e)
 {

@@ -3,17 +3,12 @@
 #include <string.h>
 
 #include "base/arena.h"
-#include "gguf_names.h"
 #include "io/store/store.h"
 #include "math/convert.h"
 #include "model/family.h"
 #include "model/weights.h"
 #include "run/export/gguf_adapter.h"
-
-static bool text_is(const struct gguf_string *s, const char *text)
-{
-    return s->length == strlen(text) && memcmp(s->data, text, s->length) == 0;
-}
+#include "run/export/gguf_names.h"
 
 /* `what` says of which kind the file is then. */
 static enum err_code require_text(const struct store *s, const char *key, const char *text,
@@ -22,7 +17,7 @@ static enum err_code require_text(const struct store *s, const char *key, const 
     struct gguf_string value;
     if (gguf_get_string(&value, s->gguf, key, e))
         return e->code;
-    if (text_is(&value, text))
+    if (gguf_string_is(&value, text))
         return ERR_OK;
     return err_set(e, otherwise, "%s: %s is \"%.*s\", not \"%s\": %s", s->path, key,
                    (int)(value.length < 64 ? value.length : 64), value.length ? value.data : "", text, what);

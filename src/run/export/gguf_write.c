@@ -4,13 +4,13 @@
 
 #include "base/arena.h"
 #include "base/file.h"
-#include "gguf_names.h"
 #include "io/store/store.h"
 #include "math/convert.h"
 #include "model/family.h"
 #include "model/lora_init.h"
 #include "model/weights.h"
 #include "run/export/gguf_adapter.h"
+#include "run/export/gguf_names.h"
 
 /* The alpha of the file: that of the first module that has an effect. */
 static double common_alpha(const struct lora_layout *l)
