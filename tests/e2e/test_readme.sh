@@ -24,7 +24,7 @@ PYTHON
 PATH=$work/bin:$PATH model=$work/model check 0 bash "$work/commands.sh"
 
 for file in runs/mine/adapter/adapter_model.safetensors runs/again/adapter/adapter_config.json \
-    runs/chat/checkpoints/latest my-adapter/adapter_model.safetensors probe.h5; do
+    runs/chat/checkpoints/latest my-adapter/adapter_model.safetensors my-adapter.gguf my-model/config.json probe.h5; do
     checks=$((checks + 1))
     [ -s "$file" ] || fail "the READMEs' commands did not make $file"
 done
