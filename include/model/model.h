@@ -29,6 +29,13 @@ struct model {
     struct arena arena;
 };
 
+/* Weights that depend on what the model thinks of the examples, as an objective's do (model/objective.h): sets
+ * weights[examples] from log_prob[examples], the sums of the log-probabilities of their supervised tokens. */
+struct model_weigher {
+    void (*weigh)(void *context, double *weights, const double *log_prob);
+    void *context;
+};
+
 /* One pack: whole examples laid end to end. The arrays belong to the caller. */
 struct model_input {
     const int32_t *tokens;     /* [n], each < vocab */
@@ -37,6 +44,7 @@ struct model_input {
     const uint32_t *offsets;   /* [examples + 1] */
     const uint64_t *samples;   /* [examples] keys of dropout */
     const double *weights;     /* [examples] weights of their losses in the gradient; NULL: all 1 */
+    const struct model_weigher *weigher; /* NULL, or sets the weights, at the price of computing the logits twice */
     size_t n, examples;
 };
 

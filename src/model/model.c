@@ -124,6 +124,18 @@ static enum err_code diagnose(struct step *s, const struct model_result *result,
         trace.what, trace.row - s->in->offsets[example], example);
 }
 
+/* The weights of the examples, from a pass over the head without gradients. */
+static enum err_code weigh(struct step *s, struct model_result *result, struct err *e)
+{
+    const struct model_weigher *w = s->in->weigher;
+    head_run(s, 0, result, &(struct model_each){.log_prob = s->acts->log_prob});
+    if (!isfinite(result->loss_sum))
+        return diagnose(s, result, e);
+    w->weigh(w->context, s->acts->weights, s->acts->log_prob);
+    s->weights = s->acts->weights;
+    return ERR_OK;
+}
+
 enum err_code model_step_grad(struct model *m, const struct model_input *in, double loss_scale,
                               const struct model_grads *grads, struct model_result *result,
                               const struct model_each *each, struct err *e)
@@ -133,6 +145,8 @@ enum err_code model_step_grad(struct model *m, const struct model_input *in, dou
     if (step_begin(&s, m, m->acts, in, grads, e))
         return e->code;
     forward(&s);
+    if (in->weigher && loss_scale != 0 && weigh(&s, result, e))
+        return e->code;
     head_run(&s, loss_scale, result, each);
     if (!isfinite(result->loss_sum))
         return diagnose(&s, result, e);

@@ -85,6 +85,7 @@ enum err_code step_begin(struct step *s, const struct model *m, const struct act
         .type = m->weights.type,
         .kern = kern_for(cpu_isa_best()),
         .in = in,
+        .weights = in->weights,
         .attention = {.type = m->weights.type,
                       .heads = m->arch.heads,
                       .kv_heads = m->arch.kv_heads,

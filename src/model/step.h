@@ -34,6 +34,7 @@ struct step {
     const struct kern *kern;
     const struct kern_typed *real;
     const struct model_input *in;
+    const double *weights;               /* [examples] of their losses; NULL: all 1 */
     const int32_t *turns;                /* [n] row of cos and sin for each token: its position, or that row of
                                           * rotation 1 */
     struct attention_shape attention;    /* without the properties of a layer's kind: see step_attention() */

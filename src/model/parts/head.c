@@ -11,7 +11,7 @@ static size_t list_rows(const struct step *s, double loss_scale)
     const struct acts *acts = s->acts;
     size_t count = 0;
     for (uint32_t example = 0; example < s->in->examples; example++) {
-        double weight = s->in->weights ? s->in->weights[example] : 1;
+        double weight = s->weights ? s->weights[example] : 1;
         for (uint32_t i = s->in->offsets[example] + 1; i < s->in->offsets[example + 1]; i++) {
             if (!s->in->supervised[i])
                 continue;

@@ -1,5 +1,7 @@
 /* What the head tells of each example, and takes for each: log-probabilities against those that the logits give in
- * double, weighted gradients against differences of the loss and against those of each example alone. */
+ * double, weighted gradients against differences of the loss and against those of each example alone, and those of an
+ * objective, whose weights depend on the log-probabilities, against differences of it. */
+#include "model/objective.h"
 #include "tiny_model.h"
 
 enum { EXAMPLES = 5 };
@@ -124,6 +126,114 @@ static void weighted_gradient_is_the_sum_of_each(void **state)
     tiny_close(&t);
 }
 
+/* ---- an objective ---- */
+
+/* Of examples 0 and 1, and of 3 and 4; example 2 is nobody's. */
+static const size_t pairs[2][2] = {{0, 1}, {3, 4}};
+
+struct preference {
+    struct objective objective;
+    double losses, chosen_log_probs;
+    size_t calls;
+};
+
+static struct objective_batch count_batch(void)
+{
+    struct objective_batch batch = {.pairs = 2};
+    for (size_t k = 0; k < 2; k++)
+        for (size_t i = t.offsets[pairs[k][0]]; i < t.offsets[pairs[k][0] + 1]; i++)
+            batch.chosen_tokens += t.supervised[i];
+    return batch;
+}
+
+static struct objective_answer answer_of(size_t example, const double *log_prob)
+{
+    struct objective_answer answer = {.log_prob = log_prob[example], .reference = example ? -20 : -200};
+    for (size_t i = t.offsets[example]; i < t.offsets[example + 1]; i++)
+        answer.tokens += t.supervised[i];
+    return answer;
+}
+
+static void weigh_pairs(void *context, double *set, const double *log_prob)
+{
+    struct preference *p = context;
+    const struct objective_batch batch = count_batch();
+    p->losses = p->chosen_log_probs = 0;
+    p->calls++;
+    set[2] = 0;
+    for (size_t k = 0; k < 2; k++) {
+        const struct objective_answer chosen = answer_of(pairs[k][0], log_prob),
+                                      rejected = answer_of(pairs[k][1], log_prob);
+        struct objective_result r;
+        objective_apply(&r, &p->objective, &batch, &chosen, &rejected);
+        set[pairs[k][0]] = -r.chosen;
+        set[pairs[k][1]] = -r.rejected;
+        p->losses += r.loss;
+        p->chosen_log_probs += chosen.log_prob;
+    }
+}
+
+static struct preference preference;
+
+static double preference_loss(struct tiny *tiny)
+{
+    struct err e;
+    struct model_result result;
+    const struct objective_batch batch = count_batch();
+    const struct model_weigher weigher = {weigh_pairs, &preference};
+    memset(tiny->grads.values, 0, tiny->lora.layout.size * sizeof *tiny->grads.values);
+    tiny->in.weigher = &weigher;
+    assert_ok(model_step_grad(&tiny->model, &tiny->in, 1, &tiny->grads, &result, NULL, &e), &e);
+    tiny->in.weigher = NULL;
+    return objective_loss(&preference.objective, &batch, preference.losses, preference.chosen_log_probs);
+}
+
+static void objective_gradient_equals_central_differences(void **state)
+{
+    (void)state;
+    open_examples(DTYPE_F32);
+    t.lora.dropout = 0.2;
+    tiny_plan(&t);
+    for (size_t kind = 0; kind < OBJECTIVE_COUNT; kind++) {
+        preference = (struct preference){.objective = {.kind = (enum objective_kind)kind,
+                                                       .beta = 0.01,
+                                                       .label_smoothing = 0.1,
+                                                       .margin = 0.3,
+                                                       .likelihood = 0.5}};
+        tiny_check_gradient(&t, preference_loss, 2e-3);
+    }
+    tiny_close(&t);
+}
+
+/* A weigher's weights give the bits that the same weights give; it is not asked without a gradient. */
+static void weighers_give_the_bits_of_weights(void **state)
+{
+    (void)state;
+    static const enum dtype types[] = {DTYPE_F32, DTYPE_BF16};
+    for (size_t type = 0; type < 2; type++) {
+        struct err e;
+        struct model_result result;
+        double log_prob[EXAMPLES], set[EXAMPLES];
+        const struct model_each each = {.log_prob = log_prob};
+        open_examples(types[type]);
+        preference = (struct preference){.objective = {.kind = OBJECTIVE_DPO, .beta = 0.01}};
+        preference_loss(&t);
+        float *weighed = numbers_copy(t.grads.values, t.lora.layout.size);
+        const struct model_weigher weigher = {weigh_pairs, &preference};
+        t.in.weigher = &weigher;
+        assert_ok(model_step_grad(&t.model, &t.in, 0, &t.grads, &result, &each, &e), &e);
+        assert_int_equal(preference.calls, 1);
+        t.in.weigher = NULL;
+        weigh_pairs(&preference, set, log_prob);
+        t.in.weights = set;
+        memset(t.grads.values, 0, t.lora.layout.size * sizeof *t.grads.values);
+        assert_ok(model_step_grad(&t.model, &t.in, 1, &t.grads, &result, NULL, &e), &e);
+        assert_memory_equal(t.grads.values, weighed, t.lora.layout.size * sizeof(float));
+        free(weighed);
+        tiny_close(&t);
+    }
+}
+
 /* Weights of 1 are no weights, bit for bit; a loss scale of 0 leaves the gradients alone. */
 static void weights_of_one_change_no_bit(void **state)
 {
@@ -157,6 +267,8 @@ int main(void)
         cmocka_unit_test(log_probabilities_follow_from_the_logits),
         cmocka_unit_test(weighted_gradient_equals_central_differences),
         cmocka_unit_test(weighted_gradient_is_the_sum_of_each),
+        cmocka_unit_test(objective_gradient_equals_central_differences),
+        cmocka_unit_test(weighers_give_the_bits_of_weights),
         cmocka_unit_test(weights_of_one_change_no_bit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
