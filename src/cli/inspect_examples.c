@@ -307,7 +307,7 @@ static enum err_code open_view(struct view *v, const char *path, struct err *e)
                                             .train_on = o->train_on,
                                             .chat = v->chat,
                                             .columns = &v->columns,
-                                            .pairs = true};
+                                            .pairs = PAIRS_TAKEN};
     v->path = path;
     if (!code)
         code = dataset_init(&v->data, &v->path, 1, v->tokenizer, &options, true, e);

@@ -6,8 +6,8 @@ enum { PLACES = 4 }; /* examples that a message names at most */
 
 void batch_plan(const struct loader *l, struct model_plan *plan)
 {
-    if (plan->longest < l->batch.longest)
-        plan->longest = l->batch.longest;
+    if (plan->longest < l->batch.sequence)
+        plan->longest = l->batch.sequence;
     if (plan->tokens < l->pack.token_capacity)
         plan->tokens = l->pack.token_capacity;
     if (plan->examples < l->pack.example_capacity)

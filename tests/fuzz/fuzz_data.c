@@ -25,7 +25,7 @@ static enum err_code read_as(const struct tokenizer *t, size_t max_length, bool 
 {
     struct dataset d = {0};
     const char *path = fuzz_path("data.jsonl");
-    const struct example_options options = {.max_length = max_length, .chat = chat, .pairs = true};
+    const struct example_options options = {.max_length = max_length, .chat = chat, .pairs = PAIRS_TAKEN};
     if (dataset_open(&d, &path, 1, t, &options, skip, e))
         return e->code;
     if (t)

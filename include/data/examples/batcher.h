@@ -32,12 +32,14 @@ struct batcher {
     const struct dataset *data;
     struct loader_options options;
     struct arena arena;
-    uint32_t longest; /* tokens of the longest example of the data set */
+    uint32_t longest; /* tokens of the longest example of the data set, of a pair those of both sides */
+    size_t sequence;  /* tokens of a sequence, a side of a pair or an example, at most */
     uint64_t cursor;  /* samples consumed by the batches planned so far */
     /* The current batch: */
     uint64_t first;              /* sample number of its first example */
     size_t examples;             /* number of its examples, over all ranks */
     uint64_t tokens, supervised; /* numbers of its tokens, over all ranks */
+    uint64_t chosen;             /* supervised tokens of its pairs' chosen answers, over all ranks */
     uint64_t *index;             /* [examples] data set index of each */
     uint32_t *lengths;           /* [examples] */
     struct pack_plan plan;       /* its packs */

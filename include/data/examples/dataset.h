@@ -19,12 +19,14 @@
 #include "base/file.h"
 #include "data/examples/example.h"
 
+#define DATASET_OFFSET_BITS 48
 struct dataset_entry {
-    uint64_t offset; /* of the line in its file */
-    uint32_t file;   /* index into paths */
-    uint32_t bytes;  /* of the line, without its end */
-    uint32_t tokens; /* after cutting to max_length */
+    uint64_t offset : DATASET_OFFSET_BITS;    /* of the line in its file */
+    uint64_t file : 64 - DATASET_OFFSET_BITS; /* index into paths */
+    uint32_t bytes;                           /* of the line, without its end */
+    uint32_t tokens;                          /* after cutting to max_length; of a pair, those of both sides */
     uint32_t supervised;
+    uint32_t chosen; /* of a pair: how many of the supervised tokens are those of the chosen answer; otherwise 0 */
 };
 
 /* All members are uint64_t, so that the counts of all parts can be added up. */

@@ -89,6 +89,12 @@ enum example_train_on {
     TRAIN_ON_ALL      /* every token but the first */
 };
 
+enum example_pairs {
+    PAIRS_REFUSED,
+    PAIRS_TAKEN, /* beside other forms */
+    PAIRS_ALONE  /* every other form is a bad line */
+};
+
 struct example_options {
     size_t max_length;
     enum example_train_on train_on;
@@ -98,7 +104,7 @@ struct example_options {
      * conversation, which then ends with the generation prompt. If there are answers, only the last one is
      * supervised, whatever its weight. */
     bool asks;
-    bool pairs; /* preference pairs are read, and otherwise refused */
+    enum example_pairs pairs;
 };
 
 void example_release(struct example *ex);

@@ -34,7 +34,8 @@ enum err_code pack_plan_batch(struct pack_plan *p, const uint32_t *lengths, size
 /* Rank `rank` of `world` owns packs [*begin, *end): contiguous, sizes differ by at most one. */
 void pack_share(size_t *begin, size_t *end, size_t pack_count, size_t rank, size_t world);
 
-/* One pack, as the model reads it. The arrays have memory for `token_capacity` tokens and `example_capacity`
+/* One pack, as the model reads it. A pair is two of its examples, first the chosen side, then the rejected one, with
+ * the same sample number. The arrays have memory for `token_capacity` tokens and `example_capacity`
  * examples. */
 struct pack {
     int32_t *tokens;     /* [token_count] */

@@ -14,6 +14,11 @@ static size_t find_longest(const struct dataset *d)
     return longest;
 }
 
+static bool has_pairs(const struct batcher *b)
+{
+    return b->data->options.pairs == PAIRS_ALONE;
+}
+
 /* Examples that a batch has at most. */
 static size_t largest_batch(const struct batcher *b)
 {
@@ -39,14 +44,14 @@ enum err_code batcher_open(struct batcher *b, const struct dataset *d, const str
         return err_set(e, ERR_USAGE, "--batch-size must be at least 1");
     size_t longest = find_longest(d);
     b->longest = d->entries[longest].tokens;
+    b->sequence = has_pairs(b) && d->options.max_length < b->longest ? d->options.max_length : b->longest;
     if (options->pack_tokens < b->longest) {
         char place[512];
         dataset_place(place, sizeof place, d, longest);
         return err_set(
             e, ERR_USAGE,
-            "%s: an example of %u tokens does not fit a pack of %llu: raise --micro-batch-tokens or lower "
-            "--max-length",
-            place, b->longest, (unsigned long long)options->pack_tokens);
+            "%s: %s of %u tokens does not fit a pack of %llu: raise --micro-batch-tokens or lower --max-length",
+            place, has_pairs(b) ? "a pair" : "an example", b->longest, (unsigned long long)options->pack_tokens);
     }
     if (take_memory(b, e)) {
         batcher_close(b);
@@ -67,7 +72,7 @@ enum err_code batcher_make_pack(struct pack *p, const struct batcher *b, struct 
 {
     size_t examples = largest_batch(b);
     uint64_t most = (uint64_t)examples * b->longest, limit = b->options.pack_tokens;
-    return pack_init(p, (size_t)(most < limit ? most : limit), examples, a, e);
+    return pack_init(p, (size_t)(most < limit ? most : limit), has_pairs(b) ? 2 * examples : examples, a, e);
 }
 
 enum err_code batcher_next(struct batcher *b, struct err *e)
@@ -78,7 +83,7 @@ enum err_code batcher_next(struct batcher *b, struct err *e)
     uint64_t left = count - position;
     b->first = b->cursor;
     b->examples = b->options.batch_size < left ? b->options.batch_size : (size_t)left;
-    b->tokens = b->supervised = 0;
+    b->tokens = b->supervised = b->chosen = 0;
     for (size_t i = 0; i < b->examples; i++) {
         uint64_t at = position + i;
         b->index[i] = b->options.shuffle ? rng_permute(key, at, count) : at;
@@ -86,6 +91,7 @@ enum err_code batcher_next(struct batcher *b, struct err *e)
         b->lengths[i] = entry->tokens;
         b->tokens += entry->tokens;
         b->supervised += entry->supervised;
+        b->chosen += entry->chosen;
     }
     if (pack_plan_batch(&b->plan, b->lengths, b->examples, b->options.pack_tokens, e))
         return e->code;
@@ -100,9 +106,12 @@ enum err_code batcher_read(struct pack *p, struct batcher *b, size_t number, str
     pack_clear(p);
     for (uint32_t i = b->plan.first[number]; i < b->plan.first[number + 1]; i++) {
         uint32_t at = b->plan.order[i];
+        const struct example *ex = &b->example;
         if (dataset_read(&b->example, &b->scratch, b->data, b->index[at], e))
             return e->code;
-        pack_add(p, b->example.tokens, b->example.supervised, b->example.count, b->first + at);
+        if (ex->split)
+            pack_add(p, ex->tokens, ex->supervised, ex->split, b->first + at);
+        pack_add(p, ex->tokens + ex->split, ex->supervised + ex->split, ex->count - ex->split, b->first + at);
     }
     return ERR_OK;
 }

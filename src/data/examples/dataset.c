@@ -23,12 +23,19 @@ enum {
     CHUNK = 65536,      /* bytes of a file that is read from end to end */
 };
 
+_Static_assert(sizeof(struct dataset_entry) == 24, "memory that the documentation promises");
+_Static_assert(LIMIT_DATA_FILES < 1 << (64 - DATASET_OFFSET_BITS), "the number of a file fits an entry");
+_Static_assert(LIMIT_DATA_FILE < 1LL << DATASET_OFFSET_BITS, "a place in a file fits an entry");
+
 /* A file of another kind is not one of bad lines, which could be skipped. */
 static enum err_code expect_json(const struct dataset *d, size_t file, struct err *e)
 {
     unsigned char begin[FORMAT_BYTES];
     const struct file_in *f = &d->files[file];
     size_t length = f->size < sizeof begin ? f->size : sizeof begin;
+    if (f->size > LIMIT_DATA_FILE)
+        return err_set(e, ERR_UNSUPPORTED, "%s: %zu bytes; at most %lld are read: cut the file into several",
+                       d->paths[file], f->size, (long long)LIMIT_DATA_FILE);
     if (file_in_read(begin, f, 0, length, e))
         return e->code;
     return format_expect(FORMAT_JSON, begin, length, d->paths[file], e);
@@ -43,8 +50,11 @@ enum err_code dataset_init(struct dataset *d, const char *const *paths, size_t p
                           .tokenizer = tokenizer,
                           .options = *options,
                           .skip_bad_lines = skip_bad_lines};
-    if (!path_count || path_count > UINT32_MAX)
+    if (!path_count)
         return err_set(e, ERR_USAGE, "no data files are given: name them with --data");
+    if (path_count > LIMIT_DATA_FILES)
+        return err_set(e, ERR_USAGE, "%zu data files; at most %d are read: join some of them", path_count,
+                       LIMIT_DATA_FILES);
     d->files = calloc(path_count, sizeof *d->files);
     if (!d->files)
         return err_set(e, ERR_MEMORY, "not enough memory for %zu data files", path_count);
@@ -169,6 +179,14 @@ static enum err_code parse_line(struct example *ex, struct example_scratch *scra
     return example_parse(ex, scratch, d->tokenizer, text, (size_t)length, &d->options, e);
 }
 
+static uint32_t count_chosen(const struct example *ex)
+{
+    uint32_t count = 0;
+    for (size_t i = 0; i < ex->split; i++)
+        count += ex->supervised[i];
+    return count;
+}
+
 /* FNV-1a of the ids. */
 static uint64_t fingerprint(const struct example *ex)
 {
@@ -191,6 +209,7 @@ static void measure_line(struct scan_line *line, struct example *ex, struct exam
     line->entry.bytes = (uint32_t)line->length;
     line->entry.tokens = (uint32_t)ex->count;
     line->entry.supervised = (uint32_t)ex->supervised_count;
+    line->entry.chosen = count_chosen(ex);
     line->truncated = ex->truncated;
     line->had_bos = ex->had_bos;
     line->notes = ex->notes;
@@ -366,7 +385,9 @@ static enum err_code next_block(struct scan *s, size_t *count, struct record_cur
         if (!found)
             return ERR_OK;
         lines[*count] =
-            (struct scan_line){.entry = {.offset = r.offset, .file = (uint32_t)file}, .length = r.length};
+            (struct scan_line){.entry = {.offset = r.offset & (UINT64_MAX >> (64 - DATASET_OFFSET_BITS)),
+                                         .file = (uint16_t)file},
+                               .length = r.length};
     }
     return ERR_OK;
 }
@@ -570,31 +591,4 @@ void dataset_place(char *text, size_t size, const struct dataset *d, size_t inde
     assert(index < d->count);
     const struct dataset_entry *entry = &d->entries[index];
     describe_place(text, size, d, entry->file, entry->offset);
-}
-
-enum err_code dataset_hash(char hash[FILE_HASH_SIZE], const struct dataset *d, struct err *e)
-{
-    struct file_hasher *h = file_hasher_open(e);
-    if (!h)
-        return e->code;
-    enum err_code code = ERR_OK;
-    for (size_t f = 0; f < d->path_count && !code; f++) {
-        /* The size keeps "a" "bc" and "ab" "c" apart. */
-        uint64_t size = d->files[f].size;
-        unsigned char bytes[8];
-        for (size_t i = 0; i < sizeof bytes; i++)
-            bytes[i] = (unsigned char)(size >> (8 * i));
-        file_hasher_add(h, bytes, sizeof bytes);
-        for (uint64_t at = 0; at < size && !code; at += CHUNK) {
-            unsigned char chunk[CHUNK];
-            size_t length = size - at < CHUNK ? (size_t)(size - at) : CHUNK;
-            code = stop_check("the data was read", e);
-            if (!code)
-                code = file_in_read(chunk, &d->files[f], at, length, e);
-            if (!code)
-                file_hasher_add(h, chunk, length);
-        }
-    }
-    file_hasher_finish(h, hash);
-    return code;
 }

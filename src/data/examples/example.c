@@ -481,7 +481,7 @@ enum err_code example_parse(struct example *ex, struct example_scratch *scratch,
     const struct line l = {.root = json_root(doc),
                            .columns = options->columns,
                            .asks = options->asks,
-                           .pairs = options->pairs,
+                           .pairs = options->pairs != PAIRS_REFUSED,
                            .answer = "completion"};
     enum err_code code = ERR_OK;
     if (json_kind(l.root) != JSON_KIND_OBJECT)
@@ -490,6 +490,9 @@ enum err_code example_parse(struct example *ex, struct example_scratch *scratch,
         code = line_check_columns(&l, &ex->columns, e);
     if (!code)
         code = fields_find_form(&ex->form, &l, e);
+    if (!code && options->pairs == PAIRS_ALONE && ex->form != EXAMPLE_PREFERENCE &&
+        ex->form != EXAMPLE_PREFERENCE_MESSAGES)
+        code = err_set(e, ERR_DATA, "is not a preference pair: a line must have \"chosen\" and \"rejected\"");
     if (!code)
         code = example_check_line_keys(&l, ex->form, e);
     if (!code)

@@ -427,6 +427,76 @@ static void test_error_ahead(void **state)
     loader_close(&l);
 }
 
+/* Pair i is i written with 2 to 20 digits, with a chosen answer of one token more than the rejected one. */
+static void open_pairs(struct dataset *d, const char **pairs_path)
+{
+    struct str text = {0};
+    struct err e;
+    for (int i = 0; i < EXAMPLES; i++)
+        assert_int_equal(str_appendf(&text, &e, "{\"prompt\":\"%0*d\",\"chosen\":\"yes\",\"rejected\":\"no\"}\n",
+                                     2 + i * 17 % 19, i),
+                         ERR_OK);
+    *pairs_path = temp_write(&folder, "pairs.jsonl", text.data, text.length);
+    str_release(&text);
+    const struct example_options options = {.max_length = 64, .pairs = PAIRS_ALONE};
+    if (dataset_open(d, pairs_path, 1, tokenizer, &options, false, &e))
+        fail_msg("%s", e.message);
+}
+
+/* A pack of whole pairs: two sequences each, one after the other, under one number. */
+static size_t check_pairs(const struct loader *l)
+{
+    const struct pack *p = &l->pack;
+    assert_int_equal(p->example_count % 2, 0);
+    for (size_t i = 0; i < p->example_count; i += 2) {
+        const uint32_t chosen = p->offsets[i], rejected = p->offsets[i + 1], end = p->offsets[i + 2];
+        const uint32_t prompt = rejected - chosen - 4; /* without "yes" and EOS */
+        assert_int_equal(end - rejected, prompt + 3);
+        assert_memory_equal(p->tokens + chosen, p->tokens + rejected, prompt * sizeof *p->tokens);
+        assert_true(p->tokens[chosen + prompt] == 'y' && p->tokens[rejected + prompt] == 'n');
+        assert_true(p->positions[rejected] == 0 && p->positions[end - 1] == (int32_t)prompt + 2);
+        assert_true(p->samples[i] == p->samples[i + 1]);
+        assert_true(!p->supervised[rejected + prompt - 1] && p->supervised[rejected + prompt]);
+    }
+    return p->example_count / 2;
+}
+
+static void test_pairs(void **state)
+{
+    (void)state;
+    struct dataset pairs;
+    const char *pairs_path;
+    struct err e;
+    open_pairs(&pairs, &pairs_path);
+    assert_int_equal(pairs.entries[3].chosen, 4);
+    assert_int_equal(pairs.entries[3].supervised, 7);
+    for (size_t world = 1; world < 4; world++) {
+        size_t seen = 0;
+        for (size_t rank = 0; rank < world; rank++) {
+            struct loader_options options = usual();
+            struct loader l;
+            options.shuffle = options.read_ahead = true;
+            options.rank = rank;
+            options.world = world;
+            assert_int_equal(loader_open(&l, &pairs, &options, &e), ERR_OK);
+            assert_int_equal(l.batch.longest, 2 * 20 + 7);
+            assert_int_equal(l.batch.sequence, 2 * 20 + 7); /* a bound: the longer side is not kept */
+            for (size_t batch = 0; batch < 7; batch++) {
+                next(&l);
+                assert_int_equal(l.batch.chosen, 4 * l.batch.examples);
+                assert_int_equal(l.batch.supervised, 7 * l.batch.examples);
+                for (size_t k = l.batch.pack_begin; k < l.batch.pack_end; k++) {
+                    assert_int_equal(loader_pack(&l, k, &e), ERR_OK);
+                    seen += check_pairs(&l);
+                }
+            }
+            loader_close(&l);
+        }
+        assert_int_equal(seen, EXAMPLES);
+    }
+    dataset_close(&pairs);
+}
+
 static void test_refused(void **state)
 {
     (void)state;
@@ -458,6 +528,7 @@ int main(void)
         cmocka_unit_test(test_conversations_ahead),
         cmocka_unit_test(test_read_ahead_to_an_end),
         cmocka_unit_test(test_error_ahead),
+        cmocka_unit_test(test_pairs),
         cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -3,7 +3,7 @@
 
 #include "tiny_lines.h"
 
-static const struct example_options pairs = {.max_length = 1000, .pairs = true};
+static const struct example_options pairs = {.max_length = 1000, .pairs = PAIRS_TAKEN};
 
 #define USER(text)   "{\"role\":\"user\",\"content\":\"" text "\"}"
 #define ANSWER(text) "{\"role\":\"assistant\",\"content\":\"" text "\"}"
@@ -141,6 +141,17 @@ static void test_bad_pairs(void **state)
     }
 }
 
+static void test_pairs_alone(void **state)
+{
+    (void)state;
+    struct example_options options = pairs;
+    struct err e;
+    options.pairs = PAIRS_ALONE;
+    assert_ok(parse("{\"prompt\":\"a\"," PAIR("\"b\"", "\"c\""), plain, &options, &e), &e);
+    assert_error(parse("{\"prompt\":\"a\",\"completion\":\"b\"}", plain, &options, &e), &e, ERR_DATA,
+                 "is not a preference pair: a line must have \"chosen\" and \"rejected\"");
+}
+
 static void test_train_on_all(void **state)
 {
     (void)state;
@@ -189,9 +200,10 @@ static void test_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_strings),  cmocka_unit_test(test_shared_beginning), cmocka_unit_test(test_messages),
-        cmocka_unit_test(test_cutting),  cmocka_unit_test(test_bad_pairs),        cmocka_unit_test(test_train_on_all),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_strings),      cmocka_unit_test(test_shared_beginning),
+        cmocka_unit_test(test_messages),     cmocka_unit_test(test_cutting),
+        cmocka_unit_test(test_bad_pairs),    cmocka_unit_test(test_pairs_alone),
+        cmocka_unit_test(test_train_on_all), cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, open_tokenizers, close_tokenizers);
 }
