@@ -23,7 +23,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum objective_kind { OBJECTIVE_DPO, OBJECTIVE_IPO, OBJECTIVE_ORPO, OBJECTIVE_SIMPO, OBJECTIVE_COUNT };
+enum objective_kind {
+    OBJECTIVE_SFT, /* supervised fine-tuning, without pairs: none of the functions below */
+    OBJECTIVE_DPO,
+    OBJECTIVE_IPO,
+    OBJECTIVE_ORPO,
+    OBJECTIVE_SIMPO,
+    OBJECTIVE_COUNT
+};
 
 struct objective {
     enum objective_kind kind;

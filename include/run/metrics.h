@@ -13,10 +13,18 @@
 #include "run/lines_file.h"
 #include "run/trace.h"
 
+/* Means over pairs, of preference training (model/objective.h). */
+struct metrics_rewards {
+    double chosen, rejected, margin;
+    double accuracy; /* share of pairs whose chosen answer has the higher reward */
+};
+
 struct metrics_row {
     uint64_t step; /* from 1 */
     double epoch;  /* passes over the data so far, with fraction */
-    double loss;   /* mean over the supervised tokens of the batch, on all ranks */
+    double loss;   /* mean over the supervised tokens of the batch, on all ranks; or the objective's, over its pairs */
+    bool prefers;  /* preference training: there are rewards */
+    struct metrics_rewards rewards, eval_rewards;
     double learning_rate;
     double grad_norm;                   /* before clipping */
     uint64_t tokens, supervised_tokens; /* of this step, on all ranks */
@@ -50,8 +58,9 @@ enum err_code metrics_open(struct metrics *m, const struct runlock *lock, uint64
 enum err_code metrics_write(struct metrics *m, const struct metrics_row *row, struct err *e);
 
 /* Called before any line is written: adds an evaluation to the last line of the file, which must be that of `step`,
- * unless it already has one. The file is replaced as a whole. */
-enum err_code metrics_add_evaluation(struct metrics *m, uint64_t step, double eval_loss, struct err *e);
+ * unless it already has one. `rewards` may be NULL. The file is replaced as a whole. */
+enum err_code metrics_add_evaluation(struct metrics *m, uint64_t step, double eval_loss,
+                                     const struct metrics_rewards *rewards, struct err *e);
 
 /* Writes all pending lines, or returns the error. */
 enum err_code metrics_flush(struct metrics *m, struct err *e);

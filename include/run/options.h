@@ -21,6 +21,7 @@
 #include "math/gemm.h"
 #include "model/lora_init.h"
 #include "model/model.h"
+#include "model/objective.h"
 
 /* The enums of the rows whose words are not an enum elsewhere. */
 #define OPTIONS_MAKE_ENUM(field, ...) enum option_##field{__VA_ARGS__};

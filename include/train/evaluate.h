@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "data/examples/loader.h"
+#include "train/preference.h"
 #include "train/session.h"
 #include "train/tally.h"
 
@@ -19,6 +20,7 @@ struct evaluation {
     double token_accuracy; /* share of supervised tokens that have the largest logit */
     double exact_match;    /* share of examples for which this holds for all supervised tokens */
     uint64_t supervised_tokens, examples;
+    struct metrics_rewards rewards; /* with an objective for preferences, whose loss `loss` then is; else zeros */
 };
 
 struct evaluator {
@@ -26,6 +28,8 @@ struct evaluator {
     struct arena arena;
     struct loader loader;
     struct tally tally;
+    struct preference preference;
+    double *log_prob; /* [examples of a pack], with an objective for preferences */
 };
 
 /* Collective. The data set must outlive the evaluator. After an error there is nothing to close. */

@@ -89,7 +89,7 @@ static enum err_code probe_open(struct probe *p, struct session *s, const struct
     p->grads.values =
         arena_alloc(&p->arena, s->lora.layout.size, sizeof *p->grads.values, "gradients of the adapter", e);
     if (!p->grads.values || loader_open(&p->loader, data, &options, e) || loader_next(&p->loader, e) ||
-        tally_init(&p->tally, data->count, (size_t)p->session->dist->world, &p->arena, e))
+        tally_init(&p->tally, data->count, (size_t)p->session->dist->world, 0, &p->arena, e))
         return e->code;
     tally_begin(&p->tally, p->loader.batch.plan.pack_count);
     batch_plan(&p->loader, &plan);

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,6 +58,34 @@ static enum err_code append_real(struct str *line, const char *key, double value
     return str_appendf(line, e, ", \"%s\": ", key) ? e->code : json_append_real(line, value, e);
 }
 
+static enum err_code append_rewards(struct str *line, const char *prefix, const struct metrics_rewards *rewards,
+                                    struct err *e)
+{
+    const struct {
+        const char *name;
+        double value;
+    } values[] = {{"chosen", rewards->chosen},
+                  {"rejected", rewards->rejected},
+                  {"margin", rewards->margin},
+                  {"accuracy", rewards->accuracy}};
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        char key[32];
+        snprintf(key, sizeof key, "%sreward_%s", prefix, values[i].name);
+        if (append_real(line, key, values[i].value, e))
+            return e->code;
+    }
+    return ERR_OK;
+}
+
+/* `rewards` may be NULL. */
+static enum err_code append_evaluation(struct str *line, double eval_loss, const struct metrics_rewards *rewards,
+                                       struct err *e)
+{
+    if (append_real(line, EVAL_LOSS, eval_loss, e))
+        return e->code;
+    return rewards ? append_rewards(line, "eval_", rewards, e) : ERR_OK;
+}
+
 static enum err_code append_slowest(struct str *line, const struct metrics_row *row, struct err *e)
 {
     if (!row->slowest_host)
@@ -93,6 +122,7 @@ static enum err_code append_row(struct str *line, const struct metrics_row *row,
     double rate = row->seconds > 0 ? (double)row->tokens / row->seconds : 0;
     if (str_appendf(line, e, "{\"step\": %" PRIu64, row->step) || append_real(line, "epoch", row->epoch, e) ||
         append_real(line, "loss", row->loss, e) ||
+        (row->prefers && append_rewards(line, "", &row->rewards, e)) ||
         append_real(line, "learning_rate", row->learning_rate, e) ||
         append_real(line, "grad_norm", row->grad_norm, e) ||
         str_appendf(line, e, ", \"tokens\": %" PRIu64 ", \"supervised_tokens\": %" PRIu64, row->tokens,
@@ -103,7 +133,8 @@ static enum err_code append_row(struct str *line, const struct metrics_row *row,
         append_real(line, "wait_seconds", row->wait_seconds, e) || append_slowest(line, row, e) ||
         append_phases(line, row->phases, e) ||
         (row->skipped && str_appendf(line, e, ", \"skipped\": \"%s\"", row->skipped)) ||
-        (row->evaluated && append_real(line, EVAL_LOSS, row->eval_loss, e)) ||
+        (row->evaluated &&
+         append_evaluation(line, row->eval_loss, row->prefers ? &row->eval_rewards : NULL, e)) ||
         (row->traced && append_trace(line, &row->trace, e)) || str_appendf(line, e, "}\n"))
         return e->code;
     return ERR_OK;
@@ -126,7 +157,7 @@ enum err_code metrics_write(struct metrics *m, const struct metrics_row *row, st
 }
 
 static enum err_code add_inside(struct metrics *m, const struct file_folder *in, uint64_t step,
-                                double eval_loss, struct err *e)
+                                double eval_loss, const struct metrics_rewards *rewards, struct err *e)
 {
     char path[PATH_MAX];
     struct cut cut = {m, step};
@@ -142,7 +173,7 @@ static enum err_code add_inside(struct metrics *m, const struct file_folder *in,
         while (lines.data[lines.length - 1] != '}')
             lines.length--;
         lines.length--;
-        if (append_real(&lines, EVAL_LOSS, eval_loss, e) || str_append(&lines, "}\n", 2, e) ||
+        if (append_evaluation(&lines, eval_loss, rewards, e) || str_append(&lines, "}\n", 2, e) ||
             file_write_atomic(path, lines.data, lines.length, e))
             code = e->code;
         m->last_evaluated = !code;
@@ -151,12 +182,13 @@ static enum err_code add_inside(struct metrics *m, const struct file_folder *in,
     return code; /* lines_flush() finds that the file it has open is gone */
 }
 
-enum err_code metrics_add_evaluation(struct metrics *m, uint64_t step, double eval_loss, struct err *e)
+enum err_code metrics_add_evaluation(struct metrics *m, uint64_t step, double eval_loss,
+                                     const struct metrics_rewards *rewards, struct err *e)
 {
     struct file_folder in;
     if (runlock_enter(&in, m->lines.lock, e))
         return e->code;
-    return file_folder_leave(&in, add_inside(m, &in, step, eval_loss, e), e);
+    return file_folder_leave(&in, add_inside(m, &in, step, eval_loss, rewards, e), e);
 }
 
 void metrics_close(struct metrics *m)

@@ -196,7 +196,9 @@ enum err_code options_tell_idle(const struct options *o, void (*tell)(const char
                                 struct err *e)
 {
     const char *const evaluations = "--eval-data or --eval-split", *const locality = "--local-steps";
+    const char *const preference = "an --objective for preferences", *const simpo = "--objective simpo";
     const bool evaluates = o->eval_data.count > 0 || o->eval_split > 0, local = o->local_steps > 1;
+    const bool prefers = o->objective != OBJECTIVE_SFT, is_simpo = o->objective == OBJECTIVE_SIMPO;
     const struct {
         const char *option, *needs;
         bool acts;
@@ -204,6 +206,10 @@ enum err_code options_tell_idle(const struct options *o, void (*tell)(const char
                 {"max-eval-examples", evaluations, evaluates},
                 {"outer-learning-rate", locality, local},
                 {"outer-momentum", locality, local},
+                {"beta", preference, prefers},
+                {"sft-weight", preference, prefers},
+                {"label-smoothing", simpo, is_simpo},
+                {"simpo-margin", simpo, is_simpo},
                 {"overwrite", "--resume never", o->resume.word != RESUME_AUTO},
                 {"min-learning-rate", "an --lr-schedule that goes down", o->lr_schedule != SCHEDULE_CONSTANT}};
     struct options plain = {0};

@@ -37,6 +37,7 @@ static const char *const shared[] = {
     "resume",
     "overwrite",
     "train-on",
+    "objective",
     "columns",
     "chat-template",
     "chat-template-kwargs",

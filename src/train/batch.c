@@ -38,8 +38,9 @@ uint64_t batch_share_supervised(const struct loader *l)
 static enum err_code name_examples(const struct loader *l, size_t pack, const struct model_result *result,
                                    struct err *e)
 {
+    const size_t sides = l->batch.data->options.pairs == PAIRS_ALONE ? 2 : 1;
     size_t first = l->batch.plan.first[pack], end = l->batch.plan.first[pack + 1];
-    size_t culprit = first + result->first_nonfinite;
+    size_t culprit = first + result->first_nonfinite / sides;
     char places[1200] = "";
     if (culprit < end) {
         first = culprit;

@@ -16,6 +16,8 @@ enum { ROUND = 256 };
 enum err_code evaluate_open(struct evaluator *v, struct session *s, const struct dataset *d, struct err *e)
 {
     *v = (struct evaluator){.session = s};
+    const size_t sums = preference_sums(s->options->objective);
+    preference_init(&v->preference, s->options);
     struct loader_options options = {.batch_size = ROUND,
                                      .rank = (size_t)s->dist->rank,
                                      .world = (size_t)s->dist->world,
@@ -27,7 +29,11 @@ enum err_code evaluate_open(struct evaluator *v, struct session *s, const struct
     if (!code)
         code = loader_open(&v->loader, d, &options, e);
     if (!code)
-        code = tally_init(&v->tally, ROUND, (size_t)s->dist->world, &v->arena, e);
+        code = tally_init(&v->tally, ROUND, (size_t)s->dist->world, sums, &v->arena, e);
+    if (!code && sums) {
+        v->log_prob = arena_alloc(&v->arena, v->loader.pack.example_capacity, sizeof *v->log_prob, "evaluation", e);
+        code = v->log_prob ? ERR_OK : e->code;
+    }
     code = dist_agree(s->dist, code, e);
     if (code)
         evaluate_close(v);
@@ -50,9 +56,15 @@ void evaluate_plan(const struct evaluator *v, struct model_plan *plan)
 static enum err_code measure(void *context, size_t pack, const struct model_input *in,
                              struct model_result *result, struct err *e)
 {
-    (void)pack;
     struct evaluator *v = context;
-    return model_evaluate(&v->session->model, in, result, NULL, e);
+    const struct model_each each = {.log_prob = v->log_prob};
+    if (model_evaluate(&v->session->model, in, result, &each, e))
+        return e->code;
+    if (v->log_prob) {
+        preference_measure(&v->preference, in, v->log_prob);
+        tally_add_sums(&v->tally, pack, v->preference.sums);
+    }
+    return ERR_OK;
 }
 
 static void show_progress(const struct evaluator *v)
@@ -68,11 +80,15 @@ enum err_code evaluate_run(struct evaluator *v, struct evaluation *out, struct e
     struct dist *d = v->session->dist;
     struct deadline *deadline = &v->session->deadline;
     struct model_result sum = {0};
+    struct preference all = v->preference;
+    all.batch = (struct objective_batch){0};
+    double totals[PREFERENCE_SUMS] = {0};
     size_t count = v->loader.batch.data->count;
     v->loader.batch.cursor = 0;
     while (v->loader.batch.cursor < count) {
         double begun = cpu_seconds();
         enum err_code code = loader_next(&v->loader, e);
+        preference_begin(&v->preference, &v->loader.batch);
         tally_begin(&v->tally, code ? 0 : v->loader.batch.plan.pack_count);
         if (!code)
             code = batch_run(&v->loader, &v->tally, measure, v, e);
@@ -83,6 +99,10 @@ enum err_code evaluate_run(struct evaluator *v, struct evaluation *out, struct e
         sum.supervised += v->tally.total.supervised;
         sum.correct += v->tally.total.correct;
         sum.exact += v->tally.total.exact;
+        for (size_t i = 0; i < v->tally.sums; i++)
+            totals[i] += v->tally.totals[i];
+        all.batch.pairs += v->preference.batch.pairs;
+        all.batch.chosen_tokens += v->preference.batch.chosen_tokens;
         show_progress(v);
         if (v->tally.stop)
             return err_set(e, ERR_STOPPED, "stopped by a signal or the time limit while evaluating");
@@ -94,5 +114,7 @@ enum err_code evaluate_run(struct evaluator *v, struct evaluation *out, struct e
                                .exact_match = (double)sum.exact / (double)count,
                                .supervised_tokens = sum.supervised,
                                .examples = count};
+    if (v->log_prob)
+        out->loss = preference_finish(&out->rewards, &all, totals);
     return ERR_OK;
 }

@@ -306,9 +306,10 @@ static enum err_code hash_data(char hash[FILE_HASH_SIZE], struct dist *d, struct
 /* What a model computes beyond its positions is noise: no layer has seen such angles. */
 static void warn_of_long_examples(const struct session *s, const struct dataset *data)
 {
+    const size_t sides = data->options.pairs == PAIRS_ALONE ? 2 : 1; /* of a pair, surely one is longer */
     size_t limit = s->model.arch.max_positions, count = 0;
     for (size_t i = 0; limit && i < data->count; i++)
-        count += data->entries[i].tokens > limit;
+        count += data->entries[i].tokens > sides * limit;
     if (count)
         log_warn("%zu of %zu examples (%s) are longer than the %zu positions that this model was made for: "
                  "--max-length %zu cuts them there",
@@ -414,7 +415,8 @@ enum err_code session_open_data(struct session *s, struct dataset *data, const s
     const struct example_options options = {.max_length = (size_t)o->max_length,
                                             .train_on = o->train_on,
                                             .chat = s->chat,
-                                            .columns = &s->columns};
+                                            .columns = &s->columns,
+                                            .pairs = o->objective == OBJECTIVE_SFT ? PAIRS_REFUSED : PAIRS_ALONE};
     if (open_data(s, data, paths, &options, e))
         return e->code;
     if (tell_of_data(s, data, e)) {
@@ -470,7 +472,8 @@ enum err_code session_open_eval_data(struct session *s, struct dataset *data, st
 enum err_code session_pack_tokens(const struct session *s, size_t *tokens, struct err *e)
 {
     const struct options *o = s->options;
-    size_t longest = (size_t)o->max_length;
+    const bool pairs = o->objective != OBJECTIVE_SFT;
+    const size_t longest = (size_t)o->max_length * (pairs ? 2 : 1);
     *tokens = (size_t)o->micro_batch_tokens;
     if (!*tokens) { /* auto */
         *tokens = longest > 512 ? longest : 512;
@@ -479,9 +482,9 @@ enum err_code session_pack_tokens(const struct session *s, size_t *tokens, struc
     if (*tokens < longest)
         return err_set(
             e, ERR_USAGE,
-            "--micro-batch-tokens %zu is below --max-length %zu: the longest example would not fit into a "
-            "pack: raise it, or lower --max-length",
-            *tokens, longest);
+            "--micro-batch-tokens %zu is below %s %" PRId64 ": the longest %s would not fit into a pack: raise it, or "
+            "lower --max-length",
+            *tokens, pairs ? "twice --max-length" : "--max-length", o->max_length, pairs ? "pair" : "example");
     return ERR_OK;
 }
 

@@ -79,6 +79,7 @@ static enum err_code prepare(struct trainer *t, struct err *e)
         return err_set(e, ERR_USAGE,
                        "--local-steps above 1: there is no one step for --trace-every, --skip-nonfinite or "
                        "--spike-sigma");
+    preference_init(&t->preference, o);
     deadline_expect_save(&t->session->deadline, (double)(3 * l->layout.size * sizeof(float)) / SLOW_DISK);
     deadline_set(&t->session->deadline, &o->time_limit);
     if (schedule_check(&t->schedule, e) ||
@@ -86,7 +87,8 @@ static enum err_code prepare(struct trainer *t, struct err *e)
         reduce_init(&t->reduce, &l->layout, t->dist, summands, o->reduce == REDUCE_FAST, &t->arena, e) ||
         outer_init(&t->outer, (uint64_t)o->local_steps, o->outer_learning_rate, o->outer_momentum, &l->layout,
                    &t->arena, e) ||
-        tally_init(&t->tally, packs, world, &t->arena, e) || model_plan_memory(&t->session->model, &plan, e))
+        tally_init(&t->tally, packs, world, preference_sums(o->objective), &t->arena, e) ||
+        model_plan_memory(&t->session->model, &plan, e))
         return e->code;
     return options_write_yaml(o, &t->config, e);
 }
@@ -252,7 +254,8 @@ static enum err_code add_late_evaluation(void *trainer, struct duty_company *com
     struct trainer *t = trainer;
     if (t->metrics.last_step != t->state.step)
         return ERR_OK;
-    return metrics_add_evaluation(&t->metrics, t->state.step, t->late_loss, e);
+    return metrics_add_evaluation(&t->metrics, t->state.step, t->late.eval_loss,
+                                  t->late.prefers ? &t->late.eval_rewards : NULL, e);
 }
 
 /* Does this state lack an evaluation? One of its step's that a stop came before, or one at the end. */
@@ -266,15 +269,15 @@ static bool lacks_evaluation(const struct trainer *t)
 /* Collective. Before the first step: the evaluation that an earlier process was stopped before or in. */
 static enum err_code make_up_evaluation(struct trainer *t, struct err *e)
 {
-    struct metrics_row row = {0};
+    struct metrics_row *row = &t->late;
     if (!lacks_evaluation(t))
         return ERR_OK;
-    if (trainer_evaluate(t, &row, e))
+    row->prefers = t->options->objective != OBJECTIVE_SFT;
+    if (trainer_evaluate(t, row, e))
         return e->code;
-    if (!row.evaluated)
+    if (!row->evaluated)
         return ERR_OK;
-    log_note("step %" PRIu64 ": eval loss %.4f", t->state.step, row.eval_loss);
-    t->late_loss = row.eval_loss;
+    log_note("step %" PRIu64 ": eval loss %.4f", t->state.step, row->eval_loss);
     if (let_rank_0(t, add_late_evaluation, rundir_name(RUNDIR_METRICS), e))
         return e->code;
     return trainer_save_best(t, e);
@@ -468,6 +471,12 @@ enum err_code trainer_check_options(const struct options *o, struct err *e)
     if (o->sample_prompts > 0 && !o->eval_data.count && !(o->eval_split > 0))
         return err_set(e, ERR_USAGE,
                        "--sample-prompts takes its prompts from what is evaluated: give --eval-data or --eval-split");
+    if (o->objective != OBJECTIVE_SFT && (o->local_steps > 1 || o->trace_every > 0 || o->sample_prompts > 0 ||
+                                          o->train_on == TRAIN_ON_ALL))
+        return err_set(e, ERR_USAGE,
+                       "--objective %s: pairs cannot be trained with --local-steps, --trace-every, --sample-prompts or "
+                       "--train-on all",
+                       options_word(o, "objective"));
     if (options_go_by_evaluations(o) && (!o->eval_every || (!o->eval_data.count && !(o->eval_split > 0))))
         return err_set(e, ERR_USAGE, "%s goes by evaluations: give --eval-every, and --eval-data or --eval-split",
                        o->keep_best ? "--keep-best" : "--early-stop");

@@ -15,6 +15,7 @@
 #include "train/optim.h"
 #include "train/outer.h"
 #include "train/pace.h"
+#include "train/preference.h"
 #include "train/progress.h"
 #include "ranks/reduce.h"
 #include "train/samples.h"
@@ -34,6 +35,7 @@ struct trainer {
     struct evaluator evaluator;
     struct samples samples; /* none without --sample-prompts */
     struct tally tally;
+    struct preference preference;
     struct reduce reduce;
     struct outer outer;
     const float *grads; /* gradient of the batch, or of a local step */
@@ -58,7 +60,7 @@ struct trainer {
     enum stop_reason stop;      /* a rank wants to stop */
     bool resumed_here;          /* resumed from a checkpoint of the output folder */
     bool is_best;               /* the evaluation of this step is the best, and its checkpoint is not saved yet */
-    double late_loss;           /* loss of the evaluation that an earlier process should have made */
+    struct metrics_row late;    /* with the evaluation that an earlier process should have made */
     enum err_code trouble_code; /* error of this rank, until the ranks next agree on errors */
     struct err trouble;
 };

@@ -7,7 +7,11 @@
 /* Where the gradient of the batch is added up. With local steps it is this rank's own. */
 static void begin_gradient(struct trainer *t)
 {
-    if (trainer_is_local(t)) {
+    if (t->options->objective != OBJECTIVE_SFT) {
+        t->loss_scale = 1; /* the objective's weights have the means in them */
+        preference_begin(&t->preference, &t->loader.batch);
+        reduce_begin(&t->reduce, t->loader.batch.plan.pack_count);
+    } else if (trainer_is_local(t)) {
         uint64_t supervised = batch_share_supervised(&t->loader);
         t->loss_scale = supervised ? 1.0 / (double)supervised : 0;
         t->grads = outer_clear_grads(&t->outer, &t->session->lora.layout);
@@ -25,9 +29,12 @@ static enum err_code step_pack(void *trainer, size_t pack, const struct model_in
     struct model_grads grads = {.values = t->outer.grads};
     if (!local)
         grads = (struct model_grads){reduce_pack_begin(&t->reduce, pack), reduce_layer_ready, &t->reduce};
+    const struct model_input weighed = preference_input(&t->preference, in);
     trainer_watch_pack(t, pack, true);
-    enum err_code code = model_step_grad(&t->session->model, in, t->loss_scale, &grads, result, NULL, e);
+    enum err_code code = model_step_grad(&t->session->model, &weighed, t->loss_scale, &grads, result, NULL, e);
     trainer_watch_pack(t, pack, false);
+    if (!code)
+        tally_add_sums(&t->tally, pack, t->preference.sums);
     if (!code && !local)
         reduce_pack_end(&t->reduce);
     return code;
@@ -138,6 +145,7 @@ enum err_code trainer_evaluate(struct trainer *t, struct metrics_row *row, struc
         return ERR_OK;
     row->evaluated = !code;
     row->eval_loss = code ? 0 : result.loss;
+    row->eval_rewards = result.rewards;
     t->is_best = !code && best_take(&t->state.best, t->state.step, result.loss,
                                     trainer_is_due(t, t->options->eval_every), t->identity.evaluated);
     return code;

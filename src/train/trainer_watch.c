@@ -40,6 +40,8 @@ void trainer_watch_begin(struct trainer *t, struct metrics_row *row)
     prof_take(earlier);
     watchdog_note_step(step);
     *row = (struct metrics_row){.step = step,
+                                .prefers = t->options->objective != OBJECTIVE_SFT,
+                                .rewards = {NAN, NAN, NAN, NAN},
                                 .learning_rate = schedule_rate(&t->schedule, t->state.step),
                                 .loss = NAN,
                                 .grad_norm = NAN};
@@ -136,6 +138,8 @@ bool trainer_approves(struct trainer *t, struct metrics_row *row, enum err_code 
         watchdog_note_work(t->tally.slowest_seconds);
         pace_finish(&t->pace, &t->tally, row);
         row->loss = t->tally.total.loss_sum / (double)t->tally.total.supervised;
+        if (row->prefers)
+            row->loss = preference_finish(&row->rewards, &t->preference, t->tally.totals);
     }
     if (!(trainer_is_local(t) ? approve_alone(t, row, *code, e) : approve_together(t, row, code, e)))
         return false;

@@ -58,7 +58,7 @@ says err 'mixed.jsonl: 10 of 46 examples repeat an earlier one \(the first: .*tw
 check 0 "$MPILORA" inspect "$work/twice.jsonl" --model "$model" --examples 0 --json
 holds '"5 of 10 examples repeat an earlier one" in v["warnings"][0]'
 
-# Preference pairs: inspect shows both sides; they are not trained, but their chosen answers are.
+# Preference pairs: inspect shows both sides; without an objective they are refused.
 cat >"$work/pairs.jsonl" <<'END'
 {"prompt": "one", "chosen": " two", "rejected": " 2 or 3"}
 {"prompt": [@user, "q"}], "chosen": [@assistant, "good"}], "rejected": [@assistant, "worse"}]}
@@ -76,7 +76,7 @@ says out '^\[\[worse<\|im_end\|>\]\]$'
 grep -q '<h3>rejected</h3>' "$work/pairs.html" || fail "the page does not show the rejected side"
 head -n 1 "$work/pairs.jsonl" >"$work/pair.jsonl"
 check 1 "$MPILORA" train --model "$model" --data "$work/pair.jsonl" --output "$work/none"
-says err 'pair.jsonl:1: .*: --columns completion=chosen,unused=rejected trains on the chosen answers alone$'
+says err 'pair.jsonl:1: .*, --columns completion=chosen,unused=rejected trains on the chosen answers alone$'
 check 2 "$MPILORA" inspect "$model" --model "$model"
 says err 'can only be used with a data file'
 check 2 "$MPILORA" train $options $more --train-on-prompt --output "$work/none"

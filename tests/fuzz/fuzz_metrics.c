@@ -64,7 +64,7 @@ static void go_on(const char *bytes, size_t size, uint64_t step)
     uint64_t last = m.last_step;
     fuzz_check(last <= step, "a line that is later than the run");
     if (last && !m.last_evaluated)
-        fuzz_need(metrics_add_evaluation(&m, last, 1.5, &e), &e);
+        fuzz_need(metrics_add_evaluation(&m, last, 1.5, NULL, &e), &e);
     fuzz_need(metrics_write(&m, &(struct metrics_row){.step = last + 1}, &e), &e);
     metrics_close(&m);
     fuzz_check(verify() == 0, "lines that do not verify when they are cut back");

@@ -180,15 +180,17 @@ static void losses_add_up_in_pack_order(void **state)
     struct arena arena = {0};
     struct err e;
     size_t begin, end, packs = 11;
-    double expected = 0;
-    assert_ok(tally_init(&t, packs, (size_t)ranks.world, &arena, &e), &e);
+    double expected = 0, sums[2];
+    assert_ok(tally_init(&t, packs, (size_t)ranks.world, 2, &arena, &e), &e);
     for (int round = 0; round < 4; round++) {
         tally_begin(&t, packs);
         pack_share(&begin, &end, packs, (size_t)ranks.rank, (size_t)ranks.world);
-        for (size_t p = begin; p < end; p++)
+        for (size_t p = begin; p < end; p++) {
             tally_add(&t, p,
                       &(struct model_result){
                           .loss_sum = value_of(p, 0), .supervised = p, .correct = 2, .exact = 1});
+            tally_add_sums(&t, p, (const double[]){value_of(p, 1), (double)p});
+        }
         t.seconds = ranks.rank == ranks.world / 2 ? 2.5 : 0.5;
         enum stop_reason stop =
             STOP_NOT; /* the last rank's in round 1; in rounds 2 and 3 the first one is late */
@@ -197,10 +199,14 @@ static void losses_add_up_in_pack_order(void **state)
         else if (ranks.rank == 0 && round >= 2)
             stop = STOP_TIME;
         expect(tally_finish(&t, &ranks, ERR_OK, stop, &e) == ERR_OK);
-        expected = 0;
-        for (size_t p = 0; p < packs; p++)
+        expected = sums[0] = sums[1] = 0;
+        for (size_t p = 0; p < packs; p++) {
             expected += value_of(p, 0);
+            sums[0] += value_of(p, 1);
+            sums[1] += (double)p;
+        }
         expect(t.total.loss_sum == expected && t.total.supervised == 55);
+        expect(t.totals[0] == sums[0] && t.totals[1] == sums[1]);
         expect(t.total.correct == 22 && t.total.exact == 11);
         expect(t.stop == (round % 2 ? STOP_SIGNAL : round ? STOP_TIME : STOP_NOT));
         expect(t.slowest == (size_t)ranks.world / 2 && t.slowest_seconds == 2.5);

@@ -173,13 +173,15 @@ static enum err_code refuse_pair(const struct line *l, struct err *e)
     else if (first)
         snprintf(columns, sizeof columns, json_kind(line_get(l, "prompt")) == JSON_KIND_ARRAY ? "completion=chosen"
                                                                                               : "messages=chosen");
+    else if (question && !strcmp(question, "prompt"))
+        snprintf(columns, sizeof columns, "completion=chosen");
     else if (question)
         snprintf(columns, sizeof columns, "prompt=%s,completion=chosen", question);
     struct str m = {0};
     e->code = ERR_OK;
-    if (!str_appendf(&m, e, "has two answers, \"chosen\" and \"rejected\", and preference training is not "
-                             "supported") && chosen &&
-        !str_appendf(&m, e, ": --columns "))
+    if (!str_appendf(&m, e, "has two answers, \"chosen\" and \"rejected\": train --objective learns from "
+                            "both") && chosen &&
+        !str_appendf(&m, e, ", --columns "))
         str_appendf(&m, e, "%s,unused=rejected trains on the chosen answers alone", columns);
     return refuse(&m, l, e);
 }
@@ -211,7 +213,7 @@ static enum err_code refuse_half(const struct line *l, const char *key, const ch
     const char *other = find_named(l, answers_it ? answers : askers, NULL);
     const char *input = alpaca && json_is_absent(line_get(l, "input")) ? find_named(l, inputs, other) : NULL;
     e->code = ERR_OK;
-    if (is_pair(l) && !json_text(line_get(l, "chosen")))
+    if (is_pair(l) && (!alpaca || !json_text(line_get(l, "chosen"))))
         return refuse_pair(l, e);
     if (line_get(l, partner))
         return err_set(e, ERR_DATA, "wrong fields: has \"%s\" but no \"%s\", which is null", key, partner);

@@ -12,7 +12,7 @@
 
 static enum objective_kind kind_of(const char *name)
 {
-    size_t kind = 0;
+    size_t kind = OBJECTIVE_SFT + 1;
     while (kind < OBJECTIVE_COUNT && strcmp(objective_name((enum objective_kind)kind), name) != 0)
         kind++;
     assert_true(kind < OBJECTIVE_COUNT);
@@ -80,7 +80,7 @@ static void same_as_the_reference(void **state)
         check_row(json_at(rows, i), i);
         seen[objective_of(json_at(rows, i)).kind]++;
     }
-    for (size_t kind = 0; kind < OBJECTIVE_COUNT; kind++)
+    for (size_t kind = OBJECTIVE_SFT + 1; kind < OBJECTIVE_COUNT; kind++)
         assert_true(seen[kind] >= 8);
     json_close(golden);
 }
@@ -111,7 +111,7 @@ static void extremes_are_finite(void **state)
     (void)state;
     static const double log_probs[] = {0, -1e-300, -1e-9, -1e3, -1e6};
     const size_t count = sizeof log_probs / sizeof *log_probs;
-    for (size_t kind = 0; kind < OBJECTIVE_COUNT; kind++)
+    for (size_t kind = OBJECTIVE_SFT + 1; kind < OBJECTIVE_COUNT; kind++)
         for (size_t c = 0; c < count; c++)
             for (size_t j = 0; j < count; j++) {
                 const struct objective_result r = apply((enum objective_kind)kind, log_probs[c], log_probs[j]);

@@ -253,13 +253,13 @@ static void every_call_of_a_late_evaluation_fails(void **state)
             assert_ok(file_write_atomic(place, old, strlen(old), &e), &e);
             assert_ok(metrics_open(&m, &lock, 2, &e), &e);
             fault_arm(kind, ++n, 1, EIO);
-            enum err_code code = metrics_add_evaluation(&m, 2, 0.5, &e);
+            enum err_code code = metrics_add_evaluation(&m, 2, 0.5, NULL, &e);
             counted = fault_disarm();
             assert_true(!code || e.message[0]);
             assert_ok(file_read_all(&text, place, 100, &e), &e);
             if (strcmp(text.data, new) != 0)
                 assert_true(code && strcmp(text.data, old) == 0);
-            assert_ok(metrics_add_evaluation(&m, 2, 0.5, &e), &e);
+            assert_ok(metrics_add_evaluation(&m, 2, 0.5, NULL, &e), &e);
             metrics_close(&m);
             assert_ok(file_read_all(&text, place, 100, &e), &e);
             assert_string_equal(text.data, new);

@@ -124,6 +124,33 @@ static void line_has_every_key(void **state)
     str_release(&bytes);
 }
 
+static void preferences_have_rewards(void **state)
+{
+    (void)state;
+    struct metrics m;
+    struct str bytes = {0};
+    struct err e;
+    struct metrics_row row = {.step = 1, .prefers = true, .rewards = {-0.5, -2, 1.5, 0.75}};
+    const struct metrics_rewards late = {1, 2, -1, 0.25};
+    assert_ok(metrics_open(&m, &lock, 0, &e), &e);
+    assert_ok(metrics_write(&m, &row, &e), &e);
+    metrics_close(&m);
+    assert_ok(metrics_open(&m, &lock, 1, &e), &e);
+    assert_ok(metrics_add_evaluation(&m, 1, 3, &late, &e), &e);
+    row = (struct metrics_row){.step = 2, .prefers = true, .evaluated = true, .eval_rewards = late};
+    assert_ok(metrics_write(&m, &row, &e), &e);
+    metrics_close(&m);
+    assert_ok(file_read_all(&bytes, path, 1 << 20, &e), &e);
+    const char *first = strstr(bytes.data, "\"loss\": 0, \"reward_chosen\": -0.5, \"reward_rejected\": -2, "
+                                           "\"reward_margin\": 1.5, \"reward_accuracy\": 0.75, ");
+    const char evaluation[] = "\"eval_reward_chosen\": 1, \"eval_reward_rejected\": 2, \"eval_reward_margin\": -1, "
+                              "\"eval_reward_accuracy\": 0.25}\n";
+    const char *added = strstr(bytes.data, evaluation);
+    assert_true(first && added && first < added);
+    assert_non_null(strstr(added + 1, evaluation));
+    str_release(&bytes);
+}
+
 static void no_step_stands_twice(void **state)
 {
     (void)state;
@@ -198,8 +225,8 @@ static void evaluation_comes_later(void **state)
     append("{\"step\": 4, \"lo");
     assert_ok(metrics_open(&m, &lock, 3, &e), &e);
     assert_true(m.last_step == 3 && !m.last_evaluated);
-    assert_ok(metrics_add_evaluation(&m, 3, 0.1, &e), &e);
-    assert_ok(metrics_add_evaluation(&m, 3, 0.2, &e), &e);
+    assert_ok(metrics_add_evaluation(&m, 3, 0.1, NULL, &e), &e);
+    assert_ok(metrics_add_evaluation(&m, 3, 0.2, NULL, &e), &e);
     before.length -= 2;
     assert_ok(str_append(&before, ", \"eval_loss\": 0.1}\n", 20, &e), &e);
     read_file(&after);
@@ -209,7 +236,7 @@ static void evaluation_comes_later(void **state)
     expect_steps("1 2 3 4 ");
     assert_ok(metrics_open(&m, &lock, 4, &e), &e);
     assert_true(m.last_step == 4 && !m.last_evaluated);
-    assert_error(metrics_add_evaluation(&m, 5, 0.1, &e), &e, ERR_FORMAT, "has lost the line of step 5");
+    assert_error(metrics_add_evaluation(&m, 5, 0.1, NULL, &e), &e, ERR_FORMAT, "has lost the line of step 5");
     metrics_close(&m);
     assert_ok(metrics_open(&m, &lock, 3, &e), &e);
     assert_true(m.last_step == 3 && m.last_evaluated);
@@ -315,7 +342,7 @@ static void another_runs_file_is_left_alone(void **state)
     assert_error(metrics_write(&m, &(struct metrics_row){.step = 3}, &e), &e, ERR_BUSY,
                  "is not this run's any more");
     assert_error(metrics_flush(&m, &e), &e, ERR_BUSY, "on there");
-    assert_error(metrics_add_evaluation(&m, 2, 1, &e), &e, ERR_BUSY, "is not this run's any more");
+    assert_error(metrics_add_evaluation(&m, 2, 1, NULL, &e), &e, ERR_BUSY, "is not this run's any more");
     metrics_close(&m);
     assert_error(metrics_open(&m, &lock, 0, &e), &e, ERR_BUSY, "is not this run's any more");
     metrics_close(&m);
@@ -332,6 +359,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_link_is_refused),
         cmocka_unit_test(line_has_every_key),
+        cmocka_unit_test(preferences_have_rewards),
         cmocka_unit_test(no_step_stands_twice),
         cmocka_unit_test(torn_and_strange_lines_go),
         cmocka_unit_test(lines_are_read),

@@ -1,0 +1,56 @@
+/*
+ * Preference training: applies an objective (model/objective.h) to the packs of batches of pairs. For each pack it
+ * gives the weights of the backward pass, and sums that are added up over packs and ranks (train/tally.h); from these
+ * follow the loss and the rewards of a batch.
+ *
+ * In a pack, examples 2 i and 2 i + 1 are the chosen and the rejected side of a pair (data/examples/pack.h).
+ */
+#ifndef MPILORA_TRAIN_PREFERENCE_H
+#define MPILORA_TRAIN_PREFERENCE_H
+
+#include "data/examples/batcher.h"
+#include "model/model.h"
+#include "model/objective.h"
+#include "run/metrics.h"
+#include "run/options.h"
+
+/* Of the pairs of a pack: losses, log-probabilities of chosen answers, rewards, and how often the chosen one's is
+ * higher. */
+enum preference_sum {
+    PREFERENCE_LOSS,
+    PREFERENCE_CHOSEN_LOG_PROB,
+    PREFERENCE_CHOSEN_REWARD,
+    PREFERENCE_REJECTED_REWARD,
+    PREFERENCE_RIGHT,
+    PREFERENCE_SUMS
+};
+
+struct preference {
+    struct objective objective;
+    struct objective_batch batch;
+    struct model_weigher weigher;
+    struct model_input in;        /* the present pack */
+    double sums[PREFERENCE_SUMS]; /* of the present pack */
+};
+
+/* The sums that a tally needs for this objective: none for supervised fine-tuning. */
+size_t preference_sums(enum objective_kind kind);
+
+/* Sets the objective. With supervised fine-tuning there is nothing to apply, and preference_input() changes nothing.
+ * *p must not be moved between preference_input() and the step. */
+void preference_init(struct preference *p, const struct options *o);
+
+/* A batch begins. */
+void preference_begin(struct preference *p, const struct batcher *b);
+
+/* The input of model_step_grad() for a pack: `in` with weights, for loss_scale 1. After the step, p->sums are the
+ * pack's. */
+struct model_input preference_input(struct preference *p, const struct model_input *in);
+
+/* p->sums of a pack, from the log-probabilities that model_evaluate() gives. */
+void preference_measure(struct preference *p, const struct model_input *in, const double *log_prob);
+
+/* Returns the loss and sets the rewards of the batch p->batch, from its total sums. */
+double preference_finish(struct metrics_rewards *rewards, const struct preference *p, const double *totals);
+
+#endif

@@ -1,0 +1,83 @@
+#include "train/preference.h"
+
+#include <string.h>
+
+size_t preference_sums(enum objective_kind kind)
+{
+    return kind == OBJECTIVE_SFT ? 0 : PREFERENCE_SUMS;
+}
+
+static struct objective_answer answer_of(const struct model_input *in, size_t example, const double *log_prob)
+{
+    struct objective_answer answer = {.log_prob = log_prob[example]};
+    for (uint32_t i = in->offsets[example]; i < in->offsets[example + 1]; i++)
+        answer.tokens += in->supervised[i];
+    return answer;
+}
+
+/* Applies the objective to the pairs of p->in. `weights` may be NULL. */
+static void apply(struct preference *p, double *weights, const double *log_prob)
+{
+    memset(p->sums, 0, sizeof p->sums);
+    for (size_t i = 0; i + 1 < p->in.examples; i += 2) {
+        const struct objective_answer chosen = answer_of(&p->in, i, log_prob),
+                                      rejected = answer_of(&p->in, i + 1, log_prob);
+        struct objective_result r;
+        objective_apply(&r, &p->objective, &p->batch, &chosen, &rejected);
+        if (weights) { /* of the negative log-probabilities */
+            weights[i] = -r.chosen;
+            weights[i + 1] = -r.rejected;
+        }
+        p->sums[PREFERENCE_LOSS] += r.loss;
+        p->sums[PREFERENCE_CHOSEN_LOG_PROB] += chosen.log_prob;
+        p->sums[PREFERENCE_CHOSEN_REWARD] += r.chosen_reward;
+        p->sums[PREFERENCE_REJECTED_REWARD] += r.rejected_reward;
+        p->sums[PREFERENCE_RIGHT] += r.chosen_reward > r.rejected_reward;
+    }
+}
+
+static void weigh(void *preference, double *weights, const double *log_prob)
+{
+    apply(preference, weights, log_prob);
+}
+
+void preference_init(struct preference *p, const struct options *o)
+{
+    *p = (struct preference){.objective = {.kind = o->objective,
+                                           .beta = o->beta,
+                                           .label_smoothing = o->label_smoothing,
+                                           .margin = o->simpo_margin,
+                                           .likelihood = o->sft_weight}};
+}
+
+void preference_begin(struct preference *p, const struct batcher *b)
+{
+    p->batch = (struct objective_batch){.pairs = b->examples, .chosen_tokens = b->chosen};
+}
+
+struct model_input preference_input(struct preference *p, const struct model_input *in)
+{
+    struct model_input weighed = *in;
+    if (p->objective.kind == OBJECTIVE_SFT)
+        return weighed;
+    p->in = *in;
+    p->weigher = (struct model_weigher){weigh, p};
+    weighed.weigher = &p->weigher;
+    return weighed;
+}
+
+void preference_measure(struct preference *p, const struct model_input *in, const double *log_prob)
+{
+    p->in = *in;
+    apply(p, NULL, log_prob);
+}
+
+double preference_finish(struct metrics_rewards *rewards, const struct preference *p, const double *totals)
+{
+    const double pairs = (double)p->batch.pairs;
+    *rewards = (struct metrics_rewards){.chosen = totals[PREFERENCE_CHOSEN_REWARD] / pairs,
+                                        .rejected = totals[PREFERENCE_REJECTED_REWARD] / pairs,
+                                        .accuracy = totals[PREFERENCE_RIGHT] / pairs};
+    rewards->margin = rewards->chosen - rewards->rejected;
+    return objective_loss(&p->objective, &p->batch, totals[PREFERENCE_LOSS], totals[PREFERENCE_CHOSEN_LOG_PROB]);
+}

@@ -1,0 +1,74 @@
+# Preference training: the same bits on any number of ranks and after a resume; rewards; what cannot be trained so.
+. "$SOURCE/tests/support/e2e.sh"
+. "$SOURCE/tests/support/train.sh"
+python3 - "$work" <<'PY'
+import json, random, sys
+random.seed(5)
+words = "alpha beta gamma delta the an in on job node rank queue".split()
+for name, count in (("pairs", 23), ("held-pairs", 7)):
+    with open(f"{sys.argv[1]}/{name}.jsonl", "w") as out:
+        for i in range(count):
+            text = lambda most: " ".join(random.choices(words, k=random.randint(1, most)))
+            out.write(json.dumps({"prompt": text(6), "chosen": " yes " + text(5), "rejected": " no " + text(9)}) + "\n")
+PY
+cat >"$work/pairs.yaml" <<YAML
+model: $model
+data: [$work/pairs.jsonl]
+eval-data: [$work/held-pairs.jsonl]
+batch-size: 6
+lora-rank: 4
+max-length: 64
+micro-batch-tokens: 160
+learning-rate: 3e-3
+lr-schedule: constant
+lora-dropout: 0.1
+threads: 1
+max-steps: 8
+eval-every: 4
+save-every: 3
+YAML
+options="--config $work/pairs.yaml"
+
+# on OBJECTIVE: numbers of ranks, beside 1.
+on() {
+    case $1 in simpo) echo 2 ;; *) echo 3 ;; esac
+}
+for objective in "simpo --beta 2 --simpo-margin 1 --label-smoothing 0.1 --sft-weight 0.2" "orpo --beta 0.5"; do
+    name=${objective%% *}
+    check 0 train "$work/$name" --objective $objective
+    for n in $(on $name); do
+        check 0 ranks $n "$MPILORA" train $options --objective $objective --output "$work/$name-on-$n"
+        same_run "$work/$name" "$work/$name-on-$n"
+    done
+    check 0 train "$work/$name-parts" --objective $objective --max-steps 4
+    check 0 ranks 2 "$MPILORA" train $options --objective $objective --output "$work/$name-parts"
+    same_run "$work/$name" "$work/$name-parts"
+    python3 - "$work/$name" "$work/$name-on-$n" "$work/$name-parts" <<'PY' || fail "the rewards of $name"
+import json, sys
+runs = [[json.loads(l) for l in open(f"{folder}/metrics.jsonl")] for folder in sys.argv[1:]]
+names = ["reward_chosen", "reward_rejected", "reward_margin", "reward_accuracy"]
+for rows in zip(*runs):
+    for name in names + (["eval_loss"] + ["eval_" + n for n in names] if rows[0]["step"] % 4 == 0 else []):
+        assert len({row[name] for row in rows}) == 1, (name, rows)
+first, last = runs[0][0], runs[0][-1]
+assert last["loss"] < first["loss"] and last["reward_margin"] > first["reward_margin"], (first, last)
+assert last["eval_reward_margin"] > 0, last
+assert abs(last["reward_margin"] - (last["reward_chosen"] - last["reward_rejected"])) < 1e-12
+PY
+done
+
+check 1 train "$work/simpo-parts" --objective simpo --beta 3 --max-steps 9
+says err 'options differ from those the checkpoint was trained with: .*--beta 3 \(checkpoint: 2\)'
+check 1 train "$work/none" --objective simpo --data "$work/data.jsonl"
+says err 'data.jsonl:1: is not a preference pair: a line must have "chosen" and "rejected"'
+check 1 train "$work/none"
+says err 'pairs.jsonl:1: has two answers, "chosen" and "rejected": train --objective learns from both, --columns completion=chosen'
+for more in "--local-steps 2" "--trace-every 1" "--sample-prompts 1" "--train-on all"; do
+    check 2 train "$work/none" --objective simpo $more
+    says err '^mpilora: --objective simpo: pairs cannot be trained with'
+done
+check 2 train "$work/none" --objective simpo --micro-batch-tokens 127
+says err 'micro-batch-tokens 127 is below twice --max-length 64: the longest pair would not fit'
+check 0 train "$work/plain" --objective sft --max-steps 1 --beta 0.2 --columns completion=chosen,unused=rejected
+says err '^warning: --beta changes nothing without an --objective for preferences'
+passed
