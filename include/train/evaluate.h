@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "data/examples/loader.h"
 #include "train/preference.h"
+#include "train/reference.h"
 #include "train/session.h"
 #include "train/tally.h"
 
@@ -38,6 +39,9 @@ void evaluate_close(struct evaluator *v); /* a zeroed one is fine */
 
 /* Increases the plan to what the evaluation's packs need; the caller passes it to model_plan_memory(). */
 void evaluate_plan(const struct evaluator *v, struct model_plan *plan);
+
+/* Collective, after model_plan_memory(). Computes what the objective needs of its reference, if anything. */
+enum err_code evaluate_reference(struct evaluator *v, const struct reference *r, struct err *e);
 
 /* Collective. One pass over the data. ERR_STOPPED if a rank wants to stop before the end; v->tally.stop says
  * why. */

@@ -28,9 +28,12 @@ enum preference_sum {
 struct preference {
     struct objective objective;
     struct objective_batch batch;
+    const double *reference; /* [2 * examples of the data set] (train/reference.h); NULL: the objective needs none */
     struct model_weigher weigher;
-    struct model_input in;        /* the present pack */
-    double sums[PREFERENCE_SUMS]; /* of the present pack */
+    const struct batcher *batcher; /* of the present batch */
+    const uint32_t *pairs;         /* of the present pack: their places in the batch */
+    struct model_input in;         /* the present pack */
+    double sums[PREFERENCE_SUMS];  /* of the present pack */
 };
 
 /* The sums that a tally needs for this objective: none for supervised fine-tuning. */
@@ -40,15 +43,15 @@ size_t preference_sums(enum objective_kind kind);
  * *p must not be moved between preference_input() and the step. */
 void preference_init(struct preference *p, const struct options *o);
 
-/* A batch begins. */
+/* The batch that `b` has planned begins. */
 void preference_begin(struct preference *p, const struct batcher *b);
 
 /* The input of model_step_grad() for a pack: `in` with weights, for loss_scale 1. After the step, p->sums are the
  * pack's. */
-struct model_input preference_input(struct preference *p, const struct model_input *in);
+struct model_input preference_input(struct preference *p, size_t pack, const struct model_input *in);
 
 /* p->sums of a pack, from the log-probabilities that model_evaluate() gives. */
-void preference_measure(struct preference *p, const struct model_input *in, const double *log_prob);
+void preference_measure(struct preference *p, size_t pack, const struct model_input *in, const double *log_prob);
 
 /* Returns the loss and sets the rewards of the batch p->batch, from its total sums. */
 double preference_finish(struct metrics_rewards *rewards, const struct preference *p, const double *totals);

@@ -197,6 +197,7 @@ enum err_code options_tell_idle(const struct options *o, void (*tell)(const char
 {
     const char *const evaluations = "--eval-data or --eval-split", *const locality = "--local-steps";
     const char *const preference = "an --objective for preferences", *const simpo = "--objective simpo";
+    const char *const smooth = "--objective dpo or simpo";
     const bool evaluates = o->eval_data.count > 0 || o->eval_split > 0, local = o->local_steps > 1;
     const bool prefers = o->objective != OBJECTIVE_SFT, is_simpo = o->objective == OBJECTIVE_SIMPO;
     const struct {
@@ -208,7 +209,7 @@ enum err_code options_tell_idle(const struct options *o, void (*tell)(const char
                 {"outer-momentum", locality, local},
                 {"beta", preference, prefers},
                 {"sft-weight", preference, prefers},
-                {"label-smoothing", simpo, is_simpo},
+                {"label-smoothing", smooth, is_simpo || o->objective == OBJECTIVE_DPO},
                 {"simpo-margin", simpo, is_simpo},
                 {"overwrite", "--resume never", o->resume.word != RESUME_AUTO},
                 {"min-learning-rate", "an --lr-schedule that goes down", o->lr_schedule != SCHEDULE_CONSTANT}};

@@ -53,6 +53,17 @@ void evaluate_plan(const struct evaluator *v, struct model_plan *plan)
     batch_plan(&v->loader, plan);
 }
 
+enum err_code evaluate_reference(struct evaluator *v, const struct reference *r, struct err *e)
+{
+    struct session *s = v->session;
+    if (!objective_needs_reference(s->options->objective))
+        return ERR_OK;
+    double *log_prob = arena_alloc(&v->arena, 2 * v->loader.batch.data->count, sizeof *log_prob, "reference", e);
+    enum err_code code = dist_agree(s->dist, log_prob ? ERR_OK : e->code, e);
+    v->preference.reference = log_prob;
+    return code ? code : reference_measure(log_prob, r, s, &v->loader, &v->tally, "evaluation", e);
+}
+
 static enum err_code measure(void *context, size_t pack, const struct model_input *in,
                              struct model_result *result, struct err *e)
 {
@@ -61,7 +72,7 @@ static enum err_code measure(void *context, size_t pack, const struct model_inpu
     if (model_evaluate(&v->session->model, in, result, &each, e))
         return e->code;
     if (v->log_prob) {
-        preference_measure(&v->preference, in, v->log_prob);
+        preference_measure(&v->preference, pack, in, v->log_prob);
         tally_add_sums(&v->tally, pack, v->preference.sums);
     }
     return ERR_OK;

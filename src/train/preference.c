@@ -7,9 +7,12 @@ size_t preference_sums(enum objective_kind kind)
     return kind == OBJECTIVE_SFT ? 0 : PREFERENCE_SUMS;
 }
 
-static struct objective_answer answer_of(const struct model_input *in, size_t example, const double *log_prob)
+static struct objective_answer answer_of(const struct preference *p, size_t example, const double *log_prob)
 {
+    const struct model_input *in = &p->in;
     struct objective_answer answer = {.log_prob = log_prob[example]};
+    if (p->reference)
+        answer.reference = p->reference[2 * p->batcher->index[p->pairs[example / 2]] + example % 2];
     for (uint32_t i = in->offsets[example]; i < in->offsets[example + 1]; i++)
         answer.tokens += in->supervised[i];
     return answer;
@@ -20,8 +23,7 @@ static void apply(struct preference *p, double *weights, const double *log_prob)
 {
     memset(p->sums, 0, sizeof p->sums);
     for (size_t i = 0; i + 1 < p->in.examples; i += 2) {
-        const struct objective_answer chosen = answer_of(&p->in, i, log_prob),
-                                      rejected = answer_of(&p->in, i + 1, log_prob);
+        const struct objective_answer chosen = answer_of(p, i, log_prob), rejected = answer_of(p, i + 1, log_prob);
         struct objective_result r;
         objective_apply(&r, &p->objective, &p->batch, &chosen, &rejected);
         if (weights) { /* of the negative log-probabilities */
@@ -52,23 +54,30 @@ void preference_init(struct preference *p, const struct options *o)
 
 void preference_begin(struct preference *p, const struct batcher *b)
 {
+    p->batcher = b;
     p->batch = (struct objective_batch){.pairs = b->examples, .chosen_tokens = b->chosen};
 }
 
-struct model_input preference_input(struct preference *p, const struct model_input *in)
+static void take_pack(struct preference *p, size_t pack, const struct model_input *in)
+{
+    p->pairs = p->batcher->plan.order + p->batcher->plan.first[pack];
+    p->in = *in;
+}
+
+struct model_input preference_input(struct preference *p, size_t pack, const struct model_input *in)
 {
     struct model_input weighed = *in;
     if (p->objective.kind == OBJECTIVE_SFT)
         return weighed;
-    p->in = *in;
+    take_pack(p, pack, in);
     p->weigher = (struct model_weigher){weigh, p};
     weighed.weigher = &p->weigher;
     return weighed;
 }
 
-void preference_measure(struct preference *p, const struct model_input *in, const double *log_prob)
+void preference_measure(struct preference *p, size_t pack, const struct model_input *in, const double *log_prob)
 {
-    p->in = *in;
+    take_pack(p, pack, in);
     apply(p, NULL, log_prob);
 }
 

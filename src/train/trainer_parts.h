@@ -18,6 +18,7 @@
 #include "train/preference.h"
 #include "train/progress.h"
 #include "ranks/reduce.h"
+#include "train/reference.h"
 #include "train/samples.h"
 #include "train/saver.h"
 #include "train/schedule.h"
@@ -36,6 +37,7 @@ struct trainer {
     struct samples samples; /* none without --sample-prompts */
     struct tally tally;
     struct preference preference;
+    struct reference reference;
     struct reduce reduce;
     struct outer outer;
     const float *grads; /* gradient of the batch, or of a local step */

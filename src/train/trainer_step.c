@@ -29,7 +29,7 @@ static enum err_code step_pack(void *trainer, size_t pack, const struct model_in
     struct model_grads grads = {.values = t->outer.grads};
     if (!local)
         grads = (struct model_grads){reduce_pack_begin(&t->reduce, pack), reduce_layer_ready, &t->reduce};
-    const struct model_input weighed = preference_input(&t->preference, in);
+    const struct model_input weighed = preference_input(&t->preference, pack, in);
     trainer_watch_pack(t, pack, true);
     enum err_code code = model_step_grad(&t->session->model, &weighed, t->loss_scale, &grads, result, NULL, e);
     trainer_watch_pack(t, pack, false);

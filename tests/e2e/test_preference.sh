@@ -1,4 +1,5 @@
-# Preference training: the same bits on any number of ranks and after a resume; rewards; what cannot be trained so.
+# Preference training: the same bits on any number of ranks and after a resume; rewards, which are 0 at the
+# start if there is a reference; what cannot be trained so.
 . "$SOURCE/tests/support/e2e.sh"
 . "$SOURCE/tests/support/train.sh"
 python3 - "$work" <<'PY'
@@ -29,11 +30,12 @@ save-every: 3
 YAML
 options="--config $work/pairs.yaml"
 
+simpo="simpo --beta 2 --simpo-margin 1 --label-smoothing 0.1 --sft-weight 0.2"
 # on OBJECTIVE: numbers of ranks, beside 1.
 on() {
-    case $1 in simpo) echo 2 ;; *) echo 3 ;; esac
+    case $1 in dpo) echo 2 3 4 ;; ipo) echo 2 ;; *) echo 3 ;; esac
 }
-for objective in "simpo --beta 2 --simpo-margin 1 --label-smoothing 0.1 --sft-weight 0.2" "orpo --beta 0.5"; do
+for objective in "dpo --beta 0.5 --label-smoothing 0.1" "ipo --beta 0.2" "$simpo" "orpo --beta 0.5"; do
     name=${objective%% *}
     check 0 train "$work/$name" --objective $objective
     for n in $(on $name); do
@@ -45,6 +47,7 @@ for objective in "simpo --beta 2 --simpo-margin 1 --label-smoothing 0.1 --sft-we
     same_run "$work/$name" "$work/$name-parts"
     python3 - "$work/$name" "$work/$name-on-$n" "$work/$name-parts" <<'PY' || fail "the rewards of $name"
 import json, sys
+import math
 runs = [[json.loads(l) for l in open(f"{folder}/metrics.jsonl")] for folder in sys.argv[1:]]
 names = ["reward_chosen", "reward_rejected", "reward_margin", "reward_accuracy"]
 for rows in zip(*runs):
@@ -53,9 +56,23 @@ for rows in zip(*runs):
 first, last = runs[0][0], runs[0][-1]
 assert last["loss"] < first["loss"] and last["reward_margin"] > first["reward_margin"], (first, last)
 assert last["eval_reward_margin"] > 0, last
+if "dpo" in sys.argv[1] or "ipo" in sys.argv[1]: # a policy that has learnt nothing
+    assert all(first[name] == 0 for name in names), first
+if "dpo" in sys.argv[1]:
+    assert abs(first["loss"] - math.log(2)) < 1e-15, first
 assert abs(last["reward_margin"] - (last["reward_chosen"] - last["reward_rejected"])) < 1e-12
 PY
 done
+
+# From an adapter, which is the reference then, also after a resume.
+more="--objective dpo --adapter $work/orpo/adapter --lora-dropout 0"
+check 0 train "$work/second" $more
+check 0 train "$work/second-parts" $more --max-steps 4
+check 0 ranks 2 "$MPILORA" train $options $more --output "$work/second-parts"
+same_run "$work/second" "$work/second-parts"
+holds 'v["reward_margin"] == 0' <(head -n 1 "$work/second/metrics.jsonl")
+check 0 train "$work/pissa" --objective dpo --lora-init pissa --lora-dropout 0 --max-steps 2
+holds 'v["reward_margin"] == 0' <(head -n 1 "$work/pissa/metrics.jsonl")
 
 check 1 train "$work/simpo-parts" --objective simpo --beta 3 --max-steps 9
 says err 'options differ from those the checkpoint was trained with: .*--beta 3 \(checkpoint: 2\)'

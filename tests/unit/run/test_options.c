@@ -334,6 +334,12 @@ static void what_changes_nothing_is_told(void **state)
                         "outer-learning-rate needs --local-steps\n");
     assert_string_equal(idle(WORDS(TRAIN, "--outer-momentum", "0.5")), "outer-momentum needs --local-steps\n");
     assert_string_equal(idle(WORDS(TRAIN, "--outer-momentum", "0.5", "--local-steps", "2")), "");
+    assert_string_equal(idle(WORDS(TRAIN, "--beta", "0.2", "--simpo-margin", "1", "--objective", "dpo")),
+                        "simpo-margin needs --objective simpo\n");
+    assert_string_equal(idle(WORDS(TRAIN, "--label-smoothing", "0.1", "--objective", "dpo")), "");
+    assert_string_equal(idle(WORDS(TRAIN, "--label-smoothing", "0.1", "--sft-weight", "1")),
+                        "sft-weight needs an --objective for preferences\n"
+                        "label-smoothing needs --objective dpo or simpo\n");
     assert_string_equal(idle(WORDS(TRAIN, "--overwrite")), "overwrite needs --resume never\n");
     assert_string_equal(idle(WORDS(TRAIN, "--overwrite", "--resume", "never")), "");
     assert_string_equal(idle(WORDS(TRAIN, "--overwrite", "--resume", "x.h5")), "");
