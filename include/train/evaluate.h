@@ -21,7 +21,8 @@ struct evaluation {
     double token_accuracy; /* share of supervised tokens that have the largest logit */
     double exact_match;    /* share of examples for which this holds for all supervised tokens */
     uint64_t supervised_tokens, examples;
-    struct metrics_rewards rewards; /* with an objective for preferences, whose loss `loss` then is; else zeros */
+    bool prefers;                   /* with an objective for preferences, whose loss `loss` then is */
+    struct metrics_rewards rewards; /* without one, zeros */
 };
 
 struct evaluator {

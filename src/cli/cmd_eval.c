@@ -10,9 +10,16 @@ static void add_result(struct facts *f, const void *results, size_t i)
 {
     const struct evaluation *v = (const struct evaluation *)results + i;
     facts_real(f, "loss", v->loss);
-    facts_real(f, "perplexity", v->perplexity);
-    facts_real(f, "token_accuracy", v->token_accuracy);
-    facts_real(f, "exact_match", v->exact_match);
+    if (v->prefers) {
+        facts_real(f, "reward_chosen", v->rewards.chosen);
+        facts_real(f, "reward_rejected", v->rewards.rejected);
+        facts_real(f, "reward_margin", v->rewards.margin);
+        facts_real(f, "reward_accuracy", v->rewards.accuracy);
+    } else {
+        facts_real(f, "perplexity", v->perplexity);
+        facts_real(f, "token_accuracy", v->token_accuracy);
+        facts_real(f, "exact_match", v->exact_match);
+    }
     facts_int(f, "supervised_tokens", v->supervised_tokens);
     facts_int(f, "examples", v->examples);
 }
@@ -27,6 +34,8 @@ static enum err_code evaluate(struct evaluation *result, struct session *s, cons
         return code;
     evaluate_plan(&v, &plan);
     code = dist_agree(s->dist, model_plan_memory(&s->model, &plan, e), e);
+    if (!code)
+        code = evaluate_reference(&v, &(struct reference){0}, e);
     if (!code)
         code = evaluate_run(&v, result, e);
     evaluate_close(&v);

@@ -4,9 +4,12 @@
  *     /examples/N/tokens, supervised   [tokens] of example N of the data; 1: the token carries loss
  *     /examples/N/logits               [tokens, V] f32
  *     /examples/N  log_probability     attribute: sum over its supervised tokens, as DPO and its like need it
+ *     /examples/N/chosen/..., rejected/...   the same of the two sides, if the examples are pairs (--objective); with
+ *                                      the attribute `reference` if the objective has a reference, which is the base
  *     /adapter/MODULE/lora_A, lora_B   as in a checkpoint (run/ckpt.h)
  *     /grad/MODULE/lora_A, lora_B      the gradient of the loss
- *     /  loss, supervised_tokens       attributes: mean over all supervised tokens, and their number
+ *     /  loss, supervised_tokens       attributes: mean over all supervised tokens, or the objective's loss; and their
+ *                                      number
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,10 +19,12 @@
 #include "data/examples/loader.h"
 #include "io/h5/h5.h"
 #include "train/batch.h"
+#include "train/preference.h"
+#include "train/reference.h"
 #include "run/ckpt.h"
 #include "train/session.h"
 
-#define NAME_SIZE 64 /* "/examples/<number>/supervised" */
+#define NAME_SIZE 64 /* "/examples/<number>/rejected/supervised" */
 
 static void write_modules(struct h5_writer *w, const char *group, const struct lora *l, const float *values)
 {
@@ -36,8 +41,21 @@ struct probe {
     float *logits;    /* [tokens of the largest pack, V] */
     double *log_prob; /* [examples of the fullest pack] */
     struct model_grads grads;
-    double loss_sum;
+    struct preference preference;
+    double *reference; /* [2 * examples], if the objective needs one */
+    double loss_sum, sums[PREFERENCE_SUMS];
 };
+
+static bool has_pairs(const struct probe *p)
+{
+    return p->session->options->objective != OBJECTIVE_SFT;
+}
+
+/* "/examples/N", or "/examples/N/chosen" */
+static void name_example(char name[NAME_SIZE], const struct probe *p, uint64_t number, size_t side)
+{
+    snprintf(name, NAME_SIZE, "/examples/%" PRIu64 "%s", number, !has_pairs(p) ? "" : side ? "/rejected" : "/chosen");
+}
 
 /* The examples of one pack, under their numbers in the data. */
 static void write_examples(const struct probe *probe, size_t pack)
@@ -47,19 +65,22 @@ static void write_examples(const struct probe *probe, size_t pack)
     const struct pack *p = &l->pack;
     const size_t V = probe->session->model.arch.vocab;
     const uint32_t *numbers = l->batch.plan.order + l->batch.plan.first[pack];
+    const size_t sides = has_pairs(probe) ? 2 : 1;
     for (size_t i = 0; i < p->example_count; i++) {
-        char name[NAME_SIZE];
-        const size_t first = p->offsets[i];
+        char name[NAME_SIZE], part[NAME_SIZE + 16];
+        const size_t first = p->offsets[i], side = i % sides;
         const uint64_t shape[] = {p->offsets[i + 1] - first, V};
-        const uint64_t number = l->batch.index[numbers[i]];
-        snprintf(name, sizeof name, "/examples/%" PRIu64 "/tokens", number);
-        h5_write(w, name, H5_I32, 1, shape, p->tokens + first);
-        snprintf(name, sizeof name, "/examples/%" PRIu64 "/supervised", number);
-        h5_write(w, name, H5_I8, 1, shape, p->supervised + first);
-        snprintf(name, sizeof name, "/examples/%" PRIu64 "/logits", number);
-        h5_write(w, name, H5_F32, 2, shape, probe->logits + first * V);
-        snprintf(name, sizeof name, "/examples/%" PRIu64, number);
+        const uint64_t number = l->batch.index[numbers[i / sides]];
+        name_example(name, probe, number, side);
+        snprintf(part, sizeof part, "%s/tokens", name);
+        h5_write(w, part, H5_I32, 1, shape, p->tokens + first);
+        snprintf(part, sizeof part, "%s/supervised", name);
+        h5_write(w, part, H5_I8, 1, shape, p->supervised + first);
+        snprintf(part, sizeof part, "%s/logits", name);
+        h5_write(w, part, H5_F32, 2, shape, probe->logits + first * V);
         h5_attribute_real(w, name, "log_probability", probe->log_prob[i]);
+        if (probe->reference)
+            h5_attribute_real(w, name, "reference", probe->reference[2 * number + side]);
     }
 }
 
@@ -70,11 +91,14 @@ static enum err_code probe_pack(void *context, size_t pack, const struct model_i
     struct probe *p = context;
     struct model *m = &p->session->model;
     const struct model_each each = {.log_prob = p->log_prob};
-    if (model_logits(m, in, p->logits, e) ||
-        model_step_grad(m, in, 1 / (double)p->loader.batch.supervised, &p->grads, result, &each, e))
+    const struct model_input weighed = preference_input(&p->preference, pack, in);
+    const double scale = has_pairs(p) ? 1 : 1 / (double)p->loader.batch.supervised;
+    if (model_logits(m, in, p->logits, e) || model_step_grad(m, &weighed, scale, &p->grads, result, &each, e))
         return e->code;
     write_examples(p, pack);
     p->loss_sum += result->loss_sum;
+    for (size_t i = 0; i < PREFERENCE_SUMS; i++)
+        p->sums[i] += p->preference.sums[i];
     return ERR_OK;
 }
 
@@ -101,6 +125,36 @@ static enum err_code probe_open(struct probe *p, struct session *s, const struct
     return p->logits && p->log_prob ? ERR_OK : e->code;
 }
 
+/* What an objective needs before the first pack. */
+static enum err_code begin_pairs(struct probe *p, struct err *e)
+{
+    struct session *s = p->session;
+    preference_init(&p->preference, s->options);
+    preference_begin(&p->preference, &p->loader.batch);
+    if (!objective_needs_reference(s->options->objective))
+        return ERR_OK;
+    p->reference = arena_alloc(&p->arena, 2 * p->loader.batch.data->count, sizeof *p->reference, "reference", e);
+    p->preference.reference = p->reference;
+    return p->reference ? reference_batch(p->reference, &(struct reference){0}, s, &p->loader, &p->tally, e) : e->code;
+}
+
+/* The loss of all examples, and the rewards. */
+static void write_loss(struct probe *p)
+{
+    const struct batcher *b = &p->loader.batch;
+    struct metrics_rewards rewards;
+    double loss = p->loss_sum / (double)b->supervised;
+    if (has_pairs(p)) {
+        loss = preference_finish(&rewards, &p->preference, p->sums);
+        h5_attribute_real(p->file, "/", "reward_chosen", rewards.chosen);
+        h5_attribute_real(p->file, "/", "reward_rejected", rewards.rejected);
+        h5_attribute_real(p->file, "/", "reward_margin", rewards.margin);
+        h5_attribute_real(p->file, "/", "reward_accuracy", rewards.accuracy);
+    }
+    h5_attribute_real(p->file, "/", "loss", loss);
+    h5_attribute_int(p->file, "/", "supervised_tokens", (int64_t)b->supervised);
+}
+
 static void probe_close(struct probe *p)
 {
     h5_discard(p->file);
@@ -114,14 +168,15 @@ static enum err_code write_probe(struct session *s, const struct dataset *data, 
     struct probe p;
     enum err_code code = probe_open(&p, s, data, pack_tokens, e);
     if (!code)
+        code = begin_pairs(&p, e);
+    if (!code)
         code = h5_create(&p.file, s->options->output, e);
     if (!code)
         code = batch_run(&p.loader, &p.tally, probe_pack, &p, e);
     if (!code) {
         write_modules(p.file, "/adapter", &s->lora, s->lora.params);
         write_modules(p.file, "/grad", &s->lora, p.grads.values);
-        h5_attribute_real(p.file, "/", "loss", p.loss_sum / (double)p.loader.batch.supervised);
-        h5_attribute_int(p.file, "/", "supervised_tokens", (int64_t)p.loader.batch.supervised);
+        write_loss(&p);
         code = h5_commit(p.file, e);
         p.file = NULL;
     }

@@ -124,7 +124,8 @@ enum err_code evaluate_run(struct evaluator *v, struct evaluation *out, struct e
                                .token_accuracy = (double)sum.correct / tokens,
                                .exact_match = (double)sum.exact / (double)count,
                                .supervised_tokens = sum.supervised,
-                               .examples = count};
+                               .examples = count,
+                               .prefers = v->log_prob != NULL};
     if (v->log_prob)
         out->loss = preference_finish(&out->rewards, &all, totals);
     return ERR_OK;

@@ -74,6 +74,46 @@ holds 'v["reward_margin"] == 0' <(head -n 1 "$work/second/metrics.jsonl")
 check 0 train "$work/pissa" --objective dpo --lora-init pissa --lora-dropout 0 --max-steps 2
 holds 'v["reward_margin"] == 0' <(head -n 1 "$work/pissa/metrics.jsonl")
 
+# What probe and eval say, against the formulas on probe's log-probabilities. The reference is the base.
+for objective in dpo ipo orpo simpo; do
+    one="--model $model --data $work/held-pairs.jsonl --max-length 64 --threads 1 --adapter $work/orpo/adapter"
+    one="$one --objective $objective --beta 0.3 --sft-weight 0.25"
+    check 0 "$MPILORA" probe $one --output "$work/probe.h5"
+    check 0 ranks 2 "$MPILORA" eval $one --json
+    python3 - "$work/probe.h5" "$work/out" $objective <<'PY' || fail "$objective: probe and eval differ from its formula"
+import json, math, subprocess, sys
+path, out, objective = sys.argv[1:]
+def number(name):
+    text = subprocess.run(["h5dump", "-y", "-m", "%.17g", "-a", name, path], capture_output=True, text=True, check=True).stdout
+    return float(text.split("DATA {")[1].split("}")[0])
+def tokens(group):
+    text = subprocess.run(["h5dump", "-y", "-w", "0", "-d", group + "/supervised", path], capture_output=True, text=True, check=True).stdout
+    return text.split("DATA {")[1].split("}")[0].count("1")
+losses, chosen_sum, chosen_tokens, margins = [], 0, 0, []
+for i in range(7):
+    x, r, n = [], [], []
+    for side in ("chosen", "rejected"):
+        group = f"/examples/{i}/{side}"
+        x.append(number(group + "/log_probability"))
+        r.append(number(group + "/reference") if objective in ("dpo", "ipo") else 0)
+        n.append(tokens(group))
+    score = [a - b for a, b in zip(x, r)]
+    mean = [a / b for a, b in zip(score, n)]
+    sigmoid = lambda z: 1 / (1 + math.exp(-z))
+    odds = lambda a: math.exp(a) / (1 - math.exp(a))
+    losses.append({"dpo": -math.log(sigmoid(0.3 * (score[0] - score[1]))), "ipo": (mean[0] - mean[1] - 1 / 0.6) ** 2,
+                   "orpo": -0.3 * math.log(sigmoid(math.log(odds(mean[0]) / odds(mean[1])))),
+                   "simpo": -math.log(sigmoid(0.3 * (mean[0] - mean[1]) - 0.5))}[objective])
+    margins.append(0.3 * (score[0] - score[1]) if objective in ("dpo", "ipo") else 0.3 * (mean[0] - mean[1]))
+    chosen_sum, chosen_tokens = chosen_sum + x[0], chosen_tokens + n[0]
+loss = sum(losses) / 7 - (0.25 + (objective == "orpo")) * chosen_sum / chosen_tokens
+got = json.load(open(out))
+for a, b in ((loss, number("/loss")), (loss, got["loss"]), (sum(margins) / 7, number("/reward_margin")),
+             (sum(margins) / 7, got["reward_margin"]), (sum(m > 0 for m in margins) / 7, got["reward_accuracy"])):
+    assert abs(a - b) < 1e-5 * (1 + abs(a)), (a, b)
+PY
+done
+
 check 1 train "$work/simpo-parts" --objective simpo --beta 3 --max-steps 9
 says err 'options differ from those the checkpoint was trained with: .*--beta 3 \(checkpoint: 2\)'
 check 1 train "$work/none" --objective simpo --data "$work/data.jsonl"
