@@ -244,8 +244,11 @@ void rundir_clean(const char *folder, enum rundir_owner owner)
         snprintf(prefix, sizeof prefix, "%s" FILE_TEMPORARY, files[i].name);
         sweep(folder, files[i].place, prefix, owner != RUNDIR_OF_RUN);
     }
-    if (owner == RUNDIR_OF_RUN)
-        sweep(folder, files[RUNDIR_CHECKPOINTS].name, UNFINISHED, false);
+    if (owner != RUNDIR_OF_RUN)
+        return;
+    sweep(folder, files[RUNDIR_CHECKPOINTS].name, UNFINISHED, false);
+    snprintf(prefix, sizeof prefix, ".%s.", files[RUNDIR_REFERENCE].name);
+    sweep(folder, files[RUNDIR_CHECKPOINTS].name, prefix, false);
 }
 
 static bool is_older(const struct stat *a, const struct stat *b)

@@ -112,6 +112,14 @@ void verify_adapter(struct verify *v, const char *folder)
     tell(v, path, code ? code : check_tensors(path, &e), &e);
 }
 
+static enum err_code check_h5(const char *path, struct err *e)
+{
+    struct h5_reader *r = NULL;
+    enum err_code code = h5_open(&r, path, true, e);
+    h5_close(r);
+    return code;
+}
+
 static enum err_code check_config_file(const char *path, struct err *e)
 {
     struct str text = {0};
@@ -249,6 +257,10 @@ static enum err_code verify_folder(struct verify *v, const char *folder, const u
         verify_checkpoint(v, last, &steps[i]);
         damaged = v->damaged - before; /* the last one's */
     }
+    if (rundir_path(path, folder, RUNDIR_REFERENCE, e))
+        return e->code;
+    if (file_exists(path))
+        tell(v, path, check_h5(path, e), e);
     if (rundir_path(path, folder, RUNDIR_CONFIG, e))
         return e->code;
     tell(v, path, check_config_file(path, e), e);

@@ -329,22 +329,6 @@ static void rescue(void *trainer)
         log_note("mpirun ends its ranks: the same command goes on from step %" PRIu64 ", %s", step, path);
 }
 
-/* Collective. What the objective needs of its reference. */
-static enum err_code measure_references(struct trainer *t, struct err *e)
-{
-    if (!objective_needs_reference(t->options->objective))
-        return ERR_OK;
-    double *log_prob = arena_alloc(&t->arena, 2 * t->data->count, sizeof *log_prob, "reference", e);
-    enum err_code code = dist_agree(t->dist, log_prob ? ERR_OK : e->code, e);
-    t->preference.reference = log_prob;
-    if (!code)
-        code = reference_measure(log_prob, &t->reference, t->session, &t->loader, &t->tally, "training", e);
-    if (!code && t->eval_data)
-        code = evaluate_reference(&t->evaluator, &t->reference, e);
-    pace_meet(&t->pace);
-    return code;
-}
-
 /* Collective. From the first step to the export. */
 static enum err_code train(struct trainer *t, struct err *e)
 {
@@ -359,7 +343,7 @@ static enum err_code train(struct trainer *t, struct err *e)
                                    .steps_done = t->state.step,
                                    .steps_total = t->schedule.total,
                                    .gradient_buffers = t->reduce.depth + (t->outer.every > 1 ? 3 : 0)};
-    if (pace_open(&t->pace, d, e) || progress_report(t->session, &facts, e) || measure_references(t, e))
+    if (pace_open(&t->pace, d, e) || progress_report(t->session, &facts, e) || trainer_take_reference(t, e))
         return e->code;
     progress_begin(&t->progress, t->state.step, t->schedule.total, (uint64_t)t->options->log_every);
     t->loader.batch.cursor = t->state.cursor;

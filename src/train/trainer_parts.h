@@ -1,5 +1,6 @@
 /*
- * The parts of training: the run (trainer.c), its steps (trainer_step.c), and monitoring (trainer_watch.c).
+ * The parts of training: the run (trainer.c), its reference (trainer_reference.c), its steps (trainer_step.c), and
+ * monitoring (trainer_watch.c).
  */
 #ifndef MPILORA_TRAIN_TRAINER_PARTS_H
 #define MPILORA_TRAIN_TRAINER_PARTS_H
@@ -18,6 +19,7 @@
 #include "train/preference.h"
 #include "train/progress.h"
 #include "ranks/reduce.h"
+#include "run/reference_file.h"
 #include "train/reference.h"
 #include "train/samples.h"
 #include "train/saver.h"
@@ -38,6 +40,8 @@ struct trainer {
     struct tally tally;
     struct preference preference;
     struct reference reference;
+    struct reference_values reference_values;
+    bool has_reference; /* rank 0 has read the values from the folder */
     struct reduce reduce;
     struct outer outer;
     const float *grads; /* gradient of the batch, or of a local step */
@@ -93,6 +97,11 @@ static inline bool trainer_is_local(const struct trainer *t)
 {
     return t->outer.every > 1;
 }
+
+/* ---- trainer_reference.c ---- */
+
+/* Collective. Before the first step: what the objective needs of its reference, from the run's folder or computed. */
+enum err_code trainer_take_reference(struct trainer *t, struct err *e);
 
 /* ---- trainer_watch.c: monitors the steps; nothing here changes the adapter ---- */
 

@@ -71,6 +71,25 @@ check 0 train "$work/second-parts" $more --max-steps 4
 check 0 ranks 2 "$MPILORA" train $options $more --output "$work/second-parts"
 same_run "$work/second" "$work/second-parts"
 holds 'v["reward_margin"] == 0' <(head -n 1 "$work/second/metrics.jsonl")
+# The reference is computed once; what it depends on is compared, a damaged file or none has it recomputed.
+silent_of_reference() {
+    checks=$((checks + 1))
+    ! grep -q 'reference is recomputed' "$work/err" || fail "the reference was recomputed: $(cat "$work/err")"
+}
+check 0 "$MPILORA" inspect --verify "$work/second"
+says out 'checkpoints/reference.h5'
+check 0 train "$work/second" $more --max-steps 9
+silent_of_reference
+check 0 train "$work/second" $more --max-steps 10 --beta 0.2 --allow-changed-options
+says err 'reference.h5 is of another base, adapter, data or other options: the reference is recomputed'
+truncate -s 700 "$work/second-parts/checkpoints/reference.h5"
+check 1 "$MPILORA" inspect --verify "$work/second-parts"
+check 0 train "$work/second-parts" $more --max-steps 12
+says err 'reference.h5.*: the reference is recomputed'
+rm "$work/second-parts/checkpoints/reference.h5"
+check 0 train "$work/second-parts" $more --max-steps 16
+check 0 train "$work/whole" $more --max-steps 16
+same_run "$work/whole" "$work/second-parts"
 check 0 train "$work/pissa" --objective dpo --lora-init pissa --lora-dropout 0 --max-steps 2
 holds 'v["reward_margin"] == 0' <(head -n 1 "$work/pissa/metrics.jsonl")
 

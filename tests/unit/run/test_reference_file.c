@@ -1,0 +1,107 @@
+/* reference.h5: read back as it was written, and not used for other inputs, or damaged. */
+#include "unit.h"
+
+#include <unistd.h>
+
+#include "base/file.h"
+#include "run/reference_file.h"
+#include "run/rundir.h"
+#include "scratch.h"
+
+static struct scratch folder;
+static struct runlock lock;
+static char path[PATH_MAX];
+
+static int open_folder(void **state)
+{
+    (void)state;
+    struct err e;
+    if (!scratch_open(&folder))
+        return -1;
+    assert_ok(runlock_take(&lock, folder.folder, "here", &e), &e);
+    assert_ok(rundir_path(path, folder.folder, RUNDIR_CHECKPOINTS, &e), &e);
+    assert_ok(file_make_folders(path, &e), &e);
+    assert_ok(rundir_path(path, folder.folder, RUNDIR_REFERENCE, &e), &e);
+    return 0;
+}
+
+static int close_folder(void **state)
+{
+    (void)state;
+    runlock_release(&lock);
+    scratch_close(&folder);
+    return 0;
+}
+
+static double training[] = {-1, -2.5, -1e300, -0.1, 0, -7}, evaluation[] = {-3, -4};
+static double got_training[6], got_evaluation[2];
+
+static bool read_back(const char *inputs, size_t pairs, bool evaluates)
+{
+    struct reference_values v = {got_training, evaluates ? got_evaluation : NULL, pairs, 1, inputs};
+    struct err e;
+    bool found = false;
+    assert_ok(reference_file_read(&found, &v, folder.folder, &e), &e);
+    return found;
+}
+
+static void write_values(bool evaluates)
+{
+    struct err e;
+    const struct reference_values v = {training, evaluates ? evaluation : NULL, 3, 1, "these"};
+    assert_ok(reference_file_write(&v, &lock, &e), &e);
+}
+
+static void values_come_back(void **state)
+{
+    (void)state;
+    assert_false(read_back("these", 3, true)); /* no file yet */
+    write_values(true);
+    assert_true(read_back("these", 3, true));
+    assert_memory_equal(got_training, training, sizeof training);
+    assert_memory_equal(got_evaluation, evaluation, sizeof evaluation);
+    write_values(false);
+    assert_true(read_back("these", 3, false));
+}
+
+static void others_are_not_used(void **state)
+{
+    (void)state;
+    write_values(false);
+    assert_false(read_back("those", 3, false));
+    assert_false(read_back("these", 2, false)); /* of another shape */
+    assert_false(read_back("these", 3, true));
+    FILE *f = fopen(path, "r+");
+    assert_non_null(f);
+    fseek(f, -9, SEEK_END);
+    fputc('x', f);
+    fclose(f);
+    assert_false(read_back("these", 3, false));
+    assert_int_equal(truncate(path, 100), 0);
+    assert_false(read_back("these", 3, false));
+}
+
+/* What a process left that was killed while it wrote. */
+static void unfinished_files_are_deleted(void **state)
+{
+    (void)state;
+    char unfinished[PATH_MAX + 32];
+    snprintf(unfinished, sizeof unfinished, "%s/checkpoints/.reference.h5.tmp-77", folder.folder);
+    FILE *f = fopen(unfinished, "w");
+    assert_non_null(f);
+    fclose(f);
+    write_values(false);
+    rundir_clean(folder.folder, RUNDIR_OF_RUN);
+    assert_false(file_exists(unfinished));
+    assert_true(read_back("these", 3, false));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(values_come_back),
+        cmocka_unit_test(others_are_not_used),
+        cmocka_unit_test(unfinished_files_are_deleted),
+    };
+    return cmocka_run_group_tests(tests, open_folder, close_folder);
+}
