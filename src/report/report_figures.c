@@ -20,6 +20,20 @@ static double row_eval_loss(const struct metrics_row *row)
     return row->evaluated ? row->eval_loss : NAN;
 }
 
+/* Rewards of preference training; without it they are not numbers, and there is no figure of them. */
+#define REWARD(of, name)                                                                                     \
+    static double row_##of##_##name(const struct metrics_row *row)                                           \
+    {                                                                                                        \
+        return row->of.name;                                                                                 \
+    }
+REWARD(rewards, chosen)
+REWARD(rewards, rejected)
+REWARD(rewards, margin)
+REWARD(rewards, accuracy)
+REWARD(eval_rewards, margin)
+REWARD(eval_rewards, accuracy)
+#undef REWARD
+
 static double row_learning_rate(const struct metrics_row *row)
 {
     return row->learning_rate;
@@ -389,16 +403,38 @@ enum err_code report_draw_study(struct report *r, struct err *e)
     return e->code;
 }
 
+static void draw_rewards(struct sketch *s, const struct report_group *run)
+{
+    sketch_figure(s, "rewards", "Rewards",
+                  "Of the chosen and of the rejected answers, and by how much the first exceed the second: means over "
+                  "the pairs of each batch, and of the evaluation data.",
+                  steps, (struct svg_axis){.title = "reward"});
+    sketch_rows(s, "chosen", 0, run, row_rewards_chosen);
+    sketch_rows(s, "rejected", 1, run, row_rewards_rejected);
+    sketch_rows(s, "margin", 2, run, row_rewards_margin);
+    sketch_rows(s, "margin, evaluation", 3, run, row_eval_rewards_margin);
+    sketch_end_figure(s);
+    sketch_figure(s, "reward-accuracy", "Reward accuracy",
+                  "Share of pairs whose chosen answer has the higher reward.", steps,
+                  (struct svg_axis){.title = "share of pairs", .zero = true});
+    sketch_rows(s, "training", 5, run, row_rewards_accuracy);
+    sketch_rows(s, "evaluation", 1, run, row_eval_rewards_accuracy);
+    sketch_end_figure(s);
+}
+
 static void draw_run_rows(struct sketch *s)
 {
     const struct report_cell *cell = s->report->cells;
     const struct report_group run = {.cells = &cell, .count = 1};
+    const bool prefers = cell->row_count && cell->rows[0].prefers;
     sketch_figure(s, "loss", "Loss",
-                  "Mean over the supervised tokens of each batch, and of the evaluation data.", steps,
-                  (struct svg_axis){.title = "loss, nats per token"});
+                  prefers ? "The objective's, over the pairs of each batch, and of the evaluation data."
+                          : "Mean over the supervised tokens of each batch, and of the evaluation data.",
+                  steps, (struct svg_axis){.title = prefers ? "loss" : "loss, nats per token"});
     sketch_rows(s, "training", 5, &run, row_loss);
     sketch_rows(s, "evaluation", 1, &run, row_eval_loss);
     sketch_end_figure(s);
+    draw_rewards(s, &run);
     sketch_figure(s, "learning-rate", "Learning rate", "From the schedule.", steps,
                   (struct svg_axis){.title = "learning rate", .zero = true});
     sketch_rows(s, "learning rate", 0, &run, row_learning_rate);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,6 +75,26 @@ static enum err_code read_phases(struct metrics_row *row, const struct json_fiel
     return ERR_OK;
 }
 
+/* Of preference training. */
+static enum err_code read_rewards(struct metrics_rewards *rewards, const struct json_fields *line, const char *prefix,
+                                  struct err *e)
+{
+    const struct {
+        const char *name;
+        double *value;
+    } values[] = {{"chosen", &rewards->chosen},
+                  {"rejected", &rewards->rejected},
+                  {"margin", &rewards->margin},
+                  {"accuracy", &rewards->accuracy}};
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        char key[32];
+        snprintf(key, sizeof key, "%sreward_%s", prefix, values[i].name);
+        if (json_get_number(values[i].value, line, key, NAN, e))
+            return e->code;
+    }
+    return ERR_OK;
+}
+
 /* A number that is null was not finite. */
 static enum err_code read_row(struct metrics_row *row, uint64_t before, const struct json_value *object,
                               struct err *e)
@@ -95,6 +116,9 @@ static enum err_code read_row(struct metrics_row *row, uint64_t before, const st
         json_get_number(&row->seconds, &f, "seconds", NAN, e) ||
         json_get_number(&tokens, &f, "tokens", NAN, e) ||
         json_get_number(&row->eval_loss, &f, "eval_loss", NAN, e) || read_phases(row, &f, e))
+        return e->code;
+    row->prefers = json_kind(json_get(object, "reward_chosen")) != JSON_KIND_NONE;
+    if (read_rewards(&row->rewards, &f, "", e) || read_rewards(&row->eval_rewards, &f, "eval_", e))
         return e->code;
     row->step = step;
     row->tokens = tokens > 0 && tokens < 1e18 ? (uint64_t)tokens : 0;

@@ -23,6 +23,7 @@ struct fixture_cell {
     double first, last; /* loss at the first step, eval loss at the end */
     double gradient;
     bool unfinished;
+    bool prefers; /* a run of preference training */
 };
 
 static const struct fixture_cell fixture_usual = {
@@ -60,6 +61,8 @@ static inline void fixture_metrics(const char *folder, const struct fixture_cell
                                   .supervised_tokens = 1000,
                                   .seconds = 0.5 + 0.01 * (step % 3),
                                   .evaluated = step == 1 || step % 5 == 0 || step == c->steps};
+        row.prefers = c->prefers;
+        row.rewards = row.eval_rewards = (struct metrics_rewards){done, -done, 2 * done, 0.5 + 0.5 * done};
         row.eval_loss = step == c->steps ? c->last : row.loss;
         assert_ok(metrics_write(&m, &row, &e), &e);
     }

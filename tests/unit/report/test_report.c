@@ -197,6 +197,33 @@ static void run_has_its_curves(void **state)
     free(html);
 }
 
+static void preferences_have_rewards(void **state)
+{
+    (void)state;
+    for (int prefers = 0; prefers < 2; prefers++) {
+        const char *folder = scratch_path(&place, prefers ? "preferences" : "no-preferences");
+        struct fixture_cell c = fixture_usual;
+        c.prefers = prefers;
+        fixture_run(folder, &c);
+        write_report(folder);
+        struct json *doc = read_json(folder);
+        const struct json_value *figures = json_get(json_root(doc), "figures");
+        size_t plots = 0;
+        for (size_t i = 0; i < json_count(figures); i++)
+            plots += str_starts_with(json_text(json_get(json_at(figures, i), "plot")), "reward");
+        assert_int_equal(plots, prefers ? 2 : 0);
+        if (prefers) {
+            const struct json_value *rewards = json_get(find(figures, "plot", "rewards"), "series");
+            const struct json_value *accuracy = json_get(find(figures, "plot", "reward-accuracy"), "series");
+            assert_int_equal(json_count(rewards), 4);
+            assert_int_equal(json_count(accuracy), 2);
+            const struct json_value *margin = json_get(json_at(rewards, 2), "y");
+            assert_true(json_number(json_at(margin, json_count(margin) - 1), 0) == 2);
+        }
+        json_close(doc);
+    }
+}
+
 static void damaged_metrics_are_named(void **state)
 {
     (void)state;
@@ -274,6 +301,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(study_has_all_parts),       cmocka_unit_test(what_is_missing_is_said),
         cmocka_unit_test(sweep_has_its_own_page),    cmocka_unit_test(run_has_its_curves),
+        cmocka_unit_test(preferences_have_rewards),
         cmocka_unit_test(damaged_metrics_are_named), cmocka_unit_test(damaged_checkpoint_fails_its_cell),
         cmocka_unit_test(other_folders_are_refused),
     };
