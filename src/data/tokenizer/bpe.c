@@ -96,7 +96,7 @@ static enum err_code add_pairs(struct bpe *b, const struct bpe_merge *merges, si
 static enum err_code add_whole(struct bpe *b, const struct bpe_token *tokens, size_t count, struct arena *a,
                                struct err *e)
 {
-    struct bpe_work work = {0};
+    struct bpe_work work = {.memory_of = b->number}; /* without memory: each token comes once */
     struct strmap whole;
     enum err_code code = strmap_init(&whole, count, a, e);
     for (size_t i = 0; code == ERR_OK && i < count; i++) {
