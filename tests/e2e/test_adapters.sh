@@ -188,7 +188,8 @@ silent out
 check 1 "$MPILORA" compare $short --adapter "$known" --prompt a --html "$work/empty"
 says err '\-\-html .*: this is a folder'
 check 0 "$MPILORA" train --model "$model" --data "$work/data.jsonl" --output "$work/last" --max-steps 1 --threads 1 \
-    --adapter "$known" --adapter "$other"
+    --adapter "$known" --adapter "$other" --base-name "A title"
+says err '^the adapter calls its base "A title", by which PEFT alone cannot find it'
 says err '\-\-adapter is given twice: the last value, .*/other, is used, not .*/known/one'
 holds 'v["r"] == 2' "$work/last/adapter/adapter_config.json"
 passed

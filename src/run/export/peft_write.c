@@ -152,12 +152,12 @@ static enum err_code write_folder(const char *folder, const struct lora *l, cons
 }
 
 /* A GGUF's title, or its file, is no place where transformers finds a model. */
-static void tell_base_name(const char *folder, const char *name)
+static void tell_base_name(const char *name)
 {
     if (!store_is_repository(name) && !file_is_folder(name))
-        log_note("%s: the adapter calls its base \"%s\", by which PEFT alone cannot find it; --base-name OWNER/NAME "
-                 "gives it the name that it has on the hub",
-                 folder, name);
+        log_note("the adapter calls its base \"%s\", by which PEFT alone cannot find it; --base-name OWNER/NAME gives "
+                 "it the name that it has on the hub",
+                 name);
 }
 
 enum err_code peft_write(const char *folder, const struct lora *l, const struct arch *a,
@@ -171,6 +171,6 @@ enum err_code peft_write(const char *folder, const struct lora *l, const struct 
     if (starts)
         lora_release(&wide);
     if (!code)
-        tell_base_name(folder, base_name);
+        tell_base_name(base_name);
     return code;
 }
