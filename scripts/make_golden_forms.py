@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Writes tests/golden/forms/forms.json: lines of data in every form, and what transformers makes of them.
 
-Needs transformers, tokenizers and jinja2. A small tokenizer with the special tokens of several families, some of the
+Needs transformers, tokenizers, trl and jinja2. A small tokenizer with the special tokens of several families, some of the
 templates of jinja_templates.txt, and for each line and template the ids and which of them are trained: the line as
 messages (by the conversion here, which knows nothing of mpilora's), rendered by apply_chat_template, tokenised by the
 library, with what stands in {% generation %} blocks marked. A block belongs to the assistant's message of its number; a
-template that has not one block for each is left out where that matters. null: the line is to be refused.
+template that has not one block for each is left out where that matters. null: the line is to be refused. Of a preference
+pair, the prompt is what TRL finds, and both sides, each as a prompt with its completion, stand one after the other.
 """
 import json
 import os
@@ -14,6 +15,7 @@ import jinja_oracle  # noqa: F401  (sets up the path of this folder)
 from make_golden_jinja import CALL, SPECIALS, TOOLS, VARIABLES, answer, system, templates, tool, user
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers.utils import chat_template_utils
+from trl.data_utils import extract_prompt
 
 OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "golden", "forms")
 NAMES = ["chatml", "qwen2_5", "qwen3", "llama3", "llama3_1", "gemma3", "gemma", "mistral_v7", "smollm3"]
@@ -104,6 +106,11 @@ LINES = [
     {"instruction": "Add.", "input": "1 and 2", "output": "3"},
     {"instruction": "Say hi.", "input": "", "output": "hi"},
     {"instruction": "Say hi.", "output": "hi", "system": "Be short.", "history": [["a", "the b"], ["c", "d"]]},
+    {"prompt": [user("u")], "chosen": [answer("the good one")], "rejected": [answer("worse")]},
+    {"chosen": [system("S"), user("a"), answer("b"), user("c"), answer("yes")],
+     "rejected": [system("S"), user("a"), answer("b"), user("c"), answer("no"), user("Why?"), answer("the reason")]},
+    {"prompt": [user("Weather?")], "chosen": [answer(None, tool_calls=[CALL]), tool("Rain"), answer("It rains.")],
+     "rejected": [answer("I do not know.")], "tools": TOOLS},
 ]
 COLUMNS = [
     ("messages=chat", {"chat": [user("q"), answer("the answer")]}),
@@ -148,6 +155,19 @@ def mark(t, source, tagged, line, train_on):
     return (encoding.ids, mask) if any(mask) else None
 
 
+def mark_any(t, source, tagged, line, train_on):
+    if "chosen" not in line:
+        return mark(t, source, tagged, line, train_on)
+    if train_on == "all":
+        return "skip"
+    pair = line if "prompt" in line else {**line, **extract_prompt(line)}
+    sides = [mark(t, source, tagged, {"prompt": pair["prompt"], "completion": pair[side], "tools": pair.get("tools")}, train_on)
+             for side in ("chosen", "rejected")]
+    if None in sides or "skip" in sides:
+        return None if None in sides else "skip"
+    return sides[0][0] + sides[1][0], sides[0][1] + sides[1][1]
+
+
 def runs(mask):
     """0011101 as [2, 3, 1, 1]: how many of each in turn, from 0 on."""
     out, value = [0], 0
@@ -176,7 +196,7 @@ def main():
         for train_on in ("answers", "last", "all"):
             results = []
             for _, plain, tagged in chosen:
-                got = mark(t, plain, tagged, meant, train_on)
+                got = mark_any(t, plain, tagged, meant, train_on)
                 results.append(got if got in (None, "skip") else [len(got[0]), fnv(got[0]), runs(got[1])])
             rows.append({"line": json.dumps(line, ensure_ascii=False), "columns": columns, "train_on": train_on, "results": results})
     os.makedirs(OUT, exist_ok=True)

@@ -68,7 +68,8 @@ static void check_row(const struct tokenizer *t, const struct chat *chat, const 
     const char *line = json_text(json_get(row, "line")), *train_on = json_text(json_get(row, "train_on"));
     assert_ok(columns_parse(&columns, json_text(json_get(row, "columns")), &e), &e);
     const struct example_options options = {
-        .max_length = 10000, .train_on = train_on_of(train_on), .chat = chat, .columns = &columns};
+        .max_length = 10000, .train_on = train_on_of(train_on), .chat = chat, .columns = &columns,
+        .pairs = PAIRS_TAKEN};
     enum err_code code = example_parse(&ex, &scratch, t, line, strlen(line), &options, &e);
     if (json_kind(expected) == JSON_KIND_ARRAY) {
         if (code || !is_as_expected(&ex, expected)) {
