@@ -93,6 +93,23 @@ same_run "$work/whole" "$work/second-parts"
 check 0 train "$work/pissa" --objective dpo --lora-init pissa --lora-dropout 0 --max-steps 2
 holds 'v["reward_margin"] == 0' <(head -n 1 "$work/pissa/metrics.jsonl")
 
+# 20 steps by TRL's own trainers (scripts/make_golden_preference_curve.py).
+golden=$SOURCE/tests/golden/preference
+python3 -c 'import json, sys
+for i, row in enumerate(json.load(open(sys.argv[1]))): print(i, row["objective"], row["options"])' "$golden/curves.json" >"$work/rows"
+while read -r row objective more; do
+    check 0 "$MPILORA" train --model "$model" --data "$golden/pairs.jsonl" --adapter "$golden/adapter" --objective $objective $more \
+        --batch-size 6 --max-steps 20 --learning-rate 2e-3 --lr-schedule constant --lora-dropout 0 --no-shuffle --max-length 200 \
+        --threads 1 --output "$work/curve-$row"
+    python3 - "$golden/curves.json" "$row" "$work/curve-$row/metrics.jsonl" <<'PY' || fail "row $row, $objective: another curve than TRL's"
+import json, sys
+theirs = json.load(open(sys.argv[1]))[int(sys.argv[2])]["losses"]
+ours = [json.loads(line)["loss"] for line in open(sys.argv[3])]
+worst = max(abs(a - b) / (1 + abs(a)) for a, b in zip(theirs, ours, strict=True))
+sys.exit(f"{worst}: {theirs} and {ours}" if worst > 1e-4 else 0)
+PY
+done <"$work/rows"
+
 # What probe and eval say, against the formulas on probe's log-probabilities. The reference is the base.
 for objective in dpo ipo orpo simpo; do
     one="--model $model --data $work/held-pairs.jsonl --max-length 64 --threads 1 --adapter $work/orpo/adapter"
