@@ -71,6 +71,20 @@ check 0 train "$work/second-parts" $more --max-steps 4
 check 0 ranks 2 "$MPILORA" train $options $more --output "$work/second-parts"
 same_run "$work/second" "$work/second-parts"
 holds 'v["reward_margin"] == 0' <(head -n 1 "$work/second/metrics.jsonl")
+# Killed while the reference is computed, at a pair that it reads, and while the file is written: the same command starts
+# again, and ends with the same bytes.
+for at in "read $work/pairs.jsonl 20" "all $work/killed/checkpoints/.reference.h5 2" "all $work/killed/checkpoints/.reference.h5 5"; do
+    read -r calls file number <<<"$at"
+    check 137 env LD_PRELOAD="${FAULT:?}" FAULT_CALLS=$calls FAULT_UNDER="$file" FAULT_NTH=$number FAULT_SIGNAL=9 \
+        "$MPILORA" train $options $more --output "$work/killed"
+    [ -e "$work/killed/config.yaml" ] || fail "killed before it began: $at"
+    [ ! -e "$work/killed/checkpoints/reference.h5" ] || fail "killed after the reference was there: $at"
+    check 0 ranks 2 "$MPILORA" train $options $more --output "$work/killed"
+    same_run "$work/second" "$work/killed"
+    [ "$(ls -A "$work/killed/checkpoints" | grep -c tmp)" = 0 ] || fail "left behind: $(ls -A "$work/killed/checkpoints")"
+    rm -r "$work/killed"
+done
+
 # The reference is computed once; what it depends on is compared, a damaged file or none has it recomputed.
 silent_of_reference() {
     checks=$((checks + 1))
