@@ -77,6 +77,7 @@ struct rotation {
     double beta_fast, beta_slow; /* YaRN (Peng et al. 2023) */
     bool keeps_fractions;        /* YaRN: the ends of its ramp are not rounded to whole numbers */
     double size;                 /* factor of cosine and sine; 0: none */
+    size_t rotated;              /* number of a head's columns that are rotated, counted from the first */
     bool takes_alpha;            /* in a family's defaults: "dynamic" with "alpha" means a larger theta at every
                                   * length */
 };
@@ -86,6 +87,7 @@ struct layer_kind {
     size_t window;   /* number of keys that a query attends to, including its own; 0: all before it */
     size_t rotation; /* index of the rotation of queries and keys */
     bool unrotated;  /* queries and keys are not rotated (NoPE) */
+    size_t kv_heads, head_dim; /* 0: those of the record */
 };
 
 /* Which layers are of kind 1 if a file does not list them: those from `first` on, except every full_every-th
@@ -134,7 +136,6 @@ struct arch {
     bool tied;              /* the head is the embedding */
     double rotated_share;        /* share of a head's columns that are rotated; 0 in a family's defaults: always
                                   * 1 */
-    size_t rotated;              /* number of a head's columns that are rotated, counted from the first */
     bool rotates_pairs;          /* column 2i is paired with 2i + 1, not i with i + rotated / 2 */
     size_t most_positions;       /* longest example for which this program computes the right attention; 0: no
                                   * limit */
@@ -157,8 +158,10 @@ enum err_code arch_read(struct arch *a, const struct store *store, struct err *e
  * the embedding. */
 size_t arch_head(const struct arch *a); /* == modules of a block */
 const struct module *arch_module(const struct arch *a, size_t linear);
-size_t arch_rows(const struct arch *a, size_t linear);    /* output features */
-size_t arch_columns(const struct arch *a, size_t linear); /* input features */
+/* Output and input features. They may differ from layer to layer; for the head, which is in none, the layer is not
+ * read. */
+size_t arch_rows(const struct arch *a, size_t layer, size_t linear);
+size_t arch_columns(const struct arch *a, size_t layer, size_t linear);
 
 /* The linear layers of a group: for (size_t i = range.first; i < range.end; i++). With experts, the MLP's groups have
  * none. */
@@ -167,16 +170,22 @@ struct arch_range {
 };
 struct arch_range arch_group(const struct family *f, enum linear_group g);
 
-/* Of a group: the rows of its output, its input features, and the first row of a linear layer; of ATTN_IN: the
- * first rows of keys and of values. */
-size_t arch_group_rows(const struct arch *a, enum linear_group g);
-size_t arch_group_columns(const struct arch *a, enum linear_group g);
-size_t arch_row_offset(const struct arch *a, size_t linear);
-size_t arch_key_row(const struct arch *a);
-size_t arch_value_row(const struct arch *a);
+/* Of a group in a layer: the rows of its output, its input features, and the first row of a linear layer. */
+size_t arch_group_rows(const struct arch *a, size_t layer, enum linear_group g);
+size_t arch_group_columns(const struct arch *a, size_t layer, enum linear_group g);
+size_t arch_row_offset(const struct arch *a, size_t layer, size_t linear);
 
-/* Number of columns of a norm, 0 if there is none. */
-size_t arch_norm_width(const struct arch *a, enum place place);
+/* Heads of a layer. Attention's input has the queries of all heads, then the keys, then the values: the number of its
+ * columns, and the first one of keys and of values. */
+size_t arch_kv_heads(const struct arch *a, size_t layer);
+size_t arch_head_dim(const struct arch *a, size_t layer);
+size_t arch_qkv_columns(const struct arch *a, size_t layer);
+size_t arch_key_column(const struct arch *a, size_t layer);
+size_t arch_value_column(const struct arch *a, size_t layer);
+
+/* Is there a norm, and how many columns has it in a layer (0 if there is none)? */
+bool arch_has_norm(const struct arch *a, enum place place);
+size_t arch_norm_width(const struct arch *a, size_t layer, enum place place);
 
 /* The matrices of an expert are numbered as its family lists them. Their groups are those of MLP_IN and MLP_OUT, whose
  * rows and columns above are those of one expert. */
@@ -195,12 +204,15 @@ bool arch_is_gated(const struct arch *a);
 
 const struct layer_kind *arch_kind(const struct arch *a, size_t layer);
 size_t arch_rotation_count(const struct arch *a); /* rotations that some layers or some examples use */
+size_t arch_most_rotated(const struct arch *a);   /* columns that they rotate at most */
 /* Rotation 0 is for examples of at most so many tokens; 0: for all examples. */
 size_t arch_short_positions(const struct arch *a);
 
-/* All linear layers of a model are numbered: slot = layer * modules of a block + linear; the last is the head. This
- * gives the linear layer of a slot. */
+/* All linear layers of a model are numbered: slot = layer * modules of a block + linear; the last is the head. These
+ * give the number of slots, and the linear layer and the layer (0 for the head) of a slot. */
+size_t arch_slots(const struct arch *a);
 size_t arch_slot_linear(const struct arch *a, size_t slot);
+size_t arch_slot_layer(const struct arch *a, size_t slot);
 
 /* Hugging Face paths, for PEFT and for messages: of a linear layer (the head has no layer), of a norm (AT_FINAL has
  * no layer), of the operation between the products of a branch (attention, activation), and of the embedding. */

@@ -23,7 +23,7 @@ struct model {
     struct arch arch;
     struct weights weights;
     struct lora *lora;     /* NULL: the base alone. Owned by the caller, who may change it between calls */
-    float *inv_freq;       /* [rotations, rotated / 2] */
+    float *inv_freq;       /* [rotations, most rotated columns / 2] */
     struct acts *acts;     /* NULL before model_plan_memory() */
     struct model_tap *tap; /* NULL: nothing is measured (model/tap.h) */
     struct arena arena;

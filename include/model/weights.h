@@ -84,7 +84,7 @@ enum err_code weights_size(size_t *bytes, const struct arch *a, const struct sto
 enum err_code weights_locate(struct weights *w, const struct arch *a, const struct store *store, struct err *e);
 /* The order in which a file of this kind has the rows of a linear layer's matrix, and of what else belongs to its
  * outputs (a bias, an adapter's B): the fields of struct convert_matrix that say it; all others are zero. */
-struct convert_matrix weights_order(const struct arch *a, enum store_kind kind, size_t linear);
+struct convert_matrix weights_order(const struct arch *a, enum store_kind kind, size_t layer, size_t linear);
 void weights_release(struct weights *w);
 
 /* W [rows of the group, columns] of a group in w->type; for GROUP_HEAD, the head. A matrix that is only in the file

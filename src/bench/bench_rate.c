@@ -40,10 +40,11 @@ static enum err_code make_operands(struct operands *o, struct arena *arena, size
     const struct model *m = &o->session->model;
     size_t chunk = model_head_rows(m), size = dtype_info(o->type)->block_bytes;
     size_t most_in = chunk * m->arch.width, most_out = chunk * m->arch.vocab;
-    for (int g = 0; g < GROUP_COUNT; g++) {
-        most_in = more(most_in, rows * arch_group_columns(&m->arch, (enum linear_group)g));
-        most_out = more(most_out, rows * arch_group_rows(&m->arch, (enum linear_group)g));
-    }
+    for (size_t layer = 0; layer < m->arch.layers; layer++)
+        for (int g = 0; g < GROUP_COUNT; g++) {
+            most_in = more(most_in, rows * arch_group_columns(&m->arch, layer, (enum linear_group)g));
+            most_out = more(most_out, rows * arch_group_rows(&m->arch, layer, (enum linear_group)g));
+        }
     static const char what[] = "operands of products";
     if (!(o->x = arena_alloc(arena, most_in, size, what, e)) ||
         !(o->dy = arena_alloc(arena, most_out, size, what, e)) ||
@@ -55,12 +56,28 @@ static enum err_code make_operands(struct operands *o, struct arena *arena, size
     return ERR_OK;
 }
 
-/* A product of a group, or of one matrix of an expert with its part of the rows. */
+/* A product of a group, or of one matrix of an expert with its part of the rows; in layers of the kind of this one. */
 struct product {
     enum linear_group group;
+    size_t layer;
     size_t rows, out, in, matrix;
     bool of_expert;
 };
+
+static bool are_alike(const struct arch *a, size_t x, size_t y, enum linear_group g)
+{
+    return arch_group_rows(a, x, g) == arch_group_rows(a, y, g) &&
+           arch_group_columns(a, x, g) == arch_group_columns(a, y, g);
+}
+
+/* The next layer, in a circle, whose matrix has the same shape. */
+static size_t next_alike(const struct arch *a, size_t layer, enum linear_group g)
+{
+    size_t next = (layer + 1) % a->layers;
+    while (!are_alike(a, next, layer, g))
+        next = (next + 1) % a->layers;
+    return next;
+}
 
 /* Seconds of a product, forward and back: the best of several, each with another layer's matrix. What
  * is added to the residual stream, logits and gradients of inputs are f32. */
@@ -71,9 +88,9 @@ static double time_product(const struct operands *o, const struct product *p)
     size_t rows = p->rows, out = p->out, in = p->in;
     enum dtype kept = p->group == GROUP_ATTN_IN || p->group == GROUP_MLP_IN ? o->type : DTYPE_F32;
     double best[2] = {1e30, 1e30};
-    for (size_t i = 0; i < REPEATS; i++) {
-        const void *weight = p->of_expert ? weights_expert(w, i % a->layers, i % a->experts, p->matrix)
-                                          : weights_group(w, i % a->layers, p->group);
+    for (size_t i = 0, layer = p->layer; i < REPEATS; i++, layer = next_alike(a, layer, p->group)) {
+        const void *weight = p->of_expert ? weights_expert(w, layer, i % a->experts, p->matrix)
+                                          : weights_group(w, layer, p->group);
         double begun = cpu_seconds();
         gemm(o->type, kept, GEMM_N, GEMM_T, rows, out, in, 1, o->x, in, weight, in, 0, o->y, out);
         double middle = cpu_seconds();
@@ -96,12 +113,31 @@ static void add_product(struct total *t, const struct operands *o, const struct 
     t->flop += times * 4 * (double)p->rows * (double)p->out * (double)p->in;
 }
 
-static void add_group(struct total *t, const struct operands *o, enum linear_group g, size_t rows, double times)
+static void add_group(struct total *t, const struct operands *o, size_t layer, enum linear_group g, size_t rows,
+                      double times)
 {
     const struct arch *a = &o->session->model.arch;
-    const struct product p = {
-        .group = g, .rows = rows, .out = arch_group_rows(a, g), .in = arch_group_columns(a, g)};
+    const struct product p = {.group = g,
+                              .layer = layer,
+                              .rows = rows,
+                              .out = arch_group_rows(a, layer, g),
+                              .in = arch_group_columns(a, layer, g)};
     add_product(t, o, &p, times);
+}
+
+/* Of all layers: each shape of matrix is timed once. */
+static void add_layers(struct total *t, const struct operands *o, enum linear_group g, size_t rows)
+{
+    const struct arch *a = &o->session->model.arch;
+    for (size_t layer = 0; layer < a->layers; layer++) {
+        size_t before = 0, alike = 0;
+        for (size_t i = 0; i < a->layers; i++) {
+            before += i < layer && are_alike(a, i, layer, g);
+            alike += are_alike(a, i, layer, g);
+        }
+        if (before == 0)
+            add_group(t, o, layer, g, rows, (double)alike);
+    }
 }
 
 static void add_experts(struct total *t, const struct operands *o, size_t tokens, double layers)
@@ -129,10 +165,10 @@ enum err_code bench_gemm_rate(double *rate, const struct session *s, const struc
     if (!code) {
         double chunks = (double)size->supervised / (double)chunk, layers = (double)a->layers;
         struct total t = {0};
-        add_group(&t, &o, GROUP_HEAD, chunk, chunks);
+        add_group(&t, &o, 0, GROUP_HEAD, chunk, chunks);
         for (int g = 0; g < GROUP_COUNT; g++)
             if (!arch_has_experts(a) || g < GROUP_MLP_IN)
-                add_group(&t, &o, (enum linear_group)g, size->tokens, layers);
+                add_layers(&t, &o, (enum linear_group)g, size->tokens);
         add_experts(&t, &o, size->tokens, layers);
         *rate = t.flop / t.seconds;
     }

@@ -34,9 +34,9 @@ static double output_bytes(const struct work *w, enum linear_group g)
     return g == GROUP_ATTN_OUT || g == GROUP_MLP_OUT ? 2 * f32 : w->real;
 }
 
-static void add_base(struct work *w, enum linear_group g, bool input_grad)
+static void add_base(struct work *w, size_t layer, enum linear_group g, bool input_grad)
 {
-    double out = (double)arch_group_rows(w->arch, g), in = (double)arch_group_columns(w->arch, g);
+    double out = (double)arch_group_rows(w->arch, layer, g), in = (double)arch_group_columns(w->arch, layer, g);
     bool mlp = g == GROUP_MLP_IN || g == GROUP_MLP_OUT;
     double n = w->tokens * (mlp ? (double)arch_mlp_rows(w->arch) : 1);
     double weights = w->real * in * out * (mlp && arch_has_experts(w->arch) ? (double)w->arch->experts : 1);
@@ -58,7 +58,7 @@ static void add_lora(struct work *w, size_t layer, enum linear_group g, bool inp
 {
     const struct lora_layout *lora = &w->session->lora.layout;
     bool head = g == GROUP_HEAD;
-    double n = head ? w->supervised : w->tokens, in = (double)arch_group_columns(w->arch, g), outs = 0;
+    double n = head ? w->supervised : w->tokens, in = (double)arch_group_columns(w->arch, layer, g), outs = 0;
     enum prof_phase phase = head ? PROF_HEAD : PROF_LORA_GEMM;
     size_t unused;
     double ranks = (double)lora_group_ranks(lora, layer, g, &unused);
@@ -93,9 +93,8 @@ static double seen_pairs(double length, double window)
 static void add_attention(struct work *w, size_t layer, const struct bench_size *size)
 {
     const struct arch *a = w->arch;
-    double n = w->tokens, length = (double)size->length, q = (double)(a->heads * a->head_dim);
-    double turned = n * (q + (double)(a->kv_heads * a->head_dim));
-    double qkv = n * (double)arch_group_rows(a, GROUP_ATTN_IN);
+    double n = w->tokens, length = (double)size->length, q = (double)arch_key_column(a, layer);
+    double turned = n * (double)arch_value_column(a, layer), qkv = n * (double)arch_qkv_columns(a, layer);
     double pairs = seen_pairs(length, (double)arch_kind(a, layer)->window);
     add(w, PROF_ATTENTION, 12 * q * (double)size->examples * pairs,
         w->real * (4 * turned + 3 * qkv + 2 * n * q) + f32 * n * q);
@@ -144,7 +143,7 @@ void bench_count_work(struct bench_phase phases[PROF_COUNT], const struct sessio
     for (size_t layer = 0; layer < a->layers; layer++) {
         for (int g = 0; g < GROUP_COUNT; g++) {
             bool input_grad = layer > 0 || g != GROUP_ATTN_IN;
-            add_base(&w, (enum linear_group)g, input_grad);
+            add_base(&w, layer, (enum linear_group)g, input_grad);
             add_lora(&w, layer, (enum linear_group)g, input_grad);
         }
         add_attention(&w, layer, size);

@@ -82,17 +82,17 @@ static void add_features(struct facts *f, const struct arch *a)
         facts_flag(f, "learned_positions", true);
     else if (count_unrotated(a))
         facts_int(f, "layers_without_rope", count_unrotated(a));
-    if (a->rotated != a->head_dim)
-        facts_int(f, "rotated_columns", a->rotated);
+    if (a->rotations[0].rotated != arch_head_dim(a, 0))
+        facts_int(f, "rotated_columns", a->rotations[0].rotated);
     if (a->attention_cap != 0)
         facts_real(f, "attention_cap", (double)a->attention_cap);
     if (a->logit_cap != 0)
         facts_real(f, "logit_cap", (double)a->logit_cap);
     if (a->embedding_scale != 0)
         facts_real(f, "embedding_scale", (double)a->embedding_scale);
-    if (arch_norm_width(a, AT_Q))
+    if (arch_has_norm(a, AT_Q))
         facts_flag(f, "norms_of_heads", true);
-    if (arch_norm_width(a, AT_ATTN_OUT))
+    if (arch_has_norm(a, AT_ATTN_OUT))
         facts_flag(f, "norms_after_branches", true);
     if (a->centred_norms)
         facts_flag(f, "layer_norm", true);

@@ -57,6 +57,7 @@ static bool is_shared(const struct acts_size *s, enum when when)
 /* One of each array that layers share. */
 static void lay_out_shared(struct acts_layer *layer, const struct acts_size *s, struct layout *l)
 {
+    const struct acts_kind *k = &s->most;
     bool all = s->first_kept > 0; /* some layers keep nothing */
 #define ACT_LAYER(when, name, type, rows, columns)                                                           \
     if ((when) != INPUT && (all || is_shared(s, when)))                                                      \
@@ -67,7 +68,8 @@ static void lay_out_shared(struct acts_layer *layer, const struct acts_size *s, 
 #undef ACT_STEP
 }
 
-static void lay_out_kept(struct acts_layer *layer, const struct acts_size *s, struct layout *l)
+static void lay_out_kept(struct acts_layer *layer, const struct acts_size *s, const struct acts_kind *k,
+                         struct layout *l)
 {
 #define ACT_LAYER(when, name, type, rows, columns)                                                           \
     if (!is_shared(s, when))                                                                                 \
@@ -93,7 +95,7 @@ static void lay_out(struct acts *a, struct layout *l)
     for (size_t i = 0; i < s->layers; i++) {
         a->layers[i] = shared;
         if (i >= s->first_kept)
-            lay_out_kept(&a->layers[i], s, l);
+            lay_out_kept(&a->layers[i], s, &s->kinds[s->kind_of[i]], l);
     }
 }
 #undef real
@@ -120,8 +122,47 @@ static void measure_experts(struct acts_size *s, const struct arch *arch)
     s->choices = arch->experts_a_token;
     s->expert_width = arch_has_experts(arch) ? arch->width : 0;
     s->mlp_rows = s->n * arch_mlp_rows(arch);
-    size_t product = arch_mlp_rows(arch) * s->columns[GROUP_MLP_OUT];
+    size_t product = arch_mlp_rows(arch) * s->product;
     s->wide = product > s->widest ? product : s->widest;
+}
+
+static size_t more(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static struct acts_kind kind_of_layer(const struct arch *arch, size_t layer)
+{
+    size_t q = arch_has_norm(arch, AT_Q) ? arch->heads : 0;
+    size_t k = arch_has_norm(arch, AT_K) ? arch_kv_heads(arch, layer) : 0;
+    return (struct acts_kind){.qkv = arch_qkv_columns(arch, layer),
+                              .attention = arch_group_columns(arch, layer, GROUP_ATTN_OUT),
+                              .normed_heads = q + k,
+                              .normed = (q + k) * arch_head_dim(arch, layer)};
+}
+
+static void measure_layers(struct acts_size *s, const struct model *m, const struct model_plan *plan)
+{
+    const struct arch *arch = &m->arch;
+    size_t longest = plan->longest < plan->tokens ? plan->longest : plan->tokens;
+    int threads = plan->threads > gemm_threads() ? plan->threads : gemm_threads();
+    for (size_t layer = 0; layer < arch->layers; layer++) {
+        const struct attention_shape shape = {.type = m->weights.type,
+                                              .heads = arch->heads,
+                                              .kv_heads = arch_kv_heads(arch, layer),
+                                              .head_dim = arch_head_dim(arch, layer)};
+        const struct acts_kind kind = kind_of_layer(arch, layer);
+        s->kinds[arch->kind_of[layer]] = kind;
+        s->most.qkv = more(s->most.qkv, kind.qkv);
+        s->most.attention = more(s->most.attention, kind.attention);
+        s->most.normed_heads = more(s->most.normed_heads, kind.normed_heads);
+        s->most.normed = more(s->most.normed, kind.normed);
+        s->attention_bytes =
+            more(s->attention_bytes, attention_scratch_bytes(&shape, plan->tokens, longest, threads));
+        for (int g = 0; g < GROUP_COUNT; g++)
+            s->widest = more(s->widest, arch_group_columns(arch, layer, (enum linear_group)g));
+    }
+    s->grouped_rows = arch->grouped_qkv ? s->most.qkv : 0;
 }
 
 static void measure(struct acts_size *s, const struct model *m, const struct model_plan *plan)
@@ -134,19 +175,18 @@ static void measure(struct acts_size *s, const struct model *m, const struct mod
         .part = plan->tokens,
         .block = plan->tokens,
         .width = arch->width,
-        .head_dim = arch->head_dim,
-        .half = arch->rotated / 2,
+        .half = arch_most_rotated(arch) / 2,
         .short_positions = arch_short_positions(arch),
         .rotations = arch_rotation_count(arch),
-        .grouped_rows = arch->grouped_qkv ? arch_group_rows(arch, GROUP_ATTN_IN) : 0,
         .heads = arch->heads,
-        .normed_heads = (arch_norm_width(arch, AT_Q) ? arch->heads : 0) +
-                        (arch_norm_width(arch, AT_K) ? arch->kv_heads : 0),
         .centred = arch->centred_norms,
         .mid_width = arch->parallel ? 0 : arch->width,
         .side_width = arch->parallel ? arch->width : 0,
-        .out_width = arch_norm_width(arch, AT_MLP_OUT),
+        .out_width = arch_norm_width(arch, 0, AT_MLP_OUT),
         .vocab = arch->vocab,
+        .kind_of = arch->kind_of,
+        .gate_up = arch_group_rows(arch, 0, GROUP_MLP_IN),
+        .product = arch_group_columns(arch, 0, GROUP_MLP_OUT),
         .layers = arch->layers,
         .first_kept = plan->train && m->lora ? m->lora->layout.lowest_layer : arch->layers,
         .real_size = kern_typed(&kern_reference, m->weights.type)->size,
@@ -154,11 +194,7 @@ static void measure(struct acts_size *s, const struct model *m, const struct mod
         .train = plan->train,
         .dropout = m->lora && m->lora->dropout > 0,
     };
-    for (int g = 0; g < GROUP_COUNT; g++) {
-        s->rows[g] = arch_group_rows(arch, (enum linear_group)g);
-        s->columns[g] = arch_group_columns(arch, (enum linear_group)g);
-        s->widest = s->columns[g] > s->widest ? s->columns[g] : s->widest;
-    }
+    measure_layers(s, m, plan);
     measure_experts(s, arch);
     bool narrow = is_wanted(s, NARROW);
     size_t chunk = narrow ? ACTS_NARROW_HEAD_CHUNK : ACTS_HEAD_CHUNK;
@@ -168,13 +204,6 @@ static void measure(struct acts_size *s, const struct model *m, const struct mod
         s->block = ACTS_NARROW_BLOCK;
     }
     measure_ranks(s, arch, m->lora ? &m->lora->layout : NULL);
-    const struct attention_shape shape = {.type = m->weights.type,
-                                          .heads = arch->heads,
-                                          .kv_heads = arch->kv_heads,
-                                          .head_dim = arch->head_dim};
-    size_t longest = plan->longest < plan->tokens ? plan->longest : plan->tokens;
-    int threads = plan->threads > gemm_threads() ? plan->threads : gemm_threads();
-    s->attention_bytes = attention_scratch_bytes(&shape, plan->tokens, longest, threads);
 }
 
 /* Angles are rounded to f32 before the cosine, as transformers computes them. */
@@ -182,11 +211,12 @@ static void fill_rotation(float *cosines, float *sines, const struct acts_size *
                           const struct rotation *r)
 {
     float size = r->size != 0 ? (float)r->size : 1;
+    size_t half = r->rotated / 2;
     for (size_t position = 0; position < s->longest; position++)
-        for (size_t i = 0; i < s->half; i++) {
+        for (size_t i = 0; i < half; i++) {
             float angle = (float)position * inv_freq[i];
-            cosines[position * s->half + i] = size * (float)cos((double)angle);
-            sines[position * s->half + i] = size * (float)sin((double)angle);
+            cosines[position * half + i] = size * (float)cos((double)angle);
+            sines[position * half + i] = size * (float)sin((double)angle);
         }
 }
 

@@ -17,17 +17,26 @@
  * slower. */
 #define ACTS_NARROW_BLOCK 128
 
+/* Columns of attention's arrays in layers of a kind. */
+struct acts_kind {
+    size_t qkv, attention;
+    size_t normed_heads, normed; /* heads of q and k that have a norm, and all of their columns */
+};
+
 struct acts_size {
     size_t n, examples, longest, chunk, part, block;
-    size_t width, head_dim, half, rotations, heads, vocab, widest; /* widest: the largest input of a linear layer */
+    size_t width, half, rotations, heads, vocab, widest; /* half: of the columns that rotate at most; widest: the
+                                                          * largest input of a linear layer */
     size_t short_positions; /* longer examples use rotation 1; 0: all use rotation 0 */
-    size_t normed_heads; /* number of heads of q and k that have a norm */
     size_t centred;      /* 1: norms also keep means */
     size_t mid_width;    /* of `mid`, the residual stream between the branches; 0: not kept */
     size_t side_width;   /* of `dside`, if the branches are parallel; else 0 */
     size_t out_width;    /* of the norms after the branches; 0: there are none */
     size_t grouped_rows; /* of q, k, v in one matrix, head after head; 0: they are in order */
-    size_t rows[GROUP_COUNT], columns[GROUP_COUNT];
+    struct acts_kind kinds[ARCH_KINDS], most; /* most: of all layers, each number for itself */
+    const uint8_t *kind_of;                   /* of each layer */
+    size_t gate_up;                           /* rows of MLP_IN */
+    size_t product;                           /* columns of MLP_OUT */
     size_t experts, choices;                 /* of a layer, and those of a token; 0: a layer has one MLP */
     size_t mlp_rows;                         /* of the MLP's arrays: one for each token, or for each expert of it */
     size_t expert_width;                     /* of an expert's input and output; 0: there are no experts */

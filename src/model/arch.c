@@ -27,17 +27,44 @@ struct arch_range arch_group(const struct family *f, enum linear_group g)
     return range;
 }
 
-static size_t rows_of(const struct arch *a, const struct module *m)
+size_t arch_kv_heads(const struct arch *a, size_t layer)
+{
+    size_t own = arch_kind(a, layer)->kv_heads;
+    return own ? own : a->kv_heads;
+}
+
+size_t arch_head_dim(const struct arch *a, size_t layer)
+{
+    size_t own = arch_kind(a, layer)->head_dim;
+    return own ? own : a->head_dim;
+}
+
+size_t arch_qkv_columns(const struct arch *a, size_t layer)
+{
+    return (a->heads + 2 * arch_kv_heads(a, layer)) * arch_head_dim(a, layer);
+}
+
+size_t arch_key_column(const struct arch *a, size_t layer)
+{
+    return a->heads * arch_head_dim(a, layer);
+}
+
+size_t arch_value_column(const struct arch *a, size_t layer)
+{
+    return (a->heads + arch_kv_heads(a, layer)) * arch_head_dim(a, layer);
+}
+
+static size_t rows_of(const struct arch *a, size_t layer, const struct module *m)
 {
     switch (m->rows) {
     case ROWS_WIDTH:
         return a->width;
     case ROWS_QUERIES:
-        return a->heads * a->head_dim;
+        return a->heads * arch_head_dim(a, layer);
     case ROWS_KEYS:
-        return a->kv_heads * a->head_dim;
+        return arch_kv_heads(a, layer) * arch_head_dim(a, layer);
     case ROWS_ATTENTION:
-        return (a->heads + 2 * a->kv_heads) * a->head_dim;
+        return arch_qkv_columns(a, layer);
     case ROWS_FFN:
         return a->ffn;
     case ROWS_GATED:
@@ -48,50 +75,40 @@ static size_t rows_of(const struct arch *a, const struct module *m)
     return a->vocab;
 }
 
-size_t arch_rows(const struct arch *a, size_t linear)
+size_t arch_rows(const struct arch *a, size_t layer, size_t linear)
 {
-    return rows_of(a, arch_module(a, linear));
+    return rows_of(a, layer, arch_module(a, linear));
 }
 
-size_t arch_columns(const struct arch *a, size_t linear)
+size_t arch_columns(const struct arch *a, size_t layer, size_t linear)
 {
-    return arch_group_columns(a, arch_module(a, linear)->group);
+    return arch_group_columns(a, layer, arch_module(a, linear)->group);
 }
 
-size_t arch_group_rows(const struct arch *a, enum linear_group g)
+size_t arch_group_rows(const struct arch *a, size_t layer, enum linear_group g)
 {
     struct arch_range range = arch_group(a->family, g);
     size_t rows = 0;
     for (size_t i = range.first; i < range.end; i++)
-        rows += arch_rows(a, i);
+        rows += arch_rows(a, layer, i);
     for (size_t i = 0; i < arch_expert_matrices(a); i++)
         rows += arch_expert_module(a, i)->group == g ? arch_expert_rows(a, i) : 0;
     return rows;
 }
 
-size_t arch_group_columns(const struct arch *a, enum linear_group g)
+size_t arch_group_columns(const struct arch *a, size_t layer, enum linear_group g)
 {
     if (g == GROUP_ATTN_OUT)
-        return a->heads * a->head_dim;
+        return a->heads * arch_head_dim(a, layer);
     return g == GROUP_MLP_OUT ? a->ffn : a->width;
 }
 
-size_t arch_row_offset(const struct arch *a, size_t linear)
+size_t arch_row_offset(const struct arch *a, size_t layer, size_t linear)
 {
     size_t rows = 0;
     for (size_t i = arch_group(a->family, arch_module(a, linear)->group).first; i < linear; i++)
-        rows += arch_rows(a, i);
+        rows += arch_rows(a, layer, i);
     return rows;
-}
-
-size_t arch_key_row(const struct arch *a)
-{
-    return a->heads * a->head_dim;
-}
-
-size_t arch_value_row(const struct arch *a)
-{
-    return (a->heads + a->kv_heads) * a->head_dim;
 }
 
 const char *arch_gguf_name(const struct arch *a)
@@ -100,18 +117,33 @@ const char *arch_gguf_name(const struct arch *a)
     return name ? name : a->family->gguf;
 }
 
+size_t arch_slots(const struct arch *a)
+{
+    return a->layers * arch_head(a) + 1;
+}
+
 size_t arch_slot_linear(const struct arch *a, size_t slot)
 {
     return slot == a->layers * arch_head(a) ? arch_head(a) : slot % arch_head(a);
 }
 
-size_t arch_norm_width(const struct arch *a, enum place place)
+size_t arch_slot_layer(const struct arch *a, size_t slot)
 {
-    if (!a->family->vectors[place].path)
+    return slot == a->layers * arch_head(a) ? 0 : slot / arch_head(a);
+}
+
+bool arch_has_norm(const struct arch *a, enum place place)
+{
+    return a->family->vectors[place].path != NULL;
+}
+
+size_t arch_norm_width(const struct arch *a, size_t layer, enum place place)
+{
+    if (!arch_has_norm(a, place))
         return 0;
     if (place != AT_Q && place != AT_K)
         return a->width;
-    return a->wide_norms ? (place == AT_Q ? a->heads : a->kv_heads) * a->head_dim : a->head_dim;
+    return (!a->wide_norms ? 1 : place == AT_Q ? a->heads : arch_kv_heads(a, layer)) * arch_head_dim(a, layer);
 }
 
 bool arch_has_experts(const struct arch *a)
@@ -136,12 +168,12 @@ const struct module *arch_expert_module(const struct arch *a, size_t matrix)
 
 size_t arch_expert_rows(const struct arch *a, size_t matrix)
 {
-    return rows_of(a, arch_expert_module(a, matrix));
+    return rows_of(a, 0, arch_expert_module(a, matrix));
 }
 
 size_t arch_expert_columns(const struct arch *a, size_t matrix)
 {
-    return arch_group_columns(a, arch_expert_module(a, matrix)->group);
+    return arch_group_columns(a, 0, arch_expert_module(a, matrix)->group);
 }
 
 size_t arch_mlp_rows(const struct arch *a)
@@ -151,7 +183,7 @@ size_t arch_mlp_rows(const struct arch *a)
 
 bool arch_is_gated(const struct arch *a)
 {
-    return arch_group_rows(a, GROUP_MLP_IN) > a->ffn;
+    return arch_group_rows(a, 0, GROUP_MLP_IN) > a->ffn;
 }
 
 const struct layer_kind *arch_kind(const struct arch *a, size_t layer)
@@ -170,6 +202,14 @@ size_t arch_rotation_count(const struct arch *a)
     for (size_t layer = 0; layer < a->layers; layer++)
         count = arch_kind(a, layer)->rotation + 1 > count ? arch_kind(a, layer)->rotation + 1 : count;
     return count;
+}
+
+size_t arch_most_rotated(const struct arch *a)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < arch_rotation_count(a); i++)
+        most = a->rotations[i].rotated > most ? a->rotations[i].rotated : most;
+    return most;
 }
 
 static const struct wrapper_names *path_names(const struct arch *a)
@@ -370,18 +410,25 @@ bool arch_is_other_part(const struct arch *a, const char *name)
     return a->wrapper && str_starts_with_any(name, a->wrapper->others);
 }
 
+static uint64_t layer_parameters(const struct arch *a, size_t layer)
+{
+    uint64_t count = arch_has_xielu(a) ? 2 : 0;
+    for (int place = 0; place < AT_FINAL; place++)
+        count += arch_norm_width(a, layer, (enum place)place) * (a->norm_bias ? 2 : 1);
+    for (size_t i = 0; i < arch_head(a); i++)
+        count += (uint64_t)arch_rows(a, layer, i) * (arch_columns(a, layer, i) + a->bias[arch_module(a, i)->group]);
+    for (size_t i = 0; i < arch_expert_matrices(a); i++)
+        count += (uint64_t)a->experts * arch_expert_rows(a, i) * arch_expert_columns(a, i);
+    return count + (uint64_t)a->experts * a->width; /* the router */
+}
+
 uint64_t arch_parameters(const struct arch *a)
 {
-    uint64_t block = arch_has_xielu(a) ? 2 : 0;
-    for (int place = 0; place < AT_FINAL; place++)
-        block += arch_norm_width(a, (enum place)place) * (a->norm_bias ? 2 : 1);
-    for (size_t i = 0; i < arch_head(a); i++)
-        block += (uint64_t)arch_rows(a, i) * (arch_columns(a, i) + a->bias[arch_module(a, i)->group]);
-    for (size_t i = 0; i < arch_expert_matrices(a); i++)
-        block += (uint64_t)a->experts * arch_expert_rows(a, i) * arch_expert_columns(a, i);
-    block += (uint64_t)a->experts * a->width; /* the router */
+    uint64_t blocks = 0;
+    for (size_t layer = 0; layer < a->layers; layer++)
+        blocks += layer_parameters(a, layer);
     uint64_t table = (uint64_t)a->vocab * a->width;
     uint64_t positions = arch_has_positions(a) ? (uint64_t)a->max_positions * a->width : 0;
-    return a->layers * block + a->width * (a->norm_bias ? 2 : 1) + (a->tied ? table : 2 * table) +
+    return blocks + a->width * (a->norm_bias ? 2 : 1) + (a->tied ? table : 2 * table) +
            (a->bias[GROUP_HEAD] ? a->vocab : 0) + positions;
 }

@@ -357,6 +357,13 @@ static enum err_code read_kinds(struct arch *a, const struct source *s, struct e
 
 /* ---- what came of it ---- */
 
+static size_t size_at(const struct arch *a, size_t field)
+{
+    size_t value;
+    memcpy(&value, (const char *)a + field, sizeof value);
+    return value;
+}
+
 static enum err_code check_sizes(const struct arch *a, const struct source *s, struct err *e)
 {
     static const struct {
@@ -369,8 +376,7 @@ static enum err_code check_sizes(const struct arch *a, const struct source *s, s
     };
     char key[SOURCE_KEY_SIZE];
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        size_t value;
-        memcpy(&value, (const char *)a + sizes[i].field, sizeof value);
+        size_t value = size_at(a, sizes[i].field);
         if (value == 0 || value > sizes[i].most)
             return source_refuse(s, ERR_FORMAT, key_of(key, s, sizes[i].field), e,
                                  "%zu is out of range: 1 to %zu", value, sizes[i].most);
@@ -378,16 +384,25 @@ static enum err_code check_sizes(const struct arch *a, const struct source *s, s
     return ERR_OK;
 }
 
+/* Those of the record, and those that kinds of layers have of their own. */
 static enum err_code check_heads(const struct arch *a, const struct source *s, struct err *e)
 {
+    static const size_t fields[][2] = {
+        {offsetof(struct arch, kv_heads), offsetof(struct arch, head_dim)},
+        {offsetof(struct arch, kinds[0].kv_heads), offsetof(struct arch, kinds[0].head_dim)},
+        {offsetof(struct arch, kinds[1].kv_heads), offsetof(struct arch, kinds[1].head_dim)},
+    };
     char key[SOURCE_KEY_SIZE];
     size_t value_dim;
-    if (a->heads % a->kv_heads != 0)
-        return source_refuse(s, ERR_FORMAT, key_of(key, s, offsetof(struct arch, kv_heads)), e,
-                             "%zu heads cannot share %zu key/value heads evenly", a->heads, a->kv_heads);
-    if (a->head_dim % 2 != 0)
-        return source_refuse(s, ERR_FORMAT, key_of(key, s, offsetof(struct arch, head_dim)), e,
-                             "heads of %zu; rotary positions need an even size", a->head_dim);
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        size_t kv_heads = size_at(a, fields[i][0]), head_dim = size_at(a, fields[i][1]);
+        if (kv_heads > 0 && a->heads % kv_heads != 0)
+            return source_refuse(s, ERR_FORMAT, key_of(key, s, fields[i][0]), e,
+                                 "%zu heads cannot share %zu key/value heads evenly", a->heads, kv_heads);
+        if (head_dim > INT32_MAX || head_dim % 2 != 0)
+            return source_refuse(s, ERR_FORMAT, key_of(key, s, fields[i][1]), e,
+                                 "heads of %zu; rotary positions need an even size", head_dim);
+    }
     if (source_size(&value_dim, s, NULL, "attention.value_length", a->head_dim, e))
         return e->code;
     if (value_dim != a->head_dim)
@@ -413,12 +428,13 @@ static enum err_code check_experts(const struct arch *a, const struct source *s,
 
 static enum err_code check_matrices(const struct arch *a, const struct source *s, struct err *e)
 {
-    for (size_t i = 0; i <= arch_head(a); i++) {
+    for (size_t slot = 0; slot < arch_slots(a); slot++) {
         uint64_t elements;
-        size_t rows = a->heads > (size_t)LIMIT_MATRIX / a->head_dim ? 0 : arch_rows(a, i);
-        if (rows == 0 || __builtin_mul_overflow((uint64_t)rows, arch_columns(a, i), &elements) ||
+        size_t layer = arch_slot_layer(a, slot), linear = arch_slot_linear(a, slot);
+        if (a->heads > (size_t)LIMIT_MATRIX / arch_head_dim(a, layer) ||
+            __builtin_mul_overflow((uint64_t)arch_rows(a, layer, linear), arch_columns(a, layer, linear), &elements) ||
             elements > (uint64_t)LIMIT_MATRIX)
-            return source_refuse(s, ERR_FORMAT, arch_module(a, i)->path, e,
+            return source_refuse(s, ERR_FORMAT, arch_module(a, linear)->path, e,
                                  "it would have more than 2^40 elements");
     }
     for (size_t i = 0; i < arch_expert_matrices(a); i++)
@@ -431,7 +447,7 @@ static enum err_code check_matrices(const struct arch *a, const struct source *s
 static enum err_code check(const struct arch *a, const struct source *s, struct err *e)
 {
     char key[SOURCE_KEY_SIZE];
-    if (check_sizes(a, s, e) || check_heads(a, s, e) || check_experts(a, s, e) || check_matrices(a, s, e))
+    if (check_sizes(a, s, e) || check_heads(a, s, e) || check_experts(a, s, e))
         return e->code;
     if (arch_has_positions(a) && (a->max_positions == 0 || a->max_positions > (size_t)LIMIT_MATRIX / a->width))
         return source_refuse(s, ERR_FORMAT, key_of(key, s, offsetof(struct arch, max_positions)), e,
@@ -461,7 +477,7 @@ enum err_code arch_read(struct arch *a, const struct store *store, struct err *e
     if (!gguf && !s.wrapper)
         read_spelling(a, store);
     if (derive(a, &s, e) || (gguf && read_tensors(a, store, e)) || check(a, &s, e) ||
-        arch_refuse_unhonoured(a, &s, e) || read_kinds(a, &s, e))
+        arch_refuse_unhonoured(a, &s, e) || read_kinds(a, &s, e) || check_matrices(a, &s, e))
         return e->code;
     if (a->attention_scale == 0)
         a->attention_scale = 1.0F / sqrtf((float)a->head_dim);

@@ -113,6 +113,13 @@ static bool has_two(const struct family *f)
     return f->defaults.kinds[1].rotation == 1;
 }
 
+/* Columns of a head in the layers that rotate so: where there are two rotations, those of the kind of this number. */
+static size_t head_dim_of(const struct arch *a, size_t rotation)
+{
+    size_t own = a->kinds[rotation].head_dim;
+    return own ? own : a->head_dim;
+}
+
 /* The part of rope_parameters that is for the layers of a kind, where it has parts. */
 static enum err_code find_part(struct json_fields *rope, const struct source *s, size_t rotation, struct err *e)
 {
@@ -147,10 +154,12 @@ static enum err_code find_object(struct json_fields *rope, const struct source *
 }
 
 /* The share of a head that rotates. */
-static enum err_code read_share(struct arch *a, const struct source *s, const struct json_fields *rope, struct err *e)
+static enum err_code read_share(struct rotation *r, struct arch *a, const struct source *s, size_t rotation,
+                                const struct json_fields *rope, struct err *e)
 {
     static const char key[] = "partial_rotary_factor";
     double beside, inside, by_class = a->rotated_share;
+    size_t head_dim = head_dim_of(a, rotation);
     if (source_number(&beside, s, key, NULL, by_class > 0 ? by_class : 1, e) ||
         json_get_number(&inside, rope, key, beside, e))
         return e->code;
@@ -165,10 +174,10 @@ static enum err_code read_share(struct arch *a, const struct source *s, const st
     if (!(inside > 0 && inside <= 1))
         return source_refuse(s, ERR_FORMAT, key, e, "%g is out of range: above 0, at most 1", inside);
     a->rotated_share = inside;
-    a->rotated = (size_t)((double)a->head_dim * inside);
-    if (a->rotated == 0 || a->rotated % 2 != 0)
+    r->rotated = (size_t)((double)head_dim * inside);
+    if (r->rotated == 0 || r->rotated % 2 != 0)
         return source_refuse(s, ERR_FORMAT, key, e, "%g of heads of %zu: an even number of columns has to rotate",
-                             inside, a->head_dim);
+                             inside, head_dim);
     return ERR_OK;
 }
 
@@ -179,7 +188,7 @@ static enum err_code read_json(struct rotation *r, struct arch *a, const struct 
     double theta;
     if (find_object(&rope, s, rotation, e) || read_type(r, a, s, &rope, e) ||
         source_number(&theta, s, "rope_theta", NULL, r->theta, e) ||
-        json_get_number(&r->theta, &rope, "rope_theta", theta, e) || read_share(a, s, &rope, e))
+        json_get_number(&r->theta, &rope, "rope_theta", theta, e) || read_share(r, a, s, rotation, &rope, e))
         return e->code;
     if (rotation == 1 && strcmp(rope.part, "sliding_attention") != 0) { /* as transformers 4 has it: never scaled */
         r->type = ROTATION_DEFAULT;
@@ -223,7 +232,7 @@ static enum err_code read_gguf(struct rotation *r, struct arch *a, const struct 
         source_number(&old_scale, s, NULL, "rope.scale_linear", 1, e) ||
         source_number(&r->factor, s, NULL, "rope.scaling.factor", old_scale, e))
         return e->code;
-    a->rotated = rotated;
+    r->rotated = rotated;
     if (rotated != a->head_dim && a->rotated_share == 0)
         return source_refuse(s, ERR_UNSUPPORTED, source_key(key, s, NULL, "rope.dimension_count"), e,
                              "%zu with heads of %zu: only whole heads rotate here", rotated, a->head_dim);
@@ -282,6 +291,8 @@ enum err_code arch_read_rotation(struct arch *a, const struct source *s, struct 
         r[1] = r[0];
     if (!has_two(s->family))
         return ERR_OK;
+    if (gguf)
+        r[1].rotated = r->rotated;
     if (gguf ? source_number(&r[1].theta, s, NULL, "rope.freq_base_swa", r[1].theta, e)
              : read_json(&r[1], a, s, 1, e))
         return e->code;
@@ -347,7 +358,7 @@ static enum err_code scale_longrope(float *inv_freq, const struct arch *a, size_
     struct json_fields rope = {0};
     const char *key = rotation == 0 ? "short_factor" : "long_factor";
     const struct json_value *list = NULL;
-    size_t half = a->rotated / 2;
+    size_t half = a->rotations[rotation].rotated / 2;
     source_open_json(&s);
     if (find_object(&rope, &s, 0, e) || json_get_value(&list, &rope, key, JSON_KIND_ARRAY, e))
         return e->code;
@@ -358,7 +369,7 @@ static enum err_code scale_longrope(float *inv_freq, const struct arch *a, size_
         float factor = (float)json_number(json_at(list, i), 0);
         if (!(factor > 0) || !isfinite(factor))
             return source_refuse(&s, ERR_FORMAT, rope.part, e, "%s: factor %zu is not a number above 0", key, i);
-        inv_freq[i] = 1 / (factor * powf((float)a->rotations[0].theta, (float)(2 * i) / (float)a->rotated));
+        inv_freq[i] = 1 / (factor * powf((float)a->rotations[0].theta, (float)(2 * i) / (float)(2 * half)));
     }
     return ERR_OK;
 }
@@ -367,9 +378,9 @@ enum err_code arch_rotation_frequencies(float *inv_freq, const struct arch *a, s
                                         const struct store *store, struct err *e)
 {
     const struct rotation *r = &a->rotations[rotation];
-    size_t half = a->rotated / 2;
+    size_t half = r->rotated / 2;
     for (size_t i = 0; i < half; i++) {
-        float exponent = (float)(2 * i) / (float)a->rotated;
+        float exponent = (float)(2 * i) / (float)r->rotated;
         float frequency = 1.0F / powf((float)r->theta, exponent);
         if (r->type == ROTATION_LINEAR)
             frequency /= (float)r->factor;

@@ -16,7 +16,7 @@ struct candidate {
 
 /* A prompt, and what has followed it. */
 struct sequence {
-    float *keys, *values;  /* [layers, K, capacity, head_dim] */
+    float *keys, *values;  /* of each layer [K, capacity, head_dim] */
     int32_t *tokens;       /* [capacity] those that were fed, and the next one */
     size_t capacity, count; /* positions of the cache, and those filled */
     size_t made, most;     /* new tokens, and how many there may be */
@@ -55,15 +55,20 @@ static enum err_code measure(struct sequence *s, const struct generate_prompt *p
     return ERR_OK;
 }
 
+/* Columns of the keys of all layers before one. */
+static size_t columns_before(const struct arch *a, size_t layer)
+{
+    size_t columns = 0;
+    for (size_t i = 0; i < layer; i++)
+        columns += arch_kv_heads(a, i) * arch_head_dim(a, i);
+    return columns;
+}
+
 static enum err_code open_sequence(struct generation *g, struct sequence *s, struct err *e)
 {
-    const struct arch *a = &g->m->arch;
-    size_t row = a->kv_heads * a->head_dim * sizeof(float), rows;
-    if (__builtin_mul_overflow(a->layers, s->capacity, &rows))
-        return err_set(e, ERR_MEMORY, "a key/value cache of %zu positions: more than can be addressed",
-                       s->capacity);
-    s->keys = arena_alloc(&g->arena, rows, row, "key/value cache", e);
-    s->values = arena_alloc(&g->arena, rows, row, "key/value cache", e);
+    size_t row = columns_before(&g->m->arch, g->m->arch.layers) * sizeof(float);
+    s->keys = arena_alloc(&g->arena, s->capacity, row, "key/value cache", e);
+    s->values = arena_alloc(&g->arena, s->capacity, row, "key/value cache", e);
     s->tokens = arena_alloc(&g->arena, s->capacity, sizeof *s->tokens, "tokens", e);
     return s->keys && s->values && s->tokens ? ERR_OK : e->code;
 }
@@ -84,9 +89,9 @@ static size_t most_fed(const struct generation *g, const struct generate_prompt 
 static enum err_code open_work(struct generation *g, size_t fed, struct err *e)
 {
     const struct arch *a = &g->m->arch;
-    g->row = arena_alloc(&g->arena, arch_group_rows(a, GROUP_ATTN_IN), sizeof *g->row, "a row of q, k, v", e);
-    g->attention =
-        arena_alloc(&g->arena, arch_group_columns(a, GROUP_ATTN_OUT), sizeof *g->attention, "attention", e);
+    const struct acts_kind *most = &g->acts->size.most;
+    g->row = arena_alloc(&g->arena, most->qkv, sizeof *g->row, "a row of q, k, v", e);
+    g->attention = arena_alloc(&g->arena, most->attention, sizeof *g->attention, "attention", e);
     g->candidates = arena_alloc(&g->arena, a->vocab, sizeof *g->candidates, "sampling", e);
     g->weights = arena_alloc(&g->arena, a->vocab, sizeof *g->weights, "sampling", e);
     g->positions = arena_alloc(&g->arena, fed, sizeof *g->positions, "positions", e);
@@ -131,7 +136,7 @@ static void close_generation(struct generation *g)
 
 static size_t cache_offset(const struct generation *g, const struct sequence *q, size_t layer)
 {
-    return layer * g->m->arch.kv_heads * q->capacity * g->m->arch.head_dim;
+    return columns_before(&g->m->arch, layer) * q->capacity;
 }
 
 /* Appends the keys and values of rows first..first + n - 1 of qkv to a sequence's cache of a layer, after the `count`
@@ -140,14 +145,14 @@ static void cache_store(struct generation *g, struct sequence *q, const struct s
                         size_t first, size_t n)
 {
     const struct arch *a = &g->m->arch;
-    size_t ld = arch_group_rows(a, GROUP_ATTN_IN), head_dim = a->head_dim;
+    size_t ld = arch_qkv_columns(a, layer), head_dim = arch_head_dim(a, layer);
     for (size_t i = 0; i < n; i++) {
         s->real->to_f32(g->row, step_at(s, qkv, (first + i) * ld), ld);
-        for (size_t head = 0; head < a->kv_heads; head++) {
+        for (size_t head = 0; head < arch_kv_heads(a, layer); head++) {
             size_t to = cache_offset(g, q, layer) + (head * q->capacity + q->count + i) * head_dim;
             const float *own = g->row + head * head_dim;
-            memcpy(q->keys + to, own + arch_key_row(a), head_dim * sizeof *own);
-            memcpy(q->values + to, own + arch_value_row(a), head_dim * sizeof *own);
+            memcpy(q->keys + to, own + arch_key_column(a, layer), head_dim * sizeof *own);
+            memcpy(q->values + to, own + arch_value_column(a, layer), head_dim * sizeof *own);
         }
     }
 }
@@ -158,11 +163,11 @@ static void attend_cached(void *context, const struct step *s, size_t layer)
     struct generation *g = context;
     const struct acts_layer *act = &g->acts->layers[layer];
     const struct attention_shape shape = step_attention(s, layer);
-    const size_t width = arch_group_columns(&g->m->arch, GROUP_ATTN_OUT);
+    const size_t width = arch_group_columns(&g->m->arch, layer, GROUP_ATTN_OUT);
     if (g->fed[0]->count == 0) {
         cache_store(g, g->fed[0], s, layer, act->qkv, 0, s->in->n);
-        attention_forward(act->attention, act->lse, act->qkv, arch_group_rows(&g->m->arch, GROUP_ATTN_IN),
-                          &shape, g->acts->attention_scratch);
+        attention_forward(act->attention, act->lse, act->qkv, arch_qkv_columns(&g->m->arch, layer), &shape,
+                          g->acts->attention_scratch);
         return;
     }
     for (size_t i = 0; i < s->in->n; i++) {

@@ -78,7 +78,7 @@ static void check_outputs(const struct step *s, size_t n, size_t layer, enum lin
     for (size_t i = range.first; i < range.end; i++) {
         char path[ARCH_PATH_SIZE];
         arch_module_path(path, a, layer, i);
-        step_check(s, type, move(y, type, arch_row_offset(a, i)), ld, n, arch_rows(a, i), path);
+        step_check(s, type, move(y, type, arch_row_offset(a, layer, i)), ld, n, arch_rows(a, layer, i), path);
     }
 }
 
@@ -119,14 +119,14 @@ static void go_down(const struct step *s, const struct step_rows *rows, const st
     }
 }
 
-/* y += scale * low B^T of a group */
-static void go_up(const struct step *s, const struct adapted *ad, size_t n, float scale, void *y, size_t out,
+/* y[n, ld] += scale * low B^T of a group */
+static void go_up(const struct step *s, const struct adapted *ad, size_t n, float scale, void *y, size_t ld,
                   enum dtype type)
 {
     for (size_t i = 0, first = 0; i < ad->count; first += ad->modules[i++]->rank) {
         const struct lora_module *m = ad->modules[i];
         gemm(s->type, type, GEMM_N, GEMM_T, n, m->out, m->rank, scale, move(ad->low, s->type, first), ad->ranks,
-             params_at(s, m->b), m->rank, 1, move(y, type, arch_row_offset(&s->m->arch, m->linear)), out);
+             params_at(s, m->b), m->rank, 1, move(y, type, arch_row_offset(&s->m->arch, m->layer, m->linear)), ld);
     }
 }
 
@@ -137,14 +137,14 @@ struct part {
     size_t first; /* of the rows of the call */
     struct step_rows rows;
     struct adapted ad;
-    size_t in, out; /* columns of x, of y */
+    size_t in, out; /* columns of x; of W x */
     enum dtype type;
     float scale;   /* of y */
     const void *x; /* NULL: not to be read */
-    void *y;       /* NULL: not wanted */
+    void *y;       /* [n, ld] NULL: not wanted */
     float *dx;     /* NULL: not wanted */
-    const void *dy;
-    size_t ld; /* of dy */
+    const void *dy; /* [n, ld] */
+    size_t ld;
     void *dlow, *dropped;
 };
 
@@ -157,7 +157,7 @@ static struct part cut(const struct part *p, size_t first, size_t count)
     q.rows = (struct step_rows){count, p->rows.samples + first, p->rows.positions + first};
     q.ad.low = p->ad.count ? move(p->ad.low, s->type, first * p->ad.ranks) : NULL;
     q.x = p->x ? step_at(s, p->x, first * p->in) : NULL;
-    q.y = p->y ? move(p->y, p->type, first * p->out) : NULL;
+    q.y = p->y ? move(p->y, p->type, first * p->ld) : NULL;
     q.dx = p->dx ? p->dx + first * p->in : NULL;
     q.dy = p->dy ? step_at(s, p->dy, first * p->ld) : NULL;
     q.dlow = p->dlow ? move(p->dlow, s->type, first * p->ad.ranks) : NULL; /* backward has one */
@@ -171,8 +171,8 @@ static struct part all_rows(const struct step *s, const struct step_rows *rows, 
     return (struct part){.s = s,
                          .rows = *rows,
                          .ad = find_adapted(s, layer, g),
-                         .in = arch_group_columns(&s->m->arch, g),
-                         .out = arch_group_rows(&s->m->arch, g),
+                         .in = arch_group_columns(&s->m->arch, layer, g),
+                         .out = arch_group_rows(&s->m->arch, layer, g),
                          .type = output_type(s, g),
                          .scale = output_scale(s, g),
                          .dlow = s->acts->dlow,
@@ -203,7 +203,7 @@ static void go_down_block(void *context, size_t first, size_t count)
     struct part p = cut(context, first, count);
     go_down(p.s, &p.rows, &p.ad, p.x, p.in, p.dropped);
     if (p.y)
-        go_up(p.s, &p.ad, count, p.scale, p.y, p.out, p.type);
+        go_up(p.s, &p.ad, count, p.scale, p.y, p.ld, p.type);
 }
 
 bool linear_is_adapted(const struct step *s, size_t layer, enum linear_group g)
@@ -213,7 +213,7 @@ bool linear_is_adapted(const struct step *s, size_t layer, enum linear_group g)
 }
 
 void linear_forward(const struct step *s, const struct step_rows *rows, size_t layer, enum linear_group g,
-                    void *y, const void *x)
+                    void *y, size_t ld, const void *x)
 {
     const float *bias = g == GROUP_HEAD ? s->m->weights.head_bias : s->m->weights.layers[layer].bias[g];
     struct part all = all_rows(s, rows, layer, g), p;
@@ -221,13 +221,14 @@ void linear_forward(const struct step *s, const struct step_rows *rows, size_t l
     const void *weight = weights_group(&s->m->weights, layer, g);
     all.x = x;
     all.y = y;
+    all.ld = ld;
     for (size_t first = 0; first < rows->n; first += p.rows.n) {
         p = part_at(&all, first);
         prof_enter(base_phase(g));
         gemm(s->type, p.type, GEMM_N, GEMM_T, p.rows.n, p.out, p.in, p.scale, p.x, p.in, weight, p.in,
-             ends_branch(g) ? 1 : 0, p.y, p.out);
+             ends_branch(g) ? 1 : 0, p.y, ld);
         if (bias)
-            kern_typed(s->kern, p.type)->add_bias(p.y, p.out, bias, p.rows.n, p.out);
+            kern_typed(s->kern, p.type)->add_bias(p.y, ld, bias, p.rows.n, p.out);
         prof_enter(lora_phase(g));
         if (p.ad.count)
             parallel_blocks(p.rows.n, block_rows(s), go_down_block, &p);
@@ -236,7 +237,7 @@ void linear_forward(const struct step *s, const struct step_rows *rows, size_t l
         model_tap_add(s->m->tap, layer, g, x, rows->n);
     prof_enter(before);
     if (s->trace)
-        check_outputs(s, rows->n, layer, g, y, all.out);
+        check_outputs(s, rows->n, layer, g, y, ld);
 }
 
 void linear_recompute_low(const struct step *s, const struct step_rows *rows, size_t layer,
@@ -261,7 +262,7 @@ static void back_down_block(void *context, size_t first, size_t count)
     for (size_t i = 0, from = 0; i < p.ad.count; from += p.ad.modules[i++]->rank) {
         const struct lora_module *m = p.ad.modules[i];
         gemm(s->type, s->type, GEMM_N, GEMM_N, count, m->rank, m->out, m->scaling * p.scale,
-             step_at(s, p.dy, arch_row_offset(&s->m->arch, m->linear)), p.ld, params_at(s, m->b), m->rank, 0,
+             step_at(s, p.dy, arch_row_offset(&s->m->arch, m->layer, m->linear)), p.ld, params_at(s, m->b), m->rank, 0,
              move(p.dlow, s->type, from), p.ad.ranks);
     }
     if (p.dx && !s->dropout)
@@ -276,7 +277,7 @@ static void backward_b(const struct part *p)
     for (size_t i = 0, from = 0; i < p->ad.count; from += p->ad.modules[i++]->rank) {
         const struct lora_module *m = p->ad.modules[i];
         gemm(s->type, DTYPE_F32, GEMM_T, GEMM_N, m->out, m->rank, p->rows.n, p->scale,
-             step_at(s, p->dy, arch_row_offset(&s->m->arch, m->linear)), p->ld,
+             step_at(s, p->dy, arch_row_offset(&s->m->arch, m->layer, m->linear)), p->ld,
              move(p->ad.low, s->type, from), p->ad.ranks, 1, s->grads->values + m->b, m->rank);
     }
 }

@@ -7,12 +7,12 @@
 #include "step.h"
 
 /*
- * y[n, rows of the group] = x W^T + bias + scaling * (dropout(x) A^T) B^T, x in reals. The first group of a branch
- * writes y of type real; the last one (ATTN_OUT, MLP_OUT) adds to y, the residual stream, float; the head writes
- * float. Keeps scaling * x A^T (lora_down) for backward.
+ * y[n, ld], of which the rows of the group = x W^T + bias + scaling * (dropout(x) A^T) B^T, x in reals. The first
+ * group of a branch writes y of type real; the last one (ATTN_OUT, MLP_OUT) adds to y, the residual stream, float; the
+ * head writes float. Keeps scaling * x A^T (lora_down) for backward.
  */
 void linear_forward(const struct step *s, const struct step_rows *rows, size_t layer, enum linear_group g,
-                    void *y, const void *x);
+                    void *y, size_t ld, const void *x);
 
 /* Computes only scaling * x A^T of the group. */
 void linear_recompute_low(const struct step *s, const struct step_rows *rows, size_t layer,

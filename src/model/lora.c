@@ -32,11 +32,6 @@ double lora_alpha(const struct lora_module *m, bool rslora)
     return (float)(round / divisor) == m->scaling ? round : exact;
 }
 
-static size_t slot_count(const struct arch *a)
-{
-    return a->layers * arch_head(a) + 1;
-}
-
 static size_t slot_of(const struct lora_layout *l, size_t layer, size_t linear)
 {
     size_t head = l->family->module_count;
@@ -49,13 +44,13 @@ static enum err_code set_module(struct lora_layout *l, struct arena *arena, cons
     struct lora_module *m = &l->modules[l->count];
     char path[ARCH_PATH_SIZE];
     m->linear = arch_slot_linear(a, slot);
-    m->layer = m->linear == arch_head(a) ? 0 : slot / arch_head(a);
+    m->layer = arch_slot_layer(a, slot);
     arch_module_path(path, a, m->layer, m->linear);
     m->path = arena_strndup(arena, path, strlen(path), e);
     if (!m->path)
         return e->code;
-    m->in = arch_columns(a, m->linear);
-    m->out = arch_rows(a, m->linear);
+    m->in = arch_columns(a, m->layer, m->linear);
+    m->out = arch_rows(a, m->layer, m->linear);
     m->rank = wanted->rank;
     m->scaling = (float)wanted->scaling;
     l->index[slot] = (int32_t)l->count++;
@@ -96,7 +91,7 @@ static enum err_code lay_out(struct lora_layout *l, struct err *e)
 static enum err_code build_layout(struct lora_layout *l, struct arena *arena, const struct arch *a,
                                   const struct wanted *wanted, struct err *e)
 {
-    size_t slots = slot_count(a), count = 0;
+    size_t slots = arch_slots(a), count = 0;
     for (size_t i = 0; i < slots; i++)
         count += wanted[i].rank != 0;
     l->layers = l->lowest_layer = a->layers;
@@ -149,7 +144,7 @@ enum err_code lora_create(struct lora *l, const struct arch *a, const struct lor
     if (!(spec->dropout >= 0 && spec->dropout < 1))
         return err_set(e, ERR_USAGE, "LoRA dropout %g is out of range: at least 0, below 1", spec->dropout);
     struct arena scratch = {0};
-    size_t slots = slot_count(a);
+    size_t slots = arch_slots(a);
     bool *chosen = arena_alloc(&scratch, slots, sizeof *chosen, "adapter modules", e);
     struct wanted *wanted = arena_alloc(&scratch, slots, sizeof *wanted, "adapter modules", e);
     enum err_code code = chosen && wanted ? lora_choose(chosen, a, spec->targets, e) : e->code;
@@ -170,15 +165,24 @@ enum err_code lora_create(struct lora *l, const struct arch *a, const struct lor
     return code;
 }
 
+/* The number of slots if no module that can be adapted has this path. */
+static size_t slot_of_path(const struct arch *a, const char *wanted)
+{
+    size_t slots = arch_slots(a);
+    for (size_t slot = 0; slot < slots - a->tied; slot++) {
+        char path[ARCH_PATH_SIZE];
+        arch_module_path(path, a, arch_slot_layer(a, slot), arch_slot_linear(a, slot));
+        if (strcmp(path, wanted) == 0)
+            return slot;
+    }
+    return slots;
+}
+
 static enum err_code find_slot(size_t *slot, const struct arch *a, const char *wanted, struct err *e)
 {
-    size_t slots = slot_count(a) - a->tied;
-    for (*slot = 0; *slot < slots; ++*slot) {
-        char path[ARCH_PATH_SIZE];
-        arch_module_path(path, a, *slot / arch_head(a), arch_slot_linear(a, *slot));
-        if (strcmp(path, wanted) == 0)
-            return ERR_OK;
-    }
+    *slot = slot_of_path(a, wanted);
+    if (*slot < arch_slots(a))
+        return ERR_OK;
     return err_set(e, ERR_MISMATCH, "adapter: the model has no linear layer %s%s", wanted,
                    a->tied && strcmp(wanted, arch_module(a, arch_head(a))->path) == 0
                        ? " of its own: it is tied to the embedding"
@@ -190,7 +194,7 @@ enum err_code lora_create_given(struct lora *l, const struct arch *a, const stru
 {
     *l = (struct lora){0};
     struct arena scratch = {0};
-    struct wanted *wanted = arena_alloc(&scratch, slot_count(a), sizeof *wanted, "adapter modules", e);
+    struct wanted *wanted = arena_alloc(&scratch, arch_slots(a), sizeof *wanted, "adapter modules", e);
     enum err_code code = wanted ? ERR_OK : ERR_MEMORY;
     for (size_t i = 0; i < count && !code; i++) {
         size_t slot;
@@ -216,12 +220,11 @@ enum err_code lora_check_given(const struct arch *a, const struct lora_given *gi
     uint64_t size = 0; /* ranks and matrices are bounded, and it is held against the bound each time */
     most = most > LIMIT_ADAPTER_SPARE ? most : LIMIT_ADAPTER_SPARE;
     for (size_t i = 0; i < count; i++) {
-        size_t linear = 0;
-        while (linear <= arch_head(a) && !str_ends_with(given[i].path, arch_module(a, linear)->path))
-            linear++;
-        if (linear > arch_head(a) || given[i].rank > LIMIT_RANK)
+        size_t slot = slot_of_path(a, given[i].path);
+        if (slot == arch_slots(a) || given[i].rank > LIMIT_RANK)
             continue; /* lora_create_given() says so */
-        size_t sides = arch_rows(a, linear) + arch_columns(a, linear);
+        size_t layer = arch_slot_layer(a, slot), linear = arch_slot_linear(a, slot);
+        size_t sides = arch_rows(a, layer, linear) + arch_columns(a, layer, linear);
         size += (uint64_t)given[i].rank * sides;
         if (size > most)
             return err_set(

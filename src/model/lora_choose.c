@@ -11,7 +11,7 @@
 /* The path of linear number `slot`; the last is the head. */
 static void slot_path(char path[ARCH_PATH_SIZE], const struct arch *a, size_t slot)
 {
-    arch_module_path(path, a, slot / arch_head(a), arch_slot_linear(a, slot));
+    arch_module_path(path, a, arch_slot_layer(a, slot), arch_slot_linear(a, slot));
 }
 
 static enum err_code refuse_tied_head(const struct arch *a, bool head_chosen, struct err *e)
@@ -101,7 +101,7 @@ static bool names_frozen(const struct arch *a, const char *name)
 static enum err_code choose_name(bool *chosen, const struct arch *a, const char *name, struct err *e)
 {
     bool any = false;
-    for (size_t slot = 0; slot <= a->layers * arch_head(a); slot++) {
+    for (size_t slot = 0; slot < arch_slots(a); slot++) {
         char path[ARCH_PATH_SIZE];
         slot_path(path, a, slot);
         if (path_has_suffix(path, name))
@@ -139,7 +139,7 @@ static enum err_code choose_pattern(bool *chosen, const struct arch *a, const ch
     enum err_code code = regex_open(&regex, pattern, strlen(pattern), REGEX_TEXT, e);
     if (!code)
         code = regex_scratch_open(&scratch, e);
-    for (size_t slot = 0; slot <= a->layers * arch_head(a) && !code; slot++) {
+    for (size_t slot = 0; slot < arch_slots(a) && !code; slot++) {
         char path[ARCH_PATH_SIZE];
         slot_path(path, a, slot);
         code = regex_full_match(&chosen[slot], regex, scratch, path, strlen(path), e);

@@ -16,7 +16,7 @@ enum err_code model_load(struct model *m, const struct store *store, const struc
 
 static enum err_code load_rotations(struct model *m, const struct store *store, struct err *e)
 {
-    size_t half = m->arch.rotated / 2, count = arch_rotation_count(&m->arch);
+    size_t half = arch_most_rotated(&m->arch) / 2, count = arch_rotation_count(&m->arch);
     m->inv_freq = arena_alloc(&m->arena, count * half, sizeof *m->inv_freq, "rotary frequencies", e);
     enum err_code code = m->inv_freq ? ERR_OK : e->code;
     for (size_t i = 0; i < count && !code; i++)

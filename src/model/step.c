@@ -14,6 +14,8 @@ struct step_rows step_rows(const struct step *s)
 struct attention_shape step_attention(const struct step *s, size_t layer)
 {
     struct attention_shape shape = s->attention;
+    shape.kv_heads = arch_kv_heads(&s->m->arch, layer);
+    shape.head_dim = arch_head_dim(&s->m->arch, layer);
     shape.window = arch_kind(&s->m->arch, layer)->window;
     return shape;
 }
@@ -88,8 +90,6 @@ enum err_code step_begin(struct step *s, const struct model *m, const struct act
         .weights = in->weights,
         .attention = {.type = m->weights.type,
                       .heads = m->arch.heads,
-                      .kv_heads = m->arch.kv_heads,
-                      .head_dim = m->arch.head_dim,
                       .scale = m->arch.attention_scale,
                       .cap = m->arch.attention_cap,
                       .offsets = in->offsets,

@@ -58,7 +58,7 @@ static void add_module(struct model_tap *t, const struct lora_module *m, size_t 
 
 void model_tap_add(struct model_tap *t, size_t layer, enum linear_group g, const void *x, size_t n)
 {
-    size_t taken = n < MODEL_TAP_ROWS ? n : MODEL_TAP_ROWS, in = arch_group_columns(&t->model->arch, g);
+    size_t taken = n < MODEL_TAP_ROWS ? n : MODEL_TAP_ROWS, in = arch_group_columns(&t->model->arch, layer, g);
     const struct kern_typed *real = kern_typed(kern_for(cpu_isa_best()), t->model->weights.type);
     bool gathered = false;
     const struct arch_range range = arch_group(t->model->arch.family, g);

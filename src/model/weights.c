@@ -46,20 +46,20 @@ const void *weights_expert(const struct weights *w, size_t layer, size_t expert,
 }
 
 /* Row `row` of a linear layer in its group; NULL when that is in the file only. */
-static const unsigned char *row_of(const struct weights *w, const void *group, const struct arch *a,
+static const unsigned char *row_of(const struct weights *w, const void *group, const struct arch *a, size_t layer,
                                    size_t linear, size_t row)
 {
     if (!group)
         return NULL;
     return (const unsigned char *)group +
-           (arch_row_offset(a, linear) + row) * arch_columns(a, linear) * element_size(w);
+           (arch_row_offset(a, layer, linear) + row) * arch_columns(a, layer, linear) * element_size(w);
 }
 
 static void read_rows(float *out, const struct weights *w, const void *group, const struct arch *a,
                       size_t layer, size_t linear, size_t first, size_t count)
 {
-    const unsigned char *rows = row_of(w, group, a, linear, first);
-    size_t elements = count * arch_columns(a, linear);
+    const unsigned char *rows = row_of(w, group, a, layer, linear, first);
+    size_t elements = count * arch_columns(a, layer, linear);
     if (rows) {
         dtype_to_f32(out, w->type, rows, elements);
         return;
@@ -108,7 +108,7 @@ enum err_code weights_change(struct weights *w, const struct arch *a, size_t lay
     bool head = linear == arch_head(a);
     const void **used = head ? &w->head : &w->layers[layer].weight[g];
     const void *file = head ? w->file_head : w->file_layers[layer].weight[g];
-    size_t count = arch_group_rows(a, g) * arch_group_columns(a, g);
+    size_t count = arch_group_rows(a, layer, g) * arch_group_columns(a, layer, g);
     if (*used != file)
         return ERR_OK;
     void *copy = arena_alloc(&w->changed, count, element_size(w), "changed base weights", e);
@@ -130,8 +130,8 @@ void weights_write(struct weights *w, const struct arch *a, size_t layer, size_t
     assert(w->file_layers &&
            group != (linear == arch_head(a) ? w->file_head : w->file_layers[layer].weight[g]));
     /* The copy is this module's own memory. */
-    void *out = (void *)(uintptr_t)row_of(w, group, a, linear, first);
-    convert_from_f32(out, w->type, rows, count * arch_columns(a, linear));
+    void *out = (void *)(uintptr_t)row_of(w, group, a, layer, linear, first);
+    convert_from_f32(out, w->type, rows, count * arch_columns(a, layer, linear));
 }
 
 void weights_restore(struct weights *w)

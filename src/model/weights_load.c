@@ -148,7 +148,7 @@ static enum err_code load_vector(struct loading *l, const float **out, size_t la
     char name[ARCH_NAME_SIZE];
     const void *values;
     arch_norm_tensor(name, l->a, l->store->kind, layer, place, what);
-    struct task *task = expect(l, name, 1, arch_norm_width(l->a, place), true, (struct order){0});
+    struct task *task = expect(l, name, 1, arch_norm_width(l->a, layer, place), true, (struct order){0});
     if (task)
         task->offset = offset;
     if (!task || place_tasks(&values, l, &task, 1))
@@ -186,14 +186,14 @@ struct group_tasks {
     size_t count;
 };
 
-struct convert_matrix weights_order(const struct arch *a, enum store_kind kind, size_t linear)
+struct convert_matrix weights_order(const struct arch *a, enum store_kind kind, size_t layer, size_t linear)
 {
     const unsigned stored = arch_module(a, linear)->stored;
     if (kind == STORE_HF)
         return (struct convert_matrix){.transposed = stored & HF_TRANSPOSED};
     if (stored & GGUF_SORTED)
-        return (struct convert_matrix){.sorted = {a->heads, a->kv_heads, a->head_dim}};
-    return (struct convert_matrix){.interleaved_head = stored & GGUF_PAIRED ? a->head_dim : 0};
+        return (struct convert_matrix){.sorted = {a->heads, arch_kv_heads(a, layer), arch_head_dim(a, layer)}};
+    return (struct convert_matrix){.interleaved_head = stored & GGUF_PAIRED ? arch_head_dim(a, layer) : 0};
 }
 
 static enum err_code find_group(struct loading *l, struct group_tasks *found, size_t layer,
@@ -204,10 +204,10 @@ static enum err_code find_group(struct loading *l, struct group_tasks *found, si
     const struct arch_range range = arch_group(a->family, g);
     for (size_t i = range.first; i < range.end; i++) {
         char name[ARCH_NAME_SIZE];
-        size_t rows = arch_rows(a, i), n = found->count++;
-        struct order order = {.rows = weights_order(a, l->store->kind, i)};
+        size_t rows = arch_rows(a, layer, i), n = found->count++;
+        struct order order = {.rows = weights_order(a, l->store->kind, layer, i)};
         arch_module_tensor(name, a, l->store->kind, layer, i, "weight");
-        found->weights[n] = expect(l, name, rows, arch_columns(a, i), false, order);
+        found->weights[n] = expect(l, name, rows, arch_columns(a, layer, i), false, order);
         order.rows.transposed = false;
         if (!found->weights[n])
             return l->e->code;
@@ -315,7 +315,7 @@ static enum err_code load_layer(struct loading *l, size_t layer)
 {
     for (int place = 0; place < AT_FINAL; place++) {
         struct layer_weights *out = &l->w->layers[layer];
-        if (arch_norm_width(l->a, (enum place)place) > 0 &&
+        if (arch_has_norm(l->a, (enum place)place) &&
             load_norm(l, &out->norm[place], &out->norm_bias[place], layer, (enum place)place))
             return l->e->code;
     }

@@ -9,6 +9,7 @@
 /* From the order of the products to that of attention, or back. */
 struct regroup {
     const struct step *s;
+    size_t layer;
     char *grouped, *qkv;
     bool back;
 };
@@ -23,12 +24,13 @@ static void regroup_rows(void *context, size_t first, size_t count)
 {
     const struct regroup *r = context;
     const struct arch *a = &r->s->m->arch;
-    size_t head = a->head_dim * r->s->real->size, queries = a->heads / a->kv_heads * head;
-    size_t row = arch_group_rows(a, GROUP_ATTN_IN) * r->s->real->size;
-    size_t keys = arch_key_row(a) * r->s->real->size, values = arch_value_row(a) * r->s->real->size;
+    size_t size = r->s->real->size, kv_heads = arch_kv_heads(a, r->layer);
+    size_t head = arch_head_dim(a, r->layer) * size, queries = a->heads / kv_heads * head;
+    size_t row = arch_qkv_columns(a, r->layer) * size;
+    size_t keys = arch_key_column(a, r->layer) * size, values = arch_value_column(a, r->layer) * size;
     for (size_t i = first; i < first + count; i++) {
         char *grouped = r->grouped + i * row, *qkv = r->qkv + i * row;
-        for (size_t k = 0; k < a->kv_heads; k++, grouped += queries + 2 * head) {
+        for (size_t k = 0; k < kv_heads; k++, grouped += queries + 2 * head) {
             regroup_columns(r, grouped, qkv + k * queries, queries);
             regroup_columns(r, grouped + queries, qkv + keys + k * head, head);
             regroup_columns(r, grouped + queries + head, qkv + values + k * head, head);
@@ -36,9 +38,9 @@ static void regroup_rows(void *context, size_t first, size_t count)
     }
 }
 
-static void regroup(const struct step *s, void *qkv, bool back)
+static void regroup(const struct step *s, size_t layer, void *qkv, bool back)
 {
-    struct regroup r = {s, s->acts->grouped, qkv, back};
+    struct regroup r = {s, layer, s->acts->grouped, qkv, back};
     if (s->m->arch.grouped_qkv)
         parallel_blocks(s->in->n, REGROUP_ROWS, regroup_rows, &r);
 }
@@ -47,16 +49,15 @@ static void regroup(const struct step *s, void *qkv, bool back)
 static void rotate(const struct step *s, size_t layer, void *qkv, float direction)
 {
     const struct arch *arch = &s->m->arch;
-    if (arch_kind(arch, layer)->unrotated)
+    const struct layer_kind *kind = arch_kind(arch, layer);
+    if (kind->unrotated)
         return;
-    size_t table = arch_kind(arch, layer)->rotation * s->acts->size.longest * s->acts->size.half;
+    size_t table = kind->rotation * s->acts->size.longest * s->acts->size.half;
     const float *cosines = s->acts->cos + table, *sines = s->acts->sin + table;
-    size_t ld = arch_group_rows(arch, GROUP_ATTN_IN), heads = arch->heads + arch->kv_heads;
-    if (arch->rotates_pairs)
-        s->real->rope_pairs(qkv, ld, s->turns, cosines, sines, s->in->n, heads, arch->head_dim, arch->rotated,
-                            direction);
-    else
-        s->real->rope(qkv, ld, s->turns, cosines, sines, s->in->n, heads, arch->head_dim, arch->rotated, direction);
+    size_t heads = arch->heads + arch_kv_heads(arch, layer), rotated = arch->rotations[kind->rotation].rotated;
+    (arch->rotates_pairs ? s->real->rope_pairs : s->real->rope)(qkv, arch_qkv_columns(arch, layer), s->turns, cosines,
+                                                                sines, s->in->n, heads, arch_head_dim(arch, layer),
+                                                                rotated, direction);
 }
 
 /* The norm of q or k, head by head or of all heads as one; q comes first in what is kept. */
@@ -71,15 +72,15 @@ static struct heads_norm heads_norm(const struct step *s, size_t layer, enum pla
 {
     const struct arch *arch = &s->m->arch;
     const struct acts_layer *act = &s->acts->layers[layer];
-    size_t before = place == AT_K && arch_norm_width(arch, AT_Q) ? s->in->n * arch->heads : 0;
-    size_t width = arch_norm_width(arch, place);
+    size_t before = place == AT_K && arch_has_norm(arch, AT_Q) ? s->in->n * arch->heads : 0;
+    size_t width = arch_norm_width(arch, layer, place), head_dim = arch_head_dim(arch, layer);
     if (!width)
         return (struct heads_norm){0};
     return (struct heads_norm){.weight = s->m->weights.layers[layer].norm[place],
-                               .heads = (place == AT_Q ? arch->heads : arch->kv_heads) * arch->head_dim / width,
+                               .heads = (place == AT_Q ? arch->heads : arch_kv_heads(arch, layer)) * head_dim / width,
                                .width = width,
-                               .column = place == AT_Q ? 0 : arch_key_row(arch),
-                               .raw = (char *)act->heads_raw + before * arch->head_dim * s->real->size,
+                               .column = place == AT_Q ? 0 : arch_key_column(arch, layer),
+                               .raw = (char *)act->heads_raw + before * head_dim * s->real->size,
                                .rstd = act->heads_rstd + before};
 }
 
@@ -89,7 +90,7 @@ static void norm_heads(const struct step *s, size_t layer, enum place place)
     const struct heads_norm at = heads_norm(s, layer, place);
     if (at.heads)
         s->real->rmsnorm_heads_forward((char *)s->acts->layers[layer].qkv + at.column * s->real->size,
-                                       arch_group_rows(arch, GROUP_ATTN_IN), at.raw, at.rstd, at.weight, s->in->n,
+                                       arch_qkv_columns(arch, layer), at.raw, at.rstd, at.weight, s->in->n,
                                        at.heads, at.width, arch->norm_eps);
 }
 
@@ -99,7 +100,7 @@ static void norm_heads_backward(const struct step *s, size_t layer, enum place p
     const struct heads_norm at = heads_norm(s, layer, place);
     if (at.heads)
         s->real->rmsnorm_heads_backward((char *)s->acts->dqkv + at.column * s->real->size,
-                                        arch_group_rows(arch, GROUP_ATTN_IN), at.raw, at.rstd, at.weight, s->in->n,
+                                        arch_qkv_columns(arch, layer), at.raw, at.rstd, at.weight, s->in->n,
                                         at.heads, at.width);
 }
 
@@ -109,7 +110,7 @@ void attend_forward(const struct step *s, size_t layer)
     const struct attention_shape shape = step_attention(s, layer);
     enum prof_phase before = prof_enter(PROF_ATTENTION);
     bool rotates_first = s->m->arch.norms_rotated;
-    regroup(s, act->qkv, false);
+    regroup(s, layer, act->qkv, false);
     if (rotates_first)
         rotate(s, layer, act->qkv, 1);
     norm_heads(s, layer, AT_Q);
@@ -119,7 +120,7 @@ void attend_forward(const struct step *s, size_t layer)
     if (s->attend)
         s->attend->forward(s->attend->context, s, layer);
     else
-        attention_forward(act->attention, act->lse, act->qkv, arch_group_rows(&s->m->arch, GROUP_ATTN_IN), &shape,
+        attention_forward(act->attention, act->lse, act->qkv, arch_qkv_columns(&s->m->arch, layer), &shape,
                           s->acts->attention_scratch);
     prof_enter(before);
 }
@@ -131,7 +132,7 @@ void attend_backward(const struct step *s, size_t layer)
     const struct attention_shape shape = step_attention(s, layer);
     enum prof_phase before = prof_enter(PROF_ATTENTION);
     attention_backward(acts->dqkv, acts->dwide, act->attention, act->lse, act->qkv,
-                       arch_group_rows(&s->m->arch, GROUP_ATTN_IN), &shape, acts->attention_scratch);
+                       arch_qkv_columns(&s->m->arch, layer), &shape, acts->attention_scratch);
     bool rotates_first = s->m->arch.norms_rotated;
     if (!rotates_first)
         rotate(s, layer, acts->dqkv, -1);
@@ -139,6 +140,6 @@ void attend_backward(const struct step *s, size_t layer)
     norm_heads_backward(s, layer, AT_Q);
     if (rotates_first)
         rotate(s, layer, acts->dqkv, -1);
-    regroup(s, acts->dqkv, true);
+    regroup(s, layer, acts->dqkv, true);
     prof_enter(before);
 }

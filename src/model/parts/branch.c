@@ -18,20 +18,25 @@ const struct branch branch_mlp = {.norm = AT_MLP_IN,
                                   .backward = mlp_backward,
                                   .shares_out = true};
 
-/* The arrays between its products: output of the first and its gradient, input of the last. */
+/* The arrays between its products: output of the first and its gradient, and columns of both; input of the last. */
 struct between {
-    void *in, *din, *out;
+    void *in, *din;
+    size_t ld;
+    void *out;
 };
 
 static struct between between(const struct step *s, size_t layer, const struct branch *b)
 {
     const struct acts *acts = s->acts;
     const struct acts_layer *act = &acts->layers[layer];
-    if (b->in == GROUP_ATTN_IN && s->m->arch.grouped_qkv)
-        return (struct between){.in = acts->grouped, .din = acts->grouped, .out = act->attention};
+    const struct arch *a = &s->m->arch;
+    size_t qkv = arch_qkv_columns(a, layer);
+    if (b->in == GROUP_ATTN_IN && a->grouped_qkv)
+        return (struct between){.in = acts->grouped, .din = acts->grouped, .ld = qkv, .out = act->attention};
     if (b->in == GROUP_ATTN_IN)
-        return (struct between){.in = act->qkv, .din = acts->dqkv, .out = act->attention};
-    return (struct between){.in = act->gate_up, .din = act->gate_up, .out = acts->product};
+        return (struct between){.in = act->qkv, .din = acts->dqkv, .ld = qkv, .out = act->attention};
+    return (struct between){
+        .in = act->gate_up, .din = act->gate_up, .ld = arch_group_rows(a, layer, b->in), .out = acts->product};
 }
 
 static bool has_experts(const struct step *s, enum linear_group g)
@@ -39,13 +44,14 @@ static bool has_experts(const struct step *s, enum linear_group g)
     return arch_has_experts(&s->m->arch) && (g == GROUP_MLP_IN || g == GROUP_MLP_OUT);
 }
 
-static void products_forward(const struct step *s, size_t layer, enum linear_group g, void *y, const void *x)
+static void products_forward(const struct step *s, size_t layer, enum linear_group g, void *y, size_t ld,
+                             const void *x)
 {
     const struct step_rows rows = step_rows(s);
     if (has_experts(s, g))
         experts_forward(s, layer, g, y, x);
     else
-        linear_forward(s, &rows, layer, g, y, x);
+        linear_forward(s, &rows, layer, g, y, ld, x);
 }
 
 static void products_backward(const struct step *s, size_t layer, enum linear_group g, float *dx, const void *dy,
@@ -68,7 +74,7 @@ static void check_norm(const struct step *s, size_t layer, enum place place, con
 static void check_between(const struct step *s, size_t layer, const struct branch *b, const void *x)
 {
     char path[ARCH_PATH_SIZE];
-    size_t columns = arch_group_columns(&s->m->arch, b->out);
+    size_t columns = arch_group_columns(&s->m->arch, layer, b->out);
     if (has_experts(s, b->out)) /* its rows are not tokens */
         return;
     arch_between_path(path, &s->m->arch, layer, b->out);
@@ -78,12 +84,13 @@ static void check_between(const struct step *s, size_t layer, const struct branc
 void branch_open(const struct step *s, size_t layer, const struct branch *b)
 {
     const struct norm_site norm = norm_site(s, layer, b->norm);
+    const struct between x = between(s, layer, b);
     enum prof_phase before = prof_enter(PROF_NORMS);
     norm_forward(s, &norm);
     prof_enter(before);
     if (s->trace && norm.weight)
-        check_norm(s, layer, arch_norm_width(&s->m->arch, b->norm) ? b->norm : AT_ATTN_IN, norm.y, norm.width);
-    products_forward(s, layer, b->in, between(s, layer, b).in, norm.y);
+        check_norm(s, layer, arch_has_norm(&s->m->arch, b->norm) ? b->norm : AT_ATTN_IN, norm.y, norm.width);
+    products_forward(s, layer, b->in, x.in, x.ld, norm.y);
 }
 
 /* The last product goes through a norm before it is added. */
@@ -92,7 +99,7 @@ static void add_normed(const struct step *s, size_t layer, const struct branch *
     const struct norm_site norm = norm_site(s, layer, b->out_norm);
     size_t count = norm.n * norm.width;
     memset(s->acts->out, 0, count * sizeof *s->acts->out);
-    products_forward(s, layer, b->out, s->acts->out, x);
+    products_forward(s, layer, b->out, s->acts->out, norm.width, x);
     enum prof_phase before = prof_enter(PROF_NORMS);
     norm_forward(s, &norm);
     s->real->add(s->acts->residual, norm.y, count);
@@ -106,10 +113,10 @@ void branch_close(const struct step *s, size_t layer, const struct branch *b)
     const void *out = between(s, layer, b).out;
     if (s->trace)
         check_between(s, layer, b, out);
-    if (arch_norm_width(&s->m->arch, b->out_norm))
+    if (arch_has_norm(&s->m->arch, b->out_norm))
         add_normed(s, layer, b, out);
     else
-        products_forward(s, layer, b->out, s->acts->residual, out);
+        products_forward(s, layer, b->out, s->acts->residual, s->m->arch.width, out);
 }
 
 void branch_forward(const struct step *s, size_t layer, const struct branch *b)
@@ -133,7 +140,7 @@ static bool ends_at(const struct step *s, size_t layer, enum linear_group g)
 static const void *gradient_of_out(const struct step *s, size_t layer, const struct branch *b)
 {
     const struct acts *acts = s->acts;
-    if (!arch_norm_width(&s->m->arch, b->out_norm))
+    if (!arch_has_norm(&s->m->arch, b->out_norm))
         return acts->dh_copy ? acts->dh_copy : (const void *)acts->dh;
     const struct norm_site norm = norm_site(s, layer, b->out_norm);
     enum prof_phase before = prof_enter(PROF_NORMS);
@@ -169,7 +176,7 @@ bool branch_backward(const struct step *s, size_t layer, const struct branch *b)
         norm_recompute(s, &norm);
     prof_enter(before);
     ends = ends_at(s, layer, b->in);
-    products_backward(s, layer, b->in, ends ? NULL : acts->dnormed, x.din, arch_group_rows(&s->m->arch, b->in), norm.y);
+    products_backward(s, layer, b->in, ends ? NULL : acts->dnormed, x.din, x.ld, norm.y);
     if (ends)
         return false;
     prof_enter(PROF_NORMS);

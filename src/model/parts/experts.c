@@ -238,7 +238,7 @@ static float scale_of(const struct arch *a, enum linear_group g)
 static void first_forward(struct layer *l, size_t expert, size_t n)
 {
     const struct step *s = l->s;
-    size_t ld = arch_group_rows(l->a, GROUP_MLP_IN);
+    size_t ld = arch_group_rows(l->a, l->number, GROUP_MLP_IN);
     parallel_blocks(n, BLOCK, gather, l);
     for (struct operand o = {0}; next_operand(&o, l->a, GROUP_MLP_IN);)
         gemm(s->type, s->type, GEMM_N, GEMM_T, n, o.rows, o.columns, scale_of(l->a, GROUP_MLP_IN), l->acts->expert_in,
@@ -307,7 +307,7 @@ static void router_backward(struct layer *l)
 static void first_backward(struct layer *l, size_t expert, size_t n)
 {
     const struct step *s = l->s;
-    size_t ld = arch_group_rows(l->a, GROUP_MLP_IN);
+    size_t ld = arch_group_rows(l->a, l->number, GROUP_MLP_IN);
     for (struct operand o = {0}; next_operand(&o, l->a, GROUP_MLP_IN);)
         gemm(s->type, DTYPE_F32, GEMM_N, GEMM_N, n, o.columns, o.rows, scale_of(l->a, GROUP_MLP_IN),
              step_at(s, l->dgate_up, l->first * ld + o.at), ld, matrix_of(l, expert, &o), o.columns, o.at > 0 ? 1 : 0,

@@ -63,7 +63,7 @@ void head_logits(const struct step *s, const struct step_rows *rows, float *logi
         arch_norm_path(path, &s->m->arch, 0, AT_FINAL);
         step_check(s, s->type, norm.y, norm.width, norm.n, norm.width, path);
     }
-    linear_forward(s, rows, 0, GROUP_HEAD, logits, s->acts->head_normed);
+    linear_forward(s, rows, 0, GROUP_HEAD, logits, s->m->arch.vocab, s->acts->head_normed);
     if (s->m->arch.logit_cap > 0)
         s->kern->cap_logits(logits, rows->n, s->m->arch.vocab, s->m->arch.logit_cap);
 }

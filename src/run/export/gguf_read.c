@@ -69,9 +69,9 @@ static enum err_code find_pair(struct pair *pair, const struct store *s, const s
     if (!pair->a || !pair->b)
         return err_set(e, ERR_FORMAT, "%s: there is no %s that can be read", s->path, names[pair->a ? 1 : 0]);
     const uint64_t rank = pair->a->shape[0];
-    return check_shape(pair->a, rank, arch_columns(a, linear), e)
+    return check_shape(pair->a, rank, arch_columns(a, layer, linear), e)
                ? e->code
-               : check_shape(pair->b, arch_rows(a, linear), rank, e);
+               : check_shape(pair->b, arch_rows(a, layer, linear), rank, e);
 }
 
 /* The modules that the file adapts, in flat order. */
@@ -85,7 +85,7 @@ struct found {
 
 static bool found_init(struct found *f, const struct store *s, const struct arch *a, struct arena *arena, struct err *e)
 {
-    const size_t slots = a->layers * arch_head(a) + 1;
+    const size_t slots = arch_slots(a);
     *f = (struct found){0};
     f->pairs = arena_alloc(arena, slots, sizeof *f->pairs, "modules of the adapter", e);
     f->given = f->pairs ? arena_alloc(arena, slots, sizeof *f->given, "modules of the adapter", e) : NULL;
@@ -96,10 +96,9 @@ static bool found_init(struct found *f, const struct store *s, const struct arch
 static enum err_code find_modules(struct found *f, const struct store *s, const struct arch *a, double alpha,
                                   struct arena *arena, struct err *e)
 {
-    const size_t slots = a->layers * arch_head(a) + 1;
+    const size_t slots = arch_slots(a);
     for (size_t slot = 0; slot < slots; slot++) {
-        const size_t linear = arch_slot_linear(a, slot),
-                     layer = linear == arch_head(a) ? 0 : slot / arch_head(a);
+        const size_t linear = arch_slot_linear(a, slot), layer = arch_slot_layer(a, slot);
         char path[ARCH_PATH_SIZE];
         struct pair *pair = &f->pairs[f->count];
         if (find_pair(pair, s, a, layer, linear, e))
@@ -156,7 +155,7 @@ static enum err_code read_values(struct lora *l, const struct found *f, const st
     for (size_t i = 0; i < f->count; i++) {
         const struct lora_module *m = lora_find(&l->layout, f->given[i].path);
         if (read_matrix(l->params + m->a, f->pairs[i].a, (struct convert_matrix){0}, e) ||
-            read_matrix(l->params + m->b, f->pairs[i].b, weights_order(a, STORE_GGUF, m->linear), e))
+            read_matrix(l->params + m->b, f->pairs[i].b, weights_order(a, STORE_GGUF, m->layer, m->linear), e))
             return e->code;
     }
     return ERR_OK;

@@ -31,7 +31,7 @@ static const float *order_b(struct arena *arena, const struct lora *l, const str
         return NULL;
     for (size_t i = 0; i < count; i++)
         b[i] = (float)(factor * (double)l->params[m->b + i]);
-    struct convert_matrix order = weights_order(a, STORE_GGUF, m->linear);
+    struct convert_matrix order = weights_order(a, STORE_GGUF, m->layer, m->linear);
     order.rows = m->out;
     order.columns = m->rank;
     convert_put_rows(ordered, DTYPE_F32, &order, 0, m->out, b);

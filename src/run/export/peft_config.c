@@ -372,8 +372,8 @@ static enum err_code list_modules(struct lora_given *given, size_t *count, const
                                   const struct arch *a, struct arena *arena, struct err *e)
 {
     *count = 0;
-    for (size_t slot = 0; slot <= a->layers * arch_head(a); slot++) {
-        size_t layer = slot / arch_head(a), linear = arch_slot_linear(a, slot);
+    for (size_t slot = 0; slot < arch_slots(a); slot++) {
+        size_t layer = arch_slot_layer(a, slot), linear = arch_slot_linear(a, slot);
         char there[ARCH_PATH_SIZE], path[ARCH_PATH_SIZE];
         bool target;
         arch_module_alias(there, a, r->names->alias, layer, linear);
@@ -398,7 +398,7 @@ static enum err_code create_from_rules(struct lora *l, const struct arch *a, con
     size_t count = 0;
     struct rules rules = {.tensors = tensors, .names = names};
     struct lora_given *given =
-        arena_alloc(arena, a->layers * arch_head(a) + 1, sizeof *given, "modules of an adapter", e);
+        arena_alloc(arena, arch_slots(a), sizeof *given, "modules of an adapter", e);
     enum err_code code = given ? rules_make(&rules, config, arena, e) : ERR_MEMORY;
     if (!code)
         code = list_modules(given, &count, &rules, a, arena, e);

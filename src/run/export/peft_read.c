@@ -11,9 +11,9 @@
 /* Has any module its A under these names? */
 static bool has_names(const struct store *store, const struct arch *a, const struct peft_names *names)
 {
-    for (size_t slot = 0; slot <= a->layers * arch_head(a); slot++) {
+    for (size_t slot = 0; slot < arch_slots(a); slot++) {
         char path[ARCH_PATH_SIZE], name[PEFT_NAME_SIZE];
-        arch_module_alias(path, a, names->alias, slot / arch_head(a), arch_slot_linear(a, slot));
+        arch_module_alias(path, a, names->alias, arch_slot_layer(a, slot), arch_slot_linear(a, slot));
         peft_tensor_name(name, names, path, false);
         if (store_find(store, name))
             return true;

@@ -35,6 +35,7 @@ static void add(const char *name, void *at, size_t bytes)
 static void list_slots(const struct acts *a)
 {
     const struct acts_size *s = &a->size;
+    const struct acts_kind *k = &s->kinds[s->kind_of[s->layers - 1]];
     const struct acts_layer *layer = &a->layers[s->layers - 1];
     count = 0;
 #define ACT_LAYER(when, name, type, rows, columns)                                                           \

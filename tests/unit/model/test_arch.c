@@ -499,16 +499,16 @@ static void shapes_and_paths(void **state)
     struct arch a =
         read_good("{\"model_type\": \"llama\", " SIZES ", \"num_key_value_heads\": 2, \"head_dim\": 10, "
                   "\"mlp_bias\": true}");
-    assert_int_equal(arch_rows(&a, linear_of(&a, "q_proj")), 80);
-    assert_int_equal(arch_rows(&a, linear_of(&a, "k_proj")), 20);
-    assert_int_equal(arch_columns(&a, linear_of(&a, "o_proj")), 80);
-    assert_int_equal(arch_rows(&a, linear_of(&a, "lm_head")), 100);
-    assert_int_equal(arch_columns(&a, linear_of(&a, "lm_head")), 64);
-    assert_int_equal(arch_group_rows(&a, GROUP_ATTN_IN), 120);
-    assert_int_equal(arch_row_offset(&a, linear_of(&a, "v_proj")), 100);
-    assert_int_equal(arch_row_offset(&a, linear_of(&a, "up_proj")), 96);
-    assert_int_equal(arch_group_columns(&a, GROUP_MLP_OUT), 96);
-    assert_int_equal(arch_group_rows(&a, GROUP_HEAD), 100);
+    assert_int_equal(arch_rows(&a, 0, linear_of(&a, "q_proj")), 80);
+    assert_int_equal(arch_rows(&a, 0, linear_of(&a, "k_proj")), 20);
+    assert_int_equal(arch_columns(&a, 0, linear_of(&a, "o_proj")), 80);
+    assert_int_equal(arch_rows(&a, 0, linear_of(&a, "lm_head")), 100);
+    assert_int_equal(arch_columns(&a, 0, linear_of(&a, "lm_head")), 64);
+    assert_int_equal(arch_group_rows(&a, 0, GROUP_ATTN_IN), 120);
+    assert_int_equal(arch_row_offset(&a, 0, linear_of(&a, "v_proj")), 100);
+    assert_int_equal(arch_row_offset(&a, 0, linear_of(&a, "up_proj")), 96);
+    assert_int_equal(arch_group_columns(&a, 0, GROUP_MLP_OUT), 96);
+    assert_int_equal(arch_group_rows(&a, 0, GROUP_HEAD), 100);
     arch_module_path(path, &a, 99999, linear_of(&a, "gate_proj"));
     assert_string_equal(path, "model.layers.99999.mlp.gate_proj");
     arch_module_path(path, &a, 0, linear_of(&a, "lm_head"));
@@ -524,7 +524,7 @@ static void frequencies_are_scaled(void **state)
     (void)state;
     struct err e;
     struct store store = {.kind = STORE_HF};
-    struct arch a = {.family = &family_llama, .head_dim = 8, .rotated = 8, .rotations = {{.theta = 10000}}};
+    struct arch a = {.family = &family_llama, .head_dim = 8, .rotations = {{.theta = 10000, .rotated = 8}}};
     float f[32];
     assert_ok(arch_rotation_frequencies(f, &a, 0, &store, &e), &e);
     for (int i = 0; i < 4; i++)
@@ -534,13 +534,13 @@ static void frequencies_are_scaled(void **state)
     assert_ok(arch_rotation_frequencies(f, &a, 0, &store, &e), &e);
     for (int i = 0; i < 4; i++)
         assert_true(fabs((double)f[i] * pow(10, i) - 0.25) < 1e-6);
-    a.head_dim = a.rotated = 64;
+    a.head_dim = a.rotations[0].rotated = 64;
     a.rotations[0] = (struct rotation){.type = ROTATION_LLAMA3,
                                        .theta = 500000,
                                        .factor = 8,
                                        .low_freq_factor = 1,
                                        .high_freq_factor = 4,
-                                       .original_positions = 8192};
+                                       .original_positions = 8192, .rotated = 64};
     assert_ok(arch_rotation_frequencies(f, &a, 0, &store, &e), &e);
     for (int i = 0; i < 32; i++) {
         double plain = pow(500000, -i / 32.0), wave = 2 * M_PI / plain, wanted = plain;
@@ -566,7 +566,7 @@ static void frequency_factors_of_gguf_divide(void **state)
                                   .bytes = sizeof factors,
                                   .file = "m.gguf"};
     struct store store = {.kind = STORE_GGUF, .tensors = &tensor, .tensor_count = 1};
-    struct arch a = {.family = &family_llama, .head_dim = 8, .rotated = 8, .rotations = {{.theta = 10000}}};
+    struct arch a = {.family = &family_llama, .head_dim = 8, .rotations = {{.theta = 10000, .rotated = 8}}};
     float f[4];
     assert_ok(arch_rotation_frequencies(f, &a, 0, &store, &e), &e);
     for (int i = 0; i < 4; i++)

@@ -143,8 +143,8 @@ static void the_layout_has_no_gaps(void **state)
     unsigned char *owners = calloc(l.layout.size, 1);
     for (size_t i = 0; i < l.layout.count; i++) {
         const struct lora_module *m = &l.layout.modules[i];
-        assert_int_equal(m->in, arch_columns(&untied, m->linear));
-        assert_int_equal(m->out, arch_rows(&untied, m->linear));
+        assert_int_equal(m->in, arch_columns(&untied, m->layer, m->linear));
+        assert_int_equal(m->out, arch_rows(&untied, m->layer, m->linear));
         for (size_t k = 0; k < m->rank * m->in; k++)
             owners[m->a + k]++;
         for (size_t k = 0; k < m->rank * m->out; k++)
@@ -208,7 +208,7 @@ static void claimed_ranks_are_held_against_the_file(void **state)
     wide.vocab = 128000;
     struct lora_given given[] = {{"model.layers.0.self_attn.q_proj", 16, 1}, {"lm_head", 64, 1}};
     const size_t q = linear_of(&wide, "q_proj");
-    const uint64_t parameters = 16 * (4096 + arch_rows(&wide, q)) + 64 * (4096 + 128000);
+    const uint64_t parameters = 16 * (4096 + arch_rows(&wide, 0, q)) + 64 * (4096 + 128000);
     assert_ok(lora_check_given(&wide, given, 2, 0, &e), &e); /* few enough for any file */
     given[1].rank = 640;
     assert_error(lora_check_given(&wide, given, 2, parameters, &e), &e, ERR_FORMAT,

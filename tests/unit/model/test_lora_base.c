@@ -83,10 +83,10 @@ static void nothing_is_lost_and_all_comes_back(enum lora_init scheme, bool rslor
     assert_true(largest_difference(start, base, count) < 1e-4);
     float used[64], loaded[64];
     const size_t k = linear_of(&t.model.arch, "k_proj");
-    assert_true(arch_columns(&t.model.arch, k) <= 64);
+    assert_true(arch_columns(&t.model.arch, 0, k) <= 64);
     weights_read(used, &t.model.weights, &t.model.arch, 1, k, 0, 1);
     weights_read_file(loaded, &t.model.weights, &t.model.arch, 1, k, 0, 1);
-    assert_memory_not_equal(used, loaded, arch_columns(&t.model.arch, k) * sizeof *used);
+    assert_memory_not_equal(used, loaded, arch_columns(&t.model.arch, 0, k) * sizeof *used);
 
     for (size_t i = 0; i < l.layout.size; i++) /* as if it had been trained */
         l.params[i] += 0.1F * (float)sin((double)i);

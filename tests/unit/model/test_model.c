@@ -196,6 +196,7 @@ static void layers_obey_their_kinds(void **state)
     memcpy(two, own, half * sizeof *two);
     memcpy(two + half, own, half * sizeof *two);
     t.model.inv_freq = two;
+    a->rotations[1].rotated = a->head_dim;
     a->kinds[1] = (struct layer_kind){.rotation = 1};
     a->kind_of[1] = 1;
     tiny_plan(&t);

@@ -48,10 +48,10 @@ static bool scale(struct arch *a, void *field, size_t way)
 /* A norm undoes a factor of what it reads. */
 static bool change_output(struct arch *a, void *field, size_t way)
 {
-    bool after_attention = arch_norm_width(a, AT_ATTN_OUT) > 0;
-    bool undone = (way == GROUP_ATTN_IN && after_attention && arch_norm_width(a, AT_Q) > 0) ||
+    bool after_attention = arch_has_norm(a, AT_ATTN_OUT);
+    bool undone = (way == GROUP_ATTN_IN && after_attention && arch_has_norm(a, AT_Q)) ||
                   (way == GROUP_ATTN_OUT && after_attention) ||
-                  (way == GROUP_MLP_OUT && arch_norm_width(a, AT_MLP_OUT) > 0);
+                  (way == GROUP_MLP_OUT && arch_has_norm(a, AT_MLP_OUT));
     return scale(a, field, way) && !undone;
 }
 
@@ -94,7 +94,7 @@ static bool flip_offset(struct arch *a, void *field, size_t way)
 
 static bool flip_of_heads(struct arch *a, void *field, size_t way)
 {
-    return arch_norm_width(a, AT_Q) > 0 && flip(a, field, way);
+    return arch_has_norm(a, AT_Q) && flip(a, field, way);
 }
 
 static bool grow_experts(struct arch *a, void *field, size_t way)
@@ -158,22 +158,12 @@ static bool flip_pairs(struct arch *a, void *field, size_t way)
     return flip(a, field, way) && rotates(a);
 }
 
-static bool change_rotated(struct arch *a, void *field, size_t way)
-{
-    (void)field;
-    if (!rotates(a))
-        return false;
-    if (way == 0 ? a->rotated <= 2 : a->rotated + 2 > a->head_dim)
-        return false;
-    a->rotated += way == 0 ? (size_t)-2 : 2;
-    return true;
-}
-
 static bool change_kind_of(struct arch *a, void *field, size_t way)
 {
+    const struct layer_kind *x = &a->kinds[0], *y = &a->kinds[1];
     (void)field;
-    if (way >= a->layers || (a->kinds[0].window == a->kinds[1].window && a->kinds[0].rotation == a->kinds[1].rotation &&
-                             a->kinds[0].unrotated == a->kinds[1].unrotated))
+    if (way >= a->layers || (x->window == y->window && x->rotation == y->rotation && x->unrotated == y->unrotated &&
+                             x->kv_heads == y->kv_heads && x->head_dim == y->head_dim))
         return false;
     a->kind_of[way] = 1 - a->kind_of[way];
     return true;
@@ -192,7 +182,7 @@ static bool change_type(struct arch *a, void *field, size_t way)
     bool used = is_used_rotation(a, r);
     (void)way;
     if (r->type == ROTATION_DEFAULT)
-        *r = (struct rotation){.type = ROTATION_LINEAR, .theta = r->theta, .factor = 2};
+        *r = (struct rotation){.type = ROTATION_LINEAR, .theta = r->theta, .factor = 2, .rotated = r->rotated};
     else
         r->type = ROTATION_DEFAULT;
     return used;
@@ -270,6 +260,15 @@ static bool change_rotation_size(struct arch *a, void *field, size_t way)
     return is_used_rotation(a, ROTATION_OF(field, size)) && !a->norms_rotated;
 }
 
+static bool change_rotated(struct arch *a, void *field, size_t way)
+{
+    size_t *rotated = field;
+    if (!is_used_rotation(a, ROTATION_OF(field, rotated)) || (way == 0 ? *rotated <= 2 : *rotated + 2 > a->head_dim))
+        return false;
+    *rotated += way == 0 ? (size_t)-2 : 2;
+    return true;
+}
+
 /* ---- of a kind of layer ---- */
 
 static bool is_used_kind(const struct arch *a, const struct layer_kind *kind)
@@ -290,9 +289,11 @@ static bool change_window(struct arch *a, void *field, size_t way)
     return used;
 }
 
+#define KIND_OF(field, name) ((struct layer_kind *)(void *)((char *)(field) - offsetof(struct layer_kind, name)))
+
 static bool change_rotation(struct arch *a, void *field, size_t way)
 {
-    struct layer_kind *kind = (void *)((char *)field - offsetof(struct layer_kind, rotation));
+    struct layer_kind *kind = KIND_OF(field, rotation);
     bool two = arch_rotation_count(a) == 2 && !arch_short_positions(a) && !kind->unrotated;
     (void)way;
     kind->rotation = 1 - kind->rotation;
@@ -301,8 +302,23 @@ static bool change_rotation(struct arch *a, void *field, size_t way)
 
 static bool flip_rotated(struct arch *a, void *field, size_t way)
 {
-    const struct layer_kind *kind = (void *)((char *)field - offsetof(struct layer_kind, unrotated));
-    return flip(a, field, way) && is_used_kind(a, kind);
+    return flip(a, field, way) && is_used_kind(a, KIND_OF(field, unrotated));
+}
+
+static bool grow_own_kv_heads(struct arch *a, void *field, size_t way)
+{
+    struct layer_kind *kind = KIND_OF(field, kv_heads);
+    (void)way;
+    kind->kv_heads = (kind->kv_heads ? kind->kv_heads : a->kv_heads) + 2;
+    return is_used_kind(a, kind);
+}
+
+static bool grow_own_head_dim(struct arch *a, void *field, size_t way)
+{
+    struct layer_kind *kind = KIND_OF(field, head_dim);
+    (void)way;
+    kind->head_dim = (kind->head_dim ? kind->head_dim : a->head_dim) + 2;
+    return is_used_kind(a, kind);
 }
 
 /* ---- the lists: field, change, ways; A: it has elements, P: elements with parts ---- */
@@ -343,7 +359,6 @@ static bool flip_rotated(struct arch *a, void *field, size_t way)
     A(scale, change_output, GROUP_HEAD + 1)                                                                  \
     F(tied, flip, 1)                                                                                         \
     F(rotated_share, NO_SWITCH)                                                                              \
-    F(rotated, change_rotated, 2)                                                                            \
     F(rotates_pairs, flip_pairs, 1)                                                                          \
     F(most_positions, NO_SWITCH)                                                                             \
     P(rotations, IN_PARTS)                                                                                   \
@@ -362,12 +377,15 @@ static bool flip_rotated(struct arch *a, void *field, size_t way)
     F(beta_slow, change_slow, 1)                                                                             \
     F(keeps_fractions, flip_fractions, 1)                                                                    \
     F(size, change_rotation_size, 1)                                                                         \
+    F(rotated, change_rotated, 2)                                                                            \
     F(takes_alpha, NO_SWITCH)
 
 #define KIND_FIELDS(F)                                                                                       \
     F(window, change_window, 2)                                                                              \
     F(rotation, change_rotation, 1)                                                                          \
-    F(unrotated, flip_rotated, 1)
+    F(unrotated, flip_rotated, 1)                                                                            \
+    F(kv_heads, grow_own_kv_heads, 1)                                                                        \
+    F(head_dim, grow_own_head_dim, 1)
 
 /* -Wmissing-field-initializers: as many as there are fields. */
 #define ZERO(field, ...)  0,
@@ -394,8 +412,8 @@ static const struct change changes[] = {
 /* Norms after branches come in pairs and take no mean away: parts obey no other record. */
 static bool can_be(const struct arch *a)
 {
-    bool after = arch_norm_width(a, AT_ATTN_OUT) > 0;
-    return after == (arch_norm_width(a, AT_MLP_OUT) > 0) && !(after && a->centred_norms);
+    bool after = arch_has_norm(a, AT_ATTN_OUT);
+    return after == arch_has_norm(a, AT_MLP_OUT) && !(after && a->centred_norms);
 }
 
 /* The distance of the logits from those of the golden file; infinity where the weights do not fit the record, below 0
@@ -406,7 +424,7 @@ static double distance(struct tiny *t)
     struct model *m = &t->model;
     const struct weights_options options = {.type = DTYPE_F32};
     const struct model_plan plan = {.tokens = 32, .examples = 2, .longest = 16, .threads = 1};
-    size_t half = m->arch.rotated / 2, count = arch_rotation_count(&m->arch), vocab = m->arch.vocab;
+    size_t half = arch_most_rotated(&m->arch) / 2, count = arch_rotation_count(&m->arch), vocab = m->arch.vocab;
     double worst = 0;
     m->inv_freq = arena_alloc(&m->arena, count * half, sizeof *m->inv_freq, "frequencies", &e);
     enum err_code code = m->inv_freq ? ERR_OK : e.code;

@@ -31,8 +31,8 @@ static void describe(struct str *out, const struct arch *a)
         assert_ok(str_appendf(out, &e, "%s %g", types[a->rotations[0].type], a->rotations[0].factor), &e);
     if (a->rotations[0].size != 0)
         assert_ok(str_appendf(out, &e, " size %.4g", a->rotations[0].size), &e);
-    if (a->rotated != a->head_dim)
-        assert_ok(str_appendf(out, &e, " rotated %zu", a->rotated), &e);
+    if (a->rotations[0].rotated != a->head_dim)
+        assert_ok(str_appendf(out, &e, " rotated %zu", a->rotations[0].rotated), &e);
     if (windowed)
         assert_ok(str_appendf(out, &e, " window %zu in %zu", window, windowed), &e);
     if (unrotated)

@@ -64,7 +64,7 @@ static void groups_lie_together(void **state)
         arch_module_path(name, &d.arch, 1, l);
         strcat(name, ".weight");
         const struct store_tensor *t = tensor_of(&d, name);
-        const float *rows = (const float *)layer->weight[g] + arch_row_offset(&d.arch, l) * t->shape[1];
+        const float *rows = (const float *)layer->weight[g] + arch_row_offset(&d.arch, 1, l) * t->shape[1];
         assert_memory_equal(rows, t->data, t->bytes); /* the file is f32 */
         assert_null(layer->bias[g]);
     }
@@ -91,7 +91,7 @@ static void gguf_rows_are_put_back(void **state)
     assert_int_equal(bias->type, DTYPE_F32);
     assert_ok(weights_load(&d.weights, &d.arch, &d.store, &plain, &e), &e);
     const float *biases = d.weights.layers[0].bias[GROUP_ATTN_IN];
-    const float *loaded = biases + arch_row_offset(&d.arch, linear_of(&d.arch, "k_proj"));
+    const float *loaded = biases + arch_row_offset(&d.arch, 0, linear_of(&d.arch, "k_proj"));
     size_t half = d.arch.head_dim / 2;
     for (size_t row = 0; row < bias->elements; row++) {
         size_t head = row / d.arch.head_dim, place = row % d.arch.head_dim;
@@ -101,7 +101,7 @@ static void gguf_rows_are_put_back(void **state)
         assert_true(loaded[row] == stored);
     }
     const struct store_tensor *value = tensor_of(&d, "blk.0.attn_v.bias");
-    assert_memory_equal(biases + arch_row_offset(&d.arch, linear_of(&d.arch, "v_proj")), value->data,
+    assert_memory_equal(biases + arch_row_offset(&d.arch, 0, linear_of(&d.arch, "v_proj")), value->data,
                         value->bytes);
     weights_release(&d.weights);
     doctor_close(&d);
@@ -238,7 +238,7 @@ static void weights_lie_where_the_caller_wants(void **state)
         size_t last = d.arch.layers - 1;
         const char *in = weights_group(&placed, last, GROUP_ATTN_IN);
         assert_memory_equal(in, weights_group(&d.weights, last, GROUP_ATTN_IN),
-                            arch_group_rows(&d.arch, GROUP_ATTN_IN) * d.arch.width *
+                            arch_group_rows(&d.arch, 0, GROUP_ATTN_IN) * d.arch.width *
                                 dtype_info(options.type)->block_bytes);
         assert_true(in >= (char *)place.memory && in < (char *)place.memory + size);
         place.filled = true;
@@ -300,8 +300,8 @@ static void bf16_is_f32_rounded_to_nearest_even(void **state)
         for (int g = 0; g <= GROUP_COUNT; g++) {
             const float *wide = weights_group(&d.weights, 1, (enum linear_group)g);
             const uint16_t *bits = weights_group(&w, 1, (enum linear_group)g);
-            size_t count = arch_group_rows(&d.arch, (enum linear_group)g) *
-                           arch_group_columns(&d.arch, (enum linear_group)g);
+            size_t count = arch_group_rows(&d.arch, 0, (enum linear_group)g) *
+                           arch_group_columns(&d.arch, 0, (enum linear_group)g);
             for (size_t k = 0; k < count; k++)
                 assert_int_equal(bits[k], dtype_f32_to_bf16(wide[k]));
         }
@@ -336,8 +336,8 @@ static void groups_kept_in_the_file_have_the_same_bits(void **state)
                 for (int g = 0; g <= GROUP_COUNT; g++)
                     assert_memory_equal(weights_group(&w, layer, (enum linear_group)g),
                                         weights_group(&d.weights, layer, (enum linear_group)g),
-                                        arch_group_rows(&d.arch, (enum linear_group)g) *
-                                            arch_group_columns(&d.arch, (enum linear_group)g) * size);
+                                        arch_group_rows(&d.arch, layer, (enum linear_group)g) *
+                                            arch_group_columns(&d.arch, layer, (enum linear_group)g) * size);
             weights_read(row[step], &w, &d.arch, 1, linear_of(&d.arch, "k_proj"), 2, 1);
             struct weights *both[] = {&w, &d.weights};
             for (int k = 0; k < 2 && step == 0; k++) {
@@ -376,8 +376,8 @@ static void bf16_takes_half(void **state)
     weights_release(&w);
     matrices = d.arch.vocab * d.arch.width;
     for (int g = 0; g < GROUP_COUNT; g++)
-        matrices += d.arch.layers * arch_group_rows(&d.arch, (enum linear_group)g) *
-                    arch_group_columns(&d.arch, (enum linear_group)g);
+        matrices += d.arch.layers * arch_group_rows(&d.arch, 0, (enum linear_group)g) *
+                    arch_group_columns(&d.arch, 0, (enum linear_group)g);
     assert_int_equal(wide - narrow, matrices * (sizeof(float) - sizeof(uint16_t)));
     doctor_close(&d);
 }
