@@ -38,6 +38,7 @@ enum module_rows {
     ROWS_WIDTH,
     ROWS_QUERIES,
     ROWS_KEYS,
+    ROWS_VALUES,    /* as ROWS_KEYS; none in a layer whose values are its keys */
     ROWS_ATTENTION, /* queries, keys and values in one matrix */
     ROWS_FFN,
     ROWS_GATED, /* twice ROWS_FFN: the gate, then the part that it is multiplied with */
@@ -62,11 +63,18 @@ struct module {
     unsigned stored;       /* enum module_stored */
 };
 
-/* The places of norms: before and after each branch of a block (attention, MLP), on queries and keys, and before
- * the head. */
-enum place { AT_ATTN_IN, AT_Q, AT_K, AT_ATTN_OUT, AT_MLP_IN, AT_MLP_OUT, AT_FINAL, PLACE_COUNT };
+/* The places of norms: before and after each branch of a block (attention, MLP), on queries, keys and values, and
+ * before the head. */
+enum place { AT_ATTN_IN, AT_Q, AT_K, AT_V, AT_ATTN_OUT, AT_MLP_IN, AT_MLP_OUT, AT_FINAL, PLACE_COUNT };
 
-enum rotation_type { ROTATION_DEFAULT, ROTATION_LINEAR, ROTATION_LLAMA3, ROTATION_YARN, ROTATION_LONGROPE };
+enum rotation_type {
+    ROTATION_DEFAULT,
+    ROTATION_LINEAR,
+    ROTATION_LLAMA3,
+    ROTATION_YARN,
+    ROTATION_LONGROPE,
+    ROTATION_PROPORTIONAL /* the later frequencies are 0 */
+};
 
 /* Rotary positions (Su et al. 2021): theta, and how the frequencies are scaled. longrope (Ding et al. 2024) has two
  * rotations: rotation 0 for examples of at most original_positions tokens, and rotation 1, with the long factors,
@@ -78,6 +86,7 @@ struct rotation {
     bool keeps_fractions;        /* YaRN: the ends of its ramp are not rounded to whole numbers */
     double size;                 /* factor of cosine and sine; 0: none */
     size_t rotated;              /* number of a head's columns that are rotated, counted from the first */
+    double share;                /* proportional: share of the frequencies that are not 0 */
     bool takes_alpha;            /* in a family's defaults: "dynamic" with "alpha" means a larger theta at every
                                   * length */
 };
@@ -88,6 +97,7 @@ struct layer_kind {
     size_t rotation; /* index of the rotation of queries and keys */
     bool unrotated;  /* queries and keys are not rotated (NoPE) */
     size_t kv_heads, head_dim; /* 0: those of the record */
+    bool values_are_keys;      /* the values have no matrix: they are the keys, before norm and rotation */
 };
 
 /* Which layers are of kind 1 if a file does not list them: those from `first` on, except every full_every-th
@@ -96,6 +106,7 @@ struct layer_pattern {
     bool mixed; /* false: all are of kind 0 */
     size_t first;
     size_t full_every; /* 0: no exception */
+    bool ends_full;    /* the last layer is of kind 0, whatever a file lists */
 };
 
 #define ARCH_MODULES   8 /* most linear layers of a block */
@@ -128,6 +139,8 @@ struct arch {
                                   * none */
     bool wide_norms;             /* the norms of q and k are over all heads together, not over each head */
     bool norms_rotated;          /* the norms of q and k come after the rotation */
+    bool normed_values;          /* each head of the values is normed, without a weight */
+    bool block_scales;           /* the output of a block is multiplied with a number, which the file has */
     bool bias[GROUP_HEAD + 1];   /* all linear layers of the group have a bias */
     bool grouped_qkv;            /* the one matrix for q, k, v has the queries of a key head, its key and its value,
                                   * then those of the next key head */
@@ -159,7 +172,7 @@ enum err_code arch_read(struct arch *a, const struct store *store, struct err *e
 size_t arch_head(const struct arch *a); /* == modules of a block */
 const struct module *arch_module(const struct arch *a, size_t linear);
 /* Output and input features. They may differ from layer to layer; for the head, which is in none, the layer is not
- * read. */
+ * read. A layer that does not have the linear layer has 0 rows of it. */
 size_t arch_rows(const struct arch *a, size_t layer, size_t linear);
 size_t arch_columns(const struct arch *a, size_t layer, size_t linear);
 
@@ -176,14 +189,15 @@ size_t arch_group_columns(const struct arch *a, size_t layer, enum linear_group 
 size_t arch_row_offset(const struct arch *a, size_t layer, size_t linear);
 
 /* Heads of a layer. Attention's input has the queries of all heads, then the keys, then the values: the number of its
- * columns, and the first one of keys and of values. */
+ * columns, and the first one of keys and of values. If the values have no matrix, these are more columns than ATTN_IN
+ * has rows. */
 size_t arch_kv_heads(const struct arch *a, size_t layer);
 size_t arch_head_dim(const struct arch *a, size_t layer);
 size_t arch_qkv_columns(const struct arch *a, size_t layer);
 size_t arch_key_column(const struct arch *a, size_t layer);
 size_t arch_value_column(const struct arch *a, size_t layer);
 
-/* Is there a norm, and how many columns has it in a layer (0 if there is none)? */
+/* Is there a norm (that of values has no weight), and how many columns has it in a layer (0 if there is none)? */
 bool arch_has_norm(const struct arch *a, enum place place);
 size_t arch_norm_width(const struct arch *a, size_t layer, enum place place);
 
@@ -209,10 +223,11 @@ size_t arch_most_rotated(const struct arch *a);   /* columns that they rotate at
 size_t arch_short_positions(const struct arch *a);
 
 /* All linear layers of a model are numbered: slot = layer * modules of a block + linear; the last is the head. These
- * give the number of slots, and the linear layer and the layer (0 for the head) of a slot. */
+ * give the number of slots, the linear layer and the layer (0 for the head) of a slot, and whether the layer has it. */
 size_t arch_slots(const struct arch *a);
 size_t arch_slot_linear(const struct arch *a, size_t slot);
 size_t arch_slot_layer(const struct arch *a, size_t slot);
+bool arch_has_slot(const struct arch *a, size_t slot);
 
 /* Hugging Face paths, for PEFT and for messages: of a linear layer (the head has no layer), of a norm (AT_FINAL has
  * no layer), of the operation between the products of a branch (attention, activation), and of the embedding. */
@@ -251,6 +266,8 @@ void arch_positions_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum
 /* The tensor of a number of xIELU ("alpha_p") in a block, if that is the activation. */
 bool arch_has_xielu(const struct arch *a);
 void arch_xielu_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, size_t layer, const char *what);
+/* The tensor with the number that a block's output is multiplied with (block_scales). */
+void arch_block_scale_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, size_t layer);
 /* Is this a table of the rotation or a mask, which some programs store although it is not a weight? */
 bool arch_is_buffer(const struct arch *a, enum store_kind kind, const char *name);
 

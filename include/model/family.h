@@ -23,6 +23,7 @@ struct family_names {
     const char *longrope[2]; /* tensors of a GGUF file with those of longrope's two rotations; NULL: none */
     const char *const *buffers; /* suffixes of names of tensors that are not weights, NULL after the last; NULL: none */
     const char *xielu;     /* within a block: the module with the numbers of xIELU; NULL: none */
+    const char *block_scale; /* within a block: what its output is multiplied with; NULL: nothing is */
     const char *attention, *activation; /* the operations between the products of a branch, for messages */
 };
 
@@ -63,11 +64,14 @@ struct family_key {
 
 /* For models with layers of two kinds: the key of config.json that may list the kinds of all layers, and its words
  * for kinds 0 and 1 (NULL: the list has numbers); the key of a GGUF file whose list has true for kind 1 (NULL: none
- * does). If the key is missing, the record's pattern says which layers are of which kind. */
+ * does). If the key is missing, the record's pattern says which layers are of which kind. `sizes` is the key of
+ * config.json whose object, if there is one, has the sizes of single layers, and overrules all that the kinds have of
+ * their own (NULL: none). */
 struct family_layers {
     const char *key;
     const char *words[ARCH_KINDS];
     const char *gguf;
+    const char *sizes;
 };
 
 /* The experts of a family's MLPs, each a gated MLP of its own, and the router that chooses some of them for each token.

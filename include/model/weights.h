@@ -26,11 +26,12 @@ struct weights_options {
 enum xielu_number { XIELU_ALPHA_P, XIELU_ALPHA_N, XIELU_BETA, XIELU_EPS, XIELU_COUNT };
 
 struct layer_weights {
-    const float *norm[AT_FINAL];     /* [D] by enum place */
+    const float *norm[AT_FINAL];     /* [D] by enum place; NULL: none */
     const float *norm_bias[AT_FINAL]; /* [D] by enum place; NULL: none */
     const void *weight[GROUP_COUNT]; /* [rows of the group, columns], row-major; NULL: only in the file */
     const float *bias[GROUP_COUNT];  /* [rows of the group] or NULL */
     const float *xielu[XIELU_COUNT]; /* [1] each, as trained; NULL: the activation has no numbers */
+    const float *scale;              /* [1] of the block's output; NULL: none */
     const void *router;              /* [experts, D]; NULL: there are no experts */
 };
 

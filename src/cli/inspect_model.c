@@ -30,6 +30,8 @@ static const char *rope_name(const struct arch *a)
         return "yarn";
     case ROTATION_LONGROPE:
         return "longrope";
+    case ROTATION_PROPORTIONAL:
+        return "proportional";
     }
     return "default";
 }
@@ -65,6 +67,19 @@ static size_t count_windows(const struct arch *a, size_t *window)
     return count;
 }
 
+/* What the layers with or without a window have of their own. */
+static void add_kind(struct facts *f, const struct arch *a, size_t kind)
+{
+    const struct layer_kind *k = &a->kinds[kind];
+    const bool window = k->window > 0;
+    if (k->head_dim && k->head_dim != a->head_dim)
+        facts_int(f, window ? "window_head_dim" : "full_head_dim", k->head_dim);
+    if (k->kv_heads && k->kv_heads != a->kv_heads)
+        facts_int(f, window ? "window_key_value_heads" : "full_key_value_heads", k->kv_heads);
+    if (k->values_are_keys)
+        facts_flag(f, window ? "window_values_are_keys" : "full_values_are_keys", true);
+}
+
 /* What is not as in a plain Llama; nothing of it is said where it is. */
 static void add_features(struct facts *f, const struct arch *a)
 {
@@ -76,13 +91,17 @@ static void add_features(struct facts *f, const struct arch *a)
         facts_int(f, "window", window);
         facts_int(f, "window_layers", windows);
     }
+    for (size_t kind = 0; kind < ARCH_KINDS; kind++)
+        add_kind(f, a, kind);
     if (windows && arch_rotation_count(a) > 1)
         facts_real(f, "window_rope_theta", a->rotations[1].theta);
     if (arch_has_positions(a))
         facts_flag(f, "learned_positions", true);
     else if (count_unrotated(a))
         facts_int(f, "layers_without_rope", count_unrotated(a));
-    if (a->rotations[0].rotated != arch_head_dim(a, 0))
+    if (a->rotations[0].type == ROTATION_PROPORTIONAL)
+        facts_real(f, "rotated_share", a->rotations[0].share);
+    else if (a->rotations[0].rotated != (a->kinds[0].head_dim ? a->kinds[0].head_dim : a->head_dim))
         facts_int(f, "rotated_columns", a->rotations[0].rotated);
     if (a->attention_cap != 0)
         facts_real(f, "attention_cap", (double)a->attention_cap);
@@ -92,12 +111,16 @@ static void add_features(struct facts *f, const struct arch *a)
         facts_real(f, "embedding_scale", (double)a->embedding_scale);
     if (arch_has_norm(a, AT_Q))
         facts_flag(f, "norms_of_heads", true);
+    if (arch_has_norm(a, AT_V))
+        facts_flag(f, "norms_of_values", true);
     if (arch_has_norm(a, AT_ATTN_OUT))
         facts_flag(f, "norms_after_branches", true);
     if (a->centred_norms)
         facts_flag(f, "layer_norm", true);
     if (a->parallel)
         facts_flag(f, "parallel_branches", true);
+    if (a->block_scales)
+        facts_flag(f, "scaled_blocks", true);
     if (arch_has_experts(a)) {
         facts_int(f, "experts", a->experts);
         facts_int(f, "experts_of_a_token", a->experts_a_token);

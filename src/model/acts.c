@@ -135,10 +135,11 @@ static struct acts_kind kind_of_layer(const struct arch *arch, size_t layer)
 {
     size_t q = arch_has_norm(arch, AT_Q) ? arch->heads : 0;
     size_t k = arch_has_norm(arch, AT_K) ? arch_kv_heads(arch, layer) : 0;
+    size_t v = arch_has_norm(arch, AT_V) ? arch_kv_heads(arch, layer) : 0;
     return (struct acts_kind){.qkv = arch_qkv_columns(arch, layer),
                               .attention = arch_group_columns(arch, layer, GROUP_ATTN_OUT),
-                              .normed_heads = q + k,
-                              .normed = (q + k) * arch_head_dim(arch, layer)};
+                              .normed_heads = q + k + v,
+                              .normed = (q + k + v) * arch_head_dim(arch, layer)};
 }
 
 static void measure_layers(struct acts_size *s, const struct model *m, const struct model_plan *plan)
@@ -157,6 +158,7 @@ static void measure_layers(struct acts_size *s, const struct model *m, const str
         s->most.attention = more(s->most.attention, kind.attention);
         s->most.normed_heads = more(s->most.normed_heads, kind.normed_heads);
         s->most.normed = more(s->most.normed, kind.normed);
+        s->ones = more(s->ones, arch_norm_width(arch, layer, AT_V));
         s->attention_bytes =
             more(s->attention_bytes, attention_scratch_bytes(&shape, plan->tokens, longest, threads));
         for (int g = 0; g < GROUP_COUNT; g++)
@@ -258,6 +260,8 @@ enum err_code acts_open(struct acts **out, const struct model *m, const struct m
     for (size_t i = 0, table = a->size.longest * a->size.half; i < a->size.rotations; i++)
         fill_rotation(a->cos + i * table, a->sin + i * table, &a->size, m->inv_freq + i * a->size.half,
                       &m->arch.rotations[i]);
+    for (size_t i = 0; i < a->size.ones; i++)
+        a->ones[i] = 1;
     *out = a;
     return ERR_OK;
 }

@@ -20,7 +20,7 @@
 /* Columns of attention's arrays in layers of a kind. */
 struct acts_kind {
     size_t qkv, attention;
-    size_t normed_heads, normed; /* heads of q and k that have a norm, and all of their columns */
+    size_t normed_heads, normed; /* heads of q, k and v that have a norm, and all of their columns */
 };
 
 struct acts_size {
@@ -29,6 +29,7 @@ struct acts_size {
                                                           * largest input of a linear layer */
     size_t short_positions; /* longer examples use rotation 1; 0: all use rotation 0 */
     size_t centred;      /* 1: norms also keep means */
+    size_t ones;         /* weights of a norm without a weight; 0: there is none */
     size_t mid_width;    /* of `mid`, the residual stream between the branches; 0: not kept */
     size_t side_width;   /* of `dside`, if the branches are parallel; else 0 */
     size_t out_width;    /* of the norms after the branches; 0: there are none */

@@ -63,6 +63,8 @@ static size_t rows_of(const struct arch *a, size_t layer, const struct module *m
         return a->heads * arch_head_dim(a, layer);
     case ROWS_KEYS:
         return arch_kv_heads(a, layer) * arch_head_dim(a, layer);
+    case ROWS_VALUES:
+        return arch_kind(a, layer)->values_are_keys ? 0 : arch_kv_heads(a, layer) * arch_head_dim(a, layer);
     case ROWS_ATTENTION:
         return arch_qkv_columns(a, layer);
     case ROWS_FFN:
@@ -132,18 +134,24 @@ size_t arch_slot_layer(const struct arch *a, size_t slot)
     return slot == a->layers * arch_head(a) ? 0 : slot / arch_head(a);
 }
 
+bool arch_has_slot(const struct arch *a, size_t slot)
+{
+    return arch_rows(a, arch_slot_layer(a, slot), arch_slot_linear(a, slot)) > 0;
+}
+
 bool arch_has_norm(const struct arch *a, enum place place)
 {
-    return a->family->vectors[place].path != NULL;
+    return place == AT_V ? a->normed_values : a->family->vectors[place].path != NULL;
 }
 
 size_t arch_norm_width(const struct arch *a, size_t layer, enum place place)
 {
     if (!arch_has_norm(a, place))
         return 0;
-    if (place != AT_Q && place != AT_K)
+    if (place != AT_Q && place != AT_K && place != AT_V)
         return a->width;
-    return (!a->wide_norms ? 1 : place == AT_Q ? a->heads : arch_kv_heads(a, layer)) * arch_head_dim(a, layer);
+    size_t heads = place == AT_Q ? a->heads : arch_kv_heads(a, layer);
+    return (a->wide_norms && place != AT_V ? heads : 1) * arch_head_dim(a, layer);
 }
 
 bool arch_has_experts(const struct arch *a)
@@ -394,6 +402,12 @@ void arch_xielu_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, size_t l
                what);
 }
 
+void arch_block_scale_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, size_t layer)
+{
+    block_name(name, ARCH_NAME_SIZE, a, STORE_HF, tensor_names(a, STORE_HF), layer,
+               a->family->names[STORE_HF].block_scale, "");
+}
+
 bool arch_is_buffer(const struct arch *a, enum store_kind kind, const char *name)
 {
     const struct family_names *names = &a->family->names[kind];
@@ -414,7 +428,7 @@ static uint64_t layer_parameters(const struct arch *a, size_t layer)
 {
     uint64_t count = arch_has_xielu(a) ? 2 : 0;
     for (int place = 0; place < AT_FINAL; place++)
-        count += arch_norm_width(a, layer, (enum place)place) * (a->norm_bias ? 2 : 1);
+        count += place == AT_V ? 0 : arch_norm_width(a, layer, (enum place)place) * (a->norm_bias ? 2 : 1);
     for (size_t i = 0; i < arch_head(a); i++)
         count += (uint64_t)arch_rows(a, layer, i) * (arch_columns(a, layer, i) + a->bias[arch_module(a, i)->group]);
     for (size_t i = 0; i < arch_expert_matrices(a); i++)

@@ -1,4 +1,3 @@
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -286,75 +285,6 @@ static enum err_code derive(struct arch *a, const struct source *s, struct err *
     return ERR_OK;
 }
 
-/* ---- kinds of layers ---- */
-
-/* ARCH_KINDS if it is none. */
-static size_t kind_of_element(const struct family_layers *layers, const struct json_value *element)
-{
-    const char *word = json_text(element);
-    size_t kind = 0;
-    if (!layers->words[0])
-        return json_kind(element) == JSON_KIND_INT && json_int(element, 0) >= 0 && json_int(element, 0) < ARCH_KINDS
-                   ? (size_t)json_int(element, 0)
-                   : ARCH_KINDS;
-    while (kind < ARCH_KINDS && !(word && strcmp(word, layers->words[kind]) == 0))
-        kind++;
-    return kind;
-}
-
-static enum err_code read_listed_kinds(struct arch *a, const struct source *s, const struct json_value *list,
-                                       struct err *e)
-{
-    const struct family_layers *layers = s->family->layers;
-    if (json_count(list) != a->layers)
-        return source_refuse(s, ERR_FORMAT, layers->key, e, "%zu types for %zu layers", json_count(list), a->layers);
-    for (size_t layer = 0; layer < a->layers; layer++) {
-        const struct json_value *element = json_at(list, layer);
-        size_t kind = kind_of_element(layers, element);
-        if (kind == ARCH_KINDS)
-            return source_refuse(s, ERR_UNSUPPORTED, layers->key, e,
-                                 "\"%s\" of layer %zu is not supported; supported: %s, %s",
-                                 json_text(element) ? json_text(element) : json_kind_name(element), layer,
-                                 layers->words[0] ? layers->words[0] : "0", layers->words[0] ? layers->words[1] : "1");
-        a->kind_of[layer] = (uint8_t)kind;
-    }
-    return ERR_OK;
-}
-
-static enum err_code read_flagged_kinds(struct arch *a, const struct source *s, const char *name, struct err *e)
-{
-    const struct gguf_key *list;
-    if (gguf_get_array(&list, s->store->gguf, name, GGUF_FLAGS, e))
-        return e->code;
-    if (list->count != a->layers)
-        return source_refuse(s, ERR_FORMAT, name, e, "%" PRIu64 " layers of %zu", list->count, a->layers);
-    for (size_t layer = 0; layer < a->layers; layer++)
-        a->kind_of[layer] = gguf_array_flag(list, layer);
-    return ERR_OK;
-}
-
-static enum err_code read_kinds(struct arch *a, const struct source *s, struct err *e)
-{
-    const struct layer_pattern p = a->pattern;
-    const struct json_value *list = NULL;
-    if (!s->family->layers)
-        return ERR_OK;
-    if (!p.mixed)
-        a->kinds[1].window = 0;
-    if (s->store->kind == STORE_HF && json_get_value(&list, &s->json, s->family->layers->key, JSON_KIND_ARRAY, e))
-        return e->code;
-    if (list)
-        return read_listed_kinds(a, s, list, e);
-    char key[SOURCE_KEY_SIZE];
-    const char *name = source_key(key, s, NULL, s->family->layers->gguf);
-    const struct gguf_key *flags = s->store->kind == STORE_GGUF && name ? gguf_find(s->store->gguf, name) : NULL;
-    if (flags && flags->type == GGUF_ARRAY)
-        return read_flagged_kinds(a, s, name, e);
-    for (size_t layer = 0; layer < a->layers; layer++)
-        a->kind_of[layer] = p.mixed && layer >= p.first && (p.full_every == 0 || (layer + 1) % p.full_every != 0);
-    return ERR_OK;
-}
-
 /* ---- what came of it ---- */
 
 static size_t size_at(const struct arch *a, size_t field)
@@ -447,7 +377,7 @@ static enum err_code check_matrices(const struct arch *a, const struct source *s
 static enum err_code check(const struct arch *a, const struct source *s, struct err *e)
 {
     char key[SOURCE_KEY_SIZE];
-    if (check_sizes(a, s, e) || check_heads(a, s, e) || check_experts(a, s, e))
+    if (check_heads(a, s, e) || check_experts(a, s, e) || check_matrices(a, s, e))
         return e->code;
     if (arch_has_positions(a) && (a->max_positions == 0 || a->max_positions > (size_t)LIMIT_MATRIX / a->width))
         return source_refuse(s, ERR_FORMAT, key_of(key, s, offsetof(struct arch, max_positions)), e,
@@ -476,8 +406,8 @@ enum err_code arch_read(struct arch *a, const struct store *store, struct err *e
         return e->code;
     if (!gguf && !s.wrapper)
         read_spelling(a, store);
-    if (derive(a, &s, e) || (gguf && read_tensors(a, store, e)) || check(a, &s, e) ||
-        arch_refuse_unhonoured(a, &s, e) || read_kinds(a, &s, e) || check_matrices(a, &s, e))
+    if (derive(a, &s, e) || (gguf && read_tensors(a, store, e)) || check_sizes(a, &s, e) ||
+        arch_refuse_unhonoured(a, &s, e) || arch_read_kinds(a, &s, e) || check(a, &s, e))
         return e->code;
     if (a->attention_scale == 0)
         a->attention_scale = 1.0F / sqrtf((float)a->head_dim);

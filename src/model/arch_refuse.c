@@ -25,7 +25,8 @@ static const struct unhonoured {
     {"use_sliding_window", NULL, 0, NULL, ": sliding windows are not supported"},
     {"layer_types", NULL, NO_NUMBER, "full_attention", ""},
     {"is_causal", "attention.causal", 1, NULL, ": attention in both directions is not supported"},
-    {"use_bidirectional_attention", NULL, 0, NULL, ": attention in both directions is not supported"},
+    {"use_bidirectional_attention", NULL, 0, "vision" /* between the tokens of an image only */,
+     ": attention in both directions is not supported"},
     {"attention_multiplier", "attention.scale", 0, NULL, ""},
     {"query_pre_attn_scalar", NULL, NO_NUMBER, NULL, ""},
     {"attn_logit_softcapping", "attn_logit_softcapping", 0, NULL, ""},
@@ -42,6 +43,8 @@ static const struct unhonoured {
     /* the rest of a block */
     {"use_parallel_residual", NULL, 0, NULL, ": branches side by side are not supported for it"},
     {"hidden_act", NULL, NO_NUMBER, "silu", ": only silu is supported"},
+    {"num_kv_shared_layers", NULL, 0, NULL, ": layers that take keys and values from others are not supported"},
+    {"enable_moe_block", NULL, 0, NULL, ": experts beside an MLP are not supported"},
     {"num_experts", "expert_count", 0, NULL, ": experts are not supported"},
     {"num_local_experts", NULL, 0, NULL, ": experts are not supported"},
     {"n_routed_experts", NULL, 0, NULL, ": experts are not supported"},
@@ -78,7 +81,7 @@ static bool is_honoured(const struct family *f, const struct unhonoured *u, bool
         for (const struct family_key *k = *keys; k->json || k->gguf; k++)
             if (gguf ? names(k->gguf, u->gguf) : names(k->json, u->json))
                 return true;
-    if (f->layers && !gguf && names(f->layers->key, u->json))
+    if (f->layers && !gguf && (names(f->layers->key, u->json) || names(f->layers->sizes, u->json)))
         return true;
     for (const char *const *ignored = f->ignores; ignored && *ignored; ignored++)
         if (names(*ignored, gguf ? u->gguf : u->json))

@@ -7,14 +7,19 @@ static const struct {
     const char *name;
     enum rotation_type type;
 } type_words[] = {{"default", ROTATION_DEFAULT}, {"linear", ROTATION_LINEAR},     {"llama3", ROTATION_LLAMA3},
-                  {"yarn", ROTATION_YARN},       {"longrope", ROTATION_LONGROPE}, {"su", ROTATION_LONGROPE}};
+                  {"yarn", ROTATION_YARN},       {"longrope", ROTATION_LONGROPE}, {"su", ROTATION_LONGROPE},
+                  {"proportional", ROTATION_PROPORTIONAL}};
 
 /* ---- config.json ---- */
+
+static const char share_key[] = "partial_rotary_factor";
 
 static enum err_code read_type(struct rotation *r, struct arch *a, const struct source *s,
                                const struct json_fields *rope, struct err *e)
 {
     const char *name, *old;
+    if (!rope->object) /* as the family has it */
+        return ERR_OK;
     if (json_get_text(&old, rope, "type", type_words[0].name, e) ||
         json_get_text(&name, rope, "rope_type", old, e))
         return e->code;
@@ -31,8 +36,8 @@ static enum err_code read_type(struct rotation *r, struct arch *a, const struct 
         return ERR_OK;
     }
     return source_refuse(s, ERR_UNSUPPORTED, rope->part, e,
-                         "rope_type \"%s\" is not supported; supported are default, linear, llama3, yarn, longrope "
-                         "and, up to max_position_embeddings, dynamic",
+                         "rope_type \"%s\" is not supported; supported are default, linear, llama3, yarn, longrope, "
+                         "proportional and, up to max_position_embeddings, dynamic",
                          name);
 }
 
@@ -90,6 +95,8 @@ static enum err_code read_scaling(struct rotation *r, const struct arch *a, cons
 {
     if (r->type == ROTATION_DEFAULT)
         return read_alpha(r, a, rope, e);
+    if (r->type == ROTATION_PROPORTIONAL)
+        return json_get_number(&r->factor, rope, "factor", 1, e);
     if (r->type != ROTATION_LINEAR && read_original(r, a, s, rope, e))
         return e->code;
     bool by_lengths = (r->type == ROTATION_YARN || r->type == ROTATION_LONGROPE) && r->original_positions > 0;
@@ -153,30 +160,43 @@ static enum err_code find_object(struct json_fields *rope, const struct source *
     return find_part(rope, s, rotation, e);
 }
 
+/* All columns have a frequency, of which a share is not 0. */
+static enum err_code read_proportion(struct rotation *r, const struct source *s, size_t head_dim,
+                                     const struct json_fields *rope, struct err *e)
+{
+    r->rotated = head_dim;
+    if (json_get_number(&r->share, rope, share_key, rope->object ? 1 : r->share, e))
+        return e->code;
+    if (!(r->share >= 0 && r->share <= 1))
+        return source_refuse(s, ERR_FORMAT, share_key, e, "%g is out of range: 0 to 1", r->share);
+    return ERR_OK;
+}
+
 /* The share of a head that rotates. */
 static enum err_code read_share(struct rotation *r, struct arch *a, const struct source *s, size_t rotation,
                                 const struct json_fields *rope, struct err *e)
 {
-    static const char key[] = "partial_rotary_factor";
     double beside, inside, by_class = a->rotated_share;
     size_t head_dim = head_dim_of(a, rotation);
-    if (source_number(&beside, s, key, NULL, by_class > 0 ? by_class : 1, e) ||
-        json_get_number(&inside, rope, key, beside, e))
+    if (r->type == ROTATION_PROPORTIONAL)
+        return read_proportion(r, s, head_dim, rope, e);
+    if (source_number(&beside, s, share_key, NULL, by_class > 0 ? by_class : 1, e) ||
+        json_get_number(&inside, rope, share_key, beside, e))
         return e->code;
     if (by_class == 0 && beside != 1)
-        return source_refuse(s, ERR_UNSUPPORTED, key, e,
+        return source_refuse(s, ERR_UNSUPPORTED, share_key, e,
                              "%g is not supported for a model of type %s: its whole heads rotate", beside,
                              s->family->name);
     if (by_class == 0 && inside != 1)
         return source_refuse(s, ERR_UNSUPPORTED, rope->part, e,
-                             "%s %g is not supported for a model of type %s: its whole heads rotate", key, inside,
+                             "%s %g is not supported for a model of type %s: its whole heads rotate", share_key, inside,
                              s->family->name);
     if (!(inside > 0 && inside <= 1))
-        return source_refuse(s, ERR_FORMAT, key, e, "%g is out of range: above 0, at most 1", inside);
+        return source_refuse(s, ERR_FORMAT, share_key, e, "%g is out of range: above 0, at most 1", inside);
     a->rotated_share = inside;
     r->rotated = (size_t)((double)head_dim * inside);
     if (r->rotated == 0 || r->rotated % 2 != 0)
-        return source_refuse(s, ERR_FORMAT, key, e, "%g of heads of %zu: an even number of columns has to rotate",
+        return source_refuse(s, ERR_FORMAT, share_key, e, "%g of heads of %zu: an even number of columns has to rotate",
                              inside, head_dim);
     return ERR_OK;
 }
@@ -379,14 +399,15 @@ enum err_code arch_rotation_frequencies(float *inv_freq, const struct arch *a, s
 {
     const struct rotation *r = &a->rotations[rotation];
     size_t half = r->rotated / 2;
+    size_t turning = r->type == ROTATION_PROPORTIONAL ? (size_t)(r->share * (double)r->rotated / 2) : half;
     for (size_t i = 0; i < half; i++) {
         float exponent = (float)(2 * i) / (float)r->rotated;
         float frequency = 1.0F / powf((float)r->theta, exponent);
-        if (r->type == ROTATION_LINEAR)
+        if (r->type == ROTATION_LINEAR || r->type == ROTATION_PROPORTIONAL)
             frequency /= (float)r->factor;
         if (r->type == ROTATION_LLAMA3)
             frequency = scale_llama3(frequency, r);
-        inv_freq[i] = frequency;
+        inv_freq[i] = i < turning ? frequency : 0;
     }
     if (r->type == ROTATION_YARN)
         scale_yarn(inv_freq, half, r);

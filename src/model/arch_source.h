@@ -45,6 +45,7 @@ void arch_limit_positions(struct arch *a, size_t most);
 
 /* The parts of arch_read(). */
 enum err_code arch_refuse_unhonoured(struct arch *a, const struct source *s, struct err *e);
+enum err_code arch_read_kinds(struct arch *a, const struct source *s, struct err *e);
 enum err_code arch_read_rotation(struct arch *a, const struct source *s, struct err *e);
 
 #endif

@@ -14,14 +14,24 @@ static void forward_side_by_side(const struct step *s, size_t layer)
     branch_close(s, layer, &branch_mlp);
 }
 
+/* What a block has made of the residual stream, or its gradient, times the block's number; false if it has none. */
+static bool scale_output(const struct step *s, size_t layer, float *x)
+{
+    const float *scale = s->m->weights.layers[layer].scale;
+    for (size_t i = 0; scale && i < s->in->n * s->m->arch.width; i++)
+        x[i] *= *scale;
+    return scale != NULL;
+}
+
 void block_forward(const struct step *s, size_t layer)
 {
     if (s->m->arch.parallel) {
         forward_side_by_side(s, layer);
-        return;
+    } else {
+        branch_forward(s, layer, &branch_attention);
+        branch_forward(s, layer, &branch_mlp);
     }
-    branch_forward(s, layer, &branch_attention);
-    branch_forward(s, layer, &branch_mlp);
+    scale_output(s, layer, s->acts->residual);
 }
 
 /* From the kept input of the block to attention's output. */
@@ -60,7 +70,10 @@ static void add_side(const struct step *s)
 
 void block_backward(const struct step *s, size_t layer)
 {
-    enum model_recompute mode = s->acts->size.recompute;
+    const struct acts *acts = s->acts;
+    enum model_recompute mode = acts->size.recompute;
+    if (scale_output(s, layer, acts->dh) && acts->dh_copy)
+        s->real->from_f32(acts->dh_copy, acts->dh, s->in->n * s->m->arch.width);
     if (mode == RECOMPUTE_LAYER) {
         recompute_attention(s, layer);
         recompute_mlp(s, layer);

@@ -172,7 +172,7 @@ static size_t slot_of_path(const struct arch *a, const char *wanted)
     for (size_t slot = 0; slot < slots - a->tied; slot++) {
         char path[ARCH_PATH_SIZE];
         arch_module_path(path, a, arch_slot_layer(a, slot), arch_slot_linear(a, slot));
-        if (strcmp(path, wanted) == 0)
+        if (arch_has_slot(a, slot) && strcmp(path, wanted) == 0)
             return slot;
     }
     return slots;

@@ -104,7 +104,7 @@ static enum err_code choose_name(bool *chosen, const struct arch *a, const char 
     for (size_t slot = 0; slot < arch_slots(a); slot++) {
         char path[ARCH_PATH_SIZE];
         slot_path(path, a, slot);
-        if (path_has_suffix(path, name))
+        if (arch_has_slot(a, slot) && path_has_suffix(path, name))
             any = chosen[slot] = true;
     }
     if (names_frozen(a, name))
@@ -141,6 +141,8 @@ static enum err_code choose_pattern(bool *chosen, const struct arch *a, const ch
         code = regex_scratch_open(&scratch, e);
     for (size_t slot = 0; slot < arch_slots(a) && !code; slot++) {
         char path[ARCH_PATH_SIZE];
+        if (!arch_has_slot(a, slot))
+            continue;
         slot_path(path, a, slot);
         code = regex_full_match(&chosen[slot], regex, scratch, path, strlen(path), e);
         any |= !code && chosen[slot];
@@ -164,7 +166,8 @@ enum err_code lora_choose(bool *chosen, const struct arch *a, const char *target
     if (!targets && arch_has_experts(a))
         return refuse_experts(a, "all-linear", e);
     if (!targets) {
-        memset(chosen, true, head * sizeof *chosen);
+        for (size_t slot = 0; slot < head; slot++)
+            chosen[slot] = arch_has_slot(a, slot);
         return ERR_OK;
     }
     bool names = targets[strspn(targets, NAME_CHARACTERS ", ")] == '\0';

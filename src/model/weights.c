@@ -21,6 +21,8 @@ static void expand_group(void *out, const struct weights *w, size_t layer, enum 
     const struct arch_range range = arch_group(w->family, g);
     for (size_t i = range.first; i < range.end; i++) {
         const struct convert_matrix *source = weights_source(w, layer, i);
+        if (source->rows == 0) /* not in this layer */
+            continue;
         convert_all(to, w->type, source);
         to += source->rows * source->columns * element_size(w);
     }

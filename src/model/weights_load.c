@@ -204,7 +204,10 @@ static enum err_code find_group(struct loading *l, struct group_tasks *found, si
     const struct arch_range range = arch_group(a->family, g);
     for (size_t i = range.first; i < range.end; i++) {
         char name[ARCH_NAME_SIZE];
-        size_t rows = arch_rows(a, layer, i), n = found->count++;
+        size_t rows = arch_rows(a, layer, i);
+        if (rows == 0)
+            continue;
+        size_t n = found->count++;
         struct order order = {.rows = weights_order(a, l->store->kind, layer, i)};
         arch_module_tensor(name, a, l->store->kind, layer, i, "weight");
         found->weights[n] = expect(l, name, rows, arch_columns(a, layer, i), false, order);
@@ -258,19 +261,33 @@ static enum err_code load_group(struct loading *l, size_t layer, enum linear_gro
     return ERR_OK;
 }
 
+static enum err_code load_number(struct loading *l, const float **out, const char *name)
+{
+    const void *value = NULL;
+    struct task *task = expect(l, name, 1, 1, true, (struct order){0});
+    if (!task || place_tasks(&value, l, &task, 1))
+        return l->e->code;
+    *out = value;
+    return ERR_OK;
+}
+
 static enum err_code load_xielu(struct loading *l, size_t layer)
 {
     static const char *const names[XIELU_COUNT] = {"alpha_p", "alpha_n", "beta", "eps"};
     for (int i = 0; i < XIELU_COUNT; i++) {
         char name[ARCH_NAME_SIZE];
-        const void *value = NULL;
         arch_xielu_tensor(name, l->a, layer, names[i]);
-        struct task *task = expect(l, name, 1, 1, true, (struct order){0});
-        if (!task || place_tasks(&value, l, &task, 1))
+        if (load_number(l, &l->w->layers[layer].xielu[i], name))
             return l->e->code;
-        l->w->layers[layer].xielu[i] = value;
     }
     return ERR_OK;
+}
+
+static enum err_code load_block_scale(struct loading *l, size_t layer)
+{
+    char name[ARCH_NAME_SIZE];
+    arch_block_scale_tensor(name, l->a, layer);
+    return load_number(l, &l->w->layers[layer].scale, name);
 }
 
 /* ---- experts ---- */
@@ -315,7 +332,7 @@ static enum err_code load_layer(struct loading *l, size_t layer)
 {
     for (int place = 0; place < AT_FINAL; place++) {
         struct layer_weights *out = &l->w->layers[layer];
-        if (arch_has_norm(l->a, (enum place)place) &&
+        if (place != AT_V && arch_has_norm(l->a, (enum place)place) &&
             load_norm(l, &out->norm[place], &out->norm_bias[place], layer, (enum place)place))
             return l->e->code;
     }
@@ -323,6 +340,8 @@ static enum err_code load_layer(struct loading *l, size_t layer)
         if (has_modules(l->a, (enum linear_group)g) && load_group(l, layer, (enum linear_group)g))
             return l->e->code;
     if (arch_has_experts(l->a) && load_experts(l, layer))
+        return l->e->code;
+    if (l->a->block_scales && load_block_scale(l, layer))
         return l->e->code;
     return arch_has_xielu(l->a) ? load_xielu(l, layer) : ERR_OK;
 }

@@ -21,7 +21,7 @@ const struct family_names experts_names[2] = {
 #define ATTENTION_ROWS(qk)                                                                                   \
     {"self_attn.q_proj", "attn_q", GROUP_ATTN_IN, ROWS_QUERIES, qk},                                         \
         {"self_attn.k_proj", "attn_k", GROUP_ATTN_IN, ROWS_KEYS, qk},                                        \
-        {"self_attn.v_proj", "attn_v", GROUP_ATTN_IN, ROWS_KEYS, STORED_PLAIN},                              \
+        {"self_attn.v_proj", "attn_v", GROUP_ATTN_IN, ROWS_VALUES, STORED_PLAIN},                            \
     {                                                                                                        \
         "self_attn.o_proj", "attn_output", GROUP_ATTN_OUT, ROWS_WIDTH, STORED_PLAIN                          \
     }

@@ -10,7 +10,7 @@ static const struct family_names names[2] = {
 static const struct module modules[] = {
     {"self_attn.q_proj", NULL, GROUP_ATTN_IN, ROWS_QUERIES, STORED_PLAIN},
     {"self_attn.k_proj", NULL, GROUP_ATTN_IN, ROWS_KEYS, STORED_PLAIN},
-    {"self_attn.v_proj", NULL, GROUP_ATTN_IN, ROWS_KEYS, STORED_PLAIN},
+    {"self_attn.v_proj", NULL, GROUP_ATTN_IN, ROWS_VALUES, STORED_PLAIN},
     {"self_attn.o_proj", NULL, GROUP_ATTN_OUT, ROWS_WIDTH, STORED_PLAIN},
     {"shared_mlp.input_linear", NULL, GROUP_MLP_IN, ROWS_GATED, STORED_PLAIN},
     {"shared_mlp.output_linear", NULL, GROUP_MLP_OUT, ROWS_WIDTH, STORED_PLAIN},

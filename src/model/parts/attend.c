@@ -45,6 +45,49 @@ static void regroup(const struct step *s, size_t layer, void *qkv, bool back)
         parallel_blocks(s->in->n, REGROUP_ROWS, regroup_rows, &r);
 }
 
+/* The values of a layer where they are its keys, or their gradient on its way back to the keys. */
+struct copying {
+    const struct step *s;
+    size_t layer;
+    char *qkv;
+};
+
+static void copy_keys(void *context, size_t first, size_t count)
+{
+    const struct copying *c = context;
+    const struct arch *a = &c->s->m->arch;
+    size_t size = c->s->real->size, row = arch_qkv_columns(a, c->layer) * size;
+    size_t keys = arch_key_column(a, c->layer) * size, values = arch_value_column(a, c->layer) * size;
+    for (size_t i = first; i < first + count; i++)
+        memcpy(c->qkv + i * row + values, c->qkv + i * row + keys, values - keys);
+}
+
+static void add_to_keys(void *context, size_t first, size_t count)
+{
+    const struct copying *c = context;
+    const struct arch *a = &c->s->m->arch;
+    const struct kern_typed *real = c->s->real;
+    size_t row = arch_qkv_columns(a, c->layer), keys = arch_key_column(a, c->layer);
+    size_t values = arch_value_column(a, c->layer), columns = values - keys;
+    float sum[256];
+    for (size_t i = first; i < first + count; i++)
+        for (size_t done = 0, next; done < columns; done += next) {
+            char *key = c->qkv + (i * row + keys + done) * real->size;
+            next = columns - done < 256 ? columns - done : 256;
+            real->to_f32(sum, key, next);
+            real->add(sum, key + columns * real->size, next);
+            real->from_f32(key, sum, next);
+        }
+}
+
+static void with_keys(const struct step *s, size_t layer, void *qkv,
+                      void (*work)(void *context, size_t first, size_t count))
+{
+    struct copying c = {s, layer, qkv};
+    if (arch_kind(&s->m->arch, layer)->values_are_keys)
+        parallel_blocks(s->in->n, REGROUP_ROWS, work, &c);
+}
+
 /* k's heads follow q's, so one call turns both. */
 static void rotate(const struct step *s, size_t layer, void *qkv, float direction)
 {
@@ -60,7 +103,7 @@ static void rotate(const struct step *s, size_t layer, void *qkv, float directio
                                                                 rotated, direction);
 }
 
-/* The norm of q or k, head by head or of all heads as one; q comes first in what is kept. */
+/* The norm of q, k or v, head by head or of all heads as one; in what is kept they follow one another. */
 struct heads_norm {
     const float *weight;
     size_t heads, width, column; /* heads of width columns in qkv from column on; no heads: there is no norm */
@@ -72,14 +115,17 @@ static struct heads_norm heads_norm(const struct step *s, size_t layer, enum pla
 {
     const struct arch *arch = &s->m->arch;
     const struct acts_layer *act = &s->acts->layers[layer];
-    size_t before = place == AT_K && arch_has_norm(arch, AT_Q) ? s->in->n * arch->heads : 0;
+    size_t before = 0, kv_heads = arch_kv_heads(arch, layer);
+    for (enum place p = AT_Q; p < place; p++)
+        before += arch_has_norm(arch, p) ? s->in->n * (p == AT_Q ? arch->heads : kv_heads) : 0;
     size_t width = arch_norm_width(arch, layer, place), head_dim = arch_head_dim(arch, layer);
     if (!width)
         return (struct heads_norm){0};
-    return (struct heads_norm){.weight = s->m->weights.layers[layer].norm[place],
-                               .heads = (place == AT_Q ? arch->heads : arch_kv_heads(arch, layer)) * head_dim / width,
+    size_t column = place == AT_K ? arch_key_column(arch, layer) : arch_value_column(arch, layer);
+    return (struct heads_norm){.weight = place == AT_V ? s->acts->ones : s->m->weights.layers[layer].norm[place],
+                               .heads = (place == AT_Q ? arch->heads : kv_heads) * head_dim / width,
                                .width = width,
-                               .column = place == AT_Q ? 0 : arch_key_column(arch, layer),
+                               .column = place == AT_Q ? 0 : column,
                                .raw = (char *)act->heads_raw + before * head_dim * s->real->size,
                                .rstd = act->heads_rstd + before};
 }
@@ -111,10 +157,12 @@ void attend_forward(const struct step *s, size_t layer)
     enum prof_phase before = prof_enter(PROF_ATTENTION);
     bool rotates_first = s->m->arch.norms_rotated;
     regroup(s, layer, act->qkv, false);
+    with_keys(s, layer, act->qkv, copy_keys);
     if (rotates_first)
         rotate(s, layer, act->qkv, 1);
     norm_heads(s, layer, AT_Q);
     norm_heads(s, layer, AT_K);
+    norm_heads(s, layer, AT_V);
     if (!rotates_first)
         rotate(s, layer, act->qkv, 1);
     if (s->attend)
@@ -136,10 +184,12 @@ void attend_backward(const struct step *s, size_t layer)
     bool rotates_first = s->m->arch.norms_rotated;
     if (!rotates_first)
         rotate(s, layer, acts->dqkv, -1);
+    norm_heads_backward(s, layer, AT_V);
     norm_heads_backward(s, layer, AT_K);
     norm_heads_backward(s, layer, AT_Q);
     if (rotates_first)
         rotate(s, layer, acts->dqkv, -1);
+    with_keys(s, layer, acts->dqkv, add_to_keys);
     regroup(s, layer, acts->dqkv, true);
     prof_enter(before);
 }

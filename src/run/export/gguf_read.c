@@ -101,6 +101,8 @@ static enum err_code find_modules(struct found *f, const struct store *s, const 
         const size_t linear = arch_slot_linear(a, slot), layer = arch_slot_layer(a, slot);
         char path[ARCH_PATH_SIZE];
         struct pair *pair = &f->pairs[f->count];
+        if (!arch_has_slot(a, slot))
+            continue;
         if (find_pair(pair, s, a, layer, linear, e))
             return e->code;
         if (!pair->a)

@@ -376,6 +376,8 @@ static enum err_code list_modules(struct lora_given *given, size_t *count, const
         size_t layer = arch_slot_layer(a, slot), linear = arch_slot_linear(a, slot);
         char there[ARCH_PATH_SIZE], path[ARCH_PATH_SIZE];
         bool target;
+        if (!arch_has_slot(a, slot))
+            continue;
         arch_module_alias(there, a, r->names->alias, layer, linear);
         if (is_target(&target, r, there, layer, linear != arch_head(a), e))
             return e->code;

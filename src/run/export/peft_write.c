@@ -13,14 +13,15 @@
 #include "run/export/peft_names.h"
 #include "run/export/peft.h"
 
-/* How many layers have this linear adapted. */
-static size_t count_adapted(const struct lora *l, const struct arch *a, size_t linear)
+/* How many layers have this linear adapted; *of: how many have it. */
+static size_t count_adapted(size_t *of, const struct lora *l, const struct arch *a, size_t linear)
 {
-    if (linear == arch_head(a))
-        return lora_at(&l->layout, 0, linear) != NULL;
     size_t count = 0;
-    for (size_t layer = 0; layer < a->layers; layer++)
+    *of = 0;
+    for (size_t layer = 0; layer < (linear == arch_head(a) ? 1 : a->layers); layer++) {
+        *of += arch_rows(a, layer, linear) > 0;
         count += lora_at(&l->layout, layer, linear) != NULL;
+    }
     return count;
 }
 
@@ -36,13 +37,14 @@ static enum err_code append_item(struct str *out, const char *text, struct err *
 static enum err_code list_targets(struct str *out, const struct lora *l, const struct arch *a, struct err *e)
 {
     bool whole = !a->wrapper;
+    size_t of;
     for (size_t i = 0; i < arch_head(a); i++) {
-        size_t count = count_adapted(l, a, i);
-        whole = whole && (count == 0 || count == a->layers);
+        size_t count = count_adapted(&of, l, a, i);
+        whole = whole && (count == 0 || count == of);
     }
     for (size_t i = 0; whole && i <= arch_head(a); i++) {
         const char *path = arch_module(a, i)->path, *dot = strrchr(path, '.');
-        if (count_adapted(l, a, i) && append_item(out, dot ? dot + 1 : path, e))
+        if (count_adapted(&of, l, a, i) && append_item(out, dot ? dot + 1 : path, e))
             return e->code;
     }
     for (size_t i = 0; !whole && i < l->layout.count; i++)

@@ -97,6 +97,11 @@ static bool flip_of_heads(struct arch *a, void *field, size_t way)
     return arch_has_norm(a, AT_Q) && flip(a, field, way);
 }
 
+static bool flip_block_scales(struct arch *a, void *field, size_t way)
+{
+    return flip(a, field, way) && a->family->names[STORE_HF].block_scale;
+}
+
 static bool grow_experts(struct arch *a, void *field, size_t way)
 {
     return arch_has_experts(a) && grow_size(a, field, way);
@@ -163,7 +168,8 @@ static bool change_kind_of(struct arch *a, void *field, size_t way)
     const struct layer_kind *x = &a->kinds[0], *y = &a->kinds[1];
     (void)field;
     if (way >= a->layers || (x->window == y->window && x->rotation == y->rotation && x->unrotated == y->unrotated &&
-                             x->kv_heads == y->kv_heads && x->head_dim == y->head_dim))
+                             x->kv_heads == y->kv_heads && x->head_dim == y->head_dim &&
+                             x->values_are_keys == y->values_are_keys))
         return false;
     a->kind_of[way] = 1 - a->kind_of[way];
     return true;
@@ -226,7 +232,8 @@ static bool change_original(struct arch *a, void *field, size_t way)
     const struct rotation *r = ROTATION_OF(field, original_positions);
     (void)way;
     *(double *)field *= 2;
-    return is_used_rotation(a, r) && r->type != ROTATION_DEFAULT && r->type != ROTATION_LINEAR;
+    return is_used_rotation(a, r) && r->type != ROTATION_DEFAULT && r->type != ROTATION_LINEAR &&
+           r->type != ROTATION_PROPORTIONAL;
 }
 
 static bool change_fast(struct arch *a, void *field, size_t way)
@@ -250,6 +257,15 @@ static bool flip_fractions(struct arch *a, void *field, size_t way)
     const struct rotation *r = ROTATION_OF(field, keeps_fractions);
     flip(a, field, way);
     return is_used_rotation(a, r) && r->type == ROTATION_YARN;
+}
+
+static bool change_share(struct arch *a, void *field, size_t way)
+{
+    const struct rotation *r = ROTATION_OF(field, share);
+    double *share = field;
+    (void)way;
+    *share = *share > 0.5 ? *share / 2 : *share * 2;
+    return is_used_rotation(a, r) && r->type == ROTATION_PROPORTIONAL;
 }
 
 /* A norm after the rotation undoes a size. */
@@ -321,6 +337,11 @@ static bool grow_own_head_dim(struct arch *a, void *field, size_t way)
     return is_used_kind(a, kind);
 }
 
+static bool flip_values(struct arch *a, void *field, size_t way)
+{
+    return flip(a, field, way) && is_used_kind(a, KIND_OF(field, values_are_keys));
+}
+
 /* ---- the lists: field, change, ways; A: it has elements, P: elements with parts ---- */
 
 #define IN_PARTS   NULL, 0 /* the lists of its parts follow */
@@ -354,6 +375,8 @@ static bool grow_own_head_dim(struct arch *a, void *field, size_t way)
     F(parallel, flip, 1)                                                                                     \
     F(wide_norms, flip_of_heads, 1)                                                                          \
     F(norms_rotated, flip_of_heads, 1)                                                                       \
+    F(normed_values, flip, 1)                                                                                \
+    F(block_scales, flip_block_scales, 1)                                                                    \
     A(bias, flip_bias, GROUP_HEAD + 1)                                                                       \
     F(grouped_qkv, change_grouped, 1)                                                                          \
     A(scale, change_output, GROUP_HEAD + 1)                                                                  \
@@ -378,6 +401,7 @@ static bool grow_own_head_dim(struct arch *a, void *field, size_t way)
     F(keeps_fractions, flip_fractions, 1)                                                                    \
     F(size, change_rotation_size, 1)                                                                         \
     F(rotated, change_rotated, 2)                                                                            \
+    F(share, change_share, 1)                                                                                \
     F(takes_alpha, NO_SWITCH)
 
 #define KIND_FIELDS(F)                                                                                       \
@@ -385,7 +409,8 @@ static bool grow_own_head_dim(struct arch *a, void *field, size_t way)
     F(rotation, change_rotation, 1)                                                                          \
     F(unrotated, flip_rotated, 1)                                                                            \
     F(kv_heads, grow_own_kv_heads, 1)                                                                        \
-    F(head_dim, grow_own_head_dim, 1)
+    F(head_dim, grow_own_head_dim, 1)                                                                        \
+    F(values_are_keys, flip_values, 1)
 
 /* -Wmissing-field-initializers: as many as there are fields. */
 #define ZERO(field, ...)  0,

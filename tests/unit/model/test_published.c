@@ -14,7 +14,8 @@ static void describe(struct str *out, const struct arch *a)
     static const char *const types[] = {[ROTATION_LINEAR] = " linear",
                                         [ROTATION_LLAMA3] = " llama3",
                                         [ROTATION_YARN] = " yarn",
-                                        [ROTATION_LONGROPE] = " longrope"};
+                                        [ROTATION_LONGROPE] = " longrope",
+                                        [ROTATION_PROPORTIONAL] = " proportional"};
     struct err e;
     size_t windowed = 0, unrotated = 0, window = 0;
     for (size_t layer = 0; layer < a->layers; layer++) {
@@ -31,7 +32,13 @@ static void describe(struct str *out, const struct arch *a)
         assert_ok(str_appendf(out, &e, "%s %g", types[a->rotations[0].type], a->rotations[0].factor), &e);
     if (a->rotations[0].size != 0)
         assert_ok(str_appendf(out, &e, " size %.4g", a->rotations[0].size), &e);
-    if (a->rotations[0].rotated != a->head_dim)
+    if (a->kinds[0].head_dim || a->kinds[0].kv_heads)
+        assert_ok(str_appendf(out, &e, " full %zux%zu%s", a->kinds[0].kv_heads, a->kinds[0].head_dim,
+                              a->kinds[0].values_are_keys ? " with keys as values" : ""),
+                  &e);
+    if (a->rotations[0].share != 0)
+        assert_ok(str_appendf(out, &e, " share %g", a->rotations[0].share), &e);
+    else if (a->rotations[0].rotated != a->head_dim)
         assert_ok(str_appendf(out, &e, " rotated %zu", a->rotations[0].rotated), &e);
     if (windowed)
         assert_ok(str_appendf(out, &e, " window %zu in %zu", window, windowed), &e);
