@@ -78,6 +78,7 @@ class Fixture:
     change: object = None  # edits config.json as it is written
     gguf: str = ""         # general.architecture: a GGUF file with tensors of many types, instead of a folder
     norm: float = 1         # that the weights of norms lie around
+    heads: float = 1        # factor of the weights of the norms of q and k: where scores have no scale, they would be too large
     embedding: float = 1    # size of the embedding's numbers
     permuted: bool = False  # its rows of q and k are interleaved, as those of Llama
     wrapper: str = ""       # model_type that the model is the text_config of, beside a tower of vision
@@ -100,6 +101,13 @@ def to_gpt_neox_v4(config):
     config |= {"rotary_pct": rope["partial_rotary_factor"], "rotary_emb_base": rope["rope_theta"]}
 
 
+def to_published_gemma4(config):
+    """The keys of published files; the class makes the last layer see all, whatever the list says."""
+    full = next(iter(config.pop("per_layer_config").values()))
+    config |= {"global_head_dim": full["head_dim"], "num_global_key_value_heads": 1}
+    config["layer_types"][-1] = "sliding_attention"
+
+
 def to_num_experts(config):
     config["num_experts"] = config.pop("num_local_experts")
 
@@ -109,6 +117,12 @@ IN_LANGUAGE_MODEL = rf"(.*language_model.*\.({'|'.join(ALL)})|lm_head)"  # tower
 # How transformers 4 called what the file of a wrapper holds.
 OLD_NAMES = {"model.language_model.": "language_model.model.", "lm_head.": "language_model.lm_head.",
              "model.vision_tower.": "vision_tower.", "model.multi_modal_projector.": "multi_modal_projector."}
+
+GEMMA4 = dict(hidden_size=32, head_dim=8, global_head_dim=16, num_global_key_value_heads=1, attention_k_eq_v=True,
+              hidden_size_per_layer_input=0, sliding_window=4, num_hidden_layers=3,
+              layer_types=["sliding_attention", "full_attention", "full_attention"],
+              rope_parameters={"full_attention": {"rope_type": "proportional", "partial_rotary_factor": 0.25, "rope_theta": 100.0},
+                               "sliding_attention": {"rope_type": "default", "rope_theta": 50.0}})
 
 GGUF_SIZES = dict(hidden_size=32, intermediate_size=32, head_dim=16)  # whole blocks of 32
 
@@ -247,6 +261,24 @@ FIXTURES = {
                            rope_parameters={"full_attention": {"rope_type": "linear", "factor": 4.0, "rope_theta": 1000.0},
                                             "sliding_attention": {"rope_type": "default", "rope_theta": 100.0}}),
                       norm=0, embedding=0.25),
+    "gemma4": Fixture("Gemma 4: layers without a window have wider heads, fewer for keys, and keys for values", 118, "gemma4_text",
+                      dict(GEMMA4, final_logit_softcapping=8.0, tie_word_embeddings=True), embedding=0.25, heads=0.35),
+    "gemma4_unified": Fixture("Gemma 4 12B's decoder: matrices for all values, biases, a head of its own, the published keys", 119,
+                              "gemma4_unified_text",
+                              {k: v for k, v in GEMMA4.items() if k != "hidden_size_per_layer_input"}
+                              | dict(attention_k_eq_v=False, attention_bias=True, num_hidden_layers=3, global_head_dim=12,
+                                     layer_types=["full_attention", "sliding_attention", "full_attention"],
+                                     rope_parameters={"full_attention": {"rope_type": "proportional", "partial_rotary_factor": 0.5,
+                                                                         "rope_theta": 100.0},
+                                                      "sliding_attention": {"rope_type": "default", "rope_theta": 50.0}}),
+                              dtype=torch.bfloat16, embedding=0.25, heads=0.35, change=to_published_gemma4),
+    "gemma4_vision": Fixture("Gemma 4 beside a tower of vision", 1120, "gemma4_text", GEMMA4,
+                             dict(EVERYTHING, target_modules=IN_LANGUAGE_MODEL.replace("|lm_head", "")), embedding=0.25,
+                             heads=0.35, wrapper="gemma4", wrapper_config=dict(audio_config=None, vision_config=dict(
+                                 VISION, head_dim=4, num_key_value_heads=2, position_embedding_size=16, pooling_kernel_size=1))),
+    "gemma4_gguf": Fixture("Gemma 4 as GGUF: which layers have matrices for values is to be seen by these", 1182, "gemma4_text",
+                           dict(GEMMA4, intermediate_size=32, head_dim=16, global_head_dim=32, tie_word_embeddings=True),
+                           embedding=0.25, heads=0.35, gguf="gemma4"),
     "qwen3_gguf": Fixture("Qwen3 as GGUF", 111, "qwen3", dict(GGUF_SIZES, tie_word_embeddings=True), gguf="qwen3"),
     "gemma_gguf": Fixture("Gemma as GGUF: norms with the 1 added", 112, "gemma", GGUF_SIZES, norm=0, embedding=0.25, gguf="gemma"),
     "gemma2_gguf": Fixture("Gemma 2 as GGUF", 113, "gemma2",
@@ -358,10 +390,13 @@ def draw_weights(model, f):
     """Weights large enough that every part of the model matters."""
     generator = torch.Generator().manual_seed(f.seed)
     with torch.no_grad():
+        for i, (name, number) in enumerate(sorted(model.named_buffers())):
+            if name.endswith("layer_scalar"):
+                number.fill_(0.7 + 0.6 * i / len(list(model.buffers())))
         for name, p in sorted(model.named_parameters()):
             noise = torch.randn(p.shape, generator=generator)
             if "norm" in name or "ln_" in name:
-                p.copy_(f.norm + 0.2 * noise)
+                p.copy_((f.norm + 0.2 * noise) * (f.heads if "q_norm" in name or "k_norm" in name else 1))
             elif p.dim() == 1:
                 p.copy_(0.3 * noise)
             else:
@@ -459,7 +494,8 @@ def class_of(f):
 def make_model(f):
     text = SHAPE | f.config
     if f.wrapper:
-        config = AutoConfig.for_model(f.wrapper, text_config=dict(text, model_type=f.family), vision_config=VISION, **f.wrapper_config)
+        config = AutoConfig.for_model(f.wrapper, **dict(dict(text_config=dict(text, model_type=f.family), vision_config=VISION),
+                                                        **f.wrapper_config))
     else:
         config = AutoConfig.for_model(f.family, **text)
     model = class_of(f).from_config(config).to(torch.float32)
@@ -533,6 +569,30 @@ def add_rope(writer, rope, head_dim, positions):
         writer.add_rope_scaling_factor(rope["factor"])
 
 
+def add_kinds(writer, config):
+    """Gemma 4's layers have sizes by their kind."""
+    layers = [config.per_layer_config[i] for i in range(config.num_hidden_layers)]
+    full, other = (layers[config.layer_types.index(kind)].head_dim for kind in ("full_attention", "sliding_attention"))
+    writer.add_head_count_kv([layer.num_key_value_heads for layer in layers])
+    for size, add in ((full, ""), (other, "_swa")):
+        for name in ("key_length", "value_length", "rope_dimension_count"):
+            getattr(writer, f"add_{name}{add}")(size)
+    writer.add_sliding_window_pattern([kind == "sliding_attention" for kind in config.layer_types])
+    writer.add_rope_freq_base(config.rope_parameters["full_attention"]["rope_theta"])
+    writer.add_rope_freq_base_swa(config.rope_parameters["sliding_attention"]["rope_theta"])
+
+
+def add_heads(writer, f, config):
+    head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    writer.add_head_count_kv(SORTED.get(f.family, lambda c: c.num_key_value_heads)(config))
+    if "head_dim" in f.config:
+        writer.add_key_length(head_dim)
+        writer.add_value_length(head_dim)
+    if hasattr(config, "rope_parameters"):
+        add_rope(writer, config.rope_parameters.get("full_attention", config.rope_parameters), head_dim,
+                 config.max_position_embeddings)
+
+
 def gguf_writer(folder, f, config):
     writer = gguf.GGUFWriter(folder / "model.gguf", f.gguf)
     writer.add_block_count(config.num_hidden_layers)
@@ -540,7 +600,7 @@ def gguf_writer(folder, f, config):
     writer.add_embedding_length(config.hidden_size)
     writer.add_feed_forward_length(config.intermediate_size)
     writer.add_head_count(config.num_attention_heads)
-    writer.add_head_count_kv(SORTED.get(f.family, lambda c: c.num_key_value_heads)(config))
+    add_kinds(writer, config) if f.gguf == "gemma4" else add_heads(writer, f, config)
     if hasattr(config, "use_parallel_residual"):
         writer.add_parallel_residual(config.use_parallel_residual)
     layer_norm = [getattr(config, name) for name in LAYER_NORM_EPS if hasattr(config, name)]
@@ -548,13 +608,6 @@ def gguf_writer(folder, f, config):
         writer.add_layer_norm_eps(layer_norm[0])
     else:
         writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    if "head_dim" in f.config:
-        writer.add_key_length(head_dim)
-        writer.add_value_length(head_dim)
-    if hasattr(config, "rope_parameters"):
-        add_rope(writer, config.rope_parameters.get("full_attention", config.rope_parameters), head_dim,
-                 config.max_position_embeddings)
     if f.config.get("sliding_window"):
         writer.add_sliding_window(config.sliding_window)
     if "sliding_window_pattern" in f.config:
@@ -569,7 +622,7 @@ def gguf_writer(folder, f, config):
     if getattr(config, "num_experts_per_tok", None):
         writer.add_expert_count(config.num_experts)
         writer.add_expert_used_count(config.num_experts_per_tok)
-    if hasattr(config, "moe_intermediate_size"):
+    if getattr(config, "moe_intermediate_size", None):
         writer.add_expert_feed_forward_length(config.moe_intermediate_size)
     writer.add_vocab_size(config.vocab_size)
     return writer
@@ -599,7 +652,11 @@ def join_experts(state):
 
 
 def add_divisors(writer, model):
-    """GGUF has llama3's scaling as a divisor of each frequency."""
+    """GGUF has llama3's scaling as a divisor of each frequency, and the frequencies that are 0 by a large one."""
+    full = getattr(model.config, "rope_parameters", {}).get("full_attention", {})
+    if full.get("rope_type") == "proportional":
+        turning = model.model.rotary_emb.full_attention_inv_freq > 0
+        writer.add_tensor("rope_freqs.weight", torch.where(turning, 1.0, 1e30).numpy())
     if getattr(model.config, "rope_parameters", {}).get("rope_type") == "llama3":
         rotary = model.model.rotary_emb
         plain = rotary.compute_default_rope_parameters(model.config)[0]
@@ -616,15 +673,15 @@ def make_gguf(folder, f):
     for key, value in state.items():
         if config.tie_word_embeddings and key == "lm_head.weight":
             continue
-        heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}.get(key.split(".")[-2])
-        heads = heads if f.permuted else None
+        size = {"q_proj": "num_attention_heads", "k_proj": "num_key_value_heads"}.get(key.split(".")[-2])
+        heads = getattr(config, size) if f.permuted and size else None
         offset = 1 if f.norm == 0 and key.endswith("norm.weight") else 0
         data = permute(value.numpy(), heads) if heads else value.numpy() + np.float32(offset)
         kv_heads = SORTED.get(f.family, lambda c: 0)(config) if "query_key_value" in key else 0
         data = sort_heads(data, config.num_attention_heads, kv_heads) if kv_heads else data
         turned = f.family == "gpt2" and key.endswith(("c_attn.weight", "c_proj.weight", "c_fc.weight"))
         data = data.T if turned else data
-        target = names.get_name(key, try_suffixes=(".weight", ".bias"))
+        target = names.get_name(key + ".weight" * key.endswith("layer_scalar"), try_suffixes=(".weight", ".bias"))
         kind = GGUF_TYPES.get(target.split(".", 2)[-1] if target.startswith("blk.") else target, Type.F32)
         packed = gguf.quants.quantize(np.ascontiguousarray(data), kind)
         writer.add_tensor(target, packed, raw_dtype=kind)

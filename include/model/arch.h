@@ -193,6 +193,7 @@ size_t arch_row_offset(const struct arch *a, size_t layer, size_t linear);
  * has rows. */
 size_t arch_kv_heads(const struct arch *a, size_t layer);
 size_t arch_head_dim(const struct arch *a, size_t layer);
+size_t arch_kind_head_dim(const struct arch *a, size_t kind);
 size_t arch_qkv_columns(const struct arch *a, size_t layer);
 size_t arch_key_column(const struct arch *a, size_t layer);
 size_t arch_value_column(const struct arch *a, size_t layer);
@@ -267,7 +268,7 @@ void arch_positions_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum
 bool arch_has_xielu(const struct arch *a);
 void arch_xielu_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, size_t layer, const char *what);
 /* The tensor with the number that a block's output is multiplied with (block_scales). */
-void arch_block_scale_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, size_t layer);
+void arch_block_scale_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum store_kind kind, size_t layer);
 /* Is this a table of the rotation or a mask, which some programs store although it is not a weight? */
 bool arch_is_buffer(const struct arch *a, enum store_kind kind, const char *name);
 

@@ -66,12 +66,15 @@ struct family_key {
  * for kinds 0 and 1 (NULL: the list has numbers); the key of a GGUF file whose list has true for kind 1 (NULL: none
  * does). If the key is missing, the record's pattern says which layers are of which kind. `sizes` is the key of
  * config.json whose object, if there is one, has the sizes of single layers, and overrules all that the kinds have of
- * their own (NULL: none). */
+ * their own (NULL: none). `kv_heads_gguf` is the key of a GGUF file with the number of key heads, one for all layers
+ * or a list; in such a file, the values of layers without a matrix for them are their keys (NULL: as in other
+ * families). */
 struct family_layers {
     const char *key;
     const char *words[ARCH_KINDS];
     const char *gguf;
     const char *sizes;
+    const char *kv_heads_gguf;
 };
 
 /* The experts of a family's MLPs, each a gated MLP of its own, and the router that chooses some of them for each token.

@@ -101,7 +101,7 @@ static void add_features(struct facts *f, const struct arch *a)
         facts_int(f, "layers_without_rope", count_unrotated(a));
     if (a->rotations[0].type == ROTATION_PROPORTIONAL)
         facts_real(f, "rotated_share", a->rotations[0].share);
-    else if (a->rotations[0].rotated != (a->kinds[0].head_dim ? a->kinds[0].head_dim : a->head_dim))
+    else if (a->rotations[0].rotated != arch_kind_head_dim(a, 0))
         facts_int(f, "rotated_columns", a->rotations[0].rotated);
     if (a->attention_cap != 0)
         facts_real(f, "attention_cap", (double)a->attention_cap);

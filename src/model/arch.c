@@ -33,10 +33,15 @@ size_t arch_kv_heads(const struct arch *a, size_t layer)
     return own ? own : a->kv_heads;
 }
 
+size_t arch_kind_head_dim(const struct arch *a, size_t kind)
+{
+    size_t own = a->kinds[kind].head_dim;
+    return own ? own : a->head_dim;
+}
+
 size_t arch_head_dim(const struct arch *a, size_t layer)
 {
-    size_t own = arch_kind(a, layer)->head_dim;
-    return own ? own : a->head_dim;
+    return arch_kind_head_dim(a, a->kind_of[layer]);
 }
 
 size_t arch_qkv_columns(const struct arch *a, size_t layer)
@@ -402,10 +407,10 @@ void arch_xielu_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, size_t l
                what);
 }
 
-void arch_block_scale_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, size_t layer)
+void arch_block_scale_tensor(char name[ARCH_NAME_SIZE], const struct arch *a, enum store_kind kind, size_t layer)
 {
-    block_name(name, ARCH_NAME_SIZE, a, STORE_HF, tensor_names(a, STORE_HF), layer,
-               a->family->names[STORE_HF].block_scale, "");
+    block_name(name, ARCH_NAME_SIZE, a, kind, tensor_names(a, kind), layer, a->family->names[kind].block_scale,
+               kind == STORE_GGUF ? "weight" : "");
 }
 
 bool arch_is_buffer(const struct arch *a, enum store_kind kind, const char *name)

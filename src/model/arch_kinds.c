@@ -96,7 +96,8 @@ static enum err_code read_sizes_of(struct sizes *sizes, const struct source *s, 
 }
 
 /* The layers of a kind have the same sizes. */
-static enum err_code take_sizes(struct arch *a, const struct source *s, const struct sizes *sizes, struct err *e)
+static enum err_code take_sizes(struct arch *a, const struct source *s, const struct sizes *sizes, const char *key,
+                                struct err *e)
 {
     size_t first[ARCH_KINDS] = {a->layers, a->layers};
     for (size_t layer = 0; layer < a->layers; layer++) {
@@ -107,20 +108,17 @@ static enum err_code take_sizes(struct arch *a, const struct source *s, const st
             a->kinds[kind].kv_heads = own->kv_heads;
             a->kinds[kind].head_dim = own->head_dim;
         } else if (own->kv_heads != a->kinds[kind].kv_heads || own->head_dim != a->kinds[kind].head_dim) {
-            return source_refuse(s, ERR_UNSUPPORTED, s->family->layers->sizes, e,
+            return source_refuse(s, ERR_UNSUPPORTED, key, e,
                                  "layers %zu and %zu are of one type, but not of the same sizes", first[kind], layer);
         }
     }
     return ERR_OK;
 }
 
-static enum err_code read_sizes(struct arch *a, const struct source *s, struct err *e)
+static enum err_code read_json_sizes(struct arch *a, const struct source *s, const char *key, struct err *e)
 {
-    const char *key = s->family->layers->sizes;
     struct sizes sizes[LIMIT_LAYERS] = {0};
     struct json_fields object = s->json;
-    if (s->store->kind != STORE_HF || !key || source_is_missing(s, key, NULL))
-        return ERR_OK;
     if (json_get_value(&object.object, &s->json, key, JSON_KIND_OBJECT, e))
         return e->code;
     object.part = key;
@@ -132,7 +130,65 @@ static enum err_code read_sizes(struct arch *a, const struct source *s, struct e
         if (read_sizes_of(&sizes[layer], s, &object, &m, e))
             return e->code;
     }
-    return take_sizes(a, s, sizes, e);
+    return take_sizes(a, s, sizes, key, e);
+}
+
+/* A number for all layers, or a list. */
+static enum err_code read_kv_heads(struct sizes *sizes, const struct arch *a, const struct source *s,
+                                   const struct gguf_key *key, struct err *e)
+{
+    const struct gguf_key *list = NULL;
+    uint64_t number = 0;
+    if (key->type == GGUF_ARRAY ? gguf_get_array(&list, s->store->gguf, key->name, GGUF_INTEGERS, e)
+                                : gguf_get_u64(&number, s->store->gguf, key->name, 0, e))
+        return e->code;
+    if (list && list->count != a->layers)
+        return source_refuse(s, ERR_FORMAT, key->name, e, "%" PRIu64 " numbers for %zu layers", list->count, a->layers);
+    for (size_t layer = 0; layer < a->layers; layer++) {
+        int64_t heads = list ? gguf_array_int(list, layer) : (int64_t)number;
+        if (heads < 1 || heads > INT32_MAX)
+            return source_refuse(s, ERR_FORMAT, key->name, e, "%" PRId64 " of layer %zu is out of range", heads, layer);
+        sizes[layer].kv_heads = (size_t)heads;
+    }
+    return ERR_OK;
+}
+
+/* Does the file have the matrix for the values of a layer? */
+static bool has_values(const struct arch *a, const struct store *store, size_t layer)
+{
+    char name[ARCH_NAME_SIZE];
+    struct arch_range in = arch_group(a->family, GROUP_ATTN_IN);
+    while (in.first < in.end && arch_module(a, in.first)->rows != ROWS_VALUES)
+        in.first++;
+    arch_module_tensor(name, a, STORE_GGUF, layer, in.first, "weight");
+    return store_find(store, name) != NULL;
+}
+
+static enum err_code read_gguf_sizes(struct arch *a, const struct source *s, struct err *e)
+{
+    char name[SOURCE_KEY_SIZE];
+    struct sizes sizes[LIMIT_LAYERS] = {0};
+    const struct gguf_key *key = gguf_find(s->store->gguf, source_key(name, s, NULL, s->family->layers->kv_heads_gguf));
+    if (!key)
+        return source_refuse(s, ERR_FORMAT, name, e, "this key is missing");
+    if (read_kv_heads(sizes, a, s, key, e))
+        return e->code;
+    for (size_t layer = 0; layer < a->layers; layer++) {
+        struct layer_kind *kind = &a->kinds[a->kind_of[layer]];
+        sizes[layer].head_dim = kind->head_dim;
+        kind->values_are_keys |= !has_values(a, s->store, layer);
+    }
+    a->kv_heads = sizes[0].kv_heads;
+    return take_sizes(a, s, sizes, name, e);
+}
+
+static enum err_code read_sizes(struct arch *a, const struct source *s, struct err *e)
+{
+    const struct family_layers *layers = s->family->layers;
+    if (s->store->kind == STORE_GGUF)
+        return layers->kv_heads_gguf ? read_gguf_sizes(a, s, e) : ERR_OK;
+    return layers->sizes && !source_is_missing(s, layers->sizes, NULL) ? read_json_sizes(a, s, layers->sizes, e)
+                                                                      : ERR_OK;
 }
 
 enum err_code arch_read_kinds(struct arch *a, const struct source *s, struct err *e)

@@ -232,6 +232,10 @@ static enum err_code read_tensors(struct arch *a, const struct store *store, str
     a->vocab = table->shape[0];
     arch_module_tensor(name, a, STORE_GGUF, 0, arch_head(a), "weight");
     a->tied = !store_find(store, name);
+    if (a->block_scales) {
+        arch_block_scale_tensor(name, a, STORE_GGUF, 0);
+        a->block_scales = store_find(store, name) != NULL;
+    }
     for (int g = 0; g <= GROUP_HEAD; g++) {
         arch_module_tensor(name, a, STORE_GGUF, 0, arch_group(a->family, (enum linear_group)g).first, "bias");
         a->bias[g] |= store_find(store, name) != NULL;
@@ -314,6 +318,20 @@ static enum err_code check_sizes(const struct arch *a, const struct source *s, s
     return ERR_OK;
 }
 
+/* Values are as wide as keys. */
+static enum err_code check_values(const struct arch *a, const struct source *s, size_t kind, const char *name,
+                                  struct err *e)
+{
+    char key[SOURCE_KEY_SIZE];
+    size_t value_dim, head_dim = arch_kind_head_dim(a, kind);
+    if (source_size(&value_dim, s, NULL, name, head_dim, e))
+        return e->code;
+    if (value_dim != head_dim)
+        return source_refuse(s, ERR_UNSUPPORTED, source_key(key, s, NULL, name), e,
+                             "keys of %zu and values of %zu a head are not supported", head_dim, value_dim);
+    return ERR_OK;
+}
+
 /* Those of the record, and those that kinds of layers have of their own. */
 static enum err_code check_heads(const struct arch *a, const struct source *s, struct err *e)
 {
@@ -323,7 +341,6 @@ static enum err_code check_heads(const struct arch *a, const struct source *s, s
         {offsetof(struct arch, kinds[1].kv_heads), offsetof(struct arch, kinds[1].head_dim)},
     };
     char key[SOURCE_KEY_SIZE];
-    size_t value_dim;
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
         size_t kv_heads = size_at(a, fields[i][0]), head_dim = size_at(a, fields[i][1]);
         if (kv_heads > 0 && a->heads % kv_heads != 0)
@@ -333,13 +350,8 @@ static enum err_code check_heads(const struct arch *a, const struct source *s, s
             return source_refuse(s, ERR_FORMAT, key_of(key, s, fields[i][1]), e,
                                  "heads of %zu; rotary positions need an even size", head_dim);
     }
-    if (source_size(&value_dim, s, NULL, "attention.value_length", a->head_dim, e))
-        return e->code;
-    if (value_dim != a->head_dim)
-        return source_refuse(s, ERR_UNSUPPORTED, source_key(key, s, NULL, "attention.value_length"), e,
-                             "keys of %zu and values of %zu a head are not supported", a->head_dim,
-                             value_dim);
-    return ERR_OK;
+    return check_values(a, s, 0, "attention.value_length", e) ? e->code
+                                                              : check_values(a, s, 1, "attention.value_length_swa", e);
 }
 
 static enum err_code check_experts(const struct arch *a, const struct source *s, struct err *e)

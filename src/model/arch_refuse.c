@@ -43,7 +43,8 @@ static const struct unhonoured {
     /* the rest of a block */
     {"use_parallel_residual", NULL, 0, NULL, ": branches side by side are not supported for it"},
     {"hidden_act", NULL, NO_NUMBER, "silu", ": only silu is supported"},
-    {"num_kv_shared_layers", NULL, 0, NULL, ": layers that take keys and values from others are not supported"},
+    {"num_kv_shared_layers", "attention.shared_kv_layers", 0, NULL,
+     ": layers that take keys and values from others are not supported"},
     {"enable_moe_block", NULL, 0, NULL, ": experts beside an MLP are not supported"},
     {"num_experts", "expert_count", 0, NULL, ": experts are not supported"},
     {"num_local_experts", NULL, 0, NULL, ": experts are not supported"},

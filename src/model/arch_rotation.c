@@ -120,13 +120,6 @@ static bool has_two(const struct family *f)
     return f->defaults.kinds[1].rotation == 1;
 }
 
-/* Columns of a head in the layers that rotate so: where there are two rotations, those of the kind of this number. */
-static size_t head_dim_of(const struct arch *a, size_t rotation)
-{
-    size_t own = a->kinds[rotation].head_dim;
-    return own ? own : a->head_dim;
-}
-
 /* The part of rope_parameters that is for the layers of a kind, where it has parts. */
 static enum err_code find_part(struct json_fields *rope, const struct source *s, size_t rotation, struct err *e)
 {
@@ -177,7 +170,7 @@ static enum err_code read_share(struct rotation *r, struct arch *a, const struct
                                 const struct json_fields *rope, struct err *e)
 {
     double beside, inside, by_class = a->rotated_share;
-    size_t head_dim = head_dim_of(a, rotation);
+    size_t head_dim = arch_kind_head_dim(a, rotation); /* of two rotations, each is of the kind of its number */
     if (r->type == ROTATION_PROPORTIONAL)
         return read_proportion(r, s, head_dim, rope, e);
     if (source_number(&beside, s, share_key, NULL, by_class > 0 ? by_class : 1, e) ||
@@ -241,24 +234,32 @@ static enum err_code read_gguf_longrope(struct rotation *r, const struct arch *a
     return ERR_OK;
 }
 
+static enum err_code read_gguf_rotated(struct arch *a, const struct source *s, size_t rotation, const char *name,
+                                       struct err *e)
+{
+    char key[SOURCE_KEY_SIZE];
+    size_t head_dim = arch_kind_head_dim(a, rotation), *rotated = &a->rotations[rotation].rotated;
+    if (source_size(rotated, s, NULL, name, head_dim, e))
+        return e->code;
+    if (*rotated != head_dim && a->rotated_share == 0)
+        return source_refuse(s, ERR_UNSUPPORTED, source_key(key, s, NULL, name), e,
+                             "%zu with heads of %zu: only whole heads rotate here", *rotated, head_dim);
+    if (*rotated == 0 || *rotated > head_dim || *rotated % 2 != 0)
+        return source_refuse(s, ERR_FORMAT, source_key(key, s, NULL, name), e,
+                             "%zu with heads of %zu: an even number of columns has to rotate", *rotated, head_dim);
+    return ERR_OK;
+}
+
 static enum err_code read_gguf(struct rotation *r, struct arch *a, const struct source *s,
                                struct err *e)
 {
     char key[SOURCE_KEY_SIZE];
-    size_t rotated;
     double old_scale;
     if (source_number(&r->theta, s, NULL, "rope.freq_base", 10000, e) ||
-        source_size(&rotated, s, NULL, "rope.dimension_count", a->head_dim, e) ||
+        read_gguf_rotated(a, s, 0, "rope.dimension_count", e) ||
         source_number(&old_scale, s, NULL, "rope.scale_linear", 1, e) ||
         source_number(&r->factor, s, NULL, "rope.scaling.factor", old_scale, e))
         return e->code;
-    r->rotated = rotated;
-    if (rotated != a->head_dim && a->rotated_share == 0)
-        return source_refuse(s, ERR_UNSUPPORTED, source_key(key, s, NULL, "rope.dimension_count"), e,
-                             "%zu with heads of %zu: only whole heads rotate here", rotated, a->head_dim);
-    if (rotated == 0 || rotated > a->head_dim || rotated % 2 != 0)
-        return source_refuse(s, ERR_FORMAT, source_key(key, s, NULL, "rope.dimension_count"), e,
-                             "%zu with heads of %zu: an even number of columns has to rotate", rotated, a->head_dim);
     struct gguf_string type = {"linear", 6};
     if (gguf_find(s->store->gguf, source_key(key, s, NULL, "rope.scaling.type")) &&
         gguf_get_string(&type, s->store->gguf, key, e))
@@ -311,8 +312,8 @@ enum err_code arch_read_rotation(struct arch *a, const struct source *s, struct 
         r[1] = r[0];
     if (!has_two(s->family))
         return ERR_OK;
-    if (gguf)
-        r[1].rotated = r->rotated;
+    if (gguf && read_gguf_rotated(a, s, 1, "rope.dimension_count_swa", e))
+        return e->code;
     if (gguf ? source_number(&r[1].theta, s, NULL, "rope.freq_base_swa", r[1].theta, e)
              : read_json(&r[1], a, s, 1, e))
         return e->code;
@@ -418,7 +419,7 @@ enum err_code arch_rotation_frequencies(float *inv_freq, const struct arch *a, s
     const char *name = r->type == ROTATION_LONGROPE ? names->longrope[rotation] : names->divisors;
     if (r->type == ROTATION_LONGROPE && store_require(&divisors, store, name, e))
         return e->code;
-    if (name && !divisors)
+    if (name && rotation == 0 && !divisors)
         divisors = store_find(store, name);
     return divisors ? divide(inv_freq, half, divisors, e) : ERR_OK;
 }

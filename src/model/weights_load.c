@@ -286,7 +286,7 @@ static enum err_code load_xielu(struct loading *l, size_t layer)
 static enum err_code load_block_scale(struct loading *l, size_t layer)
 {
     char name[ARCH_NAME_SIZE];
-    arch_block_scale_tensor(name, l->a, layer);
+    arch_block_scale_tensor(name, l->a, l->store->kind, layer);
     return load_number(l, &l->w->layers[layer].scale, name);
 }
 

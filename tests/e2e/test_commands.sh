@@ -57,7 +57,9 @@ says out '^layers: 2$'
 # Each kind of rotation, and what else is not as in Llama.
 for what in "tiny_llama3 llama3" "tiny_sharded linear" "tiny_ministral3 yarn" "tiny_phi3_long longrope rotated_columns" \
     "tiny_gpt2 none learned_positions layer_norm mlp_without_gate" "tiny_granite4_nope none layers_without_rope embedding_scale" \
-    "tiny_falcon default layer_norm parallel_branches mlp_without_gate" "tiny_qwen3 default norms_of_heads"; do
+    "tiny_falcon default layer_norm parallel_branches mlp_without_gate" "tiny_qwen3 default norms_of_heads" \
+    "tiny_gemma4 proportional window window_layers window_rope_theta full_head_dim full_key_value_heads full_values_are_keys \
+    rotated_share logit_cap embedding_scale norms_of_heads norms_of_values norms_after_branches scaled_blocks"; do
     check 0 "$MPILORA" inspect "$GOLDEN/${what%% *}" --json
     holds "[v['rope_type']] + sorted(v['special']) == ['$(echo "${what#* }" | cut -d' ' -f1)'] + sorted('$what'.split()[2:])"
 done

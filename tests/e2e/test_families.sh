@@ -21,7 +21,7 @@ common="--data $work/letters.jsonl --batch-size 4 --max-length 32 --micro-batch-
 
 # `plan` times the step that `bench` does; what `bench` has beside it, counts of the work and the rate of the memory, takes
 # seconds and goes by sizes alone, so a few shapes are enough.
-benched="tiny_gqa tiny_gemma3 tiny_phi3 tiny_gpt_neox tiny_granite4 tiny_cohere2 tiny_qwen3_moe"
+benched="tiny_gqa tiny_gemma3 tiny_gemma4 tiny_phi3 tiny_gpt_neox tiny_granite4 tiny_cohere2 tiny_qwen3_moe"
 
 for folder in "$GOLDEN"/tiny_*; do
     [ -f "$folder/config.json" ] || continue

@@ -1,5 +1,7 @@
 #include "common.h"
 
+#include <math.h>
+
 const char *const rotary_buffers[] = {".rotary_emb.inv_freq", NULL};
 
 const struct family_names llama_like_names[2] = {
@@ -92,31 +94,45 @@ const struct family_vector norms_after_vectors[PLACE_COUNT] = {
     [AT_FINAL] = {"model.norm", "output_norm"},
 };
 
+const struct family_vector gemma3_vectors[PLACE_COUNT] = {
+    [AT_ATTN_IN] = {"input_layernorm", "attn_norm"},
+    [AT_Q] = {"self_attn.q_norm", "attn_q_norm"},
+    [AT_K] = {"self_attn.k_norm", "attn_k_norm"},
+    [AT_ATTN_OUT] = {"post_attention_layernorm", "post_attention_norm"},
+    [AT_MLP_IN] = {"pre_feedforward_layernorm", "ffn_norm"},
+    [AT_MLP_OUT] = {"post_feedforward_layernorm", "post_ffw_norm"},
+    [AT_FINAL] = {"model.norm", "output_norm"},
+};
+
 const struct family_vector cohere_vectors[PLACE_COUNT] = {
     [AT_ATTN_IN] = {"input_layernorm", "attn_norm"},
     [AT_FINAL] = {"model.norm", "output_norm"},
 };
 
-#define SIZES_ALONE                                                                                          \
+#define KV_HEADS_GGUF "attention.head_count_kv"
+
+#define SIZES(kv_heads_gguf, head_dim_gguf)                                                                  \
     {"num_hidden_layers", "block_count", KEY_SIZE, FAMILY_FIELD(layers), GGUF_REQUIRED},                     \
         {"hidden_size", "embedding_length", KEY_SIZE, FAMILY_FIELD(width), GGUF_REQUIRED},                   \
         {"intermediate_size", "feed_forward_length", KEY_SIZE, FAMILY_FIELD(ffn), GGUF_REQUIRED},            \
         {"num_attention_heads", "attention.head_count", KEY_SIZE, FAMILY_FIELD(heads), GGUF_REQUIRED},       \
-        {"num_key_value_heads", "attention.head_count_kv", KEY_SIZE, FAMILY_FIELD(kv_heads), 0},             \
-        {"head_dim", "attention.key_length", KEY_SIZE, FAMILY_FIELD(head_dim), 0},                           \
+        {"num_key_value_heads", kv_heads_gguf, KEY_SIZE, FAMILY_FIELD(kv_heads), 0},                         \
+        {"head_dim", head_dim_gguf, KEY_SIZE, FAMILY_FIELD(head_dim), 0},                                    \
         {"vocab_size", NULL, KEY_SIZE, FAMILY_FIELD(vocab), 0},                                              \
         {"max_position_embeddings", "context_length", KEY_LIMIT, FAMILY_FIELD(max_positions), 0},            \
     {                                                                                                        \
         "tie_word_embeddings", NULL, KEY_FLAG, FAMILY_FIELD(tied), 0                                         \
     }
 
+#define SIZES_ALONE SIZES(KV_HEADS_GGUF, "attention.key_length")
+
 const struct family_key sizes_alone[] = {SIZES_ALONE, FAMILY_KEYS_END};
 
-#define LLAMA_LIKE_SIZES                                                                                     \
-    SIZES_ALONE,                                                                                             \
+#define RMS_NORM_EPS                                                                                         \
     {                                                                                                        \
         "rms_norm_eps", "attention.layer_norm_rms_epsilon", KEY_NUMBER, FAMILY_FIELD(norm_eps), 1e-5         \
     }
+#define LLAMA_LIKE_SIZES SIZES_ALONE, RMS_NORM_EPS
 
 const struct family_key llama_like_sizes[] = {LLAMA_LIKE_SIZES, FAMILY_KEYS_END};
 
@@ -193,3 +209,38 @@ const struct family_key granite_scale_keys[] = {
 };
 
 const struct family_key cohere_keys[] = {COHERE_KEYS, FAMILY_KEYS_END};
+
+const struct family_names gemma4_names[2] = {
+    [STORE_HF] = {LLAMA_LIKE_HF_NAMES("mlp.act_fn"), .block_scale = "layer_scalar"},
+    [STORE_GGUF] = {.layers = "blk",
+                    .embedding = "token_embd",
+                    .divisors = "rope_freqs.weight",
+                    .block_scale = "layer_output_scale"},
+};
+
+const struct family_layers gemma4_layers = {.key = "layer_types",
+                                            .words = {"full_attention", "sliding_attention"},
+                                            .gguf = "attention.sliding_window_pattern",
+                                            .sizes = "per_layer_config",
+                                            .kv_heads_gguf = KV_HEADS_GGUF};
+
+const struct family_key gemma4_keys[] = {
+    SIZES(NULL, "attention.key_length_swa"),
+    RMS_NORM_EPS,
+    {"hidden_activation", NULL, KEY_ACTIVATION, FAMILY_FIELD(activation), 0},
+    {"final_logit_softcapping", "final_logit_softcapping", KEY_CAP, FAMILY_FIELD(logit_cap), 0},
+    {"sliding_window", "attention.sliding_window", KEY_LIMIT, FAMILY_FIELD(kinds[1].window), GGUF_REQUIRED},
+    {"global_head_dim", "attention.key_length", KEY_SIZE, FAMILY_FIELD(kinds[0].head_dim), GGUF_REQUIRED},
+    {"num_global_key_value_heads", NULL, KEY_SIZE, FAMILY_FIELD(kinds[0].kv_heads), 0},
+    {"attention_k_eq_v", NULL, KEY_FLAG, FAMILY_FIELD(kinds[0].values_are_keys), 0},
+    FAMILY_KEYS_END,
+};
+
+enum err_code gemma4_finish(struct arch *a, const struct source *s, struct err *e)
+{
+    (void)s, (void)e;
+    a->embedding_scale = sqrtf((float)a->width);
+    if (!a->kinds[0].values_are_keys)
+        a->kinds[0].kv_heads = 0;
+    return ERR_OK;
+}

@@ -27,6 +27,9 @@ extern const struct family_vector norms_after_vectors[PLACE_COUNT]; /* norms of 
 extern const struct module ungated_modules[UNGATED_MODULES + 1];
 extern const struct module ungated_paired_modules[UNGATED_MODULES + 1]; /* q and k GGUF_PAIRED */
 
+/* Norms of q, k and the branches' inputs and outputs, as Gemma 3 has them. */
+extern const struct family_vector gemma3_vectors[PLACE_COUNT];
+
 /* Keys for the sizes and whether the head is tied; the same with the eps of an RMS norm; and with the
  * activation. */
 extern const struct family_key sizes_alone[], llama_like_sizes[], llama_like_keys[];
@@ -66,5 +69,19 @@ extern const struct family_key late_window_keys[];
     }
 extern const struct family_key cohere_keys[];
 extern const struct family_vector cohere_vectors[PLACE_COUNT];
+
+/* Gemma 4: the layers without a window have heads of another size; with attention_k_eq_v also another number of key
+ * heads, and values that are their keys. */
+extern const struct family_names gemma4_names[2];
+extern const struct family_layers gemma4_layers;
+extern const struct family_key gemma4_keys[];
+enum err_code gemma4_finish(struct arch *a, const struct source *s, struct err *e);
+#define GEMMA4_DEFAULTS                                                                                      \
+    .layers = 30, .width = 2304, .ffn = 9216, .heads = 8, .kv_heads = 4, .head_dim = 256, .vocab = 262144,   \
+    .norm_eps = 1e-6F, .activation = ACT_GELU_TANH, .attention_scale = 1, .normed_values = true,             \
+    .block_scales = true, .tied = true,                                                                      \
+    .rotations = {{.type = ROTATION_PROPORTIONAL, .theta = 1e6, .factor = 1, .share = 0.25},                 \
+                  {.theta = 10000}},                                                                         \
+    .pattern = {.mixed = true, .full_every = 6, .ends_full = true}
 
 #endif

@@ -3,16 +3,6 @@
 #include "../arch_source.h"
 #include "common.h"
 
-static const struct family_vector vectors[PLACE_COUNT] = {
-    [AT_ATTN_IN] = {"input_layernorm", "attn_norm"},
-    [AT_Q] = {"self_attn.q_norm", "attn_q_norm"},
-    [AT_K] = {"self_attn.k_norm", "attn_k_norm"},
-    [AT_ATTN_OUT] = {"post_attention_layernorm", "post_attention_norm"},
-    [AT_MLP_IN] = {"pre_feedforward_layernorm", "ffn_norm"},
-    [AT_MLP_OUT] = {"post_feedforward_layernorm", "post_ffw_norm"},
-    [AT_FINAL] = {"model.norm", "output_norm"},
-};
-
 /* A GGUF file without the key has no windows. */
 static const struct family_key gemma_window_keys[] = {
     {"sliding_window", "attention.sliding_window", KEY_LIMIT, FAMILY_FIELD(kinds[1].window), 0},
@@ -39,7 +29,7 @@ const struct family family_gemma3_text = {
     .names = llama_like_names,
     .modules = llama_like_modules,
     .module_count = LLAMA_LIKE_MODULES,
-    .vectors = vectors,
+    .vectors = gemma3_vectors,
     .keys = {llama_like_sizes, gemma_like_keys, gemma_window_keys},
     .layers = &window_layers,
     .ignores = (const char *const[]){"hidden_act", NULL},

@@ -6,28 +6,8 @@
 
 #include "gguf_build.h"
 #include "linears.h"
+#include "read_config.h"
 #include "tiny_model.h"
-
-#define SIZES                                                                                                \
-    "\"hidden_size\": 64, \"intermediate_size\": 96, \"num_hidden_layers\": 3, \"num_attention_heads\": 8, " \
-    "\"vocab_size\": 100"
-
-static enum err_code read_config(struct arch *a, const char *text, struct err *e)
-{
-    struct store s = {.kind = STORE_HF, .path = "model"};
-    assert_ok(json_open_bytes(&s.config, text, strlen(text), "config.json", e), e);
-    enum err_code code = arch_read(a, &s, e);
-    json_close(s.config);
-    return code;
-}
-
-static struct arch read_good(const char *text)
-{
-    struct arch a;
-    struct err e;
-    assert_ok(read_config(&a, text, &e), &e);
-    return a;
-}
 
 static void absent_keys_mean_class_defaults(void **state)
 {
@@ -57,74 +37,6 @@ static void absent_keys_mean_class_defaults(void **state)
 }
 
 /* The windows of the layers, one character each: f for all keys, w for a window. */
-static void check_kinds(const struct arch *a, const char *expected, size_t window)
-{
-    assert_int_equal(a->layers, strlen(expected));
-    for (size_t layer = 0; layer < a->layers; layer++)
-        assert_int_equal(arch_kind(a, layer)->window, expected[layer] == 'w' ? window : 0);
-}
-
-static void windows_are_those_of_the_layers(void **state)
-{
-    (void)state;
-    struct arch a = read_good("{\"model_type\": \"qwen3\", \"num_hidden_layers\": 4, \"use_sliding_window\": true, "
-                              "\"sliding_window\": 7, \"max_window_layers\": 1}");
-    check_kinds(&a, "fwww", 7);
-    a = read_good("{\"model_type\": \"qwen3\", \"num_hidden_layers\": 4, \"use_sliding_window\": false, "
-                  "\"sliding_window\": 7, \"max_window_layers\": 1}");
-    check_kinds(&a, "ffff", 7);
-    a = read_good("{\"model_type\": \"qwen2\", \"num_hidden_layers\": 4, \"use_sliding_window\": true, "
-                  "\"max_window_layers\": 2}");
-    check_kinds(&a, "ffww", 4096);
-    a = read_good("{\"model_type\": \"gemma2\", \"num_hidden_layers\": 5}");
-    check_kinds(&a, "wfwfw", 4096);
-    a = read_good("{\"model_type\": \"gemma3_text\", \"num_hidden_layers\": 7, \"sliding_window\": 9}");
-    check_kinds(&a, "wwwwwfw", 9);
-    assert_true(arch_kind(&a, 0)->rotation == 1 && arch_kind(&a, 5)->rotation == 0);
-    a = read_good("{\"model_type\": \"gemma3_text\", \"num_hidden_layers\": 3, \"sliding_window\": 9, "
-                  "\"sliding_window_pattern\": 2}");
-    check_kinds(&a, "wfw", 9);
-    a = read_good("{\"model_type\": \"gemma3_text\", \"num_hidden_layers\": 3, \"sliding_window\": 9, "
-                  "\"layer_types\": [\"full_attention\", \"sliding_attention\", \"full_attention\"]}");
-    check_kinds(&a, "fwf", 9);
-}
-
-/* The layers that rotate, one character each. */
-static void check_rotated(const struct arch *a, const char *expected)
-{
-    assert_int_equal(a->layers, strlen(expected));
-    for (size_t layer = 0; layer < a->layers; layer++)
-        assert_int_equal(arch_kind(a, layer)->unrotated, expected[layer] == '-');
-}
-
-static void some_layers_do_not_rotate(void **state)
-{
-    (void)state;
-    struct arch a = read_good("{\"model_type\": \"smollm3\", \"num_hidden_layers\": 5}");
-    check_rotated(&a, "rrr-r");
-    a = read_good("{\"model_type\": \"smollm3\", \"num_hidden_layers\": 4, \"no_rope_layer_interval\": 2}");
-    check_rotated(&a, "r-r-");
-    a = read_good("{\"model_type\": \"smollm3\", \"num_hidden_layers\": 4, \"no_rope_layers\": [0, 1, 1, 0]}");
-    check_rotated(&a, "-rr-");
-}
-
-/* Both generations of transformers, with the scaling of the layers without a window only. */
-static void rotations_are_those_of_the_kinds(void **state)
-{
-    (void)state;
-    struct arch a = read_good("{\"model_type\": \"gemma3_text\", \"rope_theta\": 5e5, \"rope_local_base_freq\": 2e4, "
-                              "\"rope_scaling\": {\"rope_type\": \"linear\", \"factor\": 8.0}}");
-    assert_true(a.rotations[0].theta == 5e5 && a.rotations[0].type == ROTATION_LINEAR && a.rotations[0].factor == 8);
-    assert_true(a.rotations[1].theta == 2e4 && a.rotations[1].type == ROTATION_DEFAULT);
-    a = read_good("{\"model_type\": \"gemma3_text\", \"rope_parameters\": {\"full_attention\": "
-                  "{\"rope_type\": \"linear\", \"factor\": 8.0, \"rope_theta\": 5e5}, "
-                  "\"sliding_attention\": {\"rope_theta\": 2e4}}}");
-    assert_true(a.rotations[0].theta == 5e5 && a.rotations[0].type == ROTATION_LINEAR && a.rotations[0].factor == 8);
-    assert_true(a.rotations[1].theta == 2e4 && a.rotations[1].type == ROTATION_DEFAULT);
-    a = read_good("{\"model_type\": \"gemma3_text\"}");
-    assert_true(a.rotations[0].theta == 1e6 && a.rotations[1].theta == 1e4);
-}
-
 static void caps_and_scales_are_read(void **state)
 {
     (void)state;
@@ -162,6 +74,11 @@ static void wrappers_are_read(void **state)
     assert_string_equal(path, "lm_head");
     assert_true(arch_is_other_part(&a, "vision_tower.x"));
     assert_false(arch_is_other_part(&a, "language_model.model.norm.weight"));
+    a = read_good("{\"model_type\": \"gemma4_unified\", \"text_config\": {}}");
+    assert_string_equal(a.family->name, "gemma4_unified_text");
+    assert_true(arch_is_other_part(&a, "model.embed_vision.patch_dense.weight"));
+    arch_block_scale_tensor(name, &a, STORE_HF, 3);
+    assert_string_equal(name, "model.language_model.layers.3.layer_scalar");
     a = read_good("{\"model_type\": \"mistral3\", \"tie_word_embeddings\": false, \"text_config\": {" SIZES
                   ", \"tie_word_embeddings\": true}}");
     assert_string_equal(a.family->name, "mistral");
@@ -227,6 +144,7 @@ static void neutral_values_are_taken(void **state)
               "\"num_experts\": 0, \"quantization_config\": null, \"attn_logit_softcapping\": null, "
               "\"residual_multiplier\": 1.0, \"partial_rotary_factor\": 1, \"no_rope_layers\": [1, 1], "
               "\"pretraining_tp\": 2, \"rope_scaling\": {}}");
+    read_good("{\"model_type\": \"gemma4_unified_text\", \"use_bidirectional_attention\": \"vision\"}");
 }
 
 static const struct {
@@ -331,6 +249,17 @@ static const struct {
      "self_attn.q_proj: it would have more than 2^40", ERR_FORMAT},
     {"{\"model_type\": \"llama\", \"intermediate_size\": 2000000000}",
      "mlp.gate_proj: it would have more than 2^40", ERR_FORMAT},
+    {"{\"model_type\": \"gemma4_text\"}", "hidden_size_per_layer_input: 256 is not supported: layers with inputs",
+     ERR_UNSUPPORTED},
+    {"{\"model_type\": \"gemma4_text\", \"hidden_size_per_layer_input\": 0, \"num_kv_shared_layers\": 2}",
+     "num_kv_shared_layers: 2 is not supported", ERR_UNSUPPORTED},
+    {"{\"model_type\": \"gemma4_text\", \"hidden_size_per_layer_input\": 0, \"enable_moe_block\": true}",
+     "enable_moe_block: true is not supported", ERR_UNSUPPORTED},
+    {"{\"model_type\": \"gemma4_unified_text\", \"use_bidirectional_attention\": \"all\"}",
+     "use_bidirectional_attention: \"all\" is not supported", ERR_UNSUPPORTED},
+    {"{\"model_type\": \"gemma4_unified_text\", \"attention_k_eq_v\": true, \"num_global_key_value_heads\": 3}",
+     "num_global_key_value_heads: 8 heads cannot share 3", ERR_FORMAT},
+    {"{\"model_type\": \"gemma4_unified_text\", \"global_head_dim\": 9}", "global_head_dim: heads of 9;", ERR_FORMAT},
     {"{\"model_type\": \"llama\", \"tie_word_embeddings\": 1}",
      "\"tie_word_embeddings\" must be true or false", ERR_FORMAT},
 };
@@ -583,9 +512,6 @@ int main(void)
         cmocka_unit_test(absent_keys_mean_class_defaults),
         cmocka_unit_test(wrappers_are_read),
         cmocka_unit_test(both_generations_are_read),
-        cmocka_unit_test(windows_are_those_of_the_layers),
-        cmocka_unit_test(some_layers_do_not_rotate),
-        cmocka_unit_test(rotations_are_those_of_the_kinds),
         cmocka_unit_test(caps_and_scales_are_read),
         cmocka_unit_test(what_is_not_supported_is_named),
         cmocka_unit_test(neutral_values_are_taken),

@@ -316,7 +316,8 @@ static void bf16_is_f32_rounded_to_nearest_even(void **state)
 static void groups_kept_in_the_file_have_the_same_bits(void **state)
 {
     (void)state;
-    static const char *const models[] = {"tiny_gqa", "tiny_tied", "tiny_bias", "tiny_gguf"};
+    static const char *const models[] = {"tiny_gqa",  "tiny_tied",   "tiny_bias",
+                                         "tiny_gguf", "tiny_gemma4", "tiny_gemma4_gguf"};
     for (size_t i = 0; i < 2 * sizeof models / sizeof *models; i++) {
         const struct weights_options expanded = {.type = i % 2 ? DTYPE_BF16 : DTYPE_F32};
         const struct weights_options kept = {.type = expanded.type, .keep_file = true};

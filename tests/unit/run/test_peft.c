@@ -94,6 +94,29 @@ static void what_is_written_reads_back(void **state)
     round_trip("lm_head", 1);
 }
 
+/* A name stands for all layers that have such a matrix. */
+static void names_stand_for_the_layers_that_have_them(void **state)
+{
+    (void)state;
+    struct lora l, again;
+    struct json *doc;
+    struct err e;
+    struct arch a = small_arch;
+    const struct lora_spec spec = {.rank = 2, .alpha = 4, .init = LORA_NORMAL};
+    a.kinds[1] = (struct layer_kind){.head_dim = 6, .values_are_keys = true};
+    a.kind_of[3] = a.kind_of[7] = 1;
+    assert_ok(lora_create(&l, &a, &spec, &e), &e);
+    assert_ok(peft_write(folder.folder, &l, &a, "b", 0, &e), &e);
+    assert_ok(json_open_file(&doc, scratch_path(&folder, "adapter_config.json"), 1 << 20, &e), &e);
+    assert_int_equal(json_count(json_get(json_root(doc), "target_modules")), 7);
+    json_close(doc);
+    assert_ok(peft_read(&again, &a, NULL, folder.folder, &e), &e);
+    assert_int_equal(again.layout.count, 12 * 7 - 2);
+    small_equal(again.params, l.params, l.layout.size);
+    lora_release(&again);
+    lora_release(&l);
+}
+
 static void patterns_are_written(void **state)
 {
     (void)state;
@@ -462,6 +485,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_written_reads_back),
         cmocka_unit_test(patterns_are_written),
+        cmocka_unit_test(names_stand_for_the_layers_that_have_them),
         cmocka_unit_test(scaling_is_peft_s),
         cmocka_unit_test(targets_follow_peft_s_rules),
         cmocka_unit_test(defaults_and_state_names_are_peft_s),
