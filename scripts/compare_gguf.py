@@ -54,6 +54,8 @@ CHANGED |= {name: dict(rope_parameters=dict(rope_type="default", rope_theta=1e4,
             for name, share in (("gpt_neox", 0.5), ("gpt_neox_serial", 1.0), ("phi_tied", 1.0))}
 CHANGED["phi_tied"]["intermediate_size"] = 64
 CHANGED |= {"gemma3_vision": dict(CHANGED["gemma3"]), "hunyuan_gguf": CHANGED["hunyuan"]}
+# llama.cpp rounds what goes into and comes out of a GELU to f16. Published models have a cap, which keeps logits small.
+CHANGED |= {name: dict(final_logit_softcapping=8.0) for name in ("gemma4_vision", "gemma4_gguf")}
 
 # Models that GGUF files cannot hold, or hold in keys that are refused: a part of what is said then.
 NO_WINDOW = "gradients"  # the converter writes no window for this architecture, so the file computes without one
@@ -64,8 +66,7 @@ EXPECTED = {
     "phi3": "logits 0.0e+00, gradients 0.0e+00", "phi3_gguf": "logits 0.0e+00, gradients 0.0e+00",  # llama.cpp has its window off
     "cohere2": "Bias tensor", "falcon_bias": "not converted: RuntimeError",
     "olmo3": REFUSED, "exaone4": REFUSED, "granite4": REFUSED, "granite4_nope": REFUSED,
-    "apertus": REFUSED, "apertus_tied": REFUSED,
-    "ministral3": "BPE pre-tokenizer", "mistral3": "BPE pre-tokenizer",  # their class asks for the tokenizer in another way
+    "apertus": REFUSED, "apertus_tied": REFUSED, "gemma4_unified": "not converted: NotImplementedError",
 }
 
 
@@ -94,10 +95,13 @@ def make_tokenizer(folder):
     return tokenizer, sorted(tokenizer["model"]["vocab"], key=tokenizer["model"]["vocab"].get)
 
 
+SINCE_5 = ("apertus", "gemma4_text", "gemma4_unified_text", "ministral3")  # their files were written by transformers 5
+
+
 def as_published(config):
     """The key names of transformers 4, which published files and the converter have."""
     text = config.get("text_config", config)
-    rope = None if text["model_type"] == "apertus" else text.pop("rope_parameters", None)
+    rope = None if text["model_type"] in SINCE_5 else text.pop("rope_parameters", None)
     full = (rope or {}).get("full_attention", rope)
     if full:
         scaling = {k: v for k, v in full.items() if k not in ("rope_theta", "partial_rotary_factor")}
@@ -142,7 +146,10 @@ def convert(conversion, folder, file, tokenizer, tokens):
         made = conversion.get_model_class(conversion.get_model_architecture(hparams, conversion.ModelType.TEXT))
         patched = type(made.__name__, (made,), {
             "set_vocab": set_vocab, "get_vocab_base_pre": lambda self, tokenizer: "gpt-2", "model_arch": made.model_arch})
-        patched(folder, gguf.LlamaFileType.ALL_F32, file, eager=True, hparams=hparams).write()
+        converter = patched(folder, gguf.LlamaFileType.ALL_F32, file, eager=True, hparams=hparams)
+        if hasattr(converter, "impl"):  # Mistral 3's leaves the work to another
+            converter.impl.set_vocab = lambda: set_vocab(converter.impl)
+        converter.write()
         return gguf.MODEL_ARCH_NAMES[made.model_arch]
 
 

@@ -45,6 +45,8 @@ SHAPE = dict(hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_atte
 LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
               original_max_position_embeddings=16)
 YARN = dict(rope_type="yarn", rope_theta=500.0, factor=4.0, original_max_position_embeddings=16, beta_fast=4.0, beta_slow=1.0)
+MINISTRAL3 = dict(YARN, original_max_position_embeddings=2048, beta_fast=64.0, mscale=1.0, mscale_all_dim=0.5,
+                  llama_4_scaling_beta=0.1)
 LONGROPE = dict(rope_type="longrope", rope_theta=100.0, partial_rotary_factor=0.75, short_factor=[1.0, 1.2, 1.5],
                 long_factor=[1.1, 2.5, 4.0])
 ALL = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -186,9 +188,7 @@ FIXTURES = {
                        dict(head_dim=8, rope_parameters=dict(rope_type="dynamic", alpha=50.0, factor=1.0, rope_theta=100.0)),
                        dtype=torch.bfloat16),
     "ministral3": Fixture("Ministral 3: yarn by its own scales", 121, "ministral3",
-                          dict(head_dim=8, rope_parameters=dict(YARN, original_max_position_embeddings=2048, beta_fast=64.0, mscale=1.0,
-                                                   mscale_all_dim=0.5, llama_4_scaling_beta=0.1), max_position_embeddings=8192),
-                          dtype=torch.bfloat16),
+                          dict(head_dim=8, rope_parameters=MINISTRAL3, max_position_embeddings=8192), dtype=torch.bfloat16),
     "arcee": Fixture("Arcee: an MLP without a gate, the square of ReLU", 122, "arcee", dict(attention_bias=True, mlp_bias=True),
                      UNGATED, torch.bfloat16),
     "nemotron": Fixture("Nemotron: LayerNorm by 1 + w, half of a head rotates", 123, "nemotron",
@@ -333,6 +333,8 @@ FIXTURES = {
     "phi3_long_gguf": Fixture("Phi-3 as GGUF with longrope on part of a head, an example on each side of the original length", 179, "phi3",
                               dict(hidden_size=32, intermediate_size=32, max_position_embeddings=64, original_max_position_embeddings=10,
                                    rope_parameters=LONGROPE, **NO_PAD), PHI3, gguf="phi3"),
+    "ministral3_gguf": Fixture("Ministral 3 as GGUF: rows of q and k interleaved, yarn by its own scales", 183, "ministral3",
+                               dict(GGUF_SIZES, rope_parameters=MINISTRAL3, max_position_embeddings=8192), gguf="mistral3", permuted=True),
     "gpt2_gguf": Fixture("GPT-2 as GGUF", 164, "gpt2",
                          dict(hidden_size=32, intermediate_size=32, n_inner=32, num_key_value_heads=4, layer_norm_epsilon=1e-3,
                               max_position_embeddings=1200, **NO_DROPOUT), GPT2,
@@ -564,6 +566,14 @@ def add_rope(writer, rope, head_dim, positions):
         writer.add_rope_scaling_attn_factors(math.sqrt(1 + math.log(positions / original) / math.log(original)))
         for name in ("short", "long"):
             writer.add_tensor(f"rope_factors_{name}.weight", np.array(rope[f"{name}_factor"], np.float32))
+    if rope["rope_type"] == "yarn":
+        writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+        writer.add_rope_scaling_factor(rope["factor"])
+        writer.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
+        writer.add_rope_scaling_yarn_beta_fast(rope["beta_fast"])
+        writer.add_rope_scaling_yarn_beta_slow(rope["beta_slow"])
+        writer.add_rope_scaling_yarn_log_mul(rope["mscale_all_dim"])
+        writer.add_attn_temperature_scale(rope["llama_4_scaling_beta"])
     if rope["rope_type"] == "linear":
         writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
         writer.add_rope_scaling_factor(rope["factor"])

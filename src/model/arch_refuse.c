@@ -40,6 +40,9 @@ static const struct unhonoured {
     /* positions */
     {"no_rope_layers", NULL, 1, NULL, ""},
     {NULL, "rope.scaling.attn_factor", 1, NULL, ""},
+    {NULL, "rope.scaling.yarn_attn_factor", NO_NUMBER, NULL, ""}, /* not read by llama.cpp */
+    {NULL, "rope.scaling.yarn_ext_factor", 1, NULL, ""},
+    {NULL, "attention.temperature_scale", 0, NULL, ""},
     /* the rest of a block */
     {"use_parallel_residual", NULL, 0, NULL, ": branches side by side are not supported for it"},
     {"hidden_act", NULL, NO_NUMBER, "silu", ": only silu is supported"},

@@ -250,6 +250,21 @@ static enum err_code read_gguf_rotated(struct arch *a, const struct source *s, s
     return ERR_OK;
 }
 
+/* As read_yarn(), with an mscale of 1, which llama.cpp takes for granted where the file has that of all columns. */
+static enum err_code read_gguf_yarn(struct rotation *r, const struct arch *a, const struct source *s, struct err *e)
+{
+    double all;
+    r->type = ROTATION_YARN;
+    if (source_number(&r->original_positions, s, NULL, "rope.scaling.original_context_length",
+                      (double)a->max_positions, e) ||
+        source_number(&r->beta_fast, s, NULL, "rope.scaling.yarn_beta_fast", 32, e) ||
+        source_number(&r->beta_slow, s, NULL, "rope.scaling.yarn_beta_slow", 1, e) ||
+        source_number(&all, s, NULL, "rope.scaling.yarn_log_multiplier", 0, e))
+        return e->code;
+    r->size = yarn_size(r->factor, 1) / (all != 0 ? yarn_size(r->factor, all) : 1);
+    return ERR_OK;
+}
+
 static enum err_code read_gguf(struct rotation *r, struct arch *a, const struct source *s,
                                struct err *e)
 {
@@ -266,9 +281,11 @@ static enum err_code read_gguf(struct rotation *r, struct arch *a, const struct 
         return e->code;
     if (gguf_string_is(&type, "linear"))
         r->type = r->factor == 1 || r->factor == 0 ? ROTATION_DEFAULT : ROTATION_LINEAR;
+    else if (gguf_string_is(&type, "yarn"))
+        return read_gguf_yarn(r, a, s, e);
     else if (!gguf_string_is(&type, "none") && !(gguf_string_is(&type, "longrope") && has_longrope(s)))
         return source_refuse(s, ERR_UNSUPPORTED, key, e,
-                             "\"%.*s\" is not supported; supported are none and linear",
+                             "\"%.*s\" is not supported; supported are none, linear and yarn",
                              (int)(type.length < 64 ? type.length : 64), type.data);
     return read_gguf_longrope(r, a, s, e);
 }

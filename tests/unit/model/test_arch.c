@@ -349,6 +349,11 @@ static void gguf_keys_are_read(void **state)
     assert_ok(read_gguf(&a, &linear, false, &e), &e);
     assert_int_equal(a.rotations[0].type, ROTATION_LINEAR);
     assert_true(a.rotations[0].factor == 4);
+    const struct edit yarn = {"llama.rope.scaling.type", GGUF_STRING, 0, 0, "yarn"};
+    assert_ok(read_gguf(&a, &yarn, false, &e), &e);
+    assert_int_equal(a.rotations[0].type, ROTATION_YARN);
+    assert_true(a.rotations[0].original_positions == 512 && a.rotations[0].beta_fast == 32 &&
+                a.rotations[0].beta_slow == 1 && a.rotations[0].size == 1);
     const struct edit window = {"llama.attention.sliding_window", GGUF_U32, 4096, 0, NULL};
     assert_ok(read_gguf(&a, &window, false, &e), &e);
     assert_int_equal(a.most_positions, 4096);
@@ -396,9 +401,13 @@ static void gguf_variants_are_named(void **state)
          false,
          "llama.final_logit_softcapping: 30 is not",
          ERR_UNSUPPORTED},
-        {{"llama.rope.scaling.type", GGUF_STRING, 0, 0, "yarn"},
+        {{"llama.rope.scaling.type", GGUF_STRING, 0, 0, "dynamic"},
          false,
-         "llama.rope.scaling.type: \"yarn\"",
+         "llama.rope.scaling.type: \"dynamic\"",
+         ERR_UNSUPPORTED},
+        {{"llama.rope.scaling.yarn_attn_factor", GGUF_F32, 0, 1, NULL},
+         false,
+         "llama.rope.scaling.yarn_attn_factor: 1 is not",
          ERR_UNSUPPORTED},
         {{"llama.rope.dimension_count", GGUF_U32, 4, 0, NULL},
          false,
