@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "base/err.h"
+#include "run/options.h"
 
 enum folder_kind {
     FOLDER_OTHER,       /* also if it does not exist, or is empty */
@@ -26,9 +27,11 @@ enum folder_kind folder_kind_of(const char *path);
  * of another kind. */
 enum err_code folder_check_output(const char *path, enum folder_kind kind, struct err *e);
 
-/* ERR_USAGE if an export must not be written to this path: it is the model itself, a run or a study; or there is
- * something already, a file or a folder that is not empty, and the user has not said that it may be replaced. */
-enum err_code folder_check_export(const char *path, const char *model, bool overwrite, struct err *e);
+/* ERR_USAGE if an export must not be written to this path: it is the model itself, or the folder of a model, a run or a
+ * study; or there is something already, and the user has not said that it may be replaced, or it is no adapter of this
+ * format. A merged model replaces nothing. */
+enum err_code folder_check_export(const char *path, const char *model, enum option_format format, bool overwrite,
+                                  struct err *e);
 
 /* Sets an error of class ERR_USAGE: the folder is not what is wanted here (a run, say), what it is if that is known,
  * and what to give instead. `wanted` goes after "this is". */

@@ -173,6 +173,8 @@ static enum err_code take_argument(struct opt_set *set, const char *text, struct
 static enum err_code take_value(struct opt_set *set, const struct opt_spec *spec, const char *value,
                                 struct err *e)
 {
+    if (spec->type == OPT_LIST && !*value)
+        return err_set(e, ERR_USAGE, "the value is empty: give a %s, or leave the option out", spec->value_name);
     bool again = !opt_takes_several(set->command, spec) && set->origins[index_of(set, spec)] == OPT_COMMAND_LINE;
     struct str before = {0}, after = {0};
     enum err_code code = again ? opt_append_value(set, spec, &before, e) : ERR_OK;

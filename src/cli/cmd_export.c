@@ -37,7 +37,7 @@ enum err_code cmd_export(const struct options *o, struct dist *d, struct err *e)
     struct origin origin = {0};
     if (o->save_dtype != SAVE_OWN && o->format != EXPORT_MERGED)
         return err_set(e, ERR_USAGE, "--save-dtype is for --format merged: the values of an adapter are f32");
-    enum err_code code = folder_check_export(o->output, o->model, o->overwrite, e);
+    enum err_code code = folder_check_export(o->output, o->model, o->format, o->overwrite, e);
     if (!code)
         code = store_open(&store, o->model, e);
     if (!code)

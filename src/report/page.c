@@ -2,6 +2,7 @@
 
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/file.h"
 
@@ -22,6 +23,22 @@ static const char style[] =
     "gap:14px;margin:14px 0 0}.beside h3{margin-top:0}\n"
     ".exact{border-color:currentColor}h3 mark{padding:1px 6px;margin-left:6px;color:var(--ink)}\n";
 
+#define TITLE "<title>mpilora: "
+
+/* Is it a page of ours? */
+static bool is_page(const char *path)
+{
+    struct file_in f;
+    struct err ignored;
+    char start[256] = "";
+    if (file_in_open(&f, path, &ignored))
+        return false;
+    const size_t length = f.size < sizeof start ? f.size : sizeof start;
+    bool is = !file_in_read(start, &f, 0, length, &ignored) && memmem(start, length, TITLE, strlen(TITLE));
+    file_in_close(&f);
+    return is;
+}
+
 enum err_code page_check_path(const char *path, struct err *e)
 {
     char folder[PATH_MAX];
@@ -31,6 +48,9 @@ enum err_code page_check_path(const char *path, struct err *e)
         return err_set(e, ERR_IO, "--html %s: there is no folder %s", path, folder);
     if (file_is_folder(path))
         return err_set(e, ERR_IO, "--html %s: this is a folder; give the name of a file", path);
+    if (file_exists(path) && !is_page(path))
+        return err_set(e, ERR_USAGE, "--html %s: this exists and is no page, which could be replaced: give another name",
+                       path);
     return ERR_OK;
 }
 
@@ -39,7 +59,7 @@ void page_begin(struct markup *m, const char *title, int width)
     markup_put(m,
                "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
                "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-               "<title>mpilora: %s</title>\n<style>\n"
+               TITLE "%s</title>\n<style>\n"
                "body{margin:0 auto;max-width:%dpx;padding:32px 24px;background:var(--paper);color:var(--ink);"
                "font:16px/1.5 system-ui,sans-serif}\n",
                title, width);

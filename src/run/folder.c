@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "run/export/gguf_adapter.h"
 #include "run/export/peft.h"
 #include "run/rundir.h"
 
@@ -71,22 +72,37 @@ enum err_code folder_check_output(const char *path, enum folder_kind kind, struc
                    names[is], kind == FOLDER_STUDY ? "study" : "run");
 }
 
-enum err_code folder_check_export(const char *path, const char *model, bool overwrite, struct err *e)
+/* Is it an adapter of this format, as an export leaves it? */
+static bool is_exported(const char *path, enum option_format format)
+{
+    return format == EXPORT_PEFT ? folder_kind_of(path) == FOLDER_ADAPTER
+                                 : format == EXPORT_GGUF && gguf_adapter_is(path);
+}
+
+enum err_code folder_check_export(const char *path, const char *model, enum option_format format, bool overwrite,
+                                  struct err *e)
 {
     char real[PATH_MAX], its[PATH_MAX];
     const enum folder_kind is = folder_kind_of(path);
-    if (!file_exists(path))
+    if (!file_exists(path) || file_holds_only(path, NULL))
         return ERR_OK;
     if (realpath(path, real) && realpath(model, its) && strcmp(real, its) == 0)
         return err_set(e, ERR_USAGE, "%s is the model itself: give another --output", path);
-    if (is == FOLDER_RUN || is == FOLDER_STUDY || is == FOLDER_CELLS || is == FOLDER_CHECKPOINTS)
+    if (is != FOLDER_OTHER && is != FOLDER_ADAPTER && !(is == FOLDER_MODEL && format == EXPORT_MERGED))
         return err_set(e, ERR_USAGE, "%s is %s, and an export would mix with its files: give another --output", path,
                        names[is]);
-    if (overwrite || file_holds_only(path, NULL))
-        return ERR_OK;
-    return err_set(e, ERR_USAGE, "%s exists already: give another --output, or --overwrite to replace what is exported "
-                                 "there",
-                   path);
+    if (format == EXPORT_MERGED)
+        return err_set(e, ERR_USAGE, "%s exists already: give another --output, or delete it", path);
+    if (!is_exported(path, format))
+        return err_set(e, ERR_USAGE,
+                       "%s exists already, and is no adapter of this format, which --overwrite could replace: give "
+                       "another --output",
+                       path);
+    if (!overwrite)
+        return err_set(e, ERR_USAGE,
+                       "%s exists already: give another --output, or --overwrite to replace what is exported there",
+                       path);
+    return ERR_OK;
 }
 
 enum err_code folder_refuse(const char *path, const char *wanted, struct err *e)

@@ -378,6 +378,8 @@ static enum err_code finish_again(struct trainer *t, struct err *e)
 static enum err_code start_adapter(struct trainer *t, struct err *e)
 {
     struct evaluator *v = t->eval_data ? &t->evaluator : NULL;
+    if (t->options->adapter.count)
+        log_note("starting with the adapter of %s, and a new optimizer", t->options->adapter.items[0]);
     if ((t->tracer.every && tracer_measure_base(&t->tracer, v, &t->loader, e)) ||
         session_start_adapter(t->session, e) ||
         (t->tracer.every && tracer_measure_start(&t->tracer, v, &t->loader, e)))

@@ -187,6 +187,18 @@ says err '\-\-html .*none/page.html: there is no folder .*/none$'
 silent out
 check 1 "$MPILORA" compare $short --adapter "$known" --prompt a --html "$work/empty"
 says err '\-\-html .*: this is a folder'
+cp "$work/pairs.jsonl" "$work/before"
+check 2 "$MPILORA" compare $short --adapter "$known" --prompt a --html "$work/pairs.jsonl"
+says err '--html .*pairs.jsonl: this exists and is no page, which could be replaced: give another name'
+cmp "$work/before" "$work/pairs.jsonl" || fail "data was replaced by a page"
+cp "$work/page.html" "$work/before"
+check 0 "$MPILORA" compare $short --adapter "$known" --prompt a --html "$work/page.html"
+! cmp -s "$work/before" "$work/page.html" || fail "a page was not replaced"
+cp "$work/before" "$work/page.html"
+for command in eval generate compare; do
+    check 2 "$MPILORA" $command $how --adapter "" --data "$work/pairs.jsonl"
+    says err '^mpilora: --adapter: the value is empty: give a PATH, or leave the option out$'
+done
 check 0 "$MPILORA" train --model "$model" --data "$work/data.jsonl" --output "$work/last" --max-steps 1 --threads 1 \
     --adapter "$known" --adapter "$other" --base-name "A title"
 says err '^the adapter calls its base "A title", by which PEFT alone cannot find it'

@@ -84,10 +84,26 @@ says err 'held.jsonl is JSON: --verify is for what has a content hash, a checkpo
 # An export replaces nothing that is there, unless it is told to, and never a model, a run or a study.
 echo precious >"$work/file"
 mkdir "$work/empty"
-for at in best file; do
-    check 2 "$MPILORA" export --model "$model" --checkpoint "$work/plain" --output "$work/$at"
-    says err "$at exists already: give another --output, or --overwrite"
+check 2 "$MPILORA" export --model "$model" --checkpoint "$work/plain" --output "$work/best"
+says err "best exists already: give another --output, or --overwrite"
+check 0 "$MPILORA" export --model "$model" --checkpoint "$work/plain" --output "$work/my.gguf" --format gguf
+cp -r "$model" "$work/another"
+mkfifo "$work/pipe"
+mkdir "$work/papers"
+touch "$work/papers/mine"
+for at in file pipe papers data.jsonl best my.gguf; do
+    for format in peft gguf; do
+        case $format-$at in peft-best | gguf-my.gguf) continue ;; esac
+        check 2 "$MPILORA" export --model "$model" --checkpoint "$work/plain" --output "$work/$at" --format $format --overwrite
+        says err "$at exists already, and is no adapter of this format, which --overwrite could replace"
+    done
 done
+[ "$(cat "$work/file")" = precious ] && [ -p "$work/pipe" ] && [ "$(ls "$work/papers")" = mine ] || fail "replaced"
+check 2 "$MPILORA" export --model "$model" --checkpoint "$work/plain" --output "$work/another" --overwrite
+says err 'another is the folder of a model .*an export would mix with its files'
+check 0 "$MPILORA" export --model "$model" --checkpoint "$work/plain" --output "$work/my.gguf" --format gguf --overwrite
+check 2 "$MPILORA" export --model "$model" --checkpoint "$work/plain" --output "$work/best" --format merged --overwrite
+says err 'best exists already: give another --output, or delete it$'
 cmp "$work/best/adapter_model.safetensors" "$work/run/adapter/adapter_model.safetensors" || fail "it was replaced"
 check 0 "$MPILORA" export --model "$model" --checkpoint "$work/plain" --output "$work/empty"
 check 0 "$MPILORA" export --model "$model" --checkpoint "$work/plain" --output "$work/best" --overwrite

@@ -22,6 +22,7 @@ check 0 whole "$work/first" --max-steps 6 --lora-rank 4 --lora-alpha 12 --rslora
 check 0 "$MPILORA" export --model "$model" --checkpoint "$work/first" --format gguf --output "$work/first.gguf"
 for source in first first/checkpoints/latest first/adapter first.gguf; do
     check 0 whole "$work/second" --max-steps 4 --adapter "$work/$source"
+    says err "^starting with the adapter of $work/$source, and a new optimizer$"
     starts_as "$work/$source" "$work/second"
     [ -d "$work/reference" ] && same_run "$work/reference" "$work/second"
     [ -d "$work/reference" ] || mv "$work/second" "$work/reference"

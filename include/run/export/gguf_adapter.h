@@ -8,6 +8,8 @@
 #ifndef MPILORA_RUN_EXPORT_GGUF_ADAPTER_H
 #define MPILORA_RUN_EXPORT_GGUF_ADAPTER_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 #include "model/lora.h"
 
@@ -23,5 +25,8 @@ enum err_code gguf_adapter_write(const char *path, const struct lora *l, const s
  * ERR_UNSUPPORTED for what is no plain LoRA of linear layers (token embeddings, norms, activated LoRA). The file does
  * not say which base it was trained on, only its architecture. lora_release(). */
 enum err_code gguf_adapter_read(struct lora *l, const struct arch *a, const char *path, struct err *e);
+
+/* Is it a GGUF file that calls itself an adapter? */
+bool gguf_adapter_is(const char *path);
 
 #endif

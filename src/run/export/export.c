@@ -32,15 +32,21 @@ static enum err_code write_card(const char *path, const struct export_job *job, 
     return code;
 }
 
-/* First what describes the adapter: a folder with PEFT's configuration is complete. */
+/* First what describes the adapter: a folder with PEFT's configuration is complete. Where that fails, nothing describes
+ * what is there. */
 static enum err_code write_peft(const struct export_job *job, struct err *e)
 {
     char card[PATH_MAX], state[PATH_MAX];
     if (file_make_folders(job->output, e) || file_join(card, sizeof card, job->output, EXPORT_CARD, e) ||
-        file_join(state, sizeof state, job->output, EXPORT_STATE, e) || write_card(card, job, e) ||
-        write_state(state, job->origin, e))
+        file_join(state, sizeof state, job->output, EXPORT_STATE, e))
         return e->code;
-    return peft_write(job->output, job->lora, job->arch, job->base_name, job->lora->dropout, e);
+    if (write_card(card, job, e) || write_state(state, job->origin, e) ||
+        peft_write(job->output, job->lora, job->arch, job->base_name, job->lora->dropout, e)) {
+        unlink(card);
+        unlink(state);
+        return e->code;
+    }
+    return ERR_OK;
 }
 
 static enum err_code read_peft(struct lora *l, const struct export_job *job, const struct weights *base, struct err *e)

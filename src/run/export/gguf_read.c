@@ -1,6 +1,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/arena.h"
 #include "io/store/store.h"
@@ -196,4 +197,18 @@ enum err_code gguf_adapter_read(struct lora *l, const struct arch *a, const char
     enum err_code code = read_store(l, a, &s, e);
     store_close(&s);
     return code;
+}
+
+bool gguf_adapter_is(const char *path)
+{
+    struct store s = {0};
+    struct gguf_string type;
+    struct err ignored;
+    struct stat st;
+    if (stat(path, &st) || !S_ISREG(st.st_mode) || store_open(&s, path, &ignored))
+        return false;
+    bool is = s.gguf && !gguf_get_string(&type, s.gguf, GGUF_TYPE_KEY, &ignored) &&
+              gguf_string_is(&type, GGUF_ADAPTER);
+    store_close(&s);
+    return is;
 }
