@@ -49,8 +49,8 @@ enum err_code page_check_path(const char *path, struct err *e)
     if (file_is_folder(path))
         return err_set(e, ERR_IO, "--html %s: this is a folder; give the name of a file", path);
     if (file_exists(path) && !is_page(path))
-        return err_set(e, ERR_USAGE, "--html %s: this exists and is no page, which could be replaced: give another name",
-                       path);
+        return err_set(e, ERR_USAGE,
+                       "--html %s: this exists and is no page, which could be replaced: give another name", path);
     return ERR_OK;
 }
 

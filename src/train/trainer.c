@@ -230,6 +230,10 @@ static enum err_code leave(struct trainer *t, struct err *e)
     if (trainer_save_now(t, e))
         return e->code;
     char path[PATH_MAX];
+    if (t->dist->rank == 0 && rundir_has(t->options->output, RUNDIR_ADAPTER))
+        log_warn("%s/%s is still the adapter of an earlier end of this run; mpilora export writes that of "
+                 "step %" PRIu64,
+                 t->options->output, rundir_name(RUNDIR_ADAPTER), t->state.step);
     if (rundir_checkpoint_path(path, t->options->output, t->state.step, e))
         return e->code;
     return err_set(e, ERR_STOPPED,

@@ -29,6 +29,10 @@ same_run "$work/whole" "$work/run"
 check 75 timeout --preserve-status --signal=USR1 1.5 "$MPILORA" train $options --output "$work/anew" \
     --max-steps 100000 --resume never --overwrite
 says err 'the same command, with --resume auto, goes on from'
+# A finished run that goes on: its adapter is that of the earlier end until the next one.
+check 0 train "$work/further" --max-steps 3
+stop USR1 "$work/further"
+says err '^warning: .*further/adapter is still the adapter of an earlier end of this run; mpilora export writes that of step [0-9]'
 
 # To mpirun, which hands it to all ranks; and to one rank alone.
 for target in all one; do
