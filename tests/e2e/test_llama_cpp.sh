@@ -56,9 +56,13 @@ check 2 "$MPILORA" export --model "$golden/llama/model.gguf" --checkpoint "$gold
 [ -d "$work/place" ] || fail "a folder was replaced"
 echo kept >"$work/victim"
 ln -s "$work/victim" "$work/place/adapter.gguf"
+check 2 "$MPILORA" export --model "$golden/llama/model.gguf" --checkpoint "$golden/llama/adapter" --format gguf --overwrite \
+    --output "$work/place/adapter.gguf"
+says err 'adapter.gguf exists already, and is no adapter of this format'
+cp "$golden/qwen2/adapter.gguf" "$work/victim"
 check 0 "$MPILORA" export --model "$golden/llama/model.gguf" --checkpoint "$golden/llama/adapter" --format gguf --overwrite \
     --output "$work/place/adapter.gguf"
-[ "$(cat "$work/victim")" = kept ] && [ ! -L "$work/place/adapter.gguf" ] || fail "the export went through a link"
+cmp "$golden/qwen2/adapter.gguf" "$work/victim" >&2 && [ ! -L "$work/place/adapter.gguf" ] || fail "the export went through a link"
 [ "$(ls "$work/place")" = adapter.gguf ] || fail "something is left beside the export: $(ls "$work/place")"
 
 # The real program. Its folder of packages may be another Python's: MPILORA_PYTHON.
