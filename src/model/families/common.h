@@ -76,6 +76,11 @@ extern const struct family_names gemma4_names[2];
 extern const struct family_layers gemma4_layers;
 extern const struct family_key gemma4_keys[];
 enum err_code gemma4_finish(struct arch *a, const struct source *s, struct err *e);
+#define GEMMA4_ROWS                                                                                          \
+    .gguf = "gemma4", .tokenizers = TOKENIZERS_SENTENCEPIECE, .names = gemma4_names,                         \
+    .modules = llama_like_modules, .module_count = LLAMA_LIKE_MODULES, .vectors = gemma3_vectors,            \
+    .keys = {gemma4_keys, attention_bias_keys}, .layers = &gemma4_layers,                                    \
+    .ignores = (const char *const[]){"hidden_act", NULL}
 #define GEMMA4_DEFAULTS                                                                                      \
     .layers = 30, .width = 2304, .ffn = 9216, .heads = 8, .kv_heads = 4, .head_dim = 256, .vocab = 262144,   \
     .norm_eps = 1e-6F, .activation = ACT_GELU_TANH, .attention_scale = 1, .normed_values = true,             \
