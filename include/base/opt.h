@@ -195,10 +195,14 @@ enum err_code opt_append_help(const struct opt_table *table, const struct opt_co
                               struct str *out, struct err *e);
 enum err_code opt_append_markdown(const struct opt_table *table, struct str *out, struct err *e);
 
-/* Appends the manual page, in the language of man(7), of one command, or of the program if `command` is NULL. `purpose`
- * is the line of its NAME then. */
-enum err_code opt_append_man(const struct opt_table *table, const struct opt_command *command, const char *version,
-                             const char *purpose, struct str *out, struct err *e);
+/* Appends the manual page, in the language of man(7), of one command, or of the program if `command` is NULL. */
+struct opt_page {
+    const char *version;
+    const char *purpose;             /* the line of NAME on the program's page */
+    const struct opt_word *statuses; /* exit statuses and what they mean; the last one has no text */
+};
+enum err_code opt_append_man(const struct opt_table *table, const struct opt_command *command,
+                             const struct opt_page *page, struct str *out, struct err *e);
 
 /* Appends the completion script for a shell: "bash", "zsh" or "fish"; ERR_USAGE for another one. Words and files are
  * completed, numbers and free text are not. */

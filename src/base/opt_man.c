@@ -75,30 +75,24 @@ static enum err_code append_options(const struct opt_table *table, const struct 
 }
 
 /* The title, NAME, and the beginning of SYNOPSIS. `command` is NULL for the page of the program. */
-static enum err_code append_head(const struct opt_table *table, const struct opt_command *command, const char *version,
-                                 const char *purpose, struct str *out, struct err *e)
+static enum err_code append_head(const struct opt_table *table, const struct opt_command *command,
+                                 const struct opt_page *page, struct str *out, struct err *e)
 {
     const char *dash = command ? "\\-" : "", *name = command ? command->name : "";
     if (str_appendf(out, e, ".TH \"%s%s%s\" 1 \"\" \"%s %s\" \"User Commands\"\n.SH NAME\n%s%s%s \\- ", table->program,
-                    dash, name, table->program, version, table->program, dash, name) ||
-        append_text(out, purpose, e))
+                    dash, name, table->program, page->version, table->program, dash, name) ||
+        append_text(out, command ? command->help : page->purpose, e))
         return e->code;
     return str_appendf(out, e, "\n.SH SYNOPSIS\n");
 }
 
-static enum err_code append_exit_status(struct str *out, struct err *e)
+static enum err_code append_exit_status(const struct opt_page *page, struct str *out, struct err *e)
 {
-    static const char *const rows[][2] = {
-        {"0", "done"},
-        {"1", "failed"},
-        {"2", "wrong usage"},
-        {"75", "stopped by a signal, a time limit or a lost rank: the same command goes on from the last checkpoint"},
-        {"130", "ended at once by a second Ctrl-C, without saving"}};
     enum err_code code = str_appendf(out, e, ".SH \"EXIT STATUS\"\n");
-    for (size_t i = 0; !code && i < sizeof rows / sizeof *rows; i++) {
-        code = str_appendf(out, e, ".TP\n.B %s\n", rows[i][0]);
+    for (const struct opt_word *status = page->statuses; !code && status->text; status++) {
+        code = str_appendf(out, e, ".TP\n.B %d\n", status->value);
         if (!code)
-            code = append_text(out, rows[i][1], e);
+            code = append_text(out, status->text, e);
         if (!code)
             code = str_append(out, "\n", 1, e);
     }
@@ -106,23 +100,23 @@ static enum err_code append_exit_status(struct str *out, struct err *e)
 }
 
 static enum err_code append_command_page(const struct opt_table *table, const struct opt_command *command,
-                                         const char *version, struct str *out, struct err *e)
+                                         const struct opt_page *page, struct str *out, struct err *e)
 {
-    if (append_head(table, command, version, command->help, out, e) ||
+    if (append_head(table, command, page, out, e) ||
         str_appendf(out, e, ".B %s %s\n", table->program, command->name))
         return e->code;
     if (*command->argument && str_appendf(out, e, ".I %s\n", command->argument))
         return e->code;
     if (str_appendf(out, e, "[\\fIoptions\\fR]\n.SH DESCRIPTION\n") || append_text(out, command->help, e) ||
-        str_append(out, "\n", 1, e) || append_options(table, command, out, e) || append_exit_status(out, e))
+        str_append(out, "\n", 1, e) || append_options(table, command, out, e) || append_exit_status(page, out, e))
         return e->code;
     return str_appendf(out, e, ".SH \"SEE ALSO\"\n.BR %s (1)\n", table->program);
 }
 
-static enum err_code append_program_page(const struct opt_table *table, const char *version, const char *purpose,
-                                         struct str *out, struct err *e)
+static enum err_code append_program_page(const struct opt_table *table, const struct opt_page *page, struct str *out,
+                                         struct err *e)
 {
-    if (append_head(table, NULL, version, purpose, out, e) ||
+    if (append_head(table, NULL, page, out, e) ||
         str_appendf(out, e,
                     "[\\fBmpirun \\-n\\fR \\fIN\\fR]\n.B %s\n\\fICOMMAND\\fR [\\fIoptions\\fR]\n.br\n"
                     ".B %s \\-\\-version\n.SH COMMANDS\n",
@@ -134,12 +128,11 @@ static enum err_code append_program_page(const struct opt_table *table, const ch
             append_text(out, command->help, e) || str_append(out, "\n", 1, e))
             return e->code;
     }
-    return append_exit_status(out, e);
+    return append_exit_status(page, out, e);
 }
 
-enum err_code opt_append_man(const struct opt_table *table, const struct opt_command *command, const char *version,
-                             const char *purpose, struct str *out, struct err *e)
+enum err_code opt_append_man(const struct opt_table *table, const struct opt_command *command,
+                             const struct opt_page *page, struct str *out, struct err *e)
 {
-    return command ? append_command_page(table, command, version, out, e)
-                   : append_program_page(table, version, purpose, out, e);
+    return command ? append_command_page(table, command, page, out, e) : append_program_page(table, page, out, e);
 }

@@ -330,14 +330,24 @@ enum err_code options_markdown(struct str *out, struct err *e)
     return opt_append_markdown(&options_table, out, e);
 }
 
-#define PURPOSE "fine-tune language models with LoRA on CPU clusters"
+static const struct opt_word statuses[] = {
+    {"done", 0},
+    {"failed", 1},
+    {"wrong usage", 2},
+    {"stopped by a signal, a time limit or a lost rank: the same command goes on from the last checkpoint", 75},
+    {"ended at once by a second Ctrl-C, without saving", 130},
+    {NULL, 0}};
+
+static const struct opt_page page = {.version = MPILORA_VERSION,
+                                     .purpose = "fine-tune language models with LoRA on CPU clusters",
+                                     .statuses = statuses};
 
 enum err_code options_man(const char *command, struct str *out, struct err *e)
 {
     const struct opt_command *found = NULL;
     if (*command && find_command(&found, command, e))
         return e->code;
-    return opt_append_man(&options_table, found, MPILORA_VERSION, PURPOSE, out, e);
+    return opt_append_man(&options_table, found, &page, out, e);
 }
 
 enum err_code options_completion(const char *shell, struct str *out, struct err *e)

@@ -23,12 +23,21 @@ static const struct opt_table table = {.program = "prog",
                                        .commands = commands,
                                        .command_count = 2};
 
+static const struct opt_word statuses[] = {
+    {"done", 0},
+    {"failed", 1},
+    {"wrong usage", 2},
+    {"stopped by a signal, a time limit or a lost rank: the same command goes on from the last checkpoint", 75},
+    {"ended at once by a second Ctrl-C, without saving", 130},
+    {NULL, 0}};
+static const struct opt_page page = {"1.2", "paint on many walls", statuses};
+
 static void man_of_a_command(void **state)
 {
     (void)state;
     struct err e;
     struct str text = {0};
-    assert_ok(opt_append_man(&table, &commands[0], "1.2", "paints", &text, &e), &e);
+    assert_ok(opt_append_man(&table, &commands[0], &page, &text, &e), &e);
     assert_string_equal(text.data,
                         ".TH \"prog\\-paint\" 1 \"\" \"prog 1.2\" \"User Commands\"\n"
                         ".SH NAME\nprog\\-paint \\- Paint it.\n"
@@ -52,7 +61,7 @@ static void man_of_the_program(void **state)
     (void)state;
     struct err e;
     struct str text = {0};
-    assert_ok(opt_append_man(&table, NULL, "1.2", "paint on many walls", &text, &e), &e);
+    assert_ok(opt_append_man(&table, NULL, &page, &text, &e), &e);
     assert_non_null(strstr(text.data, "\nprog \\- paint on many walls\n"));
     assert_non_null(strstr(text.data, "\n.BR prog\\-list (1)\nList all.\n"));
     str_release(&text);
