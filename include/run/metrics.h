@@ -19,6 +19,16 @@ struct metrics_rewards {
     double accuracy; /* share of pairs whose chosen answer has the higher reward */
 };
 
+/* A number of the structs of a row, under its name in metrics.jsonl; and those of struct metrics_rewards and of struct
+ * trace_summary, in the order of the lines. */
+struct metrics_field {
+    const char *name;
+    size_t offset;
+};
+enum { METRICS_REWARDS = 4, METRICS_TRACE = 8 };
+extern const struct metrics_field metrics_rewards_fields[METRICS_REWARDS], metrics_trace_fields[METRICS_TRACE];
+double metrics_value(const void *numbers, const struct metrics_field *field);
+
 struct metrics_row {
     uint64_t step; /* from 1 */
     double epoch;  /* passes over the data so far, with fraction */
@@ -41,6 +51,9 @@ struct metrics_row {
     bool traced;
     struct trace_summary trace; /* of the adapter before the step */
 };
+
+/* 0 if the step took no time. */
+double metrics_tokens_per_second(const struct metrics_row *row);
 
 struct metrics {
     struct lines_file lines;

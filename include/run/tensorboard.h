@@ -23,7 +23,7 @@
 struct tensorboard {
     int fd;
     bool open;           /* false: this run has none, or it could not be written */
-    char path[PATH_MAX]; /* of the event file, for messages */
+    char path[PATH_MAX]; /* of the folder of event files, for messages */
     struct str record;   /* at work */
 };
 

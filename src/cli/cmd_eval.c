@@ -11,10 +11,8 @@ static void add_result(struct facts *f, const void *results, size_t i)
     const struct evaluation *v = (const struct evaluation *)results + i;
     facts_real(f, "loss", v->loss);
     if (v->prefers) {
-        facts_real(f, "reward_chosen", v->rewards.chosen);
-        facts_real(f, "reward_rejected", v->rewards.rejected);
-        facts_real(f, "reward_margin", v->rewards.margin);
-        facts_real(f, "reward_accuracy", v->rewards.accuracy);
+        for (size_t k = 0; k < METRICS_REWARDS; k++)
+            facts_real(f, metrics_rewards_fields[k].name, metrics_value(&v->rewards, &metrics_rewards_fields[k]));
     } else {
         facts_real(f, "perplexity", v->perplexity);
         facts_real(f, "token_accuracy", v->token_accuracy);

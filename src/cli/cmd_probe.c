@@ -146,10 +146,9 @@ static void write_loss(struct probe *p)
     double loss = p->loss_sum / (double)b->supervised;
     if (has_pairs(p)) {
         loss = preference_finish(&rewards, &p->preference, p->sums);
-        h5_attribute_real(p->file, "/", "reward_chosen", rewards.chosen);
-        h5_attribute_real(p->file, "/", "reward_rejected", rewards.rejected);
-        h5_attribute_real(p->file, "/", "reward_margin", rewards.margin);
-        h5_attribute_real(p->file, "/", "reward_accuracy", rewards.accuracy);
+        for (size_t i = 0; i < METRICS_REWARDS; i++)
+            h5_attribute_real(p->file, "/", metrics_rewards_fields[i].name,
+                              metrics_value(&rewards, &metrics_rewards_fields[i]));
     }
     h5_attribute_real(p->file, "/", "loss", loss);
     h5_attribute_int(p->file, "/", "supervised_tokens", (int64_t)b->supervised);

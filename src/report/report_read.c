@@ -79,17 +79,11 @@ static enum err_code read_phases(struct metrics_row *row, const struct json_fiel
 static enum err_code read_rewards(struct metrics_rewards *rewards, const struct json_fields *line, const char *prefix,
                                   struct err *e)
 {
-    const struct {
-        const char *name;
-        double *value;
-    } values[] = {{"chosen", &rewards->chosen},
-                  {"rejected", &rewards->rejected},
-                  {"margin", &rewards->margin},
-                  {"accuracy", &rewards->accuracy}};
-    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+    for (size_t i = 0; i < METRICS_REWARDS; i++) {
+        const struct metrics_field *field = &metrics_rewards_fields[i];
         char key[32];
-        snprintf(key, sizeof key, "%sreward_%s", prefix, values[i].name);
-        if (json_get_number(values[i].value, line, key, NAN, e))
+        snprintf(key, sizeof key, "%s%s", prefix, field->name);
+        if (json_get_number((double *)(void *)((char *)rewards + field->offset), line, key, NAN, e))
             return e->code;
     }
     return ERR_OK;
@@ -117,7 +111,7 @@ static enum err_code read_row(struct metrics_row *row, uint64_t before, const st
         json_get_number(&tokens, &f, "tokens", NAN, e) ||
         json_get_number(&row->eval_loss, &f, "eval_loss", NAN, e) || read_phases(row, &f, e))
         return e->code;
-    row->prefers = json_kind(json_get(object, "reward_chosen")) != JSON_KIND_NONE;
+    row->prefers = json_kind(json_get(object, metrics_rewards_fields[0].name)) != JSON_KIND_NONE;
     if (read_rewards(&row->rewards, &f, "", e) || read_rewards(&row->eval_rewards, &f, "eval_", e))
         return e->code;
     row->step = step;

@@ -2,7 +2,7 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +10,27 @@
 #include "io/json.h"
 
 #define EVAL_LOSS   "eval_loss"
+
+#define REWARD(name) {"reward_" #name, offsetof(struct metrics_rewards, name)}
+const struct metrics_field metrics_rewards_fields[METRICS_REWARDS] = {REWARD(chosen), REWARD(rejected), REWARD(margin),
+                                                                      REWARD(accuracy)};
+#undef REWARD
+
+#define TRACE(name) {#name, offsetof(struct trace_summary, name)}
+const struct metrics_field metrics_trace_fields[METRICS_TRACE] = {
+    TRACE(norm_a), TRACE(norm_b), TRACE(norm_ba), TRACE(grad_a),
+    TRACE(grad_b), TRACE(update), TRACE(change),  TRACE(output_ratio)};
+#undef TRACE
+
+double metrics_value(const void *numbers, const struct metrics_field *field)
+{
+    return *(const double *)(const void *)((const char *)numbers + field->offset);
+}
+
+double metrics_tokens_per_second(const struct metrics_row *row)
+{
+    return row->seconds > 0 ? (double)row->tokens / row->seconds : 0;
+}
 
 /* The document of a line, if it is a whole one of ours, later than the step *last and not beyond `most`; *last is its
  * step then. NULL for any other line. */
@@ -58,23 +79,20 @@ static enum err_code append_real(struct str *line, const char *key, double value
     return str_appendf(line, e, ", \"%s\": ", key) ? e->code : json_append_real(line, value, e);
 }
 
+static enum err_code append_fields(struct str *line, const char *prefix, const struct metrics_field *fields,
+                                   size_t count, const void *numbers, struct err *e)
+{
+    for (size_t i = 0; i < count; i++)
+        if (str_appendf(line, e, ", \"%s%s\": ", prefix, fields[i].name) ||
+            json_append_real(line, metrics_value(numbers, &fields[i]), e))
+            return e->code;
+    return ERR_OK;
+}
+
 static enum err_code append_rewards(struct str *line, const char *prefix, const struct metrics_rewards *rewards,
                                     struct err *e)
 {
-    const struct {
-        const char *name;
-        double value;
-    } values[] = {{"chosen", rewards->chosen},
-                  {"rejected", rewards->rejected},
-                  {"margin", rewards->margin},
-                  {"accuracy", rewards->accuracy}};
-    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
-        char key[32];
-        snprintf(key, sizeof key, "%sreward_%s", prefix, values[i].name);
-        if (append_real(line, key, values[i].value, e))
-            return e->code;
-    }
-    return ERR_OK;
+    return append_fields(line, prefix, metrics_rewards_fields, METRICS_REWARDS, rewards, e);
 }
 
 /* `rewards` may be NULL. */
@@ -109,17 +127,13 @@ static enum err_code append_phases(struct str *line, const double phases[PROF_CO
 static enum err_code append_trace(struct str *line, const struct trace_summary *s, struct err *e)
 {
     if (str_appendf(line, e, ", \"trace\": {\"step\": %" PRIu64, s->step) ||
-        append_real(line, "norm_a", s->norm_a, e) || append_real(line, "norm_b", s->norm_b, e) ||
-        append_real(line, "norm_ba", s->norm_ba, e) || append_real(line, "grad_a", s->grad_a, e) ||
-        append_real(line, "grad_b", s->grad_b, e) || append_real(line, "update", s->update, e) ||
-        append_real(line, "change", s->change, e) || append_real(line, "output_ratio", s->output_ratio, e))
+        append_fields(line, "", metrics_trace_fields, METRICS_TRACE, s, e))
         return e->code;
     return str_append(line, "}", 1, e);
 }
 
 static enum err_code append_row(struct str *line, const struct metrics_row *row, struct err *e)
 {
-    double rate = row->seconds > 0 ? (double)row->tokens / row->seconds : 0;
     if (str_appendf(line, e, "{\"step\": %" PRIu64, row->step) || append_real(line, "epoch", row->epoch, e) ||
         append_real(line, "loss", row->loss, e) ||
         (row->prefers && append_rewards(line, "", &row->rewards, e)) ||
@@ -127,7 +141,8 @@ static enum err_code append_row(struct str *line, const struct metrics_row *row,
         append_real(line, "grad_norm", row->grad_norm, e) ||
         str_appendf(line, e, ", \"tokens\": %" PRIu64 ", \"supervised_tokens\": %" PRIu64, row->tokens,
                     row->supervised_tokens) ||
-        append_real(line, "tokens_per_second", rate, e) || append_real(line, "seconds", row->seconds, e) ||
+        append_real(line, "tokens_per_second", metrics_tokens_per_second(row), e) ||
+        append_real(line, "seconds", row->seconds, e) ||
         append_real(line, "data_seconds", row->data_seconds, e) ||
         append_real(line, "comm_seconds", row->comm_seconds, e) ||
         append_real(line, "wait_seconds", row->wait_seconds, e) || append_slowest(line, row, e) ||

@@ -30,12 +30,11 @@ enum { HISTOGRAM_MIN = 1, HISTOGRAM_MAX, HISTOGRAM_COUNT, HISTOGRAM_SUM, HISTOGR
 
 enum { BUCKETS = 64 };
 
-/* An event at work. A field that could not be added ends all. */
+/* An event at work. Once a field could not be added, nothing more is. */
 struct event {
     struct str summary, bytes;
     uint64_t step;
     struct err e;
-    enum err_code code;
 };
 
 static void event_begin(struct event *v, uint64_t step)
@@ -47,10 +46,9 @@ static void event_begin(struct event *v, uint64_t step)
 static void event_add(struct event *v, const char *tag, const struct str *fields)
 {
     struct str value = {0};
-    if (!v->code && (proto_bytes(&value, VALUE_TAG, tag, strlen(tag), &v->e) ||
-                     str_append(&value, fields->data, fields->length, &v->e) ||
-                     proto_bytes(&v->summary, SUMMARY_VALUE, value.data, value.length, &v->e)))
-        v->code = v->e.code;
+    if (!v->e.code && !proto_bytes(&value, VALUE_TAG, tag, strlen(tag), &v->e) &&
+        !str_append(&value, fields->data, fields->length, &v->e))
+        proto_bytes(&v->summary, SUMMARY_VALUE, value.data, value.length, &v->e);
     str_release(&value);
 }
 
@@ -66,11 +64,9 @@ static void write_event(struct tensorboard *t, struct event *v)
 {
     size_t done;
     str_clear(&t->record);
-    if (!v->code)
-        v->code = event_record(&t->record, &v->bytes, &v->e);
-    if (!v->code)
-        v->code = file_put(&done, t->fd, t->record.data, t->record.length, t->path, &v->e);
-    if (v->code)
+    if (!v->e.code && !event_record(&t->record, &v->bytes, &v->e))
+        file_put(&done, t->fd, t->record.data, t->record.length, t->path, &v->e);
+    if (v->e.code)
         give_up(t, &v->e);
     str_release(&v->summary);
     str_release(&v->bytes);
@@ -80,16 +76,15 @@ static void event_head(struct event *v)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    if (!v->code && (proto_double(&v->bytes, EVENT_TIME, (double)now.tv_sec + 1e-9 * (double)now.tv_nsec, &v->e) ||
-                     proto_integer(&v->bytes, EVENT_STEP, v->step, &v->e)))
-        v->code = v->e.code;
+    if (!v->e.code && !proto_double(&v->bytes, EVENT_TIME, (double)now.tv_sec + 1e-9 * (double)now.tv_nsec, &v->e))
+        proto_integer(&v->bytes, EVENT_STEP, v->step, &v->e);
 }
 
 static void event_finish(struct tensorboard *t, struct event *v)
 {
     event_head(v);
-    if (!v->code)
-        v->code = proto_bytes(&v->bytes, EVENT_SUMMARY, v->summary.data, v->summary.length, &v->e);
+    if (!v->e.code)
+        proto_bytes(&v->bytes, EVENT_SUMMARY, v->summary.data, v->summary.length, &v->e);
     write_event(t, v);
 }
 
@@ -99,17 +94,16 @@ static void write_start(struct tensorboard *t, uint64_t step)
     struct event v;
     event_begin(&v, 0);
     event_head(&v);
-    if (!v.code)
-        v.code = proto_bytes(&v.bytes, EVENT_VERSION, VERSION, strlen(VERSION), &v.e);
+    if (!v.e.code)
+        proto_bytes(&v.bytes, EVENT_VERSION, VERSION, strlen(VERSION), &v.e);
     write_event(t, &v);
     if (!t->open || !step)
         return;
     struct str session = {0};
     event_begin(&v, step + 1);
     event_head(&v);
-    if (!v.code && (proto_integer(&session, SESSION_STATUS, SESSION_START, &v.e) ||
-                    proto_bytes(&v.bytes, EVENT_SESSION, session.data, session.length, &v.e)))
-        v.code = v.e.code;
+    if (!v.e.code && !proto_integer(&session, SESSION_STATUS, SESSION_START, &v.e))
+        proto_bytes(&v.bytes, EVENT_SESSION, session.data, session.length, &v.e);
     str_release(&session);
     write_event(t, &v);
 }
@@ -121,25 +115,21 @@ static void add_texts(struct event *v, const char *tag, const struct str *cells,
     struct str fields = {0}, tensor = {0}, part = {0}, dim = {0};
     static const char plugin[] = "text";
     struct err *e = &v->e;
-    enum err_code code = proto_integer(&tensor, TENSOR_TYPE, TYPE_TEXT, e);
-    for (size_t i = 0; !code && i < 2; i++) {
+    for (size_t i = 0; !e->code && i < 2; i++) {
         str_clear(&dim);
-        if (proto_integer(&dim, DIM_SIZE, sizes[i], e) || proto_bytes(&part, SHAPE_DIM, dim.data, dim.length, e))
-            code = e->code;
+        if (!proto_integer(&dim, DIM_SIZE, sizes[i], e))
+            proto_bytes(&part, SHAPE_DIM, dim.data, dim.length, e);
     }
-    if (!code)
-        code = proto_bytes(&tensor, TENSOR_SHAPE, part.data, part.length, e);
-    for (size_t i = 0; !code && i < rows * columns; i++)
-        code = proto_bytes(&tensor, TENSOR_TEXT, cells[i].data, cells[i].length, e);
+    if (!e->code && !proto_integer(&tensor, TENSOR_TYPE, TYPE_TEXT, e))
+        proto_bytes(&tensor, TENSOR_SHAPE, part.data, part.length, e);
+    for (size_t i = 0; !e->code && i < rows * columns; i++)
+        proto_bytes(&tensor, TENSOR_TEXT, cells[i].data, cells[i].length, e);
     str_clear(&part);
     str_clear(&dim);
-    if (!code && (proto_bytes(&part, PLUGIN_NAME, plugin, strlen(plugin), e) ||
-                  proto_bytes(&dim, METADATA_PLUGIN, part.data, part.length, e) ||
-                  proto_bytes(&fields, VALUE_TENSOR, tensor.data, tensor.length, e) ||
-                  proto_bytes(&fields, VALUE_METADATA, dim.data, dim.length, e)))
-        code = e->code;
-    if (code)
-        v->code = code;
+    if (!e->code && !proto_bytes(&part, PLUGIN_NAME, plugin, strlen(plugin), e) &&
+        !proto_bytes(&dim, METADATA_PLUGIN, part.data, part.length, e) &&
+        !proto_bytes(&fields, VALUE_TENSOR, tensor.data, tensor.length, e))
+        proto_bytes(&fields, VALUE_METADATA, dim.data, dim.length, e);
     event_add(v, tag, &fields);
     str_release(&fields);
     str_release(&tensor);
@@ -161,7 +151,7 @@ static void write_config(struct tensorboard *t, uint64_t step, const char *confi
     struct event v;
     struct str text = {0};
     event_begin(&v, step);
-    v.code = append_verbatim(&text, config, strlen(config), &v.e);
+    append_verbatim(&text, config, strlen(config), &v.e);
     add_texts(&v, "configuration", &text, 1, 1);
     event_finish(t, &v);
     str_release(&text);
@@ -222,23 +212,10 @@ void tensorboard_close(struct tensorboard *t)
 static void add_scalar(struct event *v, const char *tag, double value)
 {
     struct str fields = {0};
-    if (!v->code)
-        v->code = proto_float(&fields, VALUE_SIMPLE, (float)value, &v->e);
+    if (!v->e.code)
+        proto_float(&fields, VALUE_SIMPLE, (float)value, &v->e);
     event_add(v, tag, &fields);
     str_release(&fields);
-}
-
-static void add_trace(struct event *v, const struct trace_summary *s)
-{
-    const struct {
-        const char *tag;
-        double value;
-    } rows[] = {{"trace/norm_a", s->norm_a}, {"trace/norm_b", s->norm_b},
-                {"trace/norm_ba", s->norm_ba}, {"trace/grad_a", s->grad_a},
-                {"trace/grad_b", s->grad_b}, {"trace/update", s->update},
-                {"trace/change", s->change}, {"trace/output_ratio", s->output_ratio}};
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        add_scalar(v, rows[i].tag, rows[i].value);
 }
 
 void tensorboard_metrics(struct tensorboard *t, const struct metrics_row *row)
@@ -254,7 +231,7 @@ void tensorboard_metrics(struct tensorboard *t, const struct metrics_row *row)
                 {"train/learning_rate", row->learning_rate},
                 {"train/grad_norm", row->grad_norm},
                 {"train/epoch", row->epoch},
-                {"speed/tokens_per_second", row->seconds > 0 ? (double)row->tokens / row->seconds : 0},
+                {"speed/tokens_per_second", metrics_tokens_per_second(row)},
                 {"speed/seconds", row->seconds},
                 {"speed/data_seconds", row->data_seconds},
                 {"speed/comm_seconds", row->comm_seconds},
@@ -268,8 +245,11 @@ void tensorboard_metrics(struct tensorboard *t, const struct metrics_row *row)
     }
     if (row->evaluated)
         add_scalar(&v, "eval/loss", row->eval_loss);
-    if (row->traced)
-        add_trace(&v, &row->trace);
+    for (size_t i = 0; row->traced && i < METRICS_TRACE; i++) {
+        char tag[64];
+        snprintf(tag, sizeof tag, "trace/%s", metrics_trace_fields[i].name);
+        add_scalar(&v, tag, metrics_value(&row->trace, &metrics_trace_fields[i]));
+    }
     event_finish(t, &v);
 }
 
@@ -300,12 +280,12 @@ void tensorboard_samples(struct tensorboard *t, uint64_t step, const char *lines
     if (!t->open || !length)
         return;
     event_begin(&v, step);
-    for (size_t i = 0; !v.code && i < SAMPLE_CELLS; i++)
-        v.code = str_appendf(&cells[0][i], &v.e, "**%s**", sample_keys[i]);
-    for (const char *at = lines, *end = lines + length; !v.code && at < end && rows <= SAMPLES_SHOWN; rows++) {
+    for (size_t i = 0; !v.e.code && i < SAMPLE_CELLS; i++)
+        str_appendf(&cells[0][i], &v.e, "**%s**", sample_keys[i]);
+    for (const char *at = lines, *end = lines + length; !v.e.code && at < end && rows <= SAMPLES_SHOWN; rows++) {
         const char *stop = memchr(at, '\n', (size_t)(end - at));
         stop = stop ? stop : end;
-        v.code = append_sample(cells[rows], at, (size_t)(stop - at), &v.e);
+        append_sample(cells[rows], at, (size_t)(stop - at), &v.e);
         at = stop + 1;
     }
     add_texts(&v, "sample answers", &cells[0][0], rows, SAMPLE_CELLS);
@@ -369,15 +349,14 @@ static void add_histogram(struct event *v, const struct lora *l, size_t first, b
     take_values(&h, l, first, is_b, histogram_count);
     for (size_t i = 0; i < BUCKETS; i++)
         h.limits[i] = i + 1 < BUCKETS ? h.least + (h.most - h.least) * (double)(i + 1) / BUCKETS : h.most;
-    if (!v->code && (proto_double(&proto, HISTOGRAM_MIN, h.least, &v->e) ||
-                     proto_double(&proto, HISTOGRAM_MAX, h.most, &v->e) ||
-                     proto_double(&proto, HISTOGRAM_COUNT, (double)h.count, &v->e) ||
-                     proto_double(&proto, HISTOGRAM_SUM, h.sum, &v->e) ||
-                     proto_double(&proto, HISTOGRAM_SQUARES, h.squares, &v->e) ||
-                     proto_doubles(&proto, HISTOGRAM_LIMITS, h.limits, BUCKETS, &v->e) ||
-                     proto_doubles(&proto, HISTOGRAM_BUCKETS, h.counts, BUCKETS, &v->e) ||
-                     proto_bytes(&fields, VALUE_HISTOGRAM, proto.data, proto.length, &v->e)))
-        v->code = v->e.code;
+    if (!v->e.code && !proto_double(&proto, HISTOGRAM_MIN, h.least, &v->e) &&
+        !proto_double(&proto, HISTOGRAM_MAX, h.most, &v->e) &&
+        !proto_double(&proto, HISTOGRAM_COUNT, (double)h.count, &v->e) &&
+        !proto_double(&proto, HISTOGRAM_SUM, h.sum, &v->e) &&
+        !proto_double(&proto, HISTOGRAM_SQUARES, h.squares, &v->e) &&
+        !proto_doubles(&proto, HISTOGRAM_LIMITS, h.limits, BUCKETS, &v->e) &&
+        !proto_doubles(&proto, HISTOGRAM_BUCKETS, h.counts, BUCKETS, &v->e))
+        proto_bytes(&fields, VALUE_HISTOGRAM, proto.data, proto.length, &v->e);
     snprintf(tag, sizeof tag, "%s/%s", is_b ? "lora_B" : "lora_A", short_name(&l->layout.modules[first]));
     event_add(v, tag, &fields);
     str_release(&fields);
