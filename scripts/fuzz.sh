@@ -3,12 +3,12 @@
 #
 #   scripts/fuzz.sh [--seconds N] [--corpus DIR] [READER...]
 #
-# N is 30, READER one of tests/fuzz/fuzz_READER.c (all of them). DIR keeps the inputs that reach new code for a later
+# N is 20, READER one of tests/fuzz/fuzz_READER.c (all of them). DIR keeps the inputs that reach new code for a later
 # run. An input that crashes, takes more than ten seconds or more memory than any input may is kept in
 # tests/fuzz/found/READER, where every run of the tests tries it again, and the exit status is 1.
 . "$(dirname "$0")/common.sh"
 
-seconds=30 corpus=''
+seconds=20 corpus=''
 readers=()
 while [ $# -gt 0 ]; do
     case $1 in
@@ -28,7 +28,8 @@ if [ ${#readers[@]} = 0 ]; then
 fi
 
 mkdir -p build-fuzz
-cmake -S . -B build-fuzz -G Ninja -DCMAKE_C_COMPILER=clang -DMPILORA_FUZZ=ON >build-fuzz/configure.log 2>&1 ||
+cmake -S . -B build-fuzz -G Ninja -DCMAKE_C_COMPILER=clang -DMPILORA_FUZZ=ON \
+    -DCMAKE_C_FLAGS_RELEASE="-O1 -g1" >build-fuzz/configure.log 2>&1 ||
     { cat build-fuzz/configure.log; exit 1; }
 ninja -C build-fuzz -j "$cores" --quiet "${readers[@]/#/fuzz_}"
 

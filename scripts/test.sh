@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds mpilora and runs all its tests: with gcc everything, with clang the unit tests and clang-tidy, under
-# ThreadSanitizer those of what threads share, half a minute of fuzzing for each reader (see fuzz.sh), and under
+# ThreadSanitizer those of what threads share, some seconds of fuzzing for each reader (see fuzz.sh), and under
 # AddressSanitizer and UBSan the unit and MPI tests and what fuzzing once found.
 # Installs what is missing first (see deps.sh).
 #
@@ -16,11 +16,17 @@ case ${1:-} in
 esac
 [ $# -le 1 ] || { echo "test.sh: too many arguments" >&2; exit 2; }
 
+# Some 170 programs to link in each build: with the faster of binutils' two linkers where it is there.
+linker=()
+if command -v ld.gold >/dev/null; then linker=(-DCMAKE_EXE_LINKER_FLAGS=-fuse-ld=gold); fi
+# What finds faults by itself needs no more of the debugger's tables than the lines.
+checked=("${linker[@]}" -DCMAKE_C_FLAGS_RELEASE="-O1 -g1")
+
 # Many tests wait, for ranks to start or for a retry, longer than they compute: more of them than there are cores.
 run_tests() { # run_tests FOLDER CTEST-ARGUMENT...; says at the end what was skipped, and why
     local folder=$1 status=0
     shift
-    ctest --test-dir "$folder" --output-on-failure --no-tests=error -j $((cores * 3 / 2)) "$@" || status=$?
+    ctest --test-dir "$folder" --output-on-failure --no-tests=error -j $((cores * 2)) "$@" || status=$?
     grep -E '^[0-9]+/[0-9]+ Testing: |^SKIPPED: ' "$folder/Testing/Temporary/LastTest.log" |
         grep -B 1 '^SKIPPED: ' | sed -n 's/^[^ ]* Testing: //p; s/^SKIPPED: /    skipped: /p' || true
     return $status
@@ -30,7 +36,7 @@ headline "dependencies"
 scripts/deps.sh --test
 
 headline "build with gcc"
-build build -DCMAKE_C_COMPILER=gcc -DMPILORA_TESTS=ON
+build build "${linker[@]}" -DCMAKE_C_COMPILER=gcc -DMPILORA_TESTS=ON
 
 headline "model"
 status=0
@@ -46,19 +52,19 @@ run_tests build
 [ -z "$quick" ] || exit 0
 
 headline "build with clang, unit tests"
-build build-clang -DCMAKE_C_COMPILER=clang -DMPILORA_TESTS=ON
+build build-clang "${linker[@]}" -DCMAKE_C_COMPILER=clang -DMPILORA_TESTS=ON
 run_tests build-clang --label-regex unit
 
 headline "clang-tidy"
 scripts/check_tidy.sh build-clang
 
 headline "build with ThreadSanitizer, tests of what threads share"
-targets=tests_of_threads build build-threads -DCMAKE_C_COMPILER=clang -DMPILORA_SANITIZE_THREADS=ON -DCMAKE_C_FLAGS_RELEASE="-O1 -g"
+targets=tests_of_threads build build-threads "${checked[@]}" -DCMAKE_C_COMPILER=clang -DMPILORA_SANITIZE_THREADS=ON
 run_tests build-threads --label-regex '^threads$'
 
 headline "fuzzing of the readers"
 scripts/fuzz.sh
 
 headline "build with AddressSanitizer and UndefinedBehaviorSanitizer, unit, MPI and fuzz tests"
-build build-sanitize -DCMAKE_C_COMPILER=gcc -DMPILORA_SANITIZE=ON -DCMAKE_C_FLAGS_RELEASE="-O1 -g"
+build build-sanitize "${checked[@]}" -DCMAKE_C_COMPILER=gcc -DMPILORA_SANITIZE=ON
 run_tests build-sanitize --label-regex '^(unit|mpi|fuzz)$'

@@ -8,10 +8,12 @@ turn_bit() {
     local wrong
     wrong=$(ranks_of $pid | sed -n "$(($1 + 1))p")
     shift
+    kill -STOP "$wrong" # or the run may be over before Python has started
     python3 "$SOURCE/tests/support/turn_bit.py" "$wrong" "${@/%//adapter/adapter_model.safetensors}" >"$work/turned" 2>&1 || {
         ! grep -q 'PermissionError' "$work/turned" || skip "this system does not let a process write into another's memory"
         fail "$(cat "$work/turned")"
     }
+    kill -CONT "$wrong"
 }
 
 # At this learning rate the values stay what they were at the start.
