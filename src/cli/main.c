@@ -12,6 +12,7 @@
 #include "base/lost_map.h"
 #include "base/str.h"
 #include "cli/commands.h"
+#include "cli/commit.h" /* made by the build */
 #include "io/h5/h5.h"
 #include "math/gemm.h"
 #include "math/parallel.h"
@@ -136,15 +137,21 @@ static int print_markdown(void)
     return print_made(options_markdown(&text, &e), &text, stdout, &e);
 }
 
+/* One fact a line, for scripts too. */
 static int print_version(void)
 {
     struct err e;
     struct str text = {0};
     char mpi[128];
+    const char *const commit = MPILORA_COMMIT;
     dist_version(mpi, sizeof mpi);
-    enum err_code code =
-        str_appendf(&text, &e, "mpilora %s\nMPI: %s\nHDF5: %s\nBLAS: %s\nISA: %s (%s)\n", MPILORA_VERSION,
-                    mpi, h5_version(), gemm_backend(), cpu_isa_name(cpu_isa_best()), cpu_model_name());
+    enum err_code code = str_appendf(&text, &e, "mpilora %s\n", MPILORA_VERSION);
+    if (!code && *commit != '\0')
+        code = str_appendf(&text, &e, "commit: %s%s\ndate: %s\n", commit,
+                           MPILORA_COMMIT_MODIFIED ? " modified" : "", MPILORA_COMMIT_DATE);
+    if (!code)
+        code = str_appendf(&text, &e, "compiler: %s\nMPI: %s\nHDF5: %s\nBLAS: %s\nISA: %s (%s)\n", MPILORA_COMPILER,
+                           mpi, h5_version(), gemm_backend(), cpu_isa_name(cpu_isa_best()), cpu_model_name());
     return print_made(code, &text, stdout, &e);
 }
 

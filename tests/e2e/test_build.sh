@@ -41,6 +41,44 @@ folders() { readelf -d "$1" | sed -n 's/.*R.*PATH.*\[\(.*\)\]/\1/p' | tr : '\n' 
 diff <(folders "$MPILORA") <(folders "$work/installed/bin/mpilora") >&2 || fail "another run path"
 check 0 "$work/installed/bin/mpilora" --version
 
+# The commit that --version names: git's, or that which an archive holds; none where neither knows one, and not that of
+# another repository around.
+commit_of() { # commit_of FOLDER: of the sources there
+    check 0 cmake -DGIT="${git-git}" -DSOURCE="$1" -DHEADER="$work/commit.h" -P scripts/commit.cmake
+    found=$(sed -n 's/^#define MPILORA_COMMIT[A-Z_]* *\("[^"]*"\|[01]\).*/\1/p' "$work/commit.h" | tr -d '"' | paste -sd' ')
+}
+if command -v git >/dev/null; then
+    repository=$work/repository
+    in_repository() { git -C "$repository" -c user.name=a -c user.email=a@example.org -c core.hooksPath= "$@" >&2; }
+    mkdir -p "$repository/scripts"
+    cp scripts/commit.txt scripts/.gitattributes "$repository/scripts/"
+    git init -q "$repository" && in_repository add . && in_repository commit -qm first || fail "no repository"
+    commit="$(git -C "$repository" log -1 --format='%H %cs')"
+    commit_of "$repository"
+    [ "$found" = "$commit 0" ] || fail "the commit is '$commit', not '$found'"
+    touch -d '2001-01-01' "$work/commit.h"
+    touch "$repository/new"
+    commit_of "$repository"
+    [ "$(date -r "$work/commit.h" +%Y)" = 2001 ] || fail "the header was written though nothing had changed"
+    mkdir "$repository/inside"
+    git -C "$repository" archive HEAD | tar x -C "$repository/inside" || fail "no archive"
+    commit_of "$repository/inside"
+    [ "$found" = "$commit 0" ] || fail "of an archive: '$found', not '$commit'"
+    git= commit_of "$repository/inside"
+    [ "$found" = "$commit 0" ] || fail "of an archive, without git: '$found', not '$commit'"
+    cp scripts/commit.txt "$repository/inside/scripts/"
+    commit_of "$repository/inside"
+    [ "$found" = "  0" ] || fail "of a folder without a commit: '$found'"
+    echo >>"$repository/scripts/commit.txt"
+    commit_of "$repository"
+    [ "$found" = "$commit 1" ] || fail "a change was not seen: '$found'"
+fi
+if [ -e .git ] && command -v git >/dev/null; then
+    check 0 "$MPILORA" --version
+    says out '^commit: [0-9a-f]{40}( modified)?$'
+    says out '^date: [0-9]{4}-[0-9]{2}-[0-9]{2}$'
+fi
+
 # Where it finds another build of OpenBLAS all the same, it says so.
 . "$SOURCE/tests/support/train.sh"
 check 0 env STAND_IN=threads LD_PRELOAD="${STAND_IN_OPENBLAS:?}" "$MPILORA" train $options --max-steps 1 --output "$work/run"

@@ -23,6 +23,7 @@ check 0 ranks 3 "$MPILORA" eval --help
 check 0 "$MPILORA" --version
 silent err
 says out '^mpilora [0-9]+\.[0-9]+\.[0-9]+$'
+says out '^compiler: (GNU|Clang) [0-9.]+$'
 for line in '^MPI: .*[0-9]' '^HDF5: 1\.' '^BLAS: .*OpenBLAS .* OpenMP ' '^ISA: (portable|avx2|avx512) \('; do says out "$line"; done
 
 # Too little address space for OpenBLAS, which asks for its buffers without end, before main() begins. (A sanitizer's
