@@ -202,6 +202,17 @@ def check_folders(files):
             breach(folder, 1, "a folder of sources has no README.md")
 
 
+def check_changelog():
+    """Its topmost entry is of the version that CMake knows."""
+    path = ROOT / "scripts/CHANGELOG.md"
+    version = re.search(r"^project\(\w+ VERSION ([\d.]+)", (ROOT / "CMakeLists.txt").read_text(encoding="utf-8"), re.M)[1]
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    entry = re.search(r"^## \[(.*?)\] - (unreleased|\d{4}-\d\d-\d\d)$", text, re.M)
+    if not entry or entry[1] != version:
+        breach(path, text.count("\n", 0, entry.start()) + 1 if entry else 1,
+               f"the first entry is not '## [{version}] - DATE' (or unreleased), the version of CMakeLists.txt")
+
+
 def table_of_options(program):
     """The program's own."""
     return subprocess.run([program, "--help-markdown"], check=True, capture_output=True, text=True).stdout.strip()
@@ -287,6 +298,7 @@ def main():
             check_family_words(path, text, families, parts)
     check_format()
     check_folders(files)
+    check_changelog()
     pages = [path for path in files if path.suffix == ".md"]
     check_table(pages, "limits", "include/base/limits.def", table_of_limits(), options.fix)
     if options.mpilora:

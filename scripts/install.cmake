@@ -8,7 +8,7 @@ install(TARGETS mpilora RUNTIME)
 # Job scripts, which `mpilora jobs` copies, and what they tell of.
 install(DIRECTORY jobs DESTINATION ${share} USE_SOURCE_PERMISSIONS)
 install(PROGRAMS scripts/fetch_model.sh DESTINATION ${share}/scripts)
-install(FILES README.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES README.md LICENSE scripts/CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 # Module files for Lmod and for Environment Modules: `module use PREFIX/share/mpilora/modulefiles`.
 file(RELATIVE_PATH prefix_from_modules ${CMAKE_INSTALL_FULL_DATADIR}/mpilora/modulefiles/mpilora ${CMAKE_INSTALL_PREFIX})

@@ -10,6 +10,9 @@ mv "$work/stage/usr/local" "$work/new place/mpilora"
 rm -r "$work/stage"
 prefix="$work/new place/mpilora" share="$work/new place/mpilora/share"
 ! grep -rIlF -e "$work/stage" -e "$(dirname "$MPILORA")" -e "$SOURCE" "$prefix" >&2 || fail "a path of the build is in there"
+for page in README.md CHANGELOG.md LICENSE; do
+    [ -s "$share/doc/mpilora/$page" ] || fail "$page is not installed"
+done
 
 # As an ordinary user, from copies of the job scripts.
 as_user=

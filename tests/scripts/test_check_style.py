@@ -24,6 +24,8 @@ esac
 
 # A repository that keeps all rules.
 SOUND = {
+    "CMakeLists.txt": "project(mpilora VERSION 1.2.3 LANGUAGES C)\n",
+    "scripts/CHANGELOG.md": "# Changelog\n\n## [1.2.3] - 2026-11-30\n\n## [1.2.2] - 2026-11-29\n",
     ".clang-format": "BasedOnStyle: LLVM\nReflowComments: false\n",
     "src/README.md": "# About\n\n" + LIMITS,
     "src/cli/README.md": OPTIONS,
@@ -87,6 +89,10 @@ BREACHES = {
     "a table that is not const": ("src/model/families/a.c", "static int a[2] = {1, 2};\n",
                                   "src/model/families/a.c:1: a table of a family is not const"),
     "re-flowed comments": (".clang-format", "BasedOnStyle: LLVM\nReflowComments: true\n", ".clang-format:1: ReflowComments is not false"),
+    "a changelog of another version": ("scripts/CHANGELOG.md", "# Changelog\n\n## [1.2.2] - 2026-11-29\n", "scripts/CHANGELOG.md:3: "
+                                       "the first entry is not '## [1.2.3] - DATE' (or unreleased), the version of CMakeLists.txt"),
+    "no changelog": ("scripts/CHANGELOG.md", "# Changelog\n", "scripts/CHANGELOG.md:1: the first entry is not '## [1.2.3] - DATE' "
+                     "(or unreleased), the version of CMakeLists.txt"),
     "an old table of limits": ("src/README.md", LIMITS.replace("64", "65"), "src/README.md:1: the table of limits is not that of "
                                "`include/base/limits.def`: scripts/check_style.py --fix writes it"),
     "a folder without README": ("src/report/deep/a.c", "int a;\n", "src/report/deep:1: a folder of sources has no README.md"),
