@@ -43,8 +43,8 @@ const char *selftest_word(enum selftest_verdict verdict); /* "fine" */
 struct selftest;
 
 /* Collective. Of the options: --threads, --gemm and --output, the folder in which to save (not given: the working
- * directory). `o` and `d` must outlive it. If communication does not end in a minute or two, the watchdog ends the
- * process (ranks/watchdog.h). */
+ * directory). `o` and `d` must outlive it. If communication does not end in two minutes, the watchdog ends the
+ * process with status 1 (ranks/watchdog.h). */
 enum err_code selftest_open(struct selftest **t, const struct options *o, struct dist *d, struct err *e);
 void selftest_close(struct selftest *t); /* NULL is fine */
 

@@ -18,8 +18,10 @@
 #include "base/err.h"
 
 /* Starts watching: a call may take up to `seconds` (0: any time; nothing is watched), and ten times that before the
- * first watchdog_note_work(). `who` ("rank 3 on node1") is for the message. */
-enum err_code watchdog_start(double seconds, const char *who, struct err *e);
+ * first watchdog_note_work(). `who` ("rank 3 on node1") is for the message. `advice` is for work that cannot be
+ * continued: the process then ends with the status of ERR_COMM, and the message with this text, which must stay valid;
+ * NULL: of a training. */
+enum err_code watchdog_start(double seconds, const char *who, const char *advice, struct err *e);
 void watchdog_stop(void); /* may be called even if it was not started */
 
 /* Called before and after each communication call; `what` (for the message) must stay valid. watchdog_leave()

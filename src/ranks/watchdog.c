@@ -32,6 +32,7 @@ static struct {
     bool running, end;
     double seconds;
     char who[192];
+    const char *advice; /* NULL: of a training */
 } guard = {.lock = PTHREAD_MUTEX_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER};
 
 static double limit(void)
@@ -64,15 +65,18 @@ static void note_leaving(void)
 static void leave_process(double waited)
 {
     const char *what = __atomic_load_n(&state.what, __ATOMIC_RELAXED);
-    dprintf(STDERR_FILENO,
-            "error: %s has waited for %.1f s in %s of step %" PRIu64
-            ": another rank or the network is gone (--rank-timeout); leaving with status %d, the same "
-            "command goes on "
-            "from the last checkpoint\n",
-            guard.who, waited, what, __atomic_load_n(&state.step, __ATOMIC_RELAXED),
-            err_exit_status(ERR_STOPPED));
+    const enum err_code code = guard.advice ? ERR_COMM : ERR_STOPPED;
+    if (guard.advice)
+        dprintf(STDERR_FILENO, "error: %s has waited for %.1f s in %s: %s\n", guard.who, waited, what, guard.advice);
+    else
+        dprintf(STDERR_FILENO,
+                "error: %s has waited for %.1f s in %s of step %" PRIu64
+                ": another rank or the network is gone (--rank-timeout); leaving with status %d, the same "
+                "command goes on "
+                "from the last checkpoint\n",
+                guard.who, waited, what, __atomic_load_n(&state.step, __ATOMIC_RELAXED), err_exit_status(code));
     note_leaving();
-    _exit(err_exit_status(ERR_STOPPED));
+    _exit(err_exit_status(code));
 }
 
 /* Sleeps for a while; false when the guard is to end. */
@@ -111,12 +115,13 @@ static void *watch(void *nothing)
     return NULL;
 }
 
-enum err_code watchdog_start(double seconds, const char *who, struct err *e)
+enum err_code watchdog_start(double seconds, const char *who, const char *advice, struct err *e)
 {
     if (seconds <= 0)
         return ERR_OK;
     guard.seconds = seconds;
     guard.end = false;
+    guard.advice = advice;
     str_make_visible(guard.who, sizeof guard.who, who, strlen(who), "");
     watchdog_note_work(0);
     int failure = pthread_create(&guard.thread, NULL, watch, NULL);

@@ -317,7 +317,7 @@ static enum err_code watch_ranks(struct trainer *t, struct err *e)
     struct dist *d = t->dist;
     char who[sizeof d->host + 32];
     snprintf(who, sizeof who, "rank %d on %s", d->rank, d->host);
-    return dist_agree(d, d->world > 1 ? watchdog_start(t->options->rank_timeout, who, e) : ERR_OK, e);
+    return dist_agree(d, d->world > 1 ? watchdog_start(t->options->rank_timeout, who, NULL, e) : ERR_OK, e);
 }
 
 /* Rank 0, beside its steps: mpirun was told to end, and kills the ranks, whatever they do. */

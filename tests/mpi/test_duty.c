@@ -59,7 +59,7 @@ static void who_waits_knows_that_rank_0_is_there(void **state)
     (void)state;
     struct err e;
     struct job job = {.seconds = 4};
-    expect(watchdog_start(1.5, "a rank", &e) == ERR_OK);
+    expect(watchdog_start(1.5, "a rank", NULL, &e) == ERR_OK);
     watchdog_note_work(1e-3);
     expect(run(&job, 1, &e) == ERR_OK);
     watchdog_stop();

@@ -90,9 +90,12 @@ static enum err_code gather_threads(struct selftest *t, struct err *e)
 /* This rank's own part. */
 static enum err_code prepare(struct selftest *t, struct err *e)
 {
+    static const char advice[] =
+        "the ranks do not reach each other: name a network that all hosts share "
+        "(OMPI_MCA_btl_tcp_if_include in jobs/env.sh), and see that no firewall is between them";
     char who[DIST_HOST_SIZE + 32];
     snprintf(who, sizeof who, "rank %d on %s", t->dist->rank, t->dist->host);
-    if ((t->dist->world > 1 && watchdog_start(PATIENCE, who, e)) || gemm_choose(t->options->gemm, e))
+    if ((t->dist->world > 1 && watchdog_start(PATIENCE, who, advice, e)) || gemm_choose(t->options->gemm, e))
         return e->code;
     return selftest_model_open(&t->tiny, e);
 }

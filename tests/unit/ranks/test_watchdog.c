@@ -13,7 +13,7 @@
 
 #include "ranks/watchdog.h"
 
-enum act { WAIT, WORK, MANY_CALLS, STAND_STILL, FIRST_STEP, LONG_WORK, ENDED, OFF };
+enum act { WAIT, WORK, MANY_CALLS, STAND_STILL, FIRST_STEP, LONG_WORK, ENDED, OFF, ADVISED };
 
 static void rest(double seconds)
 {
@@ -25,7 +25,7 @@ static void rest(double seconds)
 static void act_out(enum act act)
 {
     struct err e;
-    if (watchdog_start(act == OFF ? 0 : 0.2, "rank 1 on here", &e))
+    if (watchdog_start(act == OFF ? 0 : 0.2, "rank 1 on here", act == ADVISED ? "look at the cable" : NULL, &e))
         _exit(1);
     watchdog_note_step(17);
     if (act != FIRST_STEP)
@@ -43,7 +43,7 @@ static void act_out(enum act act)
         raise(SIGSTOP);
         watchdog_leave(ERR_OK);
     } else {
-        rest(act == WAIT ? 20 : 0.8);
+        rest(act == WAIT || act == ADVISED ? 20 : 0.8);
     }
     _exit(0);
 }
@@ -82,6 +82,16 @@ static void call_without_end(void **state)
     assert_non_null(strstr(text, "s in a sum of step 17"));
 }
 
+/* What cannot be continued is a failure, and says what to do. */
+static void call_without_end_of_other_work(void **state)
+{
+    (void)state;
+    char text[512];
+    assert_int_equal(status_of(ADVISED, text, sizeof text), 1);
+    assert_non_null(strstr(text, "rank 1 on here has waited for 0."));
+    assert_non_null(strstr(text, "s in a sum: look at the cable\n"));
+}
+
 /* Whoever waits for the launcher finds a file; a place for it that does not answer keeps nobody. */
 static void leaving_is_noted(void **state)
 {
@@ -117,7 +127,8 @@ static void all_else(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(call_without_end), cmocka_unit_test(leaving_is_noted),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(call_without_end),
+        cmocka_unit_test(call_without_end_of_other_work), cmocka_unit_test(leaving_is_noted),
                                        cmocka_unit_test(all_else)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
