@@ -38,6 +38,7 @@ test   clang           clang                    clang,libomp-dev     clang,libom
 test   sanitizers      sanitizers               libclang-rt-dev      compiler-rt        llvm+clang       compiler-rt
 test   clang-tidy      have:clang-tidy          clang-tidy           clang-tools-extra  llvm+clang       clang-tools
 test   libFuzzer       fuzzer                   libclang-rt-dev      compiler-rt        llvm+clang       compiler-rt
+cluster modules        modules                  lmod                 Lmod               -                -
 cluster network        sbin:ip,tc               iproute2             iproute,iproute-tc -                -
 cluster Slurm          sbin:slurmctld,slurmd,srun,munged slurmctld,slurmd,slurm-client,munge slurm-slurmctld,slurm-slurmd,slurm,munge - -
 '
@@ -66,6 +67,7 @@ probe() {
     pip) python3 -m pip --version >/dev/null 2>&1 || /usr/bin/python3 -m pip --version >/dev/null 2>&1 ;;
     clang) have clang && links clang -fopenmp ;;
     sanitizers) links clang -fsanitize=thread ;;
+    modules) [ -e /usr/share/lmod/lmod/init/bash ] || [ -e /usr/share/modules/init/bash ] ;;
     fuzzer) have clang && links clang -fsanitize=fuzzer-no-link -Dmain=LLVMFuzzerTestOneInput -fsanitize=fuzzer ;;
     esac
 }

@@ -89,4 +89,24 @@ for file in "$share"/mpilora/modulefiles/mpilora/*; do
     up=$(grep -oE '(\.\./)+' "$file")
     [ -x "$share/mpilora/modulefiles/mpilora/$up/bin/mpilora" ] || fail "$file leads elsewhere: $up"
 done
+
+# And a real module command, Lmod's or that of Environment Modules, loads and unloads them.
+modules=
+for init in /usr/share/lmod/lmod/init/bash /usr/share/modules/init/bash; do [ ! -e "$init" ] || modules=$init; done
+if [ -n "$modules" ]; then
+    cat >"$work/load.sh" <<'SH'
+. "$1" && module use "$2/mpilora/modulefiles" && module load mpilora || exit
+realpath "$(command -v mpilora)" "$MPILORA"
+! command -v man >/dev/null || { man -w mpilora-train && man -w man; } || exit
+mpilora selftest --threads 1 || exit
+module unload mpilora
+case :$PATH:$MANPATH:${MPILORA-none}: in *"$2"* | *mpilora/*) echo "still there: $PATH $MANPATH $MPILORA" ;; esac
+SH
+    check 0 env -u MPILORA -u MANPATH -u MODULEPATH $as_user bash "$work/load.sh" "$modules" "$share"
+    [ "$(grep -cxF "$prefix/bin/mpilora" "$work/out")" = 2 ] || fail "another program: $(cat "$work/out")"
+    says out '^in all +(fine|slow)$'
+    ! grep 'still there' "$work/out" || fail "unloading leaves something behind"
+else
+    echo "no module command (lmod, environment-modules): the module files were not loaded"
+fi
 passed
