@@ -77,4 +77,22 @@ PY
 else
     echo "no limit of 1 Gbit/s: this kernel does not have tbf"
 fi
+
+# The self-test of two hosts; of a slow network, and of a folder that only one of them has.
+selftest_over() {
+    check 0 on_network_of head timeout --kill-after=10 120 mpirun --host node1,node2 --bind-to none "$MPILORA" selftest \
+        --threads 1 --output "$work/selftest"
+}
+selftest_over
+says out '^ranks +fine +2 ranks on 2 nodes, rank 0 on node1;'
+for name in training bits clock; do says out "^$name +fine "; done
+mkdir "$work/selftest"
+on_host node2 mount -t tmpfs tmpfs "$work/selftest" || fail "no file system of its own"
+! link_rate 100mbit node1 node2 2>/dev/null || slow_network=yes
+selftest_over
+says out '^files +slow +rank 1 on node2: it does not see the folder'
+if [ -n "${slow_network:-}" ]; then
+    says out '^network +slow +a sum of '
+    says out 'to do: name the fast network .*--local-steps'
+fi
 passed

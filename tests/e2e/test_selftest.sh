@@ -87,8 +87,8 @@ fi
 
 # Too little address space, too little even to start in. (A sanitizer's shadow needs more by itself.)
 if ! grep -qaE '__(asan|tsan)_init' "$MPILORA"; then
-    check 1 bash -c 'ulimit -v 1500000; exec "$0" selftest --threads 1' "$MPILORA"
-    wrong memory 'address space is limited to 1.43 GiB' 'ulimit -v unlimited'
+    check 1 env OMP_NUM_THREADS=1 bash -c 'ulimit -v 1200000; exec "$0" selftest --threads 1' "$MPILORA"
+    wrong memory 'address space is limited to 1.14 GiB' 'ulimit -v unlimited'
     check 1 timeout 100 bash -c 'ulimit -v 200000; exec "$0" selftest' "$MPILORA"
     says err 'OpenBLAS gets no memory .*ulimit -v'
 fi
