@@ -27,6 +27,10 @@ struct threads_rank {
 /* Fills the row of this process. */
 void threads_describe(struct threads_rank *r, const struct dist *d, int wanted);
 
+/* Number of cores of this rank's processors, on this host: fewer than these if they are hardware threads (hyperthreads)
+ * that share a core. `devices` is /sys/devices/system/cpu, except in tests. */
+int threads_count_cores(const struct threads_rank *r, const char *devices);
+
 /* Number of threads of rank `rank`: --threads if given; otherwise its share of the cores, limited by its share of
  * the quota, by the cores from Slurm and by OMP_NUM_THREADS; at least 1. In its share, a core that n ranks of the
  * host may use counts 1/n; so the result is the same whether or not the launcher binds each rank to its own

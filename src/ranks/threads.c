@@ -60,6 +60,34 @@ static bool may_use(const struct threads_rank *r, size_t cpu)
     return r->cpus[cpu / 64] >> (cpu % 64) & 1;
 }
 
+/* The lowest of the processors that are threads of the same core as this one. */
+static size_t first_of_core(size_t cpu, const char *devices)
+{
+    char path[PATH_MAX];
+    size_t first = cpu;
+    snprintf(path, sizeof path, "%s/cpu%zu/topology/thread_siblings_list", devices, cpu);
+    FILE *file = fopen(path, "re");
+    if (file && (fscanf(file, "%zu", &first) != 1 || first >= THREADS_MAX_CPUS))
+        first = cpu;
+    if (file)
+        fclose(file);
+    return first;
+}
+
+int threads_count_cores(const struct threads_rank *r, const char *devices)
+{
+    bool counted[THREADS_MAX_CPUS] = {false};
+    int cores = 0;
+    for (size_t cpu = 0; cpu < THREADS_MAX_CPUS; cpu++) {
+        if (!may_use(r, cpu))
+            continue;
+        const size_t first = first_of_core(cpu, devices);
+        cores += !counted[first];
+        counted[first] = true;
+    }
+    return cores;
+}
+
 /* Ranks of `rank`'s host that may use this processor. */
 static int users_of(const struct threads_rank *table, size_t count, size_t rank, size_t cpu)
 {

@@ -65,6 +65,19 @@ says out 'to do: start mpirun with --bind-to none'
 check 0 timeout 120 "$MPILORA" selftest --threads $(($(nproc) + 1))
 says out "^threads +slow +1 rank with $(($(nproc) + 1)) threads in all has $(nproc) core"
 
+# Processors that are threads of one core, as far as the kernel says.
+cat >"$work/siblings.sh" <<'SH'
+for list in /sys/devices/system/cpu/cpu[0-9]*/topology/thread_siblings_list; do
+    mount --bind "$0" "$list" || exit 77
+done
+exec "$@"
+SH
+echo 0 >"$work/siblings"
+run unshare -rm sh -c "$(cat "$work/siblings.sh")" "$work/siblings" timeout 120 "$MPILORA" selftest --threads 2
+if [ "$status" = 0 ] && [ "$(nproc)" -ge 2 ]; then
+    says out '^products +(fine|slow) .*(hardware threads of 1 core|two or more on a core)'
+fi
+
 # Ranks that are not alike.
 cp "$MPILORA" "$work/other"
 echo >>"$work/other"

@@ -75,6 +75,33 @@ static double time_vectors(struct operands *o)
     return 2.0 * VECTOR * TIMES / best;
 }
 
+/* Hardware threads of a core share its units for products: half as many threads may be as fast, or faster. */
+static void try_fewer_threads(struct selftest *t, struct selftest_line *l, struct operands *o, double rate)
+{
+    const double worth = 1.05; /* a word: less is noise */
+    const struct threads_rank *mine = &t->table[t->dist->rank];
+    const int cores = threads_count_cores(mine, "/sys/devices/system/cpu");
+    int processors = 0;
+    for (size_t i = 0; i < sizeof mine->cpus / sizeof *mine->cpus; i++)
+        processors += __builtin_popcountll(mine->cpus[i]);
+    const int fewer = processors > 0 ? t->threads * cores / processors : 0;
+    if (fewer < 1 || fewer >= t->threads)
+        return;
+    gemm_set_threads(fewer);
+    const double with_fewer = time_products(o, DTYPE_F32);
+    gemm_set_threads(t->threads);
+    selftest_find(l, SELFTEST_FINE, NULL, "%d processors are hardware threads of %d core%s", processors,
+                  cores, cores == 1 ? "" : "s");
+    char cure[128];
+    snprintf(cure, sizeof cure,
+             "take --threads %d, or ask Slurm for cores without their second threads (--hint=nomultithread)",
+             fewer);
+    if (with_fewer > worth * rate)
+        selftest_find(l, SELFTEST_SLOW, cure,
+                      "%d threads, two or more on a core, multiply at %.0f GFLOPS, %d of them at %.0f",
+                      t->threads, rate / 1e9, fewer, with_fewer / 1e9);
+}
+
 /* Do products agree with plain loops? */
 static bool is_right(struct operands *o, enum dtype type)
 {
@@ -173,6 +200,7 @@ enum err_code selftest_products(struct selftest *t, struct selftest_line *l, str
         snprintf(of_bf16, sizeof of_bf16, "bf16 %.0f", half_rate / 1e9);
     selftest_find(l, SELFTEST_FINE, NULL, "%s: f32 %.0f GFLOPS on %d thread%s, %.0f on one; %s",
                   gemm_backend(), rate / 1e9, t->threads, t->threads == 1 ? "" : "s", single / 1e9, of_bf16);
+    try_fewer_threads(t, l, &o, rate);
     if (!is_right(&o, DTYPE_F32) || (half && !is_right(&o, DTYPE_BF16)))
         selftest_find(l, SELFTEST_WRONG, cure, "products are not what plain loops give, with %s",
                       gemm_backend());

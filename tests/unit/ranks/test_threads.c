@@ -3,7 +3,9 @@
 
 #include <stdlib.h>
 
+#include "base/file.h"
 #include "ranks/threads.h"
+#include "scratch.h"
 
 static struct threads_rank rank_on(const char *host, uint64_t cpus)
 {
@@ -205,6 +207,32 @@ static void never_less_than_one(void **state)
     assert_int_equal(threads_choose(t, 3, 2), 1);
 }
 
+/* As of two cores with two threads each, numbered as Intel and Linux do: 0 and 2, 1 and 3. Processor 4 does not say. */
+static void threads_of_a_core_are_counted_once(void **state)
+{
+    (void)state;
+    struct scratch devices;
+    struct err e;
+    static const char *const siblings[] = {"0,2\n", "1,3\n", "0,2\n", "1,3\n"};
+    assert_true(scratch_open(&devices));
+    for (size_t cpu = 0; cpu < sizeof siblings / sizeof *siblings; cpu++) {
+        char path[PATH_MAX];
+        snprintf(path, sizeof path, "%s/cpu%zu/topology", devices.folder, cpu);
+        assert_ok(file_make_folders(path, &e), &e);
+        strcat(path, "/thread_siblings_list");
+        assert_ok(file_write_atomic(path, siblings[cpu], strlen(siblings[cpu]), &e), &e);
+    }
+    static const struct {
+        uint64_t cpus;
+        int cores;
+    } cases[] = {{0x0, 0}, {0x1, 1}, {0x5, 1}, {0x4, 1}, {0x3, 2}, {0xc, 2}, {0xf, 2}, {0x1f, 3}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct threads_rank r = rank_on("a", cases[i].cpus);
+        assert_int_equal(threads_count_cores(&r, devices.folder), cases[i].cores);
+    }
+    scratch_close(&devices);
+}
+
 static void this_process_can_be_described(void **state)
 {
     (void)state;
@@ -227,6 +255,7 @@ int main(void)
         cmocka_unit_test(idle_cores_are_named_with_what_gives_them),
         cmocka_unit_test(the_map_has_a_line_for_each_host),
         cmocka_unit_test(never_less_than_one),
+        cmocka_unit_test(threads_of_a_core_are_counted_once),
         cmocka_unit_test(this_process_can_be_described),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
