@@ -22,10 +22,14 @@ struct pattern_source {
 };
 
 struct pattern; /* immutable, shared by all threads */
+struct scan;    /* data/tokenizer/scan.h */
 
 /* The source need not outlive the call. ERR_UNSUPPORTED names the construct that has no certain equivalent. */
 enum err_code pattern_open(struct pattern **p, const struct pattern_source *source, struct err *e);
 void pattern_close(struct pattern *p); /* NULL is fine */
+
+/* The function that matches the same, NULL: none is known. It belongs to the pattern. */
+const struct scan *pattern_scan(const struct pattern *p);
 
 /* The position of a search over all matches in a text, from left to right; zero-initialise it. */
 struct pattern_cursor {

@@ -83,6 +83,14 @@ static const struct added_token *longest_at(const struct added *set, const char 
     return token;
 }
 
+/* Where from `at` on a byte is that some token begins with; length: nowhere. */
+static size_t next_first(const struct added *set, const char *text, size_t length, size_t at)
+{
+    while (at < length && set->first[(unsigned char)text[at]] == 0)
+        at++;
+    return at;
+}
+
 static bool inside_word(const char *text, size_t length, size_t start, size_t end)
 {
     if (start > 0) {
@@ -96,11 +104,10 @@ static bool inside_word(const char *text, size_t length, size_t start, size_t en
 bool added_find(struct added_match *match, struct added_cursor *cursor, const struct added *set,
                 const char *text, size_t length)
 {
-    while (cursor->from < length) {
-        size_t start = cursor->from;
+    for (size_t start = cursor->from; (start = next_first(set, text, length, start)) < length; start = cursor->from) {
         const struct added_token *token = longest_at(set, text, length, start);
         if (token == NULL) {
-            cursor->from++;
+            cursor->from = start + 1;
             continue;
         }
         size_t end = cursor->from = start + token->length;
@@ -124,5 +131,6 @@ bool added_find(struct added_match *match, struct added_cursor *cursor, const st
         *match = (struct added_match){.start = start, .end = end, .id = token->id};
         return true;
     }
+    cursor->from = length;
     return false;
 }

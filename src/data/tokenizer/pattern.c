@@ -293,6 +293,11 @@ void pattern_close(struct pattern *p)
     free(p);
 }
 
+const struct scan *pattern_scan(const struct pattern *p)
+{
+    return p->scan;
+}
+
 static enum err_code find(bool *found, size_t *start, size_t *end, const struct pattern *p,
                           struct regex_scratch *scratch, const char *text, size_t length, size_t from,
                           struct err *e)

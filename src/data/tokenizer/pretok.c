@@ -10,7 +10,8 @@
 
 struct step {
     struct pretok_step setting;
-    struct pattern *pattern; /* NULL: none */
+    struct pattern *pattern;  /* NULL: none */
+    const struct scan *known; /* does the same, if each match is a piece; NULL: none is known, or it is not */
     char replacement[8];
     size_t replacement_length;
     bool ascii[128];  /* of cut_by_class: which characters of one byte are of the class */
@@ -110,18 +111,23 @@ static character_class *class_of(const struct step *s)
                                                    : unicode_is_space;
 }
 
+/* From `at` on, the first character that is of the class, or that `ascii` does not know; length: there is none. */
+static size_t skip_others(const struct step *s, const char *subject, size_t length, size_t at)
+{
+    while (at < length && (unsigned char)subject[at] < 0x80 && !s->ascii[(unsigned char)subject[at]])
+        at++;
+    return at;
+}
+
 /* Each character of the class is a match. */
 static enum err_code cut_by_class(struct pretok_buffers *b, const struct step *s, const char *subject,
                                   size_t length, struct err *e)
 {
     character_class *in_class = class_of(s);
     size_t prev = 0;
-    for (size_t at = 0; at < length;) {
-        const unsigned char first = (unsigned char)subject[at];
+    for (size_t at = skip_others(s, subject, length, 0); at < length; at = skip_others(s, subject, length, at)) {
         const size_t start = at;
-        const bool matches = first < 0x80 ? s->ascii[first] : in_class(unicode_next(subject, &at));
-        at += first < 0x80;
-        if (!matches)
+        if (!in_class(unicode_next(subject, &at)))
             continue;
         if ((start > prev && add_cut(b, prev, start, false, e)) || add_cut(b, start, at, true, e))
             return e->code;
@@ -200,9 +206,32 @@ static enum err_code to_alphabet(struct pretok_buffers *b, size_t *alphabet_leng
     return ERR_OK;
 }
 
+/* Cuts off the front of the piece what the step's function matches: nothing lies between its matches. */
+static enum err_code split_known(struct pretok_piece *piece, struct pretok_work *w, const struct step *s, struct err *e)
+{
+    struct pretok_buffers *b = w->buffers;
+    const char *text = w->view.text;
+    while (piece->start < piece->end) {
+        const size_t length = piece->end - piece->start;
+        const size_t end = scan_match(s->known, text + piece->start, length, 0);
+        if (end == 0)
+            break;
+        if (b->next_count == b->next_capacity &&
+            mapped_grow(&b->next, &b->next_capacity, b->next_count + 1, sizeof *b->next, e))
+            return e->code;
+        const uint32_t start = piece->start;
+        piece->start += (uint32_t)end;
+        b->next[b->next_count++] = (struct pretok_piece){.start = start, .end = piece->start};
+    }
+    return ERR_OK;
+}
+
 static enum err_code split_piece(struct pretok_work *w, const struct step *s, struct pretok_piece piece,
                                  struct err *e)
 {
+    const enum err_code code = s->known ? split_known(&piece, w, s, e) : ERR_OK;
+    if (code || piece.start == piece.end)
+        return code;
     const struct cutter *cutter = &cutters[s->setting.kind];
     struct pretok_buffers *b = w->buffers;
     const char *subject = w->view.text + piece.start;
@@ -379,7 +408,12 @@ static enum err_code open_step(struct step *s, const struct pretok_step *from, s
         pattern = (struct pattern_source){.text = SCAN_GPT2, .length = strlen(SCAN_GPT2)};
     bool has_pattern = from->kind == PRETOK_SPLIT || (from->kind == PRETOK_METASPACE && from->split) ||
                        (from->kind == PRETOK_BYTE_LEVEL && from->use_regex);
-    return has_pattern ? pattern_open(&s->pattern, &pattern, e) : ERR_OK;
+    if (has_pattern && pattern_open(&s->pattern, &pattern, e))
+        return e->code;
+    const bool isolated = from->kind == PRETOK_BYTE_LEVEL || from->behaviour == PRETOK_ISOLATED;
+    if (has_pattern && isolated && !from->invert && !s->on_alphabet)
+        s->known = pattern_scan(s->pattern);
+    return ERR_OK;
 }
 
 enum err_code pretok_open(struct pretok **out, const struct pretok_step *steps, size_t count, struct err *e)

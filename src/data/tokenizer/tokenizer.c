@@ -108,13 +108,19 @@ static enum err_code check_limit(const struct ids *out, const struct tokenizer *
     return ERR_OK;
 }
 
+/* Within the capacity. */
+static void ids_put(struct ids *ids, int32_t id, size_t start, size_t end)
+{
+    ids->id[ids->count] = id;
+    ids->start[ids->count] = (uint32_t)start;
+    ids->end[ids->count++] = (uint32_t)end;
+}
+
 static enum err_code ids_add(struct ids *ids, int32_t id, size_t start, size_t end, struct err *e)
 {
     if (ids_reserve(ids, ids->count + 1, e))
         return e->code;
-    ids->id[ids->count] = id;
-    ids->start[ids->count] = (uint32_t)start;
-    ids->end[ids->count++] = (uint32_t)end;
+    ids_put(ids, id, start, end);
     return ERR_OK;
 }
 
@@ -141,8 +147,7 @@ static enum err_code encode_plain(struct ids *out, const struct tokenizer *t, co
         for (size_t k = 0; k < b->count; k++) {
             size_t start = at + b->symbols[k].skipped, end = start + b->symbols[k].length;
             at = end;
-            if (add_token(out, b->symbols[k].id, &w->view, start, end, e))
-                return e->code;
+            ids_put(out, b->symbols[k].id, mapped_start(&w->view, start), mapped_end(&w->view, end - 1));
         }
     }
     return ERR_OK;
