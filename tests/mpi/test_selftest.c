@@ -1,7 +1,14 @@
-/* The self-test names the rank at fault, on all ranks: one whose adapter, gradient or clock is not the others'. */
+/* The self-test names the rank at fault, on all ranks: one whose adapter, gradient or clock is not the others'. And it
+ * tells of file systems that are slow or have no locks. */
 #include "mpi_unit.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
 #include <time.h>
+#include <unistd.h>
+
+#include "scratch.h"
 
 #include "../../src/bench/selftest/selftest_parts.h"
 
@@ -16,18 +23,52 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
     return status;
 }
 
+static bool no_locks, slow_disk; /* of the file system, as this rank sees it */
+
+int __real_fcntl(int fd, int command, void *argument);
+int __wrap_fcntl(int fd, int command, ...);
+int __wrap_fcntl(int fd, int command, ...)
+{
+    va_list arguments;
+    va_start(arguments, command);
+    void *argument = va_arg(arguments, void *);
+    va_end(arguments);
+    if (no_locks && command == F_OFD_SETLK) {
+        errno = ENOLCK;
+        return -1;
+    }
+    return __real_fcntl(fd, command, argument);
+}
+
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+int __wrap_fsync(int fd)
+{
+    if (slow_disk)
+        nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
+    return __real_fsync(fd);
+}
+
 static struct options options;
 
-static struct selftest *begin(void)
+/* Its check of files works in this folder; NULL: in the working directory. */
+static struct selftest *begin_in(const char *folder)
 {
     struct err e;
     struct selftest *t = NULL;
-    static char given[] = "--threads=1";
-    char *const words[] = {given};
-    assert_ok(options_parse(&options, "selftest", 1, words, &e), &e);
+    static char threads[] = "--threads=1";
+    char output[PATH_MAX + 16];
+    char *const words[] = {threads, output};
+    snprintf(output, sizeof output, "--output=%s", folder ? folder : "");
+    assert_ok(options_parse(&options, "selftest", folder ? 2 : 1, words, &e), &e);
     assert_ok(selftest_open(&t, &options, &ranks, &e), &e);
     t->alike = true; /* as the check of products finds, which takes its time */
     return t;
+}
+
+static struct selftest *begin(void)
+{
+    return begin_in(NULL);
 }
 
 static void end(struct selftest *t)
@@ -132,10 +173,34 @@ static void another_time_of_day_is_named(void **state)
     agree();
 }
 
+/* Rank 0 alone writes; without moments there is nothing to save, so it trains first. */
+static void poor_file_systems_are_told(void **state)
+{
+    (void)state;
+    struct scratch scratch = {0};
+    assert_true(ranks.rank > 0 || scratch_open(&scratch));
+    struct selftest *t = begin_in(ranks.rank > 0 ? file_temporary_folder() : scratch.folder);
+    expect(check(t, "training").verdict < SELFTEST_WRONG);
+    expect(check(t, "files").verdict < SELFTEST_WRONG);
+    no_locks = true;
+    struct selftest_line line = check(t, "files");
+    no_locks = false;
+    expect(line.verdict == SELFTEST_SLOW && strstr(line.text, " has no locks (") &&
+           strstr(line.cure, "-o flock"));
+    slow_disk = true;
+    line = check(t, "files");
+    slow_disk = false;
+    expect(line.verdict == SELFTEST_SLOW && strstr(line.text, " MB/s") && strstr(line.cure, "--save-every"));
+    end(t);
+    expect(ranks.rank > 0 || file_holds_only(scratch.folder, NULL));
+    if (ranks.rank == 0)
+        scratch_close(&scratch);
+    agree();
+}
+
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(all_is_fine),
-    cmocka_unit_test(another_adapter_is_named),
-    cmocka_unit_test(another_gradient_is_seen),
+    cmocka_unit_test(poor_file_systems_are_told),   cmocka_unit_test(all_is_fine),
+    cmocka_unit_test(another_adapter_is_named),     cmocka_unit_test(another_gradient_is_seen),
     cmocka_unit_test(another_time_of_day_is_named),
 };
 MPI_UNIT_MAIN(tests)

@@ -13,9 +13,12 @@
 #include "base/cpu.h"
 #include "io/h5/h5.h"
 #include "run/ckpt.h"
+#include "run/rundir.h"
 #include "run/runlock.h"
 
-#define GIB (1024.0 * 1024 * 1024)
+#define GIB          (1024.0 * 1024 * 1024)
+#define ADAPTER_NAME "adapter.h5"
+#define SPEED_NAME   "speed.h5"
 
 enum { MEGABYTES = 16 }; /* of the file whose saving is timed: an adapter of a small model with its moments */
 
@@ -77,8 +80,12 @@ static void remove_file(const struct trial *p, const char *name)
 
 static void remove_folder(struct trial *p)
 {
-    if (*p->folder)
+    if (*p->folder) {
+        remove_file(p, ADAPTER_NAME);
+        remove_file(p, SPEED_NAME);
+        remove_file(p, rundir_name(RUNDIR_LOCK)); /* which stays where it could not be locked */
         rmdir(p->folder);
+    }
     while (strlen(p->parent) > p->there && rmdir(p->parent) == 0)
         file_cut_last_part(p->parent);
 }
@@ -97,7 +104,7 @@ static enum err_code save_adapter(struct selftest *t, const struct trial *p, str
     file_hash_bytes(identity.data, t->tiny.config.data, t->tiny.config.length);
     memcpy(identity.tokenizer, tokenizer_hash(t->tiny.words), FILE_HASH_SIZE);
     float *before = arena_alloc(&t->arena, l->layout.size, sizeof *before, "adapter", e);
-    if (!before || file_join(path, sizeof path, p->folder, "adapter.h5", e) ||
+    if (!before || file_join(path, sizeof path, p->folder, ADAPTER_NAME, e) ||
         ckpt_build(&writer, path, l, &t->moments, &state, &identity, "", "normal", NULL, e) ||
         h5_commit(writer, e) || ckpt_open(&saved, path, e))
         return e->code;
@@ -118,7 +125,7 @@ static enum err_code time_save(struct selftest *t, const struct trial *p, double
     struct h5_writer *writer = NULL;
     char path[PATH_MAX];
     float *values = arena_alloc(&t->arena, shape[0], sizeof *values, "numbers to save", e);
-    if (!values || file_join(path, sizeof path, p->folder, "speed.h5", e))
+    if (!values || file_join(path, sizeof path, p->folder, SPEED_NAME, e))
         return e->code;
     rng_fill_normal(values, rng_key_make(1, RNG_SAMPLE, 3), 0,
                     shape[0] / 64); /* a file system may pack zeros */
@@ -160,8 +167,6 @@ static void try_folder(struct selftest *t, const struct trial *p, struct selftes
     }
     const bool locks = lock.held;
     const enum err_code code = save_adapter(t, p, &trouble) ? trouble.code : time_save(t, p, &rate, &trouble);
-    remove_file(p, "adapter.h5");
-    remove_file(p, "speed.h5");
     runlock_release(&lock);
     selftest_number(l, "save_megabytes_per_second", rate / 1e6);
     selftest_number(l, "free_gigabytes", room / 1e9);
@@ -174,15 +179,15 @@ static void try_folder(struct selftest *t, const struct trial *p, struct selftes
         selftest_find(l, SELFTEST_SLOW,
                       "mount it with locks (Lustre: -o flock), or see to it that no two runs use one folder",
                       "%s has no locks (%s)", p->parent, kind_of(p->parent));
-    else if (room < least_room)
-        selftest_find(l, SELFTEST_SLOW,
-                      "make room, or give a folder on another file system with --output, also to training",
-                      "%s has %.2f GB free", p->parent, room / 1e9);
     else if (rate < least_rate)
         selftest_find(
             l, SELFTEST_SLOW,
             "give a folder on another file system with --output, or train with a larger --save-every",
             "%s (%s) takes %.1f MB/s", p->parent, kind_of(p->parent), rate / 1e6);
+    else if (room < least_room)
+        selftest_find(l, SELFTEST_SLOW,
+                      "make room, or give a folder on another file system with --output, also to training",
+                      "%s has %.2f GB free", p->parent, room / 1e9);
 }
 
 enum err_code selftest_files(struct selftest *t, struct selftest_line *l, struct err *e)
@@ -201,13 +206,12 @@ enum err_code selftest_files(struct selftest *t, struct selftest_line *l, struct
     if (d->rank > 0 && *p.folder && !file_is_folder(p.folder))
         selftest_find(l, SELFTEST_SLOW,
                       "take one on a file system that all hosts share: data are read on each of them, and a "
-                      "run that is started "
-                      "again may have its rank 0 elsewhere",
+                      "run that is started again may have its rank 0 elsewhere",
                       "it does not see the folder that rank 0 has made, %s", p.folder);
     enum err_code code = dist_agree(d, ERR_OK, e); /* all have looked */
-    if (made) {
+    if (made)
         try_folder(t, &p, l);
+    if (d->rank == 0)
         remove_folder(&p);
-    }
     return code;
 }

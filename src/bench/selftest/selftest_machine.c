@@ -210,8 +210,7 @@ enum err_code selftest_network(struct selftest *t, struct selftest_line *l, stru
             l, SELFTEST_SLOW,
             "give each rank cores of its own: fewer ranks or --threads, mpirun --bind-to none, and no other "
             "programs there",
-            "a sum of one number takes %.1f ms on one host, where microseconds are usual: ranks wait for "
-            "cores",
+            "a sum of one number takes %.1f ms on one host, where microseconds are usual: ranks wait for cores",
             small * 1e3);
     else if (d->nodes > 1 && small > most_between)
         selftest_find(l, SELFTEST_SLOW,

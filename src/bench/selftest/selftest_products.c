@@ -131,8 +131,7 @@ static enum err_code compare_means(struct selftest *t, struct selftest_line *l, 
     if (odd == (size_t)t->dist->rank)
         selftest_find(l, SELFTEST_SLOW,
                       "take hosts of one kind (srun --constraint): the fastest ranks wait for the slowest, "
-                      "and the last bits of a "
-                      "result depend on which ranks run where",
+                      "and the last bits of a result depend on which ranks run where",
                       "it computes with %s, unlike other ranks", means);
     return ERR_OK;
 }
@@ -157,8 +156,7 @@ static enum err_code compare_rates(struct selftest *t, struct selftest_line *l, 
     if (rate * most < fastest)
         selftest_find(l, SELFTEST_SLOW,
                       "look there for other programs, a limit of power or shared cores; all ranks wait for "
-                      "the slowest, so leave "
-                      "the host out if nothing helps",
+                      "the slowest, so leave the host out if nothing helps",
                       "it multiplies at %.0f GFLOPS, another rank at %.0f", rate / 1e9, fastest / 1e9);
     return ERR_OK;
 }

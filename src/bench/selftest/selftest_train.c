@@ -231,11 +231,9 @@ enum err_code selftest_bits(struct selftest *t, struct selftest_line *l, struct 
     else if (first < size)
         selftest_find(l, SELFTEST_WRONG,
                       "its memory or processor is at fault, or the MPI library: try mpirun --mca btl "
-                      "self,tcp, and leave the "
-                      "host out if that does not help",
+                      "self,tcp, and leave the host out if that does not help",
                       "the gradient of %zu packs, summed over %d ranks, is not what this rank computes by "
-                      "itself (number "
-                      "%zu of %zu: %.9g and %.9g)",
+                      "itself (number %zu of %zu: %.9g and %.9g)",
                       pack_count(t), t->dist->world, first, size, (double)together[first],
                       (double)mine[first]);
     else
