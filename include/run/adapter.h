@@ -23,9 +23,11 @@ struct adapter_check {
 };
 
 /* Makes `l` from a checkpoint (.h5), a run folder (its newest undamaged checkpoint), a PEFT folder or a GGUF adapter.
- * ERR_MISMATCH if a checkpoint belongs to another base; with allow_base_mismatch this is only a warning. The origin is
- * that of a checkpoint, with the log of its run if it lies in the folder of one; other adapters do not say where they
- * come from. The caller calls lora_release(), and origin_release() also after an error. */
+ * ERR_MISMATCH if a checkpoint belongs to another base; with allow_base_mismatch this is only a warning. It always is
+ * one with a PEFT folder or a GGUF adapter that we have exported: the base's file may have another form than the one
+ * that the adapter is for, and so another hash. Adapters of other programs have no hash. The origin is that of a
+ * checkpoint, with the log of its run if it lies in the folder of one; other adapters do not say where they come from.
+ * The caller calls lora_release(), and origin_release() also after an error. */
 enum err_code adapter_load(struct lora *l, const struct arch *a, const char *path,
                            const struct adapter_check *check, struct err *e);
 

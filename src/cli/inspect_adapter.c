@@ -6,8 +6,19 @@
 #include "cli/inspect.h"
 #include "io/json.h"
 #include "io/store/store.h"
+#include "run/export/export_base.h"
 #include "run/export/gguf_names.h"
 #include "run/export/peft_names.h"
+
+static enum err_code add_base_hash(struct facts *f, struct store *s, struct err *e)
+{
+    const char *hash;
+    if (store_note(&hash, s, EXPORT_BASE_HASH, &s->arena, e))
+        return e->code;
+    if (hash)
+        facts_text(f, "base_hash", hash);
+    return ERR_OK;
+}
 
 /* ---- folders of PEFT ---- */
 
@@ -28,8 +39,9 @@ static enum err_code add_tensors(struct facts *f, const char *folder, struct err
     }
     facts_int(f, "modules", modules);
     facts_int(f, "parameters", parameters);
+    code = add_base_hash(f, &s, e);
     store_close(&s);
-    return ERR_OK;
+    return code;
 }
 
 static void add_targets(struct facts *f, const struct json_value *targets)
@@ -152,40 +164,36 @@ static void add_tensors_of_gguf(struct facts *f, struct tensors *t)
         facts_int(f, "other_tensors", t->others);
 }
 
-static enum err_code add_text(struct facts *f, const char *name, const struct store *s, const char *key,
-                              struct arena *a, struct err *e)
+static enum err_code add_text(struct facts *f, const char *name, struct store *s, const char *key, struct err *e)
 {
-    struct gguf_string value;
-    const char *text = NULL;
-    if (gguf_get_string(&value, s->gguf, key, e) ||
-        (value.data && !(text = arena_strndup(a, value.data, value.length, e))))
+    const char *text;
+    if (store_note(&text, s, key, &s->arena, e))
         return e->code;
     facts_text(f, name, text);
     return ERR_OK;
 }
 
 /* llama.cpp scales by alpha / rank, or with alpha 0 not at all. */
-static enum err_code add_adapter_of_gguf(struct facts *f, const struct store *s, struct err *e)
+static enum err_code add_adapter_of_gguf(struct facts *f, struct store *s, struct err *e)
 {
-    struct arena arena = {0};
     struct tensors tensors;
     double alpha;
     facts_text(f, "kind", "adapter");
     facts_text(f, "path", s->path);
-    enum err_code code = add_text(f, "adapter_type", s, GGUF_ADAPTER_TYPE_KEY, &arena, e);
+    enum err_code code = add_text(f, "adapter_type", s, GGUF_ADAPTER_TYPE_KEY, e);
     if (!code)
-        code = add_text(f, "architecture", s, GGUF_ARCHITECTURE_KEY, &arena, e);
+        code = add_text(f, "architecture", s, GGUF_ARCHITECTURE_KEY, e);
     if (!code)
-        code = add_text(f, "name", s, GGUF_NAME_KEY, &arena, e);
+        code = add_text(f, "name", s, GGUF_NAME_KEY, e);
     if (!code)
         code = gguf_get_f64(&alpha, s->gguf, GGUF_ALPHA_KEY, 0, e);
     if (!code)
-        code = take_tensors(&tensors, s, &arena, e);
+        code = take_tensors(&tensors, s, &s->arena, e);
     if (!code) {
         facts_real(f, "lora_alpha", alpha);
         add_tensors_of_gguf(f, &tensors);
+        code = add_base_hash(f, s, e);
     }
-    arena_release(&arena);
     return code;
 }
 

@@ -46,6 +46,16 @@ static enum err_code check_base(enum err_code code, const struct ckpt *c, const 
                    c->path, model, c->identity.base, check->model, check->base_hash);
 }
 
+/* An export may be used with another form of its base, as a GGUF file, whose hash is another: the user decides. */
+static void compare_bases(const char *path, const struct export_base *of, const struct adapter_check *check)
+{
+    if (!of->hash || check->silent || strcmp(of->hash, check->base_hash) == 0)
+        return;
+    log_warn("%s was made for %s, a base with the content hash %s; this one, %s, has %s: only if that is the same "
+             "model in another form, such as GGUF or another type, will the adapter do what it was trained to do",
+             path, of->name ? of->name : "another model", of->hash, check->model, check->base_hash);
+}
+
 /* The log of the run in whose folder the checkpoint lies. */
 static void read_log(struct origin *from, const char *checkpoint)
 {
@@ -98,6 +108,26 @@ static enum err_code explain_peft(const char *folder, const struct adapter_check
         err_wrap(e, "%s is for the base %s, and perhaps not for this model, %s", folder, base, check->model);
     json_close(doc);
     return e->code;
+}
+
+static enum err_code read_peft(struct lora *l, const struct arch *a, const char *folder,
+                               const struct adapter_check *check, struct err *e)
+{
+    struct export_base of;
+    enum err_code code = peft_read(l, a, check->base, folder, &of, e);
+    if (!code)
+        compare_bases(folder, &of, check);
+    return code == ERR_MISMATCH || code == ERR_FORMAT ? explain_peft(folder, check, e) : code;
+}
+
+static enum err_code read_gguf(struct lora *l, const struct arch *a, const char *path,
+                               const struct adapter_check *check, struct err *e)
+{
+    struct export_base of;
+    enum err_code code = gguf_adapter_read(l, a, path, &of, e);
+    if (!code)
+        compare_bases(path, &of, check);
+    return code;
 }
 
 /* Not a folder: what it is, if neither an HDF5 nor a GGUF file. One of a PEFT folder, perhaps. */
@@ -155,14 +185,13 @@ enum err_code adapter_load(struct lora *l, const struct arch *a, const char *pat
         if (check_file(&gguf, path, e))
             return e->code;
         if (gguf)
-            return gguf_adapter_read(l, a, path, e);
+            return read_gguf(l, a, path, check, e);
         if (ckpt_open(&c, path, e))
             return e->code;
         return make_from_checkpoint(l, a, &c, check, e);
     }
     if (peft_is_folder(path)) {
-        enum err_code code = peft_read(l, a, check->base, path, e);
-        return code == ERR_MISMATCH || code == ERR_FORMAT ? explain_peft(path, check, e) : code;
+        return read_peft(l, a, path, check, e);
     }
     bool found;
     if (rundir_open_newest(&c, &found, path, e))

@@ -74,6 +74,10 @@ def renamed(v):
     v[EVIL] = v.pop(first(v))
 
 
+def rebased(v):
+    v["__metadata__"]["mpilora.base_hash"] = EVIL
+
+
 def inspect(what, file, change, **more):
     look(what, "inspect", copy(what, {file: change}), **more)
 
@@ -193,6 +197,9 @@ content = open(f"{run}/adapter/adapter_model.safetensors", "rb").read()
 open(f"{work}/adapter/adapter_model.safetensors", "wb").write(header(renamed)(content))
 look("tensor of an adapter", "inspect", f"{work}/adapter", said=False)
 look("use of a tensor of an adapter", "eval", "--model", model, "--data", data, "--adapter", f"{work}/adapter", said=False)
+open(f"{work}/adapter/adapter_model.safetensors", "wb").write(header(rebased)(content))
+look("base of an adapter", "inspect", f"{work}/adapter")
+look("use of an adapter of such a base", "eval", "--model", model, "--data", data, "--adapter", f"{work}/adapter")
 
 shutil.copytree(f"{run}/adapter", f"{work}/named {EVIL}")
 open(f"{work}/asked.jsonl", "w").write(json.dumps({"prompt": EVIL, "completion": EVIL}) + "\n")

@@ -127,4 +127,28 @@ for at in plain plain/checkpoints/latest; do
 done
 check 1 "$MPILORA" eval --data "$work/held.jsonl" --adapter "$work/plain/adapter" --model "$work/wide"
 says err 'adapter is for the base .*/model, and perhaps not for this model, .*/wide: '
+
+# An export may be for another form of the model: every command says it once that it was made for another, and goes on.
+check 0 "$MPILORA" export --model "$model" --checkpoint "$work/plain" --format gguf --output "$work/plain.gguf"
+for adapter in "$work/plain/adapter" "$work/plain.gguf"; do
+    for command in "eval --data $work/held.jsonl --adapter $adapter" "generate --prompt a --max-new-tokens 2 --adapter $adapter" \
+        "compare --prompt a --max-new-tokens 2 --adapter $adapter" \
+        "probe --data $work/held.jsonl --output $work/probe.h5 --adapter $adapter" \
+        "train --data $work/data.jsonl --max-steps 1 --output $work/more --adapter $adapter" \
+        "export --format merged --output $work/of-twin --checkpoint $adapter"; do
+        rm -rf "$work/of-twin" "$work/more"
+        # shellcheck disable=SC2086
+        check 0 "$MPILORA" $command --model "$model"
+        ! grep -q 'content hash' "$work/err" || fail "it warns of the base itself: $command"
+        rm -rf "$work/of-twin" "$work/more"
+        # shellcheck disable=SC2086
+        check 0 "$MPILORA" $command --model "$work/twin"
+        says err "^warning: $adapter was made for (.*/)?model, a base with the content hash [0-9a-f]{32}; this one, .*/twin, has"
+        [ "$(grep -c 'content hash' "$work/err")" = 1 ] || fail "it is not said once: $(cat "$work/err")"
+    done
+    check 0 "$MPILORA" inspect "$adapter" --json
+    cp "$work/out" "$work/adapter.json"
+    check 0 "$MPILORA" inspect "$model" --json
+    holds "v['hash'] == json.load(open('$work/adapter.json'))['base_hash']"
+done
 passed

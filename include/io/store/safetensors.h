@@ -16,6 +16,8 @@
 #include "base/str.h"
 #include "io/json.h"
 
+struct store_key; /* io/store/store.h */
+
 struct safetensors_tensor {
     const char *name;
     const char *type; /* the file's name for it: "BF16"; not necessarily a type that we can read */
@@ -25,10 +27,16 @@ struct safetensors_tensor {
     uint64_t begin, end;                    /* in bytes, counted from data_offset; within the file */
 };
 
+struct safetensors_note {
+    const char *key, *text;
+};
+
 struct safetensors {
     uint64_t data_offset;
     struct safetensors_tensor *tensors; /* in the order of their bytes */
     size_t count;
+    struct safetensors_note *notes; /* its __metadata__ */
+    size_t note_count;
 };
 
 /* Parses the header at the start of `map`; memory from `a`. ERR_FORMAT, with path, tensor and byte, if the header
@@ -38,10 +46,11 @@ struct safetensors {
 enum err_code safetensors_parse(struct safetensors *out, const struct file_map *map, const char *path,
                                 struct arena *a, struct err *e);
 
-/* Writes such a header, in this order, into an empty `out`: its beginning, with the metadata (NULL:
- * {"format":"pt"}); each tensor with its shape [dims] and its bytes begin..end-1 of the data; its end, padded to 8
- * bytes. */
-enum err_code safetensors_put_begin(struct str *out, const struct json_value *metadata, struct err *e);
+/* Writes such a header, in this order, into an empty `out`: its beginning, with the metadata, or if that is NULL with
+ * {"format":"pt"} and the keys, which have texts; each tensor with its shape [dims] and its bytes begin..end-1 of the
+ * data; its end, padded to 8 bytes. */
+enum err_code safetensors_put_begin(struct str *out, const struct json_value *metadata, const struct store_key *keys,
+                                    size_t key_count, struct err *e);
 enum err_code safetensors_put_tensor(struct str *out, const char *name, const char *type, const uint64_t *shape,
                                      int dims, uint64_t begin, uint64_t end, struct err *e);
 enum err_code safetensors_put_end(struct str *out, struct err *e);

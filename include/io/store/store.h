@@ -19,6 +19,8 @@
 #include "io/json.h"
 #include "math/dtype.h"
 
+struct safetensors; /* io/store/safetensors.h */
+
 enum store_kind { STORE_HF, STORE_GGUF };
 
 #define STORE_MAX_DIMS 4
@@ -74,6 +76,7 @@ struct store {
     size_t text_count;
     struct store_file *files; /* the files with weights, in order */
     size_t file_count;
+    struct safetensors *headers; /* [file_count] of safetensors files; NULL: of a GGUF */
     char hash[FILE_HASH_SIZE]; /* of configuration and weights, see store_hash(); empty before its first call */
 };
 
@@ -121,22 +124,27 @@ enum err_code store_hash(struct store *s, const char *const *without, struct err
 /* Opens a single safetensors file without config.json: the tensors of a PEFT adapter. */
 enum err_code store_open_safetensors(struct store *s, const char *file, struct err *e);
 
-/* Writes a safetensors file atomically: F32 matrices in the given order, with __metadata__ {"format":"pt"}. The
- * names must be UTF-8 and distinct. */
+/* What the file says under this key, a text: in the __metadata__ of the only safetensors file, or in a GGUF. NULL if it
+ * does not say it. The text is in `a`. */
+enum err_code store_note(const char **text, const struct store *s, const char *key, struct arena *a, struct err *e);
+
 struct store_output {
     const char *name;
     uint64_t shape[2]; /* outermost dimension first */
     const float *data;
 };
-enum err_code store_write_safetensors(const char *path, const struct store_output *tensors, size_t count,
-                                      struct err *e);
-
-/* Writes a GGUF file atomically: keys, then F32 matrices, in the given order. Names must be distinct. */
 struct store_key {
     const char *name;
     const char *text; /* NULL: a number (f32) */
     float number;
 };
+
+/* Writes a safetensors file atomically: F32 matrices in the given order, and __metadata__ with "format": "pt" and the
+ * keys, which have texts. The names must be UTF-8 and distinct. */
+enum err_code store_write_safetensors(const char *path, const struct store_key *keys, size_t key_count,
+                                      const struct store_output *tensors, size_t count, struct err *e);
+
+/* Writes a GGUF file atomically: keys, then F32 matrices, in the given order. Names must be distinct. */
 enum err_code store_write_gguf(const char *path, const struct store_key *keys, size_t key_count,
                                const struct store_output *tensors, size_t count, struct err *e);
 

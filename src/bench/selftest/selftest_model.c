@@ -105,7 +105,7 @@ static enum err_code write_weights(struct str *out, struct err *e)
     struct str values = {0};
     struct tensors t = {.header = out, .values = &values};
     char name[ARCH_NAME_SIZE];
-    enum err_code code = safetensors_put_begin(out, NULL, e);
+    enum err_code code = safetensors_put_begin(out, NULL, NULL, 0, e);
     arch_embedding_tensor(name, &shape, STORE_HF);
     if (!code)
         code = add_tensor(&t, name, shape.vocab, shape.width, e);

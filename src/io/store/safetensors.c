@@ -67,13 +67,24 @@ static enum err_code read_tensor(struct safetensors_tensor *t, struct json_membe
     return ERR_OK;
 }
 
-static enum err_code check_metadata(const struct json_value *metadata, const char *path, struct err *e)
+static enum err_code read_metadata(struct safetensors *f, const struct json_value *metadata, const char *path,
+                                   struct arena *a, struct err *e)
 {
     bool good = json_kind(metadata) == JSON_KIND_OBJECT;
     for (struct json_member m = json_first(metadata); good && m.key; m = json_next(m))
         good = json_kind(m.value) == JSON_KIND_STRING;
     if (!good)
         return err_set(e, ERR_FORMAT, "%s: __metadata__ is not an object of strings", path);
+    f->notes = arena_alloc(a, json_count(metadata), sizeof *f->notes, path, e);
+    if (!f->notes)
+        return e->code;
+    for (struct json_member m = json_first(metadata); m.key; m = json_next(m)) {
+        struct safetensors_note *n = &f->notes[f->note_count++];
+        n->key = arena_strndup(a, m.key, strlen(m.key), e);
+        n->text = n->key ? arena_strndup(a, json_text(m.value), json_text_length(m.value), e) : NULL;
+        if (!n->text)
+            return e->code;
+    }
     return ERR_OK;
 }
 
@@ -121,7 +132,7 @@ static enum err_code read_tensors(struct safetensors *f, const struct json_value
         return e->code;
     for (struct json_member m = json_first(root); m.key; m = json_next(m)) {
         if (strcmp(m.key, "__metadata__") == 0) {
-            if (check_metadata(m.value, path, e))
+            if (read_metadata(f, m.value, path, a, e))
                 return e->code;
         } else if (read_tensor(&f->tensors[f->count++], m, data_bytes, path, a, e)) {
             return e->code;

@@ -177,6 +177,7 @@ static enum err_code convert_safetensors(struct store_tensor *t, struct store *s
 static enum err_code load_safetensors(struct store *s, struct err *e)
 {
     struct safetensors *headers = arena_alloc(&s->arena, s->file_count, sizeof *headers, s->path, e);
+    s->headers = headers;
     if (!headers)
         return e->code;
     size_t count = 0;
@@ -520,6 +521,21 @@ enum err_code store_require(const struct store_tensor **t, const struct store *s
         return err_set(e, ERR_UNSUPPORTED, "%s: tensor %s cannot be read here: %s", unread->file, name,
                        unread->unreadable);
     return err_set(e, ERR_FORMAT, "%s: tensor %s is missing", s->path, name);
+}
+
+enum err_code store_note(const char **text, const struct store *s, const char *key, struct arena *a, struct err *e)
+{
+    struct gguf_string value = {0};
+    *text = NULL;
+    if (s->gguf && gguf_get_string(&value, s->gguf, key, e))
+        return e->code;
+    const struct safetensors *only = s->headers && s->file_count == 1 ? s->headers : NULL;
+    for (size_t i = 0; only && i < only->note_count; i++)
+        if (strcmp(only->notes[i].key, key) == 0)
+            value = (struct gguf_string){only->notes[i].text, strlen(only->notes[i].text)};
+    if (value.data && !(*text = arena_strndup(a, value.data, value.length, e)))
+        return e->code;
+    return ERR_OK;
 }
 
 void store_forget(const struct store *s, const struct store_tensor *t)

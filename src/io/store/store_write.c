@@ -6,12 +6,24 @@
 
 #define HEADER_ALIGNMENT 8
 
-enum err_code safetensors_put_begin(struct str *out, const struct json_value *metadata, struct err *e)
+static enum err_code append_keys(struct str *out, const struct store_key *keys, size_t count, struct err *e)
+{
+    if (str_appendf(out, e, "{\"format\":\"pt\""))
+        return e->code;
+    for (size_t i = 0; i < count; i++)
+        if (str_append(out, ",", 1, e) || json_append_string(out, keys[i].name, strlen(keys[i].name), e) ||
+            str_append(out, ":", 1, e) || json_append_string(out, keys[i].text, strlen(keys[i].text), e))
+            return e->code;
+    return str_append(out, "}", 1, e);
+}
+
+enum err_code safetensors_put_begin(struct str *out, const struct json_value *metadata, const struct store_key *keys,
+                                    size_t key_count, struct err *e)
 {
     const uint64_t length = 0; /* known at the end */
     if (str_append(out, &length, sizeof length, e) || str_appendf(out, e, "{\"__metadata__\":"))
         return e->code;
-    return metadata ? json_append_value(out, metadata, e) : str_appendf(out, e, "{\"format\":\"pt\"}");
+    return metadata ? json_append_value(out, metadata, e) : append_keys(out, keys, key_count, e);
 }
 
 enum err_code safetensors_put_tensor(struct str *out, const char *name, const char *type, const uint64_t *shape,
@@ -39,11 +51,11 @@ enum err_code safetensors_put_end(struct str *out, struct err *e)
     return ERR_OK;
 }
 
-static enum err_code append_file(struct str *out, const struct store_output *tensors, size_t count,
-                                 struct err *e)
+static enum err_code append_file(struct str *out, const struct store_key *keys, size_t key_count,
+                                 const struct store_output *tensors, size_t count, struct err *e)
 {
     uint64_t begin = 0;
-    if (safetensors_put_begin(out, NULL, e))
+    if (safetensors_put_begin(out, NULL, keys, key_count, e))
         return e->code;
     for (size_t i = 0; i < count; i++) {
         uint64_t end = 0;
@@ -62,9 +74,9 @@ static enum err_code append_file(struct str *out, const struct store_output *ten
     return ERR_OK;
 }
 
-enum err_code store_write_safetensors(const char *path, const struct store_output *tensors, size_t count,
-                                      struct err *e)
+enum err_code store_write_safetensors(const char *path, const struct store_key *keys, size_t key_count,
+                                      const struct store_output *tensors, size_t count, struct err *e)
 {
     struct str file = {0};
-    return output_write(&file, append_file(&file, tensors, count, e), path, e);
+    return output_write(&file, append_file(&file, keys, key_count, tensors, count, e), path, e);
 }

@@ -32,16 +32,22 @@ static enum err_code write_card(const char *path, const struct export_job *job, 
     return code;
 }
 
+static struct export_base base_of(const struct export_job *job)
+{
+    return (struct export_base){.name = job->base_name, .hash = *job->store->hash ? job->store->hash : NULL};
+}
+
 /* First what describes the adapter: a folder with PEFT's configuration is complete. Where that fails, nothing describes
  * what is there. */
 static enum err_code write_peft(const struct export_job *job, struct err *e)
 {
+    const struct export_base base = base_of(job);
     char card[PATH_MAX], state[PATH_MAX];
     if (file_make_folders(job->output, e) || file_join(card, sizeof card, job->output, EXPORT_CARD, e) ||
         file_join(state, sizeof state, job->output, EXPORT_STATE, e))
         return e->code;
     if (write_card(card, job, e) || write_state(state, job->origin, e) ||
-        peft_write(job->output, job->lora, job->arch, job->base_name, job->lora->dropout, e)) {
+        peft_write(job->output, job->lora, job->arch, &base, job->lora->dropout, e)) {
         unlink(card);
         unlink(state);
         return e->code;
@@ -51,18 +57,19 @@ static enum err_code write_peft(const struct export_job *job, struct err *e)
 
 static enum err_code read_peft(struct lora *l, const struct export_job *job, const struct weights *base, struct err *e)
 {
-    return peft_read(l, job->arch, base, job->output, e);
+    return peft_read(l, job->arch, base, job->output, NULL, e);
 }
 
 static enum err_code write_gguf(const struct export_job *job, struct err *e)
 {
-    return gguf_adapter_write(job->output, job->lora, job->arch, job->base_name, e);
+    const struct export_base base = base_of(job);
+    return gguf_adapter_write(job->output, job->lora, job->arch, &base, e);
 }
 
 static enum err_code read_gguf(struct lora *l, const struct export_job *job, const struct weights *base, struct err *e)
 {
     (void)base;
-    return gguf_adapter_read(l, job->arch, job->output, e);
+    return gguf_adapter_read(l, job->arch, job->output, NULL, e);
 }
 
 static enum err_code write_merged(const struct export_job *job, struct err *e)

@@ -48,7 +48,7 @@ static enum err_code append_header(struct str *out, const struct merge *m, const
                                    const struct json_value *metadata, struct err *e)
 {
     uint64_t at = 0;
-    if (safetensors_put_begin(out, metadata, e))
+    if (safetensors_put_begin(out, metadata, NULL, 0, e))
         return e->code;
     for (size_t i = 0; i < s->tensors.count; i++)
         if (append_tensor(out, m, &s->tensors.tensors[i], &at, e))

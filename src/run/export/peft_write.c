@@ -110,8 +110,9 @@ static enum err_code append_config(struct str *out, const struct lora *l, const 
     return code;
 }
 
-static enum err_code write_tensors(const char *path, const struct lora *l, struct err *e)
+static enum err_code write_tensors(const char *path, const struct lora *l, const char *base_hash, struct err *e)
 {
+    const struct store_key keys[] = {{EXPORT_BASE_HASH, base_hash, 0}};
     struct arena arena = {0};
     struct store_output *tensors =
         arena_alloc(&arena, 2 * l->layout.count, sizeof *tensors, "tensors to export", e);
@@ -128,13 +129,14 @@ static enum err_code write_tensors(const char *path, const struct lora *l, struc
                                            .shape = {b ? m->out : m->rank, b ? m->rank : m->in},
                                            .data = l->params + (b ? m->b : m->a)};
     }
-    enum err_code code = tensors ? store_write_safetensors(path, tensors, 2 * l->layout.count, e) : e->code;
+    enum err_code code =
+        tensors ? store_write_safetensors(path, keys, base_hash != NULL, tensors, 2 * l->layout.count, e) : e->code;
     arena_release(&arena);
     return code;
 }
 
 static enum err_code write_folder(const char *folder, const struct lora *l, const struct arch *a,
-                                  const char *base_name, double dropout, struct err *e)
+                                  const struct export_base *base, double dropout, struct err *e)
 {
     char path[PATH_MAX];
     struct str config = {0};
@@ -142,9 +144,9 @@ static enum err_code write_folder(const char *folder, const struct lora *l, cons
     if (!code)
         code = file_join(path, sizeof path, folder, PEFT_TENSORS, e);
     if (!code)
-        code = write_tensors(path, l, e);
+        code = write_tensors(path, l, base->hash, e);
     if (!code)
-        code = append_config(&config, l, a, base_name, dropout, e);
+        code = append_config(&config, l, a, base->name, dropout, e);
     if (!code)
         code = file_join(path, sizeof path, folder, PEFT_CONFIG, e);
     if (!code)
@@ -163,16 +165,16 @@ static void tell_base_name(const char *name)
 }
 
 enum err_code peft_write(const char *folder, const struct lora *l, const struct arch *a,
-                         const char *base_name, double dropout, struct err *e)
+                         const struct export_base *base, double dropout, struct err *e)
 {
     struct lora wide;
     const bool starts = l->start != NULL;
     if (starts && lora_widen(&wide, l, a, e))
         return e->code;
-    enum err_code code = write_folder(folder, starts ? &wide : l, a, base_name, dropout, e);
+    enum err_code code = write_folder(folder, starts ? &wide : l, a, base, dropout, e);
     if (starts)
         lora_release(&wide);
     if (!code)
-        tell_base_name(base_name);
+        tell_base_name(base->name);
     return code;
 }

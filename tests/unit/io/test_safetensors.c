@@ -52,8 +52,9 @@ static void test_reads_a_good_header(void **state)
     assert_string_equal(f.tensors[1].type, "I64");
     assert_true(f.tensors[2].elements == 0 && f.tensors[3].elements == 1 && f.tensors[3].dims == 0);
     assert_true(f.tensors[3].begin == 40 && f.tensors[3].end == 42);
+    assert_true(f.note_count == 1 && !strcmp(f.notes->key, "format") && !strcmp(f.notes->text, "pt"));
     assert_ok(parse(&f, "{}", 0, &a, &e), &e);
-    assert_int_equal(f.count, 0);
+    assert_true(f.count == 0 && f.note_count == 0);
     arena_release(&a);
 }
 

@@ -351,6 +351,14 @@ static void test_every_damage_to_a_gguf(void **state)
     str_release(&bytes);
 }
 
+static const char *note_of(struct store *s, const char *key)
+{
+    const char *text;
+    struct err e;
+    assert_ok(store_note(&text, s, key, &s->arena, &e), &e);
+    return text;
+}
+
 static void test_written_tensors_read_back(void **state)
 {
     (void)state;
@@ -358,8 +366,12 @@ static void test_written_tensors_read_back(void **state)
     struct err e;
     float x[6] = {1, 2, 3, 4, 5, 6}, y[2] = {-1, 0.5f};
     const struct store_output outputs[] = {{"b.lora_A.weight", {2, 3}, x}, {"a \"quoted\"", {2, 1}, y}};
-    assert_ok(store_write_safetensors(test_path("out.safetensors"), outputs, 2, &e), &e);
+    const struct store_key keys[] = {{"k \"1\"", "a \"text\"", 0}};
+    assert_ok(store_write_safetensors(test_path("out.safetensors"), keys, 1, outputs, 2, &e), &e);
     assert_ok(store_open_safetensors(&s, test_path("out.safetensors"), &e), &e);
+    assert_string_equal(note_of(&s, keys->name), keys->text);
+    assert_string_equal(note_of(&s, "format"), "pt");
+    assert_null(note_of(&s, "k"));
     assert_int_equal(s.tensor_count, 2);
     const struct store_tensor *t = store_find(&s, "b.lora_A.weight");
     assert_true(t && t->type == DTYPE_F32 && t->dims == 2 && t->shape[0] == 2 && t->shape[1] == 3);
@@ -368,9 +380,9 @@ static void test_written_tensors_read_back(void **state)
     assert_non_null(t);
     assert_memory_equal(t->data, y, sizeof y);
     store_close(&s);
-    assert_error(store_write_safetensors(test_path("no/out.safetensors"), outputs, 2, &e), &e, ERR_IO, "no/");
+    assert_error(store_write_safetensors(test_path("no/out.safetensors"), NULL, 0, outputs, 2, &e), &e, ERR_IO, "no/");
     const struct store_output huge = {"huge", {UINT64_MAX, 2}, x};
-    assert_error(store_write_safetensors(test_path("huge"), &huge, 1, &e), &e, ERR_MEMORY, "huge");
+    assert_error(store_write_safetensors(test_path("huge"), NULL, 0, &huge, 1, &e), &e, ERR_MEMORY, "huge");
     assert_false(file_exists(test_path("huge")));
     assert_error(store_open_safetensors(&s, test_path("absent.safetensors"), &e), &e, ERR_IO, "absent");
 }

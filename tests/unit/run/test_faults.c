@@ -130,7 +130,7 @@ static enum err_code save_peft(const char *place, int which, struct err *e)
 
 static enum err_code load_adapter(const char *place, int *which, struct err *e)
 {
-    const struct adapter_check check = {.model = "", .base_hash = "", .allow_base_mismatch = true};
+    const struct adapter_check check = {.model = "", .base_hash = "", .allow_base_mismatch = true, .silent = true};
     struct lora l = {0};
     enum err_code code = adapter_load(&l, &small_arch, place, &check, e);
     if (!code)
@@ -141,7 +141,7 @@ static enum err_code load_adapter(const char *place, int *which, struct err *e)
 
 static enum err_code save_gguf(const char *place, int which, struct err *e)
 {
-    return gguf_adapter_write(place, &adapters[which], &small_arch, "base", e);
+    return gguf_adapter_write(place, &adapters[which], &small_arch, &small_base, e);
 }
 
 static const char texts[2][8] = {"text 0\n", "text 1\n"};

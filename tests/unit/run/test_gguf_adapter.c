@@ -22,15 +22,14 @@ static void expect_refused(const struct arch *a, enum err_code code, const char 
 {
     struct lora l;
     struct err e;
-    assert_error(gguf_adapter_read(&l, a, file(), &e), &e, code, text);
+    assert_error(gguf_adapter_read(&l, a, file(), NULL, &e), &e, code, text);
 }
 
 static void write_read(struct lora *again, const struct lora *l, const struct arch *a)
 {
     struct err e;
-    const struct adapter_check check = {.base_hash =
-                                            "another"}; /* the file does not say which base it is for */
-    assert_ok(gguf_adapter_write(file(), l, a, "some base", &e), &e);
+    const struct adapter_check check = {.model = "", .base_hash = "another"}; /* of another form, perhaps */
+    assert_ok(gguf_adapter_write(file(), l, a, &small_base, &e), &e);
     assert_ok(adapter_load(again, a, file(), &check, &e), &e);
     assert_int_equal(again->layout.count, l->layout.count);
     assert_int_equal(again->layout.size, l->layout.size);
@@ -95,8 +94,11 @@ static void a_changed_base_is_undone(void **state)
     assert_ok(lora_start_buffer(&l, &e), &e);
     small_fill(l.start, l.layout.size, 9);
     assert_ok(lora_widen(&wide, &l, &small_arch, &e), &e);
-    assert_ok(gguf_adapter_write(file(), &l, &small_arch, "base", &e), &e);
-    assert_ok(gguf_adapter_read(&again, &small_arch, file(), &e), &e);
+    assert_ok(gguf_adapter_write(file(), &l, &small_arch, &small_base, &e), &e);
+    struct export_base of;
+    assert_ok(gguf_adapter_read(&again, &small_arch, file(), &of, &e), &e);
+    assert_string_equal(of.name, small_base.name);
+    assert_string_equal(of.hash, small_base.hash);
     expect_same_products(&again, &wide);
     lora_release(&again);
     lora_release(&wide);
@@ -173,7 +175,7 @@ static void a_family_goes_by_llama_cpps_name(void **state)
     expect_rows(&l, "model.layers.3.self_attn.q_proj", "blk.3.attn_q.weight.lora_b",
                 (size_t[]){0, 2, 1, 3, 4, 6, 5, 7});
     lora_release(&again);
-    assert_ok(gguf_adapter_read(&again, &small_arch, file(), &e), &e);
+    assert_ok(gguf_adapter_read(&again, &small_arch, file(), NULL, &e), &e);
     lora_release(&again);
     wrapped = mistral;
     wrapped.wrapper = wrappers;
@@ -226,8 +228,10 @@ static void files_of_other_programs_are_read(void **state)
     (void)state;
     struct lora l;
     struct err e;
+    struct export_base of;
     write_parts(&right);
-    assert_ok(gguf_adapter_read(&l, &small_arch, file(), &e), &e);
+    assert_ok(gguf_adapter_read(&l, &small_arch, file(), &of, &e), &e);
+    assert_true(!of.name && !of.hash);
     assert_int_equal(l.layout.count, 1);
     const struct lora_module *m = &l.layout.modules[0];
     assert_string_equal(m->path, "model.layers.1.self_attn.k_proj");
@@ -238,7 +242,7 @@ static void files_of_other_programs_are_read(void **state)
     struct parts parts = right; /* no alpha: llama.cpp's factor is 1 then */
     parts.alpha = 0;
     write_parts(&parts);
-    assert_ok(gguf_adapter_read(&l, &small_arch, file(), &e), &e);
+    assert_ok(gguf_adapter_read(&l, &small_arch, file(), NULL, &e), &e);
     assert_true(l.layout.modules[0].scaling == 1);
     lora_release(&l);
 }
@@ -333,12 +337,11 @@ static void what_llama_cpp_does_not_have_is_not_written(void **state)
     struct arch granite = small_arch;
     granite.family = &family_granitemoehybrid;
     small_make(&l, "v_proj", 2, 4);
-    assert_error(gguf_adapter_write(file(), &l, &granite, "base", &e), &e, ERR_UNSUPPORTED,
+    assert_error(gguf_adapter_write(file(), &l, &granite, &small_base, &e), &e, ERR_UNSUPPORTED,
                  "models of type granitemoehybrid");
-    assert_error(gguf_adapter_write(folder.folder, &l, &small_arch, "base", &e), &e, ERR_USAGE,
+    assert_error(gguf_adapter_write(folder.folder, &l, &small_arch, &small_base, &e), &e, ERR_USAGE,
                  "is a folder");
-    assert_ok(gguf_adapter_write(scratch_path(&folder, "new/deep/adapter.gguf"), &l, &small_arch, "base", &e),
-              &e);
+    assert_ok(gguf_adapter_write(scratch_path(&folder, "new/deep/adapter.gguf"), &l, &small_arch, &small_base, &e), &e);
     lora_release(&l);
 }
 

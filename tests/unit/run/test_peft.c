@@ -27,7 +27,7 @@ static void write_tensors(const char *a, const char *b, const char *more, float 
         values[i] = (float)i;
     values[5] = value;
     const struct store_output tensors[] = {{a, {2, 8}, values}, {b, {4, 2}, values}, {more, {1, 1}, values}};
-    assert_ok(store_write_safetensors(scratch_path(&folder, "adapter_model.safetensors"), tensors,
+    assert_ok(store_write_safetensors(scratch_path(&folder, "adapter_model.safetensors"), NULL, 0, tensors,
                                       more ? 3 : 2, &e),
               &e);
 }
@@ -49,7 +49,7 @@ static void expect_refused(enum err_code code, const char *text)
 {
     struct lora l;
     struct err e;
-    assert_error(peft_read(&l, &small_arch, NULL, folder.folder, &e), &e, code, text);
+    assert_error(peft_read(&l, &small_arch, NULL, folder.folder, NULL, &e), &e, code, text);
 }
 
 static void round_trip(const char *targets, size_t listed)
@@ -58,7 +58,7 @@ static void round_trip(const char *targets, size_t listed)
     struct json *doc;
     struct err e;
     small_make(&l, targets, 3, 32);
-    assert_ok(peft_write(folder.folder, &l, &small_arch, "some/\"base\"", 0.25, &e), &e);
+    assert_ok(peft_write(folder.folder, &l, &small_arch, &small_base, 0.25, &e), &e);
     assert_true(peft_is_folder(folder.folder));
     assert_ok(json_open_file(&doc, scratch_path(&folder, "adapter_config.json"), 1 << 20, &e), &e);
     const struct json_value *v = json_root(doc);
@@ -75,7 +75,10 @@ static void round_trip(const char *targets, size_t listed)
         last = m.key;
     }
     json_close(doc);
-    assert_ok(peft_read(&again, &small_arch, NULL, folder.folder, &e), &e);
+    struct export_base of;
+    assert_ok(peft_read(&again, &small_arch, NULL, folder.folder, &of, &e), &e);
+    assert_string_equal(of.name, small_base.name);
+    assert_string_equal(of.hash, small_base.hash);
     assert_int_equal(again.layout.count, l.layout.count);
     assert_int_equal(again.layout.size, l.layout.size);
     small_equal(again.params, l.params, l.layout.size);
@@ -106,11 +109,11 @@ static void names_stand_for_the_layers_that_have_them(void **state)
     a.kinds[1] = (struct layer_kind){.head_dim = 6, .values_are_keys = true};
     a.kind_of[3] = a.kind_of[7] = 1;
     assert_ok(lora_create(&l, &a, &spec, &e), &e);
-    assert_ok(peft_write(folder.folder, &l, &a, "b", 0, &e), &e);
+    assert_ok(peft_write(folder.folder, &l, &a, &small_base, 0, &e), &e);
     assert_ok(json_open_file(&doc, scratch_path(&folder, "adapter_config.json"), 1 << 20, &e), &e);
     assert_int_equal(json_count(json_get(json_root(doc), "target_modules")), 7);
     json_close(doc);
-    assert_ok(peft_read(&again, &a, NULL, folder.folder, &e), &e);
+    assert_ok(peft_read(&again, &a, NULL, folder.folder, NULL, &e), &e);
     assert_int_equal(again.layout.count, 12 * 7 - 2);
     small_equal(again.params, l.params, l.layout.size);
     lora_release(&again);
@@ -127,8 +130,8 @@ static void patterns_are_written(void **state)
                                        {"model.layers.2.mlp.up_proj", 2, 0.1}};
     assert_ok(lora_create_given(&l, &small_arch, given, 3, &e), &e);
     small_fill(l.params, l.layout.size, 1);
-    assert_ok(peft_write(folder.folder, &l, &small_arch, "b", 0, &e), &e);
-    assert_ok(peft_read(&again, &small_arch, NULL, folder.folder, &e), &e);
+    assert_ok(peft_write(folder.folder, &l, &small_arch, &small_base, 0, &e), &e);
+    assert_ok(peft_read(&again, &small_arch, NULL, folder.folder, NULL, &e), &e);
     assert_int_equal(again.layout.count, 3);
     for (size_t i = 0; i < 3; i++) {
         const struct lora_module *m = lora_find(&again.layout, given[i].path);
@@ -145,8 +148,10 @@ static void expect_scaling(const char *extra, double scaling)
 {
     struct lora l;
     struct err e;
+    struct export_base of;
     write_plain(extra);
-    assert_ok(peft_read(&l, &small_arch, NULL, folder.folder, &e), &e);
+    assert_ok(peft_read(&l, &small_arch, NULL, folder.folder, &of, &e), &e);
+    assert_true(!of.name && !of.hash);
     assert_int_equal(l.layout.count, 1);
     assert_true(l.layout.modules[0].scaling == (float)scaling);
     assert_true(l.params[l.layout.modules[0].a + 3] == 3 && l.params[l.layout.modules[0].b + 7] == 7);
@@ -184,7 +189,7 @@ static void targets_follow_peft_s_rules(void **state)
         char text[512];
         snprintf(text, sizeof text, "{\"peft_type\": \"LORA\", \"r\": 2, \"lora_alpha\": 6, %s}", same[i]);
         write_config(text);
-        assert_ok(peft_read(&l, &small_arch, NULL, folder.folder, &e), &e);
+        assert_ok(peft_read(&l, &small_arch, NULL, folder.folder, NULL, &e), &e);
         assert_int_equal(l.layout.count, 1);
         assert_string_equal(l.layout.modules[0].path, "model.layers.1.self_attn.k_proj");
         lora_release(&l);
@@ -215,10 +220,10 @@ static void defaults_and_state_names_are_peft_s(void **state)
             const struct store_output tensors[] = {{names[n][0], {8, 8}, values},
                                                    {names[n][1], {4, 8}, values}};
             assert_ok(
-                store_write_safetensors(scratch_path(&folder, "adapter_model.safetensors"), tensors, 2, &e),
+                store_write_safetensors(scratch_path(&folder, "adapter_model.safetensors"), NULL, 0, tensors, 2, &e),
                 &e);
             write_config(configs[i]);
-            assert_ok(peft_read(&l, &small_arch, NULL, folder.folder, &e), &e);
+            assert_ok(peft_read(&l, &small_arch, NULL, folder.folder, NULL, &e), &e);
             assert_int_equal(l.layout.count, 1);
             const struct lora_module *m = &l.layout.modules[0];
             assert_string_equal(m->path, "model.layers.1.self_attn.k_proj");
@@ -260,7 +265,7 @@ static void configurations_of_all_versions_are_read(void **state)
         struct lora l;
         struct err e;
         write_config(configs[i]);
-        assert_ok(peft_read(&l, &small_arch, NULL, folder.folder, &e), &e);
+        assert_ok(peft_read(&l, &small_arch, NULL, folder.folder, NULL, &e), &e);
         assert_int_equal(l.layout.count, 1);
         assert_true(l.layout.modules[0].rank == 2 && l.layout.modules[0].scaling == 3);
         lora_release(&l);
@@ -289,7 +294,7 @@ static void adapters_of_other_classes_are_read(void **state)
                      fronts[i], fronts[i]);
             write_config(config);
             write_tensors(a, b, NULL, 5);
-            assert_ok(peft_read(&l, archs[k], NULL, folder.folder, &e), &e);
+            assert_ok(peft_read(&l, archs[k], NULL, folder.folder, NULL, &e), &e);
             assert_int_equal(l.layout.count, 1);
             arch_module_path(path, archs[k], 1, 1);
             assert_string_equal(l.layout.modules[0].path, path);
@@ -408,7 +413,7 @@ static void halves_are_read(void **state)
     assert_ok(
         file_write_atomic(scratch_path(&folder, "adapter_model.safetensors"), file.data, file.length, &e),
         &e);
-    assert_ok(peft_read(&l, &small_arch, NULL, folder.folder, &e), &e);
+    assert_ok(peft_read(&l, &small_arch, NULL, folder.folder, NULL, &e), &e);
     assert_true(l.params[l.layout.modules[0].a + 15] == 1.5F && l.params[l.layout.modules[0].b] == -3);
     lora_release(&l);
     for (size_t cut = 0; cut < file.length; cut += 7) {
@@ -432,14 +437,14 @@ static void copy_of_head_must_be_the_head(void **state)
                                            {"base_model.model.lm_head.lora_B.weight", {20, 2}, b},
                                            {"base_model.model.lm_head.base_layer.weight", {20, 8}, head}};
     write_config("{\"peft_type\": \"LORA\", \"r\": 2, \"lora_alpha\": 6, \"target_modules\": [\"lm_head\"]}");
-    assert_ok(store_write_safetensors(scratch_path(&folder, "adapter_model.safetensors"), tensors, 3, &e),
+    assert_ok(store_write_safetensors(scratch_path(&folder, "adapter_model.safetensors"), NULL, 0, tensors, 3, &e),
               &e);
-    assert_ok(peft_read(&l, &small_arch, &base, folder.folder, &e), &e);
+    assert_ok(peft_read(&l, &small_arch, &base, folder.folder, NULL, &e), &e);
     assert_int_equal(l.layout.count, 1);
     lora_release(&l);
     expect_refused(ERR_UNSUPPORTED, "lm_head.base_layer.weight is not the head of this base");
     head[159] += 1;
-    assert_error(peft_read(&l, &small_arch, &base, folder.folder, &e), &e, ERR_UNSUPPORTED,
+    assert_error(peft_read(&l, &small_arch, &base, folder.folder, NULL, &e), &e, ERR_UNSUPPORTED,
                  "trained or resized");
 }
 
@@ -470,12 +475,12 @@ static void copy_of_head_may_be_rounded(void **state)
     write_config("{\"peft_type\": \"LORA\", \"r\": 2, \"lora_alpha\": 6, \"target_modules\": [\"lm_head\"]}");
     const char *path = scratch_path(&folder, "adapter_model.safetensors");
     assert_ok(file_write_atomic(path, file.data, file.length, &e), &e);
-    assert_ok(peft_read(&l, &small_arch, &base, folder.folder, &e), &e);
+    assert_ok(peft_read(&l, &small_arch, &base, folder.folder, NULL, &e), &e);
     lora_release(&l);
     file.data[begin + 112 + 318] ^= 1; /* the last value's last bit */
     path = scratch_path(&folder, "adapter_model.safetensors");
     assert_ok(file_write_atomic(path, file.data, file.length, &e), &e);
-    assert_error(peft_read(&l, &small_arch, &base, folder.folder, &e), &e, ERR_UNSUPPORTED,
+    assert_error(peft_read(&l, &small_arch, &base, folder.folder, NULL, &e), &e, ERR_UNSUPPORTED,
                  "trained or resized");
     str_release(&file);
 }
