@@ -44,18 +44,49 @@ static enum err_code add_tensors(struct facts *f, const char *folder, struct err
     return code;
 }
 
-static void add_targets(struct facts *f, const struct json_value *targets)
+enum { DEPTH = 1 }; /* lists and objects in a value of LoraConfig */
+
+static void add_value(struct facts *f, const char *name, const struct json_value *v, int depth)
 {
-    if (json_kind(targets) != JSON_KIND_ARRAY) {
-        facts_text(f, "target_modules", json_text(targets));
+    switch (json_kind(v)) {
+    case JSON_KIND_INT:
+    case JSON_KIND_REAL:
+        facts_real(f, name, json_number(v, 0));
         return;
+    case JSON_KIND_BOOL:
+        facts_flag(f, name, json_bool(v, false));
+        return;
+    case JSON_KIND_ARRAY:
+        facts_list(f, name);
+        for (size_t i = 0; depth && i < json_count(v); i++)
+            add_value(f, NULL, json_at(v, i), depth - 1);
+        facts_end(f);
+        return;
+    case JSON_KIND_OBJECT:
+        facts_object(f, name);
+        for (struct json_member m = json_first(v); depth && m.key; m = json_next(m))
+            add_value(f, m.key, m.value, depth - 1);
+        facts_end(f);
+        return;
+    case JSON_KIND_STRING:
+    case JSON_KIND_NONE:
+    case JSON_KIND_NULL:
+        facts_text(f, name, json_text(v));
     }
-    facts_list(f, "target_modules");
-    for (size_t i = 0; i < json_count(targets); i++) {
-        const char *name = json_text(json_at(targets, i));
-        facts_text(f, NULL, name ? name : "?");
+}
+
+/* Which modules are adapted, and with what, beyond one rank and one alpha for all of them. */
+static void add_choice(struct facts *f, const struct json_value *config)
+{
+    static const char *const keys[] = {"rank_pattern",   "alpha_pattern",  "exclude_modules", "layers_to_transform",
+                                       "layers_pattern", "modules_to_save"};
+    add_value(f, "target_modules", json_get(config, "target_modules"), DEPTH);
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const struct json_value *v = json_get(config, keys[i]);
+        const bool many = json_kind(v) == JSON_KIND_ARRAY || json_kind(v) == JSON_KIND_OBJECT;
+        if (!json_is_absent(v) && !(many && !json_count(v)))
+            add_value(f, keys[i], v, DEPTH);
     }
-    facts_end(f);
 }
 
 /* What a key that is left out means is PEFT's default. */
@@ -77,7 +108,7 @@ static enum err_code add_config_of_adapter(struct facts *f, const struct json_fi
     facts_real(f, "lora_alpha", alpha);
     facts_flag(f, "use_rslora", rslora);
     facts_flag(f, "use_dora", dora);
-    add_targets(f, json_get(config->object, "target_modules"));
+    add_choice(f, config->object);
     return ERR_OK;
 }
 

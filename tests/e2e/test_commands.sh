@@ -130,7 +130,18 @@ holds 'v["kind"] == "checkpoint" and v["step"] == 10 and v["cursor"] == 60 and n
 holds 'v["modules"] == 14 and v["lora_rank"] == 4 and v["config"]["learning-rate"] == 0.02'
 check 0 "$MPILORA" inspect "$work/run/adapter" --json
 holds 'v["kind"] == "adapter" and v["modules"] == 14 and v["lora_rank"] == 4'
+holds '"rank_pattern" not in v and "layers_to_transform" not in v'
 cp "$work/out" "$work/peft.json"
+cp -r "$work/run/adapter" "$work/patterns"
+python3 - "$work/patterns/adapter_config.json" <<'PYTHON'
+import json, sys
+v = json.load(open(sys.argv[1]))
+v.update(rank_pattern={"q_proj": 4, "k.*": 4}, alpha_pattern={"q_proj": 7.5}, exclude_modules="x", layers_to_transform=[0, 1])
+json.dump(v, open(sys.argv[1], "w"))
+PYTHON
+check 0 "$MPILORA" inspect "$work/patterns" --json
+holds 'v["rank_pattern"] == {"q_proj": 4, "k.*": 4} and v["alpha_pattern"] == {"q_proj": 7.5}'
+holds 'v["exclude_modules"] == "x" and v["layers_to_transform"] == [0, 1]'
 check 0 "$MPILORA" export --model "$model" --checkpoint "$work/run" --format gguf --output "$work/adapter.gguf"
 check 0 "$MPILORA" inspect "$work/adapter.gguf" --json
 holds 'v["kind"] == "adapter" and v["adapter_type"] == "lora" and v["architecture"] == "llama"'
