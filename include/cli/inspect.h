@@ -9,9 +9,11 @@
 #include "base/err.h"
 #include "cli/facts.h"
 #include "data/examples/dataset.h"
+#include "io/store/store.h"
 #include "run/options.h"
 
 enum err_code inspect_model(struct facts *f, const char *path, struct err *e);
+enum err_code inspect_open_model(struct facts *f, struct store *s, struct err *e); /* the same, of its open files */
 enum { INSPECT_BAD_LINES = 20 }; /* that are listed */
 
 enum err_code inspect_data(struct facts *f, const char *path, const struct options *o, struct err *e);

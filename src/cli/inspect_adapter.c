@@ -235,9 +235,8 @@ enum err_code inspect_gguf(struct facts *f, const char *path, struct err *e)
     if (store_open(&s, path, e))
         return e->code;
     enum err_code code = gguf_get_string(&type, s.gguf, GGUF_TYPE_KEY, e);
-    const bool adapter = !code && gguf_string_is(&type, GGUF_ADAPTER);
-    if (adapter)
-        code = add_adapter_of_gguf(f, &s, e);
+    if (!code)
+        code = gguf_string_is(&type, GGUF_ADAPTER) ? add_adapter_of_gguf(f, &s, e) : inspect_open_model(f, &s, e);
     store_close(&s);
-    return code || adapter ? code : inspect_model(f, path, e);
+    return code;
 }

@@ -205,26 +205,29 @@ static void add_tokenizer(struct facts *f, const struct store *s)
     tokenizer_close(t);
 }
 
+enum err_code inspect_open_model(struct facts *f, struct store *s, struct err *e)
+{
+    struct arch a;
+    if (arch_read(&a, s, e) || arch_hash(s, e))
+        return e->code;
+    facts_text(f, "kind", "model");
+    facts_text(f, "path", s->path);
+    facts_text(f, "format", s->kind == STORE_GGUF ? "gguf" : "huggingface");
+    add_arch(f, &a);
+    add_features(f, &a);
+    add_needs(f, &a);
+    add_tensors(f, s);
+    add_tokenizer(f, s);
+    facts_text(f, "hash", s->hash);
+    return ERR_OK;
+}
+
 enum err_code inspect_model(struct facts *f, const char *path, struct err *e)
 {
-    struct store s = {0};
-    struct arch a;
-    enum err_code code = store_open(&s, path, e);
-    if (!code)
-        code = arch_read(&a, &s, e);
-    if (!code)
-        code = arch_hash(&s, e);
-    if (!code) {
-        facts_text(f, "kind", "model");
-        facts_text(f, "path", s.path);
-        facts_text(f, "format", s.kind == STORE_GGUF ? "gguf" : "huggingface");
-        add_arch(f, &a);
-        add_features(f, &a);
-        add_needs(f, &a);
-        add_tensors(f, &s);
-        add_tokenizer(f, &s);
-        facts_text(f, "hash", s.hash);
-    }
+    struct store s;
+    if (store_open(&s, path, e))
+        return e->code;
+    enum err_code code = inspect_open_model(f, &s, e);
     store_close(&s);
     return code;
 }
