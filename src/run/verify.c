@@ -92,24 +92,18 @@ static enum err_code check_tensors(const char *path, struct err *e)
     return code;
 }
 
-void verify_adapter(struct verify *v, const char *folder)
+static enum err_code check_adapter_config(const char *path, struct err *e)
 {
-    struct err e;
-    char path[PATH_MAX];
-    struct json *doc = NULL;
-    enum err_code code = file_join(path, sizeof path, folder, PEFT_CONFIG, &e);
-    if (!code)
-        code = json_open_file(&doc, path, LIMIT_ADAPTER_JSON, &e);
-    const struct json_fields f = {.object = json_root(doc), .file = path};
+    struct json *doc;
     size_t rank;
-    if (!code)
-        code = json_need_size(&rank, &f, "r", &e);
+    if (json_open_file(&doc, path, LIMIT_ADAPTER_JSON, e))
+        return e->code;
+    const struct json_fields f = {.object = json_root(doc), .file = path};
+    enum err_code code = json_need_size(&rank, &f, "r", e);
     if (!code && rank < 1)
-        code = err_set(&e, ERR_FORMAT, "%s: \"r\" is 0, which is no rank", path);
+        code = err_set(e, ERR_FORMAT, "%s: \"r\" is 0, which is no rank", path);
     json_close(doc);
-    tell(v, path, code, &e);
-    code = file_join(path, sizeof path, folder, PEFT_TENSORS, &e);
-    tell(v, path, code ? code : check_tensors(path, &e), &e);
+    return code;
 }
 
 static enum err_code check_h5(const char *path, struct err *e)
@@ -232,6 +226,26 @@ static enum err_code compare_adapter(const char *folder, const char *checkpoint,
     return code;
 }
 
+/* `run`: the folder of a run whose adapter this is, and `last` its last checkpoint; NULL: not compared with one. */
+static void verify_adapter_of(struct verify *v, const char *folder, const char *run, const char *last)
+{
+    struct err e;
+    char path[PATH_MAX];
+    enum err_code code = file_join(path, sizeof path, folder, PEFT_CONFIG, &e);
+    tell(v, path, code ? code : check_adapter_config(path, &e), &e);
+    code = file_join(path, sizeof path, folder, PEFT_TENSORS, &e);
+    if (!code)
+        code = check_tensors(path, &e);
+    if (!code && last)
+        code = compare_adapter(run, last, &e);
+    tell(v, path, code, &e);
+}
+
+void verify_adapter(struct verify *v, const char *folder)
+{
+    verify_adapter_of(v, folder, NULL, NULL);
+}
+
 static enum err_code verify_lines(struct verify *v, const char *folder, enum rundir_file file, size_t more,
                                   struct err *e)
 {
@@ -267,12 +281,8 @@ static enum err_code verify_folder(struct verify *v, const char *folder, const u
     if (verify_lines(v, folder, RUNDIR_METRICS, 1, e) || verify_lines(v, folder, RUNDIR_SAMPLES, 0, e) ||
         rundir_path(path, folder, RUNDIR_ADAPTER, e))
         return e->code;
-    if (!peft_is_folder(path))
-        return ERR_OK;
-    size_t before = v->damaged;
-    verify_adapter(v, path);
-    if (*last && !damaged && v->damaged == before && compare_adapter(folder, last, e))
-        tell(v, path, e->code, e);
+    if (peft_is_folder(path))
+        verify_adapter_of(v, path, folder, *last && !damaged ? last : NULL);
     return ERR_OK;
 }
 

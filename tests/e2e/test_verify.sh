@@ -20,7 +20,8 @@ damaged() {
     (cd "$work/run" && "$@") || fail "$*"
     check 1 "$MPILORA" inspect --verify "$work/run" --json
     says err 'run: 1 file is damaged'
-    holds 'len(v["damaged"]) == 1'
+    holds 'len(v["damaged"]) == 1 and len(v["intact"]) == 6'
+    holds 'not any(v["damaged"][0].startswith(path) for path in v["intact"])'
     says out "\"damaged\": \[\".*$file.*$regex"
 }
 flip() { # flip FILE OFFSET: another byte there
