@@ -73,7 +73,8 @@ struct file_out {
 /* Nothing may have its name, not even a link. */
 enum err_code file_out_create(struct file_out *f, const char *path, struct err *e);
 /* The file of this name is replaced when the new one is finished: until then that is in the same folder, under the name
- * of `path`, FILE_TEMPORARY and the process id. */
+ * of `path`, FILE_TEMPORARY and the process id. What killed processes have left under such names is deleted:
+ * a process that is at work holds a lock. Where the file system has no locks, it stays. */
 #define FILE_TEMPORARY ".tmp"
 enum err_code file_out_replace(struct file_out *f, const char *path, struct err *e);
 enum err_code file_out_put(const struct file_out *f, const void *bytes, size_t length, struct err *e);

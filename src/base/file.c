@@ -14,6 +14,7 @@
 #include <xxhash.h>
 
 #include "base/lost_map.h"
+#include "base/str.h"
 
 static struct file_stamp make_stamp(const struct stat *st)
 {
@@ -230,6 +231,8 @@ static const char *present_name(const struct file_out *f)
     return *f->temporary ? f->temporary : f->path;
 }
 
+enum { MOST_TRIES = 100 }; /* to make a file that no other process takes for one of a killed writer */
+
 static enum err_code open_out(struct file_out *f, struct err *e)
 {
     f->fd = open(present_name(f), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
@@ -242,15 +245,66 @@ enum err_code file_out_create(struct file_out *f, const char *path, struct err *
     return open_out(f, e);
 }
 
+static void delete_unlocked(int folder, const char *name)
+{
+    struct stat st;
+    int fd = openat(folder, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (!fstat(fd, &st) && S_ISREG(st.st_mode) && !flock(fd, LOCK_EX | LOCK_NB))
+        unlinkat(folder, name, 0);
+    close(fd);
+}
+
+/* Is this file NAME.tmp7, while NAME is written? */
+static bool is_temporary(const char *file, const char *name)
+{
+    const size_t length = strlen(name);
+    if (strncmp(file, name, length) != 0 || !str_starts_with(file + length, FILE_TEMPORARY))
+        return false;
+    const char *digits = file + length + strlen(FILE_TEMPORARY);
+    return *digits && !digits[strspn(digits, "0123456789")];
+}
+
+/* What writers of this file that were killed have left. */
+static void delete_left(const char *path)
+{
+    char folder[PATH_MAX];
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(name - path) : 1, slash ? path : ".");
+    DIR *dir = opendir(folder);
+    for (const struct dirent *d; dir && (d = readdir(dir));)
+        if (is_temporary(d->d_name, name))
+            delete_unlocked(dirfd(dir), d->d_name);
+    if (dir)
+        closedir(dir);
+}
+
+/* Takes the lock of a new file. False: another process has taken it for one that was left. */
+static bool hold(int fd)
+{
+    struct stat st;
+    const bool taken = flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK;
+    return !taken && !(fstat(fd, &st) == 0 && st.st_nlink == 0);
+}
+
 enum err_code file_out_replace(struct file_out *f, const char *path, struct err *e)
 {
     *f = (struct file_out){.path = path};
     int used = snprintf(f->temporary, sizeof f->temporary, "%s" FILE_TEMPORARY "%ld", path, (long)getpid());
     if (used < 0 || (size_t)used >= sizeof f->temporary)
         return err_set_errno(e, ENAMETOOLONG, "cannot write %s", path);
-    /* Of a process that was killed: never written into, it may be a file with other names. */
-    unlink(f->temporary);
-    return open_out(f, e);
+    delete_left(path);
+    for (int left = MOST_TRIES; left; left--) {
+        /* Never written into, it may be a file with other names. */
+        unlink(f->temporary);
+        if (open_out(f, e))
+            return e->code;
+        if (hold(f->fd))
+            return ERR_OK;
+        close(f->fd);
+    }
+    return err_set(e, ERR_IO, "cannot write %s: other processes are writing it", path);
 }
 
 enum err_code file_out_put(const struct file_out *f, const void *bytes, size_t length, struct err *e)

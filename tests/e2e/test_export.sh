@@ -86,4 +86,13 @@ done
 check 0 "$MPILORA" export --model "$model" --checkpoint "$work/run" --format merged --output "$work/killed"
 diff -r "$work/merged" "$work/killed" >&2 || fail "another model after the kills"
 [ "$(ls -d "$work"/killed*)" = "$work/killed" ] || fail "something is left: $(ls -d "$work"/killed*)"
+# The same of an export that is one file.
+to_gguf="--model $model --checkpoint $work/run --format gguf --output $work/one.gguf"
+# shellcheck disable=SC2086
+check 137 env LD_PRELOAD="$FAULT" FAULT_CALLS=sync FAULT_UNDER="$work/one.gguf" FAULT_NTH=1 FAULT_SIGNAL=9 \
+    "$MPILORA" export $to_gguf
+ls "$work"/one.gguf.tmp* >/dev/null || fail "nothing is left, so that there is nothing to see"
+# shellcheck disable=SC2086
+check 0 "$MPILORA" export $to_gguf
+[ "$(ls -d "$work"/one*)" = "$work/one.gguf" ] || fail "something is left: $(ls -d "$work"/one*)"
 passed

@@ -130,6 +130,45 @@ static void leaves_the_old_file_when_writing_fails(void **state)
     str_release(&text);
 }
 
+static void plant(const char *name)
+{
+    FILE *f = fopen(scratch_path(&scratch, name), "w");
+    assert_non_null(f);
+    assert_int_equal(fclose(f), 0);
+}
+
+/* Names as killed writers leave them go, unless a process holds the file; all other names stay. */
+static void deletes_what_killed_writers_left(void **state)
+{
+    (void)state;
+    static const char *const left[] = {"out.tmp1", "out.tmp99999999"};
+    static const char *const others[] = {"out.tmp",   "out.tmp1x", "out.tmpx", "out.temp1",
+                                         "xout.tmp1", "out2.tmp1", "out"};
+    struct err e;
+    for (size_t i = 0; i < 2; i++)
+        plant(left[i]);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        plant(others[i]);
+    assert_int_equal(symlink("out.tmp1x", scratch_path(&scratch, "out.tmp77")), 0);
+    struct file_out f;
+    assert_ok(file_out_replace(&f, scratch_path(&scratch, "out"), &e), &e); /* a writer that is at work */
+    for (size_t i = 0; i < 2; i++)
+        assert_false(file_exists(scratch_path(&scratch, left[i])));
+    char own[PATH_MAX];
+    snprintf(own, sizeof own, "%s", scratch_path(&scratch, "out.tmp5"));
+    assert_int_equal(rename(f.temporary, own), 0); /* as if of another process */
+    assert_ok(file_write_atomic(scratch_path(&scratch, "out"), "new", 3, &e), &e);
+    assert_true(file_exists(own));
+    assert_int_equal(close(f.fd), 0);
+    assert_ok(file_write_atomic(scratch_path(&scratch, "out"), "new", 3, &e), &e);
+    assert_false(file_exists(own));
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        assert_true(file_exists(scratch_path(&scratch, others[i])));
+        assert_int_equal(unlink(scratch_path(&scratch, others[i])), 0);
+    }
+    assert_int_equal(unlink(scratch_path(&scratch, "out.tmp77")), 0); /* a link is not ours */
+}
+
 static void commits_a_finished_file(void **state)
 {
     (void)state;
@@ -235,6 +274,7 @@ int main(void)
         cmocka_unit_test(reads_pieces_of_an_open_file),
         cmocka_unit_test(names_what_cannot_be_read),
         cmocka_unit_test(leaves_the_old_file_when_writing_fails),
+        cmocka_unit_test(deletes_what_killed_writers_left),
         cmocka_unit_test(commits_a_finished_file),
         cmocka_unit_test(makes_folders),
         cmocka_unit_test(joins_paths),
