@@ -9,13 +9,9 @@
 #include "run/folder.h"
 
 /* Reads what was written, and says how far it is from what was trained. */
-static enum err_code check(const struct export_job *job, const struct options *o, struct dist *d, struct err *e)
+static enum err_code check(const struct export_job *job, const struct options *o, int threads, struct err *e)
 {
     double difference, most;
-    int threads;
-    if (threads_agree(&threads, NULL, d, 0, e))
-        return e->code;
-    gemm_set_threads(threads);
     if (export_check(job, o->format, threads, &difference, &most, e))
         return err_wrap(e, "%s was written, but cannot be checked", o->output);
     if (!(difference <= most))
@@ -35,9 +31,13 @@ enum err_code cmd_export(const struct options *o, struct dist *d, struct err *e)
     struct arch arch;
     struct lora lora = {0};
     struct origin origin = {0};
+    int threads = 1;
     if (o->save_dtype != SAVE_OWN && o->format != EXPORT_MERGED)
         return err_set(e, ERR_USAGE, "--save-dtype is for --format merged: the values of an adapter are f32");
     enum err_code code = folder_check_export(o->output, o->model, o->format, o->overwrite, e);
+    if (!code)
+        code = threads_agree(&threads, NULL, d, (int)o->threads, e);
+    gemm_set_threads(threads);
     if (!code)
         code = store_open(&store, o->model, e);
     if (!code)
@@ -64,7 +64,7 @@ enum err_code cmd_export(const struct options *o, struct dist *d, struct err *e)
     if (!code)
         log_note("%zu adapted modules written to %s, for the base %s", lora.layout.count, o->output, name);
     if (!code && o->check)
-        code = check(&job, o, d, e);
+        code = check(&job, o, threads, e);
     origin_release(&origin);
     lora_release(&lora);
     store_close(&store);

@@ -50,7 +50,8 @@ check 0 ranks 2 "$MPILORA" eval $how $adapters --data "$work/held.jsonl"
 check 0 "$MPILORA" generate $short $adapters --prompt "one node"
 cmp "$work/said" "$work/out" || fail "other answers than each alone"
 for count in 1 3; do
-    check 0 ranks $count "$MPILORA" generate $short $adapters --data "$work/pairs.jsonl" --output "$work/all.$count" --json
+    check 0 ranks $count "$MPILORA" generate $short $adapters --data "$work/pairs.jsonl" --output "$work/all.$count" --json \
+        --load broadcast
     same counts
     cmp "$work/all.1" "$work/all.$count" || fail "other answers on $count ranks"
 done
@@ -94,7 +95,7 @@ for i, p in enumerate(v["prompts"]):
     assert {k: p[k] for k in ("example", "prompt", "expected")} == {k: rows[0][i][k] for k in ("example", "prompt", "expected")}
     assert p["answers"] == [{k: r[i][k] for k in ("answer", "exact")} for r in rows], p
 PY
-check 0 ranks 3 "$MPILORA" compare $short $adapters --data "$work/pairs.jsonl" --json
+check 0 ranks 3 "$MPILORA" compare $short $adapters --data "$work/pairs.jsonl" --json --load broadcast
 cmp "$work/compared.json" "$work/out" || fail "another comparison on 3 ranks"
 check 0 "$MPILORA" compare $short --temperature 1.5 --seed 3 --adapter "$known" --prompt "one node" --json
 holds 'v["prompts"][0]["expected"] is v["prompts"][0]["answers"][1]["exact"] is None and "exact_match" not in v["models"][0]'
