@@ -188,23 +188,49 @@ static enum err_code append_facts(struct str *out, const struct export_job *job,
     return str_appendf(out, e, "| %s | mpilora %s |\n", kind->made, MPILORA_VERSION);
 }
 
-static enum err_code append_option(void *out, const char *option, const char *value, struct err *e)
+/* May the run's chat template have printed the date? It has one in any case, which says nothing of other runs. What
+ * --chat-template named is not looked for: it may be another file by now. */
+static bool has_date(const struct export_job *job)
 {
-    if (str_appendf(out, e, "| %s | ", option) || append_text(out, value, strlen(value), e))
-        return e->code;
-    return str_appendf(out, e, " |\n");
+    static const char function[] = "strftime_now", key[] = "tokenizer.chat_template";
+    const struct store *s = job->store;
+    bool found = job->origin->has_options && *job->origin->options.chat_template;
+    for (size_t i = 0; i < s->text_count && !found; i++)
+        found = strcmp(s->texts[i].name, "tokenizer.json") != 0 &&
+                memmem(s->texts[i].map.data, s->texts[i].map.size, function, sizeof function - 1);
+    for (size_t i = 0; s->gguf && i < s->gguf->key_count && !found; i++) {
+        const struct gguf_key *k = &s->gguf->keys[i];
+        found = str_starts_with(k->name, key) && k->type == GGUF_STRING &&
+                memmem(k->strings->data, k->strings->length, function, sizeof function - 1);
+    }
+    return found;
 }
 
-static enum err_code append_options(struct str *out, const struct origin *from, struct err *e)
+struct rows {
+    struct str text;
+    bool dated;
+};
+
+static enum err_code append_option(void *context, const char *option, const char *value, struct err *e)
 {
-    struct str rows = {0};
-    if (!from->has_options)
+    struct rows *rows = context;
+    if (!rows->dated && strcmp(option, "chat-date") == 0)
         return ERR_OK;
-    enum err_code code = options_tell_changed(&from->options, append_option, &rows, e);
-    if (!code && rows.length)
+    if (str_appendf(&rows->text, e, "| %s | ", option) || append_text(&rows->text, value, strlen(value), e))
+        return e->code;
+    return str_appendf(&rows->text, e, " |\n");
+}
+
+static enum err_code append_options(struct str *out, const struct export_job *job, struct err *e)
+{
+    struct rows rows = {.dated = has_date(job)};
+    if (!job->origin->has_options)
+        return ERR_OK;
+    enum err_code code = options_tell_changed(&job->origin->options, append_option, &rows, e);
+    if (!code && rows.text.length)
         code = str_appendf(out, e, "\n## Options that differ from their defaults\n\n| option | value |\n|---|---|\n%s",
-                           rows.data);
-    str_release(&rows);
+                           rows.text.data);
+    str_release(&rows.text);
     return code;
 }
 
@@ -214,5 +240,5 @@ enum err_code export_card(struct str *out, const struct export_job *job, enum op
     if (append_header(out, job, kind, e) || append_what(out, job->lora, format, e) ||
         append_usage(out, job, format, e) || append_facts(out, job, kind, e))
         return e->code;
-    return append_options(out, job->origin, e);
+    return append_options(out, job, e);
 }

@@ -116,6 +116,38 @@ static void of_a_run(void **unused)
     origin_release(&origin);
 }
 
+/* The date of a run is told where its chat template may have printed it. */
+static void the_date_of_templates_that_have_it(void **unused)
+{
+    (void)unused;
+    static const char with[] = "{{ strftime_now('%Y') }}", without[] = "{{ messages }}";
+    static const struct {
+        const char *template, *options;
+        bool told;
+    } cases[] = {{without, "", false}, {with, "", true}, {without, "chat-template: c.jinja\n", true}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct origin origin;
+        struct str card = {0}, text = {0};
+        struct lora l;
+        struct err e;
+        struct store s = base;
+        s.texts[s.text_count++] = (struct store_file){.name = "chat_template.jinja",
+                                                      .map = {.data = (const unsigned char *)cases[i].template,
+                                                              .size = strlen(cases[i].template)}};
+        assert_ok(str_appendf(&text, &e, "chat-date: 2024-02-29\n%s", cases[i].options), &e);
+        origin_set(&origin, "config", text.data, &state, &identity);
+        small_make(&l, "q_proj", 4, 8);
+        const struct export_job job = {
+            .lora = &l, .arch = &small_arch, .store = &s, .base_name = "b", .origin = &origin};
+        assert_ok(export_card(&card, &job, EXPORT_PEFT, &e), &e);
+        assert_int_equal(strstr(card.data, "| chat-date | 2024-02-29 |") != NULL, cases[i].told);
+        lora_release(&l);
+        str_release(&text);
+        str_release(&card);
+        origin_release(&origin);
+    }
+}
+
 /* Wherever the base is, its folder is not told; and no name is markup, or a control character. */
 static void names_are_only_names(void **unused)
 {
@@ -325,6 +357,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(of_a_run),
+        cmocka_unit_test(the_date_of_templates_that_have_it),
         cmocka_unit_test(names_are_only_names),
         cmocka_unit_test(the_header_is_yaml),
         cmocka_unit_test(history_of_a_run),
