@@ -151,4 +151,14 @@ for adapter in "$work/plain/adapter" "$work/plain.gguf"; do
     check 0 "$MPILORA" inspect "$model" --json
     holds "v['hash'] == json.load(open('$work/adapter.json'))['base_hash']"
 done
+
+# Without target_modules PEFT adapts what it has in a list: here all that is in the file, which is said.
+cp -r "$work/plain/adapter" "$work/unlisted"
+sed -i -z 's/"target_modules": \[[^]]*\]/"target_modules": null/' "$work/unlisted/adapter_config.json"
+check 0 "$MPILORA" eval --data "$work/held.jsonl" --model "$model" --adapter "$work/plain/adapter"
+cp "$work/out" "$work/listed"
+check 0 "$MPILORA" eval --data "$work/held.jsonl" --model "$model" --adapter "$work/unlisted"
+cmp "$work/listed" "$work/out" || fail "another adapter without target_modules"
+says err 'unlisted/adapter_config.json names no target_modules: the 14 modules whose tensors are there are adapted; PEFT'
+[ "$(grep -c target_modules "$work/err")" = 1 ] || fail "it is not said once: $(cat "$work/err")"
 passed
