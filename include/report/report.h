@@ -1,6 +1,7 @@
 /*
- * Writes the report of a run or a study: a page (report.html, which needs no other file), a table (report.csv, with
- * a row for each cell) and a JSON value (report.json, with claims, cells and series).
+ * Writes the report of a run or a study: a page (report.html, which needs no other file), tables (report.csv, with
+ * a row for each cell; metrics.csv, with a row for each step, for other programs) and a JSON value (report.json, with
+ * claims, cells and series).
  *
  * A study is a folder with study.yaml and cells/<name>/; each cell is an ordinary run. If the study varies the
  * initialisation, its report compares six claims about the initial values of LoRA's matrices with the measurements.
@@ -12,7 +13,7 @@
 
 #include "base/err.h"
 
-/* Writes the three files into `folder`. ERR_USAGE if it is neither a run nor a study; ERR_FORMAT names the file and
+/* Writes the four files into `folder`. ERR_USAGE if it is neither a run nor a study; ERR_FORMAT names the file and
  * line that cannot be read. */
 enum err_code report_write(const char *folder, struct err *e);
 

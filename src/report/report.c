@@ -34,6 +34,10 @@ enum err_code report_write(const char *folder, struct err *e)
     if (!code)
         code = write_file(&text, folder, RUNDIR_REPORT_CSV, e);
     if (!code)
+        code = report_make_metrics_csv(&text, &r, e);
+    if (!code)
+        code = write_file(&text, folder, RUNDIR_REPORT_METRICS, e);
+    if (!code)
         code = report_make_json(&text, &r, e);
     if (!code)
         code = write_file(&text, folder, RUNDIR_REPORT_JSON, e);

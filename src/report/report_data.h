@@ -173,6 +173,10 @@ enum err_code report_draw_sweep(struct report *r, struct err *e);
 const char *report_sweep_title(struct report *r, struct err *e); /* "Study of lora-rank × learning-rate" */
 enum err_code report_make_html(struct str *out, struct report *r, struct err *e);      /* report_html.c */
 enum err_code report_make_csv(struct str *out, const struct report *r, struct err *e); /* report_tables.c */
+/* A field of a table of text: in quotation marks where it needs them, as RFC 4180 has it. */
+enum err_code report_append_csv(struct str *out, const char *text, struct err *e);
+/* report_metrics.c: the lines of metrics.jsonl as a table with a row each, of a study those of all cells. */
+enum err_code report_make_metrics_csv(struct str *out, const struct report *r, struct err *e);
 enum err_code report_make_json(struct str *out, const struct report *r, struct err *e);
 const char *report_status_name(enum report_status status);
 const char *report_verdict_name(enum report_verdict verdict);

@@ -92,8 +92,7 @@ static const struct {
 };
 #define RESULTS (sizeof results / sizeof *results)
 
-/* As RFC 4180 has it. */
-static enum err_code append_field(struct str *out, const char *text, struct err *e)
+enum err_code report_append_csv(struct str *out, const char *text, struct err *e)
 {
     if (!strpbrk(text, ",\"\r\n"))
         return str_append(out, text, strlen(text), e);
@@ -109,17 +108,17 @@ static enum err_code append_csv_row(struct str *out, const struct report *r, con
                                     struct err *e)
 {
     const char *name;
-    if (append_field(out, c->name, e) || str_appendf(out, e, ",%s", report_status_name(c->status)))
+    if (report_append_csv(out, c->name, e) || str_appendf(out, e, ",%s", report_status_name(c->status)))
         return e->code;
     for (size_t i = 0; (name = parameter(r, i)); i++)
-        if (str_append(out, ",", 1, e) || append_field(out, report_option(c, name), e))
+        if (str_append(out, ",", 1, e) || report_append_csv(out, report_option(c, name), e))
             return e->code;
     for (size_t i = 0; i < RESULTS; i++) {
         double x = results[i].value(c);
         if (str_append(out, ",", 1, e) || (isfinite(x) && json_append_real(out, x, e)))
             return e->code;
     }
-    if (str_append(out, ",", 1, e) || append_field(out, c->failure ? c->failure : "", e))
+    if (str_append(out, ",", 1, e) || report_append_csv(out, c->failure ? c->failure : "", e))
         return e->code;
     return str_append(out, "\n", 1, e);
 }

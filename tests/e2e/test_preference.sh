@@ -63,6 +63,8 @@ if "dpo" in sys.argv[1]:
 assert abs(last["reward_margin"] - (last["reward_chosen"] - last["reward_rejected"])) < 1e-12
 PY
 done
+check 0 "$MPILORA" report "$work/dpo"
+check 0 python3 "$SOURCE/tests/support/read_metrics_csv.py" "$work/dpo"
 
 # From an adapter, which is the reference then, also after a resume.
 more="--objective dpo --adapter $work/orpo/adapter --lora-dropout 0"

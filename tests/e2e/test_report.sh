@@ -93,6 +93,8 @@ import csv, sys
 rows = list(csv.DictReader(open(sys.argv[1])))
 assert len(rows) == 24 and all(float(r["final_eval_loss"]) > 0 and r["steps"] == "6" for r in rows)
 ' "$work/study/report.csv" || fail "report.csv"
+check 0 python3 "$SOURCE/tests/support/read_metrics_csv.py" "$work/study"
+says out '^144 rows'
 
 # Cells that are gone are said to be missing, and the rest is reported as before.
 first=$(find "$work/study/cells" -mindepth 1 -maxdepth 1 -name 'zero-*' | head -n 1)

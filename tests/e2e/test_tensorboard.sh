@@ -13,6 +13,8 @@ check 0 ranks 2 "$MPILORA" train $options $more --output "$work/run" --max-steps
 same_run "$work/plain" "$work/run"
 [ "$(ls "$work/run/tensorboard" | wc -l)" = 2 ] || fail "event files: $(ls "$work/run/tensorboard")"
 
+check 0 "$MPILORA" report "$work/run"
+check 0 python3 "$SOURCE/tests/support/read_metrics_csv.py" "$work/run"
 check 0 python3 "$SOURCE/tests/support/read_events.py" "$work/run/tensorboard"
 python3 - "$work" <<'PY' || fail "the event files and the run differ"
 import json, struct, sys

@@ -30,7 +30,7 @@ static size_t verify(void)
 
 static enum err_code report(struct err *e)
 {
-    static const char *const files[] = {"report.html", "report.csv", "report.json"};
+    static const char *const files[] = {"report.html", "report.csv", "metrics.csv", "report.json"};
     struct json *doc;
     struct err trouble;
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
