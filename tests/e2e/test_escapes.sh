@@ -206,6 +206,8 @@ open(f"{work}/asked.jsonl", "w").write(json.dumps({"prompt": EVIL, "completion":
 for command in (["eval"], ["eval", "--json"], ["compare", "--max-new-tokens", "2"], ["compare", "--max-new-tokens", "2", "--json"]):
     look("names of adapters: " + " ".join(command), *command, "--model", model, "--adapter", run, "--adapter",
          f"{work}/named {EVIL}", "--data", f"{work}/asked.jsonl")
+for form in ([], ["--json"]):
+    look("folder of the self-test: " + " ".join(form), "selftest", "--threads", "1", "--output", f"{work}/named {EVIL}", *form)
 
 # A run's folder.
 metrics = open(f"{run}/metrics.jsonl").read().split("\n")
