@@ -95,8 +95,9 @@ const char *options_word(const struct options *o, const char *name);
 /* Does the option affect the result of a run, so that runs with different values are different experiments? */
 bool options_fixes_result(const struct opt_spec *spec);
 
-/* Appends the names and values of the options that a resumed run must have the same of, whatever its adapter. */
-enum err_code options_append_fixed(const struct options *o, struct str *out, struct err *e);
+/* Appends a line "--NAME: VALUE" for each of these options of the command. */
+enum err_code options_append_values(const struct options *o, const char *const *names, size_t count, struct str *out,
+                                    struct err *e);
 
 /* Does the option decide which arrays a new adapter has? With --adapter that one's arrays are used instead. */
 bool options_shapes_adapter(const struct opt_spec *spec);

@@ -187,13 +187,16 @@ static enum err_code append_difference(struct str *out, const struct opt_set *no
     return str_append(out, ")", 1, e);
 }
 
-enum err_code options_append_fixed(const struct options *o, struct str *out, struct err *e)
+enum err_code options_append_values(const struct options *o, const char *const *names, size_t count, struct str *out,
+                                    struct err *e)
 {
-    for (size_t i = 0; i < COUNT(specs); i++)
-        if ((resume_rules[i] == FIXED || resume_rules[i] == SHAPE) && opt_takes(o->set.command, &specs[i]) &&
-            (str_appendf(out, e, "%s ", specs[i].name) || opt_append_value(&o->set, &specs[i], out, e) ||
-             str_append(out, "\n", 1, e)))
+    for (size_t i = 0; i < count; i++) {
+        const struct opt_spec *spec = opt_find(&options_table, names[i]);
+        assert(spec && opt_takes(o->set.command, spec));
+        if (str_appendf(out, e, "--%s: ", spec->name) || opt_append_value(&o->set, spec, out, e) ||
+            str_append(out, "\n", 1, e))
             return e->code;
+    }
     return ERR_OK;
 }
 

@@ -1,28 +1,45 @@
 #include "run/reference_file.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "io/h5/h5.h"
 #include "run/rundir.h"
 
-static const char training[] = "/training", evaluation[] = "/evaluation", inputs[] = "inputs";
+static const char training[] = "/training", evaluation[] = "/evaluation", inputs[] = "computed_with";
+
+#define NAME_SIZE 64
 
 static enum err_code read_values(double *values, size_t pairs, struct h5_reader *r, const char *name, struct err *e)
 {
     return h5_read(r, name, H5_F64, 1, (const uint64_t[]){2 * pairs}, values, e);
 }
 
-static enum err_code read_file(bool *same, struct reference_values *v, const char *path, struct err *e)
+/* The name in the first line that is not the same in both texts, which differ. */
+static void name_difference(char name[NAME_SIZE], const char *now, const char *then)
+{
+    size_t line = 0;
+    for (size_t i = 0; now[i] && now[i] == then[i]; i++)
+        line = now[i] == '\n' ? i + 1 : line;
+    const char *text = now[line] ? now : then;
+    snprintf(name, NAME_SIZE, "%.*s", (int)strcspn(text + line, ":"), text + line);
+}
+
+/* Without reading the values if they are not the same. */
+static enum err_code read_file(bool *same, char different[NAME_SIZE], struct reference_values *v, const char *path,
+                               struct err *e)
 {
     struct arena arena = {0};
     struct h5_reader *r = NULL;
-    const char *hash = "";
+    const char *then = "";
     *same = false;
     if (h5_open(&r, path, true, e))
         return e->code;
-    enum err_code code = h5_get_text(&hash, r, "/", inputs, &arena, e);
-    *same = !code && !strcmp(hash, v->inputs);
+    enum err_code code = h5_get_text(&then, r, "/", inputs, &arena, e);
+    *same = !code && !strcmp(v->inputs, then);
+    if (!*same)
+        name_difference(different, v->inputs, then);
     if (*same)
         code = read_values(v->training, v->training_pairs, r, training, e);
     if (*same && !code && v->evaluation)
@@ -34,7 +51,7 @@ static enum err_code read_file(bool *same, struct reference_values *v, const cha
 
 enum err_code reference_file_read(bool *found, struct reference_values *v, const char *folder, struct err *e)
 {
-    char path[PATH_MAX];
+    char path[PATH_MAX], different[NAME_SIZE];
     struct err damage;
     bool same = false;
     *found = false;
@@ -42,10 +59,10 @@ enum err_code reference_file_read(bool *found, struct reference_values *v, const
         return e->code;
     if (!file_exists(path))
         return ERR_OK;
-    if (read_file(&same, v, path, &damage))
+    if (read_file(&same, different, v, path, &damage))
         log_warn("%s: the reference is recomputed", damage.message);
     else if (!same)
-        log_note("%s is of another base, adapter, data or other options: the reference is recomputed", path);
+        log_note("%s was computed with a different %s: the reference is recomputed", path, different);
     else
         *found = true;
     return ERR_OK;

@@ -3,19 +3,33 @@
 #include "run/rundir.h"
 #include "trainer_parts.h"
 
-/* A hash of what the values depend on. */
-static enum err_code hash_inputs(char hash[FILE_HASH_SIZE], const struct trainer *t, struct err *e)
+/* Options that the values depend on to the bit: those by which data become sequences, and sequences packs. */
+static const char *const computed_with[] = {
+    "dtype",   "gemm",        "max-length", "train-on",       "columns", "chat-template-kwargs", "chat-date",
+    "shuffle", "seed",        "eval-split", "skip-bad-lines", "batch-size", "micro-batch-tokens"};
+
+/* Those of an adapter that is made from the base: the reference is what is left of the base, and that adapter. */
+static const char *const made_with[] = {"target-modules", "lora-rank", "lora-alpha", "rslora",
+                                        "lora-init",      "init-std",  "init-std-b"};
+
+/* Everything that the values depend on. */
+static enum err_code append_inputs(struct str *out, const struct trainer *t, struct err *e)
 {
     const struct ckpt_identity *id = &t->identity;
+    const bool made = t->session->lora.start && !*id->adapter;
+    if (str_appendf(out, e, "base: %s\ntokenizer: %s\nset of data: %s\nset of evaluation data: %s\nadapter: %s\n",
+                    id->base, id->tokenizer, id->data, id->evaluated, id->adapter) ||
+        options_append_values(t->options, computed_with, sizeof computed_with / sizeof *computed_with, out, e))
+        return e->code;
+    return made ? options_append_values(t->options, made_with, sizeof made_with / sizeof *made_with, out, e) : ERR_OK;
+}
+
+static const char *describe_inputs(struct trainer *t, struct err *e)
+{
     struct str text = {0};
-    enum err_code code = str_appendf(&text, e, "%s\n%s\n%s\n%s\n%s\n", id->base, id->tokenizer, id->data, id->evaluated,
-                                     id->adapter);
-    if (!code)
-        code = options_append_fixed(t->options, &text, e);
-    if (!code)
-        file_hash_bytes(hash, text.data, text.length);
+    const char *kept = append_inputs(&text, t, e) ? NULL : arena_strndup(&t->arena, text.data, text.length, e);
     str_release(&text);
-    return code;
+    return kept;
 }
 
 static double *make_room(struct trainer *t, size_t pairs, struct err *e)
@@ -26,10 +40,9 @@ static double *make_room(struct trainer *t, size_t pairs, struct err *e)
 static enum err_code prepare(struct trainer *t, struct err *e)
 {
     struct reference_values *v = &t->reference_values;
-    char *inputs = arena_alloc(&t->arena, FILE_HASH_SIZE, sizeof *inputs, "reference", e);
-    if (!inputs || hash_inputs(inputs, t, e))
+    *v = (struct reference_values){.inputs = describe_inputs(t, e), .training_pairs = t->data->count};
+    if (!v->inputs)
         return e->code;
-    *v = (struct reference_values){.inputs = inputs, .training_pairs = t->data->count};
     v->training = make_room(t, v->training_pairs, e);
     if (!v->training)
         return e->code;

@@ -96,8 +96,10 @@ check 0 "$MPILORA" inspect --verify "$work/second"
 says out 'checkpoints/reference.h5'
 check 0 train "$work/second" $more --max-steps 9
 silent_of_reference
-check 0 train "$work/second" $more --max-steps 10 --beta 0.2 --allow-changed-options
-says err 'reference.h5 is of another base, adapter, data or other options: the reference is recomputed'
+check 0 train "$work/second" $more --max-steps 10 --beta 0.2 --learning-rate 1e-3 --allow-changed-options
+silent_of_reference
+check 0 train "$work/second" $more --max-steps 11 --beta 0.2 --learning-rate 1e-3 --max-length 63 --allow-changed-options
+says err 'reference.h5 was computed with a different --max-length: the reference is recomputed'
 truncate -s 700 "$work/second-parts/checkpoints/reference.h5"
 check 1 "$MPILORA" inspect --verify "$work/second-parts"
 check 0 train "$work/second-parts" $more --max-steps 12

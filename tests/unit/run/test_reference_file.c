@@ -1,6 +1,7 @@
 /* reference.h5: read back as it was written, and not used for other inputs, or damaged. */
 #include "unit.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -36,6 +37,8 @@ static int close_folder(void **state)
 static double training[] = {-1, -2.5, -1e300, -0.1, 0, -7}, evaluation[] = {-3, -4};
 static double got_training[6], got_evaluation[2];
 
+static const char these[] = "base: 12\n--max-length: 64\n--columns: \n";
+
 static bool read_back(const char *inputs, size_t pairs, bool evaluates)
 {
     struct reference_values v = {got_training, evaluates ? got_evaluation : NULL, pairs, 1, inputs};
@@ -48,37 +51,71 @@ static bool read_back(const char *inputs, size_t pairs, bool evaluates)
 static void write_values(bool evaluates)
 {
     struct err e;
-    const struct reference_values v = {training, evaluates ? evaluation : NULL, 3, 1, "these"};
+    const struct reference_values v = {training, evaluates ? evaluation : NULL, 3, 1, these};
     assert_ok(reference_file_write(&v, &lock, &e), &e);
 }
 
 static void values_come_back(void **state)
 {
     (void)state;
-    assert_false(read_back("these", 3, true)); /* no file yet */
+    assert_false(read_back(these, 3, true)); /* no file yet */
     write_values(true);
-    assert_true(read_back("these", 3, true));
+    assert_true(read_back(these, 3, true));
     assert_memory_equal(got_training, training, sizeof training);
     assert_memory_equal(got_evaluation, evaluation, sizeof evaluation);
     write_values(false);
-    assert_true(read_back("these", 3, false));
+    assert_true(read_back(these, 3, false));
+}
+
+/* They are not read, and `said` says why. */
+static void expect_refused(const char *others, const char *said)
+{
+    struct err e;
+    struct str text = {0};
+    const char *log = scratch_path(&folder, "log");
+    const int fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), kept = dup(STDERR_FILENO);
+    assert_true(fd >= 0 && kept >= 0 && dup2(fd, STDERR_FILENO) >= 0);
+    const bool found = read_back(others, 3, false);
+    assert_true(dup2(kept, STDERR_FILENO) >= 0);
+    close(kept);
+    close(fd);
+    assert_false(found);
+    assert_ok(file_read_all(&text, log, 10000, &e), &e);
+    if (!strstr(text.data, said))
+        fail_msg("%s: not said of: %s", said, text.data);
+    str_release(&text);
 }
 
 static void others_are_not_used(void **state)
 {
     (void)state;
+    static const struct {
+        const char *inputs, *said;
+    } rows[] = {{"base: 13\n--max-length: 64\n--columns: \n", "a different base:"},
+                {"base: 12\n--max-length: 641\n--columns: \n", "a different --max-length:"},
+                {"base: 12\n--max-length: 64\n--columns: a=b\n", "a different --columns:"},
+                {"base: 12\n--max-length: 64\n", "a different --columns:"},
+                {"base: 12\n--max-length: 64\n--columns: \n--seed: 0\n", "a different --seed:"}};
     write_values(false);
-    assert_false(read_back("those", 3, false));
-    assert_false(read_back("these", 2, false)); /* of another shape */
-    assert_false(read_back("these", 3, true));
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        expect_refused(rows[i].inputs, rows[i].said);
+}
+
+static void damaged_ones_are_not_used(void **state)
+{
+    (void)state;
+    write_values(false);
+    assert_true(read_back(these, 3, false));
+    assert_false(read_back(these, 2, false)); /* of another shape */
+    assert_false(read_back(these, 3, true));
     FILE *f = fopen(path, "r+");
     assert_non_null(f);
     fseek(f, -9, SEEK_END);
     fputc('x', f);
     fclose(f);
-    assert_false(read_back("these", 3, false));
+    assert_false(read_back(these, 3, false));
     assert_int_equal(truncate(path, 100), 0);
-    assert_false(read_back("these", 3, false));
+    assert_false(read_back(these, 3, false));
 }
 
 /* What a process left that was killed while it wrote. */
@@ -93,7 +130,7 @@ static void unfinished_files_are_deleted(void **state)
     write_values(false);
     rundir_clean(folder.folder, RUNDIR_OF_RUN);
     assert_false(file_exists(unfinished));
-    assert_true(read_back("these", 3, false));
+    assert_true(read_back(these, 3, false));
 }
 
 int main(void)
@@ -101,6 +138,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_come_back),
         cmocka_unit_test(others_are_not_used),
+        cmocka_unit_test(damaged_ones_are_not_used),
         cmocka_unit_test(unfinished_files_are_deleted),
     };
     return cmocka_run_group_tests(tests, open_folder, close_folder);
