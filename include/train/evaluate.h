@@ -41,8 +41,9 @@ void evaluate_close(struct evaluator *v); /* a zeroed one is fine */
 /* Increases the plan to what the evaluation's packs need; the caller passes it to model_plan_memory(). */
 void evaluate_plan(const struct evaluator *v, struct model_plan *plan);
 
-/* Collective, after model_plan_memory(). Computes what the objective needs of its reference, if anything. */
-enum err_code evaluate_reference(struct evaluator *v, const struct reference *r, struct err *e);
+/* Collective, after model_plan_memory(). Sets log_prob[2 * examples] to the reference's, which is the base, or what is
+ * left of it and the adapter's start. The caller passes them on in v->preference.reference. */
+enum err_code evaluate_reference(struct evaluator *v, double *log_prob, struct err *e);
 
 /* Collective. One pass over the data. ERR_STOPPED if a rank wants to stop before the end; v->tally.stop says
  * why. */

@@ -53,15 +53,9 @@ void evaluate_plan(const struct evaluator *v, struct model_plan *plan)
     batch_plan(&v->loader, plan);
 }
 
-enum err_code evaluate_reference(struct evaluator *v, const struct reference *r, struct err *e)
+enum err_code evaluate_reference(struct evaluator *v, double *log_prob, struct err *e)
 {
-    struct session *s = v->session;
-    if (!objective_needs_reference(s->options->objective))
-        return ERR_OK;
-    double *log_prob = arena_alloc(&v->arena, 2 * v->loader.batch.data->count, sizeof *log_prob, "reference", e);
-    enum err_code code = dist_agree(s->dist, log_prob ? ERR_OK : e->code, e);
-    v->preference.reference = log_prob;
-    return code ? code : reference_measure(log_prob, r, s, &v->loader, &v->tally, "evaluation", e);
+    return reference_measure(log_prob, &(struct reference){0}, v->session, &v->loader, &v->tally, "evaluation", e);
 }
 
 static enum err_code measure(void *context, size_t pack, const struct model_input *in,

@@ -168,6 +168,28 @@ for a, b in ((loss, number("/loss")), (loss, got["loss"]), (sum(margins) / 7, nu
 PY
 done
 
+# Several adapters: each as if it were alone, and the base's log-probabilities are computed once for those that left the
+# base as it is.
+one="--model $model --data $work/held-pairs.jsonl --max-length 64 --threads 1 --objective dpo --json"
+for name in orpo simpo pissa dpo; do
+    check 0 "$MPILORA" eval $one --adapter "$work/$name"
+    cat "$work/out" >>"$work/alone"
+    several="${several:-} --adapter $work/$name"
+done
+check 0 ranks 2 "$MPILORA" eval $one $several
+[ "$(grep -c '^reference, evaluation: 7 pairs in ' "$work/err")" = 2 ] || fail "references: $(cat "$work/err")"
+python3 - "$work" <<'PY' || fail "several adapters together, and each alone"
+import json, sys
+alone, together = open(sys.argv[1] + "/alone").read(), json.load(open(sys.argv[1] + "/out"))
+rows, at = [], 0
+while alone[at:].strip():
+    row, at = json.JSONDecoder().raw_decode(alone, at)
+    rows.append(row)
+    at += len(alone[at:]) - len(alone[at:].lstrip())
+assert [{k: v for k, v in r.items() if k != "adapter"} for r in together] == rows, (together, rows)
+assert len({r["reward_margin"] for r in rows}) == 4 == len(rows), rows
+PY
+
 check 1 train "$work/simpo-parts" --objective simpo --beta 3 --max-steps 9
 says err 'options differ from those the checkpoint was trained with: .*--beta 3 \(checkpoint: 2\)'
 check 1 train "$work/none" --objective simpo --data "$work/data.jsonl"
