@@ -19,14 +19,16 @@ struct metrics_rewards {
     double accuracy; /* share of pairs whose chosen answer has the higher reward */
 };
 
-/* A number of the structs of a row, under its name in metrics.jsonl; and those of struct metrics_rewards and of struct
- * trace_summary, in the order of the lines. */
+/* A number of the structs of a row, under its name in metrics.jsonl; those of struct metrics_rewards and of struct
+ * trace_summary, in the order of the lines; and the rewards under their names in the logs of TRL's trainers, in the
+ * order of the alphabet. */
 struct metrics_field {
     const char *name;
     size_t offset;
 };
 enum { METRICS_REWARDS = 4, METRICS_TRACE = 8 };
 extern const struct metrics_field metrics_rewards_fields[METRICS_REWARDS], metrics_trace_fields[METRICS_TRACE];
+extern const struct metrics_field metrics_trl_fields[METRICS_REWARDS];
 double metrics_value(const void *numbers, const struct metrics_field *field);
 
 struct metrics_row {
@@ -83,6 +85,7 @@ void metrics_close(struct metrics *m); /* a zeroed one is fine */
 struct metrics_point {
     uint64_t step, tokens;
     double epoch, loss, learning_rate, grad_norm, eval_loss;
+    struct metrics_rewards rewards, eval_rewards;
 };
 
 struct metrics_log {

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,11 @@
 #define REWARD(name) {"reward_" #name, offsetof(struct metrics_rewards, name)}
 const struct metrics_field metrics_rewards_fields[METRICS_REWARDS] = {REWARD(chosen), REWARD(rejected), REWARD(margin),
                                                                       REWARD(accuracy)};
+#undef REWARD
+
+#define REWARD(name, field) {"rewards/" #name, offsetof(struct metrics_rewards, field)}
+const struct metrics_field metrics_trl_fields[METRICS_REWARDS] = {
+    REWARD(accuracies, accuracy), REWARD(chosen, chosen), REWARD(margins, margin), REWARD(rejected, rejected)};
 #undef REWARD
 
 #define TRACE(name) {#name, offsetof(struct trace_summary, name)}
@@ -234,6 +240,16 @@ static struct metrics_point *new_point(struct metrics_log *log, struct err *e)
     return &log->points[log->count++];
 }
 
+static void read_rewards(struct metrics_rewards *rewards, const struct json_value *line, const char *prefix)
+{
+    for (size_t i = 0; i < METRICS_REWARDS; i++) {
+        const struct metrics_field *f = &metrics_rewards_fields[i];
+        char key[64];
+        snprintf(key, sizeof key, "%s%s", prefix, f->name);
+        *(double *)(void *)((char *)rewards + f->offset) = json_number(json_get(line, key), NAN);
+    }
+}
+
 /* Keeps no line: what is wanted of it goes into the log. */
 static bool read_line(void *context, const char *line, size_t length)
 {
@@ -244,7 +260,7 @@ static bool read_line(void *context, const char *line, size_t length)
     struct metrics_point *p = new_point(r->log, r->e);
     const struct json_value *v = json_root(doc);
     const int64_t tokens = json_int(json_get(v, "tokens"), 0);
-    if (p)
+    if (p) {
         *p = (struct metrics_point){.step = r->last,
                                     .tokens = tokens > 0 ? (uint64_t)tokens : 0,
                                     .epoch = json_number(json_get(v, "epoch"), NAN),
@@ -252,8 +268,11 @@ static bool read_line(void *context, const char *line, size_t length)
                                     .learning_rate = json_number(json_get(v, "learning_rate"), NAN),
                                     .grad_norm = json_number(json_get(v, "grad_norm"), NAN),
                                     .eval_loss = json_number(json_get(v, EVAL_LOSS), NAN)};
-    else
+        read_rewards(&p->rewards, v, "");
+        read_rewards(&p->eval_rewards, v, "eval_");
+    } else {
         r->code = r->e->code;
+    }
     json_close(doc);
     return false;
 }

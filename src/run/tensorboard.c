@@ -218,6 +218,16 @@ static void add_scalar(struct event *v, const char *tag, double value)
     str_release(&fields);
 }
 
+static void add_fields(struct event *v, const char *prefix, const struct metrics_field *fields, size_t count,
+                       const void *numbers)
+{
+    for (size_t i = 0; i < count; i++) {
+        char tag[64];
+        snprintf(tag, sizeof tag, "%s/%s", prefix, fields[i].name);
+        add_scalar(v, tag, metrics_value(numbers, &fields[i]));
+    }
+}
+
 void tensorboard_metrics(struct tensorboard *t, const struct metrics_row *row)
 {
     if (!t->open)
@@ -245,11 +255,12 @@ void tensorboard_metrics(struct tensorboard *t, const struct metrics_row *row)
     }
     if (row->evaluated)
         add_scalar(&v, "eval/loss", row->eval_loss);
-    for (size_t i = 0; row->traced && i < METRICS_TRACE; i++) {
-        char tag[64];
-        snprintf(tag, sizeof tag, "trace/%s", metrics_trace_fields[i].name);
-        add_scalar(&v, tag, metrics_value(&row->trace, &metrics_trace_fields[i]));
-    }
+    if (row->prefers)
+        add_fields(&v, "train", metrics_trl_fields, METRICS_REWARDS, &row->rewards);
+    if (row->prefers && row->evaluated)
+        add_fields(&v, "eval", metrics_trl_fields, METRICS_REWARDS, &row->eval_rewards);
+    if (row->traced)
+        add_fields(&v, "trace", metrics_trace_fields, METRICS_TRACE, &row->trace);
     event_finish(t, &v);
 }
 

@@ -37,7 +37,7 @@ on() {
 }
 for objective in "dpo --beta 0.5 --label-smoothing 0.1" "ipo --beta 0.2" "$simpo" "orpo --beta 0.5"; do
     name=${objective%% *}
-    check 0 train "$work/$name" --objective $objective
+    check 0 train "$work/$name" --objective $objective --tensorboard
     for n in $(on $name); do
         check 0 ranks $n "$MPILORA" train $options --objective $objective --output "$work/$name-on-$n"
         same_run "$work/$name" "$work/$name-on-$n"
@@ -61,6 +61,22 @@ if "dpo" in sys.argv[1] or "ipo" in sys.argv[1]: # a policy that has learnt noth
 if "dpo" in sys.argv[1]:
     assert abs(first["loss"] - math.log(2)) < 1e-15, first
 assert abs(last["reward_margin"] - (last["reward_chosen"] - last["reward_rejected"])) < 1e-12
+PY
+    check 0 python3 "$SOURCE/tests/support/read_events.py" "$work/$name/tensorboard"
+    python3 - "$work/$name" "$work/out" <<'PY' || fail "the rewards of $name in the files for TensorBoard and transformers"
+import json, struct, sys
+f32 = lambda x: struct.unpack("f", struct.pack("f", x))[0]
+scalars = {(r["step"], r["tag"]): r["scalar"] for r in map(json.loads, open(sys.argv[2])) if "scalar" in r}
+state = json.load(open(sys.argv[1] + "/adapter/trainer_state.json"))["log_history"]
+names = {"chosen": "chosen", "rejected": "rejected", "margin": "margins", "accuracy": "accuracies"} # as TRL's trainers
+for row in map(json.loads, open(sys.argv[1] + "/metrics.jsonl")):
+    logged = {k: v for r in state if r["step"] == row["step"] for k, v in r.items()}
+    for ours, theirs in names.items():
+        assert logged["rewards/" + theirs] == row["reward_" + ours], (row, logged)
+        assert scalars[row["step"], "train/rewards/" + theirs] == f32(row["reward_" + ours]), (row, theirs)
+        evaluated = row.get("eval_reward_" + ours)
+        assert logged.get("eval_rewards/" + theirs) == evaluated and (evaluated is not None) == (row["step"] % 4 == 0)
+        assert scalars.get((row["step"], "eval/rewards/" + theirs)) == (None if evaluated is None else f32(evaluated))
 PY
 done
 check 0 "$MPILORA" report "$work/dpo"

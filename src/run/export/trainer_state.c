@@ -1,5 +1,6 @@
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 
 #include "base/str.h"
 #include "data/examples/batcher.h"
@@ -23,6 +24,18 @@ static enum err_code append_number(struct str *out, const char *key, double valu
     return str_append(out, ",\n", 2, e);
 }
 
+static enum err_code append_rewards(struct str *out, const char *prefix, const struct metrics_rewards *rewards,
+                                    struct err *e)
+{
+    enum err_code code = ERR_OK;
+    for (size_t i = 0; i < METRICS_REWARDS && !code; i++) {
+        char key[64];
+        snprintf(key, sizeof key, "%s%s", prefix, metrics_trl_fields[i].name);
+        code = append_number(out, key, metrics_value(rewards, &metrics_trl_fields[i]), e);
+    }
+    return code;
+}
+
 static enum err_code begin_row(struct str *out, bool first, double epoch, struct err *e)
 {
     return str_appendf(out, e, "%s\n    {\n", first ? "" : ",") ? e->code : append_number(out, "epoch", epoch, e);
@@ -38,10 +51,11 @@ static enum err_code append_point(struct str *out, const struct metrics_point *p
 {
     if (begin_row(out, first, p->epoch, e) || append_number(out, "grad_norm", p->grad_norm, e) ||
         append_number(out, "learning_rate", p->learning_rate, e) || append_number(out, "loss", p->loss, e) ||
-        end_row(out, p->step, e))
+        append_rewards(out, "", &p->rewards, e) || end_row(out, p->step, e))
         return e->code;
     if (isfinite(p->eval_loss) && (begin_row(out, false, p->epoch, e) ||
-                                   append_number(out, "eval_loss", p->eval_loss, e) || end_row(out, p->step, e)))
+                                   append_number(out, "eval_loss", p->eval_loss, e) ||
+                                   append_rewards(out, "eval_", &p->eval_rewards, e) || end_row(out, p->step, e)))
         return e->code;
     return ERR_OK;
 }

@@ -53,6 +53,29 @@ static void write_metrics(void)
     str_release(&text);
 }
 
+/* The end of a line, with rewards from `first` on. */
+static void append_rewards(struct str *line, const char *prefix, double first)
+{
+    struct err e;
+    for (size_t i = 0; i < METRICS_REWARDS; i++)
+        assert_ok(str_appendf(line, &e, ", \"%s%s\": %g", prefix, metrics_rewards_fields[i].name, first + (double)i),
+                  &e);
+}
+
+/* The last line of such a run once more, as preference training writes it. */
+static void write_rewards(void)
+{
+    struct str text = {0};
+    struct err e;
+    assert_ok(file_read_all(&text, scratch_path(&folder, "metrics.jsonl"), 10000, &e), &e);
+    text.length -= strlen("}\n");
+    append_rewards(&text, "", 10);
+    append_rewards(&text, "eval_", 20);
+    assert_ok(str_appendf(&text, &e, "}\n"), &e);
+    assert_ok(file_write_atomic(scratch_path(&folder, "metrics.jsonl"), text.data, text.length, &e), &e);
+    str_release(&text);
+}
+
 static void open_origin(struct origin *o)
 {
     write_metrics();
@@ -203,6 +226,15 @@ static void number_is(const struct json_value *object, const char *key, double w
         fail_msg("%s is %g, not %g", key, is, wanted);
 }
 
+static void keys_are_sorted(const struct json_value *object)
+{
+    const char *last = "";
+    for (struct json_member m = json_first(object); m.key; m = json_next(m)) {
+        assert_true(strcmp(last, m.key) < 0);
+        last = m.key;
+    }
+}
+
 static void history_of_a_run(void **unused)
 {
     (void)unused;
@@ -236,11 +268,41 @@ static void history_of_a_run(void **unused)
     number_is(json_at(log, 4), "eval_loss", 1.5);
     assert_int_equal(json_count(json_at(log, 4)), 3);
     number_is(json_at(log, 9), "eval_loss", 2.5);
-    const char *last = "";
-    for (struct json_member m = json_first(v); m.key; m = json_next(m)) {
-        assert_true(strcmp(last, m.key) < 0);
-        last = m.key;
-    }
+    keys_are_sorted(v);
+    json_close(doc);
+    str_release(&text);
+    origin_release(&origin);
+}
+
+/* Rewards have the names that TRL's trainers give them. */
+static void history_of_preferences(void **unused)
+{
+    (void)unused;
+    struct origin origin;
+    struct str text = {0};
+    struct json *doc;
+    struct err e;
+    write_metrics();
+    write_rewards();
+    origin_set(&origin, "config", config, &state, &identity);
+    origin_read_log(&origin, folder.folder);
+    assert_ok(export_state(&text, &origin, &e), &e);
+    assert_ok(json_open_bytes(&doc, text.data, text.length, "state", &e), &e);
+    const struct json_value *log = json_get(json_root(doc), "log_history");
+    const struct json_value *step = json_at(log, 8), *evaluation = json_at(log, 9);
+    number_is(step, "loss", 1.25);
+    number_is(step, "rewards/chosen", 10);
+    number_is(step, "rewards/rejected", 11);
+    number_is(step, "rewards/margins", 12);
+    number_is(step, "rewards/accuracies", 13);
+    number_is(evaluation, "eval_rewards/chosen", 20);
+    number_is(evaluation, "eval_rewards/rejected", 21);
+    number_is(evaluation, "eval_rewards/margins", 22);
+    number_is(evaluation, "eval_rewards/accuracies", 23);
+    assert_int_equal(json_count(step), 9);
+    assert_int_equal(json_count(evaluation), 7);
+    keys_are_sorted(step);
+    keys_are_sorted(evaluation);
     json_close(doc);
     str_release(&text);
     origin_release(&origin);
@@ -361,6 +423,7 @@ int main(void)
         cmocka_unit_test(names_are_only_names),
         cmocka_unit_test(the_header_is_yaml),
         cmocka_unit_test(history_of_a_run),
+        cmocka_unit_test(history_of_preferences),
         cmocka_unit_test(the_plan_is_told),
         cmocka_unit_test(a_run_that_went_wrong),
         cmocka_unit_test(metrics_of_another_run_are_left_out),

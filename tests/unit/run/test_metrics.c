@@ -183,7 +183,8 @@ static void lines_are_read(void **state)
     struct metrics_log log;
     struct err e;
     write_steps(0, 1, 2);
-    append("not json\n{\"step\": 2}\n{\"step\": 3, \"loss\": null}\n{\"step\": 7}\n{\"step\": 8");
+    append("not json\n{\"step\": 2}\n{\"step\": 3, \"loss\": null, \"reward_margin\": 4, \"eval_reward_chosen\": 5}\n"
+           "{\"step\": 7}\n{\"step\": 8");
     assert_ok(metrics_read(&log, path, 9, &e), &e);
     assert_int_equal(log.count, 4);
     const struct metrics_point *p = log.points;
@@ -191,6 +192,8 @@ static void lines_are_read(void **state)
     assert_true(p[1].learning_rate == 2e-4 && p[1].grad_norm == 3 && p[1].eval_loss == 7);
     assert_true(p[0].step == 1 && isnan(p[0].eval_loss));
     assert_true(p[2].step == 3 && isnan(p[2].loss) && p[2].tokens == 0);
+    assert_true(p[2].rewards.margin == 4 && isnan(p[2].rewards.chosen) && p[2].eval_rewards.chosen == 5);
+    assert_true(isnan(p[2].eval_rewards.margin) && isnan(p[0].rewards.accuracy));
     assert_int_equal(p[3].step, 7);
     metrics_log_release(&log);
     assert_ok(metrics_read(&log, path, 2, &e), &e);
