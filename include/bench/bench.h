@@ -11,6 +11,10 @@
  *   rate   FLOP per second of the base's products alone, with the shapes and numbers of the step, on
  *          the same threads, measured right after the steps
  *
+ * With an objective for preferences the examples of a pack are the sides of pairs. A step then computes the logits
+ * twice, as training does (model/model.h); this counts once as work. If the objective has a reference, its
+ * log-probabilities are computed before the steps, and timed by themselves.
+ *
  * Each phase has its own limit, by the roofline model (Williams, Waterman & Patterson, 2009): the time of its FLOP
  * at that rate, or of its bytes at the rate of the memory, whichever is longer. bench_work.c describes how they are
  * counted.
@@ -34,9 +38,10 @@ struct bench_phase {
 };
 
 struct bench_result {
-    size_t step_tokens;                                       /* on all ranks */
+    size_t step_tokens, step_pairs;                           /* on all ranks */
     double tokens_per_second, slowest_tokens, fastest_tokens; /* median, lowest, highest of the steps */
     double step_seconds, mean_seconds;                        /* median and mean */
+    double reference_seconds;            /* median, for the pairs of a step; 0: the objective has no reference */
     double limit_share;                                       /* of the median step */
     double attention_share;              /* time of attention's FLOP at the rate of products, over its seconds */
     double step_flop;                    /* work of all ranks */
@@ -58,6 +63,7 @@ struct bench_pack {
     size_t tokens;
     double seconds;        /* median of forward, backward, and adding the gradient to that of the batch */
     double update_seconds; /* of the rest of a step: norm of the gradient, AdamW */
+    double reference_seconds; /* median, of the reference's log-probabilities of the pack, once for each pair */
     double *left; /* [layers + 1], the caller's: seconds from the moment a layer's gradient (the last: lm_head's) is
                    * complete to the end of the pack; undefined for a layer without adapter */
 };

@@ -33,6 +33,9 @@
  * last layer complete. When the last pack has ended, the ranks call the library all the time. `left` says when
  * these calls are made. So most stages of the last one or two buckets are exposed, even on a fast link.
  *
+ * If the objective has a reference, its log-probabilities of all pairs are computed before the first step, each once:
+ * for the pairs of a step in packs * (forward of a pack) + agreement seconds.
+ *
  * The memory of a rank is what the first lines of train say (the activations; for the adapter, its values,
  * gradient, two moments and as many sums as the packs need) and the buffers of the buckets that are being sent. The
  * base is in memory once per node.
@@ -69,6 +72,7 @@ struct plan_facts {
     size_t adapter;                      /* length of the flat gradient */
     const struct plan_part *parts;       /* the whole gradient, starting with the end of the array */
     double pack_seconds, update_seconds; /* of one rank */
+    double reference_seconds;            /* of a pack's reference; 0: the objective has none */
     double base, activations;            /* bytes: of the base on a node, of a rank's activations */
     size_t pack_tokens;
     size_t rank_packs, batch_packs; /* packs of a rank, or of all ranks together; the other one is 0 */
@@ -84,6 +88,7 @@ struct plan_row {
                                                            * sends */
     double step_seconds, exposed_seconds, travel_seconds; /* exposed: agreement and rest; travel: all
                                                            * communication */
+    double reference_seconds;                             /* once, for the pairs of a step; 0: there is no reference */
     double tokens_per_second;
     double efficiency; /* tokens per second of a rank, divided by those of a single rank */
 };
@@ -97,7 +102,8 @@ size_t plan_single_packs(const struct options *o);
 /* Collective. Fills in everything except `link`, from the session, which must not have an adapter yet, and its
  * options: the sizes, and the times of a pack with --length tokens per example (bench/bench.h), those of the
  * slowest rank when all ranks of the session compute at the same time. With --step-seconds nothing is timed:
- * backward then counts as half of a pack, with equal time in each layer. `parts` has memory for layers + 1. */
+ * backward then counts as half of a pack, with equal time in each layer, and a reference as the other half. `parts` has
+ * memory for layers + 1. */
 enum err_code plan_measure(struct plan_facts *f, struct plan_part *parts, struct session *s, struct err *e);
 
 #endif

@@ -82,6 +82,9 @@ enum err_code session_change_base(struct session *s, struct err *e);
 /* Removes the adapter, if there is one: the session is then as after session_open(). */
 void session_drop_adapter(struct session *s);
 
+/* With --objective for preferences, data are pairs. */
+enum example_pairs session_takes_pairs(const struct options *o);
+
 /* Collective. Opens a data set: every rank scans a part, and the index is gathered. `hash` (may be NULL) gets the
  * hash of its content. The caller calls dataset_close(). */
 enum err_code session_open_data(struct session *s, struct dataset *d, const struct opt_list *paths,

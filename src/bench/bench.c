@@ -11,6 +11,7 @@
 #include "train/batch.h"
 #include "ranks/launch.h"
 #include "train/optim.h"
+#include "train/preference.h"
 #include "ranks/reduce.h"
 
 enum { AUTO_EXAMPLES = 4 };
@@ -21,23 +22,32 @@ struct bench {
     struct pack pack;
     struct reduce reduce;
     struct lora_moments moments;
-    struct dist *dist; /* that the steps are taken with */
+    struct preference preference;
+    struct batcher batch; /* with an objective for preferences: the pack's pairs as a batch */
+    double *reference;    /* [2 * pairs], if the objective has one */
+    struct dist *dist;    /* that the steps are taken with */
     size_t length, examples;
     double *seconds;                    /* [steps] */
     double *ready;                      /* [layers + 1] clock when a layer's gradient was complete */
     double pack_begun, pack_end, ended; /* clock in the last step */
 };
 
+static bool has_pairs(const struct bench *b)
+{
+    return b->session->options->objective != OBJECTIVE_SFT;
+}
+
 /* Tokens of a pack; `auto` is four examples. */
 static enum err_code choose_size(struct bench *b, struct err *e)
 {
     const struct options *o = b->session->options;
+    const size_t sides = has_pairs(b) ? 2 : 1;
     size_t tokens = (size_t)o->micro_batch_tokens; /* 0: auto */
     b->length = (size_t)o->length;
-    b->examples = tokens ? tokens / b->length : AUTO_EXAMPLES;
-    if (b->examples == 0 || (tokens && tokens % b->length))
-        return err_set(e, ERR_USAGE, "--micro-batch-tokens %zu is not a multiple of --length %zu", tokens,
-                       b->length);
+    b->examples = tokens ? tokens / (sides * b->length) * sides : AUTO_EXAMPLES;
+    if (b->examples == 0 || (tokens && tokens % (sides * b->length)))
+        return err_set(e, ERR_USAGE, "--micro-batch-tokens %zu is not a multiple of %s--length %zu%s", tokens,
+                       sides == 2 ? "twice " : "", b->length, sides == 2 ? ", the two sides of a pair" : "");
     return ERR_OK;
 }
 
@@ -58,11 +68,35 @@ static enum err_code fill_pack(struct bench *b, struct err *e)
     return ERR_OK;
 }
 
+/* What preference.h asks of a batch: this rank's pairs in their order, beside as many of each other rank. */
+static enum err_code fill_batch(struct bench *b, struct err *e)
+{
+    const size_t pairs = b->examples / 2, world = (size_t)b->dist->world;
+    struct batcher *batch = &b->batch;
+    preference_init(&b->preference, b->session->options);
+    if (!has_pairs(b))
+        return ERR_OK;
+    batch->index = arena_alloc(&b->arena, pairs, sizeof *batch->index, "pairs", e);
+    b->reference = arena_alloc(&b->arena, 2 * pairs, sizeof *b->reference, "pairs", e);
+    if (!batch->index || !b->reference || pack_plan_init(&batch->plan, pairs, &b->arena, e))
+        return e->code;
+    for (size_t i = 0; i < pairs; i++) {
+        batch->index[i] = i;
+        batch->plan.order[i] = (uint32_t)i;
+    }
+    batch->plan.first[0] = 0;
+    batch->examples = pairs * world;
+    batch->chosen = b->pack.supervised_count / 2 * world;
+    preference_begin(&b->preference, batch);
+    b->preference.reference = b->reference;
+    return ERR_OK;
+}
+
 /* This rank's own part of the preparations. */
 static enum err_code prepare(struct bench *b, struct err *e)
 {
     struct session *s = b->session;
-    if (choose_size(b, e) || fill_pack(b, e))
+    if (choose_size(b, e) || fill_pack(b, e) || fill_batch(b, e))
         return e->code;
     struct model_plan plan = session_plan(s, true);
     plan.tokens = b->pack.token_count;
@@ -92,15 +126,15 @@ static enum err_code run_step(struct bench *b, uint64_t step, struct err *e)
     size_t world = (size_t)b->dist->world;
     const struct optim_options optim = {
         .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .max_grad_norm = 1, .ratio_b = 1};
-    struct model_input in = batch_input(&b->pack);
+    const struct model_input plain = batch_input(&b->pack), in = preference_input(&b->preference, 0, &plain);
+    const double scale = has_pairs(b) ? 1 : 1 / (double)(b->pack.supervised_count * world);
     struct model_result result;
     const float *grads;
     double norm;
     reduce_begin(&b->reduce, world);
     b->pack_begun = cpu_seconds();
     const struct model_grads own = {reduce_pack_begin(&b->reduce, (size_t)b->dist->rank), note_layer, b};
-    enum err_code code = model_step_grad(&s->model, &in, 1.0 / (double)(b->pack.supervised_count * world),
-                                         &own, &result, NULL, e);
+    enum err_code code = model_step_grad(&s->model, &in, scale, &own, &result, NULL, e);
     if (!code)
         reduce_pack_end(&b->reduce);
     b->pack_end = cpu_seconds();
@@ -116,6 +150,30 @@ static enum err_code run_step(struct bench *b, uint64_t step, struct err *e)
     if (!code)
         optim_step(&s->lora, &b->moments, grads, &optim, norm, 2e-4, step);
     b->ended = cpu_seconds();
+    return code;
+}
+
+/* Collective. Computes the reference's log-probabilities of the pack as training does, `passes` times. */
+static enum err_code time_reference(struct bench *b, size_t passes, double *seconds, struct err *e)
+{
+    struct model *m = &b->session->model;
+    struct lora *const adapter = m->lora;
+    const struct model_input in = batch_input(&b->pack);
+    const struct model_each each = {.log_prob = b->reference};
+    struct model_result result;
+    enum err_code code = ERR_OK;
+    *seconds = 0;
+    if (!passes || !objective_needs_reference(b->session->options->objective))
+        return ERR_OK;
+    m->lora = NULL;
+    for (size_t i = 0; !code && i <= passes; i++) { /* the first one touches the memory and is not counted */
+        const double begun = cpu_seconds();
+        code = dist_agree(b->dist, model_evaluate(m, &in, &result, &each, e), e);
+        b->seconds[i ? i - 1 : 0] = cpu_seconds() - begun;
+    }
+    m->lora = adapter;
+    if (!code)
+        *seconds = bench_median(b->seconds, passes);
     return code;
 }
 
@@ -159,6 +217,7 @@ static void time_steps(struct bench *b, struct bench_result *r)
 {
     size_t steps = (size_t)b->session->options->steps;
     r->step_tokens = b->pack.token_count * (size_t)b->session->dist->world;
+    r->step_pairs = b->batch.examples;
     r->step_seconds = bench_median(b->seconds, steps);
     r->tokens_per_second = (double)r->step_tokens / r->step_seconds;
     r->fastest_tokens = (double)r->step_tokens / b->seconds[0];
@@ -219,6 +278,8 @@ enum err_code bench_run(struct session *s, struct bench_result *r, struct err *e
     if (!code)
         code = dist_agree(s->dist, prepare(&b, e), e);
     if (!code)
+        code = time_reference(&b, (size_t)s->options->steps, &r->reference_seconds, e);
+    if (!code)
         code = run_steps(&b, r, e);
     if (!code) {
         time_steps(&b, r);
@@ -253,11 +314,13 @@ enum err_code bench_time_pack(struct session *s, size_t steps, struct bench_pack
     launch_alone(&alone);
     assert(steps <= (size_t)s->options->steps);
     memset(p->left, 0, (s->model.arch.layers + 1) * sizeof *p->left);
-    p->seconds = p->update_seconds = 0;
+    p->seconds = p->update_seconds = p->reference_seconds = 0;
     enum err_code code = session_new_adapter(s, e);
     if (!code)
         code = dist_agree(s->dist, prepare(&b, e), e);
     p->tokens = b.pack.token_count;
+    if (!code)
+        code = dist_agree(s->dist, time_reference(&b, steps, &p->reference_seconds, e), e);
     if (!code && steps > 0)
         code = dist_agree(s->dist, time_packs(&b, steps, p, e), e);
     arena_release(&b.arena);

@@ -210,7 +210,10 @@ static void predict(struct plan_row *row, const struct plan_facts *f, size_t ran
     reduce_count_traffic(&t.traffic, f->adapter, batch, ranks, f->fast);
     predict_memory(row, &t);
     row->sent = (double)t.traffic.sent_bytes;
-    row->exposed_seconds = exposed_travel(&t, &row->travel_seconds) + agreement_seconds(&t, (double)batch);
+    const double agreement = agreement_seconds(&t, (double)batch);
+    row->exposed_seconds = exposed_travel(&t, &row->travel_seconds) + agreement;
+    if (f->reference_seconds > 0)
+        row->reference_seconds = (double)row->packs * f->reference_seconds + agreement;
     row->step_seconds = (double)row->packs * f->pack_seconds + f->update_seconds + row->exposed_seconds;
     row->tokens_per_second = (double)(batch * f->pack_tokens) / row->step_seconds;
 }
@@ -253,12 +256,16 @@ enum err_code plan_measure(struct plan_facts *f, struct plan_part *parts, struct
         code = agree_seconds(s->dist, &pack.seconds, e);
     if (!code)
         code = agree_seconds(s->dist, &pack.update_seconds, e);
+    if (!code)
+        code = agree_seconds(s->dist, &pack.reference_seconds, e);
     if (code) {
         free(pack.left);
         return code;
     }
     if (given)
         pack.seconds = o->step_seconds / (double)plan_single_packs(o);
+    if (given && objective_needs_reference(o->objective))
+        pack.reference_seconds = pack.seconds / 2;
     f->parts = parts;
     for (size_t layer = layers + 1; layer-- > 0;) {
         size_t begin, count;
@@ -272,6 +279,7 @@ enum err_code plan_measure(struct plan_facts *f, struct plan_part *parts, struct
     f->pack_tokens = pack.tokens;
     f->pack_seconds = pack.seconds;
     f->update_seconds = pack.update_seconds;
+    f->reference_seconds = pack.reference_seconds;
     f->base = (double)(model_memory_weights(&s->model) + s->model.weights.mapped);
     f->activations = (double)model_memory_acts(&s->model);
     f->fast = o->reduce == REDUCE_FAST;

@@ -48,8 +48,13 @@ static enum err_code print_json(const struct bench_result *r, const struct sessi
     facts_int(&f, "step_allocations", r->step_allocations);
     facts_real(&f, "step_seconds", r->step_seconds);
     facts_real(&f, "mean_step_seconds", r->mean_seconds);
+    if (r->reference_seconds > 0)
+        facts_real(&f, "reference_seconds", r->reference_seconds);
     add_phases(&f, r);
     facts_int(&f, "step_tokens", r->step_tokens);
+    if (r->step_pairs)
+        facts_int(&f, "step_pairs", r->step_pairs);
+    facts_text(&f, "objective", options_word(o, "objective"));
     facts_int(&f, "length", (uint64_t)o->length);
     facts_int(&f, "steps", (uint64_t)o->steps);
     facts_int(&f, "lora_rank", (uint64_t)o->lora_rank);
@@ -66,9 +71,11 @@ static enum err_code print_json(const struct bench_result *r, const struct sessi
 static void describe(char *text, size_t size, const struct bench_result *r, const struct session *s)
 {
     const struct options *o = s->options;
-    size_t examples = r->step_tokens / (size_t)o->length;
-    snprintf(text, size, "%zu x %" PRId64 " tokens a step, %s, rank %" PRId64 ", on %d rank%s of %d thread%s",
-             examples, o->length, options_word(o, "dtype"), o->lora_rank, s->dist->world,
+    const bool pairs = r->step_pairs > 0;
+    const size_t count = pairs ? r->step_pairs : r->step_tokens / (size_t)o->length;
+    snprintf(text, size, "%zu %s %" PRId64 " tokens a step, %s%s%s, rank %" PRId64 ", on %d rank%s of %d thread%s",
+             count, pairs ? "pairs of 2 x" : "x", o->length, pairs ? options_word(o, "objective") : "",
+             pairs ? ", " : "", options_word(o, "dtype"), o->lora_rank, s->dist->world,
              s->dist->world == 1 ? "" : "s", s->threads, s->threads == 1 ? "" : "s");
 }
 
@@ -97,6 +104,9 @@ static void print_table(const struct bench_result *r, const struct session *s)
     printf("  share of the limit   %8.2f   %.0f GFLOP a step at %.0f GFLOPS\n", r->limit_share,
            r->step_flop / 1e9, r->gemm_flops / 1e9);
     printf("  attention's share    %8.2f   its FLOP at that rate, over its seconds\n", r->attention_share);
+    if (r->reference_seconds > 0)
+        printf("  reference            %8.4f s for the pairs of a step, once, before the first step\n",
+               r->reference_seconds);
     printf("  peak memory          %8.2f GB\n", (double)r->peak_memory / 1e9);
     printf("  allocations a step   %8" PRIu64 "\n\n", r->step_allocations);
     printf("  %-14s %8s %7s %9s %8s %8s\n", "phase", "seconds", "", "GFLOPS", "GB/s", "of limit");
@@ -180,9 +190,10 @@ static enum err_code show_examples(const struct bench_examples *r, const struct 
         log_note("all %zu examples were read in %.3f s, which is too short to be timed well: take more of them",
                  r->examples, seconds);
     if (!o->json) {
-        printf("%zu examples of %.0f tokens on average\n"
+        printf("%zu %s of %.0f tokens on average\n"
                "  one thread   %8.0f examples/s\n  %-4d threads %8.0f examples/s\n",
-               r->examples, length, r->thread_rate, threads, r->rate);
+               r->examples, o->objective == OBJECTIVE_SFT ? "examples" : "pairs", length, r->thread_rate, threads,
+               r->rate);
         return ERR_OK;
     }
     struct facts f;
@@ -209,7 +220,7 @@ static enum err_code bench_data(const struct options *o, int threads, struct err
     store_close(&store);
     if (!code)
         code = session_open_chat(&chat, t, o, e);
-    const struct example_options options = {.max_length = SIZE_MAX, .chat = chat};
+    const struct example_options options = {.max_length = SIZE_MAX, .chat = chat, .pairs = session_takes_pairs(o)};
     if (!code)
         code = dataset_open(&data, o->data.items, o->data.count, t, &options, false, e);
     if (!code)

@@ -408,6 +408,11 @@ static enum err_code tell_of_data(const struct session *s, struct dataset *data,
     return dist_agree(s->dist, code, e);
 }
 
+enum example_pairs session_takes_pairs(const struct options *o)
+{
+    return o->objective == OBJECTIVE_SFT ? PAIRS_REFUSED : PAIRS_ALONE;
+}
+
 enum err_code session_open_data(struct session *s, struct dataset *data, const struct opt_list *paths,
                                 char hash[FILE_HASH_SIZE], struct err *e)
 {
@@ -416,7 +421,7 @@ enum err_code session_open_data(struct session *s, struct dataset *data, const s
                                             .train_on = o->train_on,
                                             .chat = s->chat,
                                             .columns = &s->columns,
-                                            .pairs = o->objective == OBJECTIVE_SFT ? PAIRS_REFUSED : PAIRS_ALONE};
+                                            .pairs = session_takes_pairs(o)};
     if (open_data(s, data, paths, &options, e))
         return e->code;
     if (tell_of_data(s, data, e)) {

@@ -89,6 +89,28 @@ says err 'openblas'
 check 0 bench --gemm openblas
 holds 'v["gemm"].startswith("OpenBLAS")'
 
+# Pairs: a step computes the logits twice, which counts once as work; the reference is timed by itself.
+check 0 bench
+step=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["step_gflop"])' "$work/out")
+holds '"step_pairs" not in v and "reference_seconds" not in v and v["objective"] == "sft"'
+for objective in dpo ipo orpo simpo; do
+    check 0 bench --objective $objective
+    holds 'v["step_pairs"] == 2 and v["step_tokens"] == 4 * 48 and v["step_allocations"] == 0'
+    holds "v['step_gflop'] == $step and v['objective'] == '$objective'"
+    holds '("reference_seconds" in v) == (v["objective"] in ("dpo", "ipo"))'
+    holds '0 < v.get("reference_seconds", 1e-9) < v["mean_step_seconds"] and v["phases"]["head"] > 0'
+done
+check 2 bench --objective dpo --micro-batch-tokens 144
+says err '--micro-batch-tokens 144 is not a multiple of twice --length 48, the two sides of a pair'
+check 0 mpirun -n 2 --bind-to none "$MPILORA" bench --model "$model" --length 48 --steps 2 --threads 1 --objective dpo
+says out '^4 pairs of 2 x 48 tokens a step, dpo, f32, rank 16, on 2 ranks of 1 thread$'
+says out '^  reference +[0-9.]+ s for the pairs of a step, once, before the first step$'
+for i in $(seq 50); do echo "{\"prompt\": \"on $i\", \"chosen\": \" the end\", \"rejected\": \" no\"}"; done >"$work/pairs.jsonl"
+check 0 "$MPILORA" bench --model "$model" --data "$work/pairs.jsonl" --objective dpo --threads 1
+says out '^50 pairs of [0-9]+ tokens on average$'
+check 1 "$MPILORA" bench --model "$model" --data "$work/pairs.jsonl" --threads 1
+says err 'pairs.jsonl:1: has two answers'
+
 # For people, and on two ranks.
 check 0 mpirun -n 2 --bind-to none "$MPILORA" bench --model "$model" --length 48 --steps 2 --threads 1
 says out '^8 x 48 tokens a step, f32, rank 16, on 2 ranks of 1 thread$'

@@ -26,15 +26,10 @@ holds 'all(r["exposed_seconds"] > 0 and 0 < r["efficiency"] < 1 and r["nodes"] =
 holds 'v["rows"][0]["exposed_seconds"] == 0 and v["rows"][0]["efficiency"] == 1 and v["rows"][0]["sent_bytes"] == 0'
 holds 'abs(v["rows"][0]["step_seconds"] - 6 * v["pack_seconds"] - v["update_seconds"]) < 1e-9'
 
-for reduce in exact fast; do
-    check 0 plan --ranks 3 --reduce $reduce --step-seconds 6
-    cp "$work/out" "$work/plan"
-    holds 'not v["measured"] and v["pack_seconds"] == 1 and v["rows"][0]["step_seconds"] == 6'
-    for n in 1 2 3 4; do
-        check 0 ranks $n "$MPILORA" train --model "$model" --data "$work/long.jsonl" --max-length 16 --batch-size 24 $shape \
-            --max-steps 1 --reduce $reduce --output "$work/$reduce$n"
-        checks=$((checks + 1))
-        python3 - "$work/plan" "$work/err" $n <<'PYTHON' || fail "plan and train differ: $(cat "$work/err")"
+# same_as_planned RANKS: train, the last command, says what the plan does.
+same_as_planned() {
+    checks=$((checks + 1))
+    python3 - "$work/plan" "$work/err" $1 <<'PYTHON' || fail "plan and train differ: $(cat "$work/err")"
 import json, re, sys
 plan, said, ranks = json.load(open(sys.argv[1])), open(sys.argv[2]).read(), int(sys.argv[3])
 row = next(r for r in plan["rows"] if r["ranks"] == ranks)
@@ -51,8 +46,40 @@ if ranks > 1:
     assert abs(gradient - plan["adapter_parameters"] * 4 / MiB) < 0.006 and abs(sent - row["sent_bytes"] / MiB) < 0.006
     assert sent > 4
 PYTHON
+}
+
+for reduce in exact fast; do
+    check 0 plan --ranks 3 --reduce $reduce --step-seconds 6
+    cp "$work/out" "$work/plan"
+    holds 'not v["measured"] and v["pack_seconds"] == 1 and v["rows"][0]["step_seconds"] == 6'
+    for n in 1 2 3 4; do
+        check 0 ranks $n "$MPILORA" train --model "$model" --data "$work/long.jsonl" --max-length 16 --batch-size 24 $shape \
+            --max-steps 1 --reduce $reduce --output "$work/$reduce$n"
+        same_as_planned $n
     done
 done
+
+# Pairs: six packs of two, whose sides have 16 tokens each; train has as much memory for them. What the reference takes is
+# apart from the steps.
+python3 - "$work/pairs.jsonl" <<'PYTHON'
+import json, sys
+with open(sys.argv[1], "w") as f:
+    for i in range(12):
+        print(json.dumps({"prompt": "alpha beta gamma delta on the job node " * 3, "chosen": " on", "rejected": " in"}), file=f)
+PYTHON
+check 0 plan --objective dpo
+holds 'v["objective"] == "dpo" and 0 < v["reference_pack_seconds"] < v["pack_seconds"]'
+holds 'abs(v["rows"][0]["reference_seconds"] - 6 * v["reference_pack_seconds"]) < 1e-9'
+holds 'abs(v["rows"][0]["step_seconds"] - 6 * v["pack_seconds"] - v["update_seconds"]) < 1e-9'
+holds 'all(r["reference_seconds"] > v["reference_pack_seconds"] * r["packs"] for r in v["rows"][1:])'
+cp "$work/out" "$work/plan"
+check 0 ranks 2 "$MPILORA" train --model "$model" --data "$work/pairs.jsonl" --objective dpo --max-length 16 --batch-size 12 \
+    $shape --max-steps 1 --output "$work/pairs"
+same_as_planned 2
+check 0 plan --objective simpo
+holds '"reference_pack_seconds" not in v and "reference_seconds" not in v["rows"][0]'
+check 0 plan --objective ipo --step-seconds 6
+holds 'v["pack_seconds"] == 1 and v["reference_pack_seconds"] == 0.5 and v["rows"][0]["reference_seconds"] == 3'
 
 # Two ranks at a time are timed, and share a node; a batch that grows with the ranks.
 check 0 ranks 2 "$MPILORA" plan --model "$model" --network 10gbit --packs-per-rank 4 --length 16 --steps 2 --threads 1 --json
@@ -68,6 +95,11 @@ says out '^ *ranks +nodes +packs +MiB/rank +MiB/node +MiB sent +s/step +exposed 
 says out '^ +1 +1 +8 +[0-9]+ +[0-9]+ +0\.00 +[0-9.]+ +0\.0000 +0\.0 % +[0-9.]+ +1\.000$'
 says out '^ +1024 +1024 +8 '
 says out '^ +3000 +3000 +8 '
+check 0 "$MPILORA" plan --model "$model" --network 1gbit --length 16 --steps 1 --threads 1 --objective dpo
+says out '^packs of 64 tokens in pairs of 2 x 16, 8 for each rank; f32, 1 thread a rank$'
+says out '^the reference of dpo takes [0-9.e-]+ s a pack, once, before the first step'
+says out '^ *ranks .* efficiency +reference s$'
+says out '^ +1024 +1024 +8 .* [0-9]+\.[0-9]{3} +[0-9]+\.[0-9]{3}$'
 check 2 "$MPILORA" plan --model "$model" --network 1gigabit
 says err "network '1gigabit' is neither"
 check 2 "$MPILORA" plan --model "$model"

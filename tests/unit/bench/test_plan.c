@@ -76,6 +76,25 @@ static void one_rank_has_no_communication(void **state)
     }
 }
 
+/* Its packs, and an agreement of the ranks. */
+static void the_reference_is_apart_from_the_steps(void **state)
+{
+    (void)state;
+    struct plan_row without, with;
+    struct plan_facts f = facts();
+    f.batch_packs = 8;
+    for (size_t ranks = 1; ranks <= 4; ranks *= 2) {
+        f.reference_seconds = 0;
+        plan_predict(&without, &f, ranks);
+        assert_true(without.reference_seconds == 0);
+        f.reference_seconds = 1.5;
+        plan_predict(&with, &f, ranks);
+        assert_true(with.step_seconds == without.step_seconds && with.rank_memory == without.rank_memory);
+        const double packs = 8.0 / (double)ranks, agreement = with.reference_seconds - packs * 1.5;
+        assert_true(ranks == 1 ? agreement == 0 : agreement > 0 && agreement < 1e-3);
+    }
+}
+
 /* Nothing but the packs, of which some ranks have more than others. */
 static void without_costs_of_the_network_packs_decide(void **state)
 {
@@ -229,6 +248,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(links_are_read),
         cmocka_unit_test(one_rank_has_no_communication),
+        cmocka_unit_test(the_reference_is_apart_from_the_steps),
         cmocka_unit_test(without_costs_of_the_network_packs_decide),
         cmocka_unit_test(travel_moves_at_looks_only),
         cmocka_unit_test(fast_way_is_a_tree),
