@@ -46,6 +46,14 @@ static enum err_code append_command(struct str *out, const char *start, const st
     return ERR_OK;
 }
 
+/* Of the data, as eval must be told. */
+static enum err_code append_objective(struct str *out, const struct options *o, struct err *e)
+{
+    if (o->objective == OBJECTIVE_SFT)
+        return ERR_OK;
+    return str_appendf(out, e, " --objective %s", options_word(o, "objective"));
+}
+
 /* What may be done with a finished run, as commands. `chat`: it has learnt conversations. */
 static enum err_code append_next(struct str *out, const struct options *o, bool chat, struct err *e)
 {
@@ -54,7 +62,8 @@ static enum err_code append_next(struct str *out, const struct options *o, bool 
     enum err_code code = str_append_word(&run, o->output, e);
     if (code || str_appendf(out, e, "next:") || append_command(out, "generate", o, e) ||
         str_appendf(out, e, " --adapter %s%s --prompt TEXT", run.data, chat ? " --chat" : "") ||
-        append_command(out, "eval", o, e) || str_appendf(out, e, " --adapter %s --data ", run.data) ||
+        append_command(out, "eval", o, e) || append_objective(out, o, e) ||
+        str_appendf(out, e, " --adapter %s --data ", run.data) ||
         (*held ? str_append_word(out, held, e) : str_appendf(out, e, "FILE")) ||
         str_appendf(out, e, "\n  mpilora report %s", run.data) ||
         str_appendf(out, e, "\n  mpilora export --format merged --checkpoint %s --output FOLDER --model ", run.data) ||
@@ -66,9 +75,11 @@ static enum err_code append_next(struct str *out, const struct options *o, bool 
 
 static enum err_code tell_next(const struct options *o, const struct dataset *data, struct err *e)
 {
-    const uint64_t *forms = data->counts.forms;
     struct str text = {0};
-    enum err_code code = append_next(&text, o, forms[EXAMPLE_TEXT] + forms[EXAMPLE_COMPLETION] < data->count, e);
+    bool chat = false;
+    for (int form = 0; form < EXAMPLE_FORM_COUNT; form++)
+        chat = chat || (data->counts.forms[form] && example_form_talks((enum example_form)form));
+    enum err_code code = append_next(&text, o, chat, e);
     for (char *line = code ? NULL : strtok(text.data, "\n"); line; line = strtok(NULL, "\n"))
         log_note("%s", line);
     str_release(&text);

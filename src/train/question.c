@@ -41,10 +41,10 @@ static bool is_stop(const struct question_stops *stops, int32_t token)
     return false;
 }
 
-/* The last stretch of supervised tokens. */
+/* The last stretch of supervised tokens; of a pair, of its chosen side. */
 static void find_answer(size_t *begin, size_t *end, const struct example *ex)
 {
-    *end = ex->count;
+    *end = ex->split ? ex->split : ex->count;
     while (*end > 0 && !ex->supervised[*end - 1])
         --*end;
     *begin = *end;
@@ -64,7 +64,7 @@ static enum err_code take(struct question *q, bool *found, const struct example 
     *found = begin > 0 && (ex->unanswered || ex->form != EXAMPLE_TEXT);
     if (!*found)
         return ERR_OK;
-    const bool chat = ex->form != EXAMPLE_TEXT && ex->form != EXAMPLE_COMPLETION && chat_exists(s->chat);
+    const bool chat = example_form_talks(ex->form) && chat_exists(s->chat);
     question_find_stops(&stops, s, chat);
     while (!ex->unanswered && end > begin && is_stop(&stops, ex->tokens[end - 1]))
         end--;

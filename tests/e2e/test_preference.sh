@@ -212,10 +212,22 @@ check 1 train "$work/none" --objective simpo --data "$work/data.jsonl"
 says err 'data.jsonl:1: is not a preference pair: a line must have "chosen" and "rejected"'
 check 1 train "$work/none"
 says err 'pairs.jsonl:1: has two answers, "chosen" and "rejected": train --objective learns from both, --columns completion=chosen'
-for more in "--local-steps 2" "--trace-every 1" "--sample-prompts 1" "--train-on all"; do
+for more in "--local-steps 2" "--trace-every 1" "--train-on all"; do
     check 2 train "$work/none" --objective simpo $more
     says err '^mpilora: --objective simpo: pairs cannot be trained with'
 done
+# Sample answers are compared with the chosen ones, and what is offered at the end suits pairs.
+check 0 train "$work/sampled" --objective simpo --eval-data "$work/held-pairs.jsonl" --sample-prompts 3 --max-new-tokens 4
+says err '^  mpilora eval --model .* --objective simpo --adapter .*/sampled --data .*held-pairs.jsonl$'
+says err '^  mpilora generate --model .* --adapter .*/sampled --prompt TEXT$'
+python3 - "$work" <<'PY' || fail "the answers to the prompts of pairs"
+import json, sys
+rows = [json.loads(line) for line in open(sys.argv[1] + "/sampled/samples.jsonl")]
+pairs = [json.loads(line) for line in open(sys.argv[1] + "/held-pairs.jsonl")]
+assert [(r["step"], r["example"]) for r in rows] == [(s, i) for s in (4, 8) for i in range(3)], rows
+for r in rows:
+    assert r["prompt"].endswith(pairs[r["example"]]["prompt"]) and r["expected"] == pairs[r["example"]]["chosen"], r
+PY
 check 2 train "$work/none" --objective simpo --micro-batch-tokens 127
 says err 'micro-batch-tokens 127 is below twice --max-length 64: the longest pair would not fit'
 check 0 train "$work/plain" --objective sft --max-steps 1 --beta 0.2 --columns completion=chosen,unused=rejected

@@ -46,6 +46,9 @@ enum example_form {
 /* "text", "completion", "messages", ... */
 const char *example_form_name(enum example_form form);
 
+/* Is it a conversation, which the chat template renders if the model has one? */
+bool example_form_talks(enum example_form form);
+
 /* What may be wrong with an example although it can be trained. */
 enum example_note {
     NOTE_DOUBLED_BOS, /* begins with two BOS tokens */

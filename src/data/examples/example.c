@@ -412,20 +412,26 @@ static const struct {
     const char *name;
     enum err_code (*parse)(struct example *, struct example_scratch *, const struct tokenizer *,
                            const struct line *, const struct example_options *, struct err *);
+    bool talks;
 } forms[] = {
-    [EXAMPLE_TEXT] = {"text", parse_text},
-    [EXAMPLE_COMPLETION] = {"completion", parse_completion},
-    [EXAMPLE_MESSAGES] = {"messages", parse_conversation},
-    [EXAMPLE_PROMPT_MESSAGES] = {"prompt_messages", parse_conversation},
-    [EXAMPLE_ALPACA] = {"alpaca", parse_alpaca},
-    [EXAMPLE_SHAREGPT] = {"sharegpt", parse_conversation},
-    [EXAMPLE_PREFERENCE] = {"preference", parse_pair},
-    [EXAMPLE_PREFERENCE_MESSAGES] = {"preference_messages", parse_pair},
+    [EXAMPLE_TEXT] = {"text", parse_text, false},
+    [EXAMPLE_COMPLETION] = {"completion", parse_completion, false},
+    [EXAMPLE_MESSAGES] = {"messages", parse_conversation, true},
+    [EXAMPLE_PROMPT_MESSAGES] = {"prompt_messages", parse_conversation, true},
+    [EXAMPLE_ALPACA] = {"alpaca", parse_alpaca, true},
+    [EXAMPLE_SHAREGPT] = {"sharegpt", parse_conversation, true},
+    [EXAMPLE_PREFERENCE] = {"preference", parse_pair, false},
+    [EXAMPLE_PREFERENCE_MESSAGES] = {"preference_messages", parse_pair, true},
 };
 
 const char *example_form_name(enum example_form form)
 {
     return forms[form].name;
+}
+
+bool example_form_talks(enum example_form form)
+{
+    return forms[form].talks;
 }
 
 /* Cuts, lays down what is supervised, and counts it. */
