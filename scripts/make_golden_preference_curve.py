@@ -5,7 +5,7 @@
     adapter         a PEFT adapter of the model of tests/support/make_tiny_model.py, with random A and B, to start from
     curves.json     for each objective: the options of mpilora that say the same, and the loss of each step
 
-DPOTrainer (sigmoid, ipo) and CPOTrainer (simpo) in float32, batches of 6 pairs in the order of the file. Run in an
+DPOTrainer (sigmoid, ipo), CPOTrainer (simpo) and ORPOTrainer in float32, batches of 6 pairs in the order of the file. Run in an
 environment with torch, transformers, peft, datasets and trl; the files in the repository come from torch 2.13.0,
 transformers 5.23.0, peft 0.21.2, trl 1.16.
 """
@@ -23,6 +23,7 @@ from torch.utils.data import SequentialSampler
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import DPOConfig, DPOTrainer
 from trl.experimental.cpo import CPOConfig, CPOTrainer
+from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 
 HERE = pathlib.Path(__file__).resolve().parent
 OUT = HERE.parent / "tests" / "golden" / "preference"
@@ -38,7 +39,9 @@ ROWS = {
     "ipo": (DPOConfig, {"loss_type": ["ipo"], "beta": 0.5}, "--beta 0.5"),
     "simpo": (CPOConfig, {"loss_type": "simpo", "beta": 2.0, "simpo_gamma": 0.6, "cpo_alpha": 0.25, "label_smoothing": 0.1},
               "--beta 2 --simpo-margin 0.6 --sft-weight 0.25 --label-smoothing 0.1"),
+    "orpo": (ORPOConfig, {"beta": 0.4}, "--beta 0.4 --train-on all"),
 }
+TRAINERS = {DPOConfig: DPOTrainer, CPOConfig: CPOTrainer, ORPOConfig: ORPOTrainer}
 
 
 def make_pairs():
@@ -80,11 +83,11 @@ def in_order(trainer_class):
 def train(folder, work, pairs, config_class, settings):
     tokenizer = AutoTokenizer.from_pretrained(folder)
     tokenizer.pad_token = "<|endoftext|>"
-    if config_class is CPOConfig:
-        tokenizer.bos_token = None  # CPOTrainer would put it in front, which this tokenizer does not
+    if config_class is not DPOConfig:
+        tokenizer.bos_token = None  # these trainers would put it in front, which this tokenizer does not
     model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32), OUT / "adapter",
                                       is_trainable=True)
-    trainer_class = in_order(DPOTrainer if config_class is DPOConfig else CPOTrainer)
+    trainer_class = in_order(TRAINERS[config_class])
     trainer = trainer_class(model=model, args=config_class(output_dir=work, **COMMON, **settings),
                             train_dataset=Dataset.from_list(pairs), processing_class=tokenizer)
     trainer.train()

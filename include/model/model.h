@@ -30,7 +30,7 @@ struct model {
 };
 
 /* Weights that depend on what the model thinks of the examples, as an objective's do (model/objective.h): sets
- * weights[examples] from log_prob[examples], the sums of the log-probabilities of their supervised tokens. */
+ * weights[examples] from log_prob[examples], the sums of the log-probabilities of their tokens with MARK_ANSWER. */
 struct model_weigher {
     void (*weigh)(void *context, double *weights, const double *log_prob);
     void *context;
@@ -40,10 +40,11 @@ struct model_weigher {
 struct model_input {
     const int32_t *tokens;     /* [n], each < vocab */
     const int32_t *positions;  /* [n], restarting at 0 with each example */
-    const uint8_t *supervised; /* [n]; never the first token of an example */
+    const uint8_t *supervised; /* [n] marks (base/mark.h); never the first token of an example */
     const uint32_t *offsets;   /* [examples + 1] */
     const uint64_t *samples;   /* [examples] keys of dropout */
     const double *weights;     /* [examples] weights of their losses in the gradient; NULL: all 1 */
+    double likelihood;         /* the weight of tokens with MARK_LIKELIHOOD instead */
     const struct model_weigher *weigher; /* NULL, or sets the weights, at the price of computing the logits twice */
     size_t n, examples;
 };
@@ -59,6 +60,7 @@ struct model_grads {
 
 struct model_result {
     double loss_sum; /* over supervised tokens, neither normalised nor weighted */
+    double likelihood; /* sum of the log-probabilities of tokens with MARK_LIKELIHOOD, which are supervised, too */
     uint64_t supervised;
     uint64_t correct; /* supervised tokens that have the largest logit */
     uint64_t exact;   /* examples with at least one supervised token whose supervised tokens are all correct */
@@ -103,12 +105,13 @@ size_t model_head_rows(const struct model *m);
 
 /* Results for each example: arrays [examples] of the caller, or NULL. */
 struct model_each {
-    double *log_prob; /* sum of the log-probabilities of its supervised tokens */
+    double *log_prob; /* sum of the log-probabilities of its tokens with MARK_ANSWER */
     uint8_t *exact;   /* 1 for an example that counts in result->exact */
 };
 
 /* Computes the losses of a pack and adds to grads->values the gradient of loss_scale * (sum of weight * loss over
- * the examples), where the loss of an example is the sum of the cross-entropies of its supervised tokens. With
+ * the examples), where the loss of an example is the sum of the cross-entropies of its supervised tokens; those with
+ * MARK_LIKELIHOOD have their own weight. With
  * loss_scale 0 no gradient is computed. After ERR_NUMERIC the content of grads->values is undefined. The dropout
  * masks depend only on (lora->seed, module path, sample, position, column). `each` may be NULL. */
 enum err_code model_step_grad(struct model *m, const struct model_input *in, double loss_scale,

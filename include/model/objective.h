@@ -11,7 +11,8 @@
  *   simpo  z = beta (a_c - a_j) - margin               loss = -(1 - e) log sigmoid(z) - e log sigmoid(-z)
  *
  * The loss of a batch is the mean over its pairs, plus, with a weight, the mean negative log-probability of all
- * supervised tokens of its chosen answers (the likelihood). The reward of an answer is beta (x - r) for dpo and ipo,
+ * supervised tokens of its chosen sides (the likelihood): those of the answers, and with --train-on all, as TRL's
+ * ORPOTrainer has it, of the prompts. The reward of an answer is beta (x - r) for dpo and ipo,
  * beta a for orpo and simpo. These are the losses and rewards of TRL 1.16: DPOTrainer ("sigmoid", "ipo"), ORPOTrainer,
  * CPOTrainer ("simpo", whose cpo_alpha is the weight of the likelihood). DPO: https://arxiv.org/abs/2305.18290 (eq. 7),
  * with label smoothing https://ericmitchell.ai/cdpo.pdf; IPO: 2310.12036 (eq. 17); ORPO: 2403.07691 (eqs. 4, 6, 7);
@@ -52,7 +53,7 @@ struct objective_answer {
 
 /* What the means are taken over. */
 struct objective_batch {
-    uint64_t pairs, chosen_tokens; /* of all ranks */
+    uint64_t pairs, chosen_tokens; /* of all ranks; tokens: those of the likelihood */
 };
 
 struct objective_result {
@@ -65,7 +66,11 @@ struct objective_result {
 void objective_apply(struct objective_result *out, const struct objective *o, const struct objective_batch *batch,
                      const struct objective_answer *chosen, const struct objective_answer *rejected);
 
-/* The loss of a batch, from the sum of its pairs' losses and that of its chosen answers' log-probabilities. */
+/* The weight of the likelihood of each of these tokens in the batch's loss: minus its derivative by their
+ * log-probabilities. */
+double objective_likelihood(const struct objective *o, const struct objective_batch *batch);
+
+/* The loss of a batch, from the sum of its pairs' losses and that of the log-probabilities of its chosen tokens. */
 double objective_loss(const struct objective *o, const struct objective_batch *batch, double losses,
                       double chosen_log_probs);
 

@@ -14,11 +14,11 @@
 #include "run/metrics.h"
 #include "run/options.h"
 
-/* Of the pairs of a pack: losses, log-probabilities of chosen answers, rewards, and how often the chosen one's is
- * higher. */
+/* Of the pairs of a pack: losses, log-probabilities of what the likelihood counts, rewards, and how often the chosen
+ * answer's is higher. */
 enum preference_sum {
     PREFERENCE_LOSS,
-    PREFERENCE_CHOSEN_LOG_PROB,
+    PREFERENCE_LIKELIHOOD,
     PREFERENCE_CHOSEN_REWARD,
     PREFERENCE_REJECTED_REWARD,
     PREFERENCE_RIGHT,
@@ -46,12 +46,15 @@ void preference_init(struct preference *p, const struct options *o);
 /* The batch that `b` has planned begins. */
 void preference_begin(struct preference *p, const struct batcher *b);
 
-/* The input of model_step_grad() for a pack: `in` with weights, for loss_scale 1. After the step, p->sums are the
- * pack's. */
+/* The input of model_step_grad() for a pack: `in` with weights, for loss_scale 1. */
 struct model_input preference_input(struct preference *p, size_t pack, const struct model_input *in);
 
-/* p->sums of a pack, from the log-probabilities that model_evaluate() gives. */
-void preference_measure(struct preference *p, size_t pack, const struct model_input *in, const double *log_prob);
+/* After such a step: the sums [PREFERENCE_SUMS] of the pack. They belong to *p. */
+const double *preference_sums_of(struct preference *p, const struct model_result *result);
+
+/* The same from the log-probabilities and the result that model_evaluate() gives. */
+const double *preference_measure(struct preference *p, size_t pack, const struct model_input *in,
+                                 const double *log_prob, const struct model_result *result);
 
 /* Returns the loss and sets the rewards of the batch p->batch, from its total sums. */
 double preference_finish(struct metrics_rewards *rewards, const struct preference *p, const double *totals);

@@ -82,6 +82,9 @@ enum err_code session_change_base(struct session *s, struct err *e);
 /* Removes the adapter, if there is one: the session is then as after session_open(). */
 void session_drop_adapter(struct session *s);
 
+/* ERR_USAGE for --train-on all with an objective for preferences that counts no prompt. */
+enum err_code session_check_objective(const struct options *o, struct err *e);
+
 /* With --objective for preferences, data are pairs. */
 enum example_pairs session_takes_pairs(const struct options *o);
 

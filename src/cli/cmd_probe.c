@@ -1,7 +1,8 @@
 /*
  * The file that `probe` writes:
  *
- *     /examples/N/tokens, supervised   [tokens] of example N of the data; 1: the token carries loss
+ *     /examples/N/tokens, supervised   [tokens] of example N of the data; 1: the token carries loss; 2: only the
+ *                                      likelihood of the objective counts it (base/mark.h)
  *     /examples/N/logits               [tokens, V] f32
  *     /examples/N  log_probability     attribute: sum over its supervised tokens, as DPO and its like need it
  *     /examples/N/chosen/..., rejected/...   the same of the two sides, if the examples are pairs (--objective); with
@@ -97,8 +98,9 @@ static enum err_code probe_pack(void *context, size_t pack, const struct model_i
         return e->code;
     write_examples(p, pack);
     p->loss_sum += result->loss_sum;
+    const double *sums = preference_sums_of(&p->preference, result);
     for (size_t i = 0; i < PREFERENCE_SUMS; i++)
-        p->sums[i] += p->preference.sums[i];
+        p->sums[i] += sums[i];
     return ERR_OK;
 }
 

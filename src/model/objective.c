@@ -91,8 +91,7 @@ bool objective_needs_reference(enum objective_kind kind)
     return rows[kind].reference;
 }
 
-/* What the likelihood takes from the derivative of a batch's loss by the log-probability of each chosen answer. */
-static double likelihood_of(const struct objective *o, const struct objective_batch *batch)
+double objective_likelihood(const struct objective *o, const struct objective_batch *batch)
 {
     return (rows[o->kind].likelihood + o->likelihood) / (double)batch->chosen_tokens;
 }
@@ -111,7 +110,7 @@ void objective_apply(struct objective_result *out, const struct objective *o, co
     const double pairs = (double)batch->pairs;
     *out = (struct objective_result){
         .loss = slope.loss,
-        .chosen = slope.chosen / (mean ? chosen_tokens : 1) / pairs - likelihood_of(o, batch),
+        .chosen = slope.chosen / (mean ? chosen_tokens : 1) / pairs - objective_likelihood(o, batch),
         .rejected = slope.rejected / (mean ? rejected_tokens : 1) / pairs,
         .chosen_reward = o->beta * rewards->chosen,
         .rejected_reward = o->beta * rewards->rejected,
@@ -121,5 +120,5 @@ void objective_apply(struct objective_result *out, const struct objective *o, co
 double objective_loss(const struct objective *o, const struct objective_batch *batch, double losses,
                       double chosen_log_probs)
 {
-    return losses / (double)batch->pairs - likelihood_of(o, batch) * chosen_log_probs;
+    return losses / (double)batch->pairs - objective_likelihood(o, batch) * chosen_log_probs;
 }

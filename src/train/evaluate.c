@@ -65,10 +65,8 @@ static enum err_code measure(void *context, size_t pack, const struct model_inpu
     const struct model_each each = {.log_prob = v->log_prob};
     if (model_evaluate(&v->session->model, in, result, &each, e))
         return e->code;
-    if (v->log_prob) {
-        preference_measure(&v->preference, pack, in, v->log_prob);
-        tally_add_sums(&v->tally, pack, v->preference.sums);
-    }
+    if (v->log_prob)
+        tally_add_sums(&v->tally, pack, preference_measure(&v->preference, pack, in, v->log_prob, result));
     return ERR_OK;
 }
 

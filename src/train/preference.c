@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/mark.h"
+
 size_t preference_sums(enum objective_kind kind)
 {
     return kind == OBJECTIVE_SFT ? 0 : PREFERENCE_SUMS;
@@ -14,7 +16,7 @@ static struct objective_answer answer_of(const struct preference *p, size_t exam
     if (p->reference)
         answer.reference = p->reference[2 * p->batcher->index[p->pairs[example / 2]] + example % 2];
     for (uint32_t i = in->offsets[example]; i < in->offsets[example + 1]; i++)
-        answer.tokens += in->supervised[i];
+        answer.tokens += in->supervised[i] == MARK_ANSWER;
     return answer;
 }
 
@@ -31,7 +33,7 @@ static void apply(struct preference *p, double *weights, const double *log_prob)
             weights[i + 1] = -r.rejected;
         }
         p->sums[PREFERENCE_LOSS] += r.loss;
-        p->sums[PREFERENCE_CHOSEN_LOG_PROB] += chosen.log_prob;
+        p->sums[PREFERENCE_LIKELIHOOD] += chosen.log_prob;
         p->sums[PREFERENCE_CHOSEN_REWARD] += r.chosen_reward;
         p->sums[PREFERENCE_REJECTED_REWARD] += r.rejected_reward;
         p->sums[PREFERENCE_RIGHT] += r.chosen_reward > r.rejected_reward;
@@ -72,13 +74,22 @@ struct model_input preference_input(struct preference *p, size_t pack, const str
     take_pack(p, pack, in);
     p->weigher = (struct model_weigher){weigh, p};
     weighed.weigher = &p->weigher;
+    weighed.likelihood = objective_likelihood(&p->objective, &p->batch);
     return weighed;
 }
 
-void preference_measure(struct preference *p, size_t pack, const struct model_input *in, const double *log_prob)
+const double *preference_sums_of(struct preference *p, const struct model_result *result)
+{
+    p->sums[PREFERENCE_LIKELIHOOD] += result->likelihood;
+    return p->sums;
+}
+
+const double *preference_measure(struct preference *p, size_t pack, const struct model_input *in,
+                                 const double *log_prob, const struct model_result *result)
 {
     take_pack(p, pack, in);
     apply(p, NULL, log_prob);
+    return preference_sums_of(p, result);
 }
 
 double preference_finish(struct metrics_rewards *rewards, const struct preference *p, const double *totals)
@@ -88,5 +99,5 @@ double preference_finish(struct metrics_rewards *rewards, const struct preferenc
                                         .rejected = totals[PREFERENCE_REJECTED_REWARD] / pairs,
                                         .accuracy = totals[PREFERENCE_RIGHT] / pairs};
     rewards->margin = rewards->chosen - rewards->rejected;
-    return objective_loss(&p->objective, &p->batch, totals[PREFERENCE_LOSS], totals[PREFERENCE_CHOSEN_LOG_PROB]);
+    return objective_loss(&p->objective, &p->batch, totals[PREFERENCE_LOSS], totals[PREFERENCE_LIKELIHOOD]);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mark.h"
 #include "io/json.h"
 #include "model/generate.h"
 
@@ -45,10 +46,10 @@ static bool is_stop(const struct question_stops *stops, int32_t token)
 static void find_answer(size_t *begin, size_t *end, const struct example *ex)
 {
     *end = ex->split ? ex->split : ex->count;
-    while (*end > 0 && !ex->supervised[*end - 1])
+    while (*end > 0 && ex->supervised[*end - 1] != MARK_ANSWER)
         --*end;
     *begin = *end;
-    while (*begin > 0 && ex->supervised[*begin - 1])
+    while (*begin > 0 && ex->supervised[*begin - 1] == MARK_ANSWER)
         --*begin;
 }
 

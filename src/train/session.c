@@ -190,6 +190,16 @@ static void warn_of_threads(const struct dist *d)
                  library);
 }
 
+enum err_code session_check_objective(const struct options *o, struct err *e)
+{
+    if (o->train_on == TRAIN_ON_ALL && o->objective != OBJECTIVE_SFT && o->objective != OBJECTIVE_ORPO)
+        return err_set(e, ERR_USAGE,
+                       "--objective %s compares answers: --train-on all is for orpo, whose likelihood then has the "
+                       "chosen answer's prompt in it, and for sft",
+                       options_word(o, "objective"));
+    return ERR_OK;
+}
+
 /* Mistakes in options that are better known before the model is loaded: files that are not there, or not what they
  * should be. */
 static enum err_code check_inputs(struct session *s, struct err *e)
@@ -197,6 +207,8 @@ static enum err_code check_inputs(struct session *s, struct err *e)
     const struct options *o = s->options;
     const struct opt_list *const lists[] = {&o->data, &o->eval_data};
     struct file_map map;
+    if (session_check_objective(o, e))
+        return e->code;
     for (size_t i = 0; i < 2; i++) {
         struct dataset d = {0};
         if (lists[i]->count &&

@@ -479,10 +479,11 @@ enum err_code trainer_check_options(const struct options *o, struct err *e)
     if (o->sample_prompts > 0 && !o->eval_data.count && !(o->eval_split > 0))
         return err_set(e, ERR_USAGE,
                        "--sample-prompts takes its prompts from what is evaluated: give --eval-data or --eval-split");
-    if (o->objective != OBJECTIVE_SFT && (o->local_steps > 1 || o->trace_every > 0 || o->train_on == TRAIN_ON_ALL))
-        return err_set(e, ERR_USAGE,
-                       "--objective %s: pairs cannot be trained with --local-steps, --trace-every or --train-on all",
+    if (o->objective != OBJECTIVE_SFT && (o->local_steps > 1 || o->trace_every > 0))
+        return err_set(e, ERR_USAGE, "--objective %s: pairs cannot be trained with --local-steps or --trace-every",
                        options_word(o, "objective"));
+    if (session_check_objective(o, e))
+        return e->code;
     if (options_go_by_evaluations(o) && (!o->eval_every || (!o->eval_data.count && !(o->eval_split > 0))))
         return err_set(e, ERR_USAGE, "%s goes by evaluations: give --eval-every, and --eval-data or --eval-split",
                        o->keep_best ? "--keep-best" : "--early-stop");

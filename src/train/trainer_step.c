@@ -34,7 +34,7 @@ static enum err_code step_pack(void *trainer, size_t pack, const struct model_in
     enum err_code code = model_step_grad(&t->session->model, &weighed, t->loss_scale, &grads, result, NULL, e);
     trainer_watch_pack(t, pack, false);
     if (!code)
-        tally_add_sums(&t->tally, pack, t->preference.sums);
+        tally_add_sums(&t->tally, pack, preference_sums_of(&t->preference, result));
     if (!code && !local)
         reduce_pack_end(&t->reduce);
     return code;

@@ -35,7 +35,7 @@ simpo="simpo --beta 2 --simpo-margin 1 --label-smoothing 0.1 --sft-weight 0.2"
 on() {
     case $1 in dpo) echo 2 3 4 ;; ipo) echo 2 ;; *) echo 3 ;; esac
 }
-for objective in "dpo --beta 0.5 --label-smoothing 0.1" "ipo --beta 0.2" "$simpo" "orpo --beta 0.5"; do
+for objective in "dpo --beta 0.5 --label-smoothing 0.1" "ipo --beta 0.2" "$simpo" "orpo --beta 0.5 --train-on all"; do
     name=${objective%% *}
     check 0 train "$work/$name" --objective $objective --tensorboard
     for n in $(on $name); do
@@ -212,10 +212,14 @@ check 1 train "$work/none" --objective simpo --data "$work/data.jsonl"
 says err 'data.jsonl:1: is not a preference pair: a line must have "chosen" and "rejected"'
 check 1 train "$work/none"
 says err 'pairs.jsonl:1: has two answers, "chosen" and "rejected": train --objective learns from both, --columns completion=chosen'
-for more in "--local-steps 2" "--trace-every 1" "--train-on all"; do
+for more in "--local-steps 2" "--trace-every 1"; do
     check 2 train "$work/none" --objective simpo $more
     says err '^mpilora: --objective simpo: pairs cannot be trained with'
 done
+check 2 train "$work/none" --objective simpo --train-on all
+says err '^mpilora: --objective simpo compares answers: --train-on all is for orpo'
+check 2 "$MPILORA" eval --model "$model" --data "$work/held-pairs.jsonl" --objective dpo --train-on all
+says err '^mpilora: --objective dpo compares answers: --train-on all is for orpo'
 # Sample answers are compared with the chosen ones, and what is offered at the end suits pairs.
 check 0 train "$work/sampled" --objective simpo --eval-data "$work/held-pairs.jsonl" --sample-prompts 3 --max-new-tokens 4
 says err '^  mpilora eval --model .* --objective simpo --adapter .*/sampled --data .*held-pairs.jsonl$'

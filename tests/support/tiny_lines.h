@@ -79,7 +79,7 @@ static inline void check(const char *line, const struct tokenizer *t, const stru
     for (size_t i = 0; i < ex.count; i++) {
         got_tokens[i] = token_character(ex.tokens[i]);
         got_mask[i] = (char)('0' + ex.supervised[i]);
-        supervised += ex.supervised[i];
+        supervised += ex.supervised[i] != 0;
     }
     assert_string_equal(got_tokens, tokens);
     assert_string_equal(got_mask, mask);

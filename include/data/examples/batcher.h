@@ -39,7 +39,7 @@ struct batcher {
     uint64_t first;              /* sample number of its first example */
     size_t examples;             /* number of its examples, over all ranks */
     uint64_t tokens, supervised; /* numbers of its tokens, over all ranks */
-    uint64_t chosen;             /* supervised tokens of its pairs' chosen answers, over all ranks */
+    uint64_t chosen;             /* supervised tokens of its pairs' chosen sides, over all ranks */
     uint64_t *index;             /* [examples] data set index of each */
     uint32_t *lengths;           /* [examples] */
     struct pack_plan plan;       /* its packs */

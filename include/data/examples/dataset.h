@@ -26,7 +26,7 @@ struct dataset_entry {
     uint32_t bytes;                           /* of the line, without its end */
     uint32_t tokens;                          /* after cutting to max_length; of a pair, those of both sides */
     uint32_t supervised;
-    uint32_t chosen; /* of a pair: how many of the supervised tokens are those of the chosen answer; otherwise 0 */
+    uint32_t chosen; /* of a pair: how many of the supervised tokens are on the chosen side; otherwise 0 */
 };
 
 /* All members are uint64_t, so that the counts of all parts can be added up. */

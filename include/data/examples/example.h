@@ -73,7 +73,7 @@ struct example {
     enum example_form form;
     unsigned notes; /* a set of bits: 1 << NOTE_... */
     int32_t *tokens;     /* [count] */
-    uint8_t *supervised; /* [count]; token i is predicted from token i - 1, so supervised[0] is 0 */
+    uint8_t *supervised; /* [count] marks (base/mark.h); token i is predicted from token i - 1, so supervised[0] is 0 */
     size_t count, capacity;
     size_t split; /* of a pair: tokens before it are those with the chosen answer; otherwise 0 */
     size_t supervised_count;
@@ -89,7 +89,7 @@ struct example {
 enum example_train_on {
     TRAIN_ON_ANSWERS, /* completions, and assistants' messages */
     TRAIN_ON_LAST,    /* of a conversation, the assistant's last message */
-    TRAIN_ON_ALL      /* every token but the first */
+    TRAIN_ON_ALL      /* every token but the first; of pairs, for the likelihood of the chosen side */
 };
 
 enum example_pairs {

@@ -40,7 +40,7 @@ void pack_share(size_t *begin, size_t *end, size_t pack_count, size_t rank, size
 struct pack {
     int32_t *tokens;     /* [token_count] */
     int32_t *positions;  /* [token_count]; restart at 0 with each example */
-    uint8_t *supervised; /* [token_count] */
+    uint8_t *supervised; /* [token_count] marks */
     uint32_t *offsets;   /* [example_count + 1] first token of each example */
     uint64_t *
         samples; /* [example_count] sample number over the whole run, counting all epochs: the key of dropout */

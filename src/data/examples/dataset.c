@@ -183,7 +183,7 @@ static uint32_t count_chosen(const struct example *ex)
 {
     uint32_t count = 0;
     for (size_t i = 0; i < ex->split; i++)
-        count += ex->supervised[i];
+        count += ex->supervised[i] != 0;
     return count;
 }
 

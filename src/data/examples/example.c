@@ -367,7 +367,7 @@ static enum err_code join_pair(struct example *ex, struct example *rejected, con
 {
     if (ex->form == EXAMPLE_COMPLETION && json_is_absent(line_get(l, "prompt")))
         pair_mark_answers(ex, rejected);
-    if (pair_cut(ex, rejected, tokenizer_bos(t), options->max_length, e))
+    if (pair_cut(ex, rejected, tokenizer_bos(t), options, e))
         return e->code;
     ex->notes |= find_notes(ex, t, options) | rejected->notes | find_notes(rejected, t, options);
     ex->notes &= ~(1U << NOTE_CUT_ANSWER); /* the prompt was cut */
@@ -387,8 +387,6 @@ static enum err_code parse_pair(struct example *ex, struct example_scratch *s, c
     struct example *const sides[] = {ex, &s->rejected};
     size_t shared = 0;
     clear(&s->rejected);
-    if (options->train_on == TRAIN_ON_ALL)
-        return err_set(e, ERR_USAGE, "--train-on all: of a preference pair, the answers alone are trained");
     if (pair_check(&shared, l, form, e))
         return e->code;
     for (size_t k = 0; k < 2; k++) {

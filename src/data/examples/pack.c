@@ -140,7 +140,7 @@ void pack_add(struct pack *p, const int32_t *tokens, const uint8_t *supervised, 
     memcpy(p->supervised + p->token_count, supervised, count);
     for (size_t i = 0; i < count; i++) {
         p->positions[p->token_count + i] = (int32_t)i;
-        p->supervised_count += supervised[i];
+        p->supervised_count += supervised[i] != 0;
     }
     p->samples[p->example_count++] = sample;
     p->token_count += count;

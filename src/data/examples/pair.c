@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/mark.h"
 #include "fields.h"
 
 const char *const pair_keys[2] = {"chosen", "rejected"};
@@ -147,9 +148,18 @@ static void cut(struct example *side, size_t from, size_t count)
     memmove(side->supervised + from, side->supervised + from + count, side->count - from);
 }
 
-enum err_code pair_cut(struct example *chosen, struct example *rejected, int32_t bos, size_t max_length, struct err *e)
+static void mark_likelihood(struct example *chosen)
+{
+    for (size_t i = 0; i < chosen->count; i++)
+        if (chosen->supervised[i] == MARK_NONE)
+            chosen->supervised[i] = MARK_LIKELIHOOD;
+}
+
+enum err_code pair_cut(struct example *chosen, struct example *rejected, int32_t bos,
+                       const struct example_options *options, struct err *e)
 {
     struct example *const sides[] = {chosen, rejected};
+    const size_t max_length = options->max_length;
     const size_t longer = chosen->count > rejected->count ? chosen->count : rejected->count;
     size_t prompt = longer;
     if (chosen->count == rejected->count && !memcmp(chosen->tokens, rejected->tokens, longer * sizeof *chosen->tokens))
@@ -172,11 +182,13 @@ enum err_code pair_cut(struct example *chosen, struct example *rejected, int32_t
         struct example *side = sides[k];
         if (excess)
             cut(side, side->tokens[0] == bos ? 1 : 0, excess);
+        if (k == 0 && options->train_on == TRAIN_ON_ALL)
+            mark_likelihood(side);
         side->truncated = excess > 0;
-        side->supervised[0] = 0;
+        side->supervised[0] = MARK_NONE;
         side->supervised_count = 0;
         for (size_t i = 0; i < side->count; i++)
-            side->supervised_count += side->supervised[i];
+            side->supervised_count += side->supervised[i] != MARK_NONE;
     }
     return ERR_OK;
 }

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "../linear.h"
+#include "base/mark.h"
 #include "base/prof.h"
 #include "parts.h"
 
@@ -13,13 +14,14 @@ static size_t list_rows(const struct step *s, double loss_scale)
     for (uint32_t example = 0; example < s->in->examples; example++) {
         double weight = s->weights ? s->weights[example] : 1;
         for (uint32_t i = s->in->offsets[example] + 1; i < s->in->offsets[example + 1]; i++) {
-            if (!s->in->supervised[i])
+            const uint8_t mark = s->in->supervised[i];
+            if (mark == MARK_NONE)
                 continue;
             acts->rows[count] = i - 1;
             acts->targets[count] = s->in->tokens[i];
             acts->owners[count] = example;
             if (loss_scale != 0)
-                acts->dlosses[count] = (float)(loss_scale * weight);
+                acts->dlosses[count] = (float)(loss_scale * (mark == MARK_LIKELIHOOD ? s->in->likelihood : weight));
             count++;
         }
     }
@@ -102,7 +104,9 @@ static void count_chunk(const struct step *s, struct model_result *result, doubl
         acts->wrong[example] += (acts->wrong[example] < 0) + !correct;
         result->correct += correct;
         result->loss_sum += acts->losses[i];
-        if (log_prob)
+        if (s->in->supervised[acts->rows[first + i] + 1] == MARK_LIKELIHOOD)
+            result->likelihood -= acts->losses[i];
+        else if (log_prob)
             log_prob[example] -= acts->losses[i];
         if (!isfinite(acts->losses[i]) && result->first_nonfinite == s->in->examples)
             result->first_nonfinite = example;

@@ -91,6 +91,25 @@ static void test_cutting(void **state)
                  "of 10 tokens, --max-length 3 leaves nothing of the prompt of 7: --max-length 10 keeps them all");
 }
 
+/* With --train-on all the chosen side's prompt counts for the likelihood, as far as it is kept. */
+static void test_train_on_all(void **state)
+{
+    (void)state;
+    const char *line = "{\"prompt\":\"abc\",\"chosen\":\"de\",\"rejected\":\"f\"}";
+    struct example_options options = pairs;
+    options.train_on = TRAIN_ON_ALL;
+    check_pair(line, plain, &options, (const char *const[]){"abcde$", "abcf$"},
+               (const char *const[]){"022111", "00011"});
+    assert_int_equal(ex.supervised_count, 5 + 2);
+    options.max_length = 5;
+    check_pair(line, with_bos, &options, (const char *const[]){"^cde$", "^cf$"},
+               (const char *const[]){"02111", "0011"});
+    options.max_length = 1000;
+    check_pair("{" PAIR("[" SYSTEM "," USER("u") "," ANSWER("a") "]", "[" SYSTEM "," USER("u") "," ANSWER("no") "]"),
+               plain, &options, (const char *const[]){SIDE("a"), SIDE("no")},
+               (const char *const[]){"022222222222222222222222222222112", HEADERS "1110"});
+}
+
 static void test_bad_pairs(void **state)
 {
     (void)state;
@@ -150,16 +169,6 @@ static void test_pairs_alone(void **state)
     assert_ok(parse("{\"prompt\":\"a\"," PAIR("\"b\"", "\"c\""), plain, &options, &e), &e);
     assert_error(parse("{\"prompt\":\"a\",\"completion\":\"b\"}", plain, &options, &e), &e, ERR_DATA,
                  "is not a preference pair: a line must have \"chosen\" and \"rejected\"");
-}
-
-static void test_train_on_all(void **state)
-{
-    (void)state;
-    struct example_options options = pairs;
-    struct err e;
-    options.train_on = TRAIN_ON_ALL;
-    assert_error(parse("{\"prompt\":\"a\",\"chosen\":\"b\",\"rejected\":\"c\"}", plain, &options, &e), &e, ERR_USAGE,
-                 "--train-on all: of a preference pair, the answers alone are trained");
 }
 
 /* Where pairs are not trained: what the message advises works. */

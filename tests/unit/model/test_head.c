@@ -1,8 +1,11 @@
 /* What the head tells of each example, and takes for each: log-probabilities against those that the logits give in
  * double, weighted gradients against differences of the loss and against those of each example alone, and those of an
  * objective, whose weights depend on the log-probabilities, against differences of it. */
+#include "base/mark.h"
 #include "model/objective.h"
 #include "tiny_model.h"
+
+#define LIKELIHOOD 0.7 /* weight of its tokens */
 
 enum { EXAMPLES = 5 };
 
@@ -69,6 +72,14 @@ static void log_probabilities_follow_from_the_logits(void **state)
     }
 }
 
+/* Of the last two examples. */
+static void mark_likelihood(void)
+{
+    for (size_t i = t.offsets[3] + 1; i < t.offsets[5]; i++)
+        if (t.supervised[i] && i % 2)
+            t.supervised[i] = MARK_LIKELIHOOD;
+}
+
 static double weighted_loss(struct tiny *tiny)
 {
     struct err e;
@@ -77,19 +88,41 @@ static double weighted_loss(struct tiny *tiny)
     const struct model_each each = {.log_prob = log_prob};
     memset(tiny->grads.values, 0, tiny->lora.layout.size * sizeof *tiny->grads.values);
     tiny->in.weights = weights;
+    tiny->in.likelihood = LIKELIHOOD;
     assert_ok(model_step_grad(&tiny->model, &tiny->in, scale, &tiny->grads, &result, &each, &e), &e);
     for (size_t i = 0; i < EXAMPLES; i++)
         loss -= scale * weights[i] * log_prob[i];
-    return loss;
+    return loss - scale * LIKELIHOOD * result.likelihood;
 }
 
+/* Tokens of the likelihood have its weight, whatever that of their example. */
 static void weighted_gradient_equals_central_differences(void **state)
 {
     (void)state;
     open_examples(DTYPE_F32);
+    mark_likelihood();
     t.lora.dropout = 0.2;
     tiny_plan(&t);
     tiny_check_gradient(&t, weighted_loss, 2e-3);
+    tiny_close(&t);
+}
+
+/* Tokens that only the likelihood counts are told apart. */
+static void tokens_of_the_likelihood_have_their_own_sum(void **state)
+{
+    (void)state;
+    struct err e;
+    struct model_result with, without;
+    double log_prob[EXAMPLES], all[EXAMPLES], sum = 0;
+    open_examples(DTYPE_F32);
+    assert_ok(model_evaluate(&t.model, &t.in, &without, &(struct model_each){.log_prob = all}, &e), &e);
+    mark_likelihood();
+    assert_ok(model_evaluate(&t.model, &t.in, &with, &(struct model_each){.log_prob = log_prob}, &e), &e);
+    for (size_t i = 0; i < EXAMPLES; i++)
+        sum += all[i] - log_prob[i];
+    assert_true(without.likelihood == 0 && with.likelihood < -1 && fabs(sum - with.likelihood) < 1e-9 * fabs(sum));
+    assert_true(log_prob[0] == all[0] && log_prob[3] > all[3] && log_prob[4] > all[4]);
+    assert_true(with.supervised == without.supervised && with.loss_sum == without.loss_sum);
     tiny_close(&t);
 }
 
@@ -266,6 +299,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(log_probabilities_follow_from_the_logits),
         cmocka_unit_test(weighted_gradient_equals_central_differences),
+        cmocka_unit_test(tokens_of_the_likelihood_have_their_own_sum),
         cmocka_unit_test(weighted_gradient_is_the_sum_of_each),
         cmocka_unit_test(objective_gradient_equals_central_differences),
         cmocka_unit_test(weighers_give_the_bits_of_weights),

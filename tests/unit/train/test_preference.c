@@ -130,8 +130,9 @@ static double run_batch(struct metrics_rewards *rewards, struct pairs *p, const 
         lay_pack(p, pack);
         const struct model_input in = preference_input(&preference, pack, &t->in);
         assert_ok(model_step_grad(&t->model, &in, 1, &t->grads, &result, NULL, &e), &e);
+        const double *pack_sums = preference_sums_of(&preference, &result);
         for (size_t i = 0; i < PREFERENCE_SUMS; i++)
-            sums[i] += preference.sums[i];
+            sums[i] += pack_sums[i];
     }
     return preference_finish(rewards, &preference, sums);
 }
