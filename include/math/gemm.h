@@ -66,6 +66,9 @@ enum err_code gemm_choose(enum gemm_library library, struct err *e);
 /* "OpenBLAS 0.3.21 OpenMP SkylakeX", "oneDNN 2.6.3 for f32, OpenBLAS ..." */
 const char *gemm_backend(void);
 
+/* Is it this library that multiplies? */
+bool gemm_uses(enum gemm_library library);
+
 /* The path of the OpenBLAS library if it is a build with its own threads (pthreads), else NULL. Such a build starts
  * threads in addition to those of OpenMP: a product inside a parallel region does not stay on one thread, and is
  * slower. The system chooses the build when the program starts, not when it is linked. The text belongs to the

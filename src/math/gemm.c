@@ -45,6 +45,11 @@ static const struct gemm_backend *current(void)
     return backend;
 }
 
+bool gemm_uses(enum gemm_library library)
+{
+    return current() == backends[library];
+}
+
 enum err_code gemm_choose(enum gemm_library library, struct err *e)
 {
     const struct gemm_backend *backend = library == GEMM_AUTO ? auto_backend() : backends[library];

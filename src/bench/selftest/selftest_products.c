@@ -166,6 +166,8 @@ static const char *cure_of_slow_library(void)
     if (getenv("OPENBLAS_CORETYPE"))
         return "unset OPENBLAS_CORETYPE, or let it name the processor's kernels (Haswell with AVX2, SkylakeX "
                "with AVX-512)";
+    if (gemm_uses(GEMM_ONEDNN))
+        return "run it again when no other program uses these cores; if that changes nothing, try --gemm openblas";
     return "build with oneDNN (scripts/deps.sh), or with an OpenBLAS that knows this processor and has "
            "DYNAMIC_ARCH";
 }
@@ -210,7 +212,7 @@ enum err_code selftest_products(struct selftest *t, struct selftest_line *l, str
             gemm_with_own_threads());
     if (single < margin * vectors)
         selftest_find(l, SELFTEST_SLOW, cure_of_slow_library(),
-                      "%s multiplies at %.0f GFLOPS a thread, less than plain vectors (%.0f) allow",
+                      "%s multiplies at %.1f GFLOPS a thread, where a plain loop over vectors reaches %.1f",
                       gemm_backend(), single / 1e9, vectors / 1e9);
     if (half && half_rate < rate)
         selftest_find(l, SELFTEST_SLOW, "train with --dtype f32",
