@@ -32,7 +32,7 @@ LAYERS = {
     "ranks": ["base", "math", "io", "data", "model"],
     "run": ["base", "math", "io", "data", "model", "ranks"],
     "train": ["base", "math", "io", "data", "model", "ranks", "run"],
-    "report": ["base", "math", "io", "run"],
+    "report": ["base", "math", "io", "data", "run"],
     "bench": ["base", "math", "io", "data", "model", "ranks", "run", "train", "report"],
     "cli": ["base", "math", "io", "data", "model", "ranks", "run", "train", "report", "bench"],
 }

@@ -43,6 +43,9 @@ const char *str_list_item(size_t *length, const char *at);
  * `length`. */
 size_t str_utf8_valid_prefix(const void *bytes, size_t length);
 
+/* "4:07", "1:02:03": a duration in minutes and seconds, or hours. */
+void str_format_time(char *text, size_t size, double seconds);
+
 /* Number of bytes of a text to quote with "%.*s": up to `most` bytes, without cutting a character. */
 int str_utf8_cut(const char *text, int most);
 

@@ -23,6 +23,7 @@
 
 #include <limits.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/err.h"
 #include "base/file.h"
@@ -47,6 +48,16 @@ enum err_code runlock_enter(struct file_folder *in, const struct runlock *l, str
 
 /* Only checks, with the same errors: called after a long write, just before the file is renamed. */
 enum err_code runlock_check(const struct runlock *l, struct err *e);
+
+/* Who works in a folder, asked without taking the lock or changing anything. */
+enum runlock_answer {
+    RUNLOCK_NOBODY,  /* nobody: the last run left it in order, or there was none */
+    RUNLOCK_HELD,    /* a run holds the lock */
+    RUNLOCK_LEFT,    /* `owner` signed the lock and does not hold it: it was killed, or locks do not reach this host */
+    RUNLOCK_UNKNOWN, /* the lock may not be read */
+};
+/* `owner` gets "process 12 on node1", or "". */
+enum runlock_answer runlock_ask(char *owner, size_t size, const char *folder);
 
 /* May be called even if it is not held. A start that wrote nothing leaves no folder. */
 void runlock_release(struct runlock *l);

@@ -35,9 +35,6 @@ struct progress_facts {
 /* Collective. Prints the block. */
 enum err_code progress_report(struct session *s, const struct progress_facts *facts, struct err *e);
 
-/* "1:02:03", "2:03" */
-void progress_format_time(char *text, size_t size, double seconds);
-
 /* The line of a step, with an estimate of `left` remaining seconds. In a log it has up to 80 columns; on a terminal
  * up to columns - 1, with a bar. If it is too long, these are left out, in this order: wide spaces, the speed, the
  * number of all steps, the bar. */

@@ -1,5 +1,6 @@
 #include "base/str.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +43,15 @@ enum err_code str_append(struct str *s, const void *bytes, size_t length, struct
     s->length += length;
     s->data[s->length] = '\0';
     return ERR_OK;
+}
+
+void str_format_time(char *text, size_t size, double seconds)
+{
+    const uint64_t s = seconds > 0 ? (uint64_t)((seconds < 1e15 ? seconds : 1e15) + 0.5) : 0, hours = s / 3600;
+    if (hours)
+        snprintf(text, size, "%" PRIu64 ":%02" PRIu64 ":%02" PRIu64, hours, s / 60 % 60, s % 60);
+    else
+        snprintf(text, size, "%" PRIu64 ":%02" PRIu64, s / 60, s % 60);
 }
 
 enum err_code str_appendf(struct str *s, struct err *e, const char *format, ...)

@@ -16,6 +16,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/yaml.h"
+#include "io/json.h"
 #include "run/metrics.h"
 #include "run/options.h"
 #include "report/markup.h"
@@ -107,6 +108,11 @@ struct report {
 
 /* report_read.c */
 enum err_code report_read(struct report *r, const char *folder, struct err *e);
+/* config.yaml of a cell. */
+enum err_code report_read_config(struct report_cell *c, struct arena *a, const char *path, struct err *e);
+/* A line of metrics.jsonl, which must be later than the step `before`. A number that is missing, or null because it was
+ * not finite, is NAN. The texts of the row belong to `object`. */
+enum err_code report_read_row(struct metrics_row *row, uint64_t before, const struct json_value *object, struct err *e);
 /* Reads the lines of a JSONL file: `begin` gets their number, then `take` each of them, in order. A file that does not
  * exist has none. A last line without a line end, of a running or killed program, is ignored. */
 struct report_lines {

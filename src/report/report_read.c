@@ -20,12 +20,12 @@
 #define FAILURE_LIMIT ((size_t)1 << 16)
 #define STEP_LIMIT    UINT64_C(1000000000000000) /* below it a step is exact on an axis */
 
-static enum err_code read_config(struct report *r, struct report_cell *c, const char *path, struct err *e)
+enum err_code report_read_config(struct report_cell *c, struct arena *a, const char *path, struct err *e)
 {
     struct str bytes = {0};
     enum err_code code = file_read_all(&bytes, path, LIMIT_YAML, e);
     if (!code)
-        code = yaml_read(&c->config, &r->arena, path, bytes.data, bytes.length, e);
+        code = yaml_read(&c->config, a, path, bytes.data, bytes.length, e);
     str_release(&bytes);
     return code;
 }
@@ -89,9 +89,7 @@ static enum err_code read_rewards(struct metrics_rewards *rewards, const struct 
     return ERR_OK;
 }
 
-/* A number that is null was not finite. */
-static enum err_code read_row(struct metrics_row *row, uint64_t before, const struct json_value *object,
-                              struct err *e)
+enum err_code report_read_row(struct metrics_row *row, uint64_t before, const struct json_value *object, struct err *e)
 {
     const struct json_fields f = {.object = object};
     double tokens;
@@ -108,6 +106,12 @@ static enum err_code read_row(struct metrics_row *row, uint64_t before, const st
         json_get_number(&row->learning_rate, &f, "learning_rate", NAN, e) ||
         json_get_number(&row->grad_norm, &f, "grad_norm", NAN, e) ||
         json_get_number(&row->seconds, &f, "seconds", NAN, e) ||
+        json_get_number(&row->data_seconds, &f, "data_seconds", NAN, e) ||
+        json_get_number(&row->comm_seconds, &f, "comm_seconds", NAN, e) ||
+        json_get_number(&row->wait_seconds, &f, "wait_seconds", NAN, e) ||
+        json_get_size(&row->slowest_rank, &f, "slowest_rank", 0, e) ||
+        json_get_text(&row->slowest_host, &f, "slowest_host", NULL, e) ||
+        json_get_text(&row->skipped, &f, "skipped", NULL, e) ||
         json_get_number(&tokens, &f, "tokens", NAN, e) ||
         json_get_number(&row->eval_loss, &f, "eval_loss", NAN, e) || read_phases(row, &f, e))
         return e->code;
@@ -164,7 +168,8 @@ static enum err_code take_metrics(void *context, const struct json_value *object
 {
     struct report_cell *c = ((struct reading *)context)->cell;
     enum err_code code =
-        read_row(&c->rows[c->row_count], c->row_count ? c->rows[c->row_count - 1].step : 0, object, e);
+        report_read_row(&c->rows[c->row_count], c->row_count ? c->rows[c->row_count - 1].step : 0, object, e);
+    c->rows[c->row_count].slowest_host = c->rows[c->row_count].skipped = NULL; /* the line's own */
     c->row_count += !code;
     return code;
 }
@@ -216,7 +221,8 @@ static enum err_code read_cell(struct report *r, struct report_cell *c, const ch
     char path[PATH_MAX];
     c->status = REPORT_NOT_DONE;
     c->trace.logit_difference = c->trace.base_eval_loss = c->trace.start_eval_loss = NAN;
-    if (rundir_path(path, folder, RUNDIR_CONFIG, e) || (file_exists(path) && read_config(r, c, path, e)) ||
+    if (rundir_path(path, folder, RUNDIR_CONFIG, e) ||
+        (file_exists(path) && report_read_config(c, &r->arena, path, e)) ||
         rundir_path(path, folder, RUNDIR_METRICS, e) || read_metrics(r, c, path, e) ||
         rundir_path(path, folder, RUNDIR_SAMPLES, e) ||
         (!r->is_study && report_read_samples(r, c, path, e)) ||

@@ -242,6 +242,23 @@ static bool take_away(struct runlock *l)
     return true;
 }
 
+enum runlock_answer runlock_ask(char *owner, size_t size, const char *folder)
+{
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    char path[PATH_MAX];
+    struct err ignored;
+    *owner = '\0';
+    if (rundir_path(path, folder, RUNDIR_LOCK, &ignored))
+        return RUNLOCK_UNKNOWN;
+    const int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? RUNLOCK_NOBODY : RUNLOCK_UNKNOWN;
+    const bool held = fcntl(fd, F_OFD_GETLK, &whole) == 0 && whole.l_type == F_WRLCK;
+    read_owner(owner, size, fd);
+    close(fd);
+    return held ? RUNLOCK_HELD : *owner ? RUNLOCK_LEFT : RUNLOCK_NOBODY;
+}
+
 void runlock_release(struct runlock *l)
 {
     struct stat st;

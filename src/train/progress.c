@@ -7,6 +7,7 @@
 
 #include "base/cpu.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "math/gemm.h"
 #include "model/family.h"
 #include "ranks/memory.h"
@@ -125,15 +126,6 @@ void progress_begin(struct progress *p, uint64_t done, uint64_t total, uint64_t 
     *p = (struct progress){.first = done, .total = total, .every = every, .begun = cpu_seconds()};
 }
 
-void progress_format_time(char *text, size_t size, double seconds)
-{
-    uint64_t s = (uint64_t)(seconds + 0.5), hours = s / 3600, minutes = s / 60 % 60;
-    if (hours)
-        snprintf(text, size, "%" PRIu64 ":%02" PRIu64 ":%02" PRIu64, hours, minutes, s % 60);
-    else
-        snprintf(text, size, "%" PRIu64 ":%02" PRIu64, minutes, s % 60);
-}
-
 /* How much of a step a line says. */
 struct dress {
     const char *space;
@@ -148,7 +140,7 @@ static int format_step(char line[PROGRESS_LINE], const struct progress *p, const
         snprintf(total, sizeof total, "/%" PRIu64, p->total);
     if (d->speed)
         snprintf(speed, sizeof speed, "%s%.0f tokens/s", d->space, p->busy > 0 ? (double)p->tokens / p->busy : 0);
-    progress_format_time(time, sizeof time, left);
+    str_format_time(time, sizeof time, left);
     return snprintf(line, PROGRESS_LINE, "step %" PRIu64 "%s%sloss %.4f%sepoch %.2f%slr %.2g%snorm %.2g%s%s%s left",
                     row->step, total, d->space, row->loss, d->space, row->epoch, d->space, row->learning_rate,
                     d->space, row->grad_norm, speed, d->space, time);

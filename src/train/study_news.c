@@ -4,7 +4,7 @@
 
 #include "base/cpu.h"
 #include "base/log.h"
-#include "train/progress.h"
+#include "base/str.h"
 
 /* The number of the cell stands below the kind. */
 static uint64_t make_word(enum study_news news, size_t cell)
@@ -88,7 +88,7 @@ void study_report_progress(struct study *s)
     char line[160], time[32] = "";
     if (ended) {
         double each = (cpu_seconds() - s->begun) / (double)ended;
-        progress_format_time(time, sizeof time, each * ((double)left + (double)running / 2));
+        str_format_time(time, sizeof time, each * ((double)left + (double)running / 2));
     }
     snprintf(line, sizeof line, "cells: %zu done, %zu running, %zu failed, %zu left%s%s%s",
              s->done_before + done, running, failed, left, ended ? ", " : "", time, ended ? " to go" : "");

@@ -219,6 +219,15 @@ look("key of metrics, as JSON", "inspect", run, "--json")
 open(f"{run}/config.yaml", "a").write('"%s": 1\n' % json.dumps(EVIL)[1:-1])
 look("config of a run", "inspect", "--verify", run, said=False)
 look("report of a run", "report", run, said=False)
+shutil.copytree(run, f"{work}/run {EVIL}")
+for name, text in ((".lock", "process 1 on " + EVIL + "\n"), ("failed.txt", EVIL)):
+    open(f"{work}/run {EVIL}/{name}", "w").write(text)
+    look("watched run", "watch", f"{work}/run {EVIL}")
+shutil.copy(f"{work}/run {EVIL}/failed.txt", f"{work}/log")
+look("log of a watched run", "watch", run, "--log", f"{work}/log", said=False)
+os.mkdir(f"{work}/several")
+os.rename(f"{work}/run {EVIL}", f"{work}/several/run {EVIL}")
+look("watched folder", "watch", f"{work}/several")
 
 # GGUF.
 def text(s):

@@ -1,0 +1,161 @@
+#include "watch_picture.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "watch_data.h"
+
+enum {
+    CHART_USUAL = 12, /* rows of a chart where they are not limited */
+    AROUND_CHART = 15 /* rows of a run's picture without its chart, usually */
+};
+
+/* A column of the table of runs. Where it is narrow, those of the highest rank are left out first. */
+struct fact_column {
+    const char *head;
+    size_t width;
+    int rank;
+    void (*text)(char out[48], const struct watch_run *r);
+};
+
+static void column_state(char out[48], const struct watch_run *r)
+{
+    snprintf(out, 48, "%s", watch_states[r->state].name);
+}
+
+static void column_step(char out[48], const struct watch_run *r)
+{
+    if (r->total)
+        snprintf(out, 48, "%" PRIu64 "/%" PRIu64, r->last.step, r->total);
+    else
+        snprintf(out, 48, "%" PRIu64, r->last.step);
+}
+
+static void column_loss(char out[48], const struct watch_run *r)
+{
+    char text[32];
+    snprintf(out, 48, "%s", r->last.step ? text_loss(text, r->last.loss) : "-");
+}
+
+static void column_eval(char out[48], const struct watch_run *r)
+{
+    char text[32];
+    snprintf(out, 48, "%s", r->evaluated ? text_loss(text, r->eval_loss) : "-");
+}
+
+static void column_speed(char out[48], const struct watch_run *r)
+{
+    char text[32];
+    snprintf(out, 48, "%s", r->lines ? text_grouped(text, watch_run_means(r).tokens_per_second) : "-");
+}
+
+static void column_left(char out[48], const struct watch_run *r)
+{
+    char text[32];
+    snprintf(out, 48, "%s", watch_left(text, r) ? text : "-");
+}
+
+static const struct fact_column columns[] = {
+    {"state", 10, 0, column_state},    {"step", 13, 1, column_step},      {"loss", 10, 2, column_loss},
+    {"eval loss", 10, 4, column_eval}, {"tokens/s", 11, 5, column_speed}, {"left", 11, 3, column_left},
+};
+enum { COLUMNS = sizeof columns / sizeof *columns, NAME_LEAST = 14, NAME_MARK = 2 };
+
+/* How many columns there is room for, by their rank, and what is left for names. */
+static int choose_columns(size_t *name, const struct watch_look *look)
+{
+    int most = COLUMNS;
+    for (; most >= 0; most--) {
+        size_t width = NAME_MARK;
+        for (size_t i = 0; i < COLUMNS; i++)
+            width += columns[i].rank < most ? columns[i].width + 1 : 0;
+        *name = look->columns > width ? look->columns - width : 0;
+        if (*name >= NAME_LEAST)
+            break;
+    }
+    return most;
+}
+
+static void draw_line(struct picture *p, const char *mark, const char *style, const char *name, size_t name_width,
+                      int most, const struct watch_run *r)
+{
+    const struct watch_look *whole = p->look;
+    struct watch_look left = *whole;
+    left.columns = NAME_MARK + name_width;
+    p->look = left.columns < whole->columns ? &left : whole;
+    picture_put(p, style, mark);
+    picture_blanks(p, NAME_MARK);
+    picture_put(p, style, name);
+    p->look = whole;
+    size_t end = NAME_MARK + name_width;
+    for (size_t i = 0; i < COLUMNS; i++) {
+        char text[48];
+        if (columns[i].rank >= most)
+            continue;
+        if (r)
+            columns[i].text(text, r);
+        else
+            snprintf(text, sizeof text, "%s", columns[i].head);
+        end += columns[i].width + 1;
+        const size_t width = picture_width(text);
+        picture_blanks(p, i == 0 ? end - columns[i].width : end > width ? end - width : 0);
+        picture_put(p, !r ? STYLE_FAINT : i == 0 ? watch_states[r->state].style : NULL, text);
+    }
+    picture_end_line(p);
+}
+
+/* `rows` runs around the chosen one. */
+void watch_draw_table(struct picture *p, const struct watch *w, size_t chosen, size_t rows)
+{
+    size_t name_width, widest = 4;
+    size_t first = chosen < rows ? 0 : chosen + 1 - rows;
+    const int most = choose_columns(&name_width, p->look);
+    for (size_t i = 0; i < w->count; i++) {
+        const size_t width = picture_width(w->runs[i]->name);
+        widest = width > widest ? width : widest;
+    }
+    name_width = widest + 1 < name_width ? widest + 1 : name_width;
+    draw_line(p, "", STYLE_FAINT, "run", name_width, most, NULL);
+    for (size_t i = first; i < w->count && i < first + rows; i++) {
+        const bool is = p->look->keys && i == chosen;
+        draw_line(p, is ? ">" : "", is ? STYLE_BOLD : NULL, w->runs[i]->name, name_width, most, w->runs[i]);
+    }
+    if (first || w->count > rows) {
+        const size_t end = first + rows < w->count ? first + rows : w->count;
+        picture_factf(p, 0, "%zu to %zu of %zu runs", first + 1, end, w->count);
+        picture_end_line(p);
+    }
+}
+
+static size_t rows_of_chart(const struct watch_look *look, size_t taken)
+{
+    if (!look->rows)
+        return CHART_USUAL;
+    const size_t most = look->rows > taken + AROUND_CHART ? look->rows - taken - AROUND_CHART : 0;
+    return most < CHART_ROWS ? most : CHART_ROWS;
+}
+
+enum err_code watch_draw(struct str *out, const struct watch *w, size_t chosen, const struct watch_look *look,
+                         struct err *e)
+{
+    struct picture p = {.out = out, .look = look, .e = e};
+    e->code = ERR_OK;
+    if (!w->count) {
+        picture_put(&p, NULL, "no run is in this folder any more");
+        picture_end_line(&p);
+    } else if (w->single) {
+        watch_draw_run(&p, w, w->runs[0], rows_of_chart(look, 0));
+    } else {
+        const size_t third = look->rows / 3 > 3 ? look->rows / 3 : 3;
+        watch_draw_table(&p, w, chosen, look->rows && w->count > third ? third : w->count);
+        if (look->rows > p.rows + AROUND_CHART / 2) {
+            picture_end_line(&p);
+            watch_draw_run(&p, w, w->runs[chosen], rows_of_chart(look, p.rows));
+        }
+    }
+    if (look->keys) {
+        picture_put(&p, STYLE_FAINT, w->single ? "q quits" : "q quits  up, down or tab: another run");
+        picture_end_line(&p);
+    }
+    return e->code;
+}
