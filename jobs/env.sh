@@ -9,9 +9,13 @@
 export MPILORA=${MPILORA:-${top:-$PWD}/build/mpilora}
 export MPILORA_CACHE=${MPILORA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mpilora}
 
-# 3. Networks. Open MPI finds InfiniBand and Omni-Path by itself. On a cluster with several Ethernet interfaces it
+# 3. MPI. Slurm starts the ranks of Open MPI with pmix, and those of MPICH, MVAPICH and Intel MPI with pmi2
+#    (`srun --mpi=list` shows the choices). The MPI must be the one that mpilora was built with: `mpilora --version`.
+export SLURM_MPI_TYPE=${SLURM_MPI_TYPE:-pmix}
+
+# 4. Networks. Open MPI finds InfiniBand and Omni-Path by itself. On a cluster with several Ethernet interfaces it
 #    may try one that does not connect the nodes: then name the right one here.
 # export OMPI_MCA_btl_tcp_if_include=eth0
 
-# 4. Threads. Nothing to set: each rank uses its share of the cores on which it may run, or as many as
+# 5. Threads. Nothing to set: each rank uses its share of the cores on which it may run, or as many as
 #    SLURM_CPUS_PER_TASK or a cgroup allows; `--threads N` overrides this.

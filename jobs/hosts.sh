@@ -10,7 +10,7 @@
 #     node1 slots=1
 #     node2 slots=1
 #
-# Requirements: ssh to each machine without a password (try `ssh node2 hostname`), the same Open MPI on all of them, and
+# Requirements: ssh to each machine without a password (try `ssh node2 hostname`), the same MPI on all of them, and
 # a shared file system, so that the folder of mpilora, the current folder, model, data and output have the same paths on
 # all of them. With --load broadcast only the first machine needs the model.
 #
@@ -41,12 +41,19 @@ export OMPI_MCA_oob_tcp_keepalive_intvl=${OMPI_MCA_oob_tcp_keepalive_intvl:-2}
 export OMPI_MCA_oob_tcp_keepalive_probes=${OMPI_MCA_oob_tcp_keepalive_probes:-3}
 
 # With its full path, mpirun starts its helpers on the other machines from the same folder. ssh does not pass the
-# environment on, so -x names the variables that modules have set. --bind-to none: the threads of a rank must not share
-# one core.
+# environment on, so -x names the variables that modules have set; MPICH passes all of it on by itself, and writes hosts as
+# node1:1,node2:1. --bind-to none: the threads of a rank must not share one core.
 set -- "$MPILORA" "$command" "$@"
-for name in PATH LD_LIBRARY_PATH MPILORA_LEFT; do
-    [ -z "${!name+set}" ] || set -- -x "$name" "$@"
-done
-supervise "$(command -v mpirun)" --hostfile "$hosts" --bind-to none "$@"
+case $(mpirun --version 2>&1) in
+*HYDRA* | *Intel*)
+    list=$(sed -E 's/#.*//; /^[[:space:]]*$/d; s/[[:space:]]+slots=([0-9]+).*/:\1/; s/[[:space:]].*//' "$hosts" | paste -sd,)
+    count=$(tr , '\n' <<<"$list" | awk -F: '{ sum += NF > 1 ? $2 : 1 } END { print sum }')
+    supervise "$(command -v mpirun)" -hosts "$list" -n "$count" --bind-to none "$@" ;;
+*)
+    for name in PATH LD_LIBRARY_PATH MPILORA_LEFT; do
+        [ -z "${!name+set}" ] || set -- -x "$name" "$@"
+    done
+    supervise "$(command -v mpirun)" --hostfile "$hosts" --bind-to none "$@" ;;
+esac
 [ "$status" != 75 ] || echo "saved; the same command goes on from here" >&2
 exit "$status"

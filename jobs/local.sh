@@ -22,7 +22,9 @@ if [ "${1:-}" = study ]; then
     shift
 fi
 
-# --bind-to none: the threads of a rank must not share one core.
-supervise mpirun -n "$ranks" --bind-to none --oversubscribe "$MPILORA" "$command" "$@"
+# --bind-to none: the threads of a rank must not share one core. More ranks than cores are allowed: the variables say so to
+# Open MPI 4 and 5, and MPICH does not ask.
+export OMPI_MCA_rmaps_base_oversubscribe=1 PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe
+supervise mpirun -n "$ranks" --bind-to none "$MPILORA" "$command" "$@"
 [ "$status" != 75 ] || echo "saved; the same command goes on from here" >&2
 exit "$status"

@@ -102,7 +102,7 @@ enum err_code dist_send_word(struct dist *d, int to, uint64_t word, struct err *
 /* Receives the next word that has arrived for this rank, from any rank; *found is false if there is none. */
 enum err_code dist_take_word(struct dist *d, bool *found, uint64_t *word, struct err *e);
 
-/* "Open MPI 4.1.4" */
+/* "Open MPI 4.1.4", "MPICH 4.0.2" */
 void dist_version(char *text, size_t size);
 
 #endif

@@ -21,11 +21,12 @@ int launch_job_cores(void);
  * started. Returns the number of cores to which the process was bound, 0 if nothing was changed. */
 int launch_unbind(void);
 
-/* Is Open MPI's mpirun the parent of this process? (It kills its ranks one second after it was told to end.) */
+/* Is Open MPI's mpirun the parent of this process? (It kills its ranks one second after it was told to end; that of
+ * MPICH hands each signal on and lets them end.) */
 bool launch_by_mpirun(void);
 
-/* The terminal to which an mpirun on this host forwards the stderr of this process, as a descriptor that stays
- * open; -1 if there is none, or if mpirun adds other text to the output. */
+/* The terminal to which an mpirun on this host (Open MPI's or MPICH's) forwards the stderr of this process, as a
+ * descriptor that stays open; -1 if there is none, or if mpirun adds other text to the output. */
 int launch_terminal(void);
 
 /* Makes a world of one rank without MPI: the functions of dist.h then have nothing to do. Do not call dist_stop()

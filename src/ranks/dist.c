@@ -58,6 +58,8 @@ static struct launched ask_launcher(void)
 {
     struct launched l = {0};
     ask(&l, "OMPI_COMM_WORLD_SIZE");
+    if (getenv("MPI_LOCALNRANKS")) /* of MPICH's mpirun, and of Intel MPI's */
+        ask(&l, "PMI_SIZE");
     if (l.count > 1)
         return l;
     ask(&l, "SLURM_STEP_NUM_TASKS");
@@ -91,7 +93,7 @@ static enum err_code refuse_strangers(const struct dist *d, const struct launche
     return err_set(e, ERR_COMM,
                    "the launcher started %ld processes (%s), but %s: launcher and MPI library "
                    "do not match. This program is built with %s: start it with that library's own mpirun, or "
-                   "under Slurm with srun --mpi=pmix (srun --mpi=list shows the choices)",
+                   "under Slurm with srun --mpi=pmix or, for MPICH, --mpi=pmi2 (srun --mpi=list shows the choices)",
                    l->count, l->variable, found, version);
 }
 
@@ -446,9 +448,15 @@ void dist_version(char *text, size_t size)
     char version[MPI_MAX_LIBRARY_VERSION_STRING] = "";
     int length = 0;
     MPI_Get_library_version(version, &length);
-    char *v = strstr(version, "Open MPI v");
-    if (v)
+    version[strcspn(version, "\n")] = '\0';
+    char *v = strstr(version, "Open MPI v"), *mark = strstr(version, " Version:");
+    if (v) {
         snprintf(text, size, "Open MPI %.*s", (int)strcspn(v + 10, ", "), v + 10);
-    else
-        snprintf(text, size, "%.*s", (int)strcspn(version, "\n"), version);
+    } else if (mark) { /* "MPICH Version:      4.0.2" */
+        *mark = '\0';
+        v = mark + strlen(" Version:");
+        snprintf(text, size, "%s %s", version, v + strspn(v, " \t"));
+    } else {
+        snprintf(text, size, "%s", version);
+    }
 }

@@ -15,8 +15,7 @@
 
 int launch_rank(void)
 {
-    /* Open MPI's mpirun, anything that speaks PMIx (srun --mpi=pmix), MPICH and srun --mpi=pmi2, plain srun
-     */
+    /* Open MPI's mpirun; whatever speaks PMIx (srun --mpi=pmix); MPICH's mpirun, srun --mpi=pmi2; plain srun */
     static const char *const variables[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"};
     for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
         const char *text = getenv(variables[i]);
@@ -31,7 +30,8 @@ int launch_rank(void)
 /* Is that process one that starts ranks? Its parent's number is known then, too. */
 static bool is_launcher(pid_t pid, pid_t *parent)
 {
-    static const char *const names[] = {"mpirun", "mpiexec", "orterun", "orted", "prterun", "prted"};
+    static const char *const names[] = {"mpirun", "mpiexec", "orterun", "orted",
+                                        "prterun", "prted", "hydra_pmi_proxy"};
     char path[64], name[32] = "";
     int number = 0;
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
@@ -40,6 +40,7 @@ static bool is_launcher(pid_t pid, pid_t *parent)
     if (file)
         fclose(file);
     *parent = read ? number : 0;
+    name[strcspn(name, ".")] = '\0'; /* mpirun.openmpi, mpiexec.hydra */
     for (size_t i = 0; read && i < sizeof names / sizeof *names; i++)
         if (strcmp(name, names[i]) == 0)
             return true;
@@ -115,18 +116,56 @@ bool launch_by_mpirun(void)
     return getenv("OMPI_COMM_WORLD_RANK") && is_launcher(getppid(), &parent);
 }
 
+/* The mpirun on this host that prints what this process writes; 0: none is known. MPICH's has a proxy in between. */
+static pid_t find_printer(void)
+{
+    pid_t pid = getppid(), parent, other;
+    if (launch_rank() < 0 || !is_launcher(pid, &parent))
+        return 0;
+    return launch_by_mpirun() ? pid : is_launcher(parent, &other) ? parent : 0;
+}
+
+/* Open MPI tells its ranks of such options in the environment. */
+static bool openmpi_adds_text(void)
+{
+    static const char *const variables[] = {"OMPI_MCA_orte_tag_output", "OMPI_MCA_orte_timestamp_output",
+                                            "OMPI_MCA_orte_xml_output", "OMPI_MCA_orte_output_filename"};
+    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
+        if (getenv(variables[i]))
+            return true;
+    return false;
+}
+
+/* MPICH's mpirun has them in its command line only: -l, -prepend-rank, -errfile-pattern, with one hyphen or two. */
+static bool mpich_adds_text(pid_t mpirun)
+{
+    static const char *const options[] = {"prepend-", "errfile", "outfile"};
+    char path[64], *word = NULL;
+    size_t size = 0;
+    bool adds = false;
+    snprintf(path, sizeof path, "/proc/%d/cmdline", (int)mpirun);
+    FILE *file = fopen(path, "re");
+    while (file && !adds && getdelim(&word, &size, '\0', file) > 0) {
+        const char *name = word + strspn(word, "-");
+        adds = !strcmp(word, "-l") || !strcmp(word, "--l");
+        for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+            adds |= name != word && !strncmp(name, options[i], strlen(options[i]));
+    }
+    free(word);
+    if (file)
+        fclose(file);
+    return adds;
+}
+
 int launch_terminal(void)
 {
-    static const char *const dressings[] = {"OMPI_MCA_orte_tag_output", "OMPI_MCA_orte_timestamp_output",
-                                            "OMPI_MCA_orte_xml_output", "OMPI_MCA_orte_output_filename"};
-    for (size_t i = 0; i < sizeof dressings / sizeof *dressings; i++)
-        if (getenv(dressings[i]))
-            return -1;
     char path[64];
     struct stat st;
-    if (!launch_by_mpirun() || fstat(STDERR_FILENO, &st) || !S_ISFIFO(st.st_mode))
+    pid_t printer = find_printer();
+    if (!printer || openmpi_adds_text() || mpich_adds_text(printer) || fstat(STDERR_FILENO, &st) ||
+        !S_ISFIFO(st.st_mode))
         return -1;
-    snprintf(path, sizeof path, "/proc/%d/fd/2", (int)getppid());
+    snprintf(path, sizeof path, "/proc/%d/fd/2", (int)printer);
     int terminal = open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
     if (terminal >= 0 && !isatty(terminal)) {
         close(terminal);

@@ -37,7 +37,7 @@ says err "^mpilora: step [0-9]*[02468]0: the adapter of rank 1 on $(hostname) is
 grep -vE '^(output|learning-rate):' "$work/train.yaml" >"$work/study.yaml"
 printf 'learning-rate: 1e-30\nsave-every: 0\ncheck-every: 20\nmax-steps: 1000\nseed: [0, 1]\n' >>"$work/study.yaml"
 check 0 train "$work/start-1" $more --max-steps 1 --seed 1
-mpirun -n 4 --bind-to none --oversubscribe "$MPILORA" study --config "$work/study.yaml" --ranks-per-cell 2 --output "$work/study" \
+mpirun -n 4 --bind-to none "$MPILORA" study --config "$work/study.yaml" --ranks-per-cell 2 --output "$work/study" \
     >"$work/out" 2>"$work/err" </dev/null &
 pid=$!
 background="$background $pid"

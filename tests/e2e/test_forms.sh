@@ -113,8 +113,8 @@ says err 'tokenizer'
 echo 'x{% for %}' >"$work/t.jinja"
 check 1 train "$work/none" $more $own
 says err 't.jinja: line 1, column'
-check 1 ranks 2 sh -c 'cd "$1" && mkdir "r$OMPI_COMM_WORLD_RANK" && cd "r$OMPI_COMM_WORLD_RANK" && shift &&
-    echo "{{ messages[0].content }} $OMPI_COMM_WORLD_RANK" >t.jinja && exec "$@"' sh "$work" \
+check 1 ranks 2 sh -c 'rank=${OMPI_COMM_WORLD_RANK-$PMI_RANK} && cd "$1" && mkdir "r$rank" && cd "r$rank" && shift &&
+    echo "{{ messages[0].content }} $rank" >t.jinja && exec "$@"' sh "$work" \
     "$MPILORA" train $options $more --chat-template t.jinja --output "$work/none"
 says err 'tokenizer'
 

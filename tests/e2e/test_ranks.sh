@@ -40,7 +40,7 @@ check 1 env SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=4 "$MPILORA" train $options --o
 says err 'the launcher started 4 processes \(SLURM_STEP_NUM_TASKS\), but each of them is alone'
 check 1 env SLURM_STEP_ID=0 SLURM_NTASKS=3 "$MPILORA" train $options --output "$work/none"
 says err 'started 3 processes \(SLURM_NTASKS\), but each of them is alone'
-check 1 ranks 2 env -u OMPI_COMM_WORLD_SIZE SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=4 "$MPILORA" train $options \
+check 1 ranks 2 env -u OMPI_COMM_WORLD_SIZE -u MPI_LOCALNRANKS SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=4 "$MPILORA" train $options \
     --output "$work/none"
 says err 'the launcher started 4 processes \(SLURM_STEP_NUM_TASKS\), but only 2 of them found each other'
 # One process is one process: in a batch script, in the shell of an salloc, where an srun of one task has kept the job's variables.

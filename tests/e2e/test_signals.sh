@@ -52,9 +52,24 @@ done
 check 0 ranks 2 "$MPILORA" train $options $more --output "$work/one"
 same_run "$work/whole" "$work/one"
 
-# Ctrl-C and TERM to mpirun, which kills the ranks a second later, in the middle of a step that takes longer, since a
-# rank stands still: what was learnt is saved beside it, and a line says where the run goes on.
+# Ctrl-C and TERM to mpirun. MPICH's hands them on, too, and waits.
 for signal in INT TERM; do
+    with_mpi MPICH || continue
+    mpirun -n 2 "$MPILORA" train $options --output "$work/killed" --max-steps 100000 --save-every 0 --resume never --overwrite \
+        >"$work/out" 2>"$work/err" </dev/null &
+    pid=$!
+    background="$background $pid"
+    until_true $pid grep -q '^step 5/' "$work/err"
+    kill -$signal $pid
+    status=0
+    wait $pid || status=$?
+    [ $status = 75 ] || fail "status $status of 2 ranks ($signal): $(cat "$work/err")"
+    says err 'stopped by a signal at step [0-9]+ of 100000'
+done
+# Open MPI's kills the ranks a second later, in the middle of a step that takes longer, since a rank stands still: what was
+# learnt is saved beside it, and a line says where the run goes on.
+for signal in INT TERM; do
+    with_mpi "Open MPI" || continue
     mpirun -n 2 --mca odls_base_sigkill_timeout 10 --bind-to none "$MPILORA" train $options --output "$work/killed" \
         --max-steps 100000 --save-every 0 --resume never --overwrite >"$work/out" 2>"$work/err" </dev/null &
     pid=$!

@@ -68,20 +68,25 @@ says err "^ *cores +[^ ]+: ranks 0-1 with $((cores / 2)) threads? each on cores 
 ! grep '^warning' "$work/err" || fail "a warning where all is well"
 check 0 mpirun -n 2 --bind-to core "$MPILORA" train $options --threads 0 --max-steps 1 --output "$work/bound"
 says err "^ *cores +[^ ]+: rank 0 with 1 thread on cores [0-9]+, rank 1 with 1 thread on cores [0-9]+$"
-# mpirun binds a rank to a core by default and leaves the others idle: the rank takes them. Where somebody asked for it, it is said.
-if mpirun -n 1 grep -q "^Cpus_allowed_list:.*$own\$" /proc/self/status; then
-    echo "this mpirun does not bind by default"
-else
-    check 0 mpirun -n 1 "$MPILORA" train $options --threads 0 --max-steps 1 --output "$work/default"
+# Open MPI's mpirun binds a rank to a core by default and leaves the others idle: the rank takes them. Where somebody asked for
+# it, it is said.
+for launcher in mpirun mpirun.openmpi; do
+    if ! with_mpi "Open MPI" || ! command -v $launcher >/dev/null ||
+        $launcher -n 1 grep -q "^Cpus_allowed_list:.*$own\$" /proc/self/status; then
+        echo "no $launcher that binds by default"
+        continue
+    fi
+    rm -rf "$work/run"
+    check 0 $launcher -n 1 "$MPILORA" train $options --threads 0 --max-steps 1 --output "$work/run"
     says err "^mpirun had bound each rank to 1 core, as it does by default: they may use all of the job's $cores$"
     says err "^ *cores +[^ ]+: rank 0 with $cores threads on cores $own$"
     ! grep '^warning' "$work/err" || fail "a warning where all is well"
-    for threads in 0 $cores; do
-        check 0 mpirun -n 1 --bind-to core "$MPILORA" train $options --threads $threads --max-steps 1 --output "$work/core-$threads"
-        says err "^warning: 1 rank of [^ ]+ may use 1 of the $cores cores that the job has there: start mpirun with --bind-to none$"
-        says err "^ *cores +[^ ]+: rank 0 with .* on cores [0-9]+, of $cores that the job has$"
-    done
-fi
+done
+for threads in 0 $cores; do
+    check 0 mpirun -n 1 --bind-to core "$MPILORA" train $options --threads $threads --max-steps 1 --output "$work/core-$threads"
+    says err "^warning: 1 rank of [^ ]+ may use 1 of the $cores cores that the job has there: start mpirun with --bind-to none$"
+    says err "^ *cores +[^ ]+: rank 0 with .* on cores [0-9]+, of $cores that the job has$"
+done
 
 # OMP_NUM_THREADS is an upper bound, but for --threads.
 rm -rf "$work/run"

@@ -1,6 +1,7 @@
 # Sourced by the end-to-end tests: a scratch folder in $work, checks that say what they saw, a count at the end.
 set -uo pipefail
 : "${SOURCE:?is the folder of the sources}"
+[ -z "${MPI_LAUNCHER:-}" ] || PATH=$MPI_LAUNCHER:$PATH # the mpirun of the MPI that the program was built with
 work=$(mktemp -d "${TMPDIR:-/tmp}/mpilora-test.XXXXXX")
 background=
 checks=0
@@ -69,6 +70,9 @@ if not eval(sys.argv[1]):
 ranks_of() {
     "$SOURCE/tests/support/rank_pids.sh" "$1"
 }
+
+# with_mpi NAME: was the program built with "Open MPI", or "MPICH"?
+with_mpi() { "$MPILORA" --version | grep -q "^MPI: $1 "; }
 
 passed() {
     echo "$checks checks passed"
