@@ -272,9 +272,20 @@ enum err_code dist_sum_u64(struct dist *d, uint64_t *x, size_t count, struct err
     return combine(d, x, count, MPI_UINT64_T, sizeof *x, MPI_SUM, e);
 }
 
+static void flip_top_bits(uint64_t *x, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        x[i] ^= UINT64_C(1) << 63;
+}
+
+/* MPICH 4.0 compares numbers without a sign as if they had one. So they are compared as numbers with a sign, of the
+ * same order. */
 enum err_code dist_max_u64(struct dist *d, uint64_t *x, size_t count, struct err *e)
 {
-    return combine(d, x, count, MPI_UINT64_T, sizeof *x, MPI_MAX, e);
+    flip_top_bits(x, count);
+    enum err_code code = combine(d, x, count, MPI_INT64_T, sizeof *x, MPI_MAX, e);
+    flip_top_bits(x, count);
+    return code;
 }
 
 enum err_code dist_broadcast(struct dist *d, void *bytes, size_t length, int root, struct err *e)
