@@ -53,6 +53,13 @@ FORBIDDEN = re.compile("|".join(["TO" + "DO", "FIX" + "ME", r"\bX" + r"XX\b", r"
                                  "/tm" + r"p/w\b"]))
 # What only seems to be there or not: a path outside a test's own folder, a process known by its name.
 OUTSIDE = re.compile(r'"/(nonexistent|no/|none/|does/)|\b(pkill|killall|pidof)\b|\bpgrep (?!-[Ps] )')
+# The recipes of packages that name the version, each with what comes before it.
+VERSIONED = {
+    "scripts/packaging/conda/recipe.yaml": r'^  version: "',
+    "scripts/packaging/easybuild/*.eb": r"^version = '",
+    "scripts/packaging/mpilora.def": r"^ *org\.opencontainers\.image\.version ",
+    "scripts/packaging/spack/packages/mpilora/package.py": r'version\("[0-9.]+", tag="v',
+}
 # Names of files in a run's folder, which stand there alone; those of two words, which no prose has.
 NAMES = [name for file in ("include/run/rundir.def", "include/run/export/peft_names.h")
          for name in re.findall(r'"([\w]*\.[a-z]+)"', (ROOT / file).read_text(encoding="utf-8"))]
@@ -202,10 +209,28 @@ def check_folders(files):
             breach(folder, 1, "a folder of sources has no README.md")
 
 
+def project_version():
+    return re.search(r"^project\(\w+ VERSION ([\d.]+)", (ROOT / "CMakeLists.txt").read_text(encoding="utf-8"), re.M)[1]
+
+
+def check_recipes():
+    """Recipes of packages are for the version that CMake knows."""
+    for pattern, before in VERSIONED.items():
+        paths = list(ROOT.glob(pattern))
+        if not paths:
+            breach(ROOT / "CMakeLists.txt", 1, f"there is no {pattern}")
+        for path in paths:
+            version = re.search(before + r"([\d.]*\d)", path.read_text(encoding="utf-8"), re.M)
+            if not version or version[1] != project_version():
+                breach(path, 1, f"is not for version {project_version()} of CMakeLists.txt")
+            if path.suffix == ".eb" and not path.name.startswith(f"mpilora-{project_version()}-"):
+                breach(path, 1, f"its name is not that of version {project_version()}")
+
+
 def check_changelog():
     """Its topmost entry is of the version that CMake knows."""
     path = ROOT / "scripts/CHANGELOG.md"
-    version = re.search(r"^project\(\w+ VERSION ([\d.]+)", (ROOT / "CMakeLists.txt").read_text(encoding="utf-8"), re.M)[1]
+    version = project_version()
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     entry = re.search(r"^## \[(.*?)\] - (unreleased|\d{4}-\d\d-\d\d)$", text, re.M)
     if not entry or entry[1] != version:
@@ -299,6 +324,7 @@ def main():
     check_format()
     check_folders(files)
     check_changelog()
+    check_recipes()
     pages = [path for path in files if path.suffix == ".md"]
     check_table(pages, "limits", "include/base/limits.def", table_of_limits(), options.fix)
     if options.mpilora:

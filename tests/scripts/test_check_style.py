@@ -27,6 +27,10 @@ SOUND = {
     "CMakeLists.txt": "project(mpilora VERSION 1.2.3 LANGUAGES C)\n",
     "scripts/CHANGELOG.md": "# Changelog\n\n## [1.2.3] - 2026-11-30\n\n## [1.2.2] - 2026-11-29\n",
     ".clang-format": "BasedOnStyle: LLVM\nReflowComments: false\n",
+    "scripts/packaging/conda/recipe.yaml": 'context:\n  version: "1.2.3"\n',
+    "scripts/packaging/easybuild/mpilora-1.2.3-foss.eb": "version = '1.2.3'\n",
+    "scripts/packaging/mpilora.def": "%labels\n    org.opencontainers.image.version 1.2.3\n",
+    "scripts/packaging/spack/packages/mpilora/package.py": 'version("1.2.3", tag="v1.2.3")\n',
     "src/README.md": "# About\n\n" + LIMITS,
     "src/cli/README.md": OPTIONS,
     "README.md": FAMILIES + MODELS,
@@ -93,6 +97,10 @@ BREACHES = {
                                        "the first entry is not '## [1.2.3] - DATE' (or unreleased), the version of CMakeLists.txt"),
     "no changelog": ("scripts/CHANGELOG.md", "# Changelog\n", "scripts/CHANGELOG.md:1: the first entry is not '## [1.2.3] - DATE' "
                      "(or unreleased), the version of CMakeLists.txt"),
+    "a recipe of another version": ("scripts/packaging/mpilora.def", "%labels\n    org.opencontainers.image.version 1.2.2\n",
+                                    "scripts/packaging/mpilora.def:1: is not for version 1.2.3 of CMakeLists.txt"),
+    "a recipe named after another version": ("scripts/packaging/easybuild/mpilora-1.2.2-foss.eb", "version = '1.2.3'\n",
+                                             "scripts/packaging/easybuild/mpilora-1.2.2-foss.eb:1: its name is not that of version 1.2.3"),
     "an old table of limits": ("src/README.md", LIMITS.replace("64", "65"), "src/README.md:1: the table of limits is not that of "
                                "`include/base/limits.def`: scripts/check_style.py --fix writes it"),
     "a folder without README": ("src/report/deep/a.c", "int a;\n", "src/report/deep:1: a folder of sources has no README.md"),
