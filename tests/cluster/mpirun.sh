@@ -1,4 +1,5 @@
 # Sourced by the tests of training over pretended hosts, after hosts.sh: jobs/hosts.sh as a user would start it.
+with_mpi "Open MPI" || skip "the agent that stands for ssh is one of Open MPI"
 export OMPI_MCA_plm_rsh_agent=$SOURCE/tests/cluster/agent.sh # in the place of ssh
 export OMPI_MCA_oob_tcp_if_include=eth0 OMPI_MCA_btl_tcp_if_include=eth0
 export OMPI_MCA_mpi_yield_when_idle=1 # each host believes that all cores are its own

@@ -11,6 +11,10 @@ check 2 "$SOURCE/jobs/local.sh" --data mine.jsonl
 says err '^usage: jobs/local.sh RANKS'
 check 2 "$SOURCE/jobs/hosts.sh" none --data mine.jsonl
 says err 'jobs/hosts.sh: none: no such file of hosts'
+# A file of hosts with this machine alone, which takes no ssh.
+printf '# machines\nlocalhost slots=2\n' >"$work/machines"
+check 0 "$SOURCE/jobs/hosts.sh" "$work/machines" $options --data mine.jsonl --max-steps 3 --output runs/hosts
+says err '^ *ranks +2,'
 # Where Slurm does not take a job back, its log says what to do.
 mkdir "$work/slurm"
 printf '#!/bin/sh\n[ "$1" = show ] && echo "JobState=RUNNING Restarts=0"\n' >"$work/slurm/scontrol"
