@@ -4,6 +4,8 @@
 
 #include "arch_source.h"
 
+static const char window_key[] = "sliding_window";
+
 /* ---- which layers are of which kind ---- */
 
 /* ARCH_KINDS if it is none. */
@@ -57,6 +59,8 @@ static enum err_code read_kind_of(struct arch *a, const struct source *s, struct
     const struct json_value *list = NULL;
     if (!p.mixed)
         a->kinds[1].window = 0;
+    /* Where only some models of a family have windows, none has one whose size is null. */
+    const bool windowless = !s->family->defaults.pattern.mixed && !a->kinds[1].window && source_is_null(s, window_key);
     if (s->store->kind == STORE_HF && json_get_value(&list, &s->json, s->family->layers->key, JSON_KIND_ARRAY, e))
         return e->code;
     if (list)
@@ -67,7 +71,24 @@ static enum err_code read_kind_of(struct arch *a, const struct source *s, struct
     if (flags && flags->type == GGUF_ARRAY)
         return read_flagged_kinds(a, s, name, e);
     for (size_t layer = 0; layer < a->layers; layer++)
-        a->kind_of[layer] = p.mixed && layer >= p.first && (p.full_every == 0 || (layer + 1) % p.full_every != 0);
+        a->kind_of[layer] = p.mixed && !windowless && layer >= p.first &&
+                            (p.full_every == 0 || (layer + 1) % p.full_every != 0);
+    return ERR_OK;
+}
+
+/* Layers with a window that no key gives: transformers refuses to compute them. */
+static enum err_code check_window(const struct arch *a, const struct source *s, struct err *e)
+{
+    const struct family_layers *layers = s->family->layers;
+    if (s->store->kind != STORE_HF || a->kinds[1].window || !layers->words[1] ||
+        strcmp(layers->words[1], "sliding_attention") != 0)
+        return ERR_OK;
+    for (size_t layer = 0; layer < a->layers; layer++)
+        if (a->kind_of[layer] == 1)
+            return source_refuse(s, ERR_FORMAT, layers->key, e,
+                                 "layer %zu is of \"%s\", and there is no window: give the size as sliding_window (and "
+                                 "use_sliding_window true, if it is there), or call the layer \"%s\"",
+                                 layer, layers->words[1], layers->words[0]);
     return ERR_OK;
 }
 
@@ -199,5 +220,5 @@ enum err_code arch_read_kinds(struct arch *a, const struct source *s, struct err
         return e->code;
     if (a->pattern.ends_full)
         a->kind_of[a->layers - 1] = 0;
-    return read_sizes(a, s, e);
+    return check_window(a, s, e) ? e->code : read_sizes(a, s, e);
 }

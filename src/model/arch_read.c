@@ -145,6 +145,13 @@ static enum err_code read_activation(enum kern_act *act, const struct source *s,
     return source_refuse(s, ERR_UNSUPPORTED, key, e, "\"%s\" is not supported", name);
 }
 
+/* transformers has no default for it. */
+static enum err_code refuse_tied_null(const struct source *s, const char *key, struct err *e)
+{
+    return source_refuse(s, ERR_FORMAT, key, e,
+                         "null is neither true nor false: say whether the head is the embedding, or leave the key out");
+}
+
 static enum err_code read_key(struct arch *a, const struct source *s, const struct family_key *k,
                               struct err *e)
 {
@@ -161,8 +168,9 @@ static enum err_code read_key(struct arch *a, const struct source *s, const stru
             otherwise = k->gguf_missing > 0 ? (size_t)k->gguf_missing : 0;
         if (source_size(out, s, k->json, k->gguf, otherwise, e))
             return e->code;
-        if (*out != 0 || k->kind == KEY_LIMIT || source_is_missing(s, k->json, k->gguf) ||
-            source_is_null(s, k->json))
+        /* In config.json null stands for no window, and one of 0 shows nothing. */
+        const bool none = k->kind == KEY_LIMIT && (gguf || k->field != offsetof(struct arch, kinds[0].window));
+        if (*out != 0 || none || source_is_missing(s, k->json, k->gguf) || source_is_null(s, k->json))
             return ERR_OK;
         return source_refuse(s, ERR_FORMAT, source_key(key, s, k->json, k->gguf), e, "0 is out of range");
     }
@@ -199,6 +207,8 @@ static enum err_code read_key(struct arch *a, const struct source *s, const stru
     case KEY_FLAG:
         break;
     }
+    if (k->field == offsetof(struct arch, tied) && source_is_null(s, k->json))
+        return refuse_tied_null(s, k->json, e);
     bool *out = (bool *)(void *)field;
     return source_flag(out, s, k->json, k->gguf, by_default ? *out : k->gguf_missing != 0, e);
 }
@@ -258,6 +268,11 @@ static enum err_code read_wrapper(struct arch *a, const struct source *s, struct
     }
     arch_module_tensor(name, a, STORE_HF, 0, arch_head(a), "weight");
     bool tied = source_is_missing(s, key, NULL) ? !store_find(s->store, name) : a->tied;
+    if (json_kind(json_get(whole.object, key)) == JSON_KIND_NULL) {
+        struct source outside = *s;
+        outside.json = whole;
+        return refuse_tied_null(&outside, key, e);
+    }
     return json_get_flag(&a->tied, &whole, key, tied, e);
 }
 

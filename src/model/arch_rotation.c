@@ -120,6 +120,12 @@ static bool has_two(const struct family *f)
     return f->defaults.kinds[1].rotation == 1;
 }
 
+/* A class that came after transformers 5 reads no older form, and has no defaults for what a part leaves out. */
+static bool has_parts_only(const struct family *f)
+{
+    return f->defaults.rotations[0].type == ROTATION_PROPORTIONAL;
+}
+
 /* The part of rope_parameters that is for the layers of a kind, where it has parts. */
 static enum err_code find_part(struct json_fields *rope, const struct source *s, size_t rotation, struct err *e)
 {
@@ -127,6 +133,10 @@ static enum err_code find_part(struct json_fields *rope, const struct source *s,
     struct json_member m = json_first(rope->object);
     while (m.key && json_kind(m.value) != JSON_KIND_OBJECT)
         m = json_next(m);
+    if (!m.key && rope->object && has_parts_only(s->family))
+        return source_refuse(s, ERR_FORMAT, rope->part, e,
+                             "a model of type %s has a part for each kind of layers: {\"%s\": {...}, \"%s\": {...}}",
+                             s->family->name, parts[0], parts[1]);
     if (!m.key)
         return ERR_OK;
     if (!has_two(s->family))
@@ -135,6 +145,8 @@ static enum err_code find_part(struct json_fields *rope, const struct source *s,
                              s->family->name);
     const struct json_fields whole = *rope;
     rope->part = parts[rotation];
+    if (has_parts_only(s->family) && json_kind(json_get(whole.object, rope->part)) == JSON_KIND_NONE)
+        return source_refuse(s, ERR_FORMAT, whole.part, e, "the part %s is missing", rope->part);
     return json_get_value(&rope->object, &whole, rope->part, JSON_KIND_OBJECT, e);
 }
 
@@ -171,6 +183,11 @@ static enum err_code read_share(struct rotation *r, struct arch *a, const struct
 {
     double beside, inside, by_class = a->rotated_share;
     size_t head_dim = arch_kind_head_dim(a, rotation); /* of two rotations, each is of the kind of its number */
+    if (r->type == ROTATION_PROPORTIONAL && s->family->defaults.rotated_share > 0)
+        return source_refuse(s, ERR_UNSUPPORTED, rope->part, e,
+                             "rope_type \"proportional\" is not supported for a model of type %s: a share of its heads "
+                             "rotates",
+                             s->family->name);
     if (r->type == ROTATION_PROPORTIONAL)
         return read_proportion(r, s, head_dim, rope, e);
     if (source_number(&beside, s, share_key, NULL, by_class > 0 ? by_class : 1, e) ||
@@ -199,8 +216,11 @@ static enum err_code read_json(struct rotation *r, struct arch *a, const struct 
 {
     struct json_fields rope;
     double theta;
-    if (find_object(&rope, s, rotation, e) || read_type(r, a, s, &rope, e) ||
-        source_number(&theta, s, "rope_theta", NULL, r->theta, e) ||
+    if (find_object(&rope, s, rotation, e) || read_type(r, a, s, &rope, e))
+        return e->code;
+    if (rope.object && has_parts_only(s->family) && json_is_absent(json_get(rope.object, "rope_theta")))
+        return source_refuse(s, ERR_FORMAT, rope.part, e, "rope_theta is missing");
+    if (source_number(&theta, s, "rope_theta", NULL, r->theta, e) ||
         json_get_number(&r->theta, &rope, "rope_theta", theta, e) || read_share(r, a, s, rotation, &rope, e))
         return e->code;
     if (rotation == 1 && strcmp(rope.part, "sliding_attention") != 0) { /* as transformers 4 has it: never scaled */

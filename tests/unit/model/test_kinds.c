@@ -280,6 +280,72 @@ static void the_last_layer_sees_all(void **state)
     check_kinds(&a, "ff", 1024);
 }
 
+#define SLIDING_PART "\"sliding_attention\": {\"rope_type\": \"default\", \"rope_theta\": 50}"
+#define FULL_PART    "\"full_attention\": {\"rope_type\": \"proportional\", \"rope_theta\": 1e4}"
+#define LISTED       "\"num_hidden_layers\": 2, \"layer_types\": [\"sliding_attention\", \"full_attention\"]"
+
+/* Configurations with which transformers 5.24 makes no model, or one that computes nothing. */
+static void what_transformers_refuses_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *message;
+        enum err_code code;
+    } cases[] = {
+        {"{\"model_type\": \"qwen2\", " LISTED ", \"use_sliding_window\": false, \"sliding_window\": 8}",
+         "layer_types: layer 0 is of \"sliding_attention\", and there is no window: give the size as sliding_window "
+         "(and use_sliding_window true, if it is there), or call the layer \"full_attention\"",
+         ERR_FORMAT},
+        {"{\"model_type\": \"qwen3\", " LISTED ", \"sliding_window\": 8}", "layer 0 is of \"sliding_attention\"",
+         ERR_FORMAT},
+        {"{\"model_type\": \"qwen3\", \"num_hidden_layers\": 2, \"use_sliding_window\": true, \"sliding_window\": 0, "
+         "\"max_window_layers\": 1}",
+         "layer 1 is of \"sliding_attention\"", ERR_FORMAT},
+        {"{\"model_type\": \"gemma2\", \"sliding_window\": null}", "layer 0 is of \"sliding_attention\"",
+         ERR_FORMAT},
+        {"{\"model_type\": \"cohere2\", \"sliding_window\": 0}", "layer 0 is of \"sliding_attention\"", ERR_FORMAT},
+        {"{" GEMMA4 ", \"sliding_window\": null}", "layer 0 is of \"sliding_attention\"", ERR_FORMAT},
+        {"{" GEMMA4 ", \"sliding_window\": 0}", "layer 0 is of \"sliding_attention\"", ERR_FORMAT},
+        {"{\"model_type\": \"mistral\", \"sliding_window\": 0}", "sliding_window: 0 is out of range", ERR_FORMAT},
+        {"{\"model_type\": \"llama\", \"tie_word_embeddings\": null}",
+         "tie_word_embeddings: null is neither true nor false: say whether", ERR_FORMAT},
+        {"{\"model_type\": \"mistral3\", \"tie_word_embeddings\": null, \"text_config\": {\"model_type\": "
+         "\"mistral\"}}",
+         "config.json: tie_word_embeddings: null is neither", ERR_FORMAT},
+        {"{\"model_type\": \"mistral3\", \"text_config\": {\"model_type\": \"mistral\", "
+         "\"tie_word_embeddings\": null}}",
+         "text_config: tie_word_embeddings: null is neither", ERR_FORMAT},
+        {"{" GEMMA4 ", \"rope_scaling\": {\"rope_type\": \"proportional\", \"rope_theta\": 1e4}}",
+         "rope_scaling: a model of type gemma4_text has a part for each kind of layers: {\"full_attention\": {...}",
+         ERR_FORMAT},
+        {"{" GEMMA4 ", \"rope_parameters\": {\"rope_type\": \"default\", \"rope_theta\": 1e4}}",
+         "rope_parameters: a model of type gemma4_text has a part", ERR_FORMAT},
+        {"{" GEMMA4 ", \"rope_parameters\": {" FULL_PART "}}", "rope_parameters: the part sliding_attention is missing",
+         ERR_FORMAT},
+        {"{" GEMMA4 ", \"rope_parameters\": {" SLIDING_PART "}}", "rope_parameters: the part full_attention is missing",
+         ERR_FORMAT},
+        {"{" GEMMA4 ", \"rope_parameters\": {\"full_attention\": {\"rope_type\": \"proportional\"}, " SLIDING_PART "}}",
+         "full_attention: rope_theta is missing", ERR_FORMAT},
+        {"{\"model_type\": \"phi\", \"rope_scaling\": {\"rope_type\": \"proportional\", \"rope_theta\": 1e4}}",
+         "rope_scaling: rope_type \"proportional\" is not supported for a model of type phi", ERR_UNSUPPORTED},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct arch a;
+        struct err e;
+        assert_error(read_config(&a, cases[i].text, &e), &e, cases[i].code, cases[i].message);
+    }
+    /* What it takes. */
+    struct arch a = read_good("{\"model_type\": \"qwen2\", \"num_hidden_layers\": 2, \"use_sliding_window\": true, "
+                              "\"sliding_window\": null, \"max_window_layers\": 1}");
+    check_kinds(&a, "ff", 0);
+    a = read_good("{\"model_type\": \"qwen2\", " LISTED ", \"use_sliding_window\": true, \"sliding_window\": 8}");
+    check_kinds(&a, "wf", 8);
+    a = read_good("{" GEMMA4 ", \"rope_scaling\": {" FULL_PART ", " SLIDING_PART "}}");
+    assert_true(a.rotations[0].type == ROTATION_PROPORTIONAL && a.rotations[1].theta == 50);
+    a = read_good("{\"model_type\": \"seed_oss\", \"num_hidden_layers\": 2, \"sliding_window\": 0}");
+    check_kinds(&a, "ff", 0);
+}
+
 static void a_share_of_the_frequencies_turns(void **state)
 {
     (void)state;
@@ -297,11 +363,13 @@ static void a_share_of_the_frequencies_turns(void **state)
     assert_ok(arch_rotation_frequencies(f, &a, 0, &store, &e), &e);
     assert_true(f[0] == 0.5F && fabs((double)f[1] - 0.05) < 1e-7 && f[2] == 0 && f[3] == 0);
     assert_true(a.rotations[1].theta == 50);
-    a = read_good("{" GEMMA4 ", \"rope_parameters\": {\"full_attention\": {\"rope_type\": \"proportional\"}}}");
+    a = read_good("{" GEMMA4 ", \"rope_parameters\": {\"full_attention\": {\"rope_type\": \"proportional\", "
+                  "\"rope_theta\": 1e4}, " SLIDING_PART "}}");
     assert_true(a.rotations[0].share == 1); /* where the class has an object without the key */
     assert_error(read_config(&a,
                              "{" GEMMA4 ", \"rope_parameters\": {\"full_attention\": {\"rope_type\": "
-                             "\"proportional\", \"partial_rotary_factor\": 1.5}}}",
+                             "\"proportional\", \"rope_theta\": 1e4, \"partial_rotary_factor\": 1.5}, " SLIDING_PART
+                             "}}",
                              &e),
                  &e, ERR_FORMAT, "1.5 is out of range: 0 to 1");
 }
@@ -314,6 +382,7 @@ int main(void)
         cmocka_unit_test(sizes_of_single_layers_are_read),  cmocka_unit_test(adapters_are_where_a_layer_has_a_matrix),
         cmocka_unit_test(kinds_of_gguf_files_are_read),
         cmocka_unit_test(the_last_layer_sees_all),          cmocka_unit_test(a_share_of_the_frequencies_turns),
+        cmocka_unit_test(what_transformers_refuses_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
