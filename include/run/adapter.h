@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "model/lora.h"
 #include "ranks/dist.h"
+#include "run/prompts.h"
 
 struct origin; /* run/origin.h */
 
@@ -20,6 +21,7 @@ struct adapter_check {
     bool allow_base_mismatch;
     bool silent; /* says nothing of which step it is, nor of another base: that has been said */
     struct origin *origin;      /* an empty one to fill in; NULL: not asked for */
+    enum prompts *prompts;      /* gets those that it was trained on; NULL: not asked for */
 };
 
 /* Makes `l` from a checkpoint (.h5), a run folder (its newest undamaged checkpoint), a PEFT folder or a GGUF adapter.

@@ -8,6 +8,7 @@
  * - /trace: see run/trace.h
  * - /guard, if steps may be skipped: attributes nonfinite, spikes, losses, mean, variance (run/guard.h)
  * - /evaluations, if there were any: attributes seen, best, worse, loss, hash (run/best.h)
+ * - /prompts, if all examples have them in one form: attribute form (run/prompts.h)
  * - /begun_with, if the run started with --adapter: attribute hash, of that adapter
  * - /config: the resolved configuration, a text
  * - root attributes: format, step, cursor, finished, lora_init, rslora, base_hash, tokenizer_hash, data_hash, version,
@@ -30,6 +31,7 @@
 #include "model/lora.h"
 #include "run/best.h"
 #include "run/guard.h"
+#include "run/prompts.h"
 #include "run/trace.h"
 
 struct ckpt_state {
@@ -43,6 +45,7 @@ struct ckpt_state {
 struct ckpt_identity {
     char base[FILE_HASH_SIZE], tokenizer[FILE_HASH_SIZE], data[FILE_HASH_SIZE];
     char adapter[FILE_HASH_SIZE];   /* that the run started with; "": a new one */
+    enum prompts prompts;           /* of the data */
     char evaluated[FILE_HASH_SIZE]; /* of the evaluated examples; a checkpoint has this hash in its state.best */
 };
 

@@ -20,6 +20,7 @@
 #include "ranks/model_files.h"
 #include "ranks/node_memory.h"
 #include "run/options.h"
+#include "run/prompts.h"
 #include "train/deadline.h"
 
 struct runlock;
@@ -38,6 +39,7 @@ struct session {
     struct lora lora;           /* model.lora == &lora if there is an adapter */
     size_t in_use;              /* number of the --adapter that session_use_adapter() has loaded, from 1; 0: none */
     bool checked;               /* session_check_adapters() has said what there is to say of them */
+    enum prompts trained_on;    /* of the adapter that was loaded last; on rank 0 */
     char given[FILE_HASH_SIZE]; /* hash of the adapter that training starts with; "": a new one */
     int threads;                /* of this rank */
     struct str map;             /* the map of all ranks (ranks/threads.h) */
@@ -78,6 +80,9 @@ enum err_code session_start_adapter(struct session *s, struct err *e);
 
 /* Collective. Changes the base in the same way, with the initial values from the adapter's checkpoint. */
 enum err_code session_change_base(struct session *s, struct err *e);
+
+/* Says where the prompts of this data have another form than those that the adapter in use was trained on. */
+void session_compare_prompts(const struct session *s, const struct dataset *d);
 
 /* Removes the adapter, if there is one: the session is then as after session_open(). */
 void session_drop_adapter(struct session *s);

@@ -107,6 +107,8 @@ enum err_code cmd_eval(const struct options *o, struct dist *d, struct err *e)
     if (!code)
         code = session_open_data(s, data, &o->data, NULL, e);
     if (!code)
+        session_compare_prompts(s, data);
+    if (!code)
         code = evaluate_all(&job, e);
     if (!code && data->counts.bad_lines)
         log_warn("%" PRIu64 " unusable line%s skipped; the first: %s", data->counts.bad_lines,

@@ -117,6 +117,7 @@ static enum err_code answer_data(struct session *s, struct err *e)
     if (session_open_prompts(s, &data, &o->data, e))
         return e->code;
     prompt_warn_of_positions(s, &data);
+    session_compare_prompts(s, &data);
     enum err_code code = answers_run(&results, s, &data, o->output, e);
     dataset_close(&data);
     if (!code && s->dist->rank == 0)

@@ -76,10 +76,7 @@ static enum err_code append_next(struct str *out, const struct options *o, bool 
 static enum err_code tell_next(const struct options *o, const struct dataset *data, struct err *e)
 {
     struct str text = {0};
-    bool chat = false;
-    for (int form = 0; form < EXAMPLE_FORM_COUNT; form++)
-        chat = chat || (data->counts.forms[form] && example_form_talks((enum example_form)form));
-    enum err_code code = append_next(&text, o, chat, e);
+    enum err_code code = append_next(&text, o, prompts_of(data) != PROMPTS_PLAIN, e);
     for (char *line = code ? NULL : strtok(text.data, "\n"); line; line = strtok(NULL, "\n"))
         log_note("%s", line);
     str_release(&text);

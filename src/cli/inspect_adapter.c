@@ -6,17 +6,19 @@
 #include "cli/inspect.h"
 #include "io/json.h"
 #include "io/store/store.h"
-#include "run/export/export_base.h"
+#include "run/export/export_notes.h"
 #include "run/export/gguf_names.h"
 #include "run/export/peft_names.h"
 
-static enum err_code add_base_hash(struct facts *f, struct store *s, struct err *e)
+static enum err_code add_notes(struct facts *f, struct store *s, struct err *e)
 {
-    const char *hash;
-    if (store_note(&hash, s, EXPORT_BASE_HASH, &s->arena, e))
+    struct export_notes notes = {0};
+    if (export_get_notes(&notes, s, &s->arena, e))
         return e->code;
-    if (hash)
-        facts_text(f, "base_hash", hash);
+    if (notes.hash)
+        facts_text(f, "base_hash", notes.hash);
+    if (prompts_name(notes.prompts))
+        facts_text(f, "prompts", prompts_name(notes.prompts));
     return ERR_OK;
 }
 
@@ -39,7 +41,7 @@ static enum err_code add_tensors(struct facts *f, const char *folder, struct err
     }
     facts_int(f, "modules", modules);
     facts_int(f, "parameters", parameters);
-    code = add_base_hash(f, &s, e);
+    code = add_notes(f, &s, e);
     store_close(&s);
     return code;
 }
@@ -223,7 +225,7 @@ static enum err_code add_adapter_of_gguf(struct facts *f, struct store *s, struc
     if (!code) {
         facts_real(f, "lora_alpha", alpha);
         add_tensors_of_gguf(f, &tensors);
-        code = add_base_hash(f, s, e);
+        code = add_notes(f, s, e);
     }
     return code;
 }

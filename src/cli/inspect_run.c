@@ -93,6 +93,8 @@ enum err_code inspect_checkpoint(struct facts *f, const char *path, struct err *
     facts_text(f, "data_hash", c.identity.data);
     if (*c.identity.adapter)
         facts_text(f, "adapter_hash", c.identity.adapter);
+    if (prompts_name(c.identity.prompts))
+        facts_text(f, "prompts", prompts_name(c.identity.prompts));
     facts_text(f, "version", c.version);
     code = add_config(f, c.config, e);
     if (code)

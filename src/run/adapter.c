@@ -47,13 +47,20 @@ static enum err_code check_base(enum err_code code, const struct ckpt *c, const 
 }
 
 /* An export may be used with another form of its base, as a GGUF file, whose hash is another: the user decides. */
-static void compare_bases(const char *path, const struct export_base *of, const struct adapter_check *check)
+static void compare_bases(const char *path, const struct export_notes *of, const struct adapter_check *check)
 {
     if (!of->hash || check->silent || strcmp(of->hash, check->base_hash) == 0)
         return;
     log_warn("%s was made for %s, a base with the content hash %s; this one, %s, has %s: only if that is the same "
              "model in another form, such as GGUF or another type, will the adapter do what it was trained to do",
              path, of->name ? of->name : "another model", of->hash, check->model, check->base_hash);
+}
+
+static void take_notes(const char *path, const struct export_notes *of, const struct adapter_check *check)
+{
+    compare_bases(path, of, check);
+    if (check->prompts)
+        *check->prompts = of->prompts;
 }
 
 /* The log of the run in whose folder the checkpoint lies. */
@@ -82,6 +89,8 @@ static enum err_code make_from_checkpoint(struct lora *l, const struct arch *a, 
     if (!code)
         code = ckpt_read(c, l, NULL, e);
     code = check_base(code, c, from, check, e);
+    if (check->prompts)
+        *check->prompts = c->identity.prompts;
     l->rslora = c->rslora;
     l->dropout = from->has_options ? from->options.lora_dropout : 0;
     if (!code && check->origin)
@@ -133,10 +142,10 @@ static enum err_code explain_peft(const char *folder, const struct adapter_check
 static enum err_code read_peft(struct lora *l, const struct arch *a, const char *folder,
                                const struct adapter_check *check, struct err *e)
 {
-    struct export_base of;
+    struct export_notes of;
     enum err_code code = peft_read(l, a, check->base, folder, &of, e);
     if (!code)
-        compare_bases(folder, &of, check);
+        take_notes(folder, &of, check);
     if (!code && !check->silent)
         tell_no_targets(folder, l);
     return code == ERR_MISMATCH || code == ERR_FORMAT ? explain_peft(folder, check, e) : code;
@@ -145,10 +154,10 @@ static enum err_code read_peft(struct lora *l, const struct arch *a, const char 
 static enum err_code read_gguf(struct lora *l, const struct arch *a, const char *path,
                                const struct adapter_check *check, struct err *e)
 {
-    struct export_base of;
+    struct export_notes of;
     enum err_code code = gguf_adapter_read(l, a, path, &of, e);
     if (!code)
-        compare_bases(path, &of, check);
+        take_notes(path, &of, check);
     return code;
 }
 

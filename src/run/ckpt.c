@@ -14,6 +14,7 @@
 #define GUARD       "/guard"
 #define EVALUATIONS "/evaluations"
 #define BEGUN_WITH  "/begun_with"
+#define PROMPTS     "/prompts"
 #define CONFIG      "/config"
 
 /* The arrays of a checkpoint: where each lies, what stands after its name. */
@@ -129,6 +130,8 @@ enum err_code ckpt_build(struct h5_writer **out, const char *path, const struct 
     h5_attribute_text(w, "/", "data_hash", identity->data);
     if (*identity->adapter)
         h5_attribute_text(w, BEGUN_WITH, "hash", identity->adapter);
+    if (prompts_name(identity->prompts))
+        h5_attribute_text(w, PROMPTS, "form", prompts_name(identity->prompts));
     h5_attribute_text(w, "/", "version", MPILORA_VERSION);
     h5_attribute_text(w, "/", "hdf5_version", h5_version());
     h5_write_text(w, CONFIG, config);
@@ -226,6 +229,7 @@ static enum err_code read_modules(struct ckpt *c, struct err *e)
 static enum err_code read_facts(struct ckpt *c, struct err *e)
 {
     uint64_t finished = 0, rslora = 0;
+    const char *form = NULL;
     if (get_count(&c->state.step, c, "/", "step", e) || get_count(&c->state.cursor, c, "/", "cursor", e))
         return err_wrap(e, "%s is not a checkpoint", c->path);
     if (get_count(&finished, c, "/", "finished", e) || get_count(&rslora, c, "/", "rslora", e) ||
@@ -236,8 +240,10 @@ static enum err_code read_facts(struct ckpt *c, struct err *e)
         get_hash(c->identity.base, c, "/", "base_hash", e) ||
         get_hash(c->identity.tokenizer, c, "/", "tokenizer_hash", e) ||
         get_hash(c->identity.data, c, "/", "data_hash", e) ||
-        (h5_exists(c->file, BEGUN_WITH) && get_hash(c->identity.adapter, c, BEGUN_WITH, "hash", e)))
+        (h5_exists(c->file, BEGUN_WITH) && get_hash(c->identity.adapter, c, BEGUN_WITH, "hash", e)) ||
+        (h5_exists(c->file, PROMPTS) && h5_get_text(&form, c->file, PROMPTS, "form", &c->arena, e)))
         return e->code;
+    c->identity.prompts = prompts_named(form);
     c->state.finished = finished != 0;
     c->rslora = rslora != 0;
     c->has_start = h5_exists(c->file, "/adapter_start");

@@ -5,14 +5,35 @@
 #include "run/adapter.h"
 #include "train/session.h"
 
-static enum err_code load(struct lora *l, const struct session *s, const char *path, struct err *e)
+static void tell_prompts(const char *path, enum prompts trained_on, enum prompts asked, const char *cure)
+{
+    if (trained_on != PROMPTS_UNKNOWN && asked != PROMPTS_UNKNOWN && trained_on != asked)
+        log_note("%s was trained on prompts %s the chat template, and these are %s it%s", path,
+                 trained_on == PROMPTS_CHAT ? "in" : "without", asked == PROMPTS_CHAT ? "in" : "without", cure);
+}
+
+static enum err_code load(struct lora *l, struct session *s, const char *path, struct err *e)
 {
     const struct adapter_check check = {.model = s->store.path,
                                         .base_hash = s->store.hash,
                                         .base = &s->model.weights,
                                         .allow_base_mismatch = s->options->allow_base_mismatch,
-                                        .silent = s->checked};
-    return adapter_load(l, &s->model.arch, path, &check, e);
+                                        .silent = s->checked,
+                                        .prompts = &s->trained_on};
+    const bool chat = s->options->chat;
+    s->trained_on = PROMPTS_UNKNOWN;
+    if (adapter_load(l, &s->model.arch, path, &check, e))
+        return e->code;
+    if (*s->options->prompt && !s->checked)
+        tell_prompts(path, s->trained_on, chat ? PROMPTS_CHAT : PROMPTS_PLAIN,
+                     chat ? ": leave out --chat for its form" : ": --chat gives it that form");
+    return ERR_OK;
+}
+
+void session_compare_prompts(const struct session *s, const struct dataset *d)
+{
+    if (s->in_use)
+        tell_prompts(s->options->adapter.items[s->in_use - 1], s->trained_on, prompts_of(d), "");
 }
 
 /* Collective. The base stays as it is. */

@@ -507,6 +507,7 @@ enum err_code trainer_run(struct session *s, const struct dataset *data, const c
         memcpy(t->identity.tokenizer, tokenizer_hash(s->tokenizer), sizeof t->identity.tokenizer);
         memcpy(t->identity.data, data_hash, sizeof t->identity.data);
         memcpy(t->identity.adapter, s->given, sizeof t->identity.adapter);
+        t->identity.prompts = prompts_of(data);
         code = dist_agree(s->dist, choose_data(t, e), e);
         if (!code)
             code = start(t, e);

@@ -166,6 +166,25 @@ assert reader.texts == ["\n" + plain(t) for p in v["prompts"] for t in given(p) 
 assert page.count("<mark>exact</mark>") == sum(m["exact"] for m in v["models"])
 PY
 
+# Prompts of another form than those that an adapter was trained on: a checkpoint and an export know them.
+printf '{"messages": [{"role": "user", "content": "%s"}, {"role": "assistant", "content": "b"}]}\n' a b c >"$work/chat.jsonl"
+check 0 train "$work/chatty" --data "$work/chat.jsonl" --max-steps 1 --max-length 128
+for adapter in "$work/chatty" "$work/chatty/adapter"; do
+    check 0 "$MPILORA" generate $short --adapter "$adapter" --prompt "one node"
+    says err "$adapter was trained on prompts in the chat template, and these are without it: --chat gives it that form"
+    check 0 "$MPILORA" generate $short --adapter "$adapter" --prompt "one node" --chat
+    ! grep -q 'was trained on' "$work/err" || fail "it complains of the right form: $(cat "$work/err")"
+    check 0 "$MPILORA" eval $how --adapter "$adapter" --data "$work/held.jsonl"
+    says err "$adapter was trained on prompts in the chat template, and these are without it"
+    check 0 "$MPILORA" eval $how --adapter "$adapter" --data "$work/chat.jsonl"
+    ! grep -q 'was trained on' "$work/err" || fail "it complains of the right form: $(cat "$work/err")"
+done
+check 0 "$MPILORA" compare $short $adapters --prompt "one node" --chat
+[ "$(grep -c 'trained on prompts without the chat template, and these are in it: leave out --chat' "$work/err")" = 3 ] ||
+    fail "not said of each: $(cat "$work/err")"
+check 0 "$MPILORA" inspect "$work/chatty/adapter" --json
+holds 'v["prompts"] == "chat"'
+
 # Mistakes. An adapter that cannot be used is known before anything is answered.
 check 2 "$MPILORA" compare $how --adapter "$known"
 says err 'give --prompt TEXT, or --data FILE$'

@@ -7,7 +7,7 @@
 #include "base/rng.h"
 #include "model/family.h"
 #include "model/lora.h"
-#include "run/export/export_base.h"
+#include "run/export/export_notes.h"
 #include "unit.h"
 
 static const struct arch small_arch = {.family = &family_llama,
@@ -20,9 +20,10 @@ static const struct arch small_arch = {.family = &family_llama,
                                        .vocab = 20,
                                        .norm_eps = 1e-5F};
 
-/* The base that it is for. */
-static const struct export_base small_base = {.name = "some/\"base\"",
-                                               .hash = "00112233445566778899aabbccddeeff"};
+/* Its base, and its data. */
+static const struct export_notes small_base = {.name = "some/\"base\"",
+                                               .hash = "00112233445566778899aabbccddeeff",
+                                               .prompts = PROMPTS_CHAT};
 
 static inline void small_fill(float *x, size_t count, uint64_t item)
 {

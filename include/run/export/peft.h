@@ -10,7 +10,7 @@
 #include "base/err.h"
 #include "model/lora.h"
 #include "model/weights.h"
-#include "run/export/export_base.h"
+#include "run/export/export_notes.h"
 
 /* Is this folder a PEFT adapter? */
 bool peft_is_folder(const char *path);
@@ -21,7 +21,7 @@ bool peft_is_folder(const char *path);
  * start was subtracted from the base (l->start), an adapter of twice the rank is written, which gives the same outputs
  * with the original base. */
 enum err_code peft_write(const char *folder, const struct lora *l, const struct arch *a,
-                         const struct export_base *base, double dropout, struct err *e);
+                         const struct export_notes *notes, double dropout, struct err *e);
 
 /* Makes `l` from a folder. ERR_UNSUPPORTED names a field that changes the result and that this program does not
  * implement (DoRA, biases, modules_to_save, ...), unless its value has no effect. Tensors are checked for name,
@@ -29,6 +29,6 @@ enum err_code peft_write(const char *folder, const struct lora *l, const struct 
  * contain PEFT's copy of the base's head; it must be equal to the head of `base`, in the type of the copy (NULL:
  * not checked). `of` (may be NULL) gets what the folder says of its base, in the memory of `l`. */
 enum err_code peft_read(struct lora *l, const struct arch *a, const struct weights *base, const char *folder,
-                        struct export_base *of, struct err *e);
+                        struct export_notes *of, struct err *e);
 
 #endif

@@ -32,22 +32,24 @@ static enum err_code write_card(const char *path, const struct export_job *job, 
     return code;
 }
 
-static struct export_base base_of(const struct export_job *job)
+static struct export_notes notes_of(const struct export_job *job)
 {
-    return (struct export_base){.name = job->base_name, .hash = *job->store->hash ? job->store->hash : NULL};
+    return (struct export_notes){.name = job->base_name,
+                                 .hash = *job->store->hash ? job->store->hash : NULL,
+                                 .prompts = job->origin->identity.prompts};
 }
 
 /* First what describes the adapter: a folder with PEFT's configuration is complete. Where that fails, nothing describes
  * what is there. */
 static enum err_code write_peft(const struct export_job *job, struct err *e)
 {
-    const struct export_base base = base_of(job);
+    const struct export_notes notes = notes_of(job);
     char card[PATH_MAX], state[PATH_MAX];
     if (file_make_folders(job->output, e) || file_join(card, sizeof card, job->output, EXPORT_CARD, e) ||
         file_join(state, sizeof state, job->output, EXPORT_STATE, e))
         return e->code;
     if (write_card(card, job, e) || write_state(state, job->origin, e) ||
-        peft_write(job->output, job->lora, job->arch, &base, job->lora->dropout, e)) {
+        peft_write(job->output, job->lora, job->arch, &notes, job->lora->dropout, e)) {
         unlink(card);
         unlink(state);
         return e->code;
@@ -62,8 +64,8 @@ static enum err_code read_peft(struct lora *l, const struct export_job *job, con
 
 static enum err_code write_gguf(const struct export_job *job, struct err *e)
 {
-    const struct export_base base = base_of(job);
-    return gguf_adapter_write(job->output, job->lora, job->arch, &base, e);
+    const struct export_notes notes = notes_of(job);
+    return gguf_adapter_write(job->output, job->lora, job->arch, &notes, e);
 }
 
 static enum err_code read_gguf(struct lora *l, const struct export_job *job, const struct weights *base, struct err *e)

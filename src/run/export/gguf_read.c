@@ -189,16 +189,16 @@ static enum err_code read_store(struct lora *l, const struct arch *a, const stru
     return code;
 }
 
-enum err_code gguf_adapter_read(struct lora *l, const struct arch *a, const char *path, struct export_base *of,
+enum err_code gguf_adapter_read(struct lora *l, const struct arch *a, const char *path, struct export_notes *of,
                                 struct err *e)
 {
     struct store s;
-    struct export_base said = {0};
+    struct export_notes said = {0};
     if (store_open(&s, path, e))
         return e->code;
     enum err_code code = read_store(l, a, &s, e);
     if (!code && (store_note(&said.name, &s, GGUF_NAME_KEY, &l->arena, e) ||
-                  store_note(&said.hash, &s, EXPORT_BASE_HASH, &l->arena, e))) {
+                  export_get_notes(&said, &s, &l->arena, e))) {
         lora_release(l);
         code = e->code;
     }

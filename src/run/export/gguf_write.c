@@ -53,16 +53,16 @@ static enum err_code fill_pair(struct store_output pair[2], struct arena *arena,
 }
 
 static enum err_code write_file(const char *path, const struct lora *l, const struct arch *a,
-                                const struct export_base *base, struct err *e)
+                                const struct export_notes *notes, struct err *e)
 {
+    enum { OWN_KEYS = 5 };
     const double alpha = common_alpha(&l->layout);
-    const struct store_key keys[] = {{GGUF_TYPE_KEY, GGUF_ADAPTER, 0},
-                                     {GGUF_ARCHITECTURE_KEY, arch_gguf_name(a), 0},
-                                     {GGUF_NAME_KEY, base->name, 0},
-                                     {GGUF_ADAPTER_TYPE_KEY, GGUF_LORA, 0},
-                                     {GGUF_ALPHA_KEY, NULL, (float)alpha},
-                                     {EXPORT_BASE_HASH, base->hash, 0}};
-    const size_t key_count = sizeof keys / sizeof *keys - !base->hash;
+    struct store_key keys[OWN_KEYS + EXPORT_NOTES] = {{GGUF_TYPE_KEY, GGUF_ADAPTER, 0},
+                                                      {GGUF_ARCHITECTURE_KEY, arch_gguf_name(a), 0},
+                                                      {GGUF_NAME_KEY, notes->name, 0},
+                                                      {GGUF_ADAPTER_TYPE_KEY, GGUF_LORA, 0},
+                                                      {GGUF_ALPHA_KEY, NULL, (float)alpha}};
+    const size_t key_count = OWN_KEYS + export_put_notes(keys + OWN_KEYS, notes);
     struct arena arena = {0};
     struct store_output *tensors =
         arena_alloc(&arena, 2 * l->layout.count, sizeof *tensors, "tensors to export", e);
@@ -89,7 +89,7 @@ static enum err_code make_place(const char *path, struct err *e)
 }
 
 enum err_code gguf_adapter_write(const char *path, const struct lora *l, const struct arch *a,
-                                 const struct export_base *base, struct err *e)
+                                 const struct export_notes *notes, struct err *e)
 {
     struct lora wide;
     if (!arch_gguf_name(a))
@@ -100,10 +100,10 @@ enum err_code gguf_adapter_write(const char *path, const struct lora *l, const s
     if (make_place(path, e))
         return e->code;
     if (!l->start)
-        return write_file(path, l, a, base, e);
+        return write_file(path, l, a, notes, e);
     if (lora_widen(&wide, l, a, e))
         return e->code;
-    enum err_code code = write_file(path, &wide, a, base, e);
+    enum err_code code = write_file(path, &wide, a, notes, e);
     lora_release(&wide);
     return code;
 }

@@ -154,7 +154,7 @@ bool peft_is_folder(const char *path)
 }
 
 enum err_code peft_read(struct lora *l, const struct arch *a, const struct weights *base, const char *folder,
-                        struct export_base *of, struct err *e)
+                        struct export_notes *of, struct err *e)
 {
     char config[PATH_MAX], tensors[PATH_MAX], pickled[PATH_MAX];
     if (file_join(config, sizeof config, folder, PEFT_CONFIG, e) ||
@@ -170,10 +170,10 @@ enum err_code peft_read(struct lora *l, const struct arch *a, const struct weigh
     if (store_open_safetensors(&store, tensors, e))
         return e->code;
     const struct reading r = {l, a, &store, find_names(&store, a)};
-    struct export_base said = {0};
+    struct export_notes said = {0};
     enum err_code code = peft_config_read(l, &said.name, a, config, &store, &r.names, e);
     if (!code) {
-        code = read_tensors(&r, base, e) ? e->code : store_note(&said.hash, &store, EXPORT_BASE_HASH, &l->arena, e);
+        code = read_tensors(&r, base, e) ? e->code : export_get_notes(&said, &store, &l->arena, e);
         if (code)
             lora_release(l);
     }

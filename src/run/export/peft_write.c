@@ -110,9 +110,11 @@ static enum err_code append_config(struct str *out, const struct lora *l, const 
     return code;
 }
 
-static enum err_code write_tensors(const char *path, const struct lora *l, const char *base_hash, struct err *e)
+static enum err_code write_tensors(const char *path, const struct lora *l, const struct export_notes *notes,
+                                   struct err *e)
 {
-    const struct store_key keys[] = {{EXPORT_BASE_HASH, base_hash, 0}};
+    struct store_key keys[EXPORT_NOTES];
+    const size_t key_count = export_put_notes(keys, notes);
     struct arena arena = {0};
     struct store_output *tensors =
         arena_alloc(&arena, 2 * l->layout.count, sizeof *tensors, "tensors to export", e);
@@ -130,13 +132,13 @@ static enum err_code write_tensors(const char *path, const struct lora *l, const
                                            .data = l->params + (b ? m->b : m->a)};
     }
     enum err_code code =
-        tensors ? store_write_safetensors(path, keys, base_hash != NULL, tensors, 2 * l->layout.count, e) : e->code;
+        tensors ? store_write_safetensors(path, keys, key_count, tensors, 2 * l->layout.count, e) : e->code;
     arena_release(&arena);
     return code;
 }
 
 static enum err_code write_folder(const char *folder, const struct lora *l, const struct arch *a,
-                                  const struct export_base *base, double dropout, struct err *e)
+                                  const struct export_notes *notes, double dropout, struct err *e)
 {
     char path[PATH_MAX];
     struct str config = {0};
@@ -144,9 +146,9 @@ static enum err_code write_folder(const char *folder, const struct lora *l, cons
     if (!code)
         code = file_join(path, sizeof path, folder, PEFT_TENSORS, e);
     if (!code)
-        code = write_tensors(path, l, base->hash, e);
+        code = write_tensors(path, l, notes, e);
     if (!code)
-        code = append_config(&config, l, a, base->name, dropout, e);
+        code = append_config(&config, l, a, notes->name, dropout, e);
     if (!code)
         code = file_join(path, sizeof path, folder, PEFT_CONFIG, e);
     if (!code)
@@ -165,16 +167,16 @@ static void tell_base_name(const char *name)
 }
 
 enum err_code peft_write(const char *folder, const struct lora *l, const struct arch *a,
-                         const struct export_base *base, double dropout, struct err *e)
+                         const struct export_notes *notes, double dropout, struct err *e)
 {
     struct lora wide;
     const bool starts = l->start != NULL;
     if (starts && lora_widen(&wide, l, a, e))
         return e->code;
-    enum err_code code = write_folder(folder, starts ? &wide : l, a, base, dropout, e);
+    enum err_code code = write_folder(folder, starts ? &wide : l, a, notes, dropout, e);
     if (starts)
         lora_release(&wide);
     if (!code)
-        tell_base_name(base->name);
+        tell_base_name(notes->name);
     return code;
 }

@@ -15,7 +15,8 @@
 #include "ckpt_write.h"
 #include "run/rundir.h"
 
-static const struct ckpt_identity identity = {.base = "00112233445566778899aabbccddeeff",
+static const struct ckpt_identity identity = {.prompts = PROMPTS_CHAT,
+                                              .base = "00112233445566778899aabbccddeeff",
                                               .tokenizer = "10112233445566778899aabbccddeeff",
                                               .data = "20112233445566778899aabbccddeeff"};
 static const struct ckpt_state saved = {

@@ -95,10 +95,11 @@ static void a_changed_base_is_undone(void **state)
     small_fill(l.start, l.layout.size, 9);
     assert_ok(lora_widen(&wide, &l, &small_arch, &e), &e);
     assert_ok(gguf_adapter_write(file(), &l, &small_arch, &small_base, &e), &e);
-    struct export_base of;
+    struct export_notes of;
     assert_ok(gguf_adapter_read(&again, &small_arch, file(), &of, &e), &e);
     assert_string_equal(of.name, small_base.name);
     assert_string_equal(of.hash, small_base.hash);
+    assert_int_equal(of.prompts, PROMPTS_CHAT);
     expect_same_products(&again, &wide);
     lora_release(&again);
     lora_release(&wide);
@@ -228,10 +229,10 @@ static void files_of_other_programs_are_read(void **state)
     (void)state;
     struct lora l;
     struct err e;
-    struct export_base of;
+    struct export_notes of;
     write_parts(&right);
     assert_ok(gguf_adapter_read(&l, &small_arch, file(), &of, &e), &e);
-    assert_true(!of.name && !of.hash);
+    assert_true(!of.name && !of.hash && of.prompts == PROMPTS_UNKNOWN);
     assert_int_equal(l.layout.count, 1);
     const struct lora_module *m = &l.layout.modules[0];
     assert_string_equal(m->path, "model.layers.1.self_attn.k_proj");
