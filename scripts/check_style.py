@@ -20,7 +20,7 @@ import textwrap
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FILE_LINES, FUNCTION_LINES = 600, 80
-COLUMNS = {".c": 120, ".h": 120, ".py": 140, ".sh": 140, ".sbatch": 140}
+COLUMNS = {".c": 120, ".h": 120, ".js": 130, ".css": 130, ".py": 140, ".sh": 140, ".sbatch": 140}
 
 # A layer may include itself and what comes after it here.
 LAYERS = {
@@ -64,7 +64,7 @@ VERSIONED = {
 NAMES = [name for file in ("include/run/rundir.def", "include/run/export/peft_names.h")
          for name in re.findall(r'"([\w]*\.[a-z]+)"', (ROOT / file).read_text(encoding="utf-8"))]
 NAME = re.compile(r'"[^"]*(?<![\w.])(' + "|".join(map(re.escape, NAMES)) + r')\b[^"]*"')
-TEXT = {".c", ".h", ".def", ".py", ".sh", ".md", ".txt", ".yaml", ".sbatch", ".supp", ".cmake", ""}
+TEXT = {".c", ".h", ".def", ".py", ".sh", ".md", ".txt", ".yaml", ".sbatch", ".supp", ".cmake", ".js", ".css", ""}
 
 breaches = []
 

@@ -82,10 +82,13 @@ struct opt_spec {
     size_t offset;
 };
 
+/* Ends the name of a positional argument that may be given several times. */
+#define OPT_SEVERAL "..."
+
 struct opt_command {
     unsigned bit; /* in a spec's `commands` and `required` */
     const char *name;
-    const char *argument; /* name of its only positional argument, "" if it takes none */
+    const char *argument; /* name of its positional argument; "DIR..." if it takes several, "" if it takes none */
     bool own_config; /* the command reads the file of --config itself: opt_read_all() does not */
     const char *help;
 };
@@ -119,7 +122,8 @@ struct opt_set {
     const struct opt_command *command;
     void *values;
     enum opt_origin *origins; /* [spec_count] */
-    const char *argument;     /* the positional argument; "" if not given */
+    const char *argument;     /* the first positional argument; "" if not given */
+    struct opt_list arguments; /* all of them */
     bool help_wanted;         /* --help or -h was given; later arguments were not read */
     struct arena arena;
 };

@@ -7,8 +7,8 @@
 #include "report/markup.h"
 
 /* For a command that has much to do before it writes its page: ERR_IO if there is no folder for it, or if a folder
- * has its name; ERR_USAGE if something else than a page has it. */
-enum err_code page_check_path(const char *path, struct err *e);
+ * has its name; ERR_USAGE if something else than a page has it. `option` gave the path ("--html"). */
+enum err_code page_check_path(const char *path, const char *option, struct err *e);
 
 /* Up to the beginning of the body, which is at most `width` pixels wide. `title` must not need escaping. */
 void page_begin(struct markup *m, const char *title, int width);

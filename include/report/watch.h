@@ -43,6 +43,13 @@ void watch_close(struct watch *w); /* NULL is fine */
  * by which the ages of files are told. Of a folder of runs, also those that are new in it. */
 enum err_code watch_read(struct watch *w, size_t most, double now, bool *more, struct err *e);
 
+/* The time now, as watch_read() takes it. */
+double watch_time(void);
+
+/* Is some run at work? And a number that changes with whatever the last look has read. */
+bool watch_is_at_work(const struct watch *w);
+uint64_t watch_mark(const struct watch *w);
+
 size_t watch_count(const struct watch *w);
 /* The i-th run by name. */
 const struct watch_run *watch_at(const struct watch *w, size_t i);

@@ -162,11 +162,21 @@ static enum err_code take_argument(struct opt_set *set, const char *text, struct
                        text, set->table->program, command->name);
     if (!command->argument[0])
         return err_set(e, ERR_USAGE, "unexpected argument '%s': %s takes options only", text, command->name);
-    if (set->argument[0])
+    if (set->argument[0] && !str_ends_with(command->argument, OPT_SEVERAL))
         return err_set(e, ERR_USAGE, "unexpected argument '%s': %s takes one %s and that is %s", text,
                        command->name, command->argument, set->argument);
-    set->argument = text[0] ? arena_strndup(&set->arena, text, strlen(text), e) : "";
-    return set->argument ? ERR_OK : e->code;
+    if (!text[0])
+        return ERR_OK;
+    const size_t count = set->arguments.count;
+    const char **items = arena_alloc(&set->arena, count + 1, sizeof *items, "arguments", e);
+    if (!items)
+        return e->code;
+    for (size_t i = 0; i < count; i++)
+        items[i] = set->arguments.items[i];
+    items[count] = arena_strndup(&set->arena, text, strlen(text), e);
+    set->arguments = (struct opt_list){items, count + 1};
+    set->argument = items[0];
+    return items[count] ? ERR_OK : e->code;
 }
 
 /* A value of the command line. Of two the last counts. */
@@ -397,8 +407,9 @@ enum err_code opt_check_required(const struct opt_set *set, const struct opt_com
     const struct opt_command *command = set->command;
     size_t missing = 0;
     if (command->argument[0] && !set->argument[0])
-        return err_set(e, ERR_USAGE, "%s needs a %s: %s %s %s", command->name, command->argument,
-                       set->table->program, command->name, command->argument);
+        return err_set(e, ERR_USAGE, "%s needs a %.*s: %s %s %s", command->name,
+                       (int)strcspn(command->argument, "."), command->argument, set->table->program, command->name,
+                       command->argument);
     for (size_t i = 0; i < set->table->spec_count; i++)
         missing += is_missing(set, &set->table->specs[i]);
     if (!missing)

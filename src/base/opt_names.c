@@ -111,7 +111,8 @@ bool opt_names_path(const char *value_name)
 {
     static const char *const names[] = {"PATH", "FILE", "DIR"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (strcmp(value_name, names[i]) == 0)
+        if (strncmp(value_name, names[i], strlen(names[i])) == 0 &&
+            (!value_name[strlen(names[i])] || strcmp(value_name + strlen(names[i]), OPT_SEVERAL) == 0))
             return true;
     return false;
 }

@@ -154,7 +154,8 @@ static enum err_code append_zsh(const struct opt_table *table, struct str *out, 
         if (str_appendf(out, e, "    %s)\n        _arguments \\\n", command->name) ||
             each_option(table, command, zsh_option, out, e))
             return e->code;
-        if (*command->argument && str_appendf(out, e, "            '1:%s:%s' \\\n", command->argument,
+        const char *which = str_ends_with(command->argument, OPT_SEVERAL) ? "*" : "1";
+        if (*command->argument && str_appendf(out, e, "            '%s:%s:%s' \\\n", which, command->argument,
                                               opt_names_path(command->argument) ? "_files" : ""))
             return e->code;
         if (str_appendf(out, e, "            '--help[show the options]'\n        ;;\n"))

@@ -96,7 +96,7 @@ static enum err_code check_options(const struct options *o, const struct dist *d
 {
     if (prompt_check_options(o, "", e))
         return e->code;
-    return *o->html && d->rank == 0 ? page_check_path(o->html, e) : ERR_OK;
+    return *o->html && d->rank == 0 ? page_check_path(o->html, "--html", e) : ERR_OK;
 }
 
 enum err_code cmd_compare(const struct options *o, struct dist *d, struct err *e)

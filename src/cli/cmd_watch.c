@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cli/commands.h"
@@ -10,14 +9,7 @@
 #include "cli/terminal.h"
 #include "report/watch.h"
 
-enum { PIECE = 16 << 20 }; /* bytes of a file between two looks at the keys */
-
-static double time_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
+enum { USUAL_INTERVAL = 2, PIECE = 16 << 20 }; /* bytes of a file between two looks at the keys */
 
 /* As the locale has it. It need not be installed here: the terminal may be that of another machine. */
 static bool speaks_utf8(void)
@@ -49,7 +41,7 @@ static enum err_code print_once(struct watch *w, struct watch_look *look, struct
     struct str picture = {0};
     enum err_code code = ERR_OK;
     for (bool more = true; !code && more;)
-        code = watch_read(w, PIECE, time_now(), &more, e);
+        code = watch_read(w, PIECE, watch_time(), &more, e);
     look->columns = columns_of_one();
     if (!code)
         code = watch_draw(&picture, w, 0, look, e);
@@ -78,7 +70,7 @@ static enum err_code watch_on(struct watch *w, struct watch_look *look, double i
     bool more = true, quits = false;
     enum err_code code = terminal_open(&t, e);
     while (!code && !quits) {
-        code = watch_read(w, PIECE, time_now(), &more, e);
+        code = watch_read(w, PIECE, watch_time(), &more, e);
         for (bool looks = true; !code && looks;) { /* keys and a new size need nothing new */
             const size_t count = watch_count(w);
             chosen = chosen < count ? chosen : count ? count - 1 : 0;
@@ -105,8 +97,9 @@ enum err_code cmd_watch(const struct options *o, struct dist *d, struct err *e)
     (void)d;
     enum err_code code = watch_open(&w, o->set.argument, *o->log ? o->log : NULL, e);
     look.keys = !o->once && terminal_can_show();
+    const double interval = o->interval > 0 ? o->interval : USUAL_INTERVAL;
     if (!code)
-        code = look.keys ? watch_on(w, &look, o->interval, e) : print_once(w, &look, e);
+        code = look.keys ? watch_on(w, &look, interval, e) : print_once(w, &look, e);
     watch_close(w);
     return code;
 }

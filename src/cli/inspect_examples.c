@@ -325,7 +325,7 @@ enum err_code inspect_examples(struct facts *f, struct str *text, const char *pa
     struct view v = {.options = o};
     struct str html = {0};
     size_t shared = 0;
-    enum err_code code = *o->html ? page_check_path(o->html, e) : ERR_OK;
+    enum err_code code = *o->html ? page_check_path(o->html, "--html", e) : ERR_OK;
     if (!code)
         code = open_view(&v, path, e);
     if (!code && o->eval_data.count)

@@ -39,18 +39,18 @@ static bool is_page(const char *path)
     return is;
 }
 
-enum err_code page_check_path(const char *path, struct err *e)
+enum err_code page_check_path(const char *path, const char *option, struct err *e)
 {
     char folder[PATH_MAX];
     snprintf(folder, sizeof folder, "%s", path);
     file_cut_last_part(folder);
     if (*folder && !file_is_folder(folder))
-        return err_set(e, ERR_IO, "--html %s: there is no folder %s", path, folder);
+        return err_set(e, ERR_IO, "%s %s: there is no folder %s", option, path, folder);
     if (file_is_folder(path))
-        return err_set(e, ERR_IO, "--html %s: this is a folder; give the name of a file", path);
+        return err_set(e, ERR_IO, "%s %s: this is a folder; give the name of a file", option, path);
     if (file_exists(path) && !is_page(path))
         return err_set(e, ERR_USAGE,
-                       "--html %s: this exists and is no page, which could be replaced: give another name", path);
+                       "%s %s: this exists and is no page, which could be replaced: give another name", option, path);
     return ERR_OK;
 }
 

@@ -60,6 +60,10 @@ struct report_cell {
     struct report_trace trace;
     struct report_sample *samples; /* [sample_count] of a run by itself: by prompt, then by step */
     size_t sample_count;
+    /* The rank that was most often the slowest, its host, and in which share of the steps; NULL: not known. */
+    const char *slowest_host;
+    size_t slowest_rank;
+    double slowest_share;
 };
 
 enum report_verdict { REPORT_NOT_MEASURED, REPORT_HELD, REPORT_NOT_HELD, REPORT_PARTLY_MEASURED };
@@ -84,6 +88,7 @@ struct report_claim {
 
 struct report_figure {
     const char *caption;
+    bool of_steps; /* its lines have a value of each step */
     struct svg_plot plot;
 };
 
@@ -92,7 +97,9 @@ struct report_figure {
 struct report {
     struct arena arena;
     const char *folder;
-    bool is_study;
+    bool is_study, is_several; /* else a run by itself */
+    bool is_alone;             /* the page has no CSV and JSON file beside it */
+    unsigned reload;           /* seconds after which the page loads itself again; 0: never */
     struct report_cell *cells; /* for a run, the run itself */
     size_t count;
     /* The options that affect a run's result and in which at least two cells differ. Cells that differ only in the
@@ -108,6 +115,8 @@ struct report {
 
 /* report_read.c */
 enum err_code report_read(struct report *r, const char *folder, struct err *e);
+/* One run: its options, metrics, samples and checkpoint. */
+enum err_code report_read_cell(struct report *r, struct report_cell *c, const char *folder, struct err *e);
 /* config.yaml of a cell. */
 enum err_code report_read_config(struct report_cell *c, struct arena *a, const char *path, struct err *e);
 /* A line of metrics.jsonl, which must be later than the step `before`. A number that is missing, or null because it was
@@ -127,8 +136,13 @@ void report_put_samples(struct markup *m, const struct report_cell *c);
 enum err_code report_compare_cells(struct report *r, struct err *e); /* report_group.c; called by report_read() */
 /* An option of a cell as text; its default if config.yaml does not have it, "" if there is no such option. */
 const char *report_option(const struct report_cell *c, const char *name);
+/* The same with all values of a list; NULL: no memory. */
+const char *report_option_text(struct report *r, const struct report_cell *c, const char *name, struct err *e);
 double report_number(const struct report_cell *c, const char *name); /* NAN if it is not a number */
 bool report_has(const struct report_cell *c, const char *name, const char *value);
+
+/* The last part of a path. */
+void report_last_part(char *part, size_t size, const char *path);
 
 /* report_group.c: groups of cells, and statistics over them */
 struct report_group {
@@ -177,6 +191,14 @@ enum err_code report_draw_run(struct report *r, struct err *e);
 bool report_is_sweep(const struct report *r);
 enum err_code report_draw_sweep(struct report *r, struct err *e);
 const char *report_sweep_title(struct report *r, struct err *e); /* "Study of lora-rank × learning-rate" */
+/* report_several.c: runs beside each other */
+enum err_code report_read_several(struct report *r, const char *const *folders, size_t count, struct err *e);
+enum err_code report_draw_several(struct report *r, struct err *e);
+void report_put_several(struct markup *m, struct report *r);
+/* report_page.c: up to the beginning of the body; the script with its data; where the time of a run's steps goes. */
+void report_put_head(struct markup *m, const struct report *r, const char *title);
+void report_put_script(struct markup *m, const struct report *r);
+void report_put_time(struct markup *m, const struct report_cell *c);
 enum err_code report_make_html(struct str *out, struct report *r, struct err *e);      /* report_html.c */
 enum err_code report_make_csv(struct str *out, const struct report *r, struct err *e); /* report_tables.c */
 /* A field of a table of text: in quotation marks where it needs them, as RFC 4180 has it. */
@@ -184,6 +206,8 @@ enum err_code report_append_csv(struct str *out, const char *text, struct err *e
 /* report_metrics.c: the lines of metrics.jsonl as a table with a row each, of a study those of all cells. */
 enum err_code report_make_metrics_csv(struct str *out, const struct report *r, struct err *e);
 enum err_code report_make_json(struct str *out, const struct report *r, struct err *e);
+enum err_code report_append_figure(struct str *out, const struct svg_plot *p, bool first, struct err *e);
+double report_seconds(const struct report_cell *c); /* of all steps; NAN without one */
 const char *report_status_name(enum report_status status);
 const char *report_verdict_name(enum report_verdict verdict);
 

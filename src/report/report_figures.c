@@ -8,14 +8,14 @@
 #define RATIO_FLOOR    1e-6 /* likewise, of W x */
 #define FIRST_TRACED   20   /* traced steps that figures of the beginning show */
 
-static const struct svg_axis steps = {.title = "optimizer step", .whole = true};
+const struct svg_axis report_steps = {.title = "optimizer step", .whole = true};
 
-static double row_loss(const struct metrics_row *row)
+double report_row_loss(const struct metrics_row *row)
 {
     return row->loss;
 }
 
-static double row_eval_loss(const struct metrics_row *row)
+double report_row_eval_loss(const struct metrics_row *row)
 {
     return row->evaluated ? row->eval_loss : NAN;
 }
@@ -28,23 +28,27 @@ static double row_eval_loss(const struct metrics_row *row)
     }
 REWARD(rewards, chosen)
 REWARD(rewards, rejected)
-REWARD(rewards, margin)
 REWARD(rewards, accuracy)
 REWARD(eval_rewards, margin)
 REWARD(eval_rewards, accuracy)
 #undef REWARD
 
-static double row_learning_rate(const struct metrics_row *row)
+double report_row_margin(const struct metrics_row *row)
+{
+    return row->rewards.margin;
+}
+
+double report_row_learning_rate(const struct metrics_row *row)
 {
     return row->learning_rate;
 }
 
-static double row_grad_norm(const struct metrics_row *row)
+double report_row_grad_norm(const struct metrics_row *row)
 {
     return row->grad_norm;
 }
 
-static double row_speed(const struct metrics_row *row)
+double report_row_speed(const struct metrics_row *row)
 {
     return row->seconds > 0 ? (double)row->tokens / row->seconds : NAN;
 }
@@ -111,13 +115,13 @@ static void draw_losses(struct sketch *s)
         s, "loss", "Training loss",
         "Each scheme at its own best learning rate (the number beside its name): mean over seeds, band from "
         "the lowest to the highest seed.",
-        steps, (struct svg_axis){.title = "loss, nats per token"});
-    draw_curves(s, row_loss);
+        report_steps, (struct svg_axis){.title = "loss, nats per token"});
+    draw_curves(s, report_row_loss);
     sketch_end_figure(s);
     sketch_figure(s, "eval-loss", "Evaluation loss",
                   "The same cells on held-out data. A line that starts higher has more to gain.",
-                  steps, (struct svg_axis){.title = "eval loss, nats per token"});
-    draw_curves(s, row_eval_loss);
+                  report_steps, (struct svg_axis){.title = "eval loss, nats per token"});
+    draw_curves(s, report_row_eval_loss);
     draw_level(s, "base model", base_eval_loss);
     sketch_end_figure(s);
 }
@@ -255,12 +259,12 @@ static void draw_gradients(struct sketch *s)
     sketch_figure(s, "gradient-b", "Gradient of B over the first steps",
                   "Median module. With a random A the gradient of B is not 0 from the start; 0 is drawn at the lower "
                   "end of the axis.",
-                  steps, (struct svg_axis){.title = "norm of the gradient of B", .scale = SVG_LOG});
+                  report_steps, (struct svg_axis){.title = "norm of the gradient of B", .scale = SVG_LOG});
     draw_traced(s, REPORT_GRAD_B, false);
     sketch_figure(
         s, "gradient-a", "Gradient of A over the first steps",
         "Median module. With B = 0 it is exactly 0 before the first step, and not 0 once B has changed.",
-        steps, (struct svg_axis){.title = "norm of the gradient of A", .scale = SVG_LOG});
+        report_steps, (struct svg_axis){.title = "norm of the gradient of A", .scale = SVG_LOG});
     draw_traced(s, REPORT_GRAD_A, false);
 }
 
@@ -269,12 +273,12 @@ static void draw_influence(struct sketch *s)
     sketch_figure(
         s, "output-ratio", "Influence of the adapter, median module",
         "The adapter's output relative to that of the layer to which it is added; below 10⁻⁶ drawn as 0.",
-        steps, (struct svg_axis){.title = "|s B A x| / |W x|", .scale = SVG_LOG});
+        report_steps, (struct svg_axis){.title = "|s B A x| / |W x|", .scale = SVG_LOG});
     draw_traced(s, REPORT_OUTPUT_RATIO, false);
     sketch_figure(s, "output-ratio-largest", "Influence of the adapter, largest module",
                   "The same for the module where it is largest. A value far above the median means that one module "
                   "dominates.",
-                  steps, (struct svg_axis){.title = "|s B A x| / |W x|", .scale = SVG_LOG});
+                  report_steps, (struct svg_axis){.title = "|s B A x| / |W x|", .scale = SVG_LOG});
     draw_traced(s, REPORT_OUTPUT_RATIO, true);
 }
 
@@ -408,14 +412,14 @@ static void draw_rewards(struct sketch *s, const struct report_group *run)
     sketch_figure(s, "rewards", "Rewards",
                   "Of the chosen and of the rejected answers, and by how much the first exceed the second: means over "
                   "the pairs of each batch, and of the evaluation data.",
-                  steps, (struct svg_axis){.title = "reward"});
+                  report_steps, (struct svg_axis){.title = "reward"});
     sketch_rows(s, "chosen", 0, run, row_rewards_chosen);
     sketch_rows(s, "rejected", 1, run, row_rewards_rejected);
-    sketch_rows(s, "margin", 2, run, row_rewards_margin);
+    sketch_rows(s, "margin", 2, run, report_row_margin);
     sketch_rows(s, "margin, evaluation", 3, run, row_eval_rewards_margin);
     sketch_end_figure(s);
     sketch_figure(s, "reward-accuracy", "Reward accuracy",
-                  "Share of pairs whose chosen answer has the higher reward.", steps,
+                  "Share of pairs whose chosen answer has the higher reward.", report_steps,
                   (struct svg_axis){.title = "share of pairs", .zero = true});
     sketch_rows(s, "training", 5, run, row_rewards_accuracy);
     sketch_rows(s, "evaluation", 1, run, row_eval_rewards_accuracy);
@@ -430,25 +434,25 @@ static void draw_run_rows(struct sketch *s)
     sketch_figure(s, "loss", "Loss",
                   prefers ? "The objective's, over the pairs of each batch, and of the evaluation data."
                           : "Mean over the supervised tokens of each batch, and of the evaluation data.",
-                  steps, (struct svg_axis){.title = prefers ? "loss" : "loss, nats per token"});
-    sketch_rows(s, "training", 5, &run, row_loss);
-    sketch_rows(s, "evaluation", 1, &run, row_eval_loss);
+                  report_steps, (struct svg_axis){.title = prefers ? "loss" : "loss, nats per token"});
+    sketch_rows(s, "training", 5, &run, report_row_loss);
+    sketch_rows(s, "evaluation", 1, &run, report_row_eval_loss);
     sketch_end_figure(s);
     draw_rewards(s, &run);
-    sketch_figure(s, "learning-rate", "Learning rate", "From the schedule.", steps,
+    sketch_figure(s, "learning-rate", "Learning rate", "From the schedule.", report_steps,
                   (struct svg_axis){.title = "learning rate", .zero = true});
-    sketch_rows(s, "learning rate", 0, &run, row_learning_rate);
+    sketch_rows(s, "learning rate", 0, &run, report_row_learning_rate);
     sketch_end_figure(s);
-    sketch_figure(s, "gradient-norm", "Gradient norm", "Of the whole adapter, before clipping.", steps,
+    sketch_figure(s, "gradient-norm", "Gradient norm", "Of the whole adapter, before clipping.", report_steps,
                   (struct svg_axis){.title = "2-norm of the gradient", .scale = SVG_LOG});
-    sketch_rows(s, "gradient norm", 3, &run, row_grad_norm);
+    sketch_rows(s, "gradient norm", 3, &run, report_row_grad_norm);
     sketch_end_figure(s);
-    sketch_figure(s, "speed", "Speed", "Tokens of the step over its time, all ranks together.", steps,
+    sketch_figure(s, "speed", "Speed", "Tokens of the step over its time, all ranks together.", report_steps,
                   (struct svg_axis){.title = "tokens per second", .zero = true});
-    sketch_rows(s, "tokens per second", 2, &run, row_speed);
+    sketch_rows(s, "tokens per second", 2, &run, report_row_speed);
     sketch_end_figure(s);
     sketch_figure(s, "phases", "Time per phase", "The time of a step by phase, on the first rank.",
-                  steps, (struct svg_axis){.title = "seconds", .scale = SVG_LOG});
+                  report_steps, (struct svg_axis){.title = "seconds", .scale = SVG_LOG});
     unsigned style = 0;
 #define PHASE(code, name) sketch_rows(s, name, style++, &run, row_##code);
 #include "base/prof.def"

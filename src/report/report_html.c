@@ -2,98 +2,13 @@
 #include "report_data.h"
 #include "run/rundir.h"
 
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "report/markup.h"
 
 #define CELLS_NAMED 6 /* named with a claim; report.json names all of them */
-
-static const char style[] =
-    ":root{color-scheme:light dark;" SVG_DAY "--card:#fff;\n"
-    "--good:#0b6b3a;--good-back:#e2f4e9;--bad:#a31818;--bad-back:#fce8e6;--mute-back:#eeeeec}"
-    "\n"
-    "@media screen and "
-    "(prefers-color-scheme:dark){:root{" SVG_NIGHT "--card:#1b1e23;\n"
-    "--good:#7ddba3;--good-back:#16352a;--bad:#ff9d94;--bad-back:#42201f;\n"
-    "--mute-back:#2a2e35}}\n"
-    "*{box-sizing:border-box}\n"
-    "body{margin:0 auto;max-width:1180px;padding:44px 28px 72px;background:var(--paper);color:var(--ink);\n"
-    "font:16px/1.55 system-ui,-apple-system,\"Segoe UI\",Roboto,\"Helvetica Neue\",\"Noto Sans\",\"DejaVu "
-    "Sans\",\n"
-    "sans-serif}\n"
-    "h1{font-size:31px;line-height:1.2;letter-spacing:-.015em;margin:0 0 6px}\n"
-    "h2{font-size:21px;letter-spacing:-.01em;margin:52px 0 6px}\n"
-    "h2+p{margin-top:0;color:var(--soft);max-width:76ch}\n"
-    ".place{color:var(--soft);margin:0 0 26px;overflow-wrap:anywhere}\n"
-    ".intro{max-width:76ch}.intro p{margin:0 0 12px}\n"
-    ".formula{font-size:19px;font-family:ui-serif,Georgia,\"DejaVu "
-    "Serif\",serif;font-style:italic;margin:14px 0 14px 22px!important}\n"
-    ".formula span{font-style:normal}\n"
-    ".facts{display:flex;flex-wrap:wrap;margin:28px 0 0;background:var(--card);border:1px solid "
-    "var(--rule);\n"
-    "border-radius:8px;overflow:hidden}\n"
-    ".facts div{flex:1 1 auto;padding:12px 18px;box-shadow:0 0 0 .5px var(--rule)}\n"
-    ".facts dt{font-size:13px;color:var(--soft)}\n"
-    ".facts "
-    "dd{margin:0;font-size:18px;font-weight:600;overflow-wrap:anywhere;font-variant-numeric:tabular-nums}\n"
-    ".wide{overflow-x:auto}\n"
-    "table{border-collapse:collapse;width:100%;font-size:14.5px;font-variant-numeric:tabular-nums}\n"
-    "th{text-align:left;font-weight:600;font-size:13px;color:var(--soft);padding:8px 14px 8px 0;\n"
-    "border-bottom:1.5px solid var(--faint);vertical-align:bottom}\n"
-    "td{padding:10px 14px 10px 0;border-bottom:1px solid var(--rule);vertical-align:top}\n"
-    "td:last-child,th:last-child{padding-right:0}\n"
-    "th.number,td.number{text-align:right;white-space:nowrap}\n"
-    ".claims td{padding-top:16px;padding-bottom:16px}\n"
-    ".claims .which{width:33%;font-weight:600;font-size:16px;line-height:1.4}\n"
-    ".which b{color:var(--soft);font-weight:600;margin-right:7px}\n"
-    ".claims .verdict{width:132px;text-align:right}\n"
-    ".badge{display:inline-block;font-size:13px;font-weight:600;line-height:1;padding:6px "
-    "10px;border-radius:20px;\n"
-    "white-space:nowrap;background:var(--mute-back);color:var(--soft)}\n"
-    ".held{background:var(--good-back);color:var(--good)}.not-held{background:var(--bad-back);color:var(--"
-    "bad)}\n"
-    ".answers{margin:22px 0 0}.answers h3{font-size:15px;margin:22px 0 4px}\n"
-    ".answers td{white-space:pre-wrap;overflow-wrap:anywhere}.answers td.number{white-space:nowrap}\n"
-    ".answers th.number,.answers td.number{width:110px}.answers .same td{color:var(--good)}\n"
-    ".answers .given td{color:var(--soft)}\n"
-    ".checks{list-style:none;margin:0;padding:0}\n"
-    ".checks li{display:grid;grid-template-columns:20px 1fr;padding-bottom:7px;line-height:1.45}\n"
-    ".checks i{font-style:normal;font-weight:700;color:var(--soft)}\n"
-    ".checks .yes i{color:var(--good)}.checks .no i{color:var(--bad)}\n"
-    ".checks em{display:block;font-style:normal;color:var(--soft)}.checks .yes em,.checks .no "
-    "em{color:inherit;font-weight:600}\n"
-    ".source{font-size:12.5px;color:var(--soft);overflow-wrap:anywhere;padding-left:20px}\n"
-    ".figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,500px),1fr));gap:28px "
-    "32px;margin-top:22px}\n"
-    "figure{margin:0;background:var(--card);border:1px solid var(--rule);border-radius:10px;padding:18px "
-    "18px 10px;\n"
-    "display:flex;flex-direction:column;break-inside:avoid}\n"
-    "figcaption{margin-bottom:10px;font-size:14px;line-height:1.45;color:var(--soft)}\n"
-    "figcaption b{display:block;font-size:16.5px;color:var(--ink)}\n"
-    "figure svg{margin-top:auto}\n"
-    ".dense{font-size:13px}.dense td{padding-top:4px;padding-bottom:4px}\n"
-    ".failed-text{color:var(--bad);overflow-wrap:anywhere}\n"
-    "footer{margin-top:52px;color:var(--soft);font-size:13px;max-width:90ch}\n"
-    "@media(max-width:720px){body{padding:26px 16px}.claims tr{display:grid;padding:12px 0;\n"
-    "border-bottom:1px solid var(--rule)}.claims thead{display:none}.claims td{border:0;padding:4px "
-    "0!important;width:auto!important;\n"
-    "text-align:left!important}}\n"
-    "@media print{body{max-width:none;padding:0;font-size:10.5pt;background:#fff}@page{margin:16mm}\n"
-    ".figures{grid-template-columns:1fr "
-    "1fr;gap:14px}figure{padding:10px}table{font-size:9pt}h2,h2+p{break-after:avoid}\n"
-    "tr{break-inside:avoid}.badge{border:1px solid currentColor}.claims "
-    ".verdict{width:105px}.wide{overflow:visible}}\n";
-
-static void put_head(struct markup *m, const char *title)
-{
-    markup_put(m, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-                  "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>");
-    markup_text(m, title);
-    markup_put(m, "</title>\n<style>\n");
-    if (!m->e->code && !str_append(m->out, style, sizeof style - 1, m->e))
-        str_append(m->out, svg_style(), strlen(svg_style()), m->e);
-    markup_put(m, "</style>\n</head>\n<body>\n");
-}
 
 static void put_fact(struct markup *m, const char *name, const char *value)
 {
@@ -108,10 +23,22 @@ static void put_count(struct markup *m, const char *name, double value)
     put_fact(m, name, svg_number(text, value));
 }
 
-static const char *last_part(const char *path)
+void report_last_part(char *part, size_t size, const char *path)
 {
-    const char *slash = strrchr(path, '/');
-    return slash && slash[1] ? slash + 1 : path;
+    size_t end = strlen(path);
+    while (end > 1 && path[end - 1] == '/')
+        end--;
+    size_t begin = end;
+    while (begin > 0 && path[begin - 1] != '/')
+        begin--;
+    snprintf(part, size, "%.*s", (int)(end - begin), path + begin);
+}
+
+static void put_place(struct markup *m, const char *name, const char *path)
+{
+    char part[PATH_MAX];
+    report_last_part(part, sizeof part, path);
+    put_fact(m, name, part);
 }
 
 static size_t count_status(const struct report *r, enum report_status status)
@@ -155,8 +82,8 @@ static void put_facts(struct markup *m, const struct report *r)
         any = r->cells[i].config.count ? &r->cells[i] : NULL;
     markup_put(m, "<dl class=\"facts\">\n");
     if (any) {
-        put_fact(m, "Base model", last_part(report_option(any, "model")));
-        put_fact(m, "Data", last_part(report_option(any, "data")));
+        put_place(m, "Base model", report_option(any, "model"));
+        put_place(m, "Data", report_option(any, "data"));
     }
     put_count(m, "Steps", longest_run(r));
     if (r->is_study) {
@@ -165,7 +92,7 @@ static void put_facts(struct markup *m, const struct report *r)
     } else if (any) {
         const char *adapter = report_option(any, "adapter");
         if (*adapter)
-            put_fact(m, "Begun with", last_part(adapter));
+            put_place(m, "Begun with", adapter);
         if (strcmp(report_option(any, "lora-init"), "normal") != 0)
             put_fact(m, "Initialisation", report_option(any, "lora-init"));
         put_fact(m, "Rank", report_option(any, "lora-rank"));
@@ -281,7 +208,8 @@ static void put_schemes(struct markup *m, struct report *r)
 
 static void put_figures(struct markup *m, const struct report *r)
 {
-    markup_put(m, "<h2>%s</h2>\n", r->is_study ? "The measurements" : "Curves");
+    markup_put(m, "<h2>%s</h2>\n<div class=\"controls\" id=\"controls\" hidden></div>\n",
+               r->is_study ? "The measurements" : "Curves");
     if (!r->figure_count)
         markup_put(m, "<p>Nothing has been measured yet.</p>\n");
     markup_put(m, "<div class=\"figures\">\n");
@@ -374,31 +302,41 @@ enum err_code report_make_html(struct str *out, struct report *r, struct err *e)
     const bool sweep = report_is_sweep(r), starts = r->is_study && !sweep;
     const char *title = sweep    ? report_sweep_title(r, e)
                         : starts ? "Why is A random and B zero?"
+                        : r->is_several ? report_textf(r, e, "%zu training runs", r->count)
                                  : "Training run";
     if (!title)
         return e->code;
-    put_head(&m, title);
-    markup_put(&m, "<header>\n<h1>%s</h1>\n<p class=\"place\">%s ", title,
-               starts ? "A study of the initial values of LoRA’s matrices, in" : "Measurements of");
-    markup_text(&m, r->folder);
+    report_put_head(&m, r, title);
+    markup_put(&m, "<header>\n<h1>%s</h1>\n<p class=\"place\">", title);
+    if (!r->is_several) {
+        markup_put(&m, "%s ", starts ? "A study of the initial values of LoRA’s matrices, in" : "Measurements of");
+        markup_text(&m, r->folder);
+    }
     markup_put(&m, "</p>\n</header>\n");
     if (starts)
         put_intro(&m);
-    put_facts(&m, r);
+    if (r->is_several)
+        report_put_several(&m, r);
+    else
+        put_facts(&m, r);
     if (starts) {
         put_claims(&m, r);
         put_schemes(&m, r);
     }
     put_figures(&m, r);
-    if (!r->is_study && r->count)
+    if (!r->is_study && !r->is_several) {
+        report_put_time(&m, &r->cells[0]);
         report_put_samples(&m, &r->cells[0]);
+    }
     if (r->is_study) {
         put_missing(&m, r);
         put_cells(&m, r);
     }
-    markup_put(&m,
-               "<footer>Made by mpilora %s. The numbers of all figures are in %s.</footer>\n"
-               "</body>\n</html>\n",
-               MPILORA_VERSION, rundir_name(RUNDIR_REPORT_JSON));
+    markup_put(&m, "<footer>Made by mpilora %s.", MPILORA_VERSION);
+    if (!r->is_alone)
+        markup_put(&m, " The numbers of all figures are in %s.", rundir_name(RUNDIR_REPORT_JSON));
+    markup_put(&m, "</footer>\n");
+    report_put_script(&m, r);
+    markup_put(&m, "</body>\n</html>\n");
     return e->code;
 }

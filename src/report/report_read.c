@@ -17,6 +17,7 @@
 #include "run/rundir.h"
 #include "run/study_grid.h"
 
+#define SLOWEST_MOST  64 /* ranks of which the steps are counted */
 #define FAILURE_LIMIT ((size_t)1 << 16)
 #define STEP_LIMIT    UINT64_C(1000000000000000) /* below it a step is exact on an axis */
 
@@ -48,6 +49,20 @@ const char *report_option(const struct report_cell *c, const char *name)
     if (spec && options_shapes_adapter(spec) && *report_option(c, "adapter"))
         return ""; /* it is that adapter's, and not recorded */
     return spec ? spec->initial : "";
+}
+
+const char *report_option_text(struct report *r, const struct report_cell *c, const char *name, struct err *e)
+{
+    struct str text = {0};
+    enum err_code code = ERR_OK;
+    for (size_t i = 0; !code && i < c->config.count; i++)
+        for (size_t k = 0; !code && is_name(c->config.entries[i].key, name) && k < c->config.entries[i].count; k++)
+            code = str_appendf(&text, e, "%s%s", k ? ", " : "", c->config.entries[i].values[k].text);
+    const char *made = report_option(c, name);
+    if (!code && text.length)
+        made = arena_strndup(&r->arena, text.data, text.length, e);
+    str_release(&text);
+    return code ? NULL : made;
 }
 
 double report_number(const struct report_cell *c, const char *name)
@@ -155,7 +170,46 @@ enum err_code report_read_lines(const char *path, const struct report_lines *to,
 struct reading {
     struct report *report;
     struct report_cell *cell;
+    struct slowest {
+        size_t rank, steps;
+        const char *host;
+    } slowest[SLOWEST_MOST];
+    size_t slowest_count;
 };
+
+/* Counts the step for its slowest rank. The texts of the row belong to the line. */
+static enum err_code slowest_note(struct reading *r, struct metrics_row *row, struct err *e)
+{
+    const char *host = row->slowest_host;
+    size_t i = 0;
+    row->slowest_host = row->skipped = NULL;
+    while (host && i < r->slowest_count &&
+           (r->slowest[i].rank != row->slowest_rank || strcmp(r->slowest[i].host, host) != 0))
+        i++;
+    if (!host || i == SLOWEST_MOST)
+        return ERR_OK;
+    if (i == r->slowest_count) {
+        r->slowest[i] = (struct slowest){.rank = row->slowest_rank,
+                                         .host = arena_strndup(&r->report->arena, host, strlen(host), e)};
+        if (!r->slowest[i].host)
+            return e->code;
+        r->slowest_count++;
+    }
+    r->slowest[i].steps++;
+    return ERR_OK;
+}
+
+static void slowest_settle(const struct reading *r)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < r->slowest_count; i++)
+        if (r->slowest[i].steps > most) {
+            most = r->slowest[i].steps;
+            r->cell->slowest_host = r->slowest[i].host;
+            r->cell->slowest_rank = r->slowest[i].rank;
+            r->cell->slowest_share = (double)most / (double)r->cell->row_count;
+        }
+}
 
 static enum err_code begin_metrics(void *context, size_t lines, struct err *e)
 {
@@ -169,16 +223,20 @@ static enum err_code take_metrics(void *context, const struct json_value *object
     struct report_cell *c = ((struct reading *)context)->cell;
     enum err_code code =
         report_read_row(&c->rows[c->row_count], c->row_count ? c->rows[c->row_count - 1].step : 0, object, e);
-    c->rows[c->row_count].slowest_host = c->rows[c->row_count].skipped = NULL; /* the line's own */
+    if (!code)
+        code = slowest_note((struct reading *)context, &c->rows[c->row_count], e);
     c->row_count += !code;
     return code;
 }
 
 static enum err_code read_metrics(struct report *r, struct report_cell *c, const char *path, struct err *e)
 {
-    struct reading reading = {r, c};
+    struct reading reading = {.report = r, .cell = c};
     const struct report_lines to = {begin_metrics, take_metrics, &reading};
-    return report_read_lines(path, &to, e);
+    if (report_read_lines(path, &to, e))
+        return e->code;
+    slowest_settle(&reading);
+    return ERR_OK;
 }
 
 /* The first line of the message that a failed cell left. */
@@ -216,7 +274,7 @@ static enum err_code read_checkpoint(struct report *r, struct report_cell *c, co
     return code;
 }
 
-static enum err_code read_cell(struct report *r, struct report_cell *c, const char *folder, struct err *e)
+enum err_code report_read_cell(struct report *r, struct report_cell *c, const char *folder, struct err *e)
 {
     char path[PATH_MAX];
     c->status = REPORT_NOT_DONE;
@@ -325,7 +383,7 @@ static enum err_code read_study(struct report *r, struct err *e)
     if (rundir_path(cells, r->folder, RUNDIR_CELLS, e) || list_cells(r, cells, e))
         return e->code;
     for (size_t i = 0; i < r->count; i++)
-        if (file_join(path, sizeof path, cells, r->cells[i].name, e) || read_cell(r, &r->cells[i], path, e))
+        if (file_join(path, sizeof path, cells, r->cells[i].name, e) || report_read_cell(r, &r->cells[i], path, e))
             return e->code;
     return report_compare_cells(r, e);
 }
@@ -342,5 +400,5 @@ enum err_code report_read(struct report *r, const char *folder, struct err *e)
         return e->code;
     r->count = 1;
     r->cells[0].name = ".";
-    return read_cell(r, &r->cells[0], folder, e) ? e->code : report_compare_cells(r, e);
+    return report_read_cell(r, &r->cells[0], folder, e) ? e->code : report_compare_cells(r, e);
 }

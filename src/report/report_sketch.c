@@ -108,6 +108,8 @@ void sketch_rows(struct sketch *s, const char *name, unsigned style, const struc
                  double (*value)(const struct metrics_row *))
 {
     uint64_t last = 0;
+    if (s->figure)
+        s->figure->of_steps = true;
     for (size_t i = 0; i < g->count; i++)
         if (g->cells[i]->row_count)
             last = g->cells[i]->rows[g->cells[i]->row_count - 1].step > last

@@ -8,6 +8,15 @@
 
 #define SKETCH_SERIES_MAX 24
 
+/* report_figures.c: the axis of steps, and values of a step; NAN if it has none. */
+extern const struct svg_axis report_steps;
+double report_row_loss(const struct metrics_row *row);
+double report_row_eval_loss(const struct metrics_row *row);
+double report_row_learning_rate(const struct metrics_row *row);
+double report_row_grad_norm(const struct metrics_row *row);
+double report_row_speed(const struct metrics_row *row);
+double report_row_margin(const struct metrics_row *row); /* of rewards */
+
 struct sketch {
     struct report *report;
     struct err *e; /* e->code is set after an error */

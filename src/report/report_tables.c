@@ -43,7 +43,7 @@ static double last_loss(const struct report_cell *c)
     return c->row_count ? c->rows[c->row_count - 1].loss : NAN;
 }
 
-static double seconds(const struct report_cell *c)
+double report_seconds(const struct report_cell *c)
 {
     double sum = 0;
     for (size_t i = 0; i < c->row_count; i++)
@@ -88,7 +88,7 @@ static const struct {
     {"step0_median_gradient_a", gradient_a},
     {"step0_median_gradient_b", gradient_b},
     {"final_median_update_ratio", final_update},
-    {"seconds", seconds},
+    {"seconds", report_seconds},
 };
 #define RESULTS (sizeof results / sizeof *results)
 
@@ -202,17 +202,19 @@ static enum err_code append_numbers(struct str *out, const char *key, const doub
     return str_append(out, "]", 1, e);
 }
 
-static enum err_code append_figure(struct str *out, const struct svg_plot *p, bool first, struct err *e)
+enum err_code report_append_figure(struct str *out, const struct svg_plot *p, bool first, struct err *e)
 {
     if (str_appendf(out, e, "%s    {", first ? "" : ",\n") || append_text(out, "plot", p->id, e) ||
         str_append(out, ", ", 2, e) || append_text(out, "title", p->title, e) ||
         str_append(out, ", ", 2, e) || append_text(out, "x_title", p->x.title, e) ||
         str_append(out, ", ", 2, e) || append_text(out, "y_title", p->y.title, e) ||
-        str_appendf(out, e, ", \"series\": ["))
+        str_appendf(out, e, ", \"log\": %s, \"zero\": %s, \"series\": [", p->y.scale == SVG_LOG ? "true" : "false",
+                    p->y.zero ? "true" : "false"))
         return e->code;
     for (size_t i = 0; i < p->count; i++) {
         const struct svg_series *s = &p->series[i];
         if (str_appendf(out, e, "%s{", i ? ", " : "") || append_text(out, "name", s->name, e) ||
+            str_appendf(out, e, ", \"style\": %u", s->style % SVG_STYLES) ||
             append_numbers(out, "x", s->x, s->count, e) || append_numbers(out, "y", s->y, s->count, e) ||
             (s->low && (append_numbers(out, "low", s->low, s->count, e) ||
                         append_numbers(out, "high", s->high, s->count, e))) ||
@@ -237,7 +239,7 @@ enum err_code report_make_json(struct str *out, const struct report *r, struct e
     if (str_appendf(out, e, "\n  ],\n  \"figures\": [\n"))
         return e->code;
     for (size_t i = 0; i < r->figure_count; i++)
-        if (append_figure(out, &r->figures[i].plot, i == 0, e))
+        if (report_append_figure(out, &r->figures[i].plot, i == 0, e))
             return e->code;
     return str_appendf(out, e, "\n  ]\n}\n");
 }

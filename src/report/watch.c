@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "run/folder.h"
 #include "run/rundir.h"
@@ -157,6 +158,35 @@ enum err_code watch_read(struct watch *w, size_t most, double now, bool *more, s
         if (watch_run_read(w->runs[i], most, now, more, e))
             return e->code;
     return w->log ? watch_tail_read(&w->tail, w->log, most, more, &taker, e) : ERR_OK;
+}
+
+double watch_time(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+bool watch_is_at_work(const struct watch *w)
+{
+    for (size_t i = 0; i < w->count; i++)
+        if (w->runs[i]->state == WATCH_WAITING || w->runs[i]->state == WATCH_RUNNING ||
+            w->runs[i]->state == WATCH_SILENT)
+            return true;
+    return false;
+}
+
+uint64_t watch_mark(const struct watch *w)
+{
+    uint64_t mark = w->count;
+    for (size_t i = 0; i < w->count; i++) {
+        const struct watch_run *r = w->runs[i];
+        const uint64_t parts[] = {r->lines, r->bad_lines, r->last.step,
+                                  r->evaluated, r->checkpoint, (uint64_t)r->state};
+        for (size_t k = 0; k < sizeof parts / sizeof *parts; k++)
+            mark = 1000003 * mark + parts[k];
+    }
+    return mark;
 }
 
 size_t watch_count(const struct watch *w)

@@ -30,21 +30,25 @@ rank.lora-rank: [2, 4, 8]
 rank.rslora: [false, true]
 YAML
 
-# page FOLDER PLOT...: report.html is well-formed where it is XML, draws what report.json says, and stands alone.
+# page FOLDER|PAGE PLOT...: the page is well-formed where it is XML, draws what report.json says, and stands alone.
 page() {
     python3 - "$@" <<'PYTHON' || fail "the page of $1"
-import json, re, sys
+import json, os, re, sys
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 
 folder, wanted = sys.argv[1], sys.argv[2:]
-html = open(f"{folder}/report.html", encoding="utf-8").read()
-figures = {f["plot"]: f for f in json.load(open(f"{folder}/report.json"))["figures"]}
+own = os.path.isdir(folder)  # else it is a page by itself
+html = open(f"{folder}/report.html" if own else folder, encoding="utf-8").read()
+curves = json.loads(re.search(r'<script type="application/json" id="curves">(.*?)</script>', html, re.S)[1])
+figures = {f["plot"]: f for f in json.load(open(f"{folder}/report.json"))["figures"]} if own else {f["plot"]: f for f in curves}
 svg = "{http://www.w3.org/2000/svg}"
 plots = {}
 for text in re.findall(r"<svg.*?</svg>", html, re.S):
     root = ET.fromstring(text)
     plots[root.get("id")] = root
+for f in curves: # the script draws what report.json says
+    assert f == figures[f["plot"]], f["plot"]
 assert set(plots) == set(figures), (sorted(plots), sorted(figures))
 for name in wanted:
     assert name in plots, f"no plot {name}: {sorted(plots)}"
@@ -64,12 +68,15 @@ for name, root in plots.items():
 
 class Page(HTMLParser):
     def handle_starttag(self, tag, attributes):
-        assert tag not in ("script", "link", "img", "iframe", "object", "base"), tag
+        assert tag not in ("link", "img", "iframe", "object", "base", "meta") or dict(attributes).get("name") == "viewport" or \
+            "charset" in dict(attributes), (tag, attributes)
         for key, value in attributes:
             assert key not in ("src", "href", "xlink:href", "srcset") and not key.startswith("on"), (tag, key)
 Page().feed(html)
-outside = re.sub(r'xmlns="http://www.w3.org/2000/svg"', "", html)
+outside = re.sub(r'(xmlns=|createElementNS\()"http://www.w3.org/2000/svg"', "", html)
+assert len(re.findall("<script", html)) == 2 and "innerHTML" not in html
 assert not re.search(r"https?:|url\(|@import", outside), "a reference to something outside"
+assert not re.search("fetch|XMLHttp|import\\(|eval\\(", outside), "the script loads something"
 assert "<1>" not in html and "nan" not in re.sub(r"<[^>]*>", "", "".join(re.findall(r"<svg.*?</svg>", html, re.S)))
 PYTHON
     checks=$((checks + 1))
@@ -116,9 +123,100 @@ for row in map(json.loads, open(sys.argv[1])):
     assert row["phases"]["base_gemm"] > 0 and row["phases"]["attention"] > 0, row
 ' "$work/run/metrics.jsonl" || fail "the phases of a step do not add up to its time"
 
+# Its curves are those of metrics.jsonl, number by number.
+python3 - "$work/run" <<'PYTHON' || fail "the curves of a run"
+import json, re, sys
+rows = [json.loads(line) for line in open(f"{sys.argv[1]}/metrics.jsonl")]
+html = open(f"{sys.argv[1]}/report.html", encoding="utf-8").read()
+curves = json.loads(re.search(r'id="curves">(.*?)</script>', html, re.S)[1])
+wanted = {("loss", "training"): "loss", ("learning-rate", "learning rate"): "learning_rate",
+          ("gradient-norm", "gradient norm"): "grad_norm", ("speed", "tokens per second"): "tokens_per_second"}
+for (plot, name), key in wanted.items():
+    series = next(s for f in curves if f["plot"] == plot for s in f["series"] if s["name"] == name)
+    assert series["x"] == [row["step"] for row in rows], (plot, series)
+    assert all(abs(y - row[key]) <= 1e-12 * abs(row[key]) for y, row in zip(series["y"], rows, strict=True)), (plot, series)
+shares = re.findall(r'<td>([a-z_]+)</td><td class="number">([\d.]+) s</td>', html)
+for phase, seconds in shares:
+    mean = sum(row["phases"][phase] for row in rows) / len(rows)
+    assert abs(float(seconds) - mean) <= 5.1e-5, (phase, seconds, mean)
+assert len(shares) == len(rows[0]["phases"])
+PYTHON
+checks=$((checks + 1))
+
+# Several runs in one page: a curve for each, the options that differ, the numbers at the end.
+check 0 "$MPILORA" train --model "$work/model" --data "$work/train <1>.jsonl" --eval-data "$work/eval <1>.jsonl" \
+    --output "$work/other" --max-steps 6 --batch-size 6 --lora-rank 4 --learning-rate 3e-3
+cp -r "$work/run" "$work/<img> & run"
+check 0 "$MPILORA" report "$work/run" "$work/other" "$work/<img> & run" --output "$work/several.html"
+says err 'several.html is written'
+page "$work/several.html" loss learning-rate gradient-norm speed
+python3 - "$work" <<'PYTHON' || fail "the page of several runs"
+import json, re, sys
+html = open(f"{sys.argv[1]}/several.html", encoding="utf-8").read()
+curves = {f["plot"]: f for f in json.loads(re.search(r'id="curves">(.*?)</script>', html, re.S)[1])}
+assert [s["name"] for s in curves["loss"]["series"]] == ["run", "other", "<img> & run"]
+for folder, series in zip(("run", "other"), curves["loss"]["series"]):
+    assert series["y"] == [json.loads(line)["loss"] for line in open(f"{sys.argv[1]}/{folder}/metrics.jsonl")], folder
+assert [s["name"] for s in curves["eval-loss"]["series"]] == ["other"] and "<img>" not in html
+differ = dict(re.findall(r'<tr data-option="([\w-]+)"><td>[\w-]+</td>(.*?)</tr>', html, re.S))
+assert set(differ) == {"eval-data", "max-steps", "learning-rate", "lora-rank"}, list(differ)
+assert re.findall(r">([^<]*)</td>", differ["max-steps"]) == ["4", "6", "4"], differ
+last = [json.loads(open(f"{sys.argv[1]}/{f}/metrics.jsonl").read().splitlines()[-1]) for f in ("run", "other")]
+row = re.search(r"<td>Last training loss</td>(.*?)</tr>", html)[1]
+assert re.findall(r">([^<]*)</td>", row)[:2] == [f"{v['loss']:.4f}" for v in last], row
+assert f'class="number best">{last[1]["eval_loss"]:.4f}<' in html
+PYTHON
+checks=$((checks + 1))
+check 0 "$MPILORA" report "$work/run" --output "$work/several.html" # a page replaces a page, and nothing else
+check 2 "$MPILORA" report "$work/run" "$work/other" --output "$work/study.yaml"
+says err 'is no page'
+check 1 "$MPILORA" report "$work/run" --output "$work/absent/page.html"
+check 2 "$MPILORA" report "$work/run" "$work/model"
+says err "$work/model: this is "
+
+# --follow: the page is new after each change, says that it loads itself again, and stays as it is at the end.
+python3 - "$MPILORA" "$work/run" <<'PYTHON' || fail "a page that follows its run"
+import fcntl, json, re, signal, subprocess, sys, time
+program, run = sys.argv[1:]
+
+
+def until(what, true):
+    end = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < end, what
+        time.sleep(0.05)
+
+
+def html():
+    return open(f"{run}/report.html", encoding="utf-8").read()
+
+
+def points():
+    return len(json.loads(re.search(r'id="curves">(.*?)</script>', html(), re.S)[1])[0]["series"][0]["x"])
+
+
+for ends in ("run", "signal"):
+    lock = open(f"{run}/.lock", "r+")
+    fcntl.lockf(lock, fcntl.LOCK_EX)
+    follower = subprocess.Popen([program, "report", run, "--follow", "--interval", "0.2"], stderr=subprocess.PIPE, text=True)
+    until("a page that loads itself again", lambda: 'data-reload="1"' in html() and '<noscript><meta http-equiv="refresh"' in html())
+    before = points()
+    with open(f"{run}/metrics.jsonl", "a") as f:
+        f.write('{"step": %d, "loss": 1.5, "seconds": 0.1}\n' % (before + 1))
+    until("a new point", lambda: points() == before + 1)
+    assert follower.poll() is None
+    if ends == "signal":
+        follower.send_signal(signal.SIGINT)
+    lock.close()
+    assert follower.wait(30) == (0 if ends == "run" else -signal.SIGINT), follower.returncode
+    assert "reload=" not in html() and "http-equiv" not in html(), "the last page loads itself again"
+    assert "report.html, report.csv, metrics.csv and report.json are written" in follower.stderr.read()
+PYTHON
+checks=$((checks + 1))
+
 printf '{"step": 9, "loss"\n' >>"$work/run/metrics.jsonl"
 check 1 "$MPILORA" report "$work/run"
-says err "metrics.jsonl:5"
+says err "metrics.jsonl:7"
 check 2 "$MPILORA" report "$work/model"
 check 2 "$MPILORA" report
 passed

@@ -35,7 +35,7 @@ static enum err_code report(struct err *e)
     struct err trouble;
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         unlink(fuzz_path(files[i]));
-    if (report_write(fuzz_folder(), e))
+    if (report_write(fuzz_folder(), 0, e))
         return e->code;
     fuzz_check(file_exists(fuzz_path("report.html")) && file_exists(fuzz_path("report.csv")),
                "a report without its files");

@@ -2,7 +2,7 @@
 
 #include "base/opt.h"
 
-enum { A = 1, B = 2 };
+enum { A = 1, B = 2, D = 4 };
 
 static const struct opt_spec spec = {.name = "file",
                                      .type = OPT_LIST,
@@ -13,8 +13,9 @@ static const struct opt_spec spec = {.name = "file",
                                      .single = B,
                                      .help = "help of file"};
 static const struct opt_command commands[] = {{A, "alpha", "", false, "Does alpha."},
-                                              {B, "beta", "", false, "Does beta."}};
-static const struct opt_table table = {"prog", &spec, 1, NULL, 0, commands, 2};
+                                              {B, "beta", "", false, "Does beta."},
+                                              {D, "delta", "DIR...", false, "Does delta."}};
+static const struct opt_table table = {"prog", &spec, 1, NULL, 0, commands, 3};
 
 static enum err_code read_config(struct opt_set *set, const char *text, struct err *e)
 {
@@ -66,10 +67,33 @@ static void a_list_may_be_one_value_of_a_command(void **state)
     opt_release(&set);
 }
 
+static void a_command_may_take_several_arguments(void **state)
+{
+    (void)state;
+    char x[] = "x", y[] = "--file=y", z[] = "z", *const argv[] = {x, z}, *const wrong[] = {x, y};
+    struct err e;
+    struct opt_list v;
+    struct opt_set set;
+    struct str out = {0};
+    assert_ok(opt_init(&set, &table, &v, "delta", &e), &e);
+    assert_error(opt_check_required(&set, set.command, &e), &e, ERR_USAGE, "delta needs a DIR: prog delta DIR...");
+    assert_ok(opt_read_arguments(&set, 2, argv, &e), &e);
+    assert_ok(opt_check_required(&set, set.command, &e), &e);
+    assert_int_equal(set.arguments.count, 2);
+    assert_string_equal(set.argument, "x");
+    assert_string_equal(set.arguments.items[1], "z");
+    assert_error(opt_read_arguments(&set, 2, wrong, &e), &e, ERR_USAGE, "--file");
+    opt_release(&set);
+    assert_ok(opt_append_completion(&table, "zsh", &out, &e), &e);
+    assert_non_null(strstr(out.data, "'*:DIR...:_files'"));
+    str_release(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_list_may_be_one_value_of_a_command),
+        cmocka_unit_test(a_command_may_take_several_arguments),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
