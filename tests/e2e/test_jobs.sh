@@ -24,4 +24,25 @@ check 0 env PATH="$work/slurm:$PATH" SLURM_JOB_ID=1 bash -c 'cd "$0" && . "$1/jo
     "$work" "$SOURCE"
 says out ' saved; back into the queue \(restart 0 so far\)$'
 says out ' Slurm does not put it back into the queue: submit the same line again to go on$'
+
+# The recipe of preference training, with a few steps: data as promised, and both adapters compared with the base.
+check 0 "$SOURCE/jobs/preference.sh" 2 "$model" "$work/preference" --max-steps 2 --warmup-steps 0 --max-length 512 \
+    --micro-batch-tokens 1024 --threads 1
+says out '^ +base +SFT +DPO$'
+says out '^exact match( +[01]\.[0-9]{3}){3}$'
+says out '^reward accuracy +-( +[01]\.[0-9]{3}){2}$'
+says out '^reward margin +-( +-?[0-9]+\.[0-9]{3}){2}$'
+python3 - "$work/preference/data" "$SOURCE/jobs/quickstart/heldout.jsonl" <<'PY' || fail "the pairs of the recipe"
+import json, sys
+def read(path):
+    return [json.loads(line) for line in open(path)]
+sft, pairs, held = (read(f"{sys.argv[1]}/{name}.jsonl") for name in ("sft", "pairs", "heldout-pairs"))
+assert (len(sft), len(pairs), len(held)) == (520, 256, 60)
+assert not {p["prompt"] for p in sft + pairs} & {p["prompt"] for p in held + read(sys.argv[2])}
+for pair in pairs + held:
+    chosen, rejected = (set(pair[side].split("\n")) for side in ("chosen", "rejected"))
+    assert len(chosen - rejected) <= 1 and len(rejected - chosen) <= 1 and chosen != rejected, pair
+PY
+check 2 "$SOURCE/jobs/preference.sh" 2 "$model"
+says err '^usage: jobs/preference.sh RANKS MODEL FOLDER'
 passed
