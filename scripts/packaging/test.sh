@@ -79,7 +79,7 @@ give_first_use() { # give_first_use ROOT: the model and the data
 }
 
 test_deb() {
-    need cpack dpkg-shlibdeps
+    need cpack dpkg-shlibdeps file
     headline "Debian package"
     local package root=$work/root
     [ -n "${BUILD:-}" ] || build "$work/build" -DMPILORA_TESTS=OFF -DMPILORA_WERROR=OFF
@@ -164,8 +164,8 @@ test_spack() {
         external cmake "cmake@$(cmake --version | awk 'NR == 1 { print $3 }')" /usr
         external ninja "ninja@$(ninja --version)" /usr
         external pkgconf "pkgconf@$(pkg-config --version)" /usr
-        external openmpi "openmpi@$(mpirun.openmpi --version | awk 'NR == 1 { print $4 }')" /usr
-        [ ! -e /usr/bin/mpicc.mpich ] || external mpich "mpich@$(mpichversion | awk 'NR == 1 { print $3 }')" "$work/mpich"
+        external openmpi "openmpi@$(pc ompi-c)" /usr
+        [ ! -e /usr/bin/mpicc.mpich ] || external mpich "mpich@$(pc mpich)" "$work/mpich"
         external openblas "openblas@$(PKG_CONFIG_PATH=$library/pkgconfig pc openblas) threads=openmp" "$work/openblas"
         external onednn "onednn@$(echo DNNL_VERSION_MAJOR.DNNL_VERSION_MINOR.DNNL_VERSION_PATCH |
             gcc -E -P -include dnnl_version.h - | tr -d ' ' | tail -n 1) cpu_runtime=omp" /usr
