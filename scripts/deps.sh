@@ -38,6 +38,7 @@ test   clang           clang                    clang,libomp-dev     clang,libom
 test   sanitizers      sanitizers               libclang-rt-dev      compiler-rt        llvm+clang       compiler-rt
 test   clang-tidy      have:clang-tidy          clang-tidy           clang-tools-extra  llvm+clang       clang-tools
 test   libFuzzer       fuzzer                   libclang-rt-dev      compiler-rt        llvm+clang       compiler-rt
+test   mold            have:mold                mold                 mold               mold             mold
 cluster modules        modules                  lmod                 Lmod               -                -
 cluster network        sbin:ip,tc               iproute2             iproute,iproute-tc -                -
 cluster Slurm          sbin:slurmctld,slurmd,srun,munged slurmctld,slurmd,slurm-client,munge slurm-slurmctld,slurm-slurmd,slurm,munge - -
