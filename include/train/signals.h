@@ -22,6 +22,10 @@ enum err_code signals_take(bool speaks, struct err *e);
  * NULL, as at the start: nothing has to be finished. */
 void signals_say(const char *what);
 
+/* The command is over: a signal changes nothing any more, and no line says that one came. mpirun sends TERM to the
+ * ranks that are left when the first one ends with an error. */
+void signals_end(void);
+
 /* When TERM or INT comes, `function` is called once, in a separate thread, and is to say what happens. NULL: no longer;
  * when this returns, no call is in progress. */
 void signals_call(void (*function)(void *), void *context);

@@ -200,6 +200,7 @@ static int run_command(const char *name, int *argc, char ***argv)
         code = first_day_settle(&o, &d, &e);
     if (!code)
         code = command->run(&o, &d, &e);
+    signals_end();
     if (!code)
         code = flush_output(&e);
     log_progress_end();

@@ -11,7 +11,7 @@
 
 #define SAY_TO_END "INT (Ctrl-C) now ends it at once, without saving"
 
-static bool came, ends, speaking; /* ends: whoever sent it might not wait for long */
+static bool came, ends, speaking, over; /* ends: whoever sent it might not wait for long; over: signals_end() */
 static const char *doing;
 static sigset_t listening; /* the signals that its thread does not take while it waits for one of ours */
 static pthread_mutex_t calling = PTHREAD_MUTEX_INITIALIZER;
@@ -43,6 +43,11 @@ void signals_say(const char *what)
     __atomic_store_n(&doing, what, __ATOMIC_RELEASE);
 }
 
+void signals_end(void)
+{
+    __atomic_store_n(&over, true, __ATOMIC_RELAXED);
+}
+
 void signals_call(void (*function)(void *), void *context)
 {
     pthread_mutex_lock(&calling);
@@ -72,7 +77,7 @@ static void *take_signals(void *nothing)
         while (!__atomic_exchange_n(&came, false, __ATOMIC_RELAXED))
             sigsuspend(&listening);
         pthread_sigmask(SIG_SETMASK, &listening, NULL); /* INT ends it even where a terminal does not take the line */
-        if (!call_once() && !said && speaking) {
+        if (!call_once() && !said && speaking && !__atomic_load_n(&over, __ATOMIC_RELAXED)) {
             const char *what = __atomic_load_n(&doing, __ATOMIC_ACQUIRE);
             log_error("asked to stop: %s; " SAY_TO_END, what ? what : "ending as soon as possible");
         }

@@ -77,8 +77,9 @@ static bool is_said(char *text, size_t size, int pipe, const char *line)
     return strstr(text, line) != NULL;
 }
 
-/* A process that never reaches the end of its step, and speaks into a pipe; `full`: which then takes no more. */
-static pid_t start_speaking(int *said, bool full)
+/* A process that never reaches the end of its step, and speaks into a pipe; `full`: which then takes no more; `over`:
+ * its command has ended. */
+static pid_t start_speaking(int *said, bool full, bool over)
 {
     int ends[2];
     struct err e;
@@ -91,6 +92,8 @@ static pid_t start_speaking(int *said, bool full)
         if (signals_take(true, &e))
             _exit(1);
         signals_say("finishing a step");
+        if (over)
+            signals_end();
         fputs("ready\n", stderr);
         fcntl(STDERR_FILENO, F_SETFL, full ? O_NONBLOCK : 0);
         while (full && write(STDERR_FILENO, ".", 1) == 1)
@@ -112,7 +115,7 @@ static void the_first_signal_is_answered_and_an_interrupt_then_ends(void **state
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
         char text[512] = "";
         int said, status;
-        pid_t process = start_speaking(&said, false);
+        pid_t process = start_speaking(&said, false, false);
         assert_true(is_said(text, sizeof text, said, "ready"));
         assert_int_equal(kill(process, signals[i]), 0);
         assert_true(is_said(text, sizeof text, said, "mpilora: asked to stop: finishing a step; INT"));
@@ -130,13 +133,30 @@ static void the_first_signal_is_answered_and_an_interrupt_then_ends(void **state
     }
 }
 
+/* A launcher ends the ranks that are left after an error: that is no news. */
+static void a_signal_after_the_end_is_not_told(void **state)
+{
+    (void)state;
+    char text[512] = "";
+    int said;
+    pid_t process = start_speaking(&said, false, true);
+    assert_true(is_said(text, sizeof text, said, "ready"));
+    assert_int_equal(kill(process, SIGTERM), 0);
+    rest(20000000);
+    assert_int_equal(kill(process, SIGINT), 0);
+    assert_true(is_said(text, sizeof text, said, "interrupted again: ended at once, without saving\n"));
+    assert_null(strstr(text, "asked to stop"));
+    end_of(process);
+    close(said);
+}
+
 /* A terminal that takes no more (after Ctrl-S, say) does not keep the second interrupt from ending the process. */
 static void an_interrupt_ends_even_if_nothing_can_be_said(void **state)
 {
     (void)state;
     int said, status = 0;
     char text[512] = "";
-    pid_t process = start_speaking(&said, true);
+    pid_t process = start_speaking(&said, true, false);
     assert_true(is_said(text, sizeof text, said, "ready"));
     for (int i = 0; i < 2; i++) {
         assert_int_equal(kill(process, SIGINT), 0);
@@ -257,6 +277,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_signal_asks_to_stop),
         cmocka_unit_test(the_first_signal_is_answered_and_an_interrupt_then_ends),
+        cmocka_unit_test(a_signal_after_the_end_is_not_told),
         cmocka_unit_test(an_interrupt_ends_even_if_nothing_can_be_said),
         cmocka_unit_test(the_end_is_told_beside),
         cmocka_unit_test(threads_that_compute_take_no_signals),
