@@ -37,13 +37,28 @@ static enum err_code check_kinds(const struct line *l, enum json_kind kind, stru
                    lists ? " (--columns unused=prompt leaves it out, if the answers begin with it)" : "");
 }
 
+/* An answer may well be the greeting that it answers, with more after it, and not a whole question. */
+static bool is_greeting(const char *prompt)
+{
+    return strlen(prompt) < 16 && !strpbrk(prompt, ":\n");
+}
+
+static enum err_code check_prompt(const char *prompt, const char *const answers[2], struct err *e)
+{
+    if (is_greeting(prompt) || !str_starts_with(answers[0], prompt) || !str_starts_with(answers[1], prompt))
+        return ERR_OK;
+    return err_set(e, ERR_DATA, "\"chosen\" and \"rejected\" begin with the text of \"prompt\", which would be in each "
+                                "side twice: --columns unused=prompt leaves that out, and what both begin with is the "
+                                "prompt");
+}
+
 static enum err_code check_texts(const struct line *l, struct err *e)
 {
     const char *const answers[] = {json_text(line_get(l, pair_keys[0])), json_text(line_get(l, pair_keys[1]))};
     if (!strcmp(answers[0], answers[1]))
         return refuse_same(e);
     if (!json_is_absent(line_get(l, "prompt")))
-        return ERR_OK;
+        return check_prompt(json_text(line_get(l, "prompt")), answers, e);
     const char *question = fields_find_question(l);
     if (question)
         return err_set(e, ERR_DATA, "has no \"prompt\": --columns prompt=%s reads it so", question);
@@ -93,23 +108,37 @@ static enum err_code check_parting(const struct json_value *const answers[2], si
     return ERR_OK;
 }
 
+/* The messages of the prompt are in one place, before the answers or at the beginning of both. */
+static enum err_code check_repeated(const struct json_value *prompt, const struct json_value *const answers[2],
+                                    struct err *e)
+{
+    size_t repeated[2] = {0};
+    const size_t all = json_count(prompt);
+    for (size_t k = 0; k < 2 && all; k++)
+        if (count_equal(&repeated[k], prompt, answers[k], e))
+            return e->code;
+    for (size_t k = 0; k < 2 && all; k++)
+        if (repeated[k] == all)
+            return err_set(e, ERR_DATA, "\"%s\" begins with the messages of \"prompt\"%s", pair_keys[k],
+                           repeated[1 - k] == all ? ": --columns unused=prompt leaves that out"
+                                                  : ", and the other answer does not: take them out of it");
+    return ERR_OK;
+}
+
 static enum err_code check_lists(size_t *shared, const struct line *l, struct err *e)
 {
     const struct json_value *prompt = line_get(l, "prompt");
     const struct json_value *const answers[] = {line_get(l, pair_keys[0]), line_get(l, pair_keys[1])};
-    size_t same = 0, repeated = 0;
-    if (count_equal(&same, answers[0], answers[1], e) || count_equal(&repeated, prompt, answers[0], e))
+    size_t same = 0;
+    if (count_equal(&same, answers[0], answers[1], e))
         return e->code;
     if (same == json_count(answers[0]) && same == json_count(answers[1]))
         return refuse_same(e);
     for (size_t k = 0; k < 2; k++)
         if (same == json_count(answers[k]))
             return pair_refuse_empty(k, e);
-    if (json_count(prompt) && repeated == json_count(prompt))
-        return err_set(e, ERR_DATA, "\"chosen\" begins with the messages of \"prompt\": --columns unused=prompt leaves "
-                                    "that out");
     *shared = json_is_absent(prompt) ? same : 0;
-    return json_is_absent(prompt) ? check_parting(answers, same, e) : ERR_OK;
+    return json_is_absent(prompt) ? check_parting(answers, same, e) : check_repeated(prompt, answers, e);
 }
 
 enum err_code pair_check(size_t *shared, const struct line *l, enum example_form form, struct err *e)

@@ -18,7 +18,8 @@ extern const char *const pair_keys[2]; /* "chosen", "rejected" */
 
 /* Checks what makes a line a pair; *shared is the number of messages that begin both answers and belong to the prompt.
  * ERR_DATA: prompt and answers are not all strings or all lists, one answer is the beginning of the other although
- * both begin with the prompt, both are the same, or they answer different prompts. */
+ * both begin with the prompt, both are the same, they answer different prompts, or they begin with the prompt that
+ * stands before them, too: one answer that is a list, or both that are strings. */
 enum err_code pair_check(size_t *shared, const struct line *l, enum example_form form, struct err *e);
 
 /* ERR_DATA: this side has no answer. */

@@ -36,6 +36,16 @@ static void test_strings(void **state)
     assert_int_equal(ex.split, 0);
 }
 
+/* An answer may begin with the word that it answers, and one answer with the question. */
+static void test_repeated_words(void **state)
+{
+    (void)state;
+    check_pair("{\"prompt\":\"Hi\"," PAIR("\"Hi you\"", "\"Hi!\""), plain, &pairs,
+               (const char *const[]){"HiHi you$", "HiHi!$"}, (const char *const[]){"001111111", "001111"});
+    check_pair("{\"prompt\":\"Q: a\"," PAIR("\"Q: a b\"", "\"c\""), plain, &pairs,
+               (const char *const[]){"Q: aQ: a b$", "Q: ac$"}, (const char *const[]){"00001111111", "000011"});
+}
+
 /* The prompt of strings ends where their tokens part. */
 static void test_shared_beginning(void **state)
 {
@@ -133,6 +143,14 @@ static void test_bad_pairs(void **state)
          "\"prompt\" must be a list of messages, as the answers are, not a string (--columns unused=prompt "},
         {"{\"prompt\":[" USER("u") "]," PAIR("[" USER("u") "," ANSWER("a") "]", "[" USER("u") "," ANSWER("b") "]"),
          "\"chosen\" begins with the messages of \"prompt\": --columns unused=prompt "},
+        {"{\"prompt\":[" USER("u") "]," PAIR("[" ANSWER("a") "]", "[" USER("u") "," ANSWER("b") "]"),
+         "\"rejected\" begins with the messages of \"prompt\", and the other answer does not: take them out of it"},
+        {"{\"prompt\":[" USER("u") "]," PAIR("[" USER("u") "," ANSWER("a") "]", "[" ANSWER("b") "]"),
+         "\"chosen\" begins with the messages of \"prompt\", and the other answer does not: take"},
+        {"{\"prompt\":\"Q: a\"," PAIR("\"Q: a yes\"", "\"Q: a no\""),
+         "begin with the text of \"prompt\", which would be in each side twice: --columns unused=prompt "},
+        {"{\"prompt\":\"Which queue is it?\"," PAIR("\"Which queue is it? a\"", "\"Which queue is it? b\""),
+         "begin with the text of \"prompt\""},
         {"{" PAIR("[" USER("u") "," ANSWER("a") "]", "[" USER("v") "," ANSWER("b") "]"),
          "do not begin with the same message"},
         {"{" PAIR("[" USER("u") "," ANSWER("a") "]", "[" USER("u") "," USER("v") "]"),
@@ -210,6 +228,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_strings),      cmocka_unit_test(test_shared_beginning),
+        cmocka_unit_test(test_repeated_words),
         cmocka_unit_test(test_messages),     cmocka_unit_test(test_cutting),
         cmocka_unit_test(test_bad_pairs),    cmocka_unit_test(test_pairs_alone),
         cmocka_unit_test(test_train_on_all), cmocka_unit_test(test_refused),
