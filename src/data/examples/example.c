@@ -362,11 +362,14 @@ static enum err_code parse_side(struct example *ex, struct example_scratch *s, c
 }
 
 /* Appends the rejected side to the chosen one. */
-static enum err_code join_pair(struct example *ex, struct example *rejected, const struct tokenizer *t,
+static enum err_code join_pair(struct example *ex, struct example_scratch *s, const struct tokenizer *t,
                                const struct line *l, const struct example_options *options, struct err *e)
 {
-    if (ex->form == EXAMPLE_COMPLETION && json_is_absent(line_get(l, "prompt")))
-        pair_mark_answers(ex, rejected);
+    struct example *rejected = &s->rejected;
+    const char *text = json_text(line_get(l, pair_keys[1]));
+    if (ex->form == EXAMPLE_COMPLETION && json_is_absent(line_get(l, "prompt")) &&
+        pair_mark_answers(ex, rejected, &s->ids, text, tokenizer_bos(t), e))
+        return e->code;
     if (pair_cut(ex, rejected, tokenizer_bos(t), options, e))
         return e->code;
     ex->notes |= find_notes(ex, t, options) | rejected->notes | find_notes(rejected, t, options);
@@ -400,7 +403,7 @@ static enum err_code parse_pair(struct example *ex, struct example_scratch *s, c
         if (sides[k]->notes >> NOTE_NO_ANSWER & 1)
             return pair_refuse_empty(k, e);
     }
-    if (t && join_pair(ex, &s->rejected, t, l, options, e))
+    if (t && join_pair(ex, s, t, l, options, e))
         return e->code;
     ex->form = form;
     return ERR_OK;

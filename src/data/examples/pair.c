@@ -52,6 +52,22 @@ static enum err_code check_prompt(const char *prompt, const char *const answers[
                                 "prompt");
 }
 
+static bool is_inside_character(char byte)
+{
+    return ((unsigned char)byte & 0xC0) == 0x80;
+}
+
+/* The bytes of the characters that begin both texts, which differ. */
+static size_t count_characters(const char *a, const char *b)
+{
+    size_t same = 0;
+    while (a[same] && a[same] == b[same])
+        same++;
+    while (same && (is_inside_character(a[same]) || is_inside_character(b[same])))
+        same--;
+    return same;
+}
+
 static enum err_code check_texts(const struct line *l, struct err *e)
 {
     const char *const answers[] = {json_text(line_get(l, pair_keys[0])), json_text(line_get(l, pair_keys[1]))};
@@ -62,7 +78,7 @@ static enum err_code check_texts(const struct line *l, struct err *e)
     const char *question = fields_find_question(l);
     if (question)
         return err_set(e, ERR_DATA, "has no \"prompt\": --columns prompt=%s reads it so", question);
-    if (answers[0][0] != answers[1][0])
+    if (!count_characters(answers[0], answers[1]))
         return err_set(e, ERR_DATA, "has no \"prompt\", and \"chosen\" and \"rejected\" do not begin with the same "
                                     "text");
     for (size_t k = 0; k < 2; k++)
@@ -152,15 +168,33 @@ enum err_code pair_check(size_t *shared, const struct line *l, enum example_form
 
 /* ---- the tokens ---- */
 
-void pair_mark_answers(struct example *chosen, struct example *rejected)
+/* Does a character begin with token i? Those of a byte each that are in it may all have its range. */
+static bool begins_character(const struct ids *ids, const char *text, size_t i)
+{
+    return i == ids->count || (!is_inside_character(text[ids->start[i]]) && ids->start[i] >= ids->end[i - 1]);
+}
+
+static void mark_from(struct example *side, size_t first)
+{
+    if (side->count > first)
+        memset(side->supervised + first, 1, side->count - first);
+}
+
+enum err_code pair_mark_answers(struct example *chosen, struct example *rejected, const struct ids *ids,
+                                const char *text, int32_t bos, struct err *e)
 {
     size_t same = 0;
-    while (same < chosen->count && same < rejected->count && chosen->tokens[same] == rejected->tokens[same])
+    while (same < chosen->count && same < rejected->count && same < ids->count &&
+           chosen->tokens[same] == rejected->tokens[same])
         same++;
-    if (chosen->count > same)
-        memset(chosen->supervised + same, 1, chosen->count - same);
-    if (rejected->count > same)
-        memset(rejected->supervised + same, 1, rejected->count - same);
+    while (same && !begins_character(ids, text, same))
+        same--;
+    if (same <= (size_t)(rejected->tokens[0] == bos))
+        return err_set(e, ERR_DATA, "has no \"prompt\", and \"chosen\" and \"rejected\" do not begin with the same "
+                                    "token: write what both answer as \"prompt\"");
+    mark_from(chosen, same);
+    mark_from(rejected, same);
+    return ERR_OK;
 }
 
 /* The number of tokens before the first that is supervised; all if none is. */
@@ -194,6 +228,9 @@ enum err_code pair_cut(struct example *chosen, struct example *rejected, int32_t
     if (chosen->count == rejected->count && !memcmp(chosen->tokens, rejected->tokens, longer * sizeof *chosen->tokens))
         return err_set(e, ERR_DATA, "\"chosen\" and \"rejected\" become the same tokens: there is nothing to prefer");
     chosen->whole_count = longer;
+    if (chosen->supervised[0] || rejected->supervised[0])
+        return err_set(e, ERR_DATA, "the prompt has no token, and this tokenizer puts none before a text: the first "
+                                    "token of the answers could not be compared");
     for (size_t k = 0; k < 2; k++) {
         const size_t own = count_prompt(sides[k]);
         if (own == sides[k]->count)
@@ -214,7 +251,7 @@ enum err_code pair_cut(struct example *chosen, struct example *rejected, int32_t
         if (k == 0 && options->train_on == TRAIN_ON_ALL)
             mark_likelihood(side);
         side->truncated = excess > 0;
-        side->supervised[0] = MARK_NONE;
+        side->supervised[0] = MARK_NONE; /* of --train-on all */
         side->supervised_count = 0;
         for (size_t i = 0; i < side->count; i++)
             side->supervised_count += side->supervised[i] != MARK_NONE;

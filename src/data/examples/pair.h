@@ -25,12 +25,15 @@ enum err_code pair_check(size_t *shared, const struct line *l, enum example_form
 /* ERR_DATA: this side has no answer. */
 enum err_code pair_refuse_empty(size_t side, struct err *e);
 
-/* Two sides that begin with their prompt: supervises each from the first token that is not the same in both. */
-void pair_mark_answers(struct example *chosen, struct example *rejected);
+/* Two sides that begin with their prompt: supervises each from the first token that is not the same in both, or from
+ * the character that this token is in. `ids` are the rejected side's, of `text`. ERR_DATA if nothing, or only BOS, is
+ * before that token. */
+enum err_code pair_mark_answers(struct example *chosen, struct example *rejected, const struct ids *ids,
+                                const char *text, int32_t bos, struct err *e);
 
 /* Cuts the sides, counts what is supervised in each, and sets whole_count and truncated. With --train-on all the rest
- * of the chosen side is marked for the likelihood (base/mark.h). ERR_DATA if nothing of a side is supervised, both have
- * the same tokens, or the answers are too long to keep a token of the prompt. */
+ * of the chosen side is marked for the likelihood (base/mark.h). ERR_DATA if nothing of a side is supervised, no token
+ * is before an answer, both have the same tokens, or the answers are too long to keep a token of the prompt. */
 enum err_code pair_cut(struct example *chosen, struct example *rejected, int32_t bos,
                        const struct example_options *options, struct err *e);
 

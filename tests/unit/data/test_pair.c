@@ -56,6 +56,28 @@ static void test_shared_beginning(void **state)
                (const char *const[]){"a~i$", "a|no$"}, (const char *const[]){"0111", "01111"});
 }
 
+/* Neither half a character nor BOS alone is a prompt. */
+static void test_no_shared_beginning(void **state)
+{
+    (void)state;
+    struct err e;
+    check_pair("{" PAIR("\"a\xC3\xA9 b\"", "\"a\xC3\xA8\""), plain, &pairs,
+               (const char *const[]){"a\xC3\xA9 b$", "a\xC3\xA8$"}, (const char *const[]){"011111", "0111"});
+    static const struct {
+        const char *line, *reason;
+    } cases[] = {
+        {"{" PAIR("\"\xC3\xA9 yes\"", "\"\xC3\xA8 no\""), "do not begin with the same text"},
+        {"{" PAIR("\"\\nhi\"", "\"\\nno\""), "do not begin with the same token: write what both answer as \"prompt\""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_error(parse(cases[i].line, plain, &pairs, &e), &e, ERR_DATA, cases[i].reason);
+        assert_error(parse(cases[i].line, with_bos, &pairs, &e), &e, ERR_DATA, cases[i].reason);
+    }
+    const char *empty = "{\"prompt\":\"\"," PAIR("\"yes\"", "\"no\"");
+    assert_error(parse(empty, plain, &pairs, &e), &e, ERR_DATA, "the prompt has no token");
+    check_pair(empty, with_bos, &pairs, (const char *const[]){"^yes$", "^no$"}, (const char *const[]){"01111", "0111"});
+}
+
 #define SIDE(answer) "<system|>|<user|u>|<assistant|" answer ">|"
 #define HEADERS      "000000000000000000000000000000" /* up to the answer */
 
@@ -228,7 +250,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_strings),      cmocka_unit_test(test_shared_beginning),
-        cmocka_unit_test(test_repeated_words),
+        cmocka_unit_test(test_repeated_words), cmocka_unit_test(test_no_shared_beginning),
         cmocka_unit_test(test_messages),     cmocka_unit_test(test_cutting),
         cmocka_unit_test(test_bad_pairs),    cmocka_unit_test(test_pairs_alone),
         cmocka_unit_test(test_train_on_all), cmocka_unit_test(test_refused),
