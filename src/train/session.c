@@ -316,14 +316,12 @@ static enum err_code hash_data(char hash[FILE_HASH_SIZE], struct dist *d, struct
 }
 
 /* What a model computes beyond its positions is noise: no layer has seen such angles. */
-static void warn_of_long_examples(const struct session *s, const struct dataset *data)
+static void warn_of_long_examples(const struct dataset *data)
 {
-    const size_t sides = data->options.pairs == PAIRS_ALONE ? 2 : 1; /* of a pair, surely one is longer */
-    size_t limit = s->model.arch.max_positions, count = 0;
-    for (size_t i = 0; limit && i < data->count; i++)
-        count += data->entries[i].tokens > sides * limit;
+    const size_t limit = data->options.positions;
+    const uint64_t count = data->counts.notes[NOTE_BEYOND];
     if (count)
-        log_warn("%zu of %zu examples (%s) are longer than the %zu positions that this model was made for: "
+        log_warn("%" PRIu64 " of %zu examples (%s) are longer than the %zu positions that this model was made for: "
                  "--max-length %zu cuts them there",
                  count, data->count, data->paths[0], limit, limit);
 }
@@ -410,11 +408,11 @@ static enum err_code tell_repeats(const struct session *s, const struct dataset 
 static enum err_code tell_of_data(const struct session *s, struct dataset *data, struct err *e)
 {
     enum err_code code = ERR_OK;
-    warn_of_long_examples(s, data);
+    warn_of_long_examples(data);
     warn_of_bos(s, data);
     tell_forms(data);
     if (s->dist->rank == 0) { /* NOTE_CUT_ANSWER is left to the caller, which counts what was cut */
-        dataset_tell_warnings(data, ~(1U << NOTE_CUT_ANSWER), warn_of, data);
+        dataset_tell_warnings(data, ~(1U << NOTE_CUT_ANSWER | 1U << NOTE_BEYOND), warn_of, data);
         code = tell_repeats(s, data, e);
     }
     return dist_agree(s->dist, code, e);
@@ -430,6 +428,7 @@ enum err_code session_open_data(struct session *s, struct dataset *data, const s
 {
     const struct options *o = s->options;
     const struct example_options options = {.max_length = (size_t)o->max_length,
+                                            .positions = s->model.arch.max_positions,
                                             .train_on = o->train_on,
                                             .chat = s->chat,
                                             .columns = &s->columns,

@@ -232,6 +232,10 @@ assert [(r["step"], r["example"]) for r in rows] == [(s, i) for s in (4, 8) for 
 for r in rows:
     assert r["prompt"].endswith(pairs[r["example"]]["prompt"]) and r["expected"] == pairs[r["example"]]["chosen"], r
 PY
+# One side is beyond the positions of the model, the other is not.
+python3 -c 'print("{\"prompt\": \"far \", \"chosen\": \"" + "far " * 300 + "\", \"rejected\": \"no\"}")' >"$work/far.jsonl"
+check 0 "$MPILORA" eval --model "$model" --data "$work/far.jsonl" --objective simpo --max-length 2048
+says err '^warning: 1 of 1 examples \(.*far.jsonl\) are longer than the 512 positions'
 check 2 train "$work/none" --objective simpo --micro-batch-tokens 127
 says err 'micro-batch-tokens 127 is below twice --max-length 64: the longest pair would not fit'
 check 0 train "$work/plain" --objective sft --max-steps 1 --beta 0.2 --columns completion=chosen,unused=rejected

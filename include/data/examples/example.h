@@ -61,6 +61,7 @@ enum example_note {
     NOTE_BARE_PARTS,     /* it prints a list of content parts in Python's notation for lists */
     NOTE_CUT_ANSWER,     /* --max-length cuts it within an answer */
     NOTE_UNENDED,        /* no answer in it has a token that ends it: EOS, or the end of a turn */
+    NOTE_BEYOND,         /* it, or of a pair the longer side, has more tokens than options.positions */
     NOTE_FULL,           /* every token but the first is supervised, although this was not asked for */
     NOTE_NO_PROMPT,      /* the prompt, or what a user says, is blank */
     NOTE_NO_ANSWER,      /* a completion, or what a trained assistant says, is blank */
@@ -100,6 +101,7 @@ enum example_pairs {
 
 struct example_options {
     size_t max_length;
+    size_t positions; /* that the model was made for; 0: any */
     enum example_train_on train_on;
     const struct chat *chat; /* NULL: the model has no chat template */
     const struct columns *columns; /* NULL: no key is renamed */

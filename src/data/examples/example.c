@@ -464,6 +464,12 @@ static enum err_code finish(struct example *ex, const struct tokenizer *t, const
     return err_set(e, ERR_DATA, "no supervised token: nothing in this line could be learnt");
 }
 
+static void note_positions(struct example *ex, const struct example_options *options)
+{
+    const size_t rest = ex->count - ex->split, longer = ex->split > rest ? ex->split : rest;
+    ex->notes |= (unsigned)(options->positions && longer > options->positions) << NOTE_BEYOND;
+}
+
 enum err_code example_parse(struct example *ex, struct example_scratch *scratch, const struct tokenizer *t,
                             const char *line, size_t length, const struct example_options *options,
                             struct err *e)
@@ -506,6 +512,8 @@ enum err_code example_parse(struct example *ex, struct example_scratch *scratch,
         code = forms[ex->form].parse(ex, scratch, t, &l, options, e);
     if (!code && t && !ex->split)
         code = finish(ex, t, options, e);
+    if (!code)
+        note_positions(ex, options);
     json_close(doc);
     return code;
 }

@@ -28,6 +28,7 @@ static const struct {
                           "the other with it"},
     [NOTE_JOINED] = {ALL, "are instructions, and the model has no chat template: the answer follows the instruction "
                           "with nothing between them (--chat-template FILE gives one)"},
+    [NOTE_BEYOND] = {ANY, "are longer than the positions that this model was made for"},
     [NOTE_FULL] = {ALL, "are trained on every token except the first, also on questions"},
 };
 

@@ -123,6 +123,26 @@ static void test_cutting(void **state)
                  "of 10 tokens, --max-length 3 leaves nothing of the prompt of 7: --max-length 10 keeps them all");
 }
 
+/* Positions are counted in each side. */
+static void test_positions(void **state)
+{
+    (void)state;
+    const char *line = "{\"prompt\":\"abcdef\"," PAIR("\"gh\"", "\"i\"");
+    struct example_options options = pairs;
+    struct err e;
+    for (options.positions = 0; options.positions < 12; options.positions++) {
+        assert_ok(parse(line, plain, &options, &e), &e);
+        assert_int_equal(ex.count, 9 + 8);
+        assert_int_equal(ex.notes >> NOTE_BEYOND & 1, options.positions && options.positions < 9);
+    }
+    options.positions = 3;
+    assert_ok(parse("{\"text\":\"abc\"}", plain, &options, &e), &e);
+    assert_true(ex.notes >> NOTE_BEYOND & 1);
+    options.max_length = 3; /* what is cut off needs no position */
+    assert_ok(parse("{\"text\":\"abc\"}", plain, &options, &e), &e);
+    assert_false(ex.notes >> NOTE_BEYOND & 1);
+}
+
 /* With --train-on all the chosen side's prompt counts for the likelihood, as far as it is kept. */
 static void test_train_on_all(void **state)
 {
@@ -253,7 +273,7 @@ int main(void)
         cmocka_unit_test(test_repeated_words), cmocka_unit_test(test_no_shared_beginning),
         cmocka_unit_test(test_messages),     cmocka_unit_test(test_cutting),
         cmocka_unit_test(test_bad_pairs),    cmocka_unit_test(test_pairs_alone),
-        cmocka_unit_test(test_train_on_all), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_positions),    cmocka_unit_test(test_train_on_all), cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, open_tokenizers, close_tokenizers);
 }
