@@ -1,6 +1,6 @@
 /*
  * Other names for the keys of a line: with --columns NEW=OLD,... the value of OLD is used where a form reads NEW.
- * To ignore a key, give it a name that no form reads: unused=text.
+ * To ignore keys, give them a name that no form reads: unused=text,unused=label.
  */
 #ifndef MPILORA_DATA_EXAMPLES_COLUMNS_H
 #define MPILORA_DATA_EXAMPLES_COLUMNS_H
@@ -28,6 +28,8 @@ struct columns {
  * columns_release(). */
 enum err_code columns_parse(struct columns *c, const char *text, struct err *e);
 void columns_release(struct columns *c);
+/* Writes an option for advice: `more` after the columns that are there already (NULL: none). */
+void columns_add(char *text, size_t size, const struct columns *c, const char *more);
 
 /* A line of data, in which keys have the names that the forms use. */
 struct line {

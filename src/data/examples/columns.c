@@ -1,5 +1,6 @@
 #include "data/examples/columns.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,6 +8,12 @@ void columns_release(struct columns *c)
 {
     free(c->text);
     *c = (struct columns){0};
+}
+
+/* No form reads it, so that it may be the name of several keys. */
+static bool is_unused(const char *name)
+{
+    return !strcmp(name, "unused");
 }
 
 enum err_code columns_parse(struct columns *c, const char *text, struct err *e)
@@ -30,8 +37,8 @@ enum err_code columns_parse(struct columns *c, const char *text, struct err *e)
                            COLUMNS_MAX, "prompt=question,completion=answer");
         }
         for (size_t i = 0; i < c->count; i++)
-            if (!strcmp(c->item[i].name, at) || !strcmp(c->item[i].old, old)) {
-                bool twice = !strcmp(c->item[i].name, at);
+            if ((!strcmp(c->item[i].name, at) && !is_unused(at)) || !strcmp(c->item[i].old, old)) {
+                bool twice = strcmp(c->item[i].old, old) != 0;
                 err_set(e, ERR_USAGE, "--columns %s: \"%s\" is given twice", text, twice ? at : old);
                 columns_release(c);
                 return e->code;
@@ -39,6 +46,16 @@ enum err_code columns_parse(struct columns *c, const char *text, struct err *e)
         c->item[c->count++] = (struct column){.name = at, .old = old};
     }
     return ERR_OK;
+}
+
+void columns_add(char *text, size_t size, const struct columns *c, const char *more)
+{
+    size_t length = 0;
+    *text = '\0';
+    for (size_t i = 0; c && i < c->count && length < size; i++)
+        length += (size_t)snprintf(text + length, size - length, "%s=%s,", c->item[i].name, c->item[i].old);
+    if (length < size)
+        snprintf(text + length, size - length, "%s", more);
 }
 
 const struct json_value *line_get(const struct line *l, const char *key)
@@ -103,7 +120,7 @@ enum err_code line_check_columns(const struct line *l, uint32_t *found, struct e
     for (size_t i = 0; l->columns && i < l->columns->count; i++) {
         const struct column *c = &l->columns->item[i];
         if (!json_is_absent(json_get(l->root, c->old)) && !json_is_absent(json_get(l->root, c->name)) &&
-            !is_renamed(l->columns, c->name))
+            !is_renamed(l->columns, c->name) && !is_unused(c->name))
             return err_set(e, ERR_DATA, "has \"%s\", and \"%s\", which --columns gives the same name", c->name,
                            c->old);
     }

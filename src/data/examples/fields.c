@@ -292,6 +292,32 @@ static enum err_code choose_kind(enum example_form *form, const struct line *l, 
     return ERR_OK;
 }
 
+static enum err_code refuse_two(const struct line *l, const char *first, const char *second, struct err *e)
+{
+    char more[64], columns[512];
+    snprintf(more, sizeof more, "unused=%s", second);
+    columns_add(columns, sizeof columns, l->columns, more);
+    return err_set(e, ERR_DATA, "wrong fields: has both \"%s\" and \"%s\", a line must have one form (--columns %s "
+                                "leaves that out)",
+                   first, second, columns);
+}
+
+/* A pair of strings has no place for a system message, one of lists has. */
+static enum err_code check_system(const struct line *l, struct err *e)
+{
+    static const char word[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
+    const char *system = json_text(line_get(l, "system")), *question = find_named(l, askers, NULL);
+    if (!system || !*system || !question || question[strspn(question, word)] || !json_get(l->root, "system") ||
+        !json_text(json_get(l->root, "chosen")) || !json_text(json_get(l->root, "rejected")))
+        return ERR_OK;
+    return err_set(e, ERR_DATA,
+                   "has \"system\" beside answers that are strings, which have no place for it: jq -c '{prompt: "
+                   "[{role: \"system\", content: .system}, {role: \"user\", content: .%s} | select(.content > \"\")], "
+                   "chosen: [{role: \"assistant\", content: .chosen}], rejected: [{role: \"assistant\", content: "
+                   ".rejected}]}' FILE > NEW makes conversations of such lines",
+                   question);
+}
+
 enum err_code fields_find_form(enum example_form *form, const struct line *l, struct err *e)
 {
     const char *found = NULL, *null = NULL;
@@ -305,11 +331,8 @@ enum err_code fields_find_form(enum example_form *form, const struct line *l, st
             null = fields[i].key;
         if (json_is_absent(v))
             continue;
-        if (found && *form != fields[i].form)
-            return err_set(e, ERR_DATA,
-                           "wrong fields: has both \"%s\" and \"%s\", a line must have one form (--columns "
-                           "unused=%s leaves that out)",
-                           found, fields[i].key, fields[i].key);
+        if (found && *form != fields[i].form) /* a pair may have a prompt, but nothing else that answers it */
+            return refuse_two(l, found, pair && fields[i].asks ? fields[i].partner : fields[i].key, e);
         const bool may_end = l->asks && fields[i].asks && !conversation;
         if (alone && !may_end) {
             if (conversation) /* its first message stands in a column of its own, too */
@@ -325,5 +348,7 @@ enum err_code fields_find_form(enum example_form *form, const struct line *l, st
         return refuse_all(l, e);
     if (*form == EXAMPLE_PREFERENCE && json_kind(line_get(l, "chosen")) == JSON_KIND_ARRAY)
         *form = EXAMPLE_PREFERENCE_MESSAGES;
+    if (*form == EXAMPLE_PREFERENCE && check_system(l, e))
+        return e->code;
     return *form == EXAMPLE_COMPLETION ? choose_kind(form, l, e) : ERR_OK;
 }

@@ -1,5 +1,6 @@
 #include "pair.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mark.h"
@@ -19,6 +20,15 @@ enum err_code pair_refuse_empty(size_t side, struct err *e)
     return err_set(e, ERR_DATA, "\"%s\" has no answer: a pair needs two", pair_keys[side]);
 }
 
+enum { COLUMNS_SHOWN = 512 };
+
+/* The option that leaves the prompt out, beside what --columns says already. */
+static const char *without_prompt(char columns[COLUMNS_SHOWN], const struct line *l)
+{
+    columns_add(columns, COLUMNS_SHOWN, l->columns, "unused=prompt");
+    return columns;
+}
+
 /* All strings, or all lists; a prompt may be left out. */
 static enum err_code check_kinds(const struct line *l, enum json_kind kind, struct err *e)
 {
@@ -32,9 +42,11 @@ static enum err_code check_kinds(const struct line *l, enum json_kind kind, stru
                            json_kind_name(line_get(l, pair_keys[k])));
     if (json_is_absent(prompt) || json_kind(prompt) == kind)
         return ERR_OK;
-    return err_set(e, ERR_DATA, "\"prompt\" must be %s, as the answers are, not %s%s",
-                   lists ? "a list of messages" : "a string", json_kind_name(prompt),
-                   lists ? " (--columns unused=prompt leaves it out, if the answers begin with it)" : "");
+    if (!lists)
+        return err_set(e, ERR_DATA, "\"prompt\" must be a string, as the answers are, not %s", json_kind_name(prompt));
+    return err_set(e, ERR_DATA, "\"prompt\" must be a list of messages, as the answers are, not %s (--columns %s "
+                                "leaves it out, if the answers begin with it)",
+                   json_kind_name(prompt), without_prompt((char[COLUMNS_SHOWN]){0}, l));
 }
 
 /* An answer may well be the greeting that it answers, with more after it, and not a whole question. */
@@ -43,13 +55,22 @@ static bool is_greeting(const char *prompt)
     return strlen(prompt) < 16 && !strpbrk(prompt, ":\n");
 }
 
-static enum err_code check_prompt(const char *prompt, const char *const answers[2], struct err *e)
+static enum err_code check_prompt(const struct line *l, const char *const answers[2], struct err *e)
 {
+    const char *prompt = json_text(line_get(l, "prompt"));
     if (is_greeting(prompt) || !str_starts_with(answers[0], prompt) || !str_starts_with(answers[1], prompt))
         return ERR_OK;
     return err_set(e, ERR_DATA, "\"chosen\" and \"rejected\" begin with the text of \"prompt\", which would be in each "
-                                "side twice: --columns unused=prompt leaves that out, and what both begin with is the "
-                                "prompt");
+                                "side twice: --columns %s leaves that out, and what both begin with is the prompt",
+                   without_prompt((char[COLUMNS_SHOWN]){0}, l));
+}
+
+static enum err_code refuse_question(const struct line *l, const char *question, struct err *e)
+{
+    char more[64], columns[COLUMNS_SHOWN];
+    snprintf(more, sizeof more, "prompt=%s", question);
+    columns_add(columns, sizeof columns, l->columns, more);
+    return err_set(e, ERR_DATA, "has no \"prompt\": --columns %s reads it so", columns);
 }
 
 static bool is_inside_character(char byte)
@@ -74,10 +95,10 @@ static enum err_code check_texts(const struct line *l, struct err *e)
     if (!strcmp(answers[0], answers[1]))
         return refuse_same(e);
     if (!json_is_absent(line_get(l, "prompt")))
-        return check_prompt(json_text(line_get(l, "prompt")), answers, e);
+        return check_prompt(l, answers, e);
     const char *question = fields_find_question(l);
     if (question)
-        return err_set(e, ERR_DATA, "has no \"prompt\": --columns prompt=%s reads it so", question);
+        return refuse_question(l, question, e);
     if (!count_characters(answers[0], answers[1]))
         return err_set(e, ERR_DATA, "has no \"prompt\", and \"chosen\" and \"rejected\" do not begin with the same "
                                     "text");
@@ -125,19 +146,23 @@ static enum err_code check_parting(const struct json_value *const answers[2], si
 }
 
 /* The messages of the prompt are in one place, before the answers or at the beginning of both. */
-static enum err_code check_repeated(const struct json_value *prompt, const struct json_value *const answers[2],
-                                    struct err *e)
+static enum err_code check_repeated(const struct line *l, const struct json_value *const answers[2], struct err *e)
 {
+    const struct json_value *prompt = line_get(l, "prompt");
     size_t repeated[2] = {0};
     const size_t all = json_count(prompt);
     for (size_t k = 0; k < 2 && all; k++)
         if (count_equal(&repeated[k], prompt, answers[k], e))
             return e->code;
-    for (size_t k = 0; k < 2 && all; k++)
+    for (size_t k = 0; k < 2 && all; k++) {
+        if (repeated[k] == all && repeated[1 - k] == all)
+            return err_set(e, ERR_DATA, "\"%s\" begins with the messages of \"prompt\": --columns %s leaves that out",
+                           pair_keys[k], without_prompt((char[COLUMNS_SHOWN]){0}, l));
         if (repeated[k] == all)
-            return err_set(e, ERR_DATA, "\"%s\" begins with the messages of \"prompt\"%s", pair_keys[k],
-                           repeated[1 - k] == all ? ": --columns unused=prompt leaves that out"
-                                                  : ", and the other answer does not: take them out of it");
+            return err_set(e, ERR_DATA, "\"%s\" begins with the messages of \"prompt\", and the other answer does not: "
+                                        "take them out of it",
+                           pair_keys[k]);
+    }
     return ERR_OK;
 }
 
@@ -154,7 +179,7 @@ static enum err_code check_lists(size_t *shared, const struct line *l, struct er
         if (same == json_count(answers[k]))
             return pair_refuse_empty(k, e);
     *shared = json_is_absent(prompt) ? same : 0;
-    return json_is_absent(prompt) ? check_parting(answers, same, e) : check_repeated(prompt, answers, e);
+    return json_is_absent(prompt) ? check_parting(answers, same, e) : check_repeated(l, answers, e);
 }
 
 enum err_code pair_check(size_t *shared, const struct line *l, enum example_form form, struct err *e)

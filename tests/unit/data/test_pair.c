@@ -206,8 +206,12 @@ static void test_bad_pairs(void **state)
         {"{\"prompt\":\"a\",\"chosen\":\"b\"}", "has \"prompt\" but no \"completion\""},
         {"{\"messages\":[]," PAIR("\"a\"", "\"b\""), "both \"chosen\" and \"messages\""},
         {"{\"prompt\":\"p\",\"completion\":\"c\"," PAIR("\"a\"", "\"b\""),
-         "both \"chosen\" and \"prompt\""},
-        {"{\"prompt\":\"p\",\"system\":\"s\"," PAIR("\"a\"", "\"b\""), "has \"system\""},
+         "both \"chosen\" and \"completion\", a line must have one form (--columns unused=completion "},
+        {"{\"prompt\":\"p\",\"system\":\"s\"," PAIR("\"a\"", "\"b\""),
+         "has \"system\" beside answers that are strings, which have no place for it: jq -c '{prompt: [{role: "},
+        {"{\"system\":\"s\",\"question\":\"q\"," PAIR("\"a\"", "\"b\""), "content: .question} | select("},
+        {"{\"system\":\"s\"," PAIR("[" USER("u") "," ANSWER("a") "]", "[" USER("u") "," ANSWER("b") "]"),
+         "has \"system\", which would change what is trained"},
         {"{\"prompt\":\"p\",\"tools\":[{}]," PAIR("\"a\"", "\"b\""), "has \"tools\""},
         {"{\"prompt\":\"p\",\"weight\":0," PAIR("\"a\"", "\"b\""), "has \"weight\""},
         {"{\"prompt\":\"p\",\"ref_chosen_logps\":-1," PAIR("\"a\"", "\"b\""), "has \"ref_chosen_logps\""},
@@ -218,6 +222,31 @@ static void test_bad_pairs(void **state)
         if (!strstr(e.message, cases[i].reason))
             fail_msg("%s says \"%s\", not \"%s\"", cases[i].line, e.message, cases[i].reason);
     }
+}
+
+/* A layout that is published: each refusal names all that --columns must say, and the last is accepted. */
+static void test_unused_columns(void **state)
+{
+    (void)state;
+    static const char line[] = "{\"prompt\":\"u\",\"messages\":[" USER("u") "," ANSWER("a") "],\"unused\":1,"
+                               PAIR("[" USER("u") "," ANSWER("a") "]", "[" USER("u") "," ANSWER("b") "]");
+    static const char *const steps[][2] = {{"", "(--columns unused=messages leaves that out)"},
+                                           {"unused=messages", "(--columns unused=messages,unused=prompt leaves it "},
+                                           {"unused=messages,unused=prompt", NULL}};
+    struct columns columns;
+    struct err e;
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        struct example_options options = pairs;
+        assert_ok(columns_parse(&columns, steps[i][0], &e), &e);
+        options.columns = &columns;
+        if (steps[i][1])
+            assert_error(parse(line, plain, &options, &e), &e, ERR_DATA, steps[i][1]);
+        else
+            assert_ok(parse(line, plain, &options, &e), &e);
+        columns_release(&columns);
+    }
+    assert_error(columns_parse(&columns, "unused=a,unused=a", &e), &e, ERR_USAGE, "\"a\" is given twice");
+    assert_error(columns_parse(&columns, "text=a,text=b", &e), &e, ERR_USAGE, "\"text\" is given twice");
 }
 
 static void test_pairs_alone(void **state)
@@ -273,6 +302,7 @@ int main(void)
         cmocka_unit_test(test_repeated_words), cmocka_unit_test(test_no_shared_beginning),
         cmocka_unit_test(test_messages),     cmocka_unit_test(test_cutting),
         cmocka_unit_test(test_bad_pairs),    cmocka_unit_test(test_pairs_alone),
+        cmocka_unit_test(test_unused_columns),
         cmocka_unit_test(test_positions),    cmocka_unit_test(test_train_on_all), cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, open_tokenizers, close_tokenizers);
