@@ -1,9 +1,11 @@
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/str.h"
 #include "io/json.h"
+#include "model/objective.h"
 #include "run/export/export.h"
 
 #define MARKUP "\\`*_[]<>|~&#$"
@@ -14,6 +16,16 @@ static const struct kind {
     const char *relation, *library, *title, *made;
 } kinds[] = {[EXPORT_PEFT] = {"adapter", "peft", "LoRA adapter", "exported with"},
              [EXPORT_MERGED] = {"finetune", "transformers", "fine-tuned", "merged with"}};
+
+/* How its name is written, and where it was published. */
+static const struct {
+    const char *name, *paper;
+} objectives[OBJECTIVE_COUNT] = {
+    [OBJECTIVE_DPO] = {"DPO", "2305.18290"},
+    [OBJECTIVE_IPO] = {"IPO", "2310.12036"},
+    [OBJECTIVE_ORPO] = {"ORPO", "2403.07691"},
+    [OBJECTIVE_SIMPO] = {"SimPO", "2405.14734"},
+};
 
 /* Foreign text, of which nothing is markup. */
 static enum err_code append_text(struct str *out, const char *text, size_t length, struct err *e)
@@ -51,6 +63,11 @@ static enum err_code append_base(struct str *out, const struct export_job *job, 
                           : append_file(out, job->base_name, e);
 }
 
+static enum objective_kind objective_of(const struct origin *from)
+{
+    return from->has_options ? from->options.objective : OBJECTIVE_SFT;
+}
+
 /* The hub refuses a base that is no repository of its own. */
 static enum err_code append_header(struct str *out, const struct export_job *job, const struct kind *kind,
                                    struct err *e)
@@ -61,8 +78,11 @@ static enum err_code append_header(struct str *out, const struct export_job *job
         (str_appendf(out, e, "base_model: ") || json_append_string(out, job->base_name, strlen(job->base_name), e) ||
          str_appendf(out, e, "\nbase_model_relation: %s\n", kind->relation)))
         return e->code;
-    if (str_appendf(out, e, "library_name: %s\npipeline_tag: text-generation\ntags:\n- lora\n- mpilora\n---\n\n# ",
+    const enum objective_kind objective = objective_of(job->origin);
+    if (str_appendf(out, e, "library_name: %s\npipeline_tag: text-generation\ntags:\n- lora\n- mpilora\n",
                     kind->library) ||
+        (objective != OBJECTIVE_SFT && str_appendf(out, e, "- %s\n", objective_name(objective))) ||
+        str_appendf(out, e, "---\n\n# ") ||
         append_base(out, job, e))
         return e->code;
     return str_appendf(out, e, ", %s\n\n", kind->title);
@@ -94,6 +114,18 @@ static enum err_code append_what(struct str *out, const struct lora *l, enum opt
         append_ranks(out, l, e))
         return e->code;
     return str_appendf(out, e, ".\n\n");
+}
+
+static enum err_code append_objective(struct str *out, const struct origin *from, struct err *e)
+{
+    const enum objective_kind objective = objective_of(from);
+    if (objective == OBJECTIVE_SFT)
+        return ERR_OK;
+    const char *paper = objectives[objective].paper;
+    return str_appendf(out, e,
+                       "Trained with %s ([arXiv:%s](https://arxiv.org/abs/%s)) on preference pairs: a chosen and a "
+                       "rejected answer to the same prompt.\n\n",
+                       objectives[objective].name, paper, paper);
 }
 
 static enum err_code append_usage(struct str *out, const struct export_job *job, enum option_format format,
@@ -154,24 +186,27 @@ static enum err_code append_data(struct str *out, const struct origin *from, str
     return append_hash(out, "first adapter", from->identity.adapter, e);
 }
 
-static enum err_code append_last_loss(struct str *out, double loss, struct err *e)
+static enum err_code append_last_loss(struct str *out, double loss, const char *objective, struct err *e)
 {
-    return isfinite(loss) ? str_appendf(out, e, "| loss of the last step | %.4f |\n", loss)
-                          : str_appendf(out, e, "| loss of the last step | not finite |\n");
+    return isfinite(loss) ? str_appendf(out, e, "| %sloss of the last step | %.4f |\n", objective, loss)
+                          : str_appendf(out, e, "| %sloss of the last step | not finite |\n", objective);
 }
 
 static enum err_code append_losses(struct str *out, const struct origin *from, struct err *e)
 {
     const struct ckpt_state *state = &from->state;
     const struct metrics_point *last = from->log.count ? &from->log.points[from->log.count - 1] : NULL;
+    char objective[16] = "";
+    if (objective_of(from) != OBJECTIVE_SFT)
+        snprintf(objective, sizeof objective, "%s ", objectives[objective_of(from)].name);
     if (str_appendf(out, e, "| steps | %" PRIu64, state->step) ||
         (last && str_appendf(out, e, " (%.2f epochs)", last->epoch)) || str_appendf(out, e, " |\n") ||
         (from->step != state->step &&
          str_appendf(out, e, "| adapter | that of step %" PRIu64 ", after which the eval loss was lowest |\n",
                      from->step)) ||
-        (last && append_last_loss(out, last->loss, e)) ||
+        (last && append_last_loss(out, last->loss, objective, e)) ||
         (state->best.step &&
-         str_appendf(out, e, "| lowest eval loss | %.4f, after step %" PRIu64 " |\n", state->best.loss,
+         str_appendf(out, e, "| lowest eval %sloss | %.4f, after step %" PRIu64 " |\n", objective, state->best.loss,
                      state->best.step)))
         return e->code;
     return ERR_OK;
@@ -238,7 +273,7 @@ enum err_code export_card(struct str *out, const struct export_job *job, enum op
 {
     const struct kind *kind = &kinds[format];
     if (append_header(out, job, kind, e) || append_what(out, job->lora, format, e) ||
-        append_usage(out, job, format, e) || append_facts(out, job, kind, e))
+        append_objective(out, job->origin, e) || append_usage(out, job, format, e) || append_facts(out, job, kind, e))
         return e->code;
     return append_options(out, job, e);
 }

@@ -139,6 +139,35 @@ static void of_a_run(void **unused)
     origin_release(&origin);
 }
 
+/* Preference training is told, by name, and whose losses these are. */
+static void of_preferences(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *yaml, *tag, *name;
+    } rows[] = {{"dpo", "- dpo\n---\n", "Trained with DPO ([arXiv:2305.18290]"},
+                {"ipo", "- ipo\n---\n", "Trained with IPO ([arXiv:2310.12036]"},
+                {"orpo", "- orpo\n---\n", "Trained with ORPO ([arXiv:2403.07691]"},
+                {"simpo", "- simpo\n---\n", "Trained with SimPO ([arXiv:2405.14734]"}};
+    for (size_t i = 0; i < 4; i++) {
+        struct origin origin;
+        struct str card = {0};
+        char text[1024];
+        write_metrics();
+        snprintf(text, sizeof text, "%sobjective: %s\n", config, rows[i].yaml);
+        origin_set(&origin, "config", text, &state, &identity);
+        origin_read_log(&origin, folder.folder);
+        card_of(&card, &origin, "owner/base_1", i % 2 ? EXPORT_MERGED : EXPORT_PEFT);
+        assert_non_null(strstr(card.data, rows[i].tag));
+        assert_non_null(strstr(card.data, rows[i].name));
+        assert_non_null(
+            strstr(card.data, i == 3 ? "| SimPO loss of the last step | 1.2500 |\n" : "PO loss of the last step"));
+        assert_non_null(strstr(card.data, i ? "| lowest eval " : "| lowest eval DPO loss | 1.5000, after step 4 |\n"));
+        str_release(&card);
+        origin_release(&origin);
+    }
+}
+
 /* The date of a run is told where its chat template may have printed it. */
 static void the_date_of_templates_that_have_it(void **unused)
 {
@@ -419,6 +448,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(of_a_run),
+        cmocka_unit_test(of_preferences),
         cmocka_unit_test(the_date_of_templates_that_have_it),
         cmocka_unit_test(names_are_only_names),
         cmocka_unit_test(the_header_is_yaml),
