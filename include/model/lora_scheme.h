@@ -16,6 +16,7 @@ struct lora_scheme {
     bool takes_std_a, takes_std_b; /* may the user set the standard deviation of A, of B? */
     bool changes_base;             /* W becomes W - scaling * B A, so that W + scaling * B A stays the same */
     bool needs_even_rank;
+    bool moves_start; /* B A is not zero: the model at the start is not the base */
     const char *warning; /* printed when the scheme is chosen, or NULL */
 };
 
@@ -30,7 +31,7 @@ struct lora_scheme {
            .scheme.warning = "with A and B both zero nothing trains: the gradient of A is a multiple of B "  \
                              "and that of B a multiple of A, so both stay zero for ever")                    \
     SCHEME(LORA_BOTH_NORMAL, "both-normal", .draw = lora_draw_both_normal, .scheme.takes_std_a = true,       \
-           .scheme.takes_std_b = true)                                                                       \
+           .scheme.takes_std_b = true, .scheme.moves_start = true)                                           \
     SCHEME(LORA_B_NORMAL, "b-normal", .draw = lora_draw_b_normal, .scheme.takes_std_b = true)                \
     SCHEME(LORA_CONSTANT, "constant", .draw = lora_draw_constant, .scheme.takes_std_a = true)                \
     SCHEME(LORA_ORTHOGONAL, "orthogonal", .draw = lora_draw_orthogonal, .scheme.needs_even_rank = true)      \

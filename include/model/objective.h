@@ -12,11 +12,12 @@
  *
  * The loss of a batch is the mean over its pairs, plus, with a weight, the mean negative log-probability of all
  * supervised tokens of its chosen sides (the likelihood): those of the answers, and with --train-on all, as TRL's
- * ORPOTrainer has it, of the prompts. The reward of an answer is beta (x - r) for dpo and ipo,
- * beta a for orpo and simpo. These are the losses and rewards of TRL 1.16: DPOTrainer ("sigmoid", "ipo"), ORPOTrainer,
- * CPOTrainer ("simpo", whose cpo_alpha is the weight of the likelihood). DPO: https://arxiv.org/abs/2305.18290 (eq. 7),
- * with label smoothing https://ericmitchell.ai/cdpo.pdf; IPO: 2310.12036 (eq. 17); ORPO: 2403.07691 (eqs. 4, 6, 7);
- * SimPO: 2405.14734 (eq. 6).
+ * ORPOTrainer has it, of the prompts. The reward of an answer is beta (x - r) for dpo and ipo, beta a for orpo and
+ * simpo. These are the losses and rewards of TRL 1.16: DPOTrainer ("sigmoid", "ipo"), ORPOTrainer, CPOTrainer
+ * ("simpo", whose cpo_alpha is the weight of the likelihood), but for dpo with label smoothing: that is cDPO,
+ * https://ericmitchell.ai/cdpo.pdf, while "sigmoid" ignores TRL's label_smoothing, and "robust" subtracts the second
+ * term and divides by 1 - 2 e. DPO: https://arxiv.org/abs/2305.18290 (eq. 7); IPO: 2310.12036 (eq. 17); ORPO:
+ * 2403.07691 (eqs. 4, 6, 7); SimPO: 2405.14734 (eq. 6).
  */
 #ifndef MPILORA_MODEL_OBJECTIVE_H
 #define MPILORA_MODEL_OBJECTIVE_H

@@ -1,7 +1,7 @@
 /*
  * The reference model of preference training: log-probabilities of both answers of every pair, which an objective
- * compares with the policy's. The reference is the model at the start of the run: the base, with the adapter of
- * --adapter if there is one.
+ * compares with the policy's. The reference is the base, with the adapter of --adapter if there is one, as in TRL. That
+ * is the model at the start of the run, unless --lora-init begins with a B A that is not zero (both-normal).
  */
 #ifndef MPILORA_TRAIN_REFERENCE_H
 #define MPILORA_TRAIN_REFERENCE_H

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "model/lora_init.h"
+#include "model/objective.h"
 #include "run/adapter.h"
 #include "train/session.h"
 
@@ -187,6 +188,10 @@ enum err_code session_new_adapter(struct session *s, struct err *e)
         return e->code;
     if (scheme->warning)
         log_warn("--lora-init %s: %s", scheme->name, scheme->warning);
+    if (scheme->moves_start && objective_needs_reference(o->objective))
+        log_warn("--lora-init %s: B A is not zero at the start, but the reference of --objective %s is the base "
+                 "without it: rewards do not begin at 0",
+                 scheme->name, objective_name(o->objective));
     s->model.lora = &s->lora;
     return ERR_OK;
 }

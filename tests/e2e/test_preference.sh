@@ -126,6 +126,10 @@ check 0 train "$work/whole" $more --max-steps 16
 same_run "$work/whole" "$work/second-parts"
 check 0 train "$work/pissa" --objective dpo --lora-init pissa --lora-dropout 0 --max-steps 2
 holds 'v["reward_margin"] == 0' <(head -n 1 "$work/pissa/metrics.jsonl")
+# An adapter that begins elsewhere than at the base, which the reference is.
+check 0 train "$work/apart" --objective dpo --lora-init both-normal --max-steps 1
+says err '^warning: --lora-init both-normal: .* the reference of --objective dpo is the base without it'
+holds 'v["reward_margin"] != 0' <(head -n 1 "$work/apart/metrics.jsonl")
 
 # 20 steps by TRL's own trainers (scripts/make_golden_preference_curve.py).
 golden=$SOURCE/tests/golden/preference
