@@ -49,6 +49,16 @@ static enum err_code read_file(bool *same, char different[NAME_SIZE], struct ref
     return code;
 }
 
+/* The length of a message without what to do about it, which is done here. */
+static int without_advice(const char *message)
+{
+    const char *advice = strstr(message, "use another file");
+    size_t length = advice ? (size_t)(advice - message) : strlen(message);
+    while (advice && length && strchr(" :;", message[length - 1]))
+        length--;
+    return (int)length;
+}
+
 enum err_code reference_file_read(bool *found, struct reference_values *v, const char *folder, struct err *e)
 {
     char path[PATH_MAX], different[NAME_SIZE];
@@ -60,7 +70,7 @@ enum err_code reference_file_read(bool *found, struct reference_values *v, const
     if (!file_exists(path))
         return ERR_OK;
     if (read_file(&same, different, v, path, &damage))
-        log_warn("%s: the reference is recomputed", damage.message);
+        log_warn("%.*s: the reference is recomputed", without_advice(damage.message), damage.message);
     else if (!same)
         log_note("%s was computed with a different %s: the reference is recomputed", path, different);
     else

@@ -36,7 +36,7 @@ struct line {
     const struct json_value *root;
     const struct columns *columns; /* NULL: none are renamed */
     bool asks;                     /* it may end before its answer */
-    bool pairs;                    /* it may be a preference pair */
+    bool pairs, only_pairs;        /* it may, or must, be a preference pair */
     const char *answer;            /* the key of what answers a "prompt": "completion", or one of a pair's two */
     size_t shared;                 /* messages at the beginning of that answer that belong to the prompt */
 };

@@ -338,7 +338,9 @@ static unsigned find_notes(const struct example *ex, const struct tokenizer *t, 
         notes |= 1U << NOTE_DOUBLED_BOS;
     if (ex->truncated && ex->supervised[last] && ex->tokens[last] != eos && ex->tokens[last] != turn_end)
         notes |= 1U << NOTE_CUT_ANSWER;
-    if (ex->supervised_count == last && ex->form != EXAMPLE_TEXT && options->train_on != TRAIN_ON_ALL &&
+    /* A prompt of one token leaves all the others to the completion. */
+    const bool is_whole = ex->form != EXAMPLE_TEXT && ex->form != EXAMPLE_COMPLETION;
+    if (ex->supervised_count == last && is_whole && options->train_on != TRAIN_ON_ALL &&
         !(ex->notes >> NOTE_NO_PROMPT & 1))
         notes |= 1U << NOTE_FULL;
     return notes;
@@ -495,6 +497,7 @@ enum err_code example_parse(struct example *ex, struct example_scratch *scratch,
                            .columns = options->columns,
                            .asks = options->asks,
                            .pairs = options->pairs != PAIRS_REFUSED,
+                           .only_pairs = options->pairs == PAIRS_ALONE,
                            .answer = "completion"};
     enum err_code code = ERR_OK;
     if (json_kind(l.root) != JSON_KIND_OBJECT)
@@ -503,9 +506,6 @@ enum err_code example_parse(struct example *ex, struct example_scratch *scratch,
         code = line_check_columns(&l, &ex->columns, e);
     if (!code)
         code = fields_find_form(&ex->form, &l, e);
-    if (!code && options->pairs == PAIRS_ALONE && ex->form != EXAMPLE_PREFERENCE &&
-        ex->form != EXAMPLE_PREFERENCE_MESSAGES)
-        code = err_set(e, ERR_DATA, "is not a preference pair: a line must have \"chosen\" and \"rejected\"");
     if (!code)
         code = example_check_line_keys(&l, ex->form, e);
     if (!code)

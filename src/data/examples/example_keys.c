@@ -1,5 +1,7 @@
 #include "example_keys.h"
 
+#include <stdio.h>
+
 #define IN(form)     (1U << EXAMPLE_##form)
 #define PLAIN        (IN(TEXT) | IN(COMPLETION))
 #define MESSAGES     (IN(MESSAGES) | IN(PROMPT_MESSAGES))
@@ -8,8 +10,8 @@
 #define PAIRS        (IN(PREFERENCE) | IN(PREFERENCE_MESSAGES))
 #define ANY          (SINGLE | PAIRS)
 
-/* The value that says the same as no key at all: none but null and what is empty, or 1 (true). */
-enum neutral { EMPTY, ONE };
+/* The value that says the same as no key at all: none but null and what is empty, or 1 (true), or 0. */
+enum neutral { EMPTY, ONE, ZERO };
 
 struct row {
     const char *key;
@@ -25,6 +27,7 @@ static const struct row of_lines[] = {
     {"rejected", SINGLE, EMPTY, "preference data"},
     {"ref_chosen_logps", PAIRS, EMPTY, "log-probabilities of a reference that were computed before"},
     {"ref_rejected_logps", PAIRS, EMPTY, "log-probabilities of a reference that were computed before"},
+    {"margin", PAIRS, ZERO, "margins of single pairs"},
     {"label", ANY & ~IN(TEXT), EMPTY, "preference data"}, /* beside a text: a class of it */
     {"tools", PLAIN | IN(ALPACA) | IN(PREFERENCE), EMPTY, "tools outside of conversations"},
     {"functions", ANY, EMPTY, "tools under this name"},
@@ -68,32 +71,40 @@ static bool says_nothing(const struct json_value *v, enum neutral neutral)
         return neutral == ONE && json_bool(v, false);
     case JSON_KIND_INT:
     case JSON_KIND_REAL:
-        return neutral == ONE && json_number(v, 0) == 1;
+        return (neutral == ONE && json_number(v, 0) == 1) || (neutral == ZERO && json_number(v, 1) == 0);
     default:
         return json_is_absent(v);
     }
 }
 
-static enum err_code check(const struct row *rows, size_t count, const struct line *l, enum example_form form,
-                           struct err *e)
+/* The first row of which the line, or the message, has something to say; NULL: none. */
+static const struct row *find(const struct row *rows, size_t count, const struct line *l, enum example_form form)
 {
-    for (size_t i = 0; i < count; i++) {
-        const struct row *r = &rows[i];
-        if (r->forms & 1U << form && !says_nothing(line_get(l, r->key), r->neutral))
-            return err_set(e, ERR_DATA,
-                           "has \"%s\", which would change what is trained, and %s are not supported", r->key,
-                           r->what);
-    }
-    return ERR_OK;
+    for (size_t i = 0; i < count; i++)
+        if (rows[i].forms & 1U << form && !says_nothing(line_get(l, rows[i].key), rows[i].neutral))
+            return &rows[i];
+    return NULL;
 }
 
 enum err_code example_check_line_keys(const struct line *l, enum example_form form, struct err *e)
 {
-    return check(of_lines, sizeof of_lines / sizeof *of_lines, l, form, e);
+    char more[64], columns[512];
+    const struct row *r = find(of_lines, sizeof of_lines / sizeof *of_lines, l, form);
+    if (!r)
+        return ERR_OK;
+    snprintf(more, sizeof more, "unused=%s", r->key);
+    columns_add(columns, sizeof columns, l->columns, more);
+    return err_set(e, ERR_DATA,
+                   "has \"%s\", which would change what is trained, and %s are not supported (--columns %s ignores "
+                   "them)",
+                   r->key, r->what, columns);
 }
 
 enum err_code example_check_message_keys(const struct json_value *message, enum example_form form, struct err *e)
 {
     const struct line l = {.root = message};
-    return check(of_messages, sizeof of_messages / sizeof *of_messages, &l, form, e);
+    const struct row *r = find(of_messages, sizeof of_messages / sizeof *of_messages, &l, form);
+    return r ? err_set(e, ERR_DATA, "has \"%s\", which would change what is trained, and %s are not supported", r->key,
+                       r->what)
+             : ERR_OK;
 }

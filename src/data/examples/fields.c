@@ -182,7 +182,8 @@ static enum err_code refuse_pair(const struct line *l, struct err *e)
     if (!str_appendf(&m, e, "has two answers, \"chosen\" and \"rejected\": train --objective learns from "
                             "both") && chosen &&
         !str_appendf(&m, e, ", --columns "))
-        str_appendf(&m, e, "%s,unused=rejected trains on the chosen answers alone", columns);
+        str_appendf(&m, e, "%s,unused=rejected %s", columns,
+                    l->asks ? "compares with the chosen answers" : "trains on the chosen answers alone");
     return refuse(&m, l, e);
 }
 
@@ -201,6 +202,22 @@ static enum err_code refuse_all(const struct line *l, struct err *e)
                             "\"conversations\", and \"instruction\" with \"output\"") &&
         json_count(l->root) && !str_appendf(&m, e, ", but ") && !add_names(&m, l, e))
         advise(&m, l, e);
+    return refuse(&m, l, e);
+}
+
+/* Where every line must be a pair. */
+static enum err_code refuse_single(const struct line *l, struct err *e)
+{
+    static const char *const keys[] = {"chosen", "rejected"};
+    struct str m = {0};
+    e->code = ERR_OK;
+    const size_t missing = json_is_absent(line_get(l, keys[0])) ? 0 : 1;
+    const bool null = line_get(l, keys[missing]), half = !json_is_absent(line_get(l, keys[1 - missing]));
+    if (half)
+        str_appendf(&m, e, "has \"%s\" but no \"%s\"%s: a preference pair has both", keys[1 - missing], keys[missing],
+                    null ? ", which is null" : "");
+    else
+        str_appendf(&m, e, "is not a preference pair: a line must have \"chosen\" and \"rejected\"");
     return refuse(&m, l, e);
 }
 
@@ -321,6 +338,8 @@ static enum err_code check_system(const struct line *l, struct err *e)
 enum err_code fields_find_form(enum example_form *form, const struct line *l, struct err *e)
 {
     const char *found = NULL, *null = NULL;
+    if (l->only_pairs && !is_pair(l))
+        return refuse_single(l, e);
     const bool conversation = !json_is_absent(line_get(l, "messages")), pair = l->pairs && is_pair(l);
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
         const struct json_value *v = line_get(l, fields[i].key);
@@ -350,5 +369,7 @@ enum err_code fields_find_form(enum example_form *form, const struct line *l, st
         *form = EXAMPLE_PREFERENCE_MESSAGES;
     if (*form == EXAMPLE_PREFERENCE && check_system(l, e))
         return e->code;
+    if (*form == EXAMPLE_COMPLETION && json_is_absent(line_get(l, "completion")) && is_pair(l))
+        return refuse_pair(l, e); /* a prompt alone, if its answers are not looked at */
     return *form == EXAMPLE_COMPLETION ? choose_kind(form, l, e) : ERR_OK;
 }

@@ -58,6 +58,18 @@ static void tell_columns(const struct dataset *d, void (*tell)(void *context, co
     }
 }
 
+/* Only `inspect` takes both, to show them. */
+static void tell_mixture(const struct dataset *d, void (*tell)(void *context, const char *text), void *context)
+{
+    char text[256];
+    const uint64_t pairs = d->counts.forms[EXAMPLE_PREFERENCE] + d->counts.forms[EXAMPLE_PREFERENCE_MESSAGES];
+    snprintf(text, sizeof text,
+             "%" PRIu64 " of %zu examples are preference pairs and the others are not: no --objective trains on both",
+             pairs, d->count);
+    if (pairs && pairs < d->count)
+        tell(context, text);
+}
+
 void dataset_tell_warnings(const struct dataset *d, unsigned notes, void (*tell)(void *context, const char *text),
                            void *context)
 {
@@ -72,5 +84,6 @@ void dataset_tell_warnings(const struct dataset *d, unsigned notes, void (*tell)
                  all ? "" : " (the first: ", all ? "" : place, all ? "" : ")");
         tell(context, text);
     }
+    tell_mixture(d, tell, context);
     tell_columns(d, tell, context);
 }

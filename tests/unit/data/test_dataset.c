@@ -298,6 +298,25 @@ static void test_missed_columns(void **state)
     columns_release(&columns);
 }
 
+/* Pairs among other examples are shown by `inspect`, and no objective trains on both. */
+static void test_mixed_with_pairs(void **state)
+{
+    (void)state;
+    const char *path =
+        write_text("mixed", "{\"text\":\"a b\"}\n{\"prompt\":\"a\",\"chosen\":\" b\",\"rejected\":\" c\"}\n");
+    struct example_options options = usual;
+    struct dataset d;
+    struct err e;
+    struct str told = {0};
+    options.pairs = PAIRS_TAKEN;
+    assert_int_equal(dataset_open(&d, &path, 1, tokenizer, &options, false, &e), ERR_OK);
+    dataset_tell_warnings(&d, 0, keep_text, &told);
+    assert_string_equal(
+        told.data, "1 of 2 examples are preference pairs and the others are not: no --objective trains on both\n");
+    str_release(&told);
+    dataset_close(&d);
+}
+
 /* Lines of many lengths, blank and bad ones among them; more than one block, and borders of parts at every
  * place. */
 static void write_many(struct str *text, int lines)
@@ -566,6 +585,7 @@ int main(void)
         cmocka_unit_test(test_truncation),
         cmocka_unit_test(test_one_object),
         cmocka_unit_test(test_missed_columns),
+        cmocka_unit_test(test_mixed_with_pairs),
         cmocka_unit_test(test_repeats),
         cmocka_unit_test(test_parts),
         cmocka_unit_test(test_first_note),

@@ -28,6 +28,9 @@ static void test_strings(void **state)
     assert_int_equal(ex.form, EXAMPLE_PREFERENCE);
     assert_int_equal(ex.whole_count, 5);
     assert_false(ex.truncated);
+    check_pair("{\"margin\":0,\"prompt\":\"a\",\"chosen\":\"b\",\"rejected\":\"c\"}", plain, &pairs,
+               (const char *const[]){"ab$", "ac$"}, (const char *const[]){"011", "011"});
+    assert_false(ex.notes >> NOTE_FULL & 1); /* of a prompt of one token, the rest is the answer */
     check_pair(line, with_both, &pairs, (const char *const[]){"^abcd$", "^abe$"},
                (const char *const[]){"000111", "00011"});
     check_pair("{\"prompt\":\"a\",\"chosen\":\"b<|eos|>\",\"rejected\":\"c\"}", plain, &pairs,
@@ -214,6 +217,9 @@ static void test_bad_pairs(void **state)
          "has \"system\", which would change what is trained"},
         {"{\"prompt\":\"p\",\"tools\":[{}]," PAIR("\"a\"", "\"b\""), "has \"tools\""},
         {"{\"prompt\":\"p\",\"weight\":0," PAIR("\"a\"", "\"b\""), "has \"weight\""},
+        {"{\"prompt\":\"p\",\"margin\":0.5," PAIR("\"a\"", "\"b\""),
+         "has \"margin\", which would change what is trained, and margins of single pairs are not supported (--columns "
+         "unused=margin ignores them)"},
         {"{\"prompt\":\"p\",\"ref_chosen_logps\":-1," PAIR("\"a\"", "\"b\""), "has \"ref_chosen_logps\""},
     };
     struct err e;
@@ -258,6 +264,10 @@ static void test_pairs_alone(void **state)
     assert_ok(parse("{\"prompt\":\"a\"," PAIR("\"b\"", "\"c\""), plain, &options, &e), &e);
     assert_error(parse("{\"prompt\":\"a\",\"completion\":\"b\"}", plain, &options, &e), &e, ERR_DATA,
                  "is not a preference pair: a line must have \"chosen\" and \"rejected\"");
+    assert_error(parse("{\"prompt\":\"a\"," PAIR("\"b\"", "null"), plain, &options, &e), &e, ERR_DATA,
+                 "has \"chosen\" but no \"rejected\", which is null: a preference pair has both");
+    assert_error(parse("{\"prompt\":\"a\",\"rejected\":\"b\"}", plain, &options, &e), &e, ERR_DATA,
+                 "has \"rejected\" but no \"chosen\": a preference pair has both");
 }
 
 /* Where pairs are not trained: what the message advises works. */
