@@ -290,12 +290,13 @@ enum err_code options_compare_for_resume(const struct options *now, const char *
             shape = shape || resume_rules[i] == SHAPE;
         }
     }
+    const char *advice = shape                        ? "; give the checkpoint's values, or another --output for an "
+                                                        "adapter of another kind"
+                         : now->allow_changed_options ? ""
+                                                      : "; give the checkpoint's values, or --allow-changed-options";
     if (!code && differences.length)
-        code = err_set(
-            e, ERR_MISMATCH,
-            "options differ from those the checkpoint was trained with: %s; give the checkpoint's values, or %s",
-            differences.data,
-            shape ? "another --output for an adapter of another kind" : "--allow-changed-options");
+        code = err_set(e, ERR_MISMATCH, "options differ from those the checkpoint was trained with: %s%s",
+                       differences.data, advice);
     str_release(&differences);
     options_release(&then);
     return code;
