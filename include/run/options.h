@@ -99,6 +99,10 @@ bool options_fixes_result(const struct opt_spec *spec);
 enum err_code options_append_values(const struct options *o, const char *const *names, size_t count, struct str *out,
                                     struct err *e);
 
+/* The first of these options whose value differs between two sets of options of one command; NULL if none does. */
+const char *options_find_difference(const struct options *a, const struct options *b, const char *const *names,
+                                    size_t count);
+
 /* Does the option decide which arrays a new adapter has? With --adapter that one's arrays are used instead. */
 bool options_shapes_adapter(const struct opt_spec *spec);
 

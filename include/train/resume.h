@@ -18,6 +18,7 @@ struct resume {
     double epochs;
     int64_t max_steps;
     uint64_t early_stop; /* the recorded one */
+    const char *other_measure; /* an option without which the eval losses cannot be compared differs; NULL: none */
 };
 
 /* Collective. Finds the checkpoint that --resume asks for, and sends its adapter, moments, step and cursor to all

@@ -200,6 +200,15 @@ enum err_code options_append_values(const struct options *o, const char *const *
     return ERR_OK;
 }
 
+const char *options_find_difference(const struct options *a, const struct options *b, const char *const *names,
+                                    size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!opt_values_equal(&a->set, &b->set, opt_find(&options_table, names[i])))
+            return names[i];
+    return NULL;
+}
+
 bool options_go_by_evaluations(const struct options *o)
 {
     return o->keep_best || o->early_stop > 0;

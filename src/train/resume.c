@@ -92,8 +92,21 @@ static enum err_code check(const struct ckpt *c, const struct ckpt_identity *now
     return ERR_OK;
 }
 
-/* The length of the run, and its learning rate, as the checkpoint has them. */
-static enum err_code read_schedule(struct resume *r, const struct ckpt *c, struct err *e)
+/* What an eval loss means: the examples as they are evaluated, and the objective; `seed` decides with --eval-split. */
+static const char *const measured_with[] = {
+    "objective", "beta",       "label-smoothing", "sft-weight",           "simpo-margin", "train-on",
+    "columns",   "max-length", "skip-bad-lines",  "chat-template-kwargs", "chat-date",    "eval-split"};
+
+static const char *other_measure(const struct options *now, const struct options *then)
+{
+    const char *const seed = "seed";
+    const char *other =
+        options_find_difference(now, then, measured_with, sizeof measured_with / sizeof *measured_with);
+    return other || now->eval_split <= 0 ? other : options_find_difference(now, then, &seed, 1);
+}
+
+/* What the options that the checkpoint recorded say of the run so far. */
+static enum err_code read_options(struct resume *r, const struct options *now, const struct ckpt *c, struct err *e)
 {
     struct options then = {0};
     enum err_code code = options_read_yaml(&then, "train", c->path, c->config, strlen(c->config), e);
@@ -104,6 +117,7 @@ static enum err_code read_schedule(struct resume *r, const struct ckpt *c, struc
     r->epochs = then.epochs;
     r->max_steps = then.max_steps;
     r->early_stop = (uint64_t)then.early_stop;
+    r->other_measure = code ? NULL : other_measure(now, &then);
     options_release(&then);
     return code;
 }
@@ -118,20 +132,28 @@ static enum err_code keep_best(uint64_t step, const char *from, const struct run
 }
 
 /* The best evaluation so far is comparable, and its checkpoint in this run's folder; or the run does not go by it. */
-static enum err_code take_best(struct ckpt *c, const struct ckpt_identity *now, const struct options *o,
-                               const struct runlock *lock, struct err *e)
+static enum err_code take_best(struct ckpt *c, const struct resume *r, const struct ckpt_identity *now,
+                               const struct options *o, const struct runlock *lock, struct err *e)
 {
     struct best *best = &c->state.best;
-    if (!options_go_by_evaluations(o) || !best->seen)
+    const bool other_data = strcmp(best->hash, now->evaluated) != 0;
+    if (!best->seen)
         return ERR_OK;
-    if (strcmp(best->hash, now->evaluated) != 0) {
-        err_set(e, ERR_MISMATCH,
-                "%s: the evaluations so far were of other examples, and --keep-best and --early-stop go by them; give "
-                "the same --eval-data, or --allow-changed-options, which forgets the best of them",
-                c->path);
-        if (!o->allow_changed_options)
-            return e->code;
-        log_warn("%s", e->message);
+    if (!options_go_by_evaluations(o)) {
+        if (r->other_measure) /* from now on the checkpoints record the other value */
+            best_forget(best);
+        return ERR_OK;
+    }
+    if (other_data && !o->allow_changed_options)
+        return err_set(e, ERR_MISMATCH,
+                       "%s: the evaluations so far were of other examples, and --keep-best and --early-stop go by "
+                       "them; give the same --eval-data, or --allow-changed-options, which forgets the best of them",
+                       c->path);
+    if (other_data || r->other_measure) {
+        log_warn("%s: the evaluations so far were %s%s, and --keep-best and --early-stop go by them: the best of them "
+                 "is forgotten",
+                 c->path, other_data ? "of other examples" : "made with another --",
+                 other_data ? "" : r->other_measure);
         best_forget(best);
     }
     if (o->keep_best && best->step && keep_best(best->step, c->path, lock, e)) {
@@ -153,7 +175,7 @@ static enum err_code load(struct lora *l, struct lora_moments *moments, struct c
         return code;
     code = check(&c, identity, o, e);
     if (!code)
-        code = read_schedule(r, &c, e);
+        code = read_options(r, o, &c, e);
     if (!code)
         code = ckpt_read(&c, l, moments, e);
     r->here = rundir_holds(o->output, c.path);
@@ -161,7 +183,7 @@ static enum err_code load(struct lora *l, struct lora_moments *moments, struct c
         code = r->here ? clear_output(o, lock, c.state.step + 1, "later than the one to go on from", e)
                      : clear_output(o, lock, 0, "of another run than the one to go on from", e);
     if (!code)
-        code = take_best(&c, identity, o, lock, e);
+        code = take_best(&c, r, identity, o, lock, e);
     if (!code)
         code = trace_read_from(&r->trace, c.file, e);
     if (!code) {

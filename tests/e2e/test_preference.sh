@@ -131,6 +131,18 @@ check 0 train "$work/apart" --objective dpo --lora-init both-normal --max-steps 
 says err '^warning: --lora-init both-normal: .* the reference of --objective dpo is the base without it'
 holds 'v["reward_margin"] != 0' <(head -n 1 "$work/apart/metrics.jsonl")
 
+# The best evaluation is one of evaluations that can be compared: the least loss of DPO is below all of IPO.
+best="--eval-every 2 --keep-best"
+check 0 train "$work/kept" $best --objective dpo --max-steps 2
+check 0 train "$work/kept" $best --objective dpo --max-steps 4
+checks=$((checks + 1))
+! grep -q 'forgotten' "$work/err" || fail "the same evaluations cannot be compared: $(cat "$work/err")"
+check 0 train "$work/kept" $best --objective ipo --max-steps 8 --allow-changed-options
+says err 'h5: options differ from .*: --objective ipo \(checkpoint: dpo\)$'
+says err 'h5: the evaluations so far were made with another --objective, .*: the best of them is forgotten$'
+check 0 "$MPILORA" inspect "$work/kept"
+says out '^best_step: [5-8]$'
+
 # 20 steps by TRL's own trainers (scripts/make_golden_preference_curve.py).
 golden=$SOURCE/tests/golden/preference
 python3 -c 'import json, sys
