@@ -22,6 +22,7 @@ struct adapter_check {
     bool silent; /* says nothing of which step it is, nor of another base: that has been said */
     struct origin *origin;      /* an empty one to fill in; NULL: not asked for */
     enum prompts *prompts;      /* gets those that it was trained on; NULL: not asked for */
+    bool *continued;            /* gets whether it is known to have started as another adapter; NULL: not asked for */
 };
 
 /* Makes `l` from a checkpoint (.h5), a run folder (its newest undamaged checkpoint), a PEFT folder or a GGUF adapter.

@@ -91,6 +91,8 @@ static enum err_code make_from_checkpoint(struct lora *l, const struct arch *a, 
     code = check_base(code, c, from, check, e);
     if (check->prompts)
         *check->prompts = c->identity.prompts;
+    if (check->continued)
+        *check->continued = *c->identity.adapter != '\0';
     l->rslora = c->rslora;
     l->dropout = from->has_options ? from->options.lora_dropout : 0;
     if (!code && check->origin)

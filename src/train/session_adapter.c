@@ -20,15 +20,26 @@ static enum err_code load(struct lora *l, struct session *s, const char *path, s
                                         .base = &s->model.weights,
                                         .allow_base_mismatch = s->options->allow_base_mismatch,
                                         .silent = s->checked,
-                                        .prompts = &s->trained_on};
+                                        .prompts = &s->trained_on,
+                                        .continued = &s->continued};
     const bool chat = s->options->chat;
     s->trained_on = PROMPTS_UNKNOWN;
+    s->continued = false;
     if (adapter_load(l, &s->model.arch, path, &check, e))
         return e->code;
     if (*s->options->prompt && !s->checked)
         tell_prompts(path, s->trained_on, chat ? PROMPTS_CHAT : PROMPTS_PLAIN,
                      chat ? ": leave out --chat for its form" : ": --chat gives it that form");
     return ERR_OK;
+}
+
+/* Of an adapter that was just loaded, to be compared with the reference of this command. */
+static void tell_reference(const struct session *s, const char *path)
+{
+    if (s->continued && !s->checked && objective_needs_reference(s->options->objective))
+        log_note("%s: its training started from another adapter, the reference there; here the reference is the base, "
+                 "so loss and rewards are others",
+                 path);
 }
 
 void session_compare_prompts(const struct session *s, const struct dataset *d)
@@ -51,7 +62,10 @@ static enum err_code read_adapter(struct session *s, const char *path, struct er
 
 enum err_code session_load_adapter(struct session *s, const char *path, struct err *e)
 {
-    return read_adapter(s, path, e) ? e->code : session_change_base(s, e);
+    if (read_adapter(s, path, e))
+        return e->code;
+    tell_reference(s, path);
+    return session_change_base(s, e);
 }
 
 enum err_code session_check_adapters(struct session *s, char (*hashes)[FILE_HASH_SIZE], struct err *e)
@@ -61,6 +75,8 @@ enum err_code session_check_adapters(struct session *s, char (*hashes)[FILE_HASH
     for (size_t i = 0; s->dist->rank == 0 && i < paths->count && !code; i++) {
         struct lora l = {0};
         code = load(&l, s, paths->items[i], e);
+        if (!code)
+            tell_reference(s, paths->items[i]);
         if (!code && hashes)
             code = adapter_hash(hashes[i], &l, e);
         lora_release(&l);

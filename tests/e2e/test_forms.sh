@@ -105,7 +105,7 @@ check 0 train "$work/call" $more --data "$work/call.jsonl" --max-steps 1
 says err '^warning: .*1 of 37 examples have "tool_calls" that the chat template does not print \(the first: .*/call.jsonl:1\)$'
 check 0 train "$work/own" $more $own --max-steps 2
 check 0 train "$work/own" $more --chat-template "$work/t.jinja" --max-steps 3 # the day is that of the first start
-says err '^  mpilora generate --model .* --chat-template .*t.jinja --adapter .*own --chat --prompt TEXT$'
+says err '^  mpilora generate --model .* --chat-template [^ ]*t.jinja( --chat-[^ ]* [^ ]*)* --adapter .*own --chat --prompt TEXT$'
 grep -qE '^chat-date: "?2024-02-29' "$work/own/config.yaml" || fail "the day is another after a resume"
 echo "changed" >>"$work/t.jinja"
 check 1 train "$work/own" $more $own --max-steps 4

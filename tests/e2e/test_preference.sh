@@ -85,6 +85,7 @@ check 0 python3 "$SOURCE/tests/support/read_metrics_csv.py" "$work/dpo"
 # From an adapter, which is the reference then, also after a resume.
 more="--objective dpo --adapter $work/orpo/adapter --lora-dropout 0"
 check 0 train "$work/second" $more
+says err '^    \(its reference is the base, not .*/orpo/adapter as in this run: '
 check 0 train "$work/second-parts" $more --max-steps 4
 check 0 ranks 2 "$MPILORA" train $options $more --output "$work/second-parts"
 same_run "$work/second" "$work/second-parts"
@@ -200,6 +201,9 @@ for a, b in ((loss, number("/loss")), (loss, got["loss"]), (sum(margins) / 7, nu
 PY
 done
 
+check 0 "$MPILORA" eval --model "$model" --data "$work/held-pairs.jsonl" --max-length 64 --objective dpo --adapter "$work/second"
+says err '/second: its training started from another adapter, the reference there; here the reference is the base'
+
 # Several adapters: each as if it were alone, and the base's log-probabilities are computed once for those that left the
 # base as it is.
 one="--model $model --data $work/held-pairs.jsonl --max-length 64 --threads 1 --objective dpo --json"
@@ -241,9 +245,10 @@ says err '^mpilora: --objective simpo compares answers: --train-on all is for or
 check 2 "$MPILORA" eval --model "$model" --data "$work/held-pairs.jsonl" --objective dpo --train-on all
 says err '^mpilora: --objective dpo compares answers: --train-on all is for orpo'
 # Sample answers are compared with the chosen ones, and what is offered at the end suits pairs.
-check 0 train "$work/sampled" --objective simpo --eval-data "$work/held-pairs.jsonl" --sample-prompts 3 --max-new-tokens 4
-says err '^  mpilora eval --model .* --objective simpo --adapter .*/sampled --data .*held-pairs.jsonl$'
-says err '^  mpilora generate --model .* --adapter .*/sampled --prompt TEXT$'
+check 0 train "$work/sampled" --objective $simpo --eval-data "$work/held-pairs.jsonl" --sample-prompts 3 --max-new-tokens 4
+offered='eval --model .* --max-length 64 --objective simpo --beta 2 --label-smoothing 0.1 --sft-weight 0.2 --simpo-margin 1'
+says err "^  mpilora $offered --adapter .*/sampled --data .*held-pairs.jsonl\$"
+says err '^  mpilora generate --model [^ ]* --adapter .*/sampled --prompt TEXT$'
 python3 - "$work" <<'PY' || fail "the answers to the prompts of pairs"
 import json, sys
 rows = [json.loads(line) for line in open(sys.argv[1] + "/sampled/samples.jsonl")]
@@ -252,6 +257,8 @@ assert [(r["step"], r["example"]) for r in rows] == [(s, i) for s in (4, 8) for 
 for r in rows:
     assert r["prompt"].endswith(pairs[r["example"]]["prompt"]) and r["expected"] == pairs[r["example"]]["chosen"], r
 PY
+check 0 "$MPILORA" $(sed -n 's/^  mpilora \(eval .*\)/\1/p' "$work/err") --threads 1 --json # which measures what the run did
+holds "v['loss'] == $(tail -n 1 "$work/sampled/metrics.jsonl" | python3 -c 'import json; print(json.loads(input())["eval_loss"])')"
 # One side is beyond the positions of the model, the other is not.
 python3 -c 'print("{\"prompt\": \"far \", \"chosen\": \"" + "far " * 300 + "\", \"rejected\": \"no\"}")' >"$work/far.jsonl"
 check 0 "$MPILORA" eval --model "$model" --data "$work/far.jsonl" --objective simpo --max-length 2048
