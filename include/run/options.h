@@ -109,10 +109,12 @@ bool options_shapes_adapter(const struct opt_spec *spec);
 /* Does the result of the run depend on its evaluations (--keep-best, --early-stop)? */
 bool options_go_by_evaluations(const struct options *o);
 
-/* Calls `tell` for each option that was given a value other than its default and yet changes nothing, since it acts
- * only together with others: `needs` names these. For options of `train`. */
-enum err_code options_tell_idle(const struct options *o, void (*tell)(const char *option, const char *needs),
-                                struct err *e);
+/* Calls `tell` for each option of the command that was given a value other than its default and yet changes nothing,
+ * since it acts only together with others: `needs` names these. Both texts are constants, and so few that an array of
+ * OPTIONS_IDLE_MOST holds them. */
+enum { OPTIONS_IDLE_MOST = 16 };
+typedef void options_idle(void *context, const char *option, const char *needs);
+enum err_code options_tell_idle(const struct options *o, options_idle *tell, void *context, struct err *e);
 
 /* Calls `tell` for each option that the result depends on, evaluations included, and that has another value than its
  * default, until that returns an error. None of these values is a path or the name of a host. */

@@ -91,6 +91,9 @@ void session_drop_adapter(struct session *s);
 /* ERR_USAGE for --train-on all with an objective for preferences that counts no prompt. */
 enum err_code session_check_objective(const struct options *o, struct err *e);
 
+/* Warns of options that were given and change nothing (options_tell_idle()). */
+enum err_code session_tell_idle(const struct options *o, struct err *e);
+
 /* With --objective for preferences, data are pairs. */
 enum example_pairs session_takes_pairs(const struct options *o);
 

@@ -99,7 +99,9 @@ enum err_code cmd_eval(const struct options *o, struct dist *d, struct err *e)
     struct session *s = &job.session;
     struct dataset *data = &job.data;
     char cut[128];
-    enum err_code code = session_open(s, o, d, e);
+    enum err_code code = session_tell_idle(o, e);
+    if (!code)
+        code = session_open(s, o, d, e);
     if (!code && o->adapter.count > 1)
         code = session_check_adapters(s, NULL, e);
     if (!code && o->adapter.count)

@@ -191,7 +191,9 @@ enum err_code cmd_probe(const struct options *o, struct dist *d, struct err *e)
     struct session s = {0};
     struct dataset data = {0};
     size_t pack_tokens = 0;
-    enum err_code code = session_open(&s, o, d, e);
+    enum err_code code = session_tell_idle(o, e);
+    if (!code)
+        code = session_open(&s, o, d, e);
     if (!code)
         code = o->adapter.count ? session_load_adapter(&s, o->adapter.items[0], e) : session_new_adapter(&s, e);
     if (!code && !o->adapter.count)

@@ -24,11 +24,6 @@ static enum err_code train_on(struct session *s, struct dataset *data, const cha
     return code;
 }
 
-static void warn_of_idle(const char *option, const char *needs)
-{
-    log_warn("--%s changes nothing without %s", option, needs);
-}
-
 /* Rank 0. */
 static enum err_code take_folder(struct runlock *lock, const char *folder, const char *host, struct err *e)
 {
@@ -119,7 +114,7 @@ enum err_code cmd_train(const struct options *o, struct dist *d, struct err *e)
     /* A folder that cannot be used is better known before the model is loaded. */
     enum err_code code = trainer_check_options(o, e);
     if (!code)
-        code = options_tell_idle(o, warn_of_idle, e);
+        code = session_tell_idle(o, e);
     if (!code)
         code = dist_agree(d, d->rank == 0 ? take_folder(&lock, o->output, d->host, e) : ERR_OK, e);
     if (code)

@@ -214,8 +214,7 @@ bool options_go_by_evaluations(const struct options *o)
     return o->keep_best || o->early_stop > 0;
 }
 
-enum err_code options_tell_idle(const struct options *o, void (*tell)(const char *option, const char *needs),
-                                struct err *e)
+enum err_code options_tell_idle(const struct options *o, options_idle *tell, void *context, struct err *e)
 {
     const char *const evaluations = "--eval-data or --eval-split", *const locality = "--local-steps";
     const char *const preference = "an --objective for preferences", *const simpo = "--objective simpo";
@@ -237,9 +236,12 @@ enum err_code options_tell_idle(const struct options *o, void (*tell)(const char
                 {"min-learning-rate", "an --lr-schedule that goes down", o->lr_schedule != SCHEDULE_CONSTANT}};
     struct options plain = {0};
     enum err_code code = opt_init(&plain.set, &options_table, &plain, o->set.command->name, e);
-    for (size_t i = 0; !code && i < COUNT(rows); i++)
-        if (!rows[i].acts && !opt_values_equal(&o->set, &plain.set, opt_find(&options_table, rows[i].option)))
-            tell(rows[i].option, rows[i].needs);
+    _Static_assert(COUNT(rows) <= OPTIONS_IDLE_MOST, "callers have room for so many");
+    for (size_t i = 0; !code && i < COUNT(rows); i++) {
+        const struct opt_spec *spec = opt_find(&options_table, rows[i].option);
+        if (!rows[i].acts && opt_takes(o->set.command, spec) && !opt_values_equal(&o->set, &plain.set, spec))
+            tell(context, rows[i].option, rows[i].needs);
+    }
     options_release(&plain);
     return code;
 }

@@ -200,6 +200,17 @@ enum err_code session_check_objective(const struct options *o, struct err *e)
     return ERR_OK;
 }
 
+static void warn_of_idle(void *unused, const char *option, const char *needs)
+{
+    (void)unused;
+    log_warn("--%s changes nothing without %s", option, needs);
+}
+
+enum err_code session_tell_idle(const struct options *o, struct err *e)
+{
+    return options_tell_idle(o, warn_of_idle, NULL, e);
+}
+
 /* Mistakes in options that are better known before the model is loaded: files that are not there, or not what they
  * should be. */
 static enum err_code check_inputs(struct session *s, struct err *e)

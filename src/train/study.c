@@ -175,6 +175,45 @@ static void announce(const struct study *s)
              s->group.world, s->group.world == 1 ? "" : "s", s->session.threads, s->session.threads == 1 ? "" : "s");
 }
 
+struct idle {
+    size_t count;
+    struct {
+        const char *option, *needs;
+        size_t cells;
+    } rows[OPTIONS_IDLE_MOST];
+};
+
+static void count_idle(void *idle, const char *option, const char *needs)
+{
+    struct idle *all = idle;
+    size_t i = 0;
+    while (i < all->count && all->rows[i].option != option)
+        i++;
+    if (i == all->count)
+        all->count++;
+    all->rows[i].option = option;
+    all->rows[i].needs = needs;
+    all->rows[i].cells++;
+}
+
+/* Rank 0. Options that change nothing; cells that differ only in one of them are the same run. */
+static enum err_code tell_idle(const struct study *s, struct err *e)
+{
+    struct idle idle = {0};
+    enum err_code code = ERR_OK;
+    for (size_t i = 0; i < s->grid.count && !code; i++) {
+        struct options o;
+        code = study_grid_options(&s->grid, &s->grid.cells[i], &o, e);
+        if (!code)
+            code = options_tell_idle(&o, count_idle, &idle, e);
+        options_release(&o);
+    }
+    for (size_t i = 0; i < idle.count && !code; i++)
+        log_warn("--%s changes nothing in %zu of %zu cells, which are without %s", idle.rows[i].option,
+                 idle.rows[i].cells, s->grid.count, idle.rows[i].needs);
+    return code;
+}
+
 /* ---- The cells ---- */
 
 static enum err_code forget_failure(const char *folder, struct err *e)
@@ -463,6 +502,8 @@ enum err_code study_run(const struct options *o, struct dist *d, struct err *e)
         code = make_groups(s, o, e);
     if (!code)
         code = dist_agree(d, d->rank == 0 ? check_folder(s->grid.base.output, e) : ERR_OK, e);
+    if (!code)
+        code = dist_agree(d, d->rank == 0 ? tell_idle(s, e) : ERR_OK, e);
     if (!code)
         code = open_inputs(s, e);
     if (!code)

@@ -267,4 +267,17 @@ check 2 train "$work/none" --objective simpo --micro-batch-tokens 127
 says err 'micro-batch-tokens 127 is below twice --max-length 64: the longest pair would not fit'
 check 0 train "$work/plain" --objective sft --max-steps 1 --beta 0.2 --columns completion=chosen,unused=rejected
 says err '^warning: --beta changes nothing without an --objective for preferences'
+one="--model $model --data $work/held-pairs.jsonl --max-length 64 --threads 1 --objective ipo --label-smoothing 0.2"
+for command in eval "probe --output $work/probe.h5"; do
+    check 0 "$MPILORA" $command $one
+    says err '^warning: --label-smoothing changes nothing without --objective dpo or simpo$'
+done
+{
+    cat "$work/pairs.yaml"
+    echo "output: $work/study"
+    echo "objective: ipo"
+    echo "label-smoothing: [0, 0.1]"
+} | sed 's/max-steps: 8/max-steps: 1/; /eval-every\|save-every/d' >"$work/study.yaml"
+check 0 "$MPILORA" study --config "$work/study.yaml"
+says err '^warning: --label-smoothing changes nothing in 1 of 2 cells, which are without --objective dpo or simpo$'
 passed

@@ -309,21 +309,27 @@ static void what_fixes_the_result_is_known(void **state)
 
 static char told[256];
 
-static void note_idle(const char *option, const char *needs)
+static void note_idle(void *unused, const char *option, const char *needs)
 {
+    (void)unused;
     size_t length = strlen(told);
     snprintf(told + length, sizeof told - length, "%s needs %s\n", option, needs);
 }
 
-static const char *idle(const char *const *words)
+static const char *idle_of(const char *command, const char *const *words)
 {
     struct options o;
     struct err e;
     told[0] = '\0';
-    assert_ok(parse(&o, "train", words, &e), &e);
-    assert_ok(options_tell_idle(&o, note_idle, &e), &e);
+    assert_ok(parse(&o, command, words, &e), &e);
+    assert_ok(options_tell_idle(&o, note_idle, NULL, &e), &e);
     options_release(&o);
     return told;
+}
+
+static const char *idle(const char *const *words)
+{
+    return idle_of("train", words);
 }
 
 static void what_changes_nothing_is_told(void **state)
@@ -343,6 +349,11 @@ static void what_changes_nothing_is_told(void **state)
     assert_string_equal(idle(WORDS(TRAIN, "--label-smoothing", "0.1", "--objective", "dpo")), "");
     assert_string_equal(idle(WORDS(TRAIN, "--label-smoothing", "0.1", "--sft-weight", "1")),
                         "sft-weight needs an --objective for preferences\n"
+                        "label-smoothing needs --objective dpo or simpo\n");
+    assert_string_equal(idle_of("eval", WORDS("--model", "m", "--data", "d", "--beta", "0.3")),
+                        "beta needs an --objective for preferences\n");
+    assert_string_equal(idle_of("eval", WORDS("--model", "m", "--data", "d", "--objective", "orpo", "--label-smoothing",
+                                              "0.2")),
                         "label-smoothing needs --objective dpo or simpo\n");
     assert_string_equal(idle(WORDS(TRAIN, "--overwrite")), "overwrite needs --resume never\n");
     assert_string_equal(idle(WORDS(TRAIN, "--overwrite", "--resume", "never")), "");
