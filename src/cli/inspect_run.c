@@ -6,6 +6,7 @@
 #include "io/json.h"
 #include "io/store/store.h"
 #include "run/ckpt.h"
+#include "run/metrics.h"
 #include "run/options.h"
 #include "run/rundir.h"
 #include "run/study_grid.h"
@@ -106,6 +107,11 @@ enum err_code inspect_checkpoint(struct facts *f, const char *path, struct err *
 /* What people look for; the rest is about speed. */
 static bool is_of_learning(const char *key)
 {
+    static const char evaluated[] = "eval_";
+    const char *reward = key + (strncmp(key, evaluated, strlen(evaluated)) ? 0 : strlen(evaluated));
+    for (size_t i = 0; i < METRICS_REWARDS; i++)
+        if (!strcmp(reward, metrics_rewards_fields[i].name))
+            return true;
     static const char *const keys[] = {"step", "epoch", "loss", "learning_rate", "grad_norm", "eval_loss"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (!strcmp(key, keys[i]))

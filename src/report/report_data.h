@@ -154,6 +154,8 @@ struct report_spread {
     size_t count;
 };
 double report_final_loss(const struct report_cell *c); /* the last eval loss; NAN if there is none */
+double report_final_accuracy(const struct report_cell *c); /* of that evaluation's rewards; NAN without them */
+double report_final_margin(const struct report_cell *c);   /* the same */
 double report_first_loss(const struct report_cell *c); /* loss of the first batch, before the first step */
 /* Over all finite values of the cells; count 0 and NANs if there are none. */
 struct report_spread report_spread(const struct report_group *g, double (*value)(const struct report_cell *));

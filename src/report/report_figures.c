@@ -29,13 +29,21 @@ double report_row_eval_loss(const struct metrics_row *row)
 REWARD(rewards, chosen)
 REWARD(rewards, rejected)
 REWARD(rewards, accuracy)
-REWARD(eval_rewards, margin)
-REWARD(eval_rewards, accuracy)
 #undef REWARD
 
 double report_row_margin(const struct metrics_row *row)
 {
     return row->rewards.margin;
+}
+
+double report_row_eval_margin(const struct metrics_row *row)
+{
+    return row->eval_rewards.margin;
+}
+
+double report_row_eval_accuracy(const struct metrics_row *row)
+{
+    return row->eval_rewards.accuracy;
 }
 
 double report_row_learning_rate(const struct metrics_row *row)
@@ -416,13 +424,13 @@ static void draw_rewards(struct sketch *s, const struct report_group *run)
     sketch_rows(s, "chosen", 0, run, row_rewards_chosen);
     sketch_rows(s, "rejected", 1, run, row_rewards_rejected);
     sketch_rows(s, "margin", 2, run, report_row_margin);
-    sketch_rows(s, "margin, evaluation", 3, run, row_eval_rewards_margin);
+    sketch_rows(s, "margin, evaluation", 3, run, report_row_eval_margin);
     sketch_end_figure(s);
     sketch_figure(s, "reward-accuracy", "Reward accuracy",
                   "Share of pairs whose chosen answer has the higher reward.", report_steps,
                   (struct svg_axis){.title = "share of pairs", .zero = true});
     sketch_rows(s, "training", 5, run, row_rewards_accuracy);
-    sketch_rows(s, "evaluation", 1, run, row_eval_rewards_accuracy);
+    sketch_rows(s, "evaluation", 1, run, report_row_eval_accuracy);
     sketch_end_figure(s);
 }
 

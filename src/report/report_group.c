@@ -128,12 +128,31 @@ double report_first_loss(const struct report_cell *c)
     return c->row_count && c->rows[0].step == 1 ? c->rows[0].loss : NAN;
 }
 
-double report_final_loss(const struct report_cell *c)
+/* NULL: there is none. */
+static const struct metrics_row *last_evaluation(const struct report_cell *c)
 {
     for (size_t i = c->row_count; i-- > 0;)
         if (c->rows[i].evaluated)
-            return c->rows[i].eval_loss;
-    return NAN;
+            return &c->rows[i];
+    return NULL;
+}
+
+double report_final_loss(const struct report_cell *c)
+{
+    const struct metrics_row *row = last_evaluation(c);
+    return row ? row->eval_loss : NAN;
+}
+
+double report_final_accuracy(const struct report_cell *c)
+{
+    const struct metrics_row *row = last_evaluation(c);
+    return row ? row->eval_rewards.accuracy : NAN;
+}
+
+double report_final_margin(const struct report_cell *c)
+{
+    const struct metrics_row *row = last_evaluation(c);
+    return row ? row->eval_rewards.margin : NAN;
 }
 
 struct report_spread report_spread(const struct report_group *g, double (*value)(const struct report_cell *))

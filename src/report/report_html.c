@@ -261,17 +261,39 @@ static const char *column(const struct report *r, size_t index)
     return report_shown_option(r, always, count, index);
 }
 
+static const struct {
+    const char *title;
+    double (*value)(const struct report_cell *);
+} cell_results[] = {{"First loss", report_first_loss},
+                    {"Final eval loss", report_final_loss},
+                    {"Final eval reward accuracy", report_final_accuracy},
+                    {"Final eval reward margin", report_final_margin}};
+#define CELL_RESULTS (sizeof cell_results / sizeof *cell_results)
+
+static bool any_has(const struct report *r, double (*value)(const struct report_cell *))
+{
+    for (size_t i = 0; i < r->count; i++)
+        if (isfinite(value(&r->cells[i])))
+            return true;
+    return false;
+}
+
 static void put_cells(struct markup *m, const struct report *r)
 {
     const char *name;
+    bool shown[CELL_RESULTS];
+    for (size_t k = 0; k < CELL_RESULTS; k++)
+        shown[k] = any_has(r, cell_results[k].value);
     markup_put(m,
                "<h2>All finished cells</h2>\n<p>%s has these and more columns, with a row for each cell.</p>\n"
                "<div class=\"wide\"><table class=\"dense\">\n<thead><tr><th>Cell</th>",
                rundir_name(RUNDIR_REPORT_CSV));
     for (size_t i = 0; (name = column(r, i)); i++)
         markup_put(m, "<th class=\"number\">%s</th>", name);
-    markup_put(m, "<th class=\"number\">First loss</th><th class=\"number\">Final eval "
-                  "loss</th></tr></thead>\n<tbody>\n");
+    for (size_t k = 0; k < CELL_RESULTS; k++)
+        if (shown[k])
+            markup_put(m, "<th class=\"number\">%s</th>", cell_results[k].title);
+    markup_put(m, "</tr></thead>\n<tbody>\n");
     for (size_t i = 0; i < r->count; i++) {
         const struct report_cell *c = &r->cells[i];
         if (c->status != REPORT_DONE)
@@ -284,12 +306,13 @@ static void put_cells(struct markup *m, const struct report *r)
             markup_text(m, report_option(c, name));
             markup_put(m, "</td>");
         }
-        const double losses[] = {report_first_loss(c), report_final_loss(c)};
-        for (size_t k = 0; k < 2; k++)
-            if (isfinite(losses[k]))
-                markup_put(m, "<td class=\"number\">%.4f</td>", losses[k]);
-            else
+        for (size_t k = 0; k < CELL_RESULTS; k++) {
+            const double x = cell_results[k].value(c);
+            if (shown[k] && isfinite(x))
+                markup_put(m, "<td class=\"number\">%.4f</td>", x);
+            else if (shown[k])
                 markup_put(m, "<td class=\"number\">–</td>");
+        }
         markup_put(m, "</tr>\n");
     }
     markup_put(m, "</tbody>\n</table></div>\n");

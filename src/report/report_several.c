@@ -129,6 +129,8 @@ static const struct {
 } results[] = {{"Steps", "%.0f", steps_of, 0},
                {"Last training loss", "%.4f", loss_of, 0},
                {"Final eval loss", "%.4f", report_final_loss, -1},
+               {"Final eval reward accuracy", "%.3f", report_final_accuracy, 1},
+               {"Final eval reward margin", "%.4f", report_final_margin, 0},
                {"Best eval loss", "%.4f", best_of, -1},
                {"at step", "%.0f", best_step_of, 0},
                {"Tokens", "%.0f", tokens_of, 0},

@@ -49,23 +49,21 @@ static bool begins_seeds(struct sketch *s, struct report_group *g, const struct 
            g->cells[0] == c;
 }
 
-static double loss_of(const struct metrics_row *row)
+/* Do the cells learn from pairs? A loss is that of the objective then, and has no unit. */
+static bool prefers(const struct report *r)
 {
-    return row->loss;
+    for (size_t i = 0; i < r->count; i++)
+        if (r->cells[i].row_count && r->cells[i].rows[0].prefers)
+            return true;
+    return false;
 }
 
-static double eval_loss_of(const struct metrics_row *row)
-{
-    return row->evaluated ? row->eval_loss : NAN;
-}
-
-static void draw_curves(struct sketch *s, const char *id, const char *title,
+static void draw_curves(struct sketch *s, const char *id, const char *title, struct svg_axis axis,
                         double (*value)(const struct metrics_row *))
 {
     sketch_figure(s, id, title,
                   "One line for each setting: mean over seeds, band from the lowest to the highest seed.",
-                  (struct svg_axis){.title = "optimizer step", .whole = true},
-                  (struct svg_axis){.title = "loss, nats per token"});
+                  (struct svg_axis){.title = "optimizer step", .whole = true}, axis);
     unsigned style = 0;
     for (size_t i = 0; i < s->report->count; i++) {
         struct report_group seeds;
@@ -75,8 +73,14 @@ static void draw_curves(struct sketch *s, const char *id, const char *title,
     sketch_end_figure(s);
 }
 
+/* What the cells have at their end: its name in ids and in titles, its unit, what is better. */
+struct end {
+    const char *id, *name, *unit, *better;
+    double (*value)(const struct report_cell *);
+};
+
 /* Numbers have an axis; over wide ranges, all above zero, a logarithmic one. */
-static void draw_option(struct sketch *s, const char *option)
+static void draw_option(struct sketch *s, const char *option, const struct end *end)
 {
     double low = INFINITY, high = -INFINITY;
     for (size_t i = 0; i < s->report->count; i++) {
@@ -84,20 +88,22 @@ static void draw_option(struct sketch *s, const char *option)
         low = fmin(low, x);
         high = fmax(high, x);
     }
-    if (!isfinite(low) || !(high > low))
+    if (!isfinite(low) || !(high > low) || s->report->figure_count == REPORT_FIGURES_MAX)
         return;
     struct svg_axis axis = {.title = option, .exact = true};
     if (low > 0 && high >= 4 * low)
         axis.scale = SVG_LOG;
-    sketch_figure(s, report_textf(s->report, s->e, "final-%s", option),
-                  report_textf(s->report, s->e, "Final eval loss against %s", option),
-                  "Lower is better. Mean over seeds, bars from the lowest to the highest.", axis,
-                  (struct svg_axis){.title = "final eval loss, nats per token"});
+    sketch_figure(s, report_textf(s->report, s->e, "%s-%s", end->id, option),
+                  report_textf(s->report, s->e, "Final %s against %s", end->name, option),
+                  report_textf(s->report, s->e, "%s is better. Mean over seeds, bars from the lowest to the highest.",
+                               end->better),
+                  axis,
+                  (struct svg_axis){.title = report_textf(s->report, s->e, "final %s%s", end->name, end->unit)});
     unsigned style = 0;
     for (size_t i = 0; i < s->report->count; i++) {
         const struct report_cell *c = &s->report->cells[i];
         if (sketch_begins_line(s, c, option) && sketch_count_values(s, c, option) > 1)
-            sketch_against(s, name_cell(s, c, option), style++, c, option, report_final_loss);
+            sketch_against(s, name_cell(s, c, option), style++, c, option, end->value);
     }
     sketch_end_figure(s);
 }
@@ -106,10 +112,19 @@ enum err_code report_draw_sweep(struct report *r, struct err *e)
 {
     e->code = ERR_OK;
     struct sketch s = {.report = r, .e = e};
-    draw_curves(&s, "loss", "Training loss", loss_of);
-    draw_curves(&s, "eval-loss", "Evaluation loss", eval_loss_of);
-    for (size_t i = 0; i < r->difference_count && r->figure_count < REPORT_FIGURES_MAX; i++)
-        if (!is_seed(r->differences[i]))
-            draw_option(&s, r->differences[i]->name);
+    const char *unit = prefers(r) ? "" : ", nats per token";
+    const struct svg_axis loss = {.title = prefers(r) ? "loss" : "loss, nats per token"};
+    const struct end ends[] = {{"final", "eval loss", unit, "Lower", report_final_loss},
+                               {"accuracy", "eval reward accuracy", "", "Higher", report_final_accuracy}};
+    draw_curves(&s, "loss", "Training loss", loss, report_row_loss);
+    draw_curves(&s, "eval-loss", "Evaluation loss", loss, report_row_eval_loss);
+    draw_curves(&s, "eval-reward-accuracy", "Reward accuracy of the evaluation data",
+                (struct svg_axis){.title = "share of pairs", .zero = true}, report_row_eval_accuracy);
+    draw_curves(&s, "eval-reward-margin", "Reward margin of the evaluation data",
+                (struct svg_axis){.title = "reward"}, report_row_eval_margin);
+    for (size_t i = 0; i < r->difference_count; i++)
+        for (size_t k = 0; k < sizeof ends / sizeof *ends; k++)
+            if (!is_seed(r->differences[i]))
+                draw_option(&s, r->differences[i]->name, &ends[k]);
     return e->code;
 }

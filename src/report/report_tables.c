@@ -84,6 +84,8 @@ static const struct {
     {"first_loss", report_first_loss},
     {"last_loss", last_loss},
     {"final_eval_loss", report_final_loss},
+    {"final_eval_reward_accuracy", report_final_accuracy},
+    {"final_eval_reward_margin", report_final_margin},
     {"step0_logit_difference", logit_difference},
     {"step0_median_gradient_a", gradient_a},
     {"step0_median_gradient_b", gradient_b},

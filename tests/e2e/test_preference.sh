@@ -79,6 +79,11 @@ for row in map(json.loads, open(sys.argv[1] + "/metrics.jsonl")):
         assert scalars.get((row["step"], "eval/rewards/" + theirs)) == (None if evaluated is None else f32(evaluated))
 PY
 done
+check 0 "$MPILORA" inspect "$work/dpo"
+for name in reward_accuracy eval_reward_margin; do
+    last=$(tail -n 1 "$work/dpo/metrics.jsonl" | python3 -c "import json; print('%.12g' % json.loads(input())['$name'])")
+    says out "^  $name: ${last:0:4}"
+done
 check 0 "$MPILORA" report "$work/dpo"
 check 0 python3 "$SOURCE/tests/support/read_metrics_csv.py" "$work/dpo"
 
@@ -277,7 +282,22 @@ done
     echo "output: $work/study"
     echo "objective: ipo"
     echo "label-smoothing: [0, 0.1]"
+    echo "beta: [0.1, 0.5]"
 } | sed 's/max-steps: 8/max-steps: 1/; /eval-every\|save-every/d' >"$work/study.yaml"
 check 0 "$MPILORA" study --config "$work/study.yaml"
-says err '^warning: --label-smoothing changes nothing in 1 of 2 cells, which are without --objective dpo or simpo$'
+says err '^warning: --label-smoothing changes nothing in 2 of 4 cells, which are without --objective dpo or simpo$'
+check 0 "$MPILORA" report "$work/study"
+python3 - "$work/study" <<'PY' || fail "the rewards in the report of a study"
+import csv, json, sys
+rows = list(csv.DictReader(open(sys.argv[1] + "/report.csv")))
+assert len(rows) == 4 and len({r["final_eval_reward_margin"] for r in rows}) == 2, rows
+for r in rows:
+    last = json.loads(open(f"{sys.argv[1]}/cells/{r['cell']}/metrics.jsonl").readlines()[-1])
+    for name in ("eval_loss", "eval_reward_accuracy", "eval_reward_margin"):
+        assert float(r["final_" + name]) == last[name], (name, r, last)
+figures = {f["plot"]: f for f in json.load(open(sys.argv[1] + "/report.json"))["figures"]}
+assert {"eval-reward-accuracy", "eval-reward-margin", "final-beta", "accuracy-beta"} <= set(figures), figures.keys()
+assert figures["eval-loss"]["y_title"] == "loss", figures["eval-loss"]
+PY
+grep -q '<th class="number">Final eval reward accuracy</th>' "$work/study/report.html" || fail "no rewards in its page"
 passed
