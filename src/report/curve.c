@@ -87,7 +87,8 @@ static size_t place(double x, double from, double to, size_t count)
 static void set_dot(struct drawing *d, size_t x, size_t y)
 {
     const size_t high = d->chart->ascii ? ASCII_DOWN : DOWN, wide = d->chart->ascii ? 1 : ACROSS;
-    d->dots[y / high][x / wide] |= d->chart->ascii ? (unsigned char)(1 << y % high) : braille[y % high][x % wide];
+    const int dot = d->chart->ascii ? 1 << y % high : braille[y % high][x % wide];
+    d->dots[y / high][x / wide] = (unsigned char)(d->dots[y / high][x / wide] | dot);
 }
 
 /* A line from one dot to another further right: one dot in each column, or in each row if it is steep (Bresenham). */
