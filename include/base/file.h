@@ -113,6 +113,9 @@ enum err_code file_commit(const char *temporary, const char *path, struct err *e
 /* Shortens a path by its last part: "a/b/c/" becomes "a/b", "a" becomes "", "/a" becomes "/". */
 void file_cut_last_part(char *path);
 
+/* That part within the path, without the slashes at its end: of "a/b/c/" it is "c". */
+const char *file_last_part(size_t *length, const char *path);
+
 /* How many bytes of the path name something that exists: all, or those of the nearest folder above it. */
 size_t file_length_there(const char *path);
 

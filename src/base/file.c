@@ -386,6 +386,18 @@ void file_cut_last_part(char *path)
     path[length] = '\0';
 }
 
+const char *file_last_part(size_t *length, const char *path)
+{
+    size_t end = strlen(path);
+    while (end > 1 && path[end - 1] == '/')
+        end--;
+    size_t begin = end;
+    while (begin > 0 && path[begin - 1] != '/')
+        begin--;
+    *length = end - begin;
+    return path + begin;
+}
+
 size_t file_length_there(const char *path)
 {
     char part[PATH_MAX];

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "report/markup.h"
 
 #define CELLS_NAMED 6 /* named with a claim; report.json names all of them */
@@ -25,13 +26,9 @@ static void put_count(struct markup *m, const char *name, double value)
 
 void report_last_part(char *part, size_t size, const char *path)
 {
-    size_t end = strlen(path);
-    while (end > 1 && path[end - 1] == '/')
-        end--;
-    size_t begin = end;
-    while (begin > 0 && path[begin - 1] != '/')
-        begin--;
-    snprintf(part, size, "%.*s", (int)(end - begin), path + begin);
+    size_t length;
+    const char *last = file_last_part(&length, path);
+    snprintf(part, size, "%.*s", (int)length, last);
 }
 
 static void put_place(struct markup *m, const char *name, const char *path)

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/str.h"
 #include "io/json.h"
 #include "model/objective.h"
@@ -42,13 +43,9 @@ static enum err_code append_text(struct str *out, const char *text, size_t lengt
 /* The name of a file without its folder. */
 static enum err_code append_file(struct str *out, const char *path, struct err *e)
 {
-    size_t end = strlen(path);
-    while (end > 1 && path[end - 1] == '/')
-        end--;
-    size_t begin = end;
-    while (begin > 0 && path[begin - 1] != '/')
-        begin--;
-    return append_text(out, path + begin, end - begin, e);
+    size_t length;
+    const char *last = file_last_part(&length, path);
+    return append_text(out, last, length, e);
 }
 
 /* Is the base known by its name on the hub? A path, which store_name() gives otherwise, may look like one. */

@@ -266,9 +266,22 @@ static void dropped_bytes_stay_readable(void **state)
     unlink(path);
 }
 
+static void last_part_of_a_path(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {{"a/b/c", "c"}, {"a/b/c//", "c"}, {"a", "a"}, {"/a", "a"}, {"", ""}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t length;
+        const char *part = file_last_part(&length, cases[i][0]);
+        assert_int_equal(length, strlen(cases[i][1]));
+        assert_memory_equal(part, cases[i][1], length);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(last_part_of_a_path),
         cmocka_unit_test(dropped_bytes_stay_readable),
         cmocka_unit_test(writes_reads_and_maps),
         cmocka_unit_test(reads_pieces_of_an_open_file),
