@@ -209,7 +209,8 @@ enum err_code report_append_csv(struct str *out, const char *text, struct err *e
 enum err_code report_make_metrics_csv(struct str *out, const struct report *r, struct err *e);
 enum err_code report_make_json(struct str *out, const struct report *r, struct err *e);
 enum err_code report_append_figure(struct str *out, const struct svg_plot *p, bool first, struct err *e);
-double report_seconds(const struct report_cell *c); /* of all steps; NAN without one */
+double report_seconds(const struct report_cell *c);   /* of all steps; NAN without one */
+double report_last_loss(const struct report_cell *c); /* of the last step; NAN without one */
 const char *report_status_name(enum report_status status);
 const char *report_verdict_name(enum report_verdict verdict);
 

@@ -79,11 +79,6 @@ static double steps_of(const struct report_cell *c)
     return c->row_count ? (double)c->rows[c->row_count - 1].step : NAN;
 }
 
-static double loss_of(const struct report_cell *c)
-{
-    return c->row_count ? c->rows[c->row_count - 1].loss : NAN;
-}
-
 /* The evaluation with the lowest loss; NULL: there is none. */
 static const struct metrics_row *best_row(const struct report_cell *c)
 {
@@ -127,7 +122,7 @@ static const struct {
     double (*value)(const struct report_cell *);
     int better; /* 1: higher, -1: lower is better */
 } results[] = {{"Steps", "%.0f", steps_of, 0},
-               {"Last training loss", "%.4f", loss_of, 0},
+               {"Last training loss", "%.4f", report_last_loss, 0},
                {"Final eval loss", "%.4f", report_final_loss, -1},
                {"Final eval reward accuracy", "%.3f", report_final_accuracy, 1},
                {"Final eval reward margin", "%.4f", report_final_margin, 0},

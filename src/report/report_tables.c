@@ -38,7 +38,7 @@ static double steps_done(const struct report_cell *c)
     return c->row_count ? (double)c->rows[c->row_count - 1].step : 0;
 }
 
-static double last_loss(const struct report_cell *c)
+double report_last_loss(const struct report_cell *c)
 {
     return c->row_count ? c->rows[c->row_count - 1].loss : NAN;
 }
@@ -82,7 +82,7 @@ static const struct {
 } results[] = {
     {"steps", steps_done},
     {"first_loss", report_first_loss},
-    {"last_loss", last_loss},
+    {"last_loss", report_last_loss},
     {"final_eval_loss", report_final_loss},
     {"final_eval_reward_accuracy", report_final_accuracy},
     {"final_eval_reward_margin", report_final_margin},
