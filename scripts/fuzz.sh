@@ -28,8 +28,7 @@ if [ ${#readers[@]} = 0 ]; then
 fi
 
 mkdir -p build-fuzz
-cmake -S . -B build-fuzz -G Ninja -DCMAKE_C_COMPILER=clang -DMPILORA_FUZZ=ON \
-    -DCMAKE_C_FLAGS_RELEASE="-O1 -g1" >build-fuzz/configure.log 2>&1 ||
+cmake -S . -B build-fuzz -G Ninja -DCMAKE_C_COMPILER=clang -DMPILORA_FUZZ=ON >build-fuzz/configure.log 2>&1 ||
     { cat build-fuzz/configure.log; exit 1; }
 ninja -C build-fuzz -j "$cores" --quiet "${readers[@]/#/fuzz_}"
 

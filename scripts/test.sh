@@ -18,8 +18,6 @@ esac
 
 # Some 170 programs to link in each build. (binutils' gold would wrap malloc of shared libraries, too.)
 linker=(-DCMAKE_EXE_LINKER_FLAGS=-fuse-ld=mold)
-# What finds faults by itself needs no more of the debugger's tables than the lines.
-checked=("${linker[@]}" -DCMAKE_C_FLAGS_RELEASE="-O1 -g1")
 
 # pyenv's python3 is a script that looks for the interpreter each time, for 0.16 seconds of processor time instead of 0.02;
 # the tests start it thousands of times.
@@ -64,12 +62,12 @@ headline "clang-tidy"
 scripts/check_tidy.sh build-clang
 
 headline "build with ThreadSanitizer, tests of what threads share"
-targets=tests_of_threads build build-threads "${checked[@]}" -DCMAKE_C_COMPILER=clang -DMPILORA_SANITIZE_THREADS=ON
+targets=tests_of_threads build build-threads "${linker[@]}" -DCMAKE_C_COMPILER=clang -DMPILORA_SANITIZE_THREADS=ON
 run_tests build-threads --label-regex '^threads$'
 
 headline "fuzzing of the readers"
 scripts/fuzz.sh
 
 headline "build with AddressSanitizer and UndefinedBehaviorSanitizer, unit, MPI and fuzz tests"
-build build-sanitize "${checked[@]}" -DCMAKE_C_COMPILER=gcc -DMPILORA_SANITIZE=ON
+build build-sanitize "${linker[@]}" -DCMAKE_C_COMPILER=gcc -DMPILORA_SANITIZE=ON
 run_tests build-sanitize --label-regex '^(unit|mpi|fuzz)$'
