@@ -1,5 +1,6 @@
 #include "run/reference_file.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -7,13 +8,23 @@
 #include "io/h5/h5.h"
 #include "run/rundir.h"
 
-static const char training[] = "/training", evaluation[] = "/evaluation", inputs[] = "computed_with";
+static const char training[] = "/training", evaluation[] = "/evaluation", inputs[] = "computed_with",
+                  evaluated[] = "evaluated", samples[] = "samples";
 
 #define NAME_SIZE 64
 
-static enum err_code read_values(double *values, size_t pairs, struct h5_reader *r, const char *name, struct err *e)
+static enum err_code read_set(struct reference_set *set, struct h5_reader *r, const char *path, const char *name,
+                              struct err *e)
 {
-    return h5_read(r, name, H5_F64, 1, (const uint64_t[]){2 * pairs}, values, e);
+    int64_t count = 0;
+    if (h5_read(r, name, H5_F64, 1, (const uint64_t[]){2 * set->pairs}, set->log_prob, e) ||
+        h5_get_int(&count, r, name, samples, e))
+        return e->code;
+    if (count < 0 || (uint64_t)count > set->pairs)
+        return err_set(e, ERR_FORMAT, "%s: %s says that %" PRId64 " of %zu pairs are computed", path, name, count,
+                       set->pairs);
+    set->samples = (uint64_t)count;
+    return ERR_OK;
 }
 
 /* The name in the first line that is not the same in both texts, which differ. */
@@ -26,24 +37,31 @@ static void name_difference(char name[NAME_SIZE], const char *now, const char *t
     snprintf(name, NAME_SIZE, "%.*s", (int)strcspn(text + line, ":"), text + line);
 }
 
-/* Without reading the values if they are not the same. */
-static enum err_code read_file(bool *same, char different[NAME_SIZE], struct reference_values *v, const char *path,
-                               struct err *e)
+/* Without reading values that are not of the same inputs; `different` names what is another one, or is "". */
+static enum err_code read_file(char different[NAME_SIZE], struct reference_values *v, struct h5_reader *r,
+                               const char *path, struct arena *a, struct err *e)
+{
+    const char *then = "", *evaluated_then = "";
+    if (h5_get_text(&evaluated_then, r, "/", evaluated, a, e) || h5_get_text(&then, r, "/", inputs, a, e))
+        return e->code;
+    if (strcmp(v->inputs, then) != 0) {
+        name_difference(different, v->inputs, then);
+        return ERR_OK;
+    }
+    if (read_set(&v->training, r, path, training, e))
+        return e->code;
+    if (!v->evaluation.log_prob || strcmp(v->evaluated, evaluated_then) != 0)
+        return ERR_OK;
+    return read_set(&v->evaluation, r, path, evaluation, e);
+}
+
+static enum err_code read_at(char different[NAME_SIZE], struct reference_values *v, const char *path, struct err *e)
 {
     struct arena arena = {0};
     struct h5_reader *r = NULL;
-    const char *then = "";
-    *same = false;
     if (h5_open(&r, path, true, e))
         return e->code;
-    enum err_code code = h5_get_text(&then, r, "/", inputs, &arena, e);
-    *same = !code && !strcmp(v->inputs, then);
-    if (!*same)
-        name_difference(different, v->inputs, then);
-    if (*same)
-        code = read_values(v->training, v->training_pairs, r, training, e);
-    if (*same && !code && v->evaluation)
-        code = read_values(v->evaluation, v->evaluation_pairs, r, evaluation, e);
+    enum err_code code = read_file(different, v, r, path, &arena, e);
     h5_close(r);
     arena_release(&arena);
     return code;
@@ -59,28 +77,30 @@ static int without_advice(const char *message)
     return (int)length;
 }
 
-enum err_code reference_file_read(bool *found, struct reference_values *v, const char *folder, struct err *e)
+enum err_code reference_file_read(struct reference_values *v, const char *folder, struct err *e)
 {
-    char path[PATH_MAX], different[NAME_SIZE];
+    char path[PATH_MAX], different[NAME_SIZE] = "";
     struct err damage;
-    bool same = false;
-    *found = false;
+    v->training.samples = v->evaluation.samples = 0;
     if (rundir_path(path, folder, RUNDIR_REFERENCE, e))
         return e->code;
     if (!file_exists(path))
         return ERR_OK;
-    if (read_file(&same, different, v, path, &damage))
+    if (read_at(different, v, path, &damage)) {
         log_warn("%.*s: the reference is recomputed", without_advice(damage.message), damage.message);
-    else if (!same)
+        v->training.samples = v->evaluation.samples = 0;
+    } else if (*different) {
         log_note("%s was computed with a different %s: the reference is recomputed", path, different);
-    else
-        *found = true;
+    }
     return ERR_OK;
 }
 
-static void write_values(struct h5_writer *w, const char *name, const double *values, size_t pairs)
+static void write_set(struct h5_writer *w, const char *name, const struct reference_set *set)
 {
-    h5_write(w, name, H5_F64, 1, (const uint64_t[]){2 * pairs}, values);
+    if (!set->log_prob)
+        return;
+    h5_write(w, name, H5_F64, 1, (const uint64_t[]){2 * set->pairs}, set->log_prob);
+    h5_attribute_int(w, name, samples, (int64_t)set->samples);
 }
 
 static enum err_code write_inside(const struct reference_values *v, const struct runlock *lock, const char *folder,
@@ -91,9 +111,9 @@ static enum err_code write_inside(const struct reference_values *v, const struct
     if (rundir_path(path, folder, RUNDIR_REFERENCE, e) || h5_create(&w, path, e))
         return e->code;
     h5_attribute_text(w, "/", inputs, v->inputs);
-    write_values(w, training, v->training, v->training_pairs);
-    if (v->evaluation)
-        write_values(w, evaluation, v->evaluation, v->evaluation_pairs);
+    h5_attribute_text(w, "/", evaluated, v->evaluated);
+    write_set(w, training, &v->training);
+    write_set(w, evaluation, &v->evaluation);
     if (h5_finish(w, e) || runlock_check(lock, e)) {
         h5_discard(w);
         return e->code;

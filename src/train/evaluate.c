@@ -55,7 +55,8 @@ void evaluate_plan(const struct evaluator *v, struct model_plan *plan)
 
 enum err_code evaluate_reference(struct evaluator *v, double *log_prob, struct err *e)
 {
-    return reference_measure(log_prob, &(struct reference){0}, v->session, &v->loader, &v->tally, "evaluation", e);
+    const struct reference_part all = {"evaluation", 0, v->loader.batch.data->count};
+    return reference_measure(log_prob, &(struct reference){0}, v->session, &v->loader, &v->tally, &all, e);
 }
 
 static enum err_code measure(void *context, size_t pack, const struct model_input *in,

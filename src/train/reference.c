@@ -7,7 +7,10 @@
 
 #include "base/cpu.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "train/batch.h"
+
+#define LONG 20 /* seconds that a person should know of before they pass */
 
 struct work {
     struct model *model;
@@ -61,14 +64,24 @@ enum err_code reference_batch(double *log_prob, const struct reference *r, struc
     return code;
 }
 
-/* Collective. */
-static enum err_code run_epoch(double *log_prob, const struct reference *r, struct session *s, struct loader *l,
-                               struct tally *t, const char *what, struct err *e)
+/* After the first batch: how long it will take, if that is long. */
+static void tell_time(const struct reference_part *part, uint64_t done, double seconds)
 {
-    const size_t count = l->batch.data->count;
+    const double all = seconds * (double)(part->end - part->begin) / (double)done;
+    char text[32];
+    str_format_time(text, sizeof text, all);
+    if (all > LONG)
+        log_note("reference, %s: %" PRIu64 " pairs, about %s", part->what, part->end - part->begin, text);
+}
+
+/* Collective. */
+static enum err_code run_batches(double *log_prob, const struct reference *r, struct session *s, struct loader *l,
+                                 struct tally *t, const struct reference_part *part, struct err *e)
+{
     char line[128];
-    for (l->batch.cursor = 0; l->batch.cursor < count;) {
+    for (l->batch.cursor = part->begin; l->batch.cursor < part->end;) {
         const double begun = cpu_seconds();
+        const bool first = l->batch.cursor == part->begin;
         enum err_code code = loader_next(l, e);
         tally_begin(t, code ? 0 : l->batch.plan.pack_count);
         if (!code)
@@ -76,7 +89,10 @@ static enum err_code run_epoch(double *log_prob, const struct reference *r, stru
         if (tally_finish(t, s->dist, code, deadline_or_signal(&s->deadline), e))
             return e->code;
         deadline_note_work(&s->deadline, cpu_seconds() - begun);
-        snprintf(line, sizeof line, "reference, %s: %" PRIu64 " of %zu pairs", what, l->batch.cursor, count);
+        if (first)
+            tell_time(part, l->batch.cursor - part->begin, cpu_seconds() - begun);
+        snprintf(line, sizeof line, "reference, %s: %" PRIu64 " of %" PRIu64 " pairs", part->what,
+                 l->batch.cursor - part->begin, part->end - part->begin);
         log_progress(line);
         if (t->stop)
             return err_set(e, ERR_STOPPED,
@@ -87,14 +103,19 @@ static enum err_code run_epoch(double *log_prob, const struct reference *r, stru
 }
 
 enum err_code reference_measure(double *log_prob, const struct reference *r, struct session *s, struct loader *l,
-                                struct tally *t, const char *what, struct err *e)
+                                struct tally *t, const struct reference_part *part, struct err *e)
 {
     const size_t count = l->batch.data->count;
     const double begun = cpu_seconds();
-    memset(log_prob, 0, 2 * count * sizeof *log_prob);
-    if (run_epoch(log_prob, r, s, l, t, what, e) || /* each was set by one rank, and is 0 on the others */
+    if (s->dist->rank > 0 || !part->begin)
+        memset(log_prob, 0, 2 * count * sizeof *log_prob);
+    if (run_batches(log_prob, r, s, l, t, part, e) || /* each was set by one rank, and is 0 on the others */
         dist_sum_f64(s->dist, log_prob, 2 * count, e))
         return err_wrap(e, "reference");
-    log_note("reference, %s: %zu pairs in %.2f s", what, count, cpu_seconds() - begun);
+    const uint64_t done = l->batch.cursor - part->begin;
+    if (done < count)
+        log_note("reference, %s: %" PRIu64 " of %zu pairs in %.2f s", part->what, done, count, cpu_seconds() - begun);
+    else
+        log_note("reference, %s: %zu pairs in %.2f s", part->what, count, cpu_seconds() - begun);
     return ERR_OK;
 }

@@ -417,7 +417,7 @@ static enum err_code conclude(struct study *s, struct err *e)
         if (s->stopping && done + failed < s->todo_count) {
             code = err_set(
                 e, ERR_STOPPED,
-                "stopped by a signal: %zu of %zu cells are done, the others saved; the same command goes on",
+                "stopped by a signal: %zu of %zu cells are done; the same command goes on with the others",
                 s->done_before + done, s->share);
         } else if (failed) {
             code = err_set(

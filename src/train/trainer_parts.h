@@ -41,7 +41,6 @@ struct trainer {
     struct preference preference;
     struct reference reference;
     struct reference_values reference_values;
-    bool has_reference; /* rank 0 has read the values from the folder */
     struct reduce reduce;
     struct outer outer;
     const float *grads; /* gradient of the batch, or of a local step */

@@ -17,8 +17,8 @@ static enum err_code append_inputs(struct str *out, const struct trainer *t, str
 {
     const struct ckpt_identity *id = &t->identity;
     const bool made = t->session->lora.start && !*id->adapter;
-    if (str_appendf(out, e, "base: %s\ntokenizer: %s\nset of data: %s\nset of evaluation data: %s\nadapter: %s\n",
-                    id->base, id->tokenizer, id->data, id->evaluated, id->adapter) ||
+    if (str_appendf(out, e, "base: %s\ntokenizer: %s\nset of data: %s\nadapter: %s\n", id->base, id->tokenizer,
+                    id->data, id->adapter) ||
         options_append_values(t->options, computed_with, sizeof computed_with / sizeof *computed_with, out, e))
         return e->code;
     return made ? options_append_values(t->options, made_with, sizeof made_with / sizeof *made_with, out, e) : ERR_OK;
@@ -32,32 +32,27 @@ static const char *describe_inputs(struct trainer *t, struct err *e)
     return kept;
 }
 
-static double *make_room(struct trainer *t, size_t pairs, struct err *e)
+static enum err_code make_room(struct reference_set *set, struct trainer *t, const struct dataset *d, struct err *e)
 {
-    return arena_alloc(&t->arena, 2 * pairs, sizeof(double), "reference", e);
+    set->pairs = d->count;
+    set->log_prob = arena_alloc(&t->arena, 2 * set->pairs, sizeof *set->log_prob, "reference", e);
+    return set->log_prob ? ERR_OK : e->code;
 }
 
 static enum err_code prepare(struct trainer *t, struct err *e)
 {
     struct reference_values *v = &t->reference_values;
-    *v = (struct reference_values){.inputs = describe_inputs(t, e), .training_pairs = t->data->count};
-    if (!v->inputs)
+    *v = (struct reference_values){.inputs = describe_inputs(t, e), .evaluated = t->identity.evaluated};
+    if (!v->inputs || make_room(&v->training, t, t->data, e))
         return e->code;
-    v->training = make_room(t, v->training_pairs, e);
-    if (!v->training)
-        return e->code;
-    if (!t->eval_data)
-        return ERR_OK;
-    v->evaluation_pairs = t->eval_data->count;
-    v->evaluation = make_room(t, v->evaluation_pairs, e);
-    return v->evaluation ? ERR_OK : e->code;
+    return t->eval_data ? make_room(&v->evaluation, t, t->eval_data, e) : ERR_OK;
 }
 
 static enum err_code read_values(void *trainer, struct duty_company *company, struct err *e)
 {
     (void)company;
     struct trainer *t = trainer;
-    return reference_file_read(&t->has_reference, &t->reference_values, t->options->output, e);
+    return reference_file_read(&t->reference_values, t->options->output, e);
 }
 
 static enum err_code write_values(void *trainer, struct duty_company *company, struct err *e)
@@ -68,44 +63,61 @@ static enum err_code write_values(void *trainer, struct duty_company *company, s
 }
 
 /* Collective. What rank 0 has read. */
-static enum err_code share(struct trainer *t, struct err *e)
+static enum err_code share(struct reference_set *set, struct dist *d, struct err *e)
 {
-    const struct reference_values *v = &t->reference_values;
-    const size_t each = 2 * sizeof(double);
-    if (dist_broadcast(t->dist, &t->has_reference, sizeof t->has_reference, 0, e))
+    if (dist_broadcast(d, &set->samples, sizeof set->samples, 0, e))
         return e->code;
-    if (!t->has_reference)
+    return set->samples ? dist_broadcast(d, set->log_prob, 2 * set->pairs * sizeof *set->log_prob, 0, e) : ERR_OK;
+}
+
+/* Samples of the first epoch, up to the last that the run will use: whole batches. */
+static uint64_t needed(const struct trainer *t)
+{
+    const uint64_t pairs = t->data->count, size = (uint64_t)t->options->batch_size;
+    const uint64_t steps = t->schedule.total > t->state.step ? t->schedule.total - t->state.step : 0;
+    const uint64_t batches = steps ? batcher_batches(t->state.cursor, size) + steps : 0;
+    return batches < batcher_batches(pairs, size) ? batches * size : pairs;
+}
+
+/* Collective. What is not there yet of a set, up to the sample `end`. */
+static enum err_code measure(struct reference_set *set, struct trainer *t, struct loader *l, struct tally *tally,
+                             const char *what, uint64_t end, struct err *e)
+{
+    const struct reference_part part = {what, set->samples, end};
+    if (part.begin >= end)
         return ERR_OK;
-    if (dist_broadcast(t->dist, v->training, v->training_pairs * each, 0, e) ||
-        (v->evaluation && dist_broadcast(t->dist, v->evaluation, v->evaluation_pairs * each, 0, e)))
+    if (reference_measure(set->log_prob, &t->reference, t->session, l, tally, &part, e))
         return e->code;
+    set->samples = end;
     return ERR_OK;
 }
 
 /* Collective. */
-static enum err_code measure(struct trainer *t, struct err *e)
+static enum err_code complete(struct trainer *t, struct err *e)
 {
-    const struct reference_values *v = &t->reference_values;
-    const struct duty keep = {write_values, t, (uint64_t)t->options->save_failures, rundir_name(RUNDIR_REFERENCE)};
-    const struct reference *r = &t->reference;
-    struct session *s = t->session;
+    struct reference_values *v = &t->reference_values;
     struct evaluator *eval = &t->evaluator;
-    enum err_code code = reference_measure(v->training, r, s, &t->loader, &t->tally, "training", e);
-    if (!code && v->evaluation)
-        code = reference_measure(v->evaluation, r, s, &eval->loader, &eval->tally, "evaluation", e);
-    return code ? code : duty_run(t->dist, &keep, e);
+    const struct duty keep = {write_values, t, (uint64_t)t->options->save_failures, rundir_name(RUNDIR_REFERENCE)};
+    const uint64_t end = needed(t);
+    if (v->training.samples >= end && v->evaluation.samples == v->evaluation.pairs)
+        return ERR_OK;
+    if (measure(&v->training, t, &t->loader, &t->tally, "training", end, e) ||
+        measure(&v->evaluation, t, &eval->loader, &eval->tally, "evaluation", v->evaluation.pairs, e))
+        return e->code;
+    return duty_run(t->dist, &keep, e);
 }
 
 enum err_code trainer_take_reference(struct trainer *t, struct err *e)
 {
+    struct reference_values *v = &t->reference_values;
     const struct duty read = {read_values, t, 1, NULL};
     if (!objective_needs_reference(t->options->objective))
         return ERR_OK;
-    if (dist_agree(t->dist, prepare(t, e), e) || duty_run(t->dist, &read, e) || share(t, e) ||
-        (!t->has_reference && measure(t, e)))
+    if (dist_agree(t->dist, prepare(t, e), e) || duty_run(t->dist, &read, e) || share(&v->training, t->dist, e) ||
+        share(&v->evaluation, t->dist, e) || complete(t, e))
         return e->code;
-    t->preference.reference = t->reference_values.training;
-    t->evaluator.preference.reference = t->reference_values.evaluation;
+    t->preference.reference = v->training.log_prob;
+    t->evaluator.preference.reference = v->evaluation.log_prob;
     pace_meet(&t->pace);
     return ERR_OK;
 }

@@ -95,6 +95,21 @@ check 0 train "$work/second-parts" $more --max-steps 4
 check 0 ranks 2 "$MPILORA" train $options $more --output "$work/second-parts"
 same_run "$work/second" "$work/second-parts"
 holds 'v["reward_margin"] == 0' <(head -n 1 "$work/second/metrics.jsonl")
+# Only what a run uses is computed, and only what is not there yet.
+check 0 train "$work/short" $more --max-steps 2
+says err '^reference, training: 12 of 23 pairs in '
+check 0 ranks 2 "$MPILORA" train $options $more --output "$work/short" --max-steps 3
+says err '^reference, training: 6 of 23 pairs in '
+check 0 train "$work/short" $more
+says err '^reference, training: 5 of 23 pairs in '
+checks=$((checks + 1))
+! grep -q '^reference, evaluation' "$work/err" || fail "the evaluation data's reference was recomputed"
+cmp "$work/second/adapter/adapter_model.safetensors" "$work/short/adapter/adapter_model.safetensors" ||
+    fail "the reference in three parts is not that of one"
+check 0 train "$work/short" $more --max-steps 9 --max-eval-examples 3
+says err '^reference, evaluation: 3 pairs in '
+checks=$((checks + 1))
+! grep -q '^reference, training' "$work/err" || fail "other evaluation data had the training data's reference recomputed"
 # Killed while the reference is computed, at a pair that it reads, and while the file is written: the same command starts
 # again, and ends with the same bytes.
 for at in "read $work/pairs.jsonl 20" "all $work/killed/checkpoints/.reference.h5 2" "all $work/killed/checkpoints/.reference.h5 5"; do

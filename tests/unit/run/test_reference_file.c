@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "io/h5/h5.h"
 #include "run/reference_file.h"
 #include "run/rundir.h"
 #include "scratch.h"
@@ -39,20 +40,36 @@ static double got_training[6], got_evaluation[2];
 
 static const char these[] = "base: 12\n--max-length: 64\n--columns: \n";
 
+static struct reference_values values(bool evaluates)
+{
+    return (struct reference_values){{training, 3, 3}, {evaluates ? evaluation : NULL, 1, 1}, these, "abc"};
+}
+
+static struct reference_values read_file(const char *inputs, size_t pairs, bool evaluates, const char *evaluated)
+{
+    struct reference_values v = {
+        {got_training, pairs, 9}, {evaluates ? got_evaluation : NULL, 1, 9}, inputs, evaluated};
+    struct err e;
+    assert_ok(reference_file_read(&v, folder.folder, &e), &e);
+    return v;
+}
+
 static bool read_back(const char *inputs, size_t pairs, bool evaluates)
 {
-    struct reference_values v = {got_training, evaluates ? got_evaluation : NULL, pairs, 1, inputs};
+    const struct reference_values v = read_file(inputs, pairs, evaluates, "abc");
+    return v.training.samples == pairs && v.evaluation.samples == evaluates;
+}
+
+static void write_file(const struct reference_values *v)
+{
     struct err e;
-    bool found = false;
-    assert_ok(reference_file_read(&found, &v, folder.folder, &e), &e);
-    return found;
+    assert_ok(reference_file_write(v, &lock, &e), &e);
 }
 
 static void write_values(bool evaluates)
 {
-    struct err e;
-    const struct reference_values v = {training, evaluates ? evaluation : NULL, 3, 1, these};
-    assert_ok(reference_file_write(&v, &lock, &e), &e);
+    const struct reference_values v = values(evaluates);
+    write_file(&v);
 }
 
 static void values_come_back(void **state)
@@ -65,6 +82,25 @@ static void values_come_back(void **state)
     assert_memory_equal(got_evaluation, evaluation, sizeof evaluation);
     write_values(false);
     assert_true(read_back(these, 3, false));
+}
+
+/* The training data's values do not depend on what is evaluated, and both may be fewer than the pairs. */
+static void parts_are_kept(void **state)
+{
+    (void)state;
+    struct reference_values v = values(true);
+    v.training.samples = 2;
+    write_file(&v);
+    v = read_file(these, 3, true, "other");
+    assert_true(v.training.samples == 2 && !v.evaluation.samples);
+    v = read_file(these, 3, true, "abc");
+    assert_true(v.training.samples == 2 && v.evaluation.samples == 1);
+    assert_memory_equal(got_training, training, sizeof training);
+    v = values(true);
+    v.evaluation.samples = 0;
+    write_file(&v);
+    v = read_file(these, 3, true, "abc");
+    assert_true(v.training.samples == 3 && !v.evaluation.samples);
 }
 
 /* They are not read, and `said` says why. */
@@ -104,6 +140,11 @@ static void others_are_not_used(void **state)
 static void damaged_ones_are_not_used(void **state)
 {
     (void)state;
+    struct reference_values v = values(false);
+    v.training.samples = 4; /* more than there are */
+    write_file(&v);
+    assert_false(read_back(these, 3, false));
+    assert_int_equal(read_file(these, 3, false, "abc").training.samples, 0);
     write_values(false);
     assert_true(read_back(these, 3, false));
     assert_false(read_back(these, 2, false)); /* of another shape */
@@ -116,6 +157,19 @@ static void damaged_ones_are_not_used(void **state)
     assert_false(read_back(these, 3, false));
     assert_int_equal(truncate(path, 100), 0);
     assert_false(read_back(these, 3, false));
+}
+
+/* One in which everything depends on what was evaluated. */
+static void older_ones_are_not_used(void **state)
+{
+    (void)state;
+    struct err e;
+    struct h5_writer *w = NULL;
+    assert_ok(h5_create(&w, path, &e), &e);
+    h5_attribute_text(w, "/", "computed_with", "base: 12\nset of evaluation data: 1\n");
+    h5_write(w, "/training", H5_F64, 1, (const uint64_t[]){6}, training);
+    assert_ok(h5_commit(w, &e), &e);
+    expect_refused(these, "reference.h5: / has no attribute evaluated: the reference is recomputed");
 }
 
 /* What a process left that was killed while it wrote. */
@@ -137,8 +191,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_come_back),
+        cmocka_unit_test(parts_are_kept),
         cmocka_unit_test(others_are_not_used),
         cmocka_unit_test(damaged_ones_are_not_used),
+        cmocka_unit_test(older_ones_are_not_used),
         cmocka_unit_test(unfinished_files_are_deleted),
     };
     return cmocka_run_group_tests(tests, open_folder, close_folder);
