@@ -48,6 +48,7 @@ struct metrics_row {
     size_t slowest_rank;
     const char *slowest_host; /* its host; NULL: unknown, and not written */
     const char *skipped;      /* why the step was skipped; NULL: it was not */
+    const char *machine;      /* of the first step after a start: a JSON object (run/machine.h); else NULL */
     bool evaluated;
     double eval_loss;
     bool traced;

@@ -5,6 +5,8 @@
 #include "cli/inspect.h"
 #include "io/json.h"
 #include "io/store/store.h"
+#include "run/machine.h"
+#include "run/machine.h"
 #include "run/ckpt.h"
 #include "run/metrics.h"
 #include "run/options.h"
@@ -123,7 +125,7 @@ static bool is_of_learning(const char *key)
 static void add_members(struct facts *f, const struct json_value *object, bool inner)
 {
     for (struct json_member m = json_first(object); m.key; m = json_next(m)) {
-        if (!f->json && !is_of_learning(m.key))
+        if ((!f->json && !is_of_learning(m.key)) || !strcmp(m.key, MACHINE_KEY)) /* that has facts of its own */
             continue;
         switch (json_kind(m.value)) {
         case JSON_KIND_INT:
@@ -171,6 +173,41 @@ static enum err_code add_metrics(struct facts *f, const char *folder, struct err
     return code;
 }
 
+/* What it was computed on, by the first step of each start on another machine. */
+static enum err_code add_machines(struct facts *f, const char *folder, struct err *e)
+{
+    struct machine_list list = {0};
+    struct arena arena = {0};
+    char path[PATH_MAX];
+    enum err_code code = rundir_path(path, folder, RUNDIR_METRICS, e);
+    if (!code)
+        code = machine_list_read(&list, path, &arena, e);
+    facts_list(f, "machines");
+    for (const struct machine_start *s = list.first; !code && s; s = s->next) {
+        const struct machine *m = &s->machine;
+        facts_object(f, NULL);
+        facts_int(f, "from_step", s->step);
+        facts_list(f, "processors");
+        for (size_t i = 0; i < m->count; i++) {
+            facts_object(f, NULL);
+            facts_text(f, "name", m->processors[i].name);
+            facts_int(f, "hosts", m->processors[i].hosts);
+            facts_int(f, "ranks", m->processors[i].ranks);
+            facts_end(f);
+        }
+        facts_end(f);
+        for (size_t i = 0; i < MACHINE_FIELDS; i++)
+            if (machine_field_text(m, i))
+                facts_text(f, machine_field_key(i), machine_field_text(m, i));
+            else
+                facts_int(f, machine_field_key(i), machine_field_count(m, i));
+        facts_end(f);
+    }
+    facts_end(f);
+    arena_release(&arena);
+    return code;
+}
+
 enum err_code inspect_run(struct facts *f, const char *path, struct err *e)
 {
     struct arena arena = {0};
@@ -196,6 +233,8 @@ enum err_code inspect_run(struct facts *f, const char *path, struct err *e)
     if (rundir_has(path, RUNDIR_ADAPTER) && !rundir_path(adapter, path, RUNDIR_ADAPTER, e))
         facts_text(f, "adapter", adapter);
     code = add_metrics(f, path, e);
+    if (!code)
+        code = add_machines(f, path, e);
     if (found && !code) {
         facts_int(f, "step", c.state.step);
         facts_int(f, "cursor", c.state.cursor);

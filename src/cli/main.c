@@ -18,6 +18,7 @@
 #include "math/parallel.h"
 #include "ranks/launch.h"
 #include "run/first_day.h"
+#include "run/machine.h"
 #include "train/signals.h"
 
 enum command_ranks { TOGETHER, ALONE, DATA };
@@ -155,6 +156,18 @@ static int print_version(void)
     return print_made(code, &text, stdout, &e);
 }
 
+/* In what runs record: "1.0.0 (commit 0123456789ab, modified)". */
+static void name_program(void)
+{
+    static char name[128];
+    const char *const commit = MPILORA_COMMIT;
+    if (*commit == '\0')
+        return;
+    snprintf(name, sizeof name, "%s (commit %.12s%s)", MPILORA_VERSION, commit,
+             MPILORA_COMMIT_MODIFIED ? ", modified" : "");
+    machine_set_program(name);
+}
+
 /* Runs one command on the ranks that it is for. Options are read before MPI starts, so that help and mistakes
  * need no launcher; under one, the ranks agree on a mistake, and one of them prints it. */
 static int run_command(const char *name, int *argc, char ***argv)
@@ -230,5 +243,6 @@ int main(int argc, char **argv)
         return print_markdown();
     if (!strcmp(name, "--help-man"))
         return print_man(argc > 2 ? argv[2] : "");
+    name_program();
     return run_command(name, &argc, &argv);
 }

@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "base/yaml.h"
 #include "io/json.h"
+#include "run/machine.h"
 #include "run/metrics.h"
 #include "run/options.h"
 #include "report/markup.h"
@@ -57,6 +58,7 @@ struct report_cell {
     struct yaml_map config;
     struct metrics_row *rows;
     size_t row_count;
+    struct machine_list machines;
     struct report_trace trace;
     struct report_sample *samples; /* [sample_count] of a run by itself: by prompt, then by step */
     size_t sample_count;
@@ -201,6 +203,10 @@ void report_put_several(struct markup *m, struct report *r);
 void report_put_head(struct markup *m, const struct report *r, const char *title);
 void report_put_script(struct markup *m, const struct report *r);
 void report_put_time(struct markup *m, const struct report_cell *c);
+/* report_machine.c: what was computed on: of one run or of a study a table, beside each other rows of those facts in
+ * which the runs differ, and how many there are. */
+void report_put_machine(struct markup *m, struct report *r);
+size_t report_put_machine_rows(struct markup *m, struct report *r);
 enum err_code report_make_html(struct str *out, struct report *r, struct err *e);      /* report_html.c */
 enum err_code report_make_csv(struct str *out, const struct report *r, struct err *e); /* report_tables.c */
 /* A field of a table of text: in quotation marks where it needs them, as RFC 4180 has it. */

@@ -348,6 +348,8 @@ enum err_code report_make_html(struct str *out, struct report *r, struct err *e)
         report_put_time(&m, &r->cells[0]);
         report_put_samples(&m, &r->cells[0]);
     }
+    if (!r->is_several)
+        report_put_machine(&m, r);
     if (r->is_study) {
         put_missing(&m, r);
         put_cells(&m, r);

@@ -225,6 +225,9 @@ static enum err_code take_metrics(void *context, const struct json_value *object
         report_read_row(&c->rows[c->row_count], c->row_count ? c->rows[c->row_count - 1].step : 0, object, e);
     if (!code)
         code = slowest_note((struct reading *)context, &c->rows[c->row_count], e);
+    if (!code)
+        code = machine_list_note(&c->machines, c->rows[c->row_count].step, object,
+                                 &((struct reading *)context)->report->arena, e);
     c->row_count += !code;
     return code;
 }

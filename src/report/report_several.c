@@ -173,8 +173,8 @@ static bool is_place(const struct opt_spec *spec)
     return spec->unrecorded;
 }
 
-/* All options in which the runs differ, those too that change no result. */
-static void put_options(struct markup *m, struct report *r)
+/* All options in which the runs differ, those too that change no result, and what they were computed on. */
+static void put_differences(struct markup *m, struct report *r)
 {
     const char *texts[SKETCH_SERIES_MAX];
     size_t rows = 0;
@@ -201,6 +201,7 @@ static void put_options(struct markup *m, struct report *r)
         }
         markup_put(m, "</tr>\n");
     }
+    rows += report_put_machine_rows(m, r);
     if (!rows)
         markup_put(m, "<tr><td colspan=\"%zu\">none</td></tr>\n", r->count + 1);
 }
@@ -225,8 +226,8 @@ void report_put_several(struct markup *m, struct report *r)
         markup_put(m, "<td class=\"number\">%s</td>", report_status_name(r->cells[i].status));
     markup_put(m, "</tr>\n");
     put_results(m, r);
-    markup_put(m, "</tbody>\n</table></div>\n<h2>Options that differ</h2>\n");
+    markup_put(m, "</tbody>\n</table></div>\n<h2>What differs</h2>\n");
     put_heads(m, r, "Option", "option");
-    put_options(m, r);
+    put_differences(m, r);
     markup_put(m, "</tbody>\n</table></div>\n");
 }

@@ -1,5 +1,6 @@
 #include "report_data.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "io/json.h"
@@ -172,6 +173,18 @@ static enum err_code append_claim(struct str *out, const struct report_claim *c,
     return str_appendf(out, e, "]}");
 }
 
+static enum err_code append_machines(struct str *out, const struct report_cell *c, struct err *e)
+{
+    if (str_appendf(out, e, ", \"machines\": ["))
+        return e->code;
+    for (const struct machine_start *s = c->machines.first; s; s = s->next)
+        if (str_appendf(out, e, "%s{\"from_step\": %" PRIu64 ", \"machine\": ", s == c->machines.first ? "" : ", ",
+                        s->step) ||
+            machine_append(out, &s->machine, e) || str_append(out, "}", 1, e))
+            return e->code;
+    return str_append(out, "]", 1, e);
+}
+
 static enum err_code append_json_cell(struct str *out, const struct report *r, const struct report_cell *c,
                                       bool first, struct err *e)
 {
@@ -190,7 +203,7 @@ static enum err_code append_json_cell(struct str *out, const struct report *r, c
         if (str_appendf(out, e, ", \"%s\": ", results[i].name) ||
             json_append_real(out, results[i].value(c), e))
             return e->code;
-    return str_append(out, "}", 1, e);
+    return append_machines(out, c, e) ? e->code : str_append(out, "}", 1, e);
 }
 
 static enum err_code append_numbers(struct str *out, const char *key, const double *x, size_t count,

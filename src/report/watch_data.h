@@ -9,6 +9,7 @@
 #include "report/curve.h"
 #include "report/watch.h"
 #include "report_data.h"
+#include "run/machine.h"
 
 enum {
     WATCH_RECENT = 64, /* the last steps, over which speeds and waiting are averaged */
@@ -49,6 +50,9 @@ struct watch_run {
     /* metrics.jsonl */
     struct watch_tail tail;
     struct metrics_row last; /* without its texts; step 0: there is none */
+    struct arena machine_arena;
+    struct machine machine; /* of the last start */
+    bool has_machine;
     struct curve loss, evaluations;
     struct watch_step recent[WATCH_RECENT]; /* step i of the file at i % WATCH_RECENT */
     uint64_t lines, bad_lines, skipped, last_skipped;

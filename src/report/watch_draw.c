@@ -212,6 +212,27 @@ static void draw_waiting(struct picture *p, const struct watch_run *r)
     picture_end_line(p);
 }
 
+/* "4 ranks of 16 threads on 2 hosts  AMD EPYC 7543"; the names of processors come from a file. */
+static void draw_machine(struct picture *p, const struct watch_run *r)
+{
+    const struct machine *m = &r->machine;
+    struct str processors = {0}, visible = {0};
+    char threads[48] = "";
+    if (!r->has_machine)
+        return;
+    if (m->threads)
+        snprintf(threads, sizeof threads, " of %zu thread%s", m->threads, m->threads == 1 ? "" : "s");
+    picture_label(p, "machine");
+    picture_factf(p, PICTURE_LABEL, "%zu rank%s%s on %zu host%s", m->ranks, m->ranks == 1 ? "" : "s", threads,
+                  machine_hosts(m), machine_hosts(m) == 1 ? "" : "s");
+    if (!p->e->code && m->count && !machine_append_processors(&processors, m, p->e) &&
+        !str_append_visible(&visible, processors.data, processors.length, "", p->e))
+        picture_fact(p, PICTURE_LABEL, NULL, visible.data);
+    str_release(&processors);
+    str_release(&visible);
+    picture_end_line(p);
+}
+
 static void draw_checkpoint(struct picture *p, const struct watch_run *r)
 {
     char time[32], number[32];
@@ -256,6 +277,7 @@ void watch_draw_run(struct picture *p, const struct watch *w, const struct watch
         if (rows >= CHART_LEAST)
             draw_chart(p, r, rows);
         draw_waiting(p, r);
+        draw_machine(p, r);
     }
     draw_checkpoint(p, r);
     draw_warnings(p, w, r);

@@ -36,6 +36,7 @@ struct watch_run *watch_run_open(const char *folder, const char *name, struct er
 void watch_run_close(struct watch_run *r)
 {
     arena_release(&r->arena);
+    arena_release(&r->machine_arena);
     free(r->folder);
     free(r->name);
     free(r);
@@ -47,6 +48,7 @@ static void forget_lines(void *context)
     struct watch_run *r = context;
     r->last = (struct metrics_row){0};
     r->loss = r->evaluations = (struct curve){0};
+    r->has_machine = false;
     r->lines = r->bad_lines = r->skipped = r->last_skipped = r->evaluated = r->best = r->examples = 0;
     r->eval_loss = r->best_loss = NAN;
 }
@@ -87,20 +89,39 @@ static void take_row(struct watch_run *r, const struct metrics_row *row)
     r->last.slowest_host = r->last.skipped = NULL;
 }
 
+/* What an earlier start ran on is of no interest. */
+static enum err_code take_machine(struct watch_run *r, const struct json_value *line, struct err *e)
+{
+    struct arena arena = {0};
+    struct machine machine;
+    bool found;
+    if (machine_read(&machine, &found, line, &arena, e) || !found) {
+        arena_release(&arena);
+        return found ? e->code : ERR_OK;
+    }
+    arena_release(&r->machine_arena);
+    r->machine_arena = arena;
+    r->machine = machine;
+    r->has_machine = true;
+    return ERR_OK;
+}
+
 static enum err_code take_line(void *context, const char *line, size_t length, struct err *e)
 {
     struct watch_run *r = context;
     struct metrics_row row;
     struct json *doc = NULL;
     struct err wrong;
-    (void)e;
+    enum err_code code = ERR_OK;
     if (json_open_bytes(&doc, line, length, NULL, &wrong) ||
-        report_read_row(&row, r->last.step, json_root(doc), &wrong))
+        report_read_row(&row, r->last.step, json_root(doc), &wrong)) {
         r->bad_lines++;
-    else
+    } else {
         take_row(r, &row);
+        code = take_machine(r, json_root(doc), e);
+    }
     json_close(doc);
-    return ERR_OK;
+    return code;
 }
 
 static bool is_same(const struct file_stamp *a, const struct file_stamp *b)

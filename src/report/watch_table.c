@@ -7,7 +7,8 @@
 
 enum {
     CHART_USUAL = 12, /* rows of a chart where they are not limited */
-    AROUND_CHART = 15 /* rows of a run's picture without its chart, usually */
+    AROUND_CHART = 5, /* rows: a blank one above and below a chart, its foot of two, the line of the keys */
+    PICTURE_LEAST = 7 /* rows of a run below the table: without a chart, and cut at the end */
 };
 
 /* A column of the table of runs. Where it is narrow, those of the highest rank are left out first. */
@@ -127,11 +128,17 @@ void watch_draw_table(struct picture *p, const struct watch *w, size_t chosen, s
     }
 }
 
-static size_t rows_of_chart(const struct watch_look *look, size_t taken)
+/* What the rest of the run's picture, which has yet to be drawn, leaves for a chart. */
+static size_t rows_of_chart(const struct picture *p, const struct watch *w, const struct watch_run *r)
 {
-    if (!look->rows)
+    struct str text = {0};
+    struct picture rest = {.out = &text, .look = p->look, .e = p->e};
+    if (!p->look->rows)
         return CHART_USUAL;
-    const size_t most = look->rows > taken + AROUND_CHART ? look->rows - taken - AROUND_CHART : 0;
+    watch_draw_run(&rest, w, r, 0);
+    str_release(&text);
+    const size_t taken = p->rows + rest.rows + AROUND_CHART;
+    const size_t most = p->look->rows > taken ? p->look->rows - taken : 0;
     return most < CHART_ROWS ? most : CHART_ROWS;
 }
 
@@ -144,13 +151,13 @@ enum err_code watch_draw(struct str *out, const struct watch *w, size_t chosen, 
         picture_put(&p, NULL, "no run is in this folder any more");
         picture_end_line(&p);
     } else if (w->single) {
-        watch_draw_run(&p, w, w->runs[0], rows_of_chart(look, 0));
+        watch_draw_run(&p, w, w->runs[0], rows_of_chart(&p, w, w->runs[0]));
     } else {
         const size_t third = look->rows / 3 > 3 ? look->rows / 3 : 3;
         watch_draw_table(&p, w, chosen, look->rows && w->count > third ? third : w->count);
-        if (look->rows > p.rows + AROUND_CHART / 2) {
+        if (look->rows > p.rows + PICTURE_LEAST) {
             picture_end_line(&p);
-            watch_draw_run(&p, w, w->runs[chosen], rows_of_chart(look, p.rows));
+            watch_draw_run(&p, w, w->runs[chosen], rows_of_chart(&p, w, w->runs[chosen]));
         }
     }
     if (look->keys) {

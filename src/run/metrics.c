@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "io/json.h"
+#include "run/machine.h"
 
 #define EVAL_LOSS   "eval_loss"
 
@@ -156,7 +157,9 @@ static enum err_code append_row(struct str *line, const struct metrics_row *row,
         (row->skipped && str_appendf(line, e, ", \"skipped\": \"%s\"", row->skipped)) ||
         (row->evaluated &&
          append_evaluation(line, row->eval_loss, row->prefers ? &row->eval_rewards : NULL, e)) ||
-        (row->traced && append_trace(line, &row->trace, e)) || str_appendf(line, e, "}\n"))
+        (row->traced && append_trace(line, &row->trace, e)) ||
+        (row->machine && str_appendf(line, e, ", \"" MACHINE_KEY "\": %s", row->machine)) ||
+        str_appendf(line, e, "}\n"))
         return e->code;
     return ERR_OK;
 }

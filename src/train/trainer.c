@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/stop.h"
 #include "train/batch.h"
+#include "train/hosts.h"
 #include "ranks/duty.h"
 #include "ranks/launch.h"
 #include "run/export/export.h"
@@ -333,6 +334,14 @@ static void rescue(void *trainer)
         log_note("mpirun ends its ranks: the same command goes on from step %" PRIu64 ", %s", step, path);
 }
 
+/* Collective. */
+static enum err_code note_machine(struct trainer *t, struct err *e)
+{
+    struct machine machine;
+    enum err_code code = hosts_describe(&machine, t->session, &t->arena, e);
+    return dist_agree(t->dist, code ? code : machine_append(&t->machine, &machine, e), e);
+}
+
 /* Collective. From the first step to the export. */
 static enum err_code train(struct trainer *t, struct err *e)
 {
@@ -347,7 +356,8 @@ static enum err_code train(struct trainer *t, struct err *e)
                                    .steps_done = t->state.step,
                                    .steps_total = t->schedule.total,
                                    .gradient_buffers = t->reduce.depth + (t->outer.every > 1 ? 3 : 0)};
-    if (pace_open(&t->pace, d, e) || progress_report(t->session, &facts, e) || trainer_take_reference(t, e))
+    if (pace_open(&t->pace, d, e) || progress_report(t->session, &facts, e) || note_machine(t, e) ||
+        trainer_take_reference(t, e))
         return e->code;
     progress_begin(&t->progress, t->state.step, t->schedule.total, (uint64_t)t->options->log_every);
     t->loader.batch.cursor = t->state.cursor;
@@ -526,6 +536,7 @@ enum err_code trainer_run(struct session *s, const struct dataset *data, const c
         dataset_close(&t->rest);
         dataset_close(&t->held);
         str_release(&t->config);
+        str_release(&t->machine);
         arena_release(&t->arena);
     }
     free(t);

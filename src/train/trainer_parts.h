@@ -51,6 +51,7 @@ struct trainer {
     struct ckpt_state state;
     struct ckpt_identity identity;
     struct str config;      /* the resolved options */
+    struct str machine;     /* what the ranks run on, for the first line of metrics */
     struct metrics metrics; /* rank 0 */
     struct lines_file samples_file; /* rank 0 */
     struct tensorboard tensorboard; /* rank 0 */

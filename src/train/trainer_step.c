@@ -191,6 +191,7 @@ enum err_code trainer_take_steps(struct trainer *t, struct err *e)
             return e->code;
         if (first)
             trainer_report_first(t);
+        row.machine = first ? t->machine.data : NULL;
         bool last = t->state.step == total;
         if (t->eval_data && !t->stop && (last || trainer_is_due(t, o->eval_every)) &&
             trainer_evaluate(t, &row, e))

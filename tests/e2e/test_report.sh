@@ -144,7 +144,7 @@ PYTHON
 checks=$((checks + 1))
 
 # Several runs in one page: a curve for each, the options that differ, the numbers at the end.
-check 0 "$MPILORA" train --model "$work/model" --data "$work/train <1>.jsonl" --eval-data "$work/eval <1>.jsonl" \
+check 0 ranks 2 "$MPILORA" train --model "$work/model" --data "$work/train <1>.jsonl" --eval-data "$work/eval <1>.jsonl" \
     --output "$work/other" --max-steps 6 --batch-size 6 --lora-rank 4 --learning-rate 3e-3
 cp -r "$work/run" "$work/<img> & run"
 check 0 "$MPILORA" report "$work/run" "$work/other" "$work/<img> & run" --output "$work/several.html"
@@ -160,6 +160,9 @@ for folder, series in zip(("run", "other"), curves["loss"]["series"]):
 assert [s["name"] for s in curves["eval-loss"]["series"]] == ["other"] and "<img>" not in html
 differ = dict(re.findall(r'<tr data-option="([\w-]+)"><td>[\w-]+</td>(.*?)</tr>', html, re.S))
 assert set(differ) == {"eval-data", "max-steps", "learning-rate", "lora-rank"}, list(differ)
+machines = dict(re.findall(r'<tr data-machine="([\w ]+)"><td>[\w ]+</td>(.*?)</tr>', html, re.S))
+assert set(machines) <= {"Ranks", "Threads of a rank"}, machines
+assert re.findall(r">([^<]*)</td>", machines["Ranks"]) == ["1", "2", "1"], machines
 assert re.findall(r">([^<]*)</td>", differ["max-steps"]) == ["4", "6", "4"], differ
 last = [json.loads(open(f"{sys.argv[1]}/{f}/metrics.jsonl").read().splitlines()[-1]) for f in ("run", "other")]
 row = re.search(r"<td>Last training loss</td>(.*?)</tr>", html)[1]

@@ -20,6 +20,18 @@ check 0 ranks 2 "$MPILORA" train $options $more --output "$work/killed"
 says err '^going on from .*step-000'
 same_run "$work/whole" "$work/killed"
 
+# Its folder tells what each of its starts ran on, and names no host, path or user.
+check 0 "$MPILORA" inspect "$work/killed" --json
+holds '[(m["ranks"], m["from_step"] == 1) for m in v["machines"]] == [(1, True), (2, False)]'
+holds 'all(m["threads"] == 1 and m["dtype"] == "f32" and "MPI" in m["mpi"] for m in v["machines"])'
+holds 'all([(p["hosts"], p["ranks"]) for p in m["processors"]] == [(1, m["ranks"])] for m in v["machines"])'
+holds "not any(w in str(v['machines']) for w in ('$work', '$(uname -n)', '$HOME'))"
+check 0 "$MPILORA" report "$work/killed"
+grep -q '<td>Ranks</td><td>1</td><td>2</td>' "$work/killed/report.html" || fail "the page does not show both machines"
+holds '[m["machine"]["ranks"] for m in v["cells"][0]["machines"]] == [1, 2]' "$work/killed/report.json"
+check 0 "$MPILORA" watch "$work/killed"
+says out '^machine +2 ranks of 1 thread on 1 host  '
+
 # A finished run says so and changes nothing; with more steps it goes on.
 check 0 train "$work/short" --max-steps 20
 find "$work/short" -type f -exec md5sum {} + | sort >"$work/before"

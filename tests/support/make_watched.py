@@ -12,6 +12,8 @@ import sys
 import time
 
 STEPS, EVERY, HOUR = 400, 50, 3600
+MACHINE = {"processors": [{"name": "AMD EPYC 7543 32-Core Processor", "hosts": 2, "ranks": 4}], "ranks": 4, "threads": 16,
+           "dtype": "f32"}
 
 
 def line(step):
@@ -19,6 +21,8 @@ def line(step):
     row = {"step": step, "epoch": round(step * 8 / 1600, 6), "loss": round(1.1 + 2.2 * math.exp(-step / 60) + wiggle, 6),
            "learning_rate": 2e-4 * (1 - step / STEPS), "grad_norm": 0.8, "tokens": 4096, "seconds": 2.0, "data_seconds": 0.01,
            "comm_seconds": 0.125, "wait_seconds": 0.25, "slowest_rank": 3 if step % 4 else 0, "slowest_host": "node2"}
+    if step == 1:
+        row["machine"] = MACHINE
     if step % EVERY == 0:
         row["eval_loss"] = round(1.3 + 2.0 * math.exp(-step / 70), 6)
     return row

@@ -13,7 +13,9 @@ wanted = []
 for path in glob.glob(f"{folder}/cells/*/metrics.jsonl") if is_study else [f"{folder}/metrics.jsonl"]:
     for line in open(path):
         row = {"cell": path.split("/")[-2]} if is_study else {}
-        for key, value in json.loads(line).items():
+        line = json.loads(line)
+        line.pop("machine", None)  # of a start, not of a step
+        for key, value in line.items():
             row.update({f"{key}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {key: value})
         wanted.append(row)
 with open(f"{folder}/metrics.csv", newline="") as f:
