@@ -55,8 +55,9 @@ void evaluate_plan(const struct evaluator *v, struct model_plan *plan)
 
 enum err_code evaluate_reference(struct evaluator *v, double *log_prob, struct err *e)
 {
-    const struct reference_part all = {"evaluation", 0, v->loader.batch.data->count};
-    return reference_measure(log_prob, &(struct reference){0}, v->session, &v->loader, &v->tally, &all, e);
+    struct reference_set all = {log_prob, v->loader.batch.data->count, 0};
+    const struct reference_work work = {.what = "evaluation", .end = all.pairs};
+    return reference_measure(&all, &(struct reference){0}, v->session, &v->loader, &v->tally, &work, e);
 }
 
 static enum err_code measure(void *context, size_t pack, const struct model_input *in,

@@ -64,58 +64,89 @@ enum err_code reference_batch(double *log_prob, const struct reference *r, struc
     return code;
 }
 
+/* What reference_measure() works on. */
+struct measurement {
+    const struct reference_work *work;
+    struct reference_set *set;
+    const struct reference *reference;
+    struct session *session;
+    struct loader *loader;
+    struct tally *tally;
+    uint64_t begin; /* set->samples at the start */
+    double begun;   /* clock then */
+};
+
 /* After the first batch: how long it will take, if that is long. */
-static void tell_time(const struct reference_part *part, uint64_t done, double seconds)
+static void tell_time(const struct measurement *m)
 {
-    const double all = seconds * (double)(part->end - part->begin) / (double)done;
+    const uint64_t samples = m->work->end - m->begin, done = m->loader->batch.cursor - m->begin;
+    const double seconds = (cpu_seconds() - m->begun) * (double)samples / (double)done;
     char text[32];
-    str_format_time(text, sizeof text, all);
-    if (all > LONG)
-        log_note("reference, %s: %" PRIu64 " pairs, about %s", part->what, part->end - part->begin, text);
+    str_format_time(text, sizeof text, seconds);
+    if (seconds > LONG)
+        log_note("reference, %s: %" PRIu64 " pairs, about %s", m->work->what, samples, text);
 }
 
-/* Collective. */
-static enum err_code run_batches(double *log_prob, const struct reference *r, struct session *s, struct loader *l,
-                                 struct tally *t, const struct reference_part *part, struct err *e)
+/* Collective. The next batch. */
+static enum err_code run_batch(struct measurement *m, struct err *e)
 {
+    struct batcher *b = &m->loader->batch;
+    struct session *s = m->session;
+    const double begun = cpu_seconds();
+    const bool first = b->cursor == m->begin;
     char line[128];
-    for (l->batch.cursor = part->begin; l->batch.cursor < part->end;) {
-        const double begun = cpu_seconds();
-        const bool first = l->batch.cursor == part->begin;
-        enum err_code code = loader_next(l, e);
-        tally_begin(t, code ? 0 : l->batch.plan.pack_count);
-        if (!code)
-            code = reference_batch(log_prob, r, s, l, t, e);
-        if (tally_finish(t, s->dist, code, deadline_or_signal(&s->deadline), e))
-            return e->code;
-        deadline_note_work(&s->deadline, cpu_seconds() - begun);
-        if (first)
-            tell_time(part, l->batch.cursor - part->begin, cpu_seconds() - begun);
-        snprintf(line, sizeof line, "reference, %s: %" PRIu64 " of %" PRIu64 " pairs", part->what,
-                 l->batch.cursor - part->begin, part->end - part->begin);
-        log_progress(line);
-        if (t->stop)
-            return err_set(e, ERR_STOPPED,
-                           "stopped by a signal or the time limit while the reference was computed: the same command "
-                           "starts that again");
-    }
+    enum err_code code = loader_next(m->loader, e);
+    tally_begin(m->tally, code ? 0 : b->plan.pack_count);
+    if (!code)
+        code = reference_batch(m->set->log_prob, m->reference, s, m->loader, m->tally, e);
+    if (tally_finish(m->tally, s->dist, code, deadline_or_signal(&s->deadline), e))
+        return err_wrap(e, "reference");
+    deadline_note_work(&s->deadline, cpu_seconds() - begun);
+    if (first)
+        tell_time(m);
+    snprintf(line, sizeof line, "reference, %s: %" PRIu64 " of %" PRIu64 " pairs", m->work->what, b->cursor - m->begin,
+             m->work->end - m->begin);
+    log_progress(line);
     return ERR_OK;
 }
 
-enum err_code reference_measure(double *log_prob, const struct reference *r, struct session *s, struct loader *l,
-                                struct tally *t, const struct reference_part *part, struct err *e)
+/* Collective. The batches up to the next time that the values are kept. */
+static enum err_code run_part(struct measurement *m, struct err *e)
 {
-    const size_t count = l->batch.data->count;
-    const double begun = cpu_seconds();
-    if (s->dist->rank > 0 || !part->begin)
-        memset(log_prob, 0, 2 * count * sizeof *log_prob);
-    if (run_batches(log_prob, r, s, l, t, part, e) || /* each was set by one rank, and is 0 on the others */
-        dist_sum_f64(s->dist, log_prob, 2 * count, e))
+    const struct reference_work *w = m->work;
+    struct reference_set *set = m->set;
+    struct dist *d = m->session->dist;
+    const uint64_t left = w->end - set->samples;
+    const uint64_t end = set->samples + (w->every && w->every < left ? w->every : left);
+    if (d->rank > 0 || !set->samples)
+        memset(set->log_prob, 0, 2 * set->pairs * sizeof *set->log_prob);
+    do {
+        if (run_batch(m, e))
+            return e->code;
+    } while (m->loader->batch.cursor < end && !m->tally->stop);
+    if (dist_sum_f64(d, set->log_prob, 2 * set->pairs, e)) /* each is of one rank, and 0 on the others */
         return err_wrap(e, "reference");
-    const uint64_t done = l->batch.cursor - part->begin;
-    if (done < count)
-        log_note("reference, %s: %" PRIu64 " of %zu pairs in %.2f s", part->what, done, count, cpu_seconds() - begun);
-    else
-        log_note("reference, %s: %zu pairs in %.2f s", part->what, count, cpu_seconds() - begun);
+    set->samples = m->loader->batch.cursor;
+    return w->keep ? duty_run(d, w->keep, e) : ERR_OK;
+}
+
+enum err_code reference_measure(struct reference_set *set, const struct reference *r, struct session *s,
+                                struct loader *l, struct tally *t, const struct reference_work *work, struct err *e)
+{
+    struct measurement m = {work, set, r, s, l, t, set->samples, cpu_seconds()};
+    l->batch.cursor = set->samples;
+    do {
+        if (run_part(&m, e))
+            return e->code;
+    } while (set->samples < work->end && !t->stop);
+    const uint64_t done = set->samples - m.begin;
+    char all[32] = "";
+    if (done < set->pairs)
+        snprintf(all, sizeof all, " of %zu", set->pairs);
+    log_note("reference, %s: %" PRIu64 "%s pairs in %.2f s", work->what, done, all, cpu_seconds() - m.begun);
+    if (t->stop)
+        return err_set(e, ERR_STOPPED,
+                       "stopped by a signal or the time limit while the reference was computed: the same command %s",
+                       work->keep ? "goes on with it" : "starts that again");
     return ERR_OK;
 }

@@ -83,38 +83,23 @@ static uint64_t needed(const struct trainer *t)
 static enum err_code measure(struct reference_set *set, struct trainer *t, struct loader *l, struct tally *tally,
                              const char *what, uint64_t end, struct err *e)
 {
-    const struct reference_part part = {what, set->samples, end};
-    if (part.begin >= end)
-        return ERR_OK;
-    if (reference_measure(set->log_prob, &t->reference, t->session, l, tally, &part, e))
-        return e->code;
-    set->samples = end;
-    return ERR_OK;
-}
-
-/* Collective. */
-static enum err_code complete(struct trainer *t, struct err *e)
-{
-    struct reference_values *v = &t->reference_values;
-    struct evaluator *eval = &t->evaluator;
-    const struct duty keep = {write_values, t, (uint64_t)t->options->save_failures, rundir_name(RUNDIR_REFERENCE)};
-    const uint64_t end = needed(t);
-    if (v->training.samples >= end && v->evaluation.samples == v->evaluation.pairs)
-        return ERR_OK;
-    if (measure(&v->training, t, &t->loader, &t->tally, "training", end, e) ||
-        measure(&v->evaluation, t, &eval->loader, &eval->tally, "evaluation", v->evaluation.pairs, e))
-        return e->code;
-    return duty_run(t->dist, &keep, e);
+    const struct options *o = t->options;
+    const struct duty keep = {write_values, t, (uint64_t)o->save_failures, rundir_name(RUNDIR_REFERENCE)};
+    const struct reference_work work = {what, end, (uint64_t)o->save_every * (uint64_t)o->batch_size, &keep};
+    return set->samples < end ? reference_measure(set, &t->reference, t->session, l, tally, &work, e) : ERR_OK;
 }
 
 enum err_code trainer_take_reference(struct trainer *t, struct err *e)
 {
     struct reference_values *v = &t->reference_values;
+    struct evaluator *eval = &t->evaluator;
     const struct duty read = {read_values, t, 1, NULL};
     if (!objective_needs_reference(t->options->objective))
         return ERR_OK;
     if (dist_agree(t->dist, prepare(t, e), e) || duty_run(t->dist, &read, e) || share(&v->training, t->dist, e) ||
-        share(&v->evaluation, t->dist, e) || complete(t, e))
+        share(&v->evaluation, t->dist, e) ||
+        measure(&v->training, t, &t->loader, &t->tally, "training", needed(t), e) ||
+        measure(&v->evaluation, t, &eval->loader, &eval->tally, "evaluation", v->evaluation.pairs, e))
         return e->code;
     t->preference.reference = v->training.log_prob;
     t->evaluator.preference.reference = v->evaluation.log_prob;
