@@ -140,6 +140,10 @@ static void multiply_by_parts(const struct attention_job *job, const struct work
     for (size_t row = 0; row < valid; row += TILES_QUERIES) {
         size_t skipped, line = row / tiles->word_elements * head_dim;
         const struct tiles_part part = attention_part(&skipped, job, tile, row);
+        if (part.keys == 0) { /* a window that ends inside of the block */
+            memset(w->dq + row * head_dim, 0, TILES_QUERIES * head_dim * sizeof(float));
+            continue;
+        }
         const struct tiles_left k = {(const uint32_t *)keys->k + skipped * words, words, 1},
                                 v = {(const uint32_t *)keys->v + skipped * words, words, 1};
         tiles->product(part.keys, TILES_QUERIES, words, k, query_columns + row, tile->queries, false,

@@ -98,13 +98,13 @@ static inline size_t attention_first_seen(const struct attention_job *job, size_
 }
 
 /* The part of a block's tile for TILES_QUERIES of its rows, from `row` on. It leaves out the tile's first *skipped
- * keys, an even number, to which none of these rows attends. */
+ * keys, an even number, to which none of these rows attends; there may be no others. */
 static inline struct tiles_part attention_part(size_t *skipped, const struct attention_job *job,
                                                const struct attend_tile *tile, size_t row)
 {
     size_t end = tile->first + (row + TILES_QUERIES - 1) / tile->heads + 1;
     size_t unseen = attention_first_seen(job, tile->first + row / tile->heads);
-    *skipped = attention_min(unseen, tile->first) / 2 * 2;
+    *skipped = attention_min(attention_min(unseen, tile->first), tile->keys) / 2 * 2;
     return (struct tiles_part){.keys = attention_min(tile->keys, (end + 1) / 2 * 2) - *skipped,
                                .heads = tile->heads,
                                .first = tile->first - *skipped,

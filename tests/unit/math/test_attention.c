@@ -225,6 +225,9 @@ static void test_long_example_of_wide_heads_matches_reference(void **state)
 static const size_t windows[] = {1, 2, 15, 63, 64, 65, 100, 448, 512, 513, 700, 2000};
 enum { WINDOWS = sizeof windows / sizeof *windows };
 
+/* With a window of 70, queries 576 to 639 are a block of which only the first six see keys of the first segment. */
+static const uint32_t two_segments[] = {0, 640};
+
 static void check_limited(enum dtype type, const struct kern *kern, const size_t shape[3],
                           const uint32_t *offsets, size_t examples, size_t window, float cap)
 {
@@ -250,6 +253,7 @@ static void test_windows_match_reference(void **state)
         check_limited(*type, NULL, narrow, lengthy, LENGTHY, 600, 0);
         check_limited(*type, NULL, wide, mixed, MIXED, 50, 0); /* by the processor's own kernels of tiles */
         check_limited(*type, NULL, wide, mixed, MIXED, 70, 0);
+        check_limited(*type, NULL, wide, two_segments, 1, 70, 0);
     }
 }
 
@@ -264,6 +268,7 @@ static void test_windows_of_plain_tiles_match_reference(void **state)
         for (size_t i = 0; windows[i] < 166; i++)
             check_limited(*type, &kern_reference, shape, offsets, 3, windows[i], 0);
         check_limited(*type, &kern_reference, shape, long_enough, 1, 513, 0);
+        check_limited(*type, &kern_reference, shape, two_segments, 1, 70, 0);
     }
 }
 
