@@ -7,7 +7,13 @@
  * already rotated. Query head h uses key/value head h / (H / K). Scores are multiplied by `scale`; if there is a
  * cap, they then become cap * tanh(score / cap) (Gemma 2). With a window a query attends to itself and the window -
  * 1 tokens before it, as in transformers' sliding attention; the work then grows with the window, not with the
- * length of the example. The functions return no errors, run on all threads of the process, and give results that
+ * length of the example.
+ *
+ * Examples may share their first tokens, such as the prompt of several answers: the tokens of a prefix are in the pack
+ * once, and every example that has it attends to them as if they came before its own. All results are those of
+ * examples that each have the prefix's tokens themselves, and the gradient of a shared token is the sum of theirs.
+ *
+ * The functions return no errors, run on all threads of the process, and give results that
  * do not depend on the number of threads.
  */
 #ifndef MPILORA_MATH_ATTENTION_H
@@ -28,14 +34,19 @@ struct attention_shape {
     float cap;     /* 0: none */
     const uint32_t
         *offsets; /* [examples + 1] first token of each example, then n; empty examples are allowed */
+    /* NULL, or [examples]: that many first tokens of the last example before it that has no prefix come before an
+     * example's own; 0: no prefix, as the first example has */
+    const uint32_t *prefixes;
     size_t examples;
     const struct kern *kern; /* NULL: the best for this processor */
 };
 
-/* Bytes of scratch (aligned to 64) that forward and backward need for packs of up to `tokens` tokens with
- * examples of up to `longest` tokens on `threads` threads, the number given to gemm_set_threads. Linear in tokens.
- * Does not read the shape's offsets. */
-size_t attention_scratch_bytes(const struct attention_shape *s, size_t tokens, size_t longest, int threads);
+/* Bytes of scratch (aligned to 64) that forward and backward need for packs of up to `tokens` tokens, with prefixes of
+ * up to `repeated` tokens in total and examples of up to `longest` tokens, their prefix included, on `threads` threads,
+ * the number given to gemm_set_threads. Linear in tokens and repeated. Does not read the shape's offsets and
+ * prefixes. */
+size_t attention_scratch_bytes(const struct attention_shape *s, size_t tokens, size_t repeated, size_t longest,
+                               int threads);
 
 /* out[n, H*head_dim], lse[H, n] */
 void attention_forward(void *out, float *lse, const void *qkv, size_t ld, const struct attention_shape *s,

@@ -36,14 +36,13 @@ static void forward_store(void *out, float *lse, const struct attention_job *job
                           const struct forward_task *t, const struct attention_block *block, size_t stack)
 {
     const struct attention_shape *s = job->s;
-    size_t queries = attention_min(ATTENTION_QUERIES, block->length - block->first);
-    size_t token = block->begin + block->first, head = stack * job->stack;
-    for (size_t i = 0; i < queries; i++) {
-        size_t row = i * job->stack;
-        char *to = (char *)out + ((token + i) * s->heads + head) * s->head_dim * job->typed->size;
+    size_t head = stack * job->stack;
+    for (size_t i = attention_first_own(block); i < attention_block_end(block); i++) {
+        size_t row = (i - block->first) * job->stack, token = attention_token(block, i);
+        char *to = (char *)out + (token * s->heads + head) * s->head_dim * job->typed->size;
         job->typed->attend_finish(to, t->out + row * s->head_dim, t->sum + row, job->stack, s->head_dim);
         for (size_t h = 0; h < job->stack; h++)
-            lse[(head + h) * job->n + token + i] =
+            lse[(head + h) * job->n + token] =
                 (float)((double)t->max[row + h] * (double)s->scale + log((double)t->sum[row + h]));
     }
 }
@@ -83,19 +82,22 @@ static void forward_block(void *out, float *lse, const void *qkv, const struct a
                           const struct attention_block *block, size_t stack)
 {
     const struct attention_shape *s = job->s;
+    if (attention_first_own(block) == attention_block_end(block))
+        return;
     struct forward_task t = forward_task_make(job);
     size_t head_dim = s->head_dim, row_bytes = head_dim * job->typed->size,
            block_bytes = job->stack * row_bytes;
     size_t queries = attention_min(ATTENTION_QUERIES, block->length - block->first);
     size_t kv_head = stack * job->stack / (s->heads / s->kv_heads);
-    size_t example = kv_head * job->n + block->begin; /* its first row in keys and values */
+    size_t example = kv_head * job->places + block->begin; /* its first row in keys and values */
     const char *keys = job->scratch + job->at.keys + example * row_bytes;
     const char *values = job->scratch + job->at.values + example * row_bytes;
-    const char *q = (const char *)qkv + (block->begin + block->first) * job->ld * job->typed->size;
 
     memset(t.block, 0, job->rows * row_bytes);
     for (size_t i = 0; i < queries; i++)
-        memcpy((char *)t.block + i * block_bytes, q + i * job->ld * job->typed->size + stack * block_bytes,
+        memcpy((char *)t.block + i * block_bytes,
+               (const char *)qkv + attention_token(block, block->first + i) * job->ld * job->typed->size +
+                   stack * block_bytes,
                block_bytes);
     memset(t.out, 0, job->rows * head_dim * sizeof(float));
     memset(t.sum, 0, job->rows * sizeof(float));
@@ -127,12 +129,11 @@ void attention_forward(void *out, float *lse, const void *qkv, size_t ld, const 
 #pragma omp parallel
     {
 #pragma omp for schedule(static)
-        for (size_t begin = 0; begin < job.n; begin += ATTENTION_QUERIES) {
-            size_t end = attention_min(job.n, begin + ATTENTION_QUERIES);
+        for (size_t i = 0; i < job.count; i++) {
             attention_pack(&job, job.scratch + job.at.keys, qkv, ld, attention_key_column(s), s->kv_heads,
-                           s->head_dim, begin, end);
+                           s->head_dim, &job.blocks[i]);
             attention_pack(&job, job.scratch + job.at.values, qkv, ld, attention_value_column(s), s->kv_heads,
-                           s->head_dim, begin, end);
+                           s->head_dim, &job.blocks[i]);
         }
 #pragma omp for schedule(dynamic)
         for (size_t task = 0; task < job.count * job.stacks; task++)

@@ -81,9 +81,9 @@ static size_t kv_head_of(const struct attention_job *job, size_t stack)
 }
 
 /* Where the sums of a task's queries, keys or values begin. */
-static float *sums_at(const struct backward *b, size_t token, size_t column)
+static float *sums_at(const struct backward *b, size_t place, size_t column)
 {
-    return b->sums + token * b->ld + column;
+    return b->sums + place * b->ld + column;
 }
 
 /* What a tile reads of its block of queries, filled up: [rows, head_dim] and [rows]. */
@@ -170,9 +170,9 @@ static void backward_tile(const struct backward *b, const struct workspace *w, c
 {
     const struct attention_job *job = &b->job;
     const struct attention_shape *s = job->s;
-    size_t head_dim = s->head_dim, rows = job->rows, token = t->block->begin + query;
+    size_t head_dim = s->head_dim, rows = job->rows, place = t->block->begin + query;
     size_t valid = attention_min(ATTENTION_QUERIES, t->block->length - query), stack = job->stack;
-    size_t at = (t->stack * job->n + token) * stack, row_bytes = head_dim * job->typed->size;
+    size_t at = (t->stack * job->places + place) * stack, row_bytes = head_dim * job->typed->size;
     const char *scratch = job->scratch;
     const struct block_rows block = {
         attention_fill_up(w->queries, scratch + job->at.queries + at * row_bytes, valid * stack, rows,
@@ -188,7 +188,7 @@ static void backward_tile(const struct backward *b, const struct workspace *w, c
         multiply_by_parts(job, w, &block, keys, &tile, valid * stack);
     else
         multiply_tile(job, w, &block, keys, &tile);
-    job->kern->attend_add(sums_at(b, token, t->stack * stack * head_dim), b->ld, s->scale, w->dq, valid,
+    job->kern->attend_add(sums_at(b, place, t->stack * stack * head_dim), b->ld, s->scale, w->dq, valid,
                           stack * head_dim);
 }
 
@@ -202,10 +202,12 @@ static void backward_task(const struct backward *b, const struct task *t)
     size_t kv_head = kv_head_of(job, t->stack), column = kv_head * head_dim;
     size_t queries_end = attention_min(length, t->queries + ATTENTION_SEGMENT);
     size_t keys_end = attention_min(length, t->keys + ATTENTION_SEGMENT);
+    size_t prefix = t->block->prefix, copies = prefix / ATTENTION_QUERIES * ATTENTION_QUERIES;
+    size_t queries_begin = t->queries > copies ? t->queries : copies;
 
     for (size_t key = t->keys; key < keys_end; key += ATTENTION_KEYS) {
         size_t valid = attention_min(ATTENTION_KEYS, length - key), count = attention_whole(valid);
-        size_t token = t->block->begin + key, row = kv_head * job->n + token;
+        size_t place = t->block->begin + key, row = kv_head * job->places + place;
         struct key_rows keys = {
             attention_fill_up(w.keys, job->scratch + job->at.keys + row * row_bytes, valid, count, row_bytes),
             attention_fill_up(w.values, job->scratch + job->at.values + row * row_bytes, valid, count,
@@ -215,7 +217,7 @@ static void backward_task(const struct backward *b, const struct task *t)
             keys.lines = job->tiles->lines(w.key_lines, keys.k, count, head_dim);
         memset(dk, 0, count * head_dim * sizeof(float));
         memset(dv, 0, count * head_dim * sizeof(float));
-        for (size_t query = key > t->queries ? key : t->queries; query < queries_end;
+        for (size_t query = key > queries_begin ? key : queries_begin; query < queries_end;
              query += ATTENTION_QUERIES) {
             size_t unseen = attention_first_seen(job, query) / ATTENTION_QUERIES * ATTENTION_QUERIES;
             size_t skipped = unseen > key ? unseen - key : 0, end = query + ATTENTION_QUERIES - key;
@@ -226,44 +228,58 @@ static void backward_task(const struct backward *b, const struct task *t)
             w.dv = dv + skipped * head_dim;
             backward_tile(b, &w, t, query, &seen, key + skipped, attention_min(count, end) - skipped);
         }
-        job->kern->attend_add(sums_at(b, token, attention_key_column(s) + column), b->ld, s->scale, dk,
+        job->kern->attend_add(sums_at(b, place, attention_key_column(s) + column), b->ld, s->scale, dk,
                               valid, head_dim);
-        job->kern->attend_add(sums_at(b, token, attention_value_column(s) + column), b->ld, 1, dv, valid,
+        job->kern->attend_add(sums_at(b, place, attention_value_column(s) + column), b->ld, 1, dv, valid,
                               head_dim);
     }
 }
 
-/* Lays out what the tasks read, of some tokens, and clears what they add to. */
-static void prepare(const struct backward *b, const float *dout, const void *out, const float *lse,
-                    const void *qkv, size_t begin, size_t end)
+/* What a task reads of the queries at a place, of one stack. A copy gets no gradient: it is the one example's that has
+ * the token itself. */
+static void prepare_query(const struct backward *b, size_t stack, size_t place, size_t token, bool is_copy,
+                          const float *dout, const void *out, const float *lse)
 {
     const struct attention_job *job = &b->job;
     const struct attention_shape *s = job->s;
-    size_t head_dim = s->head_dim, width = job->stack * head_dim, real = job->typed->size;
-    char *scratch = job->scratch;
-    attention_pack(job, scratch + job->at.queries, qkv, job->ld, 0, job->stacks, width, begin, end);
-    attention_pack(job, scratch + job->at.keys, qkv, job->ld, attention_key_column(s), s->kv_heads, head_dim,
-                   begin, end);
-    attention_pack(job, scratch + job->at.values, qkv, job->ld, attention_value_column(s), s->kv_heads,
-                   head_dim, begin, end);
-    for (size_t stack = 0; stack < job->stacks; stack++) {
-        for (size_t token = begin; token < end; token++) {
-            size_t at = (stack * job->n + token) * job->stack;
-            size_t from = (token * s->heads + stack * job->stack) * head_dim;
-            float *log_sums = (float *)(scratch + job->at.log_sums) + at;
-            job->typed->attend_delta((float *)(scratch + job->at.delta) + at,
-                                     scratch + job->at.douts + at * head_dim * real, dout + from,
-                                     (const char *)out + from * real, job->stack, head_dim);
-            for (size_t h = 0; h < job->stack; h++)
-                log_sums[h] = lse[(stack * job->stack + h) * job->n + token] * LOG2_E;
-        }
+    size_t head_dim = s->head_dim, real = job->typed->size, at = (stack * job->places + place) * job->stack;
+    size_t from = (token * s->heads + stack * job->stack) * head_dim;
+    float *log_sums = (float *)(job->scratch + job->at.log_sums) + at;
+    float *delta = (float *)(job->scratch + job->at.delta) + at;
+    char *copy = job->scratch + job->at.douts + at * head_dim * real;
+    for (size_t h = 0; h < job->stack; h++)
+        log_sums[h] = lse[(stack * job->stack + h) * job->n + token] * LOG2_E;
+    if (is_copy) {
+        memset(delta, 0, job->stack * sizeof *delta);
+        memset(copy, 0, job->stack * head_dim * real);
+    } else {
+        job->typed->attend_delta(delta, copy, dout + from, (const char *)out + from * real, job->stack, head_dim);
     }
-    for (size_t token = begin; token < end; token++)
-        memset(sums_at(b, token, 0), 0, job->columns * sizeof(float));
+}
+
+/* Lays out what the tasks read, of the places of a block, and clears what they add to. */
+static void prepare(const struct backward *b, const float *dout, const void *out, const float *lse,
+                    const void *qkv, const struct attention_block *block)
+{
+    const struct attention_job *job = &b->job;
+    const struct attention_shape *s = job->s;
+    size_t head_dim = s->head_dim, own = attention_first_own(block), end = attention_block_end(block);
+    char *scratch = job->scratch;
+    attention_pack(job, scratch + job->at.queries, qkv, job->ld, 0, job->stacks, job->stack * head_dim, block);
+    attention_pack(job, scratch + job->at.keys, qkv, job->ld, attention_key_column(s), s->kv_heads, head_dim,
+                   block);
+    attention_pack(job, scratch + job->at.values, qkv, job->ld, attention_value_column(s), s->kv_heads, head_dim,
+                   block);
+    for (size_t stack = 0; stack < job->stacks; stack++)
+        for (size_t i = block->first; i < end; i++)
+            prepare_query(b, stack, block->begin + i, attention_token(block, i), i < own, dout, out, lse);
+    for (size_t i = block->first; i < end; i++)
+        memset(sums_at(b, block->begin + i, 0), 0, job->columns * sizeof(float));
 }
 
 /* The task of a round that begins at this block of queries, for a key/value head and the stack of that number
- * among those that share it; false if there is none, or if its queries see none of its keys. */
+ * among those that share it; false if there is none, or if its queries are
+ * all copies or see none of its keys. */
 static bool find_task(struct task *t, const struct attention_job *job, const struct attention_block *block,
                       size_t round, size_t kv_head, size_t number)
 {
@@ -273,6 +289,7 @@ static bool find_task(struct task *t, const struct attention_job *job, const str
     *t = (struct task){block, kv_head * (job->stacks / job->s->kv_heads) + number, i * ATTENTION_SEGMENT,
                        j * ATTENTION_SEGMENT};
     return block->first % ATTENTION_SEGMENT == 0 && round < segments && j <= i &&
+           block->prefix < attention_min(block->length, t->queries + ATTENTION_SEGMENT) &&
            attention_first_seen(job, t->queries) < t->keys + ATTENTION_SEGMENT;
 }
 
@@ -300,24 +317,51 @@ static void run_rounds(const struct backward *b)
     }
 }
 
+/* Adds the sums of keys and values of copies to those of their tokens, from inside of a parallel region. */
+static void add_copies(const struct backward *b)
+{
+    const struct attention_job *job = &b->job;
+    const struct attention_shape *s = job->s;
+    size_t column = attention_key_column(s), begin = 0, source = 0;
+    for (size_t e = 0; e < s->examples; e++) {
+        size_t prefix = attention_prefix(s, e);
+        source = prefix ? source : begin;
+#pragma omp for schedule(static)
+        for (size_t i = 0; i < prefix; i++)
+            job->kern->attend_add(sums_at(b, source + i, column), b->ld, 1, sums_at(b, begin + i, column), 1,
+                                  job->columns - column);
+        begin += prefix + s->offsets[e + 1] - s->offsets[e];
+    }
+}
+
+/* Writes the sums of a block's tokens as their gradient. */
+static void store(const struct backward *b, void *dqkv, const struct attention_block *block)
+{
+    const struct attention_job *job = &b->job;
+    for (size_t i = attention_first_own(block); i < attention_block_end(block); i++)
+        job->typed->from_f32_row((char *)dqkv + attention_token(block, i) * job->ld * job->typed->size,
+                                 sums_at(b, block->begin + i, 0), job->columns);
+}
+
 void attention_backward(void *dqkv, const float *dout, const void *out, const float *lse, const void *qkv,
                         size_t ld, const struct attention_shape *s, void *scratch)
 {
     struct backward b;
-    bool rounds = s->type != DTYPE_F32;
     attention_job_init(&b.job, ld, s, scratch);
     const struct attention_job *job = &b.job;
-    b.sums = rounds ? (float *)(job->scratch + job->at.sums) : dqkv;
-    b.ld = rounds ? job->columns : ld;
+    bool shares = job->places > job->n, apart = shares || s->type != DTYPE_F32;
+    b.sums = apart ? (float *)(job->scratch + job->at.sums) : dqkv;
+    b.ld = apart ? job->columns : ld;
 #pragma omp parallel
     {
 #pragma omp for schedule(static)
-        for (size_t begin = 0; begin < job->n; begin += ATTENTION_QUERIES)
-            prepare(&b, dout, out, lse, qkv, begin, attention_min(job->n, begin + ATTENTION_QUERIES));
+        for (size_t i = 0; i < job->count; i++)
+            prepare(&b, dout, out, lse, qkv, &job->blocks[i]);
         run_rounds(&b);
+        if (shares)
+            add_copies(&b);
 #pragma omp for schedule(static)
-        for (size_t token = 0; token < (rounds ? job->n : 0); token++)
-            job->typed->from_f32_row((char *)dqkv + token * ld * job->typed->size, sums_at(&b, token, 0),
-                                     job->columns);
+        for (size_t i = 0; i < (apart ? job->count : 0); i++)
+            store(&b, dqkv, &job->blocks[i]);
     }
 }

@@ -46,28 +46,43 @@ static size_t task_bytes(const struct attention_shape *s)
     return forward > backward ? forward : backward;
 }
 
-static struct attention_layout layout_make(const struct attention_shape *s, size_t tokens, size_t longest,
-                                           size_t threads)
+static struct attention_layout layout_make(const struct attention_shape *s, size_t tokens, size_t repeated,
+                                           size_t longest, size_t threads)
 {
     struct attention_layout l = {0};
-    size_t real = real_size(s), width = tokens * s->head_dim, columns = s->heads + 2 * s->kv_heads;
-    l.blocks = reserve(&l.total, tokens * sizeof(struct attention_block));
+    size_t real = real_size(s), places = tokens + repeated, width = places * s->head_dim;
+    size_t columns = s->heads + 2 * s->kv_heads;
+    bool apart = repeated > 0 || s->type != DTYPE_F32;
+    l.blocks = reserve(&l.total, places * sizeof(struct attention_block));
     l.levels = reserve(&l.total, (longest / ATTENTION_QUERIES + 1) * sizeof(size_t));
     l.keys = reserve(&l.total, s->kv_heads * width * real);
     l.values = reserve(&l.total, s->kv_heads * width * real);
     l.queries = reserve(&l.total, s->heads * width * real);
     l.douts = reserve(&l.total, s->heads * width * real);
-    l.log_sums = reserve(&l.total, s->heads * tokens * sizeof(float));
-    l.delta = reserve(&l.total, s->heads * tokens * sizeof(float));
-    l.sums = reserve(&l.total, s->type == DTYPE_F32 ? 0 : columns * width * sizeof(float));
+    l.log_sums = reserve(&l.total, s->heads * places * sizeof(float));
+    l.delta = reserve(&l.total, s->heads * places * sizeof(float));
+    l.sums = reserve(&l.total, apart ? columns * width * sizeof(float) : 0);
     l.per_thread = task_bytes(s);
     l.threads = reserve(&l.total, threads * l.per_thread);
     return l;
 }
 
-size_t attention_scratch_bytes(const struct attention_shape *s, size_t tokens, size_t longest, int threads)
+size_t attention_scratch_bytes(const struct attention_shape *s, size_t tokens, size_t repeated, size_t longest,
+                               int threads)
 {
-    return layout_make(s, tokens, longest, (size_t)threads).total;
+    return layout_make(s, tokens, repeated, longest, (size_t)threads).total;
+}
+
+/* The block of an example's first queries; `last` is that of the example before it. */
+static struct attention_block next_example(const struct attention_block *last, const struct attention_shape *s,
+                                           size_t example)
+{
+    uint32_t prefix = attention_prefix(s, example), own = s->offsets[example];
+    return (struct attention_block){.begin = last->begin + last->length,
+                                    .length = prefix + s->offsets[example + 1] - own,
+                                    .prefix = prefix,
+                                    .source = prefix ? last->source : own,
+                                    .own = own};
 }
 
 /* Lists the blocks of all examples by the number of their keys, most first: a counting sort. */
@@ -75,19 +90,23 @@ static size_t list_blocks(struct attention_block *blocks, size_t *levels, size_t
                           const struct attention_shape *s)
 {
     size_t top = attention_whole(longest) / ATTENTION_QUERIES, count = 0;
+    struct attention_block block = {0};
     memset(levels, 0, top * sizeof *levels);
-    for (size_t e = 0; e < s->examples; e++)
-        for (size_t first = 0; first < s->offsets[e + 1] - s->offsets[e]; first += ATTENTION_QUERIES)
+    for (size_t e = 0; e < s->examples; e++) {
+        block = next_example(&block, s, e);
+        for (size_t first = 0; first < block.length; first += ATTENTION_QUERIES)
             levels[first / ATTENTION_QUERIES]++;
+    }
     for (size_t level = top; level-- > 0;) { /* how many -> where they begin */
         size_t here = levels[level];
         levels[level] = count;
         count += here;
     }
+    block = (struct attention_block){0};
     for (size_t e = 0; e < s->examples; e++) {
-        uint32_t begin = s->offsets[e], length = s->offsets[e + 1] - begin;
-        for (uint32_t first = 0; first < length; first += ATTENTION_QUERIES)
-            blocks[levels[first / ATTENTION_QUERIES]++] = (struct attention_block){begin, length, first};
+        block = next_example(&block, s, e);
+        for (; block.first < block.length; block.first += ATTENTION_QUERIES)
+            blocks[levels[block.first / ATTENTION_QUERIES]++] = block;
     }
     return count;
 }
@@ -96,21 +115,23 @@ void attention_job_init(struct attention_job *job, size_t ld, const struct atten
 {
     assert(s->heads % s->kv_heads == 0 && (uintptr_t)scratch % ALIGNMENT == 0);
     assert(s->type == DTYPE_F32 || s->type == DTYPE_BF16);
-    size_t n = s->offsets[s->examples], longest = 0, stack = stack_of(s);
+    size_t n = s->offsets[s->examples], repeated = 0, longest = 0, stack = stack_of(s);
     for (size_t e = 0; e < s->examples; e++) {
-        size_t length = s->offsets[e + 1] - s->offsets[e];
+        size_t prefix = attention_prefix(s, e), length = prefix + s->offsets[e + 1] - s->offsets[e];
         longest = length > longest ? length : longest;
+        repeated += prefix;
     }
     *job = (struct attention_job){.s = s,
                                   .kern = s->kern ? s->kern : kern_for(cpu_isa_best()),
                                   .n = n,
+                                  .places = n + repeated,
                                   .ld = ld,
                                   .stack = stack,
                                   .rows = stack * ATTENTION_QUERIES,
                                   .stacks = s->heads / stack,
                                   .columns = (s->heads + 2 * s->kv_heads) * s->head_dim,
                                   .window = s->window ? s->window : SIZE_MAX,
-                                  .at = layout_make(s, n, longest, (size_t)omp_get_max_threads()),
+                                  .at = layout_make(s, n, repeated, longest, (size_t)omp_get_max_threads()),
                                   .scratch = scratch};
     job->typed = kern_typed(job->kern, s->type);
     job->tiles = tiles_for(job->kern, s->type);
@@ -160,14 +181,15 @@ void *attention_take(char **place, size_t bytes)
     return taken;
 }
 
-void attention_pack(const struct attention_job *job, void *matrices, const void *src, size_t ld,
-                    size_t column, size_t count, size_t width, size_t begin, size_t end)
+void attention_pack(const struct attention_job *job, void *matrices, const void *src, size_t ld, size_t column,
+                    size_t count, size_t width, const struct attention_block *block)
 {
-    size_t real = job->typed->size;
+    size_t real = job->typed->size, end = attention_block_end(block);
     for (size_t matrix = 0; matrix < count; matrix++)
-        for (size_t token = begin; token < end; token++)
-            memcpy((char *)matrices + (matrix * job->n + token) * width * real,
-                   (const char *)src + (token * ld + column + matrix * width) * real, width * real);
+        for (size_t place = block->first; place < end; place++)
+            memcpy((char *)matrices + (matrix * job->places + block->begin + place) * width * real,
+                   (const char *)src + (attention_token(block, place) * ld + column + matrix * width) * real,
+                   width * real);
 }
 
 const void *attention_fill_up(void *place, const void *src, size_t valid, size_t rows, size_t width)

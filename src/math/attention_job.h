@@ -17,6 +17,13 @@
  * the keys up to the end of these rows. The scores stay in the nearer caches, and less is computed right of the
  * diagonal.
  *
+ * The repacked matrices hold an example with a prefix like any other: first a copy of the prefix's rows, then its own.
+ * Rows of these matrices are called places, to tell them from the tokens of the pack:
+ *
+ *     tokens   prompt | answer | another answer          places   prompt | answer | prompt | another answer
+ *
+ * Queries that are copies are computed only where they share a block with others, and then left out.
+ *
  * With a window, the keys of a block begin at the first key that its first query attends to, rounded down to 64.
  * Scores of keys that are before a query's window are set to -inf before the softmax.
  */
@@ -36,19 +43,22 @@ enum {
 
 /* A block of queries of an example. */
 struct attention_block {
-    uint32_t begin, length; /* of the example */
+    uint32_t begin, length; /* places of the example */
     uint32_t first;         /* first query, counted from `begin` */
+    uint32_t prefix;        /* how many of the places are copies of tokens from `source` on */
+    uint32_t source, own;   /* first token of the prefix and of what follows it */
 };
 
 /* Byte offsets of the parts of the scratch; `real` is the type of the shape. */
 struct attention_layout {
-    size_t blocks;       /* struct attention_block [tokens] */
+    size_t blocks;       /* struct attention_block [places] */
     size_t levels;       /* size_t [blocks of the longest example], for sorting */
-    size_t keys, values; /* real [kv_heads][tokens, head_dim] */
+    size_t keys, values; /* real [kv_heads][places, head_dim] */
     /* The rest is for backward only. */
-    size_t queries, douts;  /* real [stacks][tokens, stack, head_dim] */
-    size_t log_sums, delta; /* float [stacks][tokens, stack] */
-    size_t sums;            /* float [tokens, columns]: dqkv before it is rounded; absent for f32 */
+    size_t queries, douts;  /* real [stacks][places, stack, head_dim] */
+    size_t log_sums, delta; /* float [stacks][places, stack] */
+    size_t sums;            /* float [places, columns]: dqkv before it is added up over copies and rounded; absent for
+                             * f32 without prefixes */
     size_t threads;         /* `per_thread` bytes for each thread */
     size_t per_thread, total;
 };
@@ -58,7 +68,8 @@ struct attention_job {
     const struct kern *kern;
     const struct kern_typed *typed;
     const struct tiles *tiles; /* NULL: the matrix library computes the products */
-    size_t n, ld;
+    size_t n, ld;   /* tokens */
+    size_t places;  /* rows of the repacked matrices */
     size_t stack;   /* number of query heads in a matrix, which share the keys */
     size_t rows;    /* of the matrix of a block: stack * ATTENTION_QUERIES */
     size_t stacks;  /* number of stacks of all query heads */
@@ -78,9 +89,9 @@ void *attention_job_scratch(const struct attention_job *job);
 /* Returns *place and moves it forward by `bytes`, rounded up to a whole cache line. */
 void *attention_take(char **place, size_t bytes);
 
-/* Packs columns of src[n, ld], from `column` on, as matrices[count][n, width], for the tokens begin .. end - 1. */
-void attention_pack(const struct attention_job *job, void *matrices, const void *src, size_t ld,
-                    size_t column, size_t count, size_t width, size_t begin, size_t end);
+/* Packs columns of src[n, ld], from `column` on, as matrices[count][places, width], for the places of a block. */
+void attention_pack(const struct attention_job *job, void *matrices, const void *src, size_t ld, size_t column,
+                    size_t count, size_t width, const struct attention_block *block);
 
 /* `rows` rows of `width` bytes each, the first `valid` of them at `src`: returns `src` itself if all are valid,
  * otherwise a copy at `place`, padded with zeros. */
@@ -89,6 +100,30 @@ const void *attention_fill_up(void *place, const void *src, size_t valid, size_t
 static inline size_t attention_min(size_t a, size_t b)
 {
     return a < b ? a : b;
+}
+
+/* Where the queries of a block end, counted like `first`. */
+static inline size_t attention_block_end(const struct attention_block *block)
+{
+    return attention_min(block->length, block->first + ATTENTION_QUERIES);
+}
+
+/* The block's first query that is not a copy; its end if all are. */
+static inline size_t attention_first_own(const struct attention_block *block)
+{
+    size_t end = attention_block_end(block);
+    return block->prefix < block->first ? block->first : attention_min(block->prefix, end);
+}
+
+/* The token at a place of an example, which is counted from its beginning. */
+static inline size_t attention_token(const struct attention_block *block, size_t place)
+{
+    return place < block->prefix ? block->source + place : block->own + place - block->prefix;
+}
+
+static inline uint32_t attention_prefix(const struct attention_shape *s, size_t example)
+{
+    return s->prefixes ? s->prefixes[example] : 0;
 }
 
 /* The first key that a query attends to. Both are counted from the same place, which is not after that key. */

@@ -5,153 +5,7 @@
 
 #include <cmocka.h>
 
-#include "kernels.h"
-#include "math/attention.h"
-#include "math/gemm.h"
-#include "math/kern.h"
-#include "numbers.h"
-
-/* One set of inputs and the results, as floats; a bf16 shape works on copies in its type, so its inputs are
- * rounded first. ld is wider than the columns; what lies beyond them must not change. */
-struct fixture {
-    struct attention_shape shape;
-    size_t n, ld, width;
-    float *qkv, *dout, *out, *lse, *dqkv;
-    uint16_t *bf16_qkv, *bf16_out, *bf16_dqkv;
-    void *scratch;
-};
-
-static const float guard = 12288; /* a bf16, too */
-
-enum { THREADS = 4 };
-
-static void round_inputs(struct fixture *f)
-{
-    const struct kern_typed *bf16 = &kern_reference.bf16;
-    bf16->from_f32(f->bf16_qkv, f->qkv, f->n * f->ld);
-    bf16->to_f32(f->qkv, f->bf16_qkv, f->n * f->ld);
-}
-
-static void fixture_init(struct fixture *f, enum dtype type, size_t heads, size_t kv_heads, size_t head_dim,
-                         const uint32_t *offsets, size_t examples)
-{
-    f->shape = (struct attention_shape){.type = type,
-                                        .heads = heads,
-                                        .kv_heads = kv_heads,
-                                        .head_dim = head_dim,
-                                        .scale = 1 / sqrtf((float)head_dim),
-                                        .offsets = offsets,
-                                        .examples = examples};
-    f->n = offsets[examples];
-    f->width = heads * head_dim;
-    f->ld = (heads + 2 * kv_heads) * head_dim + 3;
-    f->qkv = numbers_new(f->n * f->ld, 1, 1);
-    f->dout = numbers_new(f->n * f->width, 1, 2);
-    f->out = numbers_new(f->n * f->width, 1, 3);
-    f->lse = numbers_new(f->n * heads, 1, 4);
-    f->dqkv = numbers_new(f->n * f->ld, 1, 5);
-    f->bf16_qkv = malloc(f->n * f->ld * sizeof(uint16_t));
-    f->bf16_out = malloc(f->n * f->width * sizeof(uint16_t));
-    f->bf16_dqkv = malloc(f->n * f->ld * sizeof(uint16_t));
-    assert_true(f->bf16_qkv && f->bf16_out && f->bf16_dqkv);
-    if (type == DTYPE_BF16)
-        round_inputs(f);
-    for (size_t row = 0; row < f->n; row++)
-        for (size_t i = f->ld - 3; i < f->ld; i++)
-            f->dqkv[row * f->ld + i] = guard;
-    size_t longest = 0;
-    for (size_t e = 0; e < examples; e++)
-        longest = offsets[e + 1] - offsets[e] > longest ? offsets[e + 1] - offsets[e] : longest;
-    size_t bytes = attention_scratch_bytes(&f->shape, f->n, longest, THREADS);
-    /* the exact size at the end of an allocation: overruns show under AddressSanitizer */
-    f->scratch = aligned_alloc(64, (bytes + 63) / 64 * 64);
-    memset(f->scratch, 0xFF, bytes); /* NaN, so that what is read before it is written shows */
-}
-
-static void fixture_release(struct fixture *f)
-{
-    free(f->qkv);
-    free(f->dout);
-    free(f->out);
-    free(f->lse);
-    free(f->dqkv);
-    free(f->bf16_qkv);
-    free(f->bf16_out);
-    free(f->bf16_dqkv);
-    free(f->scratch);
-}
-
-static void run(struct fixture *f)
-{
-    const struct kern_typed *bf16 = &kern_reference.bf16;
-    if (f->shape.type == DTYPE_F32) {
-        attention_forward(f->out, f->lse, f->qkv, f->ld, &f->shape, f->scratch);
-        attention_backward(f->dqkv, f->dout, f->out, f->lse, f->qkv, f->ld, &f->shape, f->scratch);
-        return;
-    }
-    bf16->from_f32(f->bf16_qkv, f->qkv, f->n * f->ld);
-    bf16->from_f32(f->bf16_dqkv, f->dqkv, f->n * f->ld);
-    attention_forward(f->bf16_out, f->lse, f->bf16_qkv, f->ld, &f->shape, f->scratch);
-    attention_backward(f->bf16_dqkv, f->dout, f->bf16_out, f->lse, f->bf16_qkv, f->ld, &f->shape, f->scratch);
-    bf16->to_f32(f->out, f->bf16_out, f->n * f->width);
-    bf16->to_f32(f->dqkv, f->bf16_dqkv, f->n * f->ld);
-}
-
-/* The largest numbers_distance() of a row, where a row counts as no smaller than the root mean square of all:
- * in a small one it is what cancelled that was rounded. */
-static double rows_distance(const float *x, const float *reference, size_t n, size_t columns, size_t ld)
-{
-    double squares = 0, worst = 0;
-    for (size_t i = 0; i < n * columns; i++)
-        squares += pow((double)reference[i / columns * ld + i % columns], 2);
-    double usual = sqrt(squares / (double)(n * columns));
-    for (size_t row = 0; row < n; row++) {
-        const float *y = reference + row * ld;
-        double largest = 0, distance = numbers_distance(x + row * ld, y, columns);
-        for (size_t i = 0; i < columns; i++)
-            largest = fmax(largest, fabs((double)y[i]));
-        distance *= largest / fmax(largest, usual);
-        worst = distance > worst || isnan(distance) ? distance : worst;
-    }
-    return worst;
-}
-
-/*
- * Errors allowed, as a share of the largest number in the array (out, lse) or in the row (dqkv, see above).
- *
- * f32: sums of up to some thousand terms. bf16 rounds to 2^-9 of a number: the probabilities and the result
- * of out, one on top of the other; dout, probabilities, dscores, out (in delta) and the result of dqkv, of
- * which a row's small parts are differences of larger ones. lse is computed from exact products of bf16 in
- * f32.
- */
-static const double allowed[][3] = {
-    [DTYPE_F32] = {1e-5, 1e-5, 1e-5},
-    [DTYPE_BF16] = {2 * 0x1p-9, 1e-5, 12 * 0x1p-9},
-};
-
-static void check_against_reference(struct fixture *f)
-{
-    static const char *const names[] = {"out", "lse", "dqkv"};
-    float *out = numbers_copy(f->out, f->n * f->width), *lse = numbers_copy(f->lse, f->n * f->shape.heads);
-    float *dqkv = numbers_copy(f->dqkv, f->n * f->ld);
-    run(f);
-    attention_forward_reference(out, lse, f->qkv, f->ld, &f->shape);
-    attention_backward_reference(dqkv, f->dout, f->qkv, f->ld, &f->shape);
-    for (size_t row = 0; row < f->n; row++)
-        for (size_t i = f->ld - 3; i < f->ld; i++)
-            assert_true(f->dqkv[row * f->ld + i] == guard);
-    double error[] = {numbers_distance(f->out, out, f->n * f->width),
-                      numbers_distance(f->lse, lse, f->n * f->shape.heads), 0};
-    error[2] = rows_distance(f->dqkv, dqkv, f->n, f->ld - 3, f->ld);
-    for (int i = 0; i < 3; i++)
-        if (!(error[i] < allowed[f->shape.type][i]))
-            fail_msg("%s, %s: H %zu K %zu hd %zu n %zu: error %g of %s",
-                     f->shape.kern ? f->shape.kern->name : "default", dtype_info(f->shape.type)->name,
-                     f->shape.heads, f->shape.kv_heads, f->shape.head_dim, f->n, error[i], names[i]);
-    free(out);
-    free(lse);
-    free(dqkv);
-}
+#include "attention_fixture.h"
 
 static const uint32_t mixed[] = {0, 1, 1, 4, 21, 84, 148, 213, 214, 344};
 enum { MIXED = sizeof mixed / sizeof *mixed - 1 };
@@ -159,9 +13,6 @@ enum { MIXED = sizeof mixed / sizeof *mixed - 1 };
 /* More than one tile of keys (700), more than two segments (1130), the ends of neither filled. */
 static const uint32_t lengthy[] = {0, 63, 763, 763, 1893, 1958};
 enum { LENGTHY = sizeof lengthy / sizeof *lengthy - 1 };
-
-static const enum dtype types[] = {DTYPE_F32, DTYPE_BF16};
-#define FOR_EACH_TYPE(type) for (const enum dtype *type = types; type < types + 2; type++)
 
 static void test_matches_reference(void **state)
 {
@@ -301,73 +152,12 @@ static void test_single_token_copies_value(void **state)
     fixture_release(&f);
 }
 
-/* loss = sum(out * dout), in double over the oracle's output */
-static double loss_of(struct fixture *f, float *out, float *lse)
-{
-    attention_forward_reference(out, lse, f->qkv, f->ld, &f->shape);
-    double loss = 0;
-    for (size_t i = 0; i < f->n * f->width; i++)
-        loss += (double)out[i] * (double)f->dout[i];
-    return loss;
-}
-
-static void check_gradient_by_differences(size_t window, float cap)
-{
-    static const uint32_t offsets[] = {0, 3, 10};
-    struct fixture f;
-    fixture_init(&f, DTYPE_F32, 4, 2, 6, offsets, 2);
-    f.shape.window = window;
-    f.shape.cap = cap;
-    run(&f);
-    float *out = numbers_copy(f.out, f.n * f.width), *lse = numbers_copy(f.lse, f.n * 4);
-    float step = 0x1p-7F;
-    for (size_t row = 0; row < f.n; row++) {
-        for (size_t i = 0; i < f.ld - 3; i++) {
-            float *x = f.qkv + row * f.ld + i, kept = *x;
-            *x = kept + step;
-            double high = loss_of(&f, out, lse), span = (double)*x;
-            *x = kept - step;
-            double low = loss_of(&f, out, lse);
-            span -= (double)*x;
-            *x = kept;
-            double slope = (high - low) / span;
-            if (!(fabs(slope - (double)f.dqkv[row * f.ld + i]) < 5e-4))
-                fail_msg("dqkv(%zu, %zu) is %g, differences give %g", row, i, (double)f.dqkv[row * f.ld + i],
-                         slope);
-        }
-    }
-    free(out);
-    free(lse);
-    fixture_release(&f);
-}
-
 static void test_gradient_by_differences(void **state)
 {
     (void)state;
-    check_gradient_by_differences(0, 0);
-    check_gradient_by_differences(4, 0);
-    check_gradient_by_differences(0, 1);
-}
-
-static void check_threads(enum dtype type, const uint32_t *offsets, size_t examples, size_t window)
-{
-    struct fixture one, f;
-    gemm_set_threads(1);
-    fixture_init(&one, type, 6, 2, 64, offsets, examples);
-    one.shape.window = window;
-    run(&one);
-    for (int threads = 2; threads <= THREADS; threads++) {
-        gemm_set_threads(threads);
-        fixture_init(&f, type, 6, 2, 64, offsets, examples);
-        f.shape.window = window;
-        run(&f);
-        assert_memory_equal(f.out, one.out, f.n * f.width * sizeof(float));
-        assert_memory_equal(f.lse, one.lse, f.n * 6 * sizeof(float));
-        assert_memory_equal(f.dqkv, one.dqkv, f.n * f.ld * sizeof(float));
-        fixture_release(&f);
-    }
-    gemm_set_threads(2);
-    fixture_release(&one);
+    check_gradient_by_differences(0, 0, NULL);
+    check_gradient_by_differences(4, 0, NULL);
+    check_gradient_by_differences(0, 1, NULL);
 }
 
 static void test_threads_do_not_matter(void **state)
@@ -375,11 +165,11 @@ static void test_threads_do_not_matter(void **state)
     (void)state;
     FOR_EACH_TYPE(type)
     {
-        check_threads(*type, mixed, MIXED, 0);
+        check_threads(*type, mixed, NULL, MIXED, 0);
         if (*type == DTYPE_BF16 && bf16_is_plain())
             continue;
-        check_threads(*type, lengthy, LENGTHY, 0);
-        check_threads(*type, lengthy, LENGTHY, 200);
+        check_threads(*type, lengthy, NULL, LENGTHY, 0);
+        check_threads(*type, lengthy, NULL, LENGTHY, 200);
     }
 }
 
@@ -556,11 +346,13 @@ static void test_scratch_is_linear(void **state)
     FOR_EACH_TYPE(type)
     {
         struct attention_shape s = {.type = *type, .heads = 9, .kv_heads = 3, .head_dim = 64};
-        size_t base = attention_scratch_bytes(&s, 1024, 1024, 2),
-               twice = attention_scratch_bytes(&s, 2048, 2048, 2),
-               large = attention_scratch_bytes(&s, 32768, 32768, 2);
-        assert_true(twice <= 2 * base && large <= 32 * base);
-        assert_true(large < (size_t)32768 * 10000);
+        for (size_t share = 0; share < 2; share++) { /* of the tokens that are a prefix */
+            size_t base = attention_scratch_bytes(&s, 1024, share * 1024, 1024, 2),
+                   twice = attention_scratch_bytes(&s, 2048, share * 2048, 2048, 2),
+                   large = attention_scratch_bytes(&s, 32768, share * 32768, 32768, 2);
+            assert_true(twice <= 2 * base && large <= 32 * base);
+            assert_true(large < (size_t)32768 * (share ? 25000 : 10000));
+        }
     }
 }
 
