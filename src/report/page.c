@@ -15,12 +15,13 @@ static const char style[] =
     "h2 small{display:block;font-weight:400;color:var(--soft)}\n"
     "h3{font-size:13px;margin:12px 0 4px;color:var(--soft);overflow-wrap:anywhere}\n"
     "pre{margin:0;padding:14px 16px;border:1px solid var(--rule);border-radius:8px;white-space:pre-wrap;"
-    "overflow-wrap:anywhere;font:13.5px/1.55 ui-monospace,monospace}\n"
+    "overflow-wrap:anywhere;min-height:1.55em;font:13.5px/1.55 ui-monospace,monospace}\n"
     "mark{background:var(--mark);color:inherit;border-radius:3px}.warning{color:var(--bad)}.soft{color:var(--soft)}\n"
     "table{border-collapse:collapse}th{text-align:left;font-size:13px;color:var(--soft)}\n"
     "th,td{padding:6px 24px 6px 0;border-bottom:1px solid var(--rule);vertical-align:top;overflow-wrap:anywhere}\n"
     ".beside{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,240px),1fr));"
     "gap:14px;margin:14px 0 0}.beside h3{margin-top:0}\n"
+    "@media print{h2,h3{break-after:avoid}.beside>div,pre,tr{break-inside:avoid}}\n"
     ".exact{border-color:currentColor}h3 mark{padding:1px 6px;margin-left:6px;color:var(--ink)}\n";
 
 #define TITLE "<title>mpilora: "

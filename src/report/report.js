@@ -111,7 +111,9 @@ class Figure {
     constructor(data) {
         this.data = data;
         this.svg = document.getElementById(data.plot);
-        this.box = this.svg.parentElement;
+        this.frame = this.svg.parentElement;
+        this.frame.classList.add("drawn");
+        this.box = this.frame.parentElement;
         this.hidden = new Set(chosen.hidden[data.plot] || []);
         this.log = chosen.log[data.plot] ?? data.log;
         this.addControls();
@@ -148,7 +150,7 @@ class Figure {
             this.draw();
         });
         legend.append(log);
-        this.svg.before(legend);
+        this.frame.before(legend);
     }
 
     // The series that are shown, with their smoothed values; what the axis cannot show is a gap.

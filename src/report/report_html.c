@@ -55,13 +55,13 @@ static double longest_run(const struct report *r)
     return steps;
 }
 
-static double minutes(const struct report *r)
+static double seconds_of_all(const struct report *r)
 {
     double sum = 0;
     for (size_t i = 0; i < r->count; i++)
         for (size_t k = 0; k < r->cells[i].row_count; k++)
             sum += isfinite(r->cells[i].rows[k].seconds) ? r->cells[i].rows[k].seconds : 0;
-    return sum / 60;
+    return sum;
 }
 
 static size_t most_modules(const struct report *r)
@@ -75,12 +75,15 @@ static size_t most_modules(const struct report *r)
 static void put_facts(struct markup *m, const struct report *r)
 {
     const struct report_cell *any = NULL;
+    char time[32];
     for (size_t i = 0; i < r->count && !any; i++)
         any = r->cells[i].config.count ? &r->cells[i] : NULL;
     markup_put(m, "<dl class=\"facts\">\n");
     if (any) {
         put_place(m, "Base model", report_option(any, "model"));
         put_place(m, "Data", report_option(any, "data"));
+        if (!report_has(any, "objective", "sft"))
+            put_fact(m, "Objective", report_option(any, "objective"));
     }
     put_count(m, "Steps", longest_run(r));
     if (r->is_study) {
@@ -97,7 +100,8 @@ static void put_facts(struct markup *m, const struct report *r)
     }
     if (most_modules(r))
         put_count(m, "Adapted modules", (double)most_modules(r));
-    put_count(m, "Minutes of training", minutes(r));
+    str_format_time(time, sizeof time, seconds_of_all(r));
+    put_fact(m, "Time of training", time);
     markup_put(m, "</dl>\n");
 }
 
@@ -215,10 +219,10 @@ static void put_figures(struct markup *m, const struct report *r)
         markup_text(m, r->figures[i].plot.title);
         markup_put(m, "</b>");
         markup_text(m, r->figures[i].caption);
-        markup_put(m, "</figcaption>\n");
+        markup_put(m, "</figcaption>\n<div class=\"drawing\">\n");
         if (!m->e->code)
             svg_append_plot(m->out, &r->figures[i].plot, m->e);
-        markup_put(m, "</figure>\n");
+        markup_put(m, "</div>\n</figure>\n");
     }
     markup_put(m, "</div>\n");
 }
@@ -348,12 +352,12 @@ enum err_code report_make_html(struct str *out, struct report *r, struct err *e)
         report_put_time(&m, &r->cells[0]);
         report_put_samples(&m, &r->cells[0]);
     }
-    if (!r->is_several)
-        report_put_machine(&m, r);
     if (r->is_study) {
         put_missing(&m, r);
         put_cells(&m, r);
     }
+    if (!r->is_several)
+        report_put_machine(&m, r);
     markup_put(&m, "<footer>Made by mpilora %s.", MPILORA_VERSION);
     if (!r->is_alone)
         markup_put(&m, " The numbers of all figures are in %s.", rundir_name(RUNDIR_REPORT_JSON));

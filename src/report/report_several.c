@@ -112,13 +112,8 @@ static double speed_of(const struct report_cell *c)
     return report_seconds(c) > 0 ? tokens_of(c) / report_seconds(c) : NAN;
 }
 
-static double minutes_of(const struct report_cell *c)
-{
-    return report_seconds(c) / 60;
-}
-
 static const struct {
-    const char *name, *format;
+    const char *name, *format; /* NULL: a time */
     double (*value)(const struct report_cell *);
     int better; /* 1: higher, -1: lower is better */
 } results[] = {{"Steps", "%.0f", steps_of, 0},
@@ -130,7 +125,7 @@ static const struct {
                {"at step", "%.0f", best_step_of, 0},
                {"Tokens", "%.0f", tokens_of, 0},
                {"Tokens per second", "%.0f", speed_of, 1},
-               {"Minutes of training", "%.1f", minutes_of, 0}};
+               {"Time of training", NULL, report_seconds, 0}};
 
 static bool is_best(const struct report *r, size_t cell, size_t result)
 {
@@ -155,8 +150,10 @@ static void put_results(struct markup *m, const struct report *r)
         for (size_t i = 0; i < r->count; i++) {
             const double x = results[k].value(&r->cells[i]);
             char text[64] = "–";
-            if (isfinite(x))
+            if (isfinite(x) && results[k].format)
                 snprintf(text, sizeof text, results[k].format, x);
+            else if (isfinite(x))
+                str_format_time(text, sizeof text, x);
             markup_put(m, "<td class=\"number%s\">%.60s</td>", is_best(r, i, k) ? " best" : "", text);
         }
         markup_put(m, "</tr>\n");

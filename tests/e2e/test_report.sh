@@ -73,6 +73,7 @@ class Page(HTMLParser):
         for key, value in attributes:
             assert key not in ("src", "href", "xlink:href", "srcset") and not key.startswith("on"), (tag, key)
 Page().feed(html)
+assert html.count('<div class="drawing">\n<svg') == len(plots), "a plot that a phone cannot scroll"
 outside = re.sub(r'(xmlns=|createElementNS\()"http://www.w3.org/2000/svg"', "", html)
 assert len(re.findall("<script", html)) == 2 and "innerHTML" not in html
 assert not re.search(r"https?:|url\(|@import", outside), "a reference to something outside"

@@ -103,6 +103,20 @@ static void lines_are_read_once_they_are_whole(void **state)
     watch_close(w);
 }
 
+/* Of the last start; a name from a file is escaped. */
+static void the_machine_is_that_of_the_last_start(void **state)
+{
+    (void)state;
+    const char *folder = make_run("moved", "{\"step\": 1, \"loss\": 2, \"machine\": {\"ranks\": 4, \"processors\": "
+                                           "[{\"name\": \"one\", \"hosts\": 2, \"ranks\": 4}]}}\n");
+    struct watch *w = open_watch(folder);
+    expect(w, now(), "4 ranks on 2 hosts  one\n");
+    append(folder, "{\"step\": 2, \"loss\": 2, \"machine\": {\"ranks\": 1, \"threads\": 8, \"processors\": "
+                   "[{\"name\": \"an\\u001b[31m\", \"hosts\": 1, \"ranks\": 1}]}}\n{\"step\": 3, \"loss\": 2}\n");
+    expect(w, now(), "1 rank of 8 threads on 1 host  an\\u001b[31m\n");
+    watch_close(w);
+}
+
 static void steps_follow_from_the_epochs(void **state)
 {
     (void)state;
@@ -225,6 +239,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_are_read_once_they_are_whole), cmocka_unit_test(steps_follow_from_the_epochs),
+        cmocka_unit_test(the_machine_is_that_of_the_last_start),
         cmocka_unit_test(states_are_told_apart),              cmocka_unit_test(folders_of_runs),
         cmocka_unit_test(pictures_fit),
     };
