@@ -37,8 +37,8 @@
  * for the pairs of a step in packs * (forward of a pack) + agreement seconds.
  *
  * The memory of a rank is what the first lines of train say (the activations; for the adapter, its values,
- * gradient, two moments and as many sums as the packs need) and the buffers of the buckets that are being sent. The
- * base is in memory once per node.
+ * gradient, two moments, copies of values that training started from and as many sums as the packs need) and the
+ * buffers of the buckets that are being sent. The base is in memory once per node.
  *
  * The model does not contain: checkpoints, evaluation, reading data (it is done in advance), ranks that are slower
  * than the measured one, the time to pack and sum the last buckets, and links that become slower when more pairs of
@@ -70,6 +70,7 @@ struct plan_part {
 
 struct plan_facts {
     size_t adapter;                      /* length of the flat gradient */
+    size_t copies;                       /* further arrays of this length (session_adapter_copies()) */
     const struct plan_part *parts;       /* the whole gradient, starting with the end of the array */
     double pack_seconds, update_seconds; /* of one rank */
     double reference_seconds;            /* of a pack's reference; 0: the objective has none */

@@ -29,7 +29,7 @@ struct progress_facts {
     size_t pack_tokens;
     const struct schedule *schedule;
     uint64_t steps_done, steps_total;
-    size_t gradient_buffers; /* number of buffers as large as the adapter */
+    size_t adapter_buffers; /* as large as the adapter, beside its values, gradient and moments */
 };
 
 /* Collective. Prints the block. */

@@ -82,6 +82,10 @@ enum err_code session_start_adapter(struct session *s, struct err *e);
 /* Collective. Changes the base in the same way, with the initial values from the adapter's checkpoint. */
 enum err_code session_change_base(struct session *s, struct err *e);
 
+/* Arrays as large as the adapter that training keeps beside its values, their gradient and the moments: its initial
+ * values if they were taken from the base, and those of --adapter if that is the reference of the objective. */
+size_t session_adapter_copies(const struct session *s);
+
 /* Says where the prompts of this data have another form than those that the adapter in use was trained on. */
 void session_compare_prompts(const struct session *s, const struct dataset *d);
 

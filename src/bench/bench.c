@@ -165,7 +165,9 @@ static enum err_code time_reference(struct bench *b, size_t passes, double *seco
     *seconds = 0;
     if (!passes || !objective_needs_reference(b->session->options->objective))
         return ERR_OK;
-    m->lora = NULL;
+    assert(b->seconds); /* of prepare() */
+    if (!*b->session->given)
+        m->lora = NULL;
     for (size_t i = 0; !code && i <= passes; i++) { /* the first one touches the memory and is not counted */
         const double begun = cpu_seconds();
         code = dist_agree(b->dist, model_evaluate(m, &in, &result, &each, e), e);

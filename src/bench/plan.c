@@ -190,7 +190,7 @@ static void predict_memory(struct plan_row *row, const struct travel *t)
 {
     const struct reduce_traffic *r = &t->traffic;
     double flat = (double)t->facts->adapter * sizeof(float);
-    row->adapter = flat * (4 + (double)r->depth);
+    row->adapter = flat * (4 + (double)(t->facts->copies + r->depth));
     if (!t->facts->fast)
         row->messages = 2.0 * REDUCE_SLOTS * (double)(r->bucket * r->subtrees) * sizeof(float);
     double own = t->facts->activations + row->adapter + row->messages;
@@ -276,6 +276,7 @@ enum err_code plan_measure(struct plan_facts *f, struct plan_part *parts, struct
     }
     free(pack.left);
     f->adapter = s->lora.layout.size;
+    f->copies = session_adapter_copies(s);
     f->pack_tokens = pack.tokens;
     f->pack_seconds = pack.seconds;
     f->update_seconds = pack.update_seconds;

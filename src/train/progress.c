@@ -88,7 +88,7 @@ enum err_code progress_report(struct session *s, const struct progress_facts *fa
     double weights = (double)model_memory_weights(&s->model) / MIB;
     double acts = (double)model_memory_acts(&s->model) / MIB;
     double one = (double)(l->layout.size * sizeof(float)) / MIB;
-    double adapter = one * (4 + (double)facts->gradient_buffers);
+    double adapter = one * (4 + (double)facts->adapter_buffers);
     double base = (double)arch_parameters(&s->model.arch);
     log_note("mpilora " MPILORA_VERSION " train");
     log_note("  %-12s %s: %s, %.1f million parameters, loaded in %.2f s", "model", s->store.path,

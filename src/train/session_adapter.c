@@ -253,6 +253,12 @@ enum err_code session_change_base(struct session *s, struct err *e)
     return dist_agree(s->dist, code, e);
 }
 
+size_t session_adapter_copies(const struct session *s)
+{
+    const bool is_reference = *s->given && objective_needs_reference(s->options->objective);
+    return (size_t)(s->lora.start != NULL) + is_reference;
+}
+
 void session_drop_adapter(struct session *s)
 {
     s->model.lora = NULL;

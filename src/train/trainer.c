@@ -355,7 +355,8 @@ static enum err_code train(struct trainer *t, struct err *e)
                                    .schedule = &t->schedule,
                                    .steps_done = t->state.step,
                                    .steps_total = t->schedule.total,
-                                   .gradient_buffers = t->reduce.depth + (t->outer.every > 1 ? 3 : 0)};
+                                   .adapter_buffers = t->reduce.depth + (t->outer.every > 1 ? 3 : 0) +
+                                                      session_adapter_copies(t->session)};
     if (pace_open(&t->pace, d, e) || progress_report(t->session, &facts, e) || note_machine(t, e) ||
         trainer_take_reference(t, e))
         return e->code;

@@ -76,6 +76,16 @@ cp "$work/out" "$work/plan"
 check 0 ranks 2 "$MPILORA" train --model "$model" --data "$work/pairs.jsonl" --objective dpo --max-length 16 --batch-size 12 \
     $shape --max-steps 1 --output "$work/pairs"
 same_as_planned 2
+# Trained on from an adapter, which is the reference then: it takes as much memory again as its values.
+room() { sed -n 's/.*adapter and optimizer up to \([0-9]*\),.*/\1/p' "$work/err"; }
+before=$(room) planned=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["rows"][1]["adapter_bytes"])' "$work/plan")
+check 0 plan --objective dpo --adapter "$work/exact1"
+holds "v['rows'][1]['adapter_bytes'] - $planned == 4 * v['adapter_parameters'] > 4 << 20"
+cp "$work/out" "$work/plan"
+check 0 ranks 2 "$MPILORA" train --model "$model" --data "$work/pairs.jsonl" --objective dpo --max-length 16 --batch-size 12 \
+    $shape --max-steps 1 --adapter "$work/exact1" --output "$work/further"
+same_as_planned 2
+holds "abs($(room) - $before - v['adapter_parameters'] * 4 / 2 ** 20) <= 1" "$work/plan"
 check 0 plan --objective simpo
 holds '"reference_pack_seconds" not in v and "reference_seconds" not in v["rows"][0]'
 check 0 plan --objective ipo --step-seconds 6

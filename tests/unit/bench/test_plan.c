@@ -73,6 +73,10 @@ static void one_rank_has_no_communication(void **state)
         /* values, gradient, two moments; 8 packs are kept in log2(8) + 2 sums at most */
         assert_true(row.adapter == 4.0 * SIZE * (fast ? 4 : 4 + 5));
         assert_true(row.rank_memory == 1e9 + 2e8 + row.adapter && row.node_memory == row.rank_memory);
+        f.copies = 2;
+        plan_predict(&row, &f, 1);
+        assert_true(row.adapter == 4.0 * SIZE * (fast ? 6 : 6 + 5));
+        f.copies = 0;
     }
 }
 
