@@ -33,8 +33,8 @@ enum err_code folder_check_output(const char *path, enum folder_kind kind, struc
 enum err_code folder_check_export(const char *path, const char *model, enum option_format format, bool overwrite,
                                   struct err *e);
 
-/* Sets an error of class ERR_USAGE: the folder is not what is wanted here (a run, say), what it is if that is known,
- * and what to give instead. `wanted` goes after "this is". */
+/* Sets an error of class ERR_USAGE: there is no such folder, or it is not what is wanted here (a run, say), what it is
+ * if that is known, and what to give instead. `wanted` goes after "this is". */
 enum err_code folder_refuse(const char *path, const char *wanted, struct err *e);
 
 #endif

@@ -1,7 +1,10 @@
+#include <errno.h>
 #include <math.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "cli/commands.h"
@@ -18,10 +21,22 @@ static const char *page_of(const struct options *o)
     return *o->output ? o->output : o->set.arguments.count > 1 ? rundir_name(RUNDIR_REPORT_HTML) : NULL;
 }
 
+/* What to do where a run of others is looked at. */
+static enum err_code explain(enum err_code code, const struct options *o, struct err *e)
+{
+    const char *folder = o->set.argument;
+    if (code != ERR_IO || page_of(o) || access(folder, W_OK) == 0)
+        return code;
+    return err_set(e, ERR_IO, "%s cannot be written to (%s): --output FILE.html writes the page elsewhere", folder,
+                   strerror(errno));
+}
+
 static enum err_code write_report(const struct options *o, unsigned reload, struct err *e)
 {
     const char *page = page_of(o);
-    return page ? report_write_page(page, &o->set.arguments, reload, e) : report_write(o->set.argument, reload, e);
+    const enum err_code code = page ? report_write_page(page, &o->set.arguments, reload, e)
+                                    : report_write(o->set.argument, reload, e);
+    return explain(code, o, e);
 }
 
 static void tell(const struct options *o)

@@ -43,7 +43,7 @@ static void draw_title(struct picture *p, const struct watch_run *r)
     struct watch_look left = *whole;
     left.columns = room;
     p->look = &left;
-    picture_put(p, STYLE_BOLD, r->name);
+    picture_put_name(p, STYLE_BOLD, r->name, room);
     p->look = whole;
     picture_blanks(p, room + 1);
     picture_put(p, watch_states[r->state].style, state);
@@ -118,7 +118,10 @@ static void draw_numbers(struct picture *p, const struct watch_run *r)
         picture_factf(p, 0, "norm %.3g", r->last.grad_norm);
     picture_end_line(p);
     picture_factf(p, 0, "%s tokens/s", text_grouped(text, m.tokens_per_second));
-    picture_factf(p, 0, m.seconds < 10 ? "%.2f s a step" : "%.1f s a step", m.seconds);
+    if (m.seconds > 0 && m.seconds < 0.1)
+        picture_factf(p, 0, "%.3g ms a step", 1e3 * m.seconds);
+    else
+        picture_factf(p, 0, m.seconds < 10 ? "%.2f s a step" : "%.1f s a step", m.seconds);
     if (watch_left(text, r))
         picture_factf(p, 0, "%s left", text);
     picture_end_line(p);
@@ -223,8 +226,9 @@ static void draw_machine(struct picture *p, const struct watch_run *r)
     if (m->threads)
         snprintf(threads, sizeof threads, " of %zu thread%s", m->threads, m->threads == 1 ? "" : "s");
     picture_label(p, "machine");
-    picture_factf(p, PICTURE_LABEL, "%zu rank%s%s on %zu host%s", m->ranks, m->ranks == 1 ? "" : "s", threads,
-                  machine_hosts(m), machine_hosts(m) == 1 ? "" : "s");
+    if (m->ranks)
+        picture_factf(p, PICTURE_LABEL, "%zu rank%s%s on %zu host%s", m->ranks, m->ranks == 1 ? "" : "s", threads,
+                      machine_hosts(m), machine_hosts(m) == 1 ? "" : "s");
     if (!p->e->code && m->count && !machine_append_processors(&processors, m, p->e) &&
         !str_append_visible(&visible, processors.data, processors.length, "", p->e))
         picture_fact(p, PICTURE_LABEL, NULL, visible.data);

@@ -30,16 +30,40 @@ static void put_character(struct picture *p, int32_t character)
     }
 }
 
-/* Text in a style (NULL: none), as much as there is room for. */
-void picture_put(struct picture *p, const char *style, const char *text)
+/* The first bytes of a text, in a style (NULL: none), as much as there is room for. */
+static void put_part(struct picture *p, const char *style, const char *text, size_t length)
 {
-    const bool coloured = style && p->look->colour && *text;
+    const bool coloured = style && p->look->colour && length;
     if (coloured)
         put_bytes(p, style, strlen(style));
-    for (size_t at = 0; text[at];)
+    for (size_t at = 0; at < length;)
         put_character(p, unicode_next(text, &at));
     if (coloured)
         put_bytes(p, "\033[0m", 4);
+}
+
+void picture_put(struct picture *p, const char *style, const char *text)
+{
+    put_part(p, style, text, strlen(text));
+}
+
+/* Names of runs begin alike, and differ at their ends. */
+void picture_put_name(struct picture *p, const char *style, const char *text, size_t columns)
+{
+    const char *gap = p->look->ascii ? ".." : "…";
+    size_t width = picture_width(text), first = 0, last = 0;
+    if (width <= columns || columns < 8) {
+        picture_put(p, style, text);
+        return;
+    }
+    const size_t room = columns - picture_width(gap);
+    for (size_t used = 0, next = 0; used < room / 2; first = next)
+        used += unicode_width(unicode_next(text, &next));
+    for (size_t next = 0; width > room - room / 2; last = next)
+        width -= unicode_width(unicode_next(text, &next));
+    put_part(p, style, text, first);
+    picture_put(p, STYLE_FAINT, gap);
+    picture_put(p, style, text + last);
 }
 
 void picture_blanks(struct picture *p, size_t until)
@@ -63,12 +87,33 @@ size_t picture_width(const char *text)
     return width;
 }
 
+/* How many bytes of a text have room, up to a blank; all of it if no blank is in time. */
+static size_t fitting(const char *text, size_t columns)
+{
+    size_t width = 0, blank = 0;
+    for (size_t at = 0, next = 0; text[at]; at = next) {
+        const int32_t character = unicode_next(text, &next);
+        if (character == ' ')
+            blank = at;
+        width += unicode_width(character);
+        if (width > columns)
+            return blank ? blank : strlen(text);
+    }
+    return strlen(text);
+}
+
 void picture_fact(struct picture *p, size_t indent, const char *style, const char *text)
 {
     const size_t gap = p->used > indent ? 2 : 0;
     if (gap && p->used + gap + picture_width(text) > p->look->columns)
         picture_end_line(p);
     picture_blanks(p, p->used ? p->used + gap : indent);
+    for (size_t length; (length = fitting(text, p->look->columns - p->used)) < strlen(text);) {
+        put_part(p, style, text, length);
+        picture_end_line(p);
+        picture_blanks(p, indent);
+        text += length + 1;
+    }
     picture_put(p, style, text);
 }
 

@@ -26,11 +26,14 @@ enum { PICTURE_LABEL = 12 }; /* columns of what stands in front of facts */
 
 /* Text without control characters, as much as there is room for. `style`: a STYLE, or NULL for none. */
 void picture_put(struct picture *p, const char *style, const char *text);
+/* In so many columns: a text that is too wide loses its middle. */
+void picture_put_name(struct picture *p, const char *style, const char *text, size_t columns);
 void picture_blanks(struct picture *p, size_t until); /* up to this column */
 void picture_end_line(struct picture *p);
 size_t picture_width(const char *text); /* in columns */
 
-/* One of several facts of a line, with two blanks between them; in the next line, indented, if there is no room. */
+/* One of several facts of a line, with two blanks between them; in the next line, indented, if there is no room; in
+ * several lines if one is not enough. */
 void picture_fact(struct picture *p, size_t indent, const char *style, const char *text);
 void picture_factf(struct picture *p, size_t indent, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void picture_label(struct picture *p, const char *label);

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "watch_data.h"
 
@@ -86,7 +87,7 @@ static void draw_line(struct picture *p, const char *mark, const char *style, co
     p->look = left.columns < whole->columns ? &left : whole;
     picture_put(p, style, mark);
     picture_blanks(p, NAME_MARK);
-    picture_put(p, style, name);
+    picture_put_name(p, style, name, name_width);
     p->look = whole;
     size_t end = NAME_MARK + name_width;
     for (size_t i = 0; i < COLUMNS; i++) {
@@ -142,6 +143,18 @@ static size_t rows_of_chart(const struct picture *p, const struct watch *w, cons
     return most < CHART_ROWS ? most : CHART_ROWS;
 }
 
+/* Leaves out the last rows, if there are more: what is the least important stands there. */
+static void keep_rows(struct picture *p, size_t most)
+{
+    size_t at = 0;
+    if (p->e->code || p->rows <= most)
+        return;
+    for (p->rows = 0; p->rows < most; p->rows++)
+        at += strcspn(p->out->data + at, "\n") + 1;
+    p->out->length = at;
+    p->out->data[at] = '\0';
+}
+
 enum err_code watch_draw(struct str *out, const struct watch *w, size_t chosen, const struct watch_look *look,
                          struct err *e)
 {
@@ -161,6 +174,7 @@ enum err_code watch_draw(struct str *out, const struct watch *w, size_t chosen, 
         }
     }
     if (look->keys) {
+        keep_rows(&p, look->rows ? look->rows - 1 : p.rows);
         picture_put(&p, STYLE_FAINT, w->single ? "q quits" : "q quits  up, down or tab: another run");
         picture_end_line(&p);
     }

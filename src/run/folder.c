@@ -109,8 +109,13 @@ enum err_code folder_refuse(const char *path, const char *wanted, struct err *e)
 {
     char instead[3 * PATH_MAX] = "", parent[PATH_MAX];
     const enum folder_kind is = folder_kind_of(path);
+    if (!file_exists(path))
+        return err_set(e, ERR_USAGE, "%s: there is no such folder", path);
     if (is == FOLDER_OTHER)
-        return err_set(e, ERR_USAGE, "%s: this is not %s", path, wanted);
+        return err_set(e, ERR_USAGE, "%s: this is not %s%s", path, wanted,
+                       !file_is_folder(path)           ? ": it is a file"
+                       : file_holds_only(path, NULL) ? ": it is empty"
+                                                       : "");
     if (is == FOLDER_STUDY)
         snprintf(instead, sizeof instead, ": give the folder of one of its cells, in %s/%s", path,
                  rundir_name(RUNDIR_CELLS));

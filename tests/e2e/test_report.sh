@@ -178,6 +178,17 @@ check 1 "$MPILORA" report "$work/run" --output "$work/absent/page.html"
 check 2 "$MPILORA" report "$work/run" "$work/model"
 says err "$work/model: this is "
 
+# In a folder of others, it says where the page can go.
+as_user=
+[ "$(id -u)" != 0 ] || as_user="setpriv --reuid=65534 --regid=65534 --clear-groups"
+chmod 755 "$work"
+chmod 555 "$work/run"
+check 1 $as_user "$MPILORA" report "$work/run"
+says err "$work/run cannot be written to .Permission denied.: --output FILE.html writes the page elsewhere"
+chmod 755 "$work/run"
+check 2 "$MPILORA" report "$work/absent"
+says err 'absent: there is no such folder'
+
 # --follow: the page is new after each change, says that it loads itself again, and stays as it is at the end.
 python3 - "$MPILORA" "$work/run" <<'PYTHON' || fail "a page that follows its run"
 import fcntl, json, re, signal, subprocess, sys, time

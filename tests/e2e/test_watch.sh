@@ -19,7 +19,7 @@ picture() {
 }
 
 before=$(find runs -printf '%p %T@ %s\n' | sort)
-for columns in 60 80 120; do
+for columns in 40 60 80 120; do
     picture "running-$columns" env COLUMNS=$columns "$MPILORA" watch runs/2-running --once
     picture "folder-$columns" env COLUMNS=$columns "$MPILORA" watch runs --once
 done
@@ -37,6 +37,16 @@ checks=$((checks + 1))
 check 2 "$MPILORA" watch "$work"
 says err 'this is not the folder of a run'
 check 2 "$MPILORA" watch
+mkdir empty
+check 2 "$MPILORA" watch empty
+says err 'empty: this is not the folder of a run, nor one with runs in it: it is empty$'
+check 2 "$MPILORA" watch log.txt
+says err ': it is a file$'
+ln -s loop loop
+for absent in absent loop; do
+    check 2 "$MPILORA" watch $absent
+    says err "$absent: there is no such folder"
+done
 check 1 "$MPILORA" watch runs/2-running --log absent.txt
 check 2 "$MPILORA" watch runs --log log.txt
 
@@ -113,9 +123,11 @@ with open(run, "a") as f:
     f.flush()
     t.until("a new line", "step 151 of 400", "loss 1.2500")
     t.resize(60, 20)
-    t.until("a smaller window", "step 151 of 400")
+    t.until("a smaller window", "step 151 of 400", "q quits")
+    t.resize(40, 5)
+    t.until("a tiny window", "step 151 of 400", "q quits")
     t.resize(100, 12)
-    t.until("a flat window", "step 151 of 400")
+    t.until("a flat window", "step 151 of 400", "q quits")
     t.resize(140, 50)
     t.until("a large window", "step 151 of 400", "─{110}")
     f.write(line(152)[:9])

@@ -195,11 +195,13 @@ enum err_code selftest_products(struct selftest *t, struct selftest_line *l, str
     selftest_number(l, "bf16_gflops", half_rate / 1e9);
     selftest_number(l, "thread_f32_gflops", single / 1e9);
     selftest_number(l, "vector_gflops", vectors / 1e9);
-    char of_bf16[64] = "no bf16 on this processor";
+    char of_bf16[64] = "no bf16 on this processor", of_one[32] = "";
     if (half)
         snprintf(of_bf16, sizeof of_bf16, "bf16 %.0f", half_rate / 1e9);
-    selftest_find(l, SELFTEST_FINE, NULL, "%s: f32 %.0f GFLOPS on %d thread%s, %.0f on one; %s",
-                  gemm_backend(), rate / 1e9, t->threads, t->threads == 1 ? "" : "s", single / 1e9, of_bf16);
+    if (t->threads > 1)
+        snprintf(of_one, sizeof of_one, ", %.0f on one", single / 1e9);
+    selftest_find(l, SELFTEST_FINE, NULL, "%s: f32 %.0f GFLOPS on %d thread%s%s; %s", gemm_backend(), rate / 1e9,
+                  t->threads, t->threads == 1 ? "" : "s", of_one, of_bf16);
     try_fewer_threads(t, l, &o, rate);
     if (!is_right(&o, DTYPE_F32) || (half && !is_right(&o, DTYPE_BF16)))
         selftest_find(l, SELFTEST_WRONG, cure, "products are not what plain loops give, with %s",
