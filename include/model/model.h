@@ -36,12 +36,18 @@ struct model_weigher {
     void *context;
 };
 
-/* One pack: whole examples laid end to end. The arrays belong to the caller. */
+/* One pack: whole examples laid end to end. The arrays belong to the caller.
+ *
+ * An example may begin with the first tokens of another, its prefix, which is then not laid down and computed a second
+ * time: only the tokens after it are the example's own. What each token is computed from is the same with and without,
+ * so the results are equal within rounding. */
 struct model_input {
     const int32_t *tokens;     /* [n], each < vocab */
-    const int32_t *positions;  /* [n], restarting at 0 with each example */
-    const uint8_t *supervised; /* [n] marks (base/mark.h); never the first token of an example */
-    const uint32_t *offsets;   /* [examples + 1] */
+    const int32_t *positions;  /* [n] within the example: from 0, or from its prefix on */
+    const uint8_t *supervised; /* [n] marks (base/mark.h); never a token that nothing stands before */
+    const uint32_t *offsets;   /* [examples + 1] first own token of each example, then n */
+    const uint32_t *prefixes;  /* [examples] that many first tokens of the last example before it without a prefix come
+                                * before an example's own; NULL: none have a prefix */
     const uint64_t *samples;   /* [examples] keys of dropout */
     const double *weights;     /* [examples] weights of their losses in the gradient; NULL: all 1 */
     double likelihood;         /* the weight of tokens with MARK_LIKELIHOOD instead */
@@ -78,16 +84,17 @@ enum err_code model_load_at(struct model *m, const struct store *store, const st
                             const struct weights_place *place, struct err *e);
 void model_release(struct model *m); /* a zeroed model is fine */
 
-/* Allocates all memory for packs of up to `tokens` tokens and `examples` examples of up to `longest` tokens; the
- * memory for backward only with `train`, for the adapter that is m->lora at that time (or one without higher ranks
- * and lower layers). May be called again with other sizes. After it, the calls below do not allocate. */
+/* Allocates all memory for packs of up to `tokens` tokens and `examples` examples of up to `longest` tokens, with
+ * their prefixes, which together are up to `repeated` tokens; the memory for backward only with `train`, for the
+ * adapter that is m->lora at that time (or one without higher ranks and lower layers). May be called again with other
+ * sizes. After it, the calls below do not allocate. */
 enum model_recompute {
     RECOMPUTE_NONE,      /* forward keeps everything that backward needs */
     RECOMPUTE_ATTENTION, /* backward recomputes q, k, v and attention from the input of the block */
     RECOMPUTE_LAYER      /* backward recomputes the whole block from its input */
 };
 struct model_plan {
-    size_t tokens, examples, longest;
+    size_t tokens, repeated, examples, longest;
     int threads;
     bool train;
     enum model_recompute
@@ -99,9 +106,10 @@ size_t model_memory_acts(const struct model *m);
 /* Number of rows of logits that are computed at a time; after model_plan_memory(). */
 size_t model_head_rows(const struct model *m);
 
-/* For all calls below: ERR_MISMATCH if tokens are outside of the vocabulary, or the pack or the adapter is larger
- * than planned. ERR_NUMERIC if the loss is not finite: the message names the first tensor that is not finite (found
- * by running the pack a second time), and result->first_nonfinite is the example. */
+/* For all calls below: ERR_MISMATCH if tokens are outside of the vocabulary, the pack or the adapter is larger than
+ * planned, or an example has a prefix that its model does not allow: where long examples have another rotation
+ * (model/arch.h), both must be long, or both short. ERR_NUMERIC if the loss is not finite: the message names the first
+ * tensor that is not finite (found by running the pack a second time), and result->first_nonfinite is the example. */
 
 /* Results for each example: arrays [examples] of the caller, or NULL. */
 struct model_each {

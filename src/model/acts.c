@@ -160,7 +160,8 @@ static void measure_layers(struct acts_size *s, const struct model *m, const str
         s->most.normed = more(s->most.normed, kind.normed);
         s->ones = more(s->ones, arch_norm_width(arch, layer, AT_V));
         s->attention_bytes =
-            more(s->attention_bytes, attention_scratch_bytes(&shape, plan->tokens, 0, longest, threads));
+            more(s->attention_bytes,
+                 attention_scratch_bytes(&shape, plan->tokens, plan->repeated, longest, threads));
         for (int g = 0; g < GROUP_COUNT; g++)
             s->widest = more(s->widest, arch_group_columns(arch, layer, (enum linear_group)g));
     }
@@ -172,6 +173,7 @@ static void measure(struct acts_size *s, const struct model *m, const struct mod
     const struct arch *arch = &m->arch;
     *s = (struct acts_size){
         .n = plan->tokens,
+        .repeated = plan->repeated,
         .examples = plan->examples,
         .longest = plan->longest,
         .part = plan->tokens,

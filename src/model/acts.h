@@ -24,7 +24,7 @@ struct acts_kind {
 };
 
 struct acts_size {
-    size_t n, examples, longest, chunk, part, block;
+    size_t n, repeated, examples, longest, chunk, part, block;
     size_t width, half, rotations, heads, vocab, widest; /* half: of the columns that rotate at most; widest: the
                                                           * largest input of a linear layer */
     size_t short_positions; /* longer examples use rotation 1; 0: all use rotation 0 */

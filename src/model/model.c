@@ -121,7 +121,7 @@ static enum err_code diagnose(struct step *s, const struct model_result *result,
         e, ERR_NUMERIC,
         "the loss is not finite: the output of %s is the first tensor with a NaN or an infinity, at token "
         "%zu of example %zu of the pack",
-        trace.what, trace.row - s->in->offsets[example], example);
+        trace.what, trace.row - s->in->offsets[example] + step_prefix(s->in, example), example);
 }
 
 /* The weights of the examples, from a pass over the head without gradients. */

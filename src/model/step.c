@@ -20,19 +20,50 @@ struct attention_shape step_attention(const struct step *s, size_t layer)
     return shape;
 }
 
+/* Does an example have the rotation of long ones? */
+static bool is_long(const struct acts_size *size, const struct model_input *in, size_t example)
+{
+    const size_t most = size->short_positions;
+    return most > 0 && most < size->longest && (size_t)in->positions[in->offsets[example + 1] - 1] >= most;
+}
+
+/* An example whose first tokens are those of example `whole`. */
+static enum err_code check_prefix(const struct acts_size *size, const struct model_input *in, size_t example,
+                                  size_t whole, struct err *e)
+{
+    const size_t prefix = step_prefix(in, example), length = in->offsets[whole + 1] - in->offsets[whole];
+    if (step_prefix(in, whole) || prefix > length)
+        return err_set(e, ERR_MISMATCH,
+                       "example %zu of a pack begins with %zu tokens of the one before it, which has %zu", example,
+                       prefix, step_prefix(in, whole) ? 0 : length);
+    if (is_long(size, in, example) != is_long(size, in, whole))
+        return err_set(e, ERR_MISMATCH, "examples %zu and %zu of a pack cannot have the same first tokens: only one of "
+                                        "them is longer than %zu tokens, and has the rotation of long examples",
+                       whole, example, size->short_positions);
+    return ERR_OK;
+}
+
 static enum err_code check_examples(const struct acts_size *size, const struct model_input *in, struct err *e)
 {
+    size_t whole = 0, repeated = 0;
     for (size_t i = 0; i < in->examples; i++) {
-        size_t first = in->offsets[i], end = in->offsets[i + 1];
-        if (end <= first || end > in->n || end - first > size->longest)
+        size_t first = in->offsets[i], end = in->offsets[i + 1], prefix = step_prefix(in, i);
+        if (end <= first || end > in->n || end - first + prefix > size->longest)
             return err_set(e, ERR_MISMATCH,
                            "example %zu of a pack of %zu tokens: tokens %zu to %zu; planned for %zu", i,
                            in->n, first, end, size->longest);
-        if (in->supervised && in->supervised[first])
+        if (!prefix && in->supervised && in->supervised[first])
             return err_set(e, ERR_MISMATCH, "example %zu of a pack: its first token cannot be supervised", i);
+        if (prefix && check_prefix(size, in, i, whole, e))
+            return e->code;
+        whole = prefix ? whole : i;
+        repeated += prefix;
     }
     if (in->offsets[0] != 0 || in->offsets[in->examples] != in->n)
         return err_set(e, ERR_MISMATCH, "the examples of a pack do not cover its %zu tokens", in->n);
+    if (repeated > size->repeated)
+        return err_set(e, ERR_MISMATCH, "%zu tokens of a pack come before more than one example; planned for %zu",
+                       repeated, size->repeated);
     return ERR_OK;
 }
 
@@ -64,9 +95,9 @@ static const int32_t *find_turns(const struct acts *acts, const struct model_inp
     if (most == 0 || most >= acts->size.longest)
         return in->positions;
     for (size_t i = 0; i < in->examples; i++) {
-        bool is_long = (size_t)in->positions[in->offsets[i + 1] - 1] >= most;
+        const int32_t table = is_long(&acts->size, in, i) ? (int32_t)acts->size.longest : 0;
         for (size_t token = in->offsets[i]; token < in->offsets[i + 1]; token++)
-            acts->turns[token] = in->positions[token] + (is_long ? (int32_t)acts->size.longest : 0);
+            acts->turns[token] = in->positions[token] + table;
     }
     return acts->turns;
 }
@@ -93,6 +124,7 @@ enum err_code step_begin(struct step *s, const struct model *m, const struct act
                       .scale = m->arch.attention_scale,
                       .cap = m->arch.attention_cap,
                       .offsets = in->offsets,
+                      .prefixes = in->prefixes,
                       .examples = in->examples},
         .dropout = grads && m->lora && m->lora->dropout > 0,
     };

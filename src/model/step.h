@@ -53,6 +53,12 @@ struct step_rows {
 /* All tokens of the pack. */
 struct step_rows step_rows(const struct step *s);
 
+/* Tokens of another example that an example begins with. */
+static inline uint32_t step_prefix(const struct model_input *in, size_t example)
+{
+    return in->prefixes ? in->prefixes[example] : 0;
+}
+
 /* The attention of a layer, by its kind. */
 struct attention_shape step_attention(const struct step *s, size_t layer);
 

@@ -26,7 +26,7 @@ struct tiny {
     /* The examples of the golden file, or what a test puts there */
     int32_t tokens[TINY_TOKENS], positions[TINY_TOKENS];
     uint8_t supervised[TINY_TOKENS];
-    uint32_t offsets[TINY_TOKENS + 1];
+    uint32_t offsets[TINY_TOKENS + 1], prefixes[TINY_TOKENS];
     uint64_t samples[TINY_TOKENS];
     struct model_input in;
 };
@@ -85,20 +85,31 @@ static inline float *tiny_golden(const struct tiny *t, const char *name, size_t 
     return x;
 }
 
+/* Lays an example after the others, without its first `prefix` tokens, which are those of the one that was laid down
+ * whole last. */
+static inline void tiny_add_after(struct tiny *t, size_t prefix, const int32_t *tokens, const uint8_t *supervised,
+                                  size_t count, uint64_t sample)
+{
+    size_t first = t->in.n;
+    assert_true(first + count - prefix <= TINY_TOKENS);
+    for (size_t i = prefix; i < count; i++) {
+        t->tokens[first + i - prefix] = tokens[i];
+        t->positions[first + i - prefix] = (int32_t)i;
+        t->supervised[first + i - prefix] = supervised[i];
+    }
+    t->prefixes[t->in.examples] = (uint32_t)prefix;
+    t->samples[t->in.examples++] = sample;
+    t->in.n += count - prefix;
+    t->offsets[t->in.examples] = (uint32_t)t->in.n;
+    if (prefix)
+        t->in.prefixes = t->prefixes;
+}
+
 /* Lays an example after the others. */
 static inline void tiny_add(struct tiny *t, const int32_t *tokens, const uint8_t *supervised, size_t count,
                             uint64_t sample)
 {
-    size_t first = t->in.n;
-    assert_true(first + count <= TINY_TOKENS);
-    for (size_t i = 0; i < count; i++) {
-        t->tokens[first + i] = tokens[i];
-        t->positions[first + i] = (int32_t)i;
-        t->supervised[first + i] = supervised[i];
-    }
-    t->samples[t->in.examples++] = sample;
-    t->in.n += count;
-    t->offsets[t->in.examples] = (uint32_t)t->in.n;
+    tiny_add_after(t, 0, tokens, supervised, count, sample);
 }
 
 static inline void tiny_clear(struct tiny *t)
@@ -147,6 +158,7 @@ static inline void tiny_plan_with(struct tiny *t, enum model_recompute recompute
 {
     struct err e;
     const struct model_plan plan = {.tokens = TINY_TOKENS,
+                                    .repeated = TINY_TOKENS,
                                     .examples = 16,
                                     .longest = TINY_TOKENS,
                                     .threads = 2,

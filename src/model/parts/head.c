@@ -6,18 +6,21 @@
 #include "base/prof.h"
 #include "parts.h"
 
-/* Lists the tokens that predict a supervised one, in order, with what belongs to each. */
+/* Lists the tokens that predict a supervised one, with what belongs to each: in the order of the supervised ones, so
+ * that the last token of a prefix comes once for each example that begins with it. */
 static size_t list_rows(const struct step *s, double loss_scale)
 {
     const struct acts *acts = s->acts;
     size_t count = 0;
-    for (uint32_t example = 0; example < s->in->examples; example++) {
+    for (uint32_t example = 0, whole = 0; example < s->in->examples; example++) {
+        const uint32_t first = s->in->offsets[example], prefix = step_prefix(s->in, example);
         double weight = s->weights ? s->weights[example] : 1;
-        for (uint32_t i = s->in->offsets[example] + 1; i < s->in->offsets[example + 1]; i++) {
+        whole = prefix ? whole : first;
+        for (uint32_t i = prefix ? first : first + 1; i < s->in->offsets[example + 1]; i++) {
             const uint8_t mark = s->in->supervised[i];
             if (mark == MARK_NONE)
                 continue;
-            acts->rows[count] = i - 1;
+            acts->rows[count] = i > first ? i - 1 : whole + prefix - 1;
             acts->targets[count] = s->in->tokens[i];
             acts->owners[count] = example;
             if (loss_scale != 0)
@@ -26,6 +29,18 @@ static size_t list_rows(const struct step *s, double loss_scale)
         }
     }
     return count;
+}
+
+/* Is row number i of the list in the prefix of the example that it predicts a token of? */
+static bool is_in_prefix(const struct step *s, size_t i)
+{
+    return s->acts->rows[i] < s->in->offsets[s->acts->owners[i]];
+}
+
+/* The mark of the token that row number i of the list predicts. */
+static uint8_t predicted_mark(const struct step *s, size_t i)
+{
+    return s->in->supervised[is_in_prefix(s, i) ? s->in->offsets[s->acts->owners[i]] : s->acts->rows[i] + 1];
 }
 
 static struct step_rows gather(const struct step *s, const uint32_t *rows, size_t count)
@@ -76,8 +91,9 @@ static size_t gradient_stride(const struct step *s)
     return s->m->arch.vocab * (sizeof(float) / s->real->size);
 }
 
-/* From the gradient of a chunk's logits to the head's adapter and to dh. */
-static void backward_chunk(const struct step *s, const struct step_rows *rows, const uint32_t *numbers)
+/* From the gradient of the logits of a chunk, whose first row is number `first` of the list, to the head's adapter and
+ * to dh. */
+static void backward_chunk(const struct step *s, const struct step_rows *rows, size_t first)
 {
     const struct acts *acts = s->acts;
     size_t width = s->m->arch.width;
@@ -89,8 +105,14 @@ static void backward_chunk(const struct step *s, const struct step_rows *rows, c
     memset(acts->head_dh, 0, rows->n * width * sizeof(float));
     const struct norm_site norm = final_norm(s, rows->n, acts->head_h);
     norm_backward(s, &norm, acts->head_dh, NULL, acts->head_dnormed);
-    for (size_t i = 0; i < rows->n; i++)
-        memcpy(acts->dh + numbers[i] * width, acts->head_dh + i * width, width * sizeof(float));
+    for (size_t i = 0; i < rows->n; i++) {
+        float *dh = acts->dh + acts->rows[first + i] * width;
+        const float *dx = acts->head_dh + i * width;
+        if (is_in_prefix(s, first + i))
+            s->kern->axpy(dh, 1, dx, width);
+        else
+            memcpy(dh, dx, width * sizeof *dh);
+    }
 }
 
 /* Adds the chunk of rows from `first` to the result. */
@@ -104,7 +126,7 @@ static void count_chunk(const struct step *s, struct model_result *result, doubl
         acts->wrong[example] += (acts->wrong[example] < 0) + !correct;
         result->correct += correct;
         result->loss_sum += acts->losses[i];
-        if (s->in->supervised[acts->rows[first + i] + 1] == MARK_LIKELIHOOD)
+        if (predicted_mark(s, first + i) == MARK_LIKELIHOOD)
             result->likelihood -= acts->losses[i];
         else if (log_prob)
             log_prob[example] -= acts->losses[i];
@@ -148,7 +170,7 @@ void head_run(const struct step *s, double loss_scale, struct model_result *resu
                                loss_scale != 0 ? acts->dlosses + first : NULL, s->m->arch.logit_cap);
         count_chunk(s, result, wanted.log_prob, first, count);
         if (loss_scale != 0)
-            backward_chunk(s, &rows, acts->rows + first);
+            backward_chunk(s, &rows, first);
     }
     if (loss_scale != 0 && acts->dh_copy)
         s->real->from_f32(acts->dh_copy, acts->dh, s->in->n * s->m->arch.width);
