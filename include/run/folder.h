@@ -33,8 +33,12 @@ enum err_code folder_check_output(const char *path, enum folder_kind kind, struc
 enum err_code folder_check_export(const char *path, const char *model, enum option_format format, bool overwrite,
                                   struct err *e);
 
-/* Sets an error of class ERR_USAGE: there is no such folder, or it is not what is wanted here (a run, say), what it is
- * if that is known, and what to give instead. `wanted` goes after "this is". */
+/* ERR_USAGE if there is nothing at this path; ERR_IO if this user must not read what is there, and so cannot be told
+ * what it is. */
+enum err_code folder_check_reach(const char *path, struct err *e);
+
+/* Sets an error, usually of class ERR_USAGE: the folder is not what is wanted here (a run, say), what it is if that is
+ * known, and what to give instead; or that of folder_check_reach(). `wanted` goes after "this is". */
 enum err_code folder_refuse(const char *path, const char *wanted, struct err *e);
 
 #endif

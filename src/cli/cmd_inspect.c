@@ -29,6 +29,8 @@ static enum err_code find_folder_kind(inspect_function **inspect, const char *pa
         *inspect = inspect_study;
         return ERR_OK;
     case FOLDER_OTHER:
+        if (folder_check_reach(path, e))
+            return e->code;
         return err_set(
             e, ERR_FORMAT,
             "%s: this folder is neither a model (config.json) nor an adapter (%s) nor the output of a run (%s)",

@@ -25,7 +25,7 @@ static const char *page_of(const struct options *o)
 static enum err_code explain(enum err_code code, const struct options *o, struct err *e)
 {
     const char *folder = o->set.argument;
-    if (code != ERR_IO || page_of(o) || access(folder, W_OK) == 0)
+    if (code != ERR_IO || page_of(o) || access(folder, R_OK | X_OK) != 0 || access(folder, W_OK) == 0)
         return code;
     return err_set(e, ERR_IO, "%s cannot be written to (%s): --output FILE.html writes the page elsewhere", folder,
                    strerror(errno));

@@ -21,6 +21,7 @@ struct watch_tail {
     struct file_stamp stamp; /* as it was then */
     uint64_t offset;
     bool long_line; /* of this line only the rest is to come, and nothing of it is taken */
+    char trouble[256]; /* why the file, which is there, cannot be read; escaped */
 };
 
 /* Who gets the lines, each without its end (an empty one for a line that is too long); `restart` is called before if
@@ -46,6 +47,7 @@ struct watch_run {
     struct arena arena;
     struct report_cell cell; /* its config alone */
     struct file_stamp config;
+    char config_trouble[256]; /* why it cannot be read; escaped */
 
     /* metrics.jsonl */
     struct watch_tail tail;

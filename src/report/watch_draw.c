@@ -249,26 +249,33 @@ static void draw_checkpoint(struct picture *p, const struct watch_run *r)
     picture_end_line(p);
 }
 
+/* The first has the label. */
+static void draw_warning(struct picture *p, size_t *drawn, const char *text)
+{
+    picture_label(p, (*drawn)++ ? "" : "warnings");
+    picture_fact(p, PICTURE_LABEL, STYLE_WARM, text);
+    picture_end_line(p);
+}
+
 static void draw_warnings(struct picture *p, const struct watch *w, const struct watch_run *r)
 {
     const size_t kept = w->warned < WATCH_WARNINGS ? w->warned : WATCH_WARNINGS;
-    if (r->skipped) {
-        picture_label(p, "warnings");
-        picture_factf(p, PICTURE_LABEL, "%" PRIu64 " step%s skipped, the last one %" PRIu64, r->skipped,
-                      r->skipped == 1 ? " was" : "s were", r->last_skipped);
-        picture_end_line(p);
-    }
-    if (r->bad_lines) {
-        picture_label(p, r->skipped ? "" : "warnings");
-        picture_factf(p, PICTURE_LABEL, "%" PRIu64 " line%s of the metrics cannot be read", r->bad_lines,
-                      r->bad_lines == 1 ? "" : "s");
-        picture_end_line(p);
-    }
-    for (size_t i = w->warned - kept; i < w->warned; i++) {
-        picture_label(p, i == w->warned - kept && !r->skipped && !r->bad_lines ? "warnings" : "");
-        picture_put(p, STYLE_WARM, w->warnings[i % WATCH_WARNINGS]);
-        picture_end_line(p);
-    }
+    size_t drawn = 0;
+    char text[96];
+    if (*r->config_trouble)
+        draw_warning(p, &drawn, r->config_trouble);
+    if (*r->tail.trouble)
+        draw_warning(p, &drawn, r->tail.trouble);
+    snprintf(text, sizeof text, "%" PRIu64 " step%s skipped, the last one %" PRIu64, r->skipped,
+             r->skipped == 1 ? " was" : "s were", r->last_skipped);
+    if (r->skipped)
+        draw_warning(p, &drawn, text);
+    snprintf(text, sizeof text, "%" PRIu64 " line%s of the metrics cannot be read", r->bad_lines,
+             r->bad_lines == 1 ? "" : "s");
+    if (r->bad_lines)
+        draw_warning(p, &drawn, text);
+    for (size_t i = w->warned - kept; i < w->warned; i++)
+        draw_warning(p, &drawn, w->warnings[i % WATCH_WARNINGS]);
 }
 
 void watch_draw_run(struct picture *p, const struct watch *w, const struct watch_run *r, size_t rows)

@@ -135,16 +135,20 @@ static void read_config(struct watch_run *r)
 {
     char path[PATH_MAX];
     struct file_stamp stamp;
-    struct err ignored;
-    if (rundir_path(path, r->folder, RUNDIR_CONFIG, &ignored) || !file_stamp_of(&stamp, path) ||
+    struct err trouble;
+    if (rundir_path(path, r->folder, RUNDIR_CONFIG, &trouble) || !file_stamp_of(&stamp, path) ||
         is_same(&stamp, &r->config))
         return;
     arena_release(&r->arena);
     r->arena = (struct arena){0};
     r->cell = (struct report_cell){0};
     r->config = stamp;
-    if (report_read_config(&r->cell, &r->arena, path, &ignored))
+    *r->config_trouble = '\0';
+    if (report_read_config(&r->cell, &r->arena, path, &trouble)) {
         r->cell.config.count = 0;
+        r->config = (struct file_stamp){0}; /* it may be allowed later */
+        str_make_visible(r->config_trouble, sizeof r->config_trouble, trouble.message, strlen(trouble.message), "");
+    }
 }
 
 static uint64_t find_total(const struct watch_run *r)

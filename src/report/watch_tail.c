@@ -49,9 +49,13 @@ enum err_code watch_tail_read(struct watch_tail *t, const char *path, size_t mos
                               const struct watch_taker *to, struct err *e)
 {
     struct file_in f;
-    struct err absent;
-    if (file_in_open(&f, path, &absent))
+    struct err trouble;
+    *t->trouble = '\0';
+    if (file_in_open(&f, path, &trouble)) {
+        if (file_exists(path))
+            str_make_visible(t->trouble, sizeof t->trouble, trouble.message, strlen(trouble.message), "");
         return ERR_OK;
+    }
     if (f.stamp.device != t->stamp.device || f.stamp.inode != t->stamp.inode || f.size < t->offset) {
         t->offset = 0;
         t->long_line = false;

@@ -1,10 +1,12 @@
 #include "run/folder.h"
 
+#include <errno.h>
 #include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "run/export/gguf_adapter.h"
@@ -105,12 +107,21 @@ enum err_code folder_check_export(const char *path, const char *model, enum opti
     return ERR_OK;
 }
 
+enum err_code folder_check_reach(const char *path, struct err *e)
+{
+    if (access(path, file_is_folder(path) ? R_OK | X_OK : R_OK) == 0)
+        return ERR_OK;
+    if (errno == ENOENT)
+        return err_set(e, ERR_USAGE, "%s: there is no such folder", path);
+    return err_set_errno(e, errno, "cannot open %s", path);
+}
+
 enum err_code folder_refuse(const char *path, const char *wanted, struct err *e)
 {
     char instead[3 * PATH_MAX] = "", parent[PATH_MAX];
     const enum folder_kind is = folder_kind_of(path);
-    if (!file_exists(path))
-        return err_set(e, ERR_USAGE, "%s: there is no such folder", path);
+    if (folder_check_reach(path, e))
+        return e->code;
     if (is == FOLDER_OTHER)
         return err_set(e, ERR_USAGE, "%s: this is not %s%s", path, wanted,
                        !file_is_folder(path)           ? ": it is a file"

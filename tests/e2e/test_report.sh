@@ -181,11 +181,19 @@ says err "$work/model: this is "
 # In a folder of others, it says where the page can go.
 as_user=
 [ "$(id -u)" != 0 ] || as_user="setpriv --reuid=65534 --regid=65534 --clear-groups"
+cp "$MPILORA" "$work/mpilora"
 chmod 755 "$work"
 chmod 555 "$work/run"
-check 1 $as_user "$MPILORA" report "$work/run"
+check 1 $as_user "$work/mpilora" report "$work/run"
 says err "$work/run cannot be written to .Permission denied.: --output FILE.html writes the page elsewhere"
-chmod 755 "$work/run"
+# One that cannot be read is not taken for something else.
+mkdir "$work/closed"
+chmod 0 "$work/closed"
+for command in report watch inspect; do
+    check 1 $as_user "$work/mpilora" $command "$work/closed"
+    says err "cannot open $work/closed: Permission denied"
+done
+chmod 755 "$work/run" "$work/closed"
 check 2 "$MPILORA" report "$work/absent"
 says err 'absent: there is no such folder'
 

@@ -117,6 +117,30 @@ static void the_machine_is_that_of_the_last_start(void **state)
     watch_close(w);
 }
 
+/* A file that is there and cannot be read is no file without lines. */
+static void unreadable_files_are_told(void **state)
+{
+    (void)state;
+    const char *folder = make_run("closed", "{\"step\": 1, \"loss\": 2}\n");
+    fixture_write_text(folder, "config.yaml", "max-steps: [40\n");
+    struct watch *w = open_watch(folder);
+    expect(w, now(), "closed/config.yaml:");
+    expect(w, now(), "step 1 ");
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/metrics.jsonl", folder);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkdir(path, 0777), 0);
+    expect(w, now(), "metrics.jsonl is a folder, a file is needed");
+    assert_int_equal(rmdir(path), 0);
+    fixture_write_text(folder, "config.yaml", "max-steps: 40\n");
+    fixture_write_text(folder, "metrics.jsonl", "{\"step\": 2, \"loss\": 2}\n");
+    char *picture = picture_at(w, now());
+    assert_non_null(strstr(picture, "step 2 of 40"));
+    assert_null(strstr(picture, "warnings"));
+    free(picture);
+    watch_close(w);
+}
+
 static void steps_follow_from_the_epochs(void **state)
 {
     (void)state;
@@ -239,6 +263,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_are_read_once_they_are_whole), cmocka_unit_test(steps_follow_from_the_epochs),
+        cmocka_unit_test(unreadable_files_are_told),
         cmocka_unit_test(the_machine_is_that_of_the_last_start),
         cmocka_unit_test(states_are_told_apart),              cmocka_unit_test(folders_of_runs),
         cmocka_unit_test(pictures_fit),
