@@ -104,37 +104,16 @@ static enum err_code make_from_checkpoint(struct lora *l, const struct arch *a, 
     return code;
 }
 
-/* NULL if it cannot be read, which the reader of the adapter has said. */
-static struct json *open_peft_config(const char *folder)
-{
-    char path[PATH_MAX];
-    struct json *doc = NULL;
-    struct err ignored;
-    return file_join(path, sizeof path, folder, PEFT_CONFIG, &ignored) ||
-                   json_open_file(&doc, path, LIMIT_ADAPTER_JSON, &ignored)
-               ? NULL
-               : doc;
-}
-
-/* PEFT goes by a list of names for each model_type then, and drops the tensors of other modules without a word. */
-static void tell_no_targets(const char *folder, const struct lora *l)
-{
-    struct json *doc = open_peft_config(folder);
-    if (doc && json_is_absent(json_get(json_root(doc), "target_modules")))
-        log_warn("%s/%s names no target_modules: the %zu modules whose tensors are there are adapted; PEFT takes those "
-                 "of a list of its own for the type of the model and leaves out the others",
-                 folder, PEFT_CONFIG, l->layout.count);
-    json_close(doc);
-}
-
 /* A folder of PEFT whose adapter does not fit: for which model it says that it is. */
 static enum err_code explain_peft(const char *folder, const struct adapter_check *check, struct err *e)
 {
-    const char *base = NULL;
-    struct json *doc = open_peft_config(folder);
-    if (!doc)
+    char path[PATH_MAX];
+    struct json *doc = NULL;
+    struct err ignored; /* the reader of the adapter has said it */
+    if (file_join(path, sizeof path, folder, PEFT_CONFIG, &ignored) ||
+        json_open_file(&doc, path, LIMIT_ADAPTER_JSON, &ignored))
         return e->code;
-    base = json_text(json_get(json_root(doc), "base_model_name_or_path"));
+    const char *base = json_text(json_get(json_root(doc), "base_model_name_or_path"));
     if (base && *base && strcmp(base, check->model) != 0)
         err_wrap(e, "%s is for the base %s, and perhaps not for this model, %s", folder, base, check->model);
     json_close(doc);
@@ -148,8 +127,11 @@ static enum err_code read_peft(struct lora *l, const struct arch *a, const char 
     enum err_code code = peft_read(l, a, check->base, folder, &of, e);
     if (!code)
         take_notes(folder, &of, check);
-    if (!code && !check->silent)
-        tell_no_targets(folder, l);
+    /* PEFT goes by a list of names for each model_type then, and drops the tensors of other modules without a word. */
+    if (!code && !check->silent && of.no_targets)
+        log_warn("%s/%s names no target_modules: the %zu modules whose tensors are there are adapted; PEFT takes those "
+                 "of a list of its own for the type of the model and leaves out the others",
+                 folder, PEFT_CONFIG, l->layout.count);
     return code == ERR_MISMATCH || code == ERR_FORMAT ? explain_peft(folder, check, e) : code;
 }
 

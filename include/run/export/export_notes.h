@@ -5,6 +5,8 @@
 #ifndef MPILORA_RUN_EXPORT_EXPORT_NOTES_H
 #define MPILORA_RUN_EXPORT_EXPORT_NOTES_H
 
+#include <stdbool.h>
+
 #include "base/arena.h"
 #include "base/err.h"
 #include "io/store/store.h"
@@ -17,6 +19,7 @@ struct export_notes {
     const char *name;     /* under which people know the base; of an adapter that was read NULL: not said */
     const char *hash;     /* the base's content hash (store_hash()); NULL: not said, as by other programs */
     enum prompts prompts; /* on which it was trained */
+    bool no_targets;      /* of a PEFT folder that was read: it names no target_modules */
 };
 
 /* Fills in the keys of what is known but for the name; returns how many there are. */

@@ -414,14 +414,16 @@ static enum err_code create_from_rules(struct lora *l, const struct arch *a, con
     return code;
 }
 
-static enum err_code keep_base_name(const char **name, struct lora *l, const struct json_value *config, struct err *e)
+static enum err_code keep_notes(struct export_notes *said, struct lora *l, const struct json_value *config,
+                                struct err *e)
 {
-    const struct json_value *said = json_get(config, "base_model_name_or_path");
-    *name = json_text_length(said) ? arena_strndup(&l->arena, json_text(said), json_text_length(said), e) : NULL;
-    return json_text_length(said) && !*name ? e->code : ERR_OK;
+    const struct json_value *base = json_get(config, "base_model_name_or_path");
+    said->no_targets = json_is_absent(json_get(config, "target_modules"));
+    said->name = json_text_length(base) ? arena_strndup(&l->arena, json_text(base), json_text_length(base), e) : NULL;
+    return json_text_length(base) && !said->name ? e->code : ERR_OK;
 }
 
-enum err_code peft_config_read(struct lora *l, const char **base_name, const struct arch *a, const char *path,
+enum err_code peft_config_read(struct lora *l, struct export_notes *said, const struct arch *a, const char *path,
                                const struct store *tensors, const struct peft_names *names, struct err *e)
 {
     uint64_t bytes = 0;
@@ -435,7 +437,7 @@ enum err_code peft_config_read(struct lora *l, const char **base_name, const str
     enum err_code code = check_fields(json_root(doc), a, path, e);
     if (!code && create_from_rules(l, a, json_root(doc), tensors, names, most, &arena, e))
         code = err_wrap(e, "%s", path);
-    else if (!code && (code = keep_base_name(base_name, l, json_root(doc), e)))
+    else if (!code && (code = keep_notes(said, l, json_root(doc), e)))
         lora_release(l);
     arena_release(&arena);
     json_close(doc);

@@ -171,7 +171,7 @@ enum err_code peft_read(struct lora *l, const struct arch *a, const struct weigh
         return e->code;
     const struct reading r = {l, a, &store, find_names(&store, a)};
     struct export_notes said = {0};
-    enum err_code code = peft_config_read(l, &said.name, a, config, &store, &r.names, e);
+    enum err_code code = peft_config_read(l, &said, a, config, &store, &r.names, e);
     if (!code) {
         code = read_tensors(&r, base, e) ? e->code : export_get_notes(&said, &store, &l->arena, e);
         if (code)
