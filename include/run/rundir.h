@@ -59,6 +59,9 @@ enum err_code rundir_take_over(const char *folder, uint64_t step, const char *ot
  * working. */
 void rundir_clean(const char *folder, enum rundir_owner owner);
 
+/* The same of an HDF5 file at `path`, in any folder: what killed processes have left of it that were writing it. */
+void rundir_clean_h5(const char *path);
+
 /* Has the adapter been exported, with its model card, after the checkpoint of `step` was written? After a failed export
  * there is no adapter, or an older one. */
 bool rundir_is_exported(const char *folder, uint64_t step);

@@ -23,6 +23,7 @@
 #include "train/preference.h"
 #include "train/reference.h"
 #include "run/ckpt.h"
+#include "run/rundir.h"
 #include "train/session.h"
 
 #define NAME_SIZE 64 /* "/examples/<number>/rejected/supervised" */
@@ -170,8 +171,10 @@ static enum err_code write_probe(struct session *s, const struct dataset *data, 
     enum err_code code = probe_open(&p, s, data, pack_tokens, e);
     if (!code)
         code = begin_pairs(&p, e);
-    if (!code)
+    if (!code) {
+        rundir_clean_h5(s->options->output);
         code = h5_create(&p.file, s->options->output, e);
+    }
     if (!code)
         code = batch_run(&p.loader, &p.tally, probe_pack, &p, e);
     if (!code) {

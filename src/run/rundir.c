@@ -251,6 +251,15 @@ void rundir_clean(const char *folder, enum rundir_owner owner)
     sweep(folder, files[RUNDIR_CHECKPOINTS].name, prefix, false);
 }
 
+void rundir_clean_h5(const char *path)
+{
+    char folder[PATH_MAX], prefix[PATH_MAX];
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(name - path) : 1, slash ? path : ".");
+    snprintf(prefix, sizeof prefix, ".%s.tmp-", name); /* as h5_create() has it */
+    sweep(folder, "", prefix, true);
+}
+
 static bool is_older(const struct stat *a, const struct stat *b)
 {
     return a->st_mtim.tv_sec != b->st_mtim.tv_sec ? a->st_mtim.tv_sec < b->st_mtim.tv_sec

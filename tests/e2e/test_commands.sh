@@ -256,7 +256,12 @@ check 0 h5dump -d /examples/1/tokens -y -w 400 "$work/p.h5"
 says out '^ +[0-9].*, 2$'
 fresh="--model $model --data $work/train.jsonl --lora-rank 2 --target-modules q_proj --seed 5 --threads 1"
 # shellcheck disable=SC2086
+check 137 env LD_PRELOAD="${FAULT:?}" FAULT_CALLS=sync FAULT_UNDER="$work/.one.h5" FAULT_NTH=1 FAULT_SIGNAL=9 \
+    "$MPILORA" probe $fresh --output "$work/one.h5"
+[ "$(ls -A "$work" | grep -c 'one\.h5')" = 1 ] || fail "not killed while it wrote: $(ls -A "$work")"
+# shellcheck disable=SC2086
 check 0 "$MPILORA" probe $fresh --output "$work/one.h5"
+[ "$(ls -A "$work" | grep 'one\.h5')" = one.h5 ] || fail "left by a killed one: $(ls -A "$work")"
 # shellcheck disable=SC2086
 check 0 ranks 2 "$MPILORA" probe $fresh --output "$work/two.h5"
 check 0 h5diff "$work/one.h5" "$work/two.h5"

@@ -114,12 +114,36 @@ static void a_report_sweeps_what_the_dead_have_left(void **state)
     assert_false(file_exists(alive));
 }
 
+/* Of a file in any folder, and of no other file there. */
+static void an_hdf5_file_is_swept_like_a_report(void **state)
+{
+    (void)state;
+    char name[64], dead[PATH_MAX], alive[PATH_MAX], other[PATH_MAX], path[PATH_MAX];
+    int status;
+    pid_t process = fork();
+    if (process == 0)
+        _exit(0);
+    assert_int_equal(waitpid(process, &status, 0), process);
+    snprintf(name, sizeof name, ".probe.h5.tmp-%ld", (long)process);
+    plant(dead, name);
+    snprintf(name, sizeof name, ".probe.h5.tmp-%ld", (long)getpid());
+    plant(alive, name);
+    snprintf(name, sizeof name, ".probes.h5.tmp-%ld", (long)process);
+    plant(other, name);
+    snprintf(path, sizeof path, "%s/probe.h5", folder.folder);
+    rundir_clean_h5(path);
+    assert_false(file_exists(dead));
+    assert_true(file_exists(alive));
+    assert_true(file_exists(other));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_are_found_under_the_folder),
         cmocka_unit_test(a_run_sweeps_what_is_its_own),
         cmocka_unit_test(a_report_sweeps_what_the_dead_have_left),
+        cmocka_unit_test(an_hdf5_file_is_swept_like_a_report),
     };
     return cmocka_run_group_tests(tests, open_folder, close_folder);
 }
