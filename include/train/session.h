@@ -40,6 +40,7 @@ struct session {
     size_t in_use;              /* number of the --adapter that session_use_adapter() has loaded, from 1; 0: none */
     bool checked;               /* session_check_adapters() has said what there is to say of them */
     enum prompts trained_on;    /* of the adapter that was loaded last; on rank 0 */
+    enum prompts asked;         /* the form of those of session_open_prompts(), after it */
     bool continued;             /* that one is known to have started as another; on rank 0 */
     char given[FILE_HASH_SIZE]; /* hash of the adapter that training starts with; "": a new one */
     int threads;                /* of this rank */

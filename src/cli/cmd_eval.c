@@ -87,6 +87,8 @@ static enum err_code evaluate_all(struct job *j, struct err *e)
         code = evaluate(j->results, j, e);
     for (size_t i = 0; !code && i < adapters; i++) {
         code = session_use_adapter(s, i, e);
+        if (!code && i > 0) /* of the first one it was said before */
+            session_compare_prompts(s, &j->data);
         if (!code)
             code = evaluate(j->results + i, j, e);
     }

@@ -465,6 +465,7 @@ enum err_code session_open_prompts(struct session *s, struct dataset *data, cons
         return e->code;
     warn_of_bos(s, data);
     tell_forms(data);
+    s->asked = prompts_of(data);
     return ERR_OK;
 }
 

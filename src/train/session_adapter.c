@@ -27,9 +27,13 @@ static enum err_code load(struct lora *l, struct session *s, const char *path, s
     s->continued = false;
     if (adapter_load(l, &s->model.arch, path, &check, e))
         return e->code;
-    if (*s->options->prompt && !s->checked)
+    if (s->checked)
+        return ERR_OK;
+    if (*s->options->prompt)
         tell_prompts(path, s->trained_on, chat ? PROMPTS_CHAT : PROMPTS_PLAIN,
                      chat ? ": leave out --chat for its form" : ": --chat gives it that form");
+    else
+        tell_prompts(path, s->trained_on, s->asked, "");
     return ERR_OK;
 }
 

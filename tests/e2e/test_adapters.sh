@@ -182,6 +182,14 @@ done
 check 0 "$MPILORA" compare $short $adapters --prompt "one node" --chat
 [ "$(grep -c 'trained on prompts without the chat template, and these are in it: leave out --chat' "$work/err")" = 3 ] ||
     fail "not said of each: $(cat "$work/err")"
+two="--adapter $known --adapter $work/chatty --data $work/held.jsonl"
+for command in "compare $short" "generate $short --output $work/two.jsonl" "eval $how"; do
+    check 0 "$MPILORA" $command $two
+    grep 'was trained on' "$work/err" >"$work/told"
+    [ "$(grep -c 'chatty was trained on prompts in the chat template, and these are without it$' "$work/told")" = 1 ] &&
+        [ "$(wc -l <"$work/told")" = 1 ] ||
+        fail "$command, of two adapters: $(cat "$work/err")"
+done
 check 0 "$MPILORA" inspect "$work/chatty/adapter" --json
 holds 'v["prompts"] == "chat"'
 
