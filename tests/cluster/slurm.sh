@@ -8,7 +8,8 @@
 #   job_says NAME         a field of `scontrol show job`
 #   job_completes SECONDS waits until it has
 slurm_folder=$work/slurm
-export SLURM_CONF=$slurm_folder/slurm.conf
+export SLURM_CONF=$slurm_folder/slurm.conf SLURM_MPI_TYPE=pmix
+! with_mpi MPICH || SLURM_MPI_TYPE=pmi2 # as jobs/env.sh says
 
 slurm_need() {
     local tool
@@ -91,7 +92,7 @@ slurm_up() {
     for node in $(seq -f node%g "$1"); do on_host "$node" slurmd -N "$node" -f "$SLURM_CONF"; done
     for _ in $(seq 150); do
         if all_idle "$1"; then
-            slurm srun --mpi=list 2>&1 | grep -q pmix || skip "this Slurm does not know PMIx"
+            slurm srun --mpi=list 2>&1 | grep -q "$SLURM_MPI_TYPE" || skip "this Slurm does not know $SLURM_MPI_TYPE"
             return
         fi
         sleep 0.1

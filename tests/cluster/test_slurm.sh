@@ -10,6 +10,13 @@ hosts_up head node1 node2 node3
 slurm_up 3 4
 cd "$SOURCE"
 
+# What an administrator runs first, on every node.
+for count in 2 4; do
+    check 0 slurm srun --nodes=2 --ntasks=$count "$MPILORA" selftest --threads 1 --output "$work/selftest"
+    says out "^ranks +fine +$count ranks on 2 nodes, rank 0 on node[12]"
+    says out '^in all +(fine|slow)$'
+done
+
 more="--max-steps 600 --save-every 50"
 check 0 train "$work/one" $more
 
