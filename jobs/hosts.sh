@@ -36,9 +36,11 @@ fi
 # treats it as lost and ends the run (Open MPI's default is five minutes). If the ranks end earlier, because
 # --rank-timeout is shorter than this, mpirun would wait a quarter of an hour for the lost machine: supervise.sh then
 # ends mpirun.
-export OMPI_MCA_oob_tcp_keepalive_time=${OMPI_MCA_oob_tcp_keepalive_time:-20}
-export OMPI_MCA_oob_tcp_keepalive_intvl=${OMPI_MCA_oob_tcp_keepalive_intvl:-2}
-export OMPI_MCA_oob_tcp_keepalive_probes=${OMPI_MCA_oob_tcp_keepalive_probes:-3}
+for setting in time=20 intvl=2 probes=3; do
+    for name in {OMPI,PRTE}_MCA_oob_tcp_keepalive_"${setting%=*}"; do # of Open MPI 4, and of 5
+        export "$name=${!name:-${setting#*=}}"
+    done
+done
 
 # With its full path, mpirun starts its helpers on the other machines from the same folder. ssh does not pass the
 # environment on, so -x names the variables that modules have set; MPICH passes all of it on by itself, and writes hosts as

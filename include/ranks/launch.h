@@ -17,8 +17,9 @@ int launch_job_cores(void);
 
 /* By default Open MPI's mpirun binds each rank to one core if a host has at most two ranks, so that the other cores
  * stay idle. If the user did not ask for a binding, and the job has more cores than the ranks of this host are
- * bound to, this call lets the process run on all cores, as --bind-to none does. Call it before threads are
- * started. Returns the number of cores to which the process was bound, 0 if nothing was changed. */
+ * bound to, this call lets the process run on all cores, as --bind-to none does. (With Open MPI 5 only on the host
+ * where mpirun runs: elsewhere nothing tells what it was asked for.) Call it before threads are started. Returns
+ * the number of cores to which the process was bound, 0 if nothing was changed. */
 int launch_unbind(void);
 
 /* Is Open MPI's mpirun the parent of this process? (It kills its ranks one second after it was told to end; that of

@@ -2,6 +2,7 @@
 with_mpi "Open MPI" || skip "the agent that stands for ssh is one of Open MPI"
 export OMPI_MCA_plm_rsh_agent=$SOURCE/tests/cluster/agent.sh # in the place of ssh
 export OMPI_MCA_oob_tcp_if_include=eth0 OMPI_MCA_btl_tcp_if_include=eth0
+export PRTE_MCA_plm_ssh_agent=$OMPI_MCA_plm_rsh_agent PRTE_MCA_oob_tcp_if_include=eth0 # Open MPI 5
 export OMPI_MCA_mpi_yield_when_idle=1 # each host believes that all cores are its own
 
 # train_over HOST[:RANKS],HOST... FOLDER OPTION...: one rank on each host, or so many, started from the host `head`.

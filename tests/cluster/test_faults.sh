@@ -43,7 +43,7 @@ ended 0
 same_run "$work/one" "$work/loose"
 
 # A cable is pulled for good: nobody waits for ever, on neither side.
-export OMPI_MCA_oob_tcp_keepalive_time=2 OMPI_MCA_oob_tcp_keepalive_intvl=1 OMPI_MCA_oob_tcp_keepalive_probes=2
+export {OMPI,PRTE}_MCA_oob_tcp_keepalive_{time=2,intvl=1,probes=2}
 begin_over node1,node2 "$work/cut" 60 $more
 link_cut node2
 ended 205
@@ -54,7 +54,7 @@ check 0 train_over node1,node2 "$work/cut" $more
 same_run "$work/one" "$work/cut"
 
 # The same, and the ranks notice first: mpirun would wait for the host that it has lost, and is ended.
-export OMPI_MCA_oob_tcp_keepalive_time=300 LEAVE_GRACE=2
+export {OMPI,PRTE}_MCA_oob_tcp_keepalive_time=300 LEAVE_GRACE=2
 begin_over node1,node2 "$work/left" 60 $more --rank-timeout 2
 begun=$SECONDS
 link_cut node2

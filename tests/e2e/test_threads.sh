@@ -71,6 +71,7 @@ says err "^ *cores +[^ ]+: rank 0 with 1 thread on cores [0-9]+, rank 1 with 1 t
 # Open MPI's mpirun binds a rank to a core by default and leaves the others idle: the rank takes them. Where somebody asked for
 # it, it is said.
 for launcher in mpirun mpirun.openmpi; do
+    unset PRTE_MCA_rmaps_default_mapping_policy # Open MPI 5 binds none of ranks that may be more than there are cores
     if ! with_mpi "Open MPI" || ! command -v $launcher >/dev/null ||
         $launcher -n 1 grep -q "^Cpus_allowed_list:.*$own\$" /proc/self/status; then
         echo "no $launcher that binds by default"

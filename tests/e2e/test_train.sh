@@ -94,11 +94,15 @@ for launch in "" "mpirun -n 2 --bind-to none"; do
     [ "$(tr '\r' '\n' <"$work/typescript" | grep -c '^step')" = 0 ] || fail "plain lines on a terminal"
 done
 # Nothing redraws where mpirun writes something else around it, or where its output goes to a file.
-tag=--tag-output
-! with_mpi MPICH || tag=-l
-script -qec "stty cols 120; TERM=xterm mpirun $tag -n 1 $MPILORA train $options --output $work/bar --max-steps 6" \
-    "$work/typescript" >/dev/null </dev/null || fail "training in a terminal failed: $(cat "$work/typescript")"
-grep -qE '(<stderr>:|\[0\] )step 6/6  loss' "$work/typescript" || fail "no plain line: $(cat -v "$work/typescript")"
+tags=(--tag-output)
+! with_mpi MPICH || tags=(-l)
+! "$MPILORA" --version | grep -q '^MPI: Open MPI 5' || tags+=("--output tag" --output=timestamp)
+for tag in "${tags[@]}"; do
+    rm -rf "$work/bar"
+    script -qec "stty cols 120; TERM=xterm mpirun $tag -n 1 $MPILORA train $options --output $work/bar --max-steps 6" \
+        "$work/typescript" >/dev/null </dev/null || fail "training in a terminal failed: $(cat "$work/typescript")"
+    grep -qE '(<stderr>: ?|\[0\] )step 6/6  loss' "$work/typescript" || fail "no plain line: $(cat -v "$work/typescript")"
+done
 check 0 ranks 2 env TERM=xterm "$MPILORA" train $options --output "$work/bar" --max-steps 7
 says err '^step 7/7  loss [0-9.]+  epoch 1.81  lr 0.01  norm [0-9.]+  [0-9]+ tokens/s  0:00 left$'
 [ "$(awk 'length > 80 && !/warning|\// { n++ } END { print n + 0 }' "$work/err")" = 0 ] || fail "too wide: $(cat "$work/err")"
