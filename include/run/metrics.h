@@ -39,7 +39,7 @@ struct metrics_row {
     struct metrics_rewards rewards, eval_rewards;
     double learning_rate;
     double grad_norm;                   /* before clipping */
-    uint64_t tokens, supervised_tokens; /* of this step, on all ranks */
+    uint64_t tokens, supervised_tokens; /* of this step, on all ranks; what the sides of a pair share counts once */
     double seconds;                     /* of this step, without evaluation and saving */
     double phases[PROF_COUNT];          /* `seconds` by phase, on the rank that writes */
     double data_seconds;                /* how long a rank waited for data, on average */

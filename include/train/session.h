@@ -44,6 +44,7 @@ struct session {
     bool continued;             /* that one is known to have started as another; on rank 0 */
     char given[FILE_HASH_SIZE]; /* hash of the adapter that training starts with; "": a new one */
     int threads;                /* of this rank */
+    bool whole_pairs;           /* set by the caller: the sides of pairs share nothing, so that each can be shown */
     struct str map;             /* the map of all ranks (ranks/threads.h) */
     struct deadline deadline;   /* of the process; durations noted in one cell of a study also count for the next */
     const struct runlock *lock; /* of the run's folder; belongs to the caller, held by rank 0 */
@@ -99,7 +100,7 @@ enum err_code session_check_objective(const struct options *o, struct err *e);
 /* Warns of options that were given and change nothing (options_tell_idle()). */
 enum err_code session_tell_idle(const struct options *o, struct err *e);
 
-/* With --objective for preferences, data are pairs. */
+/* With --objective for preferences, data are pairs, whose sides share their prompt (data/examples/example.h). */
 enum example_pairs session_takes_pairs(const struct options *o);
 
 /* Collective. Opens a data set: every rank scans a part, and the index is gathered. `hash` (may be NULL) gets the

@@ -100,6 +100,7 @@ static enum err_code prepare(struct bench *b, struct err *e)
         return e->code;
     struct model_plan plan = session_plan(s, true);
     plan.tokens = b->pack.token_count;
+    plan.repeated = has_pairs(b) ? plan.tokens : 0; /* as training does (train/batch.h) */
     plan.examples = b->examples;
     plan.longest = b->length;
     b->seconds =

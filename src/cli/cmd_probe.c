@@ -203,6 +203,7 @@ enum err_code cmd_probe(const struct options *o, struct dist *d, struct err *e)
         code = session_start_adapter(&s, e);
     if (!code)
         code = session_pack_tokens(&s, &pack_tokens, e);
+    s.whole_pairs = true;
     if (!code)
         code = session_open_data(&s, &data, &o->data, NULL, e);
     if (!code)

@@ -10,6 +10,8 @@ void batch_plan(const struct loader *l, struct model_plan *plan)
         plan->longest = l->batch.sequence;
     if (plan->tokens < l->pack.token_capacity)
         plan->tokens = l->pack.token_capacity;
+    if (l->batch.data->options.shares && plan->repeated < l->pack.token_capacity)
+        plan->repeated = l->pack.token_capacity; /* a bound: prompts are shared by two sides */
     if (plan->examples < l->pack.example_capacity)
         plan->examples = l->pack.example_capacity;
 }
@@ -20,6 +22,7 @@ struct model_input batch_input(const struct pack *p)
                                 .positions = p->positions,
                                 .supervised = p->supervised,
                                 .offsets = p->offsets,
+                                .prefixes = p->repeated ? p->prefixes : NULL,
                                 .samples = p->samples,
                                 .n = p->token_count,
                                 .examples = p->example_count};

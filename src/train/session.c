@@ -438,12 +438,15 @@ enum err_code session_open_data(struct session *s, struct dataset *data, const s
                                 char hash[FILE_HASH_SIZE], struct err *e)
 {
     const struct options *o = s->options;
+    const enum example_pairs pairs = session_takes_pairs(o);
     const struct example_options options = {.max_length = (size_t)o->max_length,
                                             .positions = s->model.arch.max_positions,
                                             .train_on = o->train_on,
                                             .chat = s->chat,
                                             .columns = &s->columns,
-                                            .pairs = session_takes_pairs(o)};
+                                            .pairs = pairs,
+                                            .shares = pairs == PAIRS_ALONE && !s->whole_pairs,
+                                            .short_positions = arch_short_positions(&s->model.arch)};
     if (open_data(s, data, paths, &options, e))
         return e->code;
     if (tell_of_data(s, data, e)) {

@@ -59,8 +59,8 @@ for reduce in exact fast; do
     done
 done
 
-# Pairs: six packs of two, whose sides have 16 tokens each; train has as much memory for them. What the reference takes is
-# apart from the steps.
+# Pairs: six packs of two, each of twice 16 tokens: answers of 3 to a prompt that counts once; train has as much memory for
+# them. What the reference takes is apart from the steps.
 python3 - "$work/pairs.jsonl" <<'PYTHON'
 import json, sys
 with open(sys.argv[1], "w") as f:
@@ -73,7 +73,7 @@ holds 'abs(v["rows"][0]["reference_seconds"] - 6 * v["reference_pack_seconds"]) 
 holds 'abs(v["rows"][0]["step_seconds"] - 6 * v["pack_seconds"] - v["update_seconds"]) < 1e-9'
 holds 'all(r["reference_seconds"] > v["reference_pack_seconds"] * r["packs"] for r in v["rows"][1:])'
 cp "$work/out" "$work/plan"
-check 0 ranks 2 "$MPILORA" train --model "$model" --data "$work/pairs.jsonl" --objective dpo --max-length 16 --batch-size 12 \
+check 0 ranks 2 "$MPILORA" train --model "$model" --data "$work/pairs.jsonl" --objective dpo --max-length 29 --batch-size 12 \
     $shape --max-steps 1 --output "$work/pairs"
 same_as_planned 2
 # Trained on from an adapter, which is the reference then: it takes as much memory again as its values.
@@ -82,7 +82,7 @@ before=$(room) planned=$(python3 -c 'import json, sys; print(json.load(open(sys.
 check 0 plan --objective dpo --adapter "$work/exact1"
 holds "v['rows'][1]['adapter_bytes'] - $planned == 4 * v['adapter_parameters'] > 4 << 20"
 cp "$work/out" "$work/plan"
-check 0 ranks 2 "$MPILORA" train --model "$model" --data "$work/pairs.jsonl" --objective dpo --max-length 16 --batch-size 12 \
+check 0 ranks 2 "$MPILORA" train --model "$model" --data "$work/pairs.jsonl" --objective dpo --max-length 29 --batch-size 12 \
     $shape --max-steps 1 --adapter "$work/exact1" --output "$work/further"
 same_as_planned 2
 holds "abs($(room) - $before - v['adapter_parameters'] * 4 / 2 ** 20) <= 1" "$work/plan"

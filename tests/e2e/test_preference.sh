@@ -87,6 +87,21 @@ done
 check 0 "$MPILORA" report "$work/dpo"
 check 0 python3 "$SOURCE/tests/support/read_metrics_csv.py" "$work/dpo"
 
+# The four steps of an epoch compute what both sides of a pair begin with once, as far as it carries no loss.
+check 0 "$MPILORA" inspect "$work/pairs.jsonl" --model "$model" --max-length 64 --examples 23 --json
+python3 - "$work/out" "$work/dpo/metrics.jsonl" <<'PY' || fail "the tokens of a step are not those of prompts and answers"
+import json, sys
+shown = json.load(open(sys.argv[1]))
+whole = shared = 0
+for pair in shown["shown"]:
+    chosen, rejected = pair["chosen"]["tokens"], pair["rejected"]["tokens"]
+    whole += len(chosen) + len(rejected)
+    shared += next(i for i, (a, b, mark) in enumerate(zip(chosen, rejected, pair["rejected"]["supervised"])) if a != b or mark)
+rows = [json.loads(line) for line in open(sys.argv[2])][:4]
+assert shared > 23 and shown["tokens"] == whole, (whole, shared, shown["tokens"])
+assert sum(row["tokens"] for row in rows) == whole - shared, (whole, shared, rows)
+PY
+
 # From an adapter, which is the reference then, also after a resume.
 more="--objective dpo --adapter $work/orpo/adapter --lora-dropout 0"
 check 0 train "$work/second" $more

@@ -14,7 +14,8 @@ static void read_back(const struct dataset *d)
     struct err e;
     for (size_t i = 0; i < d->count; i++) {
         fuzz_need(dataset_read(&ex, &scratch, d, i, &e), &e);
-        const size_t longer = ex.count - ex.split > ex.split ? ex.count - ex.split : ex.split;
+        const size_t last = ex.shared + ex.count - ex.split, longer = last > ex.split ? last : ex.split;
+        fuzz_check(ex.split ? ex.shared < ex.split : !ex.shared, "more is shared than there is");
         fuzz_check(longer <= d->options.max_length && ex.supervised_count > 0, "an example beyond its bounds");
     }
     example_release(&ex);
@@ -25,7 +26,8 @@ static enum err_code read_as(const struct tokenizer *t, size_t max_length, bool 
 {
     struct dataset d = {0};
     const char *path = fuzz_path("data.jsonl");
-    const struct example_options options = {.max_length = max_length, .chat = chat, .pairs = PAIRS_TAKEN};
+    const struct example_options options = {
+        .max_length = max_length, .chat = chat, .pairs = PAIRS_TAKEN, .shares = skip};
     if (dataset_open(&d, &path, 1, t, &options, skip, e))
         return e->code;
     if (t)

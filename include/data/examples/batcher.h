@@ -32,7 +32,8 @@ struct batcher {
     const struct dataset *data;
     struct loader_options options;
     struct arena arena;
-    uint32_t longest; /* tokens of the longest example of the data set, of a pair those of both sides */
+    uint32_t longest; /* tokens of the longest example of the data set, of a pair those of both sides, what they share
+                       * once */
     size_t sequence;  /* tokens of a sequence, a side of a pair or an example, at most */
     uint64_t cursor;  /* samples consumed by the batches planned so far */
     /* The current batch: */

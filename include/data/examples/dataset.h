@@ -24,7 +24,7 @@ struct dataset_entry {
     uint64_t offset : DATASET_OFFSET_BITS;    /* of the line in its file */
     uint64_t file : 64 - DATASET_OFFSET_BITS; /* index into paths */
     uint32_t bytes;                           /* of the line, without its end */
-    uint32_t tokens;                          /* after cutting to max_length; of a pair, those of both sides */
+    uint32_t tokens; /* after cutting to max_length; of a pair, those of both sides, what they share once */
     uint32_t supervised;
     uint32_t chosen; /* of a pair: how many of the supervised tokens are on the chosen side; otherwise 0 */
 };

@@ -11,7 +11,8 @@
  *                                (chat_template.h) that --train-on and the message's "weight" and "train" do not
  *                                exclude
  *   {"prompt","chosen",          a preference pair (pair.h): the ids of the prompt with the chosen answer, then those
- *    "rejected"}                 of the prompt with the rejected one, each as a completion or a conversation
+ *    "rejected"}                 of the prompt with the rejected one, each as a completion or a conversation; if the
+ *                                sides share their prompt, its ids come once
  *
  * Forms of conversations: {"messages"}; {"prompt","completion"} as lists of messages; {"conversations"} (sharegpt);
  * {"instruction","input","output"} (alpaca). If the model has no chat template, instruction and input of alpaca are
@@ -77,6 +78,8 @@ struct example {
     uint8_t *supervised; /* [count] marks (base/mark.h); token i is predicted from token i - 1, so supervised[0] is 0 */
     size_t count, capacity;
     size_t split; /* of a pair: tokens before it are those with the chosen answer; otherwise 0 */
+    size_t shared; /* of a pair: that many first tokens of the chosen side come before those after `split`; see
+                    * options.shares */
     size_t supervised_count;
     /* Tokens before cutting, of a pair those of its longer side; also of a line of which cutting leaves nothing to
      * learn. */
@@ -110,6 +113,12 @@ struct example_options {
      * supervised, whatever its weight. */
     bool asks;
     enum example_pairs pairs;
+    /* The sides of a pair share their prompt: the rejected one leaves out the tokens that it begins with, that carry no
+     * loss in it, and that the chosen one begins with, too. */
+    bool shares;
+    /* A side of at most so many tokens shares nothing with one of more, because the model rotates them differently
+     * (arch_short_positions()); 0: any may. */
+    size_t short_positions;
 };
 
 void example_release(struct example *ex);

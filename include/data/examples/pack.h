@@ -35,16 +35,19 @@ enum err_code pack_plan_batch(struct pack_plan *p, const uint32_t *lengths, size
 void pack_share(size_t *begin, size_t *end, size_t pack_count, size_t rank, size_t world);
 
 /* One pack, as the model reads it. A pair is two of its examples, first the chosen side, then the rejected one, with
- * the same sample number. The arrays have memory for `token_capacity` tokens and `example_capacity`
- * examples. */
+ * the same sample number; a rejected side may begin with tokens of the chosen one, which are not laid down a second
+ * time. The arrays have memory for `token_capacity` tokens and `example_capacity` examples. */
 struct pack {
     int32_t *tokens;     /* [token_count] */
-    int32_t *positions;  /* [token_count]; restart at 0 with each example */
+    int32_t *positions;  /* [token_count] in the example: from 0, or from its prefix on */
     uint8_t *supervised; /* [token_count] marks */
-    uint32_t *offsets;   /* [example_count + 1] first token of each example */
+    uint32_t *offsets;   /* [example_count + 1] first own token of each example */
+    uint32_t *prefixes;  /* [example_count] that many first tokens of the last example before it without a prefix come
+                          * before an example's own */
     uint64_t *
         samples; /* [example_count] sample number over the whole run, counting all epochs: the key of dropout */
     size_t token_count, example_count, supervised_count;
+    size_t repeated; /* sum of the prefixes */
     size_t token_capacity, example_capacity;
 };
 
@@ -54,5 +57,8 @@ void pack_clear(struct pack *p);
 /* Appends an example; the capacity must be sufficient. */
 void pack_add(struct pack *p, const int32_t *tokens, const uint8_t *supervised, size_t count,
               uint64_t sample);
+/* Appends the own tokens of an example that begins with the first `prefix` tokens of the last one without a prefix. */
+void pack_add_after(struct pack *p, size_t prefix, const int32_t *tokens, const uint8_t *supervised, size_t count,
+                    uint64_t sample);
 
 #endif

@@ -111,7 +111,8 @@ enum err_code batcher_read(struct pack *p, struct batcher *b, size_t number, str
             return e->code;
         if (ex->split)
             pack_add(p, ex->tokens, ex->supervised, ex->split, b->first + at);
-        pack_add(p, ex->tokens + ex->split, ex->supervised + ex->split, ex->count - ex->split, b->first + at);
+        pack_add_after(p, ex->shared, ex->tokens + ex->split, ex->supervised + ex->split, ex->count - ex->split,
+                       b->first + at);
     }
     return ERR_OK;
 }

@@ -29,7 +29,7 @@ void example_scratch_release(struct example_scratch *s)
 
 static void clear(struct example *ex)
 {
-    ex->count = ex->split = ex->supervised_count = ex->whole_count = 0;
+    ex->count = ex->split = ex->shared = ex->supervised_count = ex->whole_count = 0;
     ex->columns = 0;
     ex->truncated = ex->had_bos = ex->unanswered = false;
     ex->notes = 0;
@@ -363,7 +363,7 @@ static enum err_code parse_side(struct example *ex, struct example_scratch *s, c
     return end_answer(ex, &s->ids, t, e);
 }
 
-/* Appends the rejected side to the chosen one. */
+/* Appends the rejected side to the chosen one, without what they share. */
 static enum err_code join_pair(struct example *ex, struct example_scratch *s, const struct tokenizer *t,
                                const struct line *l, const struct example_options *options, struct err *e)
 {
@@ -378,9 +378,11 @@ static enum err_code join_pair(struct example *ex, struct example_scratch *s, co
     ex->notes &= ~(1U << NOTE_CUT_ANSWER); /* the prompt was cut */
     ex->had_bos |= rejected->had_bos;
     ex->split = ex->count;
-    if (append(ex, rejected->tokens, rejected->count, false, e))
+    ex->shared = options->shares ? pair_count_shared(ex, rejected, options->short_positions) : 0;
+    const size_t own = rejected->count - ex->shared;
+    if (append(ex, rejected->tokens + ex->shared, own, false, e))
         return e->code;
-    memcpy(ex->supervised + ex->split, rejected->supervised, rejected->count);
+    memcpy(ex->supervised + ex->split, rejected->supervised + ex->shared, own);
     ex->supervised_count += rejected->supervised_count;
     return ERR_OK;
 }
@@ -468,7 +470,7 @@ static enum err_code finish(struct example *ex, const struct tokenizer *t, const
 
 static void note_positions(struct example *ex, const struct example_options *options)
 {
-    const size_t rest = ex->count - ex->split, longer = ex->split > rest ? ex->split : rest;
+    const size_t rest = ex->shared + ex->count - ex->split, longer = ex->split > rest ? ex->split : rest;
     ex->notes |= (unsigned)(options->positions && longer > options->positions) << NOTE_BEYOND;
 }
 

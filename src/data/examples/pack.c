@@ -1,6 +1,7 @@
 #include "data/examples/pack.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -121,28 +122,38 @@ enum err_code pack_init(struct pack *p, size_t token_capacity, size_t example_ca
     p->positions = arena_alloc(a, token_capacity, sizeof *p->positions, "pack", e);
     p->supervised = arena_alloc(a, token_capacity, sizeof *p->supervised, "pack", e);
     p->offsets = arena_alloc(a, example_capacity + 1, sizeof *p->offsets, "pack", e);
+    p->prefixes = arena_alloc(a, example_capacity, sizeof *p->prefixes, "pack", e);
     p->samples = arena_alloc(a, example_capacity, sizeof *p->samples, "pack", e);
-    return p->tokens && p->positions && p->supervised && p->offsets && p->samples ? ERR_OK : e->code;
+    const bool complete = p->tokens && p->positions && p->supervised && p->offsets && p->prefixes && p->samples;
+    return complete ? ERR_OK : e->code;
 }
 
 void pack_clear(struct pack *p)
 {
-    p->token_count = p->example_count = p->supervised_count = 0;
+    p->token_count = p->example_count = p->supervised_count = p->repeated = 0;
     p->offsets[0] = 0;
 }
 
 void pack_add(struct pack *p, const int32_t *tokens, const uint8_t *supervised, size_t count, uint64_t sample)
 {
+    pack_add_after(p, 0, tokens, supervised, count, sample);
+}
+
+void pack_add_after(struct pack *p, size_t prefix, const int32_t *tokens, const uint8_t *supervised, size_t count,
+                    uint64_t sample)
+{
     assert(count > 0 && count <= p->token_capacity - p->token_count);
     assert(p->example_count < p->example_capacity);
-    assert(!supervised[0]);
+    assert(prefix || !supervised[0]);
     memcpy(p->tokens + p->token_count, tokens, count * sizeof *tokens);
     memcpy(p->supervised + p->token_count, supervised, count);
     for (size_t i = 0; i < count; i++) {
-        p->positions[p->token_count + i] = (int32_t)i;
+        p->positions[p->token_count + i] = (int32_t)(prefix + i);
         p->supervised_count += supervised[i] != 0;
     }
+    p->prefixes[p->example_count] = (uint32_t)prefix;
     p->samples[p->example_count++] = sample;
+    p->repeated += prefix;
     p->token_count += count;
     p->offsets[p->example_count] = (uint32_t)p->token_count;
 }

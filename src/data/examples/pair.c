@@ -283,3 +283,14 @@ enum err_code pair_cut(struct example *chosen, struct example *rejected, int32_t
     }
     return ERR_OK;
 }
+
+size_t pair_count_shared(const struct example *chosen, const struct example *rejected, size_t short_positions)
+{
+    size_t shared = 0;
+    if (short_positions && (chosen->count > short_positions) != (rejected->count > short_positions))
+        return 0;
+    while (shared + 1 < chosen->count && rejected->supervised[shared] == MARK_NONE &&
+           chosen->tokens[shared] == rejected->tokens[shared])
+        shared++;
+    return shared;
+}

@@ -37,4 +37,8 @@ enum err_code pair_mark_answers(struct example *chosen, struct example *rejected
 enum err_code pair_cut(struct example *chosen, struct example *rejected, int32_t bos,
                        const struct example_options *options, struct err *e);
 
+/* The number of tokens that begin both sides and carry no loss in the rejected one; short_positions is that of
+ * example_options. At least one token of each side is left, the supervised ones of the rejected. */
+size_t pair_count_shared(const struct example *chosen, const struct example *rejected, size_t short_positions);
+
 #endif

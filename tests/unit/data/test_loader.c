@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "data/examples/loader.h"
+#include "data/examples/repeats.h"
 #include "temp_file.h"
 #include "tiny_tokenizer.h"
 
@@ -428,7 +429,7 @@ static void test_error_ahead(void **state)
 }
 
 /* Pair i is i written with 2 to 20 digits, with a chosen answer of one token more than the rejected one. */
-static void open_pairs(struct dataset *d, const char **pairs_path)
+static void open_pairs(struct dataset *d, const char **pairs_path, bool shares)
 {
     struct str text = {0};
     struct err e;
@@ -438,36 +439,44 @@ static void open_pairs(struct dataset *d, const char **pairs_path)
                          ERR_OK);
     *pairs_path = temp_write(&folder, "pairs.jsonl", text.data, text.length);
     str_release(&text);
-    const struct example_options options = {.max_length = 64, .pairs = PAIRS_ALONE};
+    const struct example_options options = {.max_length = 64, .pairs = PAIRS_ALONE, .shares = shares};
     if (dataset_open(d, pairs_path, 1, tokenizer, &options, false, &e))
         fail_msg("%s", e.message);
 }
 
-/* A pack of whole pairs: two sequences each, one after the other, under one number. */
-static size_t check_pairs(const struct loader *l)
+/* A pack of whole pairs: two sequences each, one after the other, under one number; if they share their prompt, it is
+ * in the first of them. */
+static size_t check_pairs(const struct loader *l, bool shares)
 {
     const struct pack *p = &l->pack;
+    size_t repeated = 0;
     assert_int_equal(p->example_count % 2, 0);
     for (size_t i = 0; i < p->example_count; i += 2) {
         const uint32_t chosen = p->offsets[i], rejected = p->offsets[i + 1], end = p->offsets[i + 2];
         const uint32_t prompt = rejected - chosen - 4; /* without "yes" and EOS */
-        assert_int_equal(end - rejected, prompt + 3);
-        assert_memory_equal(p->tokens + chosen, p->tokens + rejected, prompt * sizeof *p->tokens);
-        assert_true(p->tokens[chosen + prompt] == 'y' && p->tokens[rejected + prompt] == 'n');
-        assert_true(p->positions[rejected] == 0 && p->positions[end - 1] == (int32_t)prompt + 2);
+        const uint32_t answer = shares ? rejected : rejected + prompt;
+        assert_int_equal(end - answer, 3);
+        assert_true(p->prefixes[i] == 0 && p->prefixes[i + 1] == (shares ? prompt : 0));
+        if (!shares) {
+            assert_memory_equal(p->tokens + chosen, p->tokens + rejected, prompt * sizeof *p->tokens);
+            assert_true(p->positions[rejected] == 0 && !p->supervised[answer - 1]);
+        }
+        assert_true(p->tokens[chosen + prompt] == 'y' && p->tokens[answer] == 'n');
+        assert_true(p->positions[answer] == (int32_t)prompt && p->positions[end - 1] == (int32_t)prompt + 2);
         assert_true(p->samples[i] == p->samples[i + 1]);
-        assert_true(!p->supervised[rejected + prompt - 1] && p->supervised[rejected + prompt]);
+        assert_true(p->supervised[answer]);
+        repeated += p->prefixes[i + 1];
     }
+    assert_int_equal(p->repeated, repeated);
     return p->example_count / 2;
 }
 
-static void test_pairs(void **state)
+static void check_pairs_of_ranks(bool shares)
 {
-    (void)state;
     struct dataset pairs;
     const char *pairs_path;
     struct err e;
-    open_pairs(&pairs, &pairs_path);
+    open_pairs(&pairs, &pairs_path, shares);
     assert_int_equal(pairs.entries[3].chosen, 4);
     assert_int_equal(pairs.entries[3].supervised, 7);
     for (size_t world = 1; world < 4; world++) {
@@ -479,15 +488,15 @@ static void test_pairs(void **state)
             options.rank = rank;
             options.world = world;
             assert_int_equal(loader_open(&l, &pairs, &options, &e), ERR_OK);
-            assert_int_equal(l.batch.longest, 2 * 20 + 7);
-            assert_int_equal(l.batch.sequence, 2 * 20 + 7); /* a bound: the longer side is not kept */
+            assert_int_equal(l.batch.longest, (shares ? 1 : 2) * 20 + 7);
+            assert_int_equal(l.batch.sequence, l.batch.longest); /* a bound: the longer side is not kept */
             for (size_t batch = 0; batch < 7; batch++) {
                 next(&l);
                 assert_int_equal(l.batch.chosen, 4 * l.batch.examples);
                 assert_int_equal(l.batch.supervised, 7 * l.batch.examples);
                 for (size_t k = l.batch.pack_begin; k < l.batch.pack_end; k++) {
                     assert_int_equal(loader_pack(&l, k, &e), ERR_OK);
-                    seen += check_pairs(&l);
+                    seen += check_pairs(&l, shares);
                 }
             }
             loader_close(&l);
@@ -495,6 +504,39 @@ static void test_pairs(void **state)
         assert_int_equal(seen, EXAMPLES);
     }
     dataset_close(&pairs);
+}
+
+static void test_pairs(void **state)
+{
+    (void)state;
+    check_pairs_of_ranks(false);
+}
+
+static void test_pairs_that_share_their_prompt(void **state)
+{
+    (void)state;
+    check_pairs_of_ranks(true);
+}
+
+/* The tokens of pairs that share their prompt may be the same in the same order, and the pairs others. */
+static void test_repeated_pairs(void **state)
+{
+    (void)state;
+    static const char text[] = "{\"prompt\":\"ab\",\"chosen\":\"c\",\"rejected\":\"d\"}\n"
+                               "{\"prompt\":\"a\",\"chosen\":\"bc\",\"rejected\":\"d\"}\n"
+                               "{\"prompt\":\"ab\",\"chosen\":\"c\",\"rejected\":\"d\"}\n";
+    const char *twins = temp_write(&folder, "twins.jsonl", text, strlen(text));
+    const struct example_options options = {.max_length = 64, .pairs = PAIRS_ALONE, .shares = true};
+    struct dataset d;
+    struct err e;
+    struct repeats r;
+    assert_int_equal(dataset_init(&d, &twins, 1, tokenizer, &options, false, &e), ERR_OK);
+    dataset_keep_prints(&d);
+    assert_int_equal(dataset_fill(&d, &e), ERR_OK);
+    assert_true(d.entries[0].tokens == 6 && d.entries[1].tokens == 6);
+    assert_int_equal(repeats_find(&r, &d, &e), ERR_OK);
+    assert_true(r.count == 1 && r.first == 2 && r.of == 0);
+    dataset_close(&d);
 }
 
 static void test_refused(void **state)
@@ -529,6 +571,8 @@ int main(void)
         cmocka_unit_test(test_read_ahead_to_an_end),
         cmocka_unit_test(test_error_ahead),
         cmocka_unit_test(test_pairs),
+        cmocka_unit_test(test_pairs_that_share_their_prompt),
+        cmocka_unit_test(test_repeated_pairs),
         cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -165,6 +165,34 @@ static void test_fill(void **state)
     arena_release(&a);
 }
 
+/* Only what an example has of its own is laid down after a prefix. */
+static void test_prefixes(void **state)
+{
+    (void)state;
+    struct arena a = {0};
+    struct err e;
+    struct pack p;
+    assert_int_equal(pack_init(&p, 9, 4, &a, &e), ERR_OK);
+    const int32_t x[] = {11, 12, 13}, y[] = {21, 22};
+    const uint8_t sx[] = {0, 0, 1}, sy[] = {1, 1};
+    for (int round = 0; round < 2; round++) {
+        pack_clear(&p);
+        assert_int_equal(p.repeated, 0);
+        pack_add(&p, x, sx, 3, 70);
+        pack_add_after(&p, 2, y, sy, 2, 70);
+        pack_add_after(&p, 0, x, sx, 3, 71);
+        pack_add_after(&p, 1, y + 1, sy, 1, 71);
+    }
+    assert_int_equal(p.token_count, 9);
+    assert_int_equal(p.repeated, 3);
+    assert_int_equal(p.supervised_count, 5);
+    assert_memory_equal(p.tokens, ((const int32_t[]){11, 12, 13, 21, 22, 11, 12, 13, 22}), 9 * sizeof(int32_t));
+    assert_memory_equal(p.positions, ((const int32_t[]){0, 1, 2, 2, 3, 0, 1, 2, 1}), 9 * sizeof(int32_t));
+    assert_memory_equal(p.offsets, ((const uint32_t[]){0, 3, 5, 8, 9}), 5 * sizeof(uint32_t));
+    assert_memory_equal(p.prefixes, ((const uint32_t[]){0, 2, 0, 1}), 4 * sizeof(uint32_t));
+    arena_release(&a);
+}
+
 static void test_impossible_sizes(void **state)
 {
     (void)state;
@@ -182,7 +210,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random_batches), cmocka_unit_test(test_known_plans),
         cmocka_unit_test(test_too_long),       cmocka_unit_test(test_share),
-        cmocka_unit_test(test_fill),           cmocka_unit_test(test_impossible_sizes),
+        cmocka_unit_test(test_fill),           cmocka_unit_test(test_prefixes),
+        cmocka_unit_test(test_impossible_sizes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -165,6 +165,72 @@ static void test_train_on_all(void **state)
                (const char *const[]){"022222222222222222222222222222112", HEADERS "1110"});
 }
 
+/* A pair whose sides share `shared` tokens: `own` and its masks are those of the rejected side after them. */
+static void check_shared(const char *line, const struct tokenizer *t, const struct example_options *options,
+                         size_t shared, const char *const tokens[2], const char *const masks[2])
+{
+    check_pair(line, t, options, tokens, masks);
+    assert_int_equal(ex.shared, shared);
+    struct example_options whole = *options;
+    struct err e;
+    const size_t count = ex.count, supervised = ex.supervised_count, whole_count = ex.whole_count;
+    const unsigned notes = ex.notes;
+    whole.shares = false;
+    assert_ok(parse(line, t, &whole, &e), &e);
+    assert_int_equal(ex.shared, 0);
+    assert_int_equal(ex.count, count + shared);
+    assert_memory_equal(ex.tokens, ex.tokens + ex.split, shared * sizeof *ex.tokens);
+    assert_true(ex.supervised_count == supervised && ex.whole_count == whole_count && ex.notes == notes);
+}
+
+/* The prompt comes once, as far as both sides begin with the same tokens, after cutting. */
+static void test_shared_prompts(void **state)
+{
+    (void)state;
+    const char *line = "{\"prompt\":\"abcdef\",\"chosen\":\"gh\",\"rejected\":\"i\"}";
+    struct example_options options = pairs;
+    options.shares = true;
+    check_shared(line, plain, &options, 6, (const char *const[]){"abcdefgh$", "i$"},
+                 (const char *const[]){"000000111", "11"});
+    check_shared("{\"prompt\":\"a\",\"chosen\":\"bc\",\"rejected\":\"bd\"}", plain, &options, 1,
+                 (const char *const[]){"abc$", "bd$"}, (const char *const[]){"0111", "111"});
+    check_shared("{\"chosen\":\"Q: cat\",\"rejected\":\"Q: cow!\"}", with_bos, &options, 5,
+                 (const char *const[]){"^Q: cat$", "ow!$"}, (const char *const[]){"00000111", "1111"});
+    check_shared("{" PAIR("[" SYSTEM "," USER("u") "," ANSWER("a") "]", "[" SYSTEM "," USER("u") "," ANSWER("no") "]"),
+                 plain, &options, sizeof HEADERS - 1, (const char *const[]){SIDE("a"), "no>|"},
+                 (const char *const[]){HEADERS "110", "1110"});
+    options.max_length = 5;
+    check_shared(line, with_bos, &options, 2, (const char *const[]){"^fgh$", "i$"},
+                 (const char *const[]){"00111", "11"});
+    options.max_length = 1000;
+    options.train_on = TRAIN_ON_ALL; /* the chosen side's marks of the prompt count once in any case */
+    check_shared(line, plain, &options, 6, (const char *const[]){"abcdefgh$", "i$"},
+                 (const char *const[]){"022222111", "11"});
+    check("{\"text\":\"abc\"}", plain, &options, "abc$", "0111");
+    assert_int_equal(ex.shared, 0);
+}
+
+/* Sides of which only one is long for the model share nothing; each is counted with what it shares. */
+static void test_shared_lengths(void **state)
+{
+    (void)state;
+    const char *line = "{\"prompt\":\"abcdef\"," PAIR("\"gh\"", "\"ijkl\"");
+    struct example_options options = pairs;
+    struct err e;
+    options.shares = true;
+    for (options.short_positions = 0; options.short_positions < 14; options.short_positions++) {
+        assert_ok(parse(line, plain, &options, &e), &e);
+        assert_int_equal(ex.shared, options.short_positions == 9 || options.short_positions == 10 ? 0 : 6);
+        assert_int_equal(ex.count, 9 + 11 - ex.shared);
+        assert_int_equal(ex.whole_count, 11);
+    }
+    options.short_positions = 0;
+    for (options.positions = 1; options.positions < 14; options.positions++) {
+        assert_ok(parse(line, plain, &options, &e), &e);
+        assert_int_equal(ex.notes >> NOTE_BEYOND & 1, options.positions < 11);
+    }
+}
+
 static void test_bad_pairs(void **state)
 {
     (void)state;
@@ -314,6 +380,7 @@ int main(void)
         cmocka_unit_test(test_bad_pairs),    cmocka_unit_test(test_pairs_alone),
         cmocka_unit_test(test_unused_columns),
         cmocka_unit_test(test_positions),    cmocka_unit_test(test_train_on_all), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_shared_prompts), cmocka_unit_test(test_shared_lengths),
     };
     return cmocka_run_group_tests(tests, open_tokenizers, close_tokenizers);
 }
