@@ -54,7 +54,7 @@ struct objective_answer {
 
 /* What the means are taken over. */
 struct objective_batch {
-    uint64_t pairs, chosen_tokens; /* of all ranks; tokens: those of the likelihood */
+    uint64_t pairs, chosen_tokens; /* of all ranks, or of one that steps alone; tokens: those of the likelihood */
 };
 
 struct objective_result {

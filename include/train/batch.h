@@ -15,8 +15,11 @@ void batch_plan(const struct loader *l, struct model_plan *plan);
 /* A pack as input of the model; its arrays belong to the pack. */
 struct model_input batch_input(const struct pack *p);
 
-/* Supervised tokens of this rank's packs of the current batch. */
-uint64_t batch_share_supervised(const struct loader *l);
+/* What this rank's packs of the current batch have. */
+struct batch_share {
+    uint64_t examples, supervised, chosen; /* the others are tokens, as in struct batcher */
+};
+struct batch_share batch_count_share(const struct loader *l);
 
 /* The work on one pack: model_step_grad() or model_evaluate(), and what belongs to it. */
 typedef enum err_code batch_work(void *context, size_t pack, const struct model_input *in,

@@ -27,7 +27,8 @@ enum preference_sum {
 
 struct preference {
     struct objective objective;
-    struct objective_batch batch;
+    struct objective_batch batch;  /* what loss and rewards are means over */
+    struct objective_batch weighed; /* what the weights are of: `batch`, unless the caller sets it to a rank's share */
     const double *reference; /* [2 * examples of the data set] (train/reference.h); NULL: the objective needs none */
     struct model_weigher weigher;
     const struct batcher *batcher; /* of the present batch */

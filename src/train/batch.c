@@ -28,13 +28,17 @@ struct model_input batch_input(const struct pack *p)
                                 .examples = p->example_count};
 }
 
-uint64_t batch_share_supervised(const struct loader *l)
+struct batch_share batch_count_share(const struct loader *l)
 {
-    uint64_t sum = 0;
-    for (uint32_t i = l->batch.plan.first[l->batch.pack_begin]; i < l->batch.plan.first[l->batch.pack_end];
-         i++)
-        sum += l->batch.data->entries[l->batch.index[l->batch.plan.order[i]]].supervised;
-    return sum;
+    const struct batcher *b = &l->batch;
+    const uint32_t first = b->plan.first[b->pack_begin], end = b->plan.first[b->pack_end];
+    struct batch_share share = {.examples = end - first};
+    for (uint32_t i = first; i < end; i++) {
+        const struct dataset_entry *entry = &b->data->entries[b->index[b->plan.order[i]]];
+        share.supervised += entry->supervised;
+        share.chosen += entry->chosen;
+    }
+    return share;
 }
 
 /* Puts the place of the culprit in front of the message, or of the pack's first examples. */

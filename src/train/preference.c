@@ -27,7 +27,7 @@ static void apply(struct preference *p, double *weights, const double *log_prob)
     for (size_t i = 0; i + 1 < p->in.examples; i += 2) {
         const struct objective_answer chosen = answer_of(p, i, log_prob), rejected = answer_of(p, i + 1, log_prob);
         struct objective_result r;
-        objective_apply(&r, &p->objective, &p->batch, &chosen, &rejected);
+        objective_apply(&r, &p->objective, &p->weighed, &chosen, &rejected);
         if (weights) { /* of the negative log-probabilities */
             weights[i] = -r.chosen;
             weights[i + 1] = -r.rejected;
@@ -57,7 +57,7 @@ void preference_init(struct preference *p, const struct options *o)
 void preference_begin(struct preference *p, const struct batcher *b)
 {
     p->batcher = b;
-    p->batch = (struct objective_batch){.pairs = b->examples, .chosen_tokens = b->chosen};
+    p->batch = p->weighed = (struct objective_batch){.pairs = b->examples, .chosen_tokens = b->chosen};
 }
 
 static void take_pack(struct preference *p, size_t pack, const struct model_input *in)
@@ -74,7 +74,7 @@ struct model_input preference_input(struct preference *p, size_t pack, const str
     take_pack(p, pack, in);
     p->weigher = (struct model_weigher){weigh, p};
     weighed.weigher = &p->weigher;
-    weighed.likelihood = objective_likelihood(&p->objective, &p->batch);
+    weighed.likelihood = objective_likelihood(&p->objective, &p->weighed);
     return weighed;
 }
 

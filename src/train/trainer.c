@@ -490,8 +490,8 @@ enum err_code trainer_check_options(const struct options *o, struct err *e)
     if (o->sample_prompts > 0 && !o->eval_data.count && !(o->eval_split > 0))
         return err_set(e, ERR_USAGE,
                        "--sample-prompts takes its prompts from what is evaluated: give --eval-data or --eval-split");
-    if (o->objective != OBJECTIVE_SFT && (o->local_steps > 1 || o->trace_every > 0))
-        return err_set(e, ERR_USAGE, "--objective %s: pairs cannot be trained with --local-steps or --trace-every",
+    if (o->objective != OBJECTIVE_SFT && o->trace_every > 0)
+        return err_set(e, ERR_USAGE, "--objective %s: pairs cannot be trained with --trace-every",
                        options_word(o, "objective"));
     if (session_check_objective(o, e))
         return e->code;

@@ -4,21 +4,23 @@
 #include "train/batch.h"
 #include "trainer_parts.h"
 
-/* Where the gradient of the batch is added up. With local steps it is this rank's own. */
+/* Where the gradient of the batch is added up, and what it is the mean over. With local steps both are this rank's. */
 static void begin_gradient(struct trainer *t)
 {
+    const struct batcher *b = &t->loader.batch;
+    const bool local = trainer_is_local(t);
+    const struct batch_share share =
+        local ? batch_count_share(&t->loader) : (struct batch_share){b->examples, b->supervised, b->chosen};
+    t->loss_scale = share.supervised ? 1 / (double)share.supervised : 0;
     if (t->options->objective != OBJECTIVE_SFT) {
-        t->loss_scale = 1; /* the objective's weights have the means in them */
-        preference_begin(&t->preference, &t->loader.batch);
-        reduce_begin(&t->reduce, t->loader.batch.plan.pack_count);
-    } else if (trainer_is_local(t)) {
-        uint64_t supervised = batch_share_supervised(&t->loader);
-        t->loss_scale = supervised ? 1.0 / (double)supervised : 0;
-        t->grads = outer_clear_grads(&t->outer, &t->session->lora.layout);
-    } else {
-        t->loss_scale = 1.0 / (double)t->loader.batch.supervised;
-        reduce_begin(&t->reduce, t->loader.batch.plan.pack_count);
+        preference_begin(&t->preference, b);
+        t->preference.weighed = (struct objective_batch){share.examples, share.chosen};
+        t->loss_scale = share.examples > 0; /* the objective's weights have the means in them */
     }
+    if (local)
+        t->grads = outer_clear_grads(&t->outer, &t->session->lora.layout);
+    else
+        reduce_begin(&t->reduce, b->plan.pack_count);
 }
 
 static enum err_code step_pack(void *trainer, size_t pack, const struct model_input *in,
