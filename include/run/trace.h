@@ -50,7 +50,7 @@ struct trace_record {
     uint64_t *steps;        /* [count] */
     struct trace_module *modules;
     size_t module_count;
-    /* At the start of the run; NaN: not measured (no --eval-data). */
+    /* At the start of the run; NaN: not measured (no --eval-data, or losses that are relative to a reference). */
     double base_eval_loss;         /* of the original base without adapter */
     double start_eval_loss;        /* with the initial adapter */
     double start_logit_difference; /* largest absolute difference of a logit with and without the initial adapter,

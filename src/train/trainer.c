@@ -392,7 +392,9 @@ static enum err_code finish_again(struct trainer *t, struct err *e)
 /* Collective. A fresh adapter: the trace compares it with the base before anything is taken out of that. */
 static enum err_code start_adapter(struct trainer *t, struct err *e)
 {
-    struct evaluator *v = t->eval_data ? &t->evaluator : NULL;
+    /* A reference is not there yet. */
+    const bool measures = t->eval_data && !objective_needs_reference(t->options->objective);
+    struct evaluator *v = measures ? &t->evaluator : NULL;
     if (t->options->adapter.count)
         log_note("starting with the adapter of %s, and a new optimizer", t->options->adapter.items[0]);
     if ((t->tracer.every && tracer_measure_base(&t->tracer, v, &t->loader, e)) ||
@@ -490,9 +492,6 @@ enum err_code trainer_check_options(const struct options *o, struct err *e)
     if (o->sample_prompts > 0 && !o->eval_data.count && !(o->eval_split > 0))
         return err_set(e, ERR_USAGE,
                        "--sample-prompts takes its prompts from what is evaluated: give --eval-data or --eval-split");
-    if (o->objective != OBJECTIVE_SFT && o->trace_every > 0)
-        return err_set(e, ERR_USAGE, "--objective %s: pairs cannot be trained with --trace-every",
-                       options_word(o, "objective"));
     if (session_check_objective(o, e))
         return e->code;
     if (options_go_by_evaluations(o) && (!o->eval_every || (!o->eval_data.count && !(o->eval_split > 0))))

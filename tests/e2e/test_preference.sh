@@ -281,8 +281,21 @@ check 0 "$MPILORA" generate --model "$model" --data "$work/held-pairs.jsonl" --o
     --max-new-tokens 1 --columns completion=chosen,unused=rejected
 check 1 train "$work/none"
 says err 'pairs.jsonl:1: has two answers, "chosen" and "rejected": train --objective learns from both, --columns completion=chosen'
-check 2 train "$work/none" --objective simpo --trace-every 1
-says err '^mpilora: --objective simpo: pairs cannot be trained with --trace-every'
+# A trace changes nothing. Of the base it has no loss that is relative to a reference.
+check 0 ranks 2 "$MPILORA" train $options --objective dpo --beta 0.5 --label-smoothing 0.1 --trace-every 2 --output "$work/traced"
+same_run "$work/dpo" "$work/traced"
+python3 - "$work/traced/metrics.jsonl" <<'PY' || fail "the trace of dpo"
+import json, math, sys
+rows = [row for row in map(json.loads, open(sys.argv[1])) if "trace" in row]
+assert [row["step"] for row in rows] == [1, 3, 5, 7], rows
+for row in rows:
+    assert abs(math.hypot(row["trace"]["grad_a"], row["trace"]["grad_b"]) - row["grad_norm"]) < 1e-5 * row["grad_norm"], row
+PY
+check 1 h5dump -a /trace/base_eval_loss "$work/traced/checkpoints/latest"
+check 0 train "$work/traced-simpo" --objective $simpo --trace-every 4 --max-steps 1
+check 0 "$MPILORA" eval --model "$model" --data "$work/held-pairs.jsonl" --max-length 64 --threads 1 --objective $simpo --json
+base=$(h5dump -y -m %.17g -a /trace/base_eval_loss "$work/traced-simpo/checkpoints/latest" | sed -n '/DATA {/{n;p;}')
+holds "abs(v['loss'] - $base) < 1e-6"
 check 2 train "$work/none" --objective simpo --train-on all
 says err '^mpilora: --objective simpo compares answers: --train-on all is for orpo'
 check 2 "$MPILORA" eval --model "$model" --data "$work/held-pairs.jsonl" --objective dpo --train-on all
