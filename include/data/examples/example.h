@@ -134,6 +134,7 @@ struct example_scratch {
     struct str line;                /* the line from the file */
     struct str text;                /* the messages or the prompt of the line */
     struct example rejected;        /* that side of a pair */
+    struct str prompt, chosen;      /* what the template printed before the last answer, and before the chosen one */
     struct chat_renderer *renderer; /* NULL until there is a conversation */
 };
 void example_scratch_release(struct example_scratch *s);

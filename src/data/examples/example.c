@@ -22,6 +22,8 @@ void example_scratch_release(struct example_scratch *s)
     ids_release(&s->ids);
     str_release(&s->line);
     str_release(&s->text);
+    str_release(&s->prompt);
+    str_release(&s->chosen);
     example_release(&s->rejected);
     chat_renderer_close(s->renderer);
     *s = (struct example_scratch){0};
@@ -243,6 +245,17 @@ static unsigned find_lost(const struct conversation *c, const struct chat_templa
     return notes;
 }
 
+/* The text before the first message that answers the prompt. */
+static enum err_code keep_prompt(struct str *prompt, const struct chat_text *text, const struct conversation *c,
+                                 struct err *e)
+{
+    size_t k = 0;
+    while (k < text->turn_count && text->turns[k].message < c->first)
+        k++;
+    str_clear(prompt);
+    return k < text->turn_count ? str_append(prompt, text->output.bytes, text->turns[k].start, e) : ERR_OK;
+}
+
 static enum err_code encode_conversation(struct example *ex, struct example_scratch *s, const struct tokenizer *t,
                                          const struct conversation *c, const struct example_options *options,
                                          struct err *e)
@@ -254,7 +267,8 @@ static enum err_code encode_conversation(struct example *ex, struct example_scra
         (!s->renderer && chat_renderer_open(&s->renderer, e)) ||
         chat_template_render(&text, s->renderer, template, c->messages, c->tools, c->documents, ex->unanswered, e) ||
         tokenizer_encode(&s->ids, t, text.output.bytes, text.output.length, false, e) ||
-        append(ex, s->ids.id, s->ids.count, false, e))
+        append(ex, s->ids.id, s->ids.count, false, e) ||
+        (options->pairs != PAIRS_REFUSED && keep_prompt(&s->prompt, &text, c, e)))
         return e->code;
     ex->notes |= find_lost(c, template, &text);
     return mark_turns(ex, &s->ids, &text, c, options, e);
@@ -387,6 +401,13 @@ static enum err_code join_pair(struct example *ex, struct example_scratch *s, co
     return ERR_OK;
 }
 
+static void swap(struct str *a, struct str *b)
+{
+    const struct str kept = *a;
+    *a = *b;
+    *b = kept;
+}
+
 static enum err_code parse_pair(struct example *ex, struct example_scratch *s, const struct tokenizer *t,
                                 const struct line *l, const struct example_options *options, struct err *e)
 {
@@ -406,7 +427,11 @@ static enum err_code parse_pair(struct example *ex, struct example_scratch *s, c
             return e->code;
         if (sides[k]->notes >> NOTE_NO_ANSWER & 1)
             return pair_refuse_empty(k, e);
+        if (k == 0)
+            swap(&s->chosen, &s->prompt);
     }
+    if (t && form == EXAMPLE_PREFERENCE_MESSAGES && pair_check_prompts(&s->chosen, &s->prompt, e))
+        return e->code;
     if (t && join_pair(ex, s, t, l, options, e))
         return e->code;
     ex->form = form;

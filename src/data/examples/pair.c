@@ -191,6 +191,24 @@ enum err_code pair_check(size_t *shared, const struct line *l, enum example_form
     return form == EXAMPLE_PREFERENCE ? check_texts(l, e) : check_lists(shared, l, e);
 }
 
+enum { PROMPT_SHOWN = 40 };
+
+enum err_code pair_check_prompts(const struct str *chosen, const struct str *rejected, struct err *e)
+{
+    const size_t shorter = chosen->length < rejected->length ? chosen->length : rejected->length;
+    size_t same = 0;
+    while (same < shorter && chosen->data[same] == rejected->data[same])
+        same++;
+    if (same == shorter)
+        return ERR_OK;
+    while (same && (is_inside_character(chosen->data[same]) || is_inside_character(rejected->data[same])))
+        same--;
+    const char *one = chosen->data + same, *other = rejected->data + same;
+    return err_set(e, ERR_DATA, "the chat template prints another prompt before \"chosen\" than before \"rejected\": "
+                                "from byte %zu on \"%.*s\" and \"%.*s\" (--skip-bad-lines leaves the line out)",
+                   same, str_utf8_cut(one, PROMPT_SHOWN), one, str_utf8_cut(other, PROMPT_SHOWN), other);
+}
+
 /* ---- the tokens ---- */
 
 /* Does a character begin with token i? Those of a byte each that are in it may all have its range. */

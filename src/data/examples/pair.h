@@ -25,6 +25,11 @@ enum err_code pair_check(size_t *shared, const struct line *l, enum example_form
 /* ERR_DATA: this side has no answer. */
 enum err_code pair_refuse_empty(size_t side, struct err *e);
 
+/* What a chat template has printed before the first message of each answer. One text may be longer, as where an empty
+ * thinking block follows. ERR_DATA if they differ: then the template prints the prompt as the answer is, and the
+ * answers would be those of two prompts; TRL refuses such pairs, too. */
+enum err_code pair_check_prompts(const struct str *chosen, const struct str *rejected, struct err *e);
+
 /* Two sides that begin with their prompt: supervises each from the first token that is not the same in both, or from
  * the character that this token is in. `ids` are the rejected side's, of `text`. ERR_DATA if nothing, or only BOS, is
  * before that token. */

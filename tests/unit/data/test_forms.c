@@ -113,7 +113,8 @@ static enum err_code parse(const char *line, const char *columns_text, const cha
     struct columns columns;
     assert_ok(chat_open(&chat, t, &chat_options, e), e);
     assert_ok(columns_parse(&columns, columns_text, e), e);
-    const struct example_options options = {.max_length = 10000, .chat = chat, .columns = &columns};
+    const struct example_options options = {
+        .max_length = 10000, .chat = chat, .columns = &columns, .pairs = PAIRS_TAKEN};
     enum err_code code = example_parse(&ex, &scratch, t, line, strlen(line), &options, e);
     columns_release(&columns);
     chat_close(chat);
@@ -219,6 +220,28 @@ static void notes_are_taken(void **state)
     }
 }
 
+/* A template that looks at the answers while it prints the prompt; a header that goes on is no other prompt. */
+static void prompts_of_pairs_are_the_same(void **state)
+{
+    (void)state;
+#define ANSWERS(chosen, rejected) \
+    "{\"prompt\":[{\"role\":\"user\",\"content\":\"u\"}]," \
+    "\"chosen\":[{\"role\":\"assistant\"," chosen "}],\"rejected\":[{\"role\":\"assistant\"," rejected "}]}"
+#define TURNS "{% for m in messages %}<|im_start|>{{ m.role }}\n"
+    static const char knowing[] = "\u00e9{{ messages[-1].content }} " TURNS "{{ m.content }}<|im_end|>\n{% endfor %}";
+    static const char thinking[] =
+        TURNS "{% if m.role == 'assistant' %}<think>\n{{ m.thought or '' }}\n</think>\n\n{% endif %}{{ m.content }}"
+              "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+    static const char plain[] = ANSWERS("\"content\":\"yes\"", "\"content\":\"no\"");
+    struct err e;
+    assert_error(parse(plain, "", knowing, &e), &e, ERR_DATA,
+                 "the chat template prints another prompt before \"chosen\" than before \"rejected\": from byte 2 on "
+                 "\"yes <|im_start|>user");
+    assert_ok(parse(plain, "", chatml, &e), &e);
+    assert_ok(parse(plain, "", thinking, &e), &e);
+    assert_ok(parse(ANSWERS("\"content\":\"yes\",\"thought\":\"t\"", "\"content\":\"no\""), "", thinking, &e), &e);
+}
+
 /* Without a chat template an alpaca line is a prompt and its completion. */
 static void alpaca_without_a_template(void **state)
 {
@@ -262,6 +285,7 @@ int main(void)
         cmocka_unit_test(same_as_the_reference),
         cmocka_unit_test(bad_lines),
         cmocka_unit_test(notes_are_taken),
+        cmocka_unit_test(prompts_of_pairs_are_the_same),
         cmocka_unit_test(alpaca_without_a_template),
         cmocka_unit_test(bad_columns),
     };
