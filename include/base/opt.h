@@ -77,7 +77,8 @@ struct opt_spec {
     unsigned commands;            /* bits of the commands that take it */
     unsigned required;            /* bits of the commands that require it */
     unsigned single;              /* of a LIST: bits of the commands that take one value of it. "" then is no value */
-    const char *help;             /* for a heading, its text */
+    const char *help;             /* for a heading, its text; lines, of which one that begins with "@NAME,NAME " is of
+                                   * these commands alone */
     bool unrecorded;      /* opt_append_config() leaves it out */
     size_t offset;
 };
@@ -91,6 +92,7 @@ struct opt_command {
     const char *argument; /* name of its positional argument; "DIR..." if it takes several, "" if it takes none */
     bool own_config; /* the command reads the file of --config itself: opt_read_all() does not */
     const char *help;
+    const char *example; /* a command line that shows it; "": none */
 };
 
 /* The option with this name, if there is one, names the configuration file. It is itself not written to or read
@@ -194,9 +196,13 @@ bool opt_values_equal(const struct opt_set *a, const struct opt_set *b, const st
 enum err_code opt_append_config(const struct opt_set *set, bool (*without)(const struct opt_spec *spec),
                                 struct str *out, struct err *e);
 
-/* Appends the help of one command, 100 columns wide; or all options of all commands as a Markdown table. */
+/* Appends the help of one command, OPT_WIDTH columns wide; or all options of all commands as a Markdown table. */
+#define OPT_WIDTH 80
 enum err_code opt_append_help(const struct opt_table *table, const struct opt_command *command,
                               struct str *out, struct err *e);
+/* Appends a text of which no line is longer, unless a word is, and a line end; the lines after the first begin at
+ * column `indent`, and the first has been begun up to `column`. */
+enum err_code opt_append_wrapped(struct str *out, const char *text, size_t column, size_t indent, struct err *e);
 enum err_code opt_append_markdown(const struct opt_table *table, struct str *out, struct err *e);
 
 /* Appends the manual page, in the language of man(7), of one command, or of the program if `command` is NULL. */
@@ -233,11 +239,16 @@ void opt_value_label(char label[OPT_LABEL_SIZE], const struct opt_spec *spec);
  * comes only from rounding the decimal fraction does not count. */
 uint64_t opt_amount(double amount, uint64_t whole);
 bool opt_takes(const struct opt_command *command, const struct opt_spec *spec);
+/* Do the lines of its help name commands that take it? */
+enum err_code opt_check_help(const struct opt_table *table, const struct opt_spec *spec, struct err *e);
 /* Is it a list of which the command takes any number of values? */
 bool opt_takes_several(const struct opt_command *command, const struct opt_spec *spec);
 /* Is this the name, in help texts, of the path of a file or folder? */
 bool opt_names_path(const char *value_name);
-/* The help text with what the table knows besides: is it required, what is the default? */
+/* The help text of an option as one line: what it says to one command or, if that is NULL, to all, with their names
+ * before what is theirs. And the first with what the table knows besides: is it required, what is the default? */
+enum err_code opt_append_statement(struct str *out, const struct opt_spec *spec, const struct opt_command *command,
+                                   struct err *e);
 enum err_code opt_append_meaning(struct str *out, const struct opt_spec *spec, const struct opt_command *command,
                                  struct err *e);
 

@@ -14,7 +14,7 @@
 
 typedef enum err_code command_function(const struct options *o, struct dist *d, struct err *e);
 
-#define COMMAND(NAME, name, ranks, signals, config, argument, help) command_function cmd_##name;
+#define COMMAND(NAME, name, ranks, signals, config, argument, help, example) command_function cmd_##name;
 #include "run/commands.def"
 #undef COMMAND
 

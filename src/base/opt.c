@@ -482,6 +482,8 @@ enum err_code opt_check_table(const struct opt_table *table, struct err *e)
             return err_wrap(e, "default of %s", spec->name);
         if (spec->commands & ~known)
             return err_set(e, ERR_USAGE, "%s names a command that does not exist", spec->name);
+        if (opt_check_help(table, spec, e))
+            return e->code;
         if (needs_words(spec) && !has_words(spec))
             return err_set(e, ERR_USAGE, "%s has no words", spec->name);
         for (const struct opt_word *w = spec->words; w && w->text; w++)

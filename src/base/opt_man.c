@@ -99,6 +99,15 @@ static enum err_code append_exit_status(const struct opt_page *page, struct str 
     return code;
 }
 
+static enum err_code append_example(const struct opt_command *command, struct str *out, struct err *e)
+{
+    if (!*command->example)
+        return ERR_OK;
+    if (str_appendf(out, e, ".SH EXAMPLE\n.nf\n") || append_text(out, command->example, e))
+        return e->code;
+    return str_appendf(out, e, "\n.fi\n");
+}
+
 static enum err_code append_command_page(const struct opt_table *table, const struct opt_command *command,
                                          const struct opt_page *page, struct str *out, struct err *e)
 {
@@ -108,7 +117,8 @@ static enum err_code append_command_page(const struct opt_table *table, const st
     if (*command->argument && str_appendf(out, e, ".I %s\n", command->argument))
         return e->code;
     if (str_appendf(out, e, "[\\fIoptions\\fR]\n.SH DESCRIPTION\n") || append_text(out, command->help, e) ||
-        str_append(out, "\n", 1, e) || append_options(table, command, out, e) || append_exit_status(page, out, e))
+        str_append(out, "\n", 1, e) || append_options(table, command, out, e) || append_example(command, out, e) ||
+        append_exit_status(page, out, e))
         return e->code;
     return str_appendf(out, e, ".SH \"SEE ALSO\"\n.BR %s (1)\n", table->program);
 }

@@ -38,6 +38,17 @@ static enum err_code append_brief(struct str *out, const char *help, struct err 
     return code;
 }
 
+static enum err_code append_brief_of(struct str *out, const struct opt_spec *spec, const struct opt_command *command,
+                                     struct err *e)
+{
+    struct str statement = {0};
+    enum err_code code = opt_append_statement(&statement, spec, command, e);
+    if (!code)
+        code = append_brief(out, statement.data ? statement.data : "", e);
+    str_release(&statement);
+    return code;
+}
+
 typedef enum err_code append_option_function(const struct opt_table *table, const struct opt_command *command,
                                              const struct opt_spec *spec, struct str *out, struct err *e);
 
@@ -119,10 +130,11 @@ static enum err_code zsh_option(const struct opt_table *table, const struct opt_
 {
     (void)table;
     const char *repeated = opt_takes_several(command, spec) ? "*" : "";
-    if (str_appendf(out, e, "            '%s--%s[", repeated, spec->name) || append_brief(out, spec->help, e))
+    if (str_appendf(out, e, "            '%s--%s[", repeated, spec->name) || append_brief_of(out, spec, command, e))
         return e->code;
     if (spec->type == OPT_FLAG) {
-        if (str_appendf(out, e, "]' \\\n            '--no-%s[not: ", spec->name) || append_brief(out, spec->help, e))
+        if (str_appendf(out, e, "]' \\\n            '--no-%s[not: ", spec->name) ||
+            append_brief_of(out, spec, command, e))
             return e->code;
         return str_appendf(out, e, "]' \\\n");
     }
@@ -179,7 +191,7 @@ static enum err_code fish_option(const struct opt_table *table, const struct opt
             return e->code;
         if (str_appendf(out, e, "%s -d '%s", spec->type == OPT_FLAG ? "" : takes_path(spec) ? " -rF" : " -x",
                         off ? "not: " : "") ||
-            append_brief(out, spec->help, e) || str_appendf(out, e, "'\n"))
+            append_brief_of(out, spec, command, e) || str_appendf(out, e, "'\n"))
             return e->code;
     }
     return ERR_OK;

@@ -4,9 +4,9 @@
 #include "base/opt.h"
 #include "base/yaml.h"
 
-#define HELP_WIDTH  100
-#define LABEL_WIDTH 28 /* longer labels stand on a line of their own */
+#define LABEL_WIDTH 24 /* longer labels stand on a line of their own */
 #define MARGIN      2
+#define DEEPER      6 /* where a label goes on */
 
 static enum err_code append_config_scalar(const struct opt_set *set, const struct opt_spec *spec,
                                           struct str *out, struct err *e)
@@ -52,15 +52,12 @@ enum err_code opt_append_config(const struct opt_set *set, bool (*without)(const
     return ERR_OK;
 }
 
-/* Words of `text` in lines of up to HELP_WIDTH, from column `indent` on; the first line has begun at
- * `column`. */
-static enum err_code append_wrapped(struct str *out, const char *text, size_t column, size_t indent,
-                                    struct err *e)
+enum err_code opt_append_wrapped(struct str *out, const char *text, size_t column, size_t indent, struct err *e)
 {
     bool first = true;
     while (*text) {
         size_t length = strcspn(text, " ");
-        if (!first && column + 1 + length > HELP_WIDTH) {
+        if (!first && column + 1 + length > OPT_WIDTH) {
             if (str_appendf(out, e, "\n%*s", (int)indent, ""))
                 return e->code;
             column = indent;
@@ -88,10 +85,98 @@ static enum err_code append_label(struct str *out, const struct opt_spec *spec, 
     return str_appendf(out, e, "--%s %s", spec->name, label);
 }
 
+/* A line of a help text, and the commands that it is of. */
+struct help_line {
+    const char *names, *text; /* names_length 0: of all */
+    size_t names_length, length;
+};
+
+static bool next_line(struct help_line *l, const char **at)
+{
+    const char *line = *at;
+    if (!*line)
+        return false;
+    *l = (struct help_line){.names = line + 1, .text = line};
+    if (*line == '@') {
+        l->names_length = strcspn(l->names, " ");
+        l->text = l->names + l->names_length + 1;
+    }
+    l->length = strcspn(l->text, "\n");
+    *at = l->text + l->length + (l->text[l->length] == '\n');
+    return true;
+}
+
+static bool is_of(const struct help_line *l, const struct opt_command *command)
+{
+    const char *end = l->names + l->names_length;
+    bool found = !l->names_length;
+    for (const char *name = l->names; !found && name < end;) {
+        const size_t length = strcspn(name, ", ");
+        found = length == strlen(command->name) && strncmp(name, command->name, length) == 0;
+        name += length + 1;
+    }
+    return found;
+}
+
+/* "eval, generate: " */
+static enum err_code append_names(struct str *out, const struct help_line *l, struct err *e)
+{
+    for (size_t i = 0; i < l->names_length; i++)
+        if (str_appendf(out, e, "%c%s", l->names[i], l->names[i] == ',' ? " " : ""))
+            return e->code;
+    return str_append(out, ": ", 2, e);
+}
+
+enum err_code opt_append_statement(struct str *out, const struct opt_spec *spec, const struct opt_command *command,
+                                   struct err *e)
+{
+    struct help_line line;
+    bool first = true;
+    for (const char *at = spec->help; next_line(&line, &at);) {
+        if (command && !is_of(&line, command))
+            continue;
+        if ((!first && str_append(out, "; ", 2, e)) ||
+            (!command && line.names_length && append_names(out, &line, e)) ||
+            str_append(out, line.text, line.length, e))
+            return e->code;
+        first = false;
+    }
+    return str_append(out, "", 0, e); /* which makes it a text in any case */
+}
+
+/* Does the help say something to this command? */
+static bool addresses(const struct opt_spec *spec, const struct opt_command *command)
+{
+    struct help_line line;
+    for (const char *at = spec->help; next_line(&line, &at);)
+        if (is_of(&line, command))
+            return true;
+    return false;
+}
+
+enum err_code opt_check_help(const struct opt_table *table, const struct opt_spec *spec, struct err *e)
+{
+    struct help_line line;
+    for (const char *at = spec->help; next_line(&line, &at);) {
+        size_t named = 0, taken = 0;
+        for (size_t i = 0; i < line.names_length; i++)
+            named += i == 0 || line.names[i] == ',';
+        for (size_t i = 0; named && i < table->command_count; i++)
+            taken += opt_takes(&table->commands[i], spec) && is_of(&line, &table->commands[i]);
+        if (named != taken)
+            return err_set(e, ERR_USAGE, "%s: the help is of commands that do not take it: %.*s", spec->name,
+                           (int)line.names_length, line.names);
+    }
+    for (size_t i = 0; i < table->command_count; i++)
+        if (opt_takes(&table->commands[i], spec) && !addresses(spec, &table->commands[i]))
+            return err_set(e, ERR_USAGE, "%s: there is no help for %s", spec->name, table->commands[i].name);
+    return ERR_OK;
+}
+
 enum err_code opt_append_meaning(struct str *out, const struct opt_spec *spec, const struct opt_command *command,
                                  struct err *e)
 {
-    if (str_appendf(out, e, "%s", spec->help))
+    if (opt_append_statement(out, spec, command, e))
         return e->code;
     if ((spec->required & command->bit) && str_appendf(out, e, " (required)"))
         return e->code;
@@ -102,14 +187,36 @@ enum err_code opt_append_meaning(struct str *out, const struct opt_spec *spec, c
     return ERR_OK;
 }
 
+/* The label after the margin; one that is longer than a line goes on in the next after one of its bars. */
+static enum err_code append_label_lines(struct str *out, size_t *column, const struct opt_spec *spec, struct err *e)
+{
+    struct str label = {0};
+    enum err_code code = append_label(&label, spec, e);
+    if (!code)
+        code = str_appendf(out, e, "%*s", MARGIN, "");
+    *column = MARGIN;
+    for (const char *part = label.data; !code && part && *part;) {
+        const size_t length = strcspn(part, "|") + (strchr(part, '|') != NULL);
+        if (*column + length > OPT_WIDTH && *column > MARGIN) {
+            code = str_appendf(out, e, "\n%*s", DEEPER, "");
+            *column = DEEPER;
+        }
+        if (!code)
+            code = str_append(out, part, length, e);
+        *column += length;
+        part += length;
+    }
+    str_release(&label);
+    return code;
+}
+
 static enum err_code append_help_row(struct str *out, const struct opt_spec *spec,
                                      const struct opt_command *command, size_t label_width, struct err *e)
 {
-    size_t indent = MARGIN + label_width + 2, start = out->length;
-    if (str_appendf(out, e, "%*s", MARGIN, "") || append_label(out, spec, e))
-        return e->code;
-    size_t column = out->length - start;
-    enum err_code code;
+    size_t indent = MARGIN + label_width + 2, column = MARGIN;
+    enum err_code code = append_label_lines(out, &column, spec, e);
+    if (code)
+        return code;
     if (column + 2 > indent)
         code = str_appendf(out, e, "\n%*s", (int)indent, "");
     else
@@ -118,7 +225,7 @@ static enum err_code append_help_row(struct str *out, const struct opt_spec *spe
     if (!code)
         code = opt_append_meaning(&meaning, spec, command, e);
     if (!code)
-        code = append_wrapped(out, meaning.data, indent, indent, e);
+        code = opt_append_wrapped(out, meaning.data, indent, indent, e);
     str_release(&meaning);
     return code;
 }
@@ -150,7 +257,8 @@ enum err_code opt_append_help(const struct opt_table *table, const struct opt_co
     if (measure_labels(table, command, &width, e) ||
         str_appendf(out, e, "usage: %s %s%s%s [options]\n\n", table->program, command->name, space,
                     command->argument) ||
-        append_wrapped(out, command->help, 0, 0, e))
+        opt_append_wrapped(out, command->help, 0, 0, e) ||
+        (*command->example && str_appendf(out, e, "\nexample:\n  %s\n", command->example)))
         return e->code;
     const struct opt_spec *heading = NULL; /* printed once the first option under it is */
     for (size_t i = 0; i < table->spec_count; i++) {
@@ -195,9 +303,14 @@ static enum err_code append_markdown_row(const struct opt_table *table, const st
             return e->code;
         separator = ", ";
     }
-    if (str_append(out, " | ", 3, e) || append_cell(out, spec->help, e))
-        return e->code;
-    return str_append(out, " |\n", 3, e);
+    struct str statement = {0};
+    enum err_code code = str_append(out, " | ", 3, e);
+    if (!code)
+        code = opt_append_statement(&statement, spec, NULL, e);
+    if (!code)
+        code = append_cell(out, statement.data ? statement.data : "", e);
+    str_release(&statement);
+    return code ? code : str_append(out, " |\n", 3, e);
 }
 
 enum err_code opt_append_markdown(const struct opt_table *table, struct str *out, struct err *e)

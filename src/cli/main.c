@@ -30,7 +30,7 @@ static const struct command {
     enum command_signals signals;
     command_function *run;
 } commands[] = {
-#define COMMAND(NAME, name, ranks, signals, config, argument, help) {#name, ranks, signals, cmd_##name},
+#define COMMAND(NAME, name, ranks, signals, config, argument, help, example) {#name, ranks, signals, cmd_##name},
 #include "run/commands.def"
 #undef COMMAND
 };

@@ -61,8 +61,13 @@ static const struct opt_spec specs[] = {
 static const struct opt_command commands[] = {
 #define OWN  true
 #define FLAT false
-#define COMMAND(NAME, name_, ranks_, signals_, config_, argument_, help_)                                    \
-    {.bit = NAME, .name = #name_, .argument = argument_, .own_config = config_, .help = help_},
+#define COMMAND(NAME, name_, ranks_, signals_, config_, argument_, help_, example_)                          \
+    {.bit = NAME,                                                                                            \
+     .name = #name_,                                                                                         \
+     .argument = argument_,                                                                                  \
+     .own_config = config_,                                                                                  \
+     .help = help_,                                                                                          \
+     .example = example_},
 #include "run/commands.def"
 #undef COMMAND
 #undef OWN
@@ -319,7 +324,7 @@ enum err_code options_help_overview(struct str *out, struct err *e)
                     options_table.program, options_table.program))
         return e->code;
     for (size_t i = 0; i < COUNT(commands); i++)
-        if (str_appendf(out, e, "  %-10s %s\n", commands[i].name, commands[i].help))
+        if (str_appendf(out, e, "  %-10s ", commands[i].name) || opt_append_wrapped(out, commands[i].help, 13, 13, e))
             return e->code;
     return str_appendf(out, e, "\n%s COMMAND --help shows a command's options.\n", options_table.program);
 }

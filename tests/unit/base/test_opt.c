@@ -62,8 +62,8 @@ static const struct opt_spec specs[] = {
     SPEC(loud, "loud", OPT_FLAG, "false", NULL, "", "", A, 0),
 };
 
-static const struct opt_command commands[] = {{A, "alpha", "", false, "Does alpha."},
-                                              {B, "beta", "PATH", false, "Does beta."}};
+static const struct opt_command commands[] = {{A, "alpha", "", false, "Does alpha.", ""},
+                                              {B, "beta", "PATH", false, "Does beta.", "prog beta file --count 2"}};
 
 static const struct opt_peer peers[] = {
     {"lr", "learning-rate", ""},   {"amount", "share", "It takes a part of 1."},
@@ -121,6 +121,9 @@ static void table_is_sound(void **state)
         SPEC(kind, "a", OPT_CHOICE, "y", yeses, "", "", A, 0),
         SPEC(mode, "a", OPT_TEXT, "y", nones, "PATH", "", A, 0),
         SPEC(limit, "a", OPT_TIME, "", limits, "TIME", "", A, 0),
+        {.name = "a", .type = OPT_FLAG, .initial = "false", .commands = A, .help = "@alpha,beta of both"},
+        {.name = "a", .type = OPT_FLAG, .initial = "false", .commands = A, .help = "of all\n@alpah of one"},
+        {.name = "a", .type = OPT_FLAG, .initial = "false", .commands = A | B, .help = "@alpha of one"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         const struct opt_spec pair[] = {bad[i], sound};
@@ -544,7 +547,8 @@ static void help_and_markdown(void **state)
                                    "  --[no-]loud             help of loud\n");
     str_clear(&text);
     assert_ok(opt_append_help(&table, &commands[1], &text, &e), &e);
-    assert_true(str_starts_with(text.data, "usage: prog beta PATH [options]\n"));
+    assert_true(str_starts_with(text.data, "usage: prog beta PATH [options]\n\nDoes beta.\n\n"
+                                           "example:\n  prog beta file --count 2\n"));
     assert_non_null(strstr(text.data, "  --[no-]fast       help of fast (default: on)\n"));
     str_clear(&text);
     assert_ok(opt_append_markdown(&table, &text, &e), &e);

@@ -12,9 +12,9 @@ static const struct opt_spec spec = {.name = "file",
                                      .commands = A | B,
                                      .single = B,
                                      .help = "help of file"};
-static const struct opt_command commands[] = {{A, "alpha", "", false, "Does alpha."},
-                                              {B, "beta", "", false, "Does beta."},
-                                              {D, "delta", "DIR...", false, "Does delta."}};
+static const struct opt_command commands[] = {{A, "alpha", "", false, "Does alpha.", ""},
+                                              {B, "beta", "", false, "Does beta.", ""},
+                                              {D, "delta", "DIR...", false, "Does delta.", ""}};
 static const struct opt_table table = {"prog", &spec, 1, NULL, 0, commands, 3};
 
 static enum err_code read_config(struct opt_set *set, const char *text, struct err *e)

@@ -15,13 +15,27 @@ static const struct opt_spec specs[] = {
      .commands = PAINT | LIST, .help = "colour of A [r, in]"},
     {.name = "fast", .type = OPT_FLAG, .initial = "true", .commands = LIST, .help = "don't wait: go"},
 };
-static const struct opt_command commands[] = {{PAINT, "paint", "", false, "Paint it."},
-                                              {LIST, "list", "DIR", false, "List all."}};
+static const struct opt_command commands[] = {
+    {PAINT, "paint", "", false, "Paint it.", "prog paint --file a \\\n  --kind auto"},
+    {LIST, "list", "DIR", false, "List all.", ""}};
 static const struct opt_table table = {.program = "prog",
                                        .specs = specs,
                                        .spec_count = sizeof specs / sizeof *specs,
                                        .commands = commands,
                                        .command_count = 2};
+
+static const struct opt_word many[] = {{"a-word-of-some-length", 0}, {"another-such-word", 1}, {"a-third-long-word", 2},
+                                       {"the-fourth-one", 3},        {"the-fifth-of-them", 4}, {NULL, 0}};
+
+static const struct opt_spec lines_of_help[] = {
+    {.name = "to", .type = OPT_FLAG, .value_name = "", .range = "", .initial = "false", .commands = PAINT | LIST,
+     .help = "of both\n@paint of paint\n@paint,list of these\n@list of list"},
+    {.name = "each", .type = OPT_FLAG, .value_name = "", .range = "", .initial = "false", .commands = PAINT | LIST,
+     .help = "@paint this\n@list that"},
+    {.name = "choice", .type = OPT_CHOICE, .initial = "the-fourth-one", .words = many, .value_name = "",
+     .range = "", .commands = LIST,
+     .help = "one of many words that are all too long for a line, and a help that is so, too"},
+};
 
 static const struct opt_word statuses[] = {
     {"done", 0},
@@ -48,6 +62,7 @@ static void man_of_a_command(void **state)
                         "\\&.png files, several; \\e is no separator (required)\n"
                         ".TP\n\\fB\\-\\-kind\\fR \\fBdark\\-red\\fR\\fR|\\fR\\fBauto\\fR\\fR|\\fR\\fINAME\\fR\n"
                         "colour of A [r, in] (default: auto)\n"
+                        ".SH EXAMPLE\n.nf\nprog paint \\-\\-file a \\e\n  \\-\\-kind auto\n.fi\n"
                         ".SH \"EXIT STATUS\"\n.TP\n.B 0\ndone\n.TP\n.B 1\nfailed\n.TP\n.B 2\nwrong usage\n"
                         ".TP\n.B 75\nstopped by a signal, a time limit or a lost rank: the same command goes on "
                         "from the last checkpoint\n"
@@ -106,9 +121,41 @@ static void completions(void **state)
                  "bash, zsh and fish, not for 'tcsh'");
 }
 
+/* A command's help says what is its own, in lines of a terminal's width. */
+static void help_is_of_the_command(void **state)
+{
+    (void)state;
+    struct opt_table narrow = table;
+    struct err e;
+    struct str text = {0};
+    narrow.specs = lines_of_help;
+    narrow.spec_count = sizeof lines_of_help / sizeof *lines_of_help;
+    assert_ok(opt_check_table(&narrow, &e), &e);
+    assert_ok(opt_append_help(&narrow, &commands[0], &text, &e), &e);
+    assert_non_null(strstr(text.data, "  --[no-]to    of both; of paint; of these\n"
+                                      "  --[no-]each  this\n"));
+    str_clear(&text);
+    assert_ok(opt_append_help(&narrow, &commands[1], &text, &e), &e);
+    assert_non_null(strstr(text.data, "  --[no-]to    of both; of these; of list\n"
+                                      "  --[no-]each  that\n"
+                                      "  --choice a-word-of-some-length|another-such-word|a-third-long-word|\n"
+                                      "      the-fourth-one|the-fifth-of-them\n"
+                                      "               one of many words that are all too long for a line, and a help\n"
+                                      "               that is so, too (default: the-fourth-one)\n"));
+    str_clear(&text);
+    assert_ok(opt_append_markdown(&narrow, &text, &e), &e);
+    assert_non_null(strstr(text.data, "| of both; paint: of paint; paint, list: of these; list: of list |\n"));
+    assert_non_null(strstr(text.data, "| paint: this; list: that |\n"));
+    str_release(&text);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(man_of_a_command), cmocka_unit_test(man_of_the_program),
-                                       cmocka_unit_test(completions)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(help_is_of_the_command),
+        cmocka_unit_test(man_of_a_command),
+        cmocka_unit_test(man_of_the_program),
+        cmocka_unit_test(completions),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
