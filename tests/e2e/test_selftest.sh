@@ -28,6 +28,10 @@ holds '(lambda c: c["ranks"]["ranks"] == 2 and c["ranks"]["nodes"] == 1 and c["t
         and c["clock"]["skew_seconds"] < 5 and c["files"]["save_megabytes_per_second"] > 0)(
         {c["check"]: c for c in v["checks"]})'
 check 2 selftest --model x
+# Four threads on one core are seldom as fast as one alone: where they are not, it is told.
+check 0 taskset -c "$(taskset -cp $$ | sed 's/.*: *\([0-9]*\).*/\1/')" timeout 120 "$MPILORA" selftest --threads 4 --json
+holds '(lambda c: c["verdict"] == "slow" or c["f32_gflops"] >= 0.9 * c["thread_f32_gflops"])(
+        {c["check"]: c for c in v["checks"]}["products"])'
 
 # wrong NAME REGEX CURE: that check, and it alone.
 wrong() {

@@ -102,6 +102,18 @@ static void try_fewer_threads(struct selftest *t, struct selftest_line *l, struc
                       t->threads, rate / 1e9, fewer, with_fewer / 1e9);
 }
 
+/* Threads that share their cores with other programs wait for one another: one thread alone is faster. */
+static void try_one_thread(const struct selftest *t, struct selftest_line *l, double rate, double single)
+{
+    const double worth = 0.9; /* of one thread's rate: more is noise */
+    if (t->threads > 1 && rate < worth * single)
+        selftest_find(l, SELFTEST_SLOW,
+                      "look for other programs and ranks on these cores (top), and run it again without them; if there "
+                      "are none, fewer --threads are faster",
+                      "%d threads multiply at %.0f GFLOPS, one of them alone at %.0f", t->threads, rate / 1e9,
+                      single / 1e9);
+}
+
 /* Do products agree with plain loops? */
 static bool is_right(struct operands *o, enum dtype type)
 {
@@ -203,6 +215,7 @@ enum err_code selftest_products(struct selftest *t, struct selftest_line *l, str
     selftest_find(l, SELFTEST_FINE, NULL, "%s: f32 %.0f GFLOPS on %d thread%s%s; %s", gemm_backend(), rate / 1e9,
                   t->threads, t->threads == 1 ? "" : "s", of_one, of_bf16);
     try_fewer_threads(t, l, &o, rate);
+    try_one_thread(t, l, rate, single);
     if (!is_right(&o, DTYPE_F32) || (half && !is_right(&o, DTYPE_BF16)))
         selftest_find(l, SELFTEST_WRONG, cure, "products are not what plain loops give, with %s",
                       gemm_backend());
