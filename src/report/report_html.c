@@ -105,6 +105,22 @@ static void put_facts(struct markup *m, const struct report *r)
     markup_put(m, "</dl>\n");
 }
 
+/* Of a run: a gap in the curve is easily overlooked. */
+static void put_trouble(struct markup *m, const struct report_cell *c)
+{
+    size_t count = 0, first = 0;
+    for (size_t i = c->row_count; i-- > 0;)
+        if (!isfinite(c->rows[i].loss)) {
+            count++;
+            first = i;
+        }
+    if (count)
+        markup_put(m,
+                   "<p class=\"failed-text\">The loss was not finite in %zu of %zu steps, first in step %zu: see "
+                   "--learning-rate, --warmup-steps, --max-grad-norm and --skip-nonfinite.</p>\n",
+                   count, c->row_count, (size_t)c->rows[first].step);
+}
+
 static void put_intro(struct markup *m)
 {
     markup_put(
@@ -212,7 +228,8 @@ static void put_figures(struct markup *m, const struct report *r)
     markup_put(m, "<h2>%s</h2>\n<div class=\"controls\" id=\"controls\" hidden></div>\n",
                r->is_study ? "The measurements" : "Curves");
     if (!r->figure_count)
-        markup_put(m, "<p>Nothing has been measured yet.</p>\n");
+        markup_put(m, "<p>%s</p>\n",
+                   longest_run(r) > 0 ? "No number can be drawn." : "Nothing has been measured yet.");
     markup_put(m, "<div class=\"figures\">\n");
     for (size_t i = 0; i < r->figure_count && !m->e->code; i++) {
         markup_put(m, "<figure>\n<figcaption><b>");
@@ -343,6 +360,8 @@ enum err_code report_make_html(struct str *out, struct report *r, struct err *e)
         report_put_several(&m, r);
     else
         put_facts(&m, r);
+    if (!r->is_several && !r->is_study)
+        put_trouble(&m, &r->cells[0]);
     if (starts) {
         put_claims(&m, r);
         put_schemes(&m, r);

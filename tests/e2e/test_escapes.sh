@@ -213,21 +213,27 @@ for form in ([], ["--json"]):
 metrics = open(f"{run}/metrics.jsonl").read().split("\n")
 line = json.loads(metrics[1])
 line[EVIL] = line["eval_loss"] = EVIL
+line["machine"] = {"processors": [{"name": EVIL}], "mpi": EVIL}
 open(f"{run}/metrics.jsonl", "w").write(metrics[0] + "\n" + json.dumps(line) + "\n")
 look("value of metrics", "inspect", run)
 look("key of metrics, as JSON", "inspect", run, "--json")
+look("machine in metrics", "inspect", run, said=rb"mpi: x\u001b[31m")
 open(f"{run}/config.yaml", "a").write('"%s": 1\n' % json.dumps(EVIL)[1:-1])
 look("config of a run", "inspect", "--verify", run, said=False)
 look("report of a run", "report", run, said=False)
 shutil.copytree(run, f"{work}/run {EVIL}")
 for name, text in ((".lock", "process 1 on " + EVIL + "\n"), ("failed.txt", EVIL)):
     open(f"{work}/run {EVIL}/{name}", "w").write(text)
-    look("watched run", "watch", f"{work}/run {EVIL}")
+    look("watched run", "watch", f"{work}/run {EVIL}", environment={"COLUMNS": "300"}) # names have room
 shutil.copy(f"{work}/run {EVIL}/failed.txt", f"{work}/log")
 look("log of a watched run", "watch", run, "--log", f"{work}/log", said=False)
+line["eval_loss"] = 1
+open(f"{run}/metrics.jsonl", "w").write(json.dumps(line) + "\n")
+look("machine of a watched run", "watch", run)
 os.mkdir(f"{work}/several")
 os.rename(f"{work}/run {EVIL}", f"{work}/several/run {EVIL}")
-look("watched folder", "watch", f"{work}/several")
+look("watched folder", "watch", f"{work}/several", environment={"COLUMNS": "300"})
+look("watched folder, names cut", "watch", f"{work}/several", said=False)
 
 # GGUF.
 def text(s):

@@ -259,6 +259,31 @@ static void damaged_metrics_are_named(void **state)
     assert_error(report_write(folder, 0, &e), &e, ERR_USAGE, "config.yaml");
 }
 
+/* What no curve can show is said. */
+static void losses_that_are_not_finite_are_told(void **state)
+{
+    (void)state;
+    const char *folder = scratch_path(&place, "not-finite");
+    fixture_make_folder(folder);
+    fixture_write_text(folder, "config.yaml", "lora-rank: 4\n");
+    fixture_write_text(folder, "metrics.jsonl", "{\"step\": 1, \"loss\": 2}\n{\"step\": 2, \"loss\": null}\n"
+                                                "{\"step\": 3, \"loss\": 1}\n{\"step\": 4, \"loss\": null}\n");
+    write_report(folder);
+    char *html = read_text(folder, "report.html");
+    assert_non_null(strstr(html, "The loss was not finite in 2 of 4 steps, first in step 2"));
+    free(html);
+    fixture_write_text(folder, "metrics.jsonl", "{\"step\": 1, \"loss\": null}\n");
+    write_report(folder);
+    html = read_text(folder, "report.html");
+    assert_non_null(strstr(html, "No number can be drawn."));
+    free(html);
+    fixture_write_text(folder, "metrics.jsonl", "{\"step\": 1, \"loss\": 2}\n");
+    write_report(folder);
+    html = read_text(folder, "report.html");
+    assert_null(strstr(html, "not finite"));
+    free(html);
+}
+
 static void damaged_checkpoint_fails_its_cell(void **state)
 {
     (void)state;
@@ -303,7 +328,7 @@ int main(void)
         cmocka_unit_test(sweep_has_its_own_page),    cmocka_unit_test(run_has_its_curves),
         cmocka_unit_test(preferences_have_rewards),
         cmocka_unit_test(damaged_metrics_are_named), cmocka_unit_test(damaged_checkpoint_fails_its_cell),
-        cmocka_unit_test(other_folders_are_refused),
+        cmocka_unit_test(other_folders_are_refused), cmocka_unit_test(losses_that_are_not_finite_are_told),
     };
     return cmocka_run_group_tests(tests, open_place, close_place);
 }
