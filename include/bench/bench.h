@@ -11,9 +11,9 @@
  *   rate   FLOP per second of the base's products alone, with the shapes and numbers of the step, on
  *          the same threads, measured right after the steps
  *
- * With an objective for preferences the examples of a pack are the sides of pairs, which share nothing: data whose
- * pairs have as many tokens, a shared prompt counted once, take about as long. A step then computes the logits twice,
- * as training does (model/model.h); this counts once as work. If the objective has a reference, its
+ * With an objective for preferences the examples of a pack are the sides of pairs, which share no prompt here: data
+ * whose pairs have as many tokens, a shared prompt counted once, take about as long. A step then computes the logits
+ * twice, as training does (model/model.h); this counts once as work. If the objective has a reference, its
  * log-probabilities are computed before the steps, and timed by themselves.
  *
  * Each phase has its own limit, by the roofline model (Williams, Waterman & Patterson, 2009): the time of its FLOP
