@@ -56,7 +56,7 @@ void attention_forward(void *out, float *lse, const void *qkv, size_t ld, const 
 void attention_backward(void *dqkv, const float *dout, const void *out, const float *lse, const void *qkv,
                         size_t ld, const struct attention_shape *s, void *scratch);
 
-/* The references for tests: whole rows of scores, sums in double, f32 only. */
+/* The references for tests: whole rows of up to 8192 scores, sums in double, f32 only. */
 void attention_forward_reference(float *out, float *lse, const float *qkv, size_t ld,
                                  const struct attention_shape *s);
 void attention_backward_reference(float *dqkv, const float *dout, const float *qkv, size_t ld,

@@ -1,11 +1,13 @@
 /*
- * The oracles of attention: one query at a time, its whole row of scores recomputed where it is needed, sums
- * in double.
+ * The oracles of attention: one query at a time with its whole row of scores, sums in double.
  */
 #include "math/attention.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
+
+enum { LONGEST = 8192 }; /* keys of a query */
 
 static double dot(const float *a, const float *b, size_t count)
 {
@@ -70,50 +72,46 @@ static const float *v_of(const struct query *query, size_t j)
     return query->qkv + key_row(query, j) + query->v_column;
 }
 
-static double score(const struct query *query, size_t j, const struct attention_shape *s)
+/* A query's row of scores and probabilities. */
+struct row {
+    double scores[LONGEST], probs[LONGEST]; /* [count] */
+    double log_sum;
+};
+
+static void fill_row(struct row *row, const struct query *query, const struct attention_shape *s)
 {
-    double raw = (double)s->scale * dot(q_of(query, s), k_of(query, j), s->head_dim), cap = (double)s->cap;
-    return cap > 0 ? cap * tanh(raw / cap) : raw;
+    double max = -INFINITY, sum = 0, cap = (double)s->cap;
+    assert(query->count <= LONGEST);
+    for (size_t j = 0; j < query->count; j++) {
+        double raw = (double)s->scale * dot(q_of(query, s), k_of(query, j), s->head_dim);
+        row->scores[j] = cap > 0 ? cap * tanh(raw / cap) : raw;
+        max = fmax(max, row->scores[j]);
+    }
+    for (size_t j = 0; j < query->count; j++)
+        sum += exp(row->scores[j] - max);
+    row->log_sum = max + log(sum);
+    for (size_t j = 0; j < query->count; j++)
+        row->probs[j] = exp(row->scores[j] - row->log_sum);
 }
 
 /* Of the capped score with respect to the one before the cap. */
-static double score_slope(const struct query *query, size_t j, const struct attention_shape *s)
+static double score_slope(double score, const struct attention_shape *s)
 {
-    return s->cap > 0 ? 1 - pow(score(query, j, s) / (double)s->cap, 2) : 1;
-}
-
-static double log_sum_exp(const struct query *query, const struct attention_shape *s)
-{
-    double max = -INFINITY, sum = 0;
-    for (size_t j = 0; j < query->count; j++)
-        max = fmax(max, score(query, j, s));
-    for (size_t j = 0; j < query->count; j++)
-        sum += exp(score(query, j, s) - max);
-    return max + log(sum);
-}
-
-static double probability(const struct query *query, size_t j, double lse, const struct attention_shape *s)
-{
-    return exp(score(query, j, s) - lse);
+    return s->cap > 0 ? 1 - pow(score / (double)s->cap, 2) : 1;
 }
 
 static void forward_query(float *out, float *lse, const struct query *query, const struct attention_shape *s)
 {
-    enum { COLUMNS = 64 }; /* that share a probability */
-    double log_sum = log_sum_exp(query, s), mean[COLUMNS];
+    struct row row;
     float *to = out + (query->token * s->heads + query->head) * s->head_dim;
-    for (size_t begin = 0, count; begin < s->head_dim; begin += count) {
-        count = s->head_dim - begin < COLUMNS ? s->head_dim - begin : COLUMNS;
-        memset(mean, 0, sizeof mean);
-        for (size_t j = 0; j < query->count; j++) {
-            double p = probability(query, j, log_sum, s);
-            for (size_t i = 0; i < count; i++)
-                mean[i] += p * (double)v_of(query, j)[begin + i];
-        }
-        for (size_t i = 0; i < count; i++)
-            to[begin + i] = (float)mean[i];
+    fill_row(&row, query, s);
+    for (size_t i = 0; i < s->head_dim; i++) {
+        double mean = 0;
+        for (size_t j = 0; j < query->count; j++)
+            mean += row.probs[j] * (double)v_of(query, j)[i];
+        to[i] = (float)mean;
     }
-    lse[query->head * s->offsets[s->examples] + query->token] = (float)log_sum;
+    lse[query->head * s->offsets[s->examples] + query->token] = (float)row.log_sum;
 }
 
 void attention_forward_reference(float *out, float *lse, const float *qkv, size_t ld,
@@ -132,20 +130,23 @@ void attention_forward_reference(float *out, float *lse, const float *qkv, size_
 static void backward_query(float *dqkv, const float *dout, const struct query *query,
                            const struct attention_shape *s)
 {
-    double lse = log_sum_exp(query, s), delta = 0;
-    const float *g = dout + (query->token * s->heads + query->head) * s->head_dim;
+    struct row row;
+    double delta = 0;
+    const float *g = dout + (query->token * s->heads + query->head) * s->head_dim, *q = q_of(query, s);
     float *dq = dqkv + query->token * query->ld + query->head * s->head_dim;
+    fill_row(&row, query, s);
     for (size_t j = 0; j < query->count; j++)
-        delta += probability(query, j, lse, s) * dot(g, v_of(query, j), s->head_dim);
+        delta += row.probs[j] * dot(g, v_of(query, j), s->head_dim);
     for (size_t j = 0; j < query->count; j++) {
-        double p = probability(query, j, lse, s);
+        const float *k = k_of(query, j);
+        double p = row.probs[j];
         double ds = (double)s->scale * p * (dot(g, v_of(query, j), s->head_dim) - delta);
-        ds *= score_slope(query, j, s);
+        ds *= score_slope(row.scores[j], s);
         float *dk = dqkv + key_row(query, j) + query->k_column;
         float *dv = dqkv + key_row(query, j) + query->v_column;
         for (size_t i = 0; i < s->head_dim; i++) {
-            dq[i] = (float)((double)dq[i] + ds * (double)k_of(query, j)[i]);
-            dk[i] = (float)((double)dk[i] + ds * (double)q_of(query, s)[i]);
+            dq[i] = (float)((double)dq[i] + ds * (double)k[i]);
+            dk[i] = (float)((double)dk[i] + ds * (double)q[i]);
             dv[i] = (float)((double)dv[i] + p * (double)g[i]);
         }
     }
