@@ -19,11 +19,16 @@ unset SLURM_EXPORT_ENV
 export MPILORA_LEFT=$PWD/.mpilora-left-${SLURM_JOB_ID:-$(hostname)-$$}
 
 # Rank 0 writes a number of steps into this file when it has saved a step of its own for the first time: so a job that comes
-# back from the queue knows that there is something to go on from, and whether a start got anywhere.
+# back from the queue knows that there is something to go on from, and whether a start got anywhere. 0 stands for a part of what
+# pairs are compared with: that is progress, and nothing that --resume could mean.
 if [ -n "${SLURM_JOB_ID:-}" ]; then
     export MPILORA_SAVED=$PWD/.mpilora-saved-$SLURM_JOB_ID
     [ "${SLURM_RESTART_COUNT:-0}" != 0 ] || rm -f "$MPILORA_SAVED" # Slurm does not set it at the first start
-    [ ! -e "$MPILORA_SAVED" ] || echo before >"$MPILORA_SAVED"
+    case $(cat "$MPILORA_SAVED" 2>/dev/null) in
+    '') ;;
+    0) rm "$MPILORA_SAVED" ;;
+    *) echo before >"$MPILORA_SAVED" ;;
+    esac
 fi
 
 to_launcher() { kill "-$1" "$launcher" 2>/dev/null || true; }

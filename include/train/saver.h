@@ -77,6 +77,10 @@ enum err_code saver_step(struct saver *s, const struct ckpt_state *now, bool due
 enum err_code saver_last(struct saver *s, const struct ckpt_state *now, struct duty_company *company,
                          struct err *e);
 
+/* The job script learns that a part of the reference is on disk, which is progress, too: the file at MPILORA_SAVED gets
+ * the step of the newest checkpoint in the folder, or 0. */
+void saver_note_reference(const struct saver *s);
+
 /* Called before and after each change of the arrays and of the trace; `now` is the state after the change. */
 void saver_begin_change(struct saver *s);
 void saver_end_change(struct saver *s, const struct ckpt_state *now);

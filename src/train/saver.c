@@ -123,18 +123,29 @@ static const char *describe_newest(char text[64], const struct saver *s)
     return text;
 }
 
-/* A job script that starts the run again has to know whether it got somewhere (jobs/supervise.sh). */
-static void note_progress(struct saver *s)
+/* A job script that starts the run again has to know whether it got somewhere (jobs/supervise.sh). Is there one? */
+static bool tell_job(uint64_t step)
 {
     const char *path = getenv("MPILORA_SAVED");
-    if (!path || !*path || s->noted || s->state.step <= s->facts.begun_at)
-        return;
+    if (!path || !*path)
+        return false;
     char text[32];
     struct err e;
-    int length = snprintf(text, sizeof text, "%" PRIu64 "\n", s->state.step);
-    s->noted = true;
+    int length = snprintf(text, sizeof text, "%" PRIu64 "\n", step);
     if (file_write_atomic(path, text, (size_t)length, &e))
-        log_warn("the job script is not told of step %" PRIu64 ": %s", s->state.step, e.message);
+        log_warn("the job script is not told of step %" PRIu64 ": %s", step, e.message);
+    return true;
+}
+
+void saver_note_reference(const struct saver *s)
+{
+    tell_job(s->has_saved ? s->saved.step : 0);
+}
+
+static void note_progress(struct saver *s)
+{
+    if (!s->noted && s->state.step > s->facts.begun_at)
+        s->noted = tell_job(s->state.step);
 }
 
 /* How the save at work, or the one just made, ended. */

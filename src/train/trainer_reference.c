@@ -59,7 +59,10 @@ static enum err_code write_values(void *trainer, struct duty_company *company, s
 {
     (void)company;
     struct trainer *t = trainer;
-    return reference_file_write(&t->reference_values, t->session->lock, e);
+    if (reference_file_write(&t->reference_values, t->session->lock, e))
+        return e->code;
+    saver_note_reference(&t->saver);
+    return ERR_OK;
 }
 
 /* Collective. What rank 0 has read. */

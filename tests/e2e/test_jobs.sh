@@ -24,6 +24,19 @@ check 0 env PATH="$work/slurm:$PATH" SLURM_JOB_ID=1 bash -c 'cd "$0" && . "$1/jo
     "$work" "$SOURCE"
 says out ' saved; back into the queue \(restart 0 so far\)$'
 says out ' Slurm does not put it back into the queue: submit the same line again to go on$'
+# A part of the reference is progress, and no checkpoint that --resume would mean.
+again='cd "$0" && echo "$2" >.mpilora-saved-1 && . "$1/jobs/supervise.sh" && resume_options --resume PATH --overwrite &&
+    echo "${options[*]}"'
+for row in "0 --resume PATH --overwrite" "7 --resume auto" "before --resume auto"; do
+    check 0 env SLURM_JOB_ID=1 SLURM_RESTART_COUNT=1 PATH="$work/slurm:$PATH" bash -c "$again" "$work" "$SOURCE" "${row%% *}"
+    says out "^${row#* }\$"
+done
+for row in "0 saved; back into the queue" "before its time was over before a step was done"; do
+    check 0 env SLURM_JOB_ID=1 SLURM_JOB_END_TIME=$(($(date +%s) + 10)) PATH="$work/slurm:$PATH" \
+        bash -c 'cd "$0" && . "$1/jobs/supervise.sh" && echo "$2" >.mpilora-saved-1 && status=75 && requeue_if_saved' \
+        "$work" "$SOURCE" "${row%% *}"
+    says out " ${row#* }"
+done
 
 # The recipe of preference training, with a few steps: data as promised, and both adapters compared with the base.
 check 0 "$SOURCE/jobs/preference.sh" 2 "$model" "$work/preference" --max-steps 2 --warmup-steps 0 --max-length 512 \

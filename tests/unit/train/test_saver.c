@@ -165,6 +165,14 @@ static void progress_is_noted(void **state)
     saver.facts.begun_at = 91;
     assert_ok(saver_last(&saver, &(struct ckpt_state){.step = 91}, NULL, &e), &e);
     assert_false(file_exists(note));
+    saver_note_reference(&saver);
+    assert_ok(file_read_all(&text, note, 100, &e), &e);
+    assert_string_equal(text.data, "91\n");
+    saver.has_saved = false;
+    saver_note_reference(&saver);
+    assert_ok(file_read_all(&text, note, 100, &e), &e);
+    assert_string_equal(text.data, "0\n");
+    saver.has_saved = true;
     for (uint64_t step = 92; step < 94; step++)
         assert_ok(saver_last(&saver, &(struct ckpt_state){.step = step}, NULL, &e), &e);
     assert_ok(file_read_all(&text, note, 100, &e), &e);
