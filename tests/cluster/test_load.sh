@@ -51,6 +51,9 @@ hosts=node1:2,node2:2,node3
 traffic "$work/sent" $hosts "$work/broadcast" --model "$work/mine/wide" --load broadcast
 says err "mine/wide: 6[0-9.]+ MB read by rank 0 on node1; copies sent to other nodes: 2,"
 same_run "$work/one" "$work/broadcast"
+check 0 "$MPILORA" inspect "$work/broadcast" --json # what it ran on: the hosts are counted, not named
+holds '[(m["ranks"], [(p["hosts"], p["ranks"]) for p in m["processors"]]) for m in v["machines"]] == [(5, [(3, 5)])]'
+holds '"node" not in str(v["machines"])'
 carried "$work/sent" 'all(base < received[n] < 1.15 * base for n in "23") and received["1"] < base / 4'
 carried "$work/sent" 'base < sum(sent.values()) < 2.3 * base'
 traffic "$work/unsent" $hosts "$work/each" --model "$work/models/wide"
