@@ -23,7 +23,7 @@ study_on() {
     shift
     timeout 300 mpirun -n "$count" --bind-to none "$MPILORA" study --config "$work/study.yaml" "$@"
 }
-# same_cells A B: the same cells, each the same run, and the same report but for the time it took.
+# same_cells A B: the same cells, each the same run, and the same report but for the time it took and what it ran on.
 same_cells() {
     diff <(ls "$1/cells") <(ls "$2/cells") >&2 || fail "$1 and $2 have other cells"
     for cell in "$1"/cells/*; do
@@ -34,8 +34,8 @@ same_cells() {
     done
     python3 - "$1/report.json" "$2/report.json" <<'PY' || fail "the reports of $1 and $2 differ"
 import json, sys
-first, second = ([(k, v) for k, v in json.load(open(path), object_pairs_hook=lambda p: [x for x in p if x[0] != "seconds"])]
-                 for path in sys.argv[1:])
+without = lambda pairs: [p for p in pairs if p[0] not in ("seconds", "machines")]
+first, second = ([(k, v) for k, v in json.load(open(path), object_pairs_hook=without)] for path in sys.argv[1:])
 sys.exit(first != second)
 PY
 }
