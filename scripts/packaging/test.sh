@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
 # Tries the recipes of this folder with the tools that they are for.
 #
+#   scripts/packaging/test.sh sources [CTEST-ARGUMENT...]
+#                                            README's commands in a Debian root of its own, then tests there: those of
+#                                            single modules and a choice of others, or those that are named
 #   scripts/packaging/test.sh deb            cpack, lintian, then installed, used and purged in a Debian root of its own;
 #                                            BUILD=FOLDER: of that finished build
 #   scripts/packaging/test.sh apptainer      the steps of mpilora.def, each stage in a Debian root of its own
@@ -9,8 +12,12 @@
 #   scripts/packaging/test.sh easybuild      EB=.../bin/eb: checks the easyconfig, finds its dependencies
 #   scripts/packaging/test.sh conda          PYTHON=.../bin/python with py-rattler-build: renders the recipe
 #
-# deb and apptainer take root, mmdebstrap and Debian's packages. README.md here says what each was last tried with.
+# sources, deb and apptainer take root, mmdebstrap and Debian's packages. Their roots are of Debian 12, or of SUITE=trixie
+# (deb: of the Debian that this is); ROOT=FOLDER keeps that of sources, to go on there. README.md here says what each was
+# last tried with.
 . "$(dirname "$0")/../common.sh"
+
+suite=${SUITE:-bookworm}
 
 version=$(sed -n 's/^project(mpilora VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)
 work=$(mktemp -d "${TMPDIR:-/tmp}/mpilora-packaging.XXXXXX")
@@ -25,14 +32,16 @@ need() { # need COMMAND...: or it cannot be tried here
 
 # debian FOLDER: a root with no more than Debian needs, made once and unpacked for each use; with DEBIAN=FILE it is kept there.
 debian() {
-    local archive=${DEBIAN:-$work/debian.tar}
+    local archive=${DEBIAN:-$work/debian.tar} file here
     need mmdebstrap
     if [ ! -e "$archive" ]; then
-        local sources
-        sources=$(compgen -G '/etc/apt/sources.list' || true; compgen -G '/etc/apt/sources.list.d/*.sources' || true
-            compgen -G '/etc/apt/sources.list.d/*.list' || true)
-        # shellcheck disable=SC2086
-        mmdebstrap --variant=minbase --quiet --aptopt='Acquire::Check-Valid-Until "false"' bookworm "$archive" $sources
+        # Debian's packages from where this machine has them, of that release.
+        here=$(. /etc/os-release && echo "$VERSION_CODENAME")
+        mkdir "$work/apt"
+        for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.sources /etc/apt/sources.list.d/*.list; do
+            if grep -qs " $here" "$file"; then sed "s/ $here/ $suite/g" "$file" >"$work/apt/${file##*/}"; fi
+        done
+        mmdebstrap --variant=minbase --quiet --aptopt='Acquire::Check-Valid-Until "false"' "$suite" "$archive" "$work"/apt/*
     fi
     mkdir "$1"
     tar -xpf "$archive" -C "$1"
@@ -40,15 +49,20 @@ debian() {
 }
 
 # in_root FOLDER SCRIPT: runs the shell script as root of that folder, with /proc, /dev and the network; nothing stays mounted.
+# The folder becomes the root of its mounts, so that the tests can make namespaces there.
 in_root() {
     unshare --mount --pid --fork --kill-child bash -euc '
         mount --make-rprivate /
-        mount -t proc proc "$1/proc"
-        mount --rbind /dev "$1/dev"
-        mount --rbind /sys "$1/sys"
-        mount -t tmpfs tmpfs "$1/tmp"
-        exec chroot "$1" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 \
-            bash -euxc "$2"' in_root "$1" "$2"
+        mount --bind "$1" "$1"
+        cd "$1"
+        mount -t proc proc proc
+        mount --rbind /dev dev
+        mount --rbind /sys sys
+        mount -t tmpfs tmpfs tmp
+        pivot_root . .
+        umount -l .
+        exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 \
+            bash -euxc "cd /; $2"' in_root "$1" "$2"
 }
 
 # sources FOLDER: those of the commit that is checked out.
@@ -64,6 +78,7 @@ first_use='
     chown -R someone: /home/someone
     as_user() { runuser -u someone -- env -C /home/someone HOME=/home/someone "$@"; }
     as_user mpilora --version
+    as_user mpirun -n 2 --bind-to none mpilora selftest
     as_user mpirun -n 2 --bind-to none mpilora train --model model --data data.jsonl --max-length 256 --batch-size 4 \
         --max-steps 3 --output run
     as_user mpilora inspect --verify run/checkpoints/latest
@@ -76,6 +91,30 @@ give_first_use() { # give_first_use ROOT: the model and the data
     mkdir "$1/first"
     python3 tests/support/make_tiny_model.py "$1/first/model"
     head -n 40 jobs/quickstart/train.jsonl >"$1/first/data.jsonl"
+}
+
+# What talks to MPI, to its launcher, to HDF5 and to the matrix libraries, and what is installed.
+choice='^((base|math|io|data|model|ranks|run|train|report|bench|fuzz|mpi)\..*|cluster\.ends'
+choice+='|e2e\.(agreement|build|dtype|install|jobs|preference|rank_timeout|ranks|selftest|signals|tensorboard|threads|train|watch))$'
+
+test_sources() {
+    local root=${ROOT:-$work/root} commands
+    [ $# -gt 0 ] || set -- --tests-regex "$choice"
+    headline "README's commands in a fresh Debian ($suite)"
+    commands=$(sed -n '/^```sh build$/,/^```$/p' README.md | sed '1d;$d')
+    [ -n "$commands" ] || { echo "test.sh: README.md does not say how to build" >&2; exit 1; }
+    [ -d "$root" ] || debian "$root"
+    sources "$root/usr/src/mpilora"
+    in_root "$root" "cd /usr/src/mpilora
+        $commands
+        mpicc --version | head -n 1
+        scripts/deps.sh --test"
+    headline "tests"
+    in_root "$root" "cd /usr/src/mpilora
+        cmake -S . -B build -G Ninja -DMPILORA_TESTS=ON
+        ninja -C build
+        ctest --test-dir build --output-on-failure --no-tests=error -j $cores $(printf ' %q' "$@")"
+    echo "mpilora $version in $suite: built as README says, tested"
 }
 
 test_deb() {
@@ -234,6 +273,7 @@ PY
 }
 
 case ${1:-} in
+sources) test_sources "${@:2}" ;;
 deb | apptainer | spack | easybuild | conda) "test_$1" ;;
-*) echo "usage: scripts/packaging/test.sh deb|apptainer|spack|easybuild|conda" >&2; exit 2 ;;
+*) echo "usage: scripts/packaging/test.sh sources|deb|apptainer|spack|easybuild|conda" >&2; exit 2 ;;
 esac

@@ -35,7 +35,7 @@ slurm_configure() { # slurm_configure NODES CPUS
     chmod 700 "$slurm_folder/munge"
     (umask 077 && head -c 1024 /dev/urandom >"$slurm_folder/munge/key")
     for node in $(seq -f node%g "$1"); do mkdir -p "$slurm_folder"/{spool,tmp}/"$node"; done
-    printf 'CgroupPlugin=cgroup/v1\nCgroupAutomount=no\nConstrainCores=no\nConstrainRAMSpace=no\n' \
+    printf 'CgroupPlugin=cgroup/v1\nConstrainCores=no\nConstrainRAMSpace=no\n' \
         >"$slurm_folder/cgroup.conf"
     cat >"$SLURM_CONF" <<CONF
 ClusterName=pretended

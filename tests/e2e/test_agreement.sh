@@ -21,9 +21,9 @@ YAML
 pair() {
     local program=$1
     shift
-    timeout 120 mpirun --bind-to none \
-        -n 1 -wdir "$work/a" "$MPILORA" train --config "$work/here.yaml" --output "$work/run" : \
-        -n 1 -wdir "$work/b" "$program" train --config "$work/here.yaml" --output "$work/run" "$@"
+    timeout 120 mpirun --bind-to none -n 2 "$SOURCE/tests/support/by_rank.sh" \
+        env -C "$work/a" "$MPILORA" train --config "$work/here.yaml" --output "$work/run" + \
+        env -C "$work/b" "$program" train --config "$work/here.yaml" --output "$work/run" "$@"
 }
 # differs WHAT PROGRAM OPTION...: that is found, and said once.
 differs() {

@@ -5,6 +5,7 @@ unset OMP_NUM_THREADS
 mkdir "$work/here" "$work/closed"
 cd "$work/here" || fail "no folder"
 ranks() { timeout 120 mpirun -n "$1" --bind-to none "${@:2}"; }
+by_rank=$SOURCE/tests/support/by_rank.sh
 selftest() { timeout 120 "$MPILORA" selftest --threads 1 "$@"; }
 names="ranks threads memory products tokenizer training bits network clock files"
 
@@ -85,19 +86,19 @@ fi
 # Ranks that are not alike.
 cp "$MPILORA" "$work/other"
 echo >>"$work/other"
-check 1 timeout 120 mpirun --bind-to none -n 1 "$MPILORA" selftest --threads 1 : -n 1 "$work/other" selftest --threads 1
+check 1 ranks 2 "$by_rank" "$MPILORA" selftest --threads 1 + "$work/other" selftest --threads 1
 wrong ranks 'rank 1 on .* another build of the program' 'same build'
 if "$MPILORA" --version | grep -q '^ISA: avx'; then
-    check 1 timeout 120 mpirun --bind-to none -n 2 "$MPILORA" selftest --threads 1 : \
-        -n 1 env MPILORA_ISA=portable "$MPILORA" selftest --threads 1
+    check 1 ranks 3 "$by_rank" "$MPILORA" selftest --threads 1 + \
+        env MPILORA_ISA=portable "$MPILORA" selftest --threads 1
     says out '^products +slow +rank '
     says out '^training +wrong +rank 2 on .*: its adapter is not that of most ranks'
     says out '^ +to do: the ranks compute by different means: take hosts of one kind'
     says out '^bits +fine +not compared'
 fi
 if unshare -rm mount -t tmpfs tmpfs "$work/here" 2>/dev/null; then
-    check 0 timeout 120 mpirun --bind-to none -n 1 "$MPILORA" selftest --threads 1 : \
-        -n 1 unshare -rm sh -c 'mount -t tmpfs tmpfs "$0" && exec "$@"' "$work/here" "$MPILORA" selftest --threads 1
+    check 0 ranks 2 "$by_rank" "$MPILORA" selftest --threads 1 + \
+        unshare -rm sh -c 'mount -t tmpfs tmpfs "$0" && exec "$@"' "$work/here" "$MPILORA" selftest --threads 1
     says out '^files +slow +rank 1 on .*does not see the folder'
     says out 'to do: .*file system that all hosts share'
 fi
