@@ -62,7 +62,8 @@ in_root() {
         pivot_root . .
         umount -l .
         exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 \
-            bash -euxc "cd /; $2"' in_root "$1" "$2"
+            bash -euxc "cd /; $2
+            exit"' in_root "$1" "$2" # with `exit` bash stays: it is their process 1, and reaps those that lost their parent
 }
 
 # sources FOLDER: those of the commit that is checked out.

@@ -4,7 +4,7 @@
 rank=${OMPI_COMM_WORLD_RANK:-${PMI_RANK:?is the number of the rank}}
 ranks=${OMPI_COMM_WORLD_SIZE:-${PMI_SIZE:?is the number of ranks}}
 first=()
-while [ "$1" != + ]; do
+while [ "${1:?there is no + between two commands}" != + ]; do
     first+=("$1")
     shift
 done
