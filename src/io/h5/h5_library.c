@@ -140,6 +140,7 @@ const char *h5_version(void)
 {
     static char text[32];
     unsigned major, minor, release;
+    h5_start_library(); /* any first call starts it */
     H5get_libversion(&major, &minor, &release);
     snprintf(text, sizeof text, "%u.%u.%u", major, minor, release);
     return text;
