@@ -28,6 +28,7 @@ static const struct row of_lines[] = {
     {"ref_chosen_logps", PAIRS, EMPTY, "log-probabilities of a reference that were computed before"},
     {"ref_rejected_logps", PAIRS, EMPTY, "log-probabilities of a reference that were computed before"},
     {"margin", PAIRS, ZERO, "margins of single pairs"},
+    {"input", PAIRS, EMPTY, "inputs outside of the prompt"},
     {"label", ANY & ~IN(TEXT), EMPTY, "preference data"}, /* beside a text: a class of it */
     {"tools", PLAIN | IN(ALPACA) | IN(PREFERENCE), EMPTY, "tools outside of conversations"},
     {"functions", ANY, EMPTY, "tools under this name"},

@@ -179,7 +179,7 @@ static enum err_code refuse_pair(const struct line *l, struct err *e)
         snprintf(columns, sizeof columns, "prompt=%s,completion=chosen", question);
     struct str m = {0};
     e->code = ERR_OK;
-    if (!str_appendf(&m, e, "has two answers, \"chosen\" and \"rejected\": train --objective learns from "
+    if (!str_appendf(&m, e, "has two answers, \"chosen\" and \"rejected\": --objective learns from "
                             "both") && chosen &&
         !str_appendf(&m, e, ", --columns "))
         str_appendf(&m, e, "%s,unused=rejected %s", columns,
@@ -335,6 +335,17 @@ static enum err_code check_system(const struct line *l, struct err *e)
                    question);
 }
 
+/* Of the form of alpaca, with two answers instead of one output. */
+static enum err_code check_input(const struct line *l, struct err *e)
+{
+    const char *input = json_text(line_get(l, "input"));
+    if (!input || !*input || !json_text(line_get(l, "instruction")) || !json_is_absent(line_get(l, "prompt")))
+        return ERR_OK;
+    return err_set(e, ERR_DATA,
+                   "has no \"prompt\", but \"instruction\" and \"input\": jq -c '.prompt = .instruction + \"\\n\\n\" + "
+                   ".input | del(.instruction, .input)' FILE > NEW makes one of them");
+}
+
 enum err_code fields_find_form(enum example_form *form, const struct line *l, struct err *e)
 {
     const char *found = NULL, *null = NULL;
@@ -367,7 +378,7 @@ enum err_code fields_find_form(enum example_form *form, const struct line *l, st
         return refuse_all(l, e);
     if (*form == EXAMPLE_PREFERENCE && json_kind(line_get(l, "chosen")) == JSON_KIND_ARRAY)
         *form = EXAMPLE_PREFERENCE_MESSAGES;
-    if (*form == EXAMPLE_PREFERENCE && check_system(l, e))
+    if (*form == EXAMPLE_PREFERENCE && (check_system(l, e) || check_input(l, e)))
         return e->code;
     if (*form == EXAMPLE_COMPLETION && json_is_absent(line_get(l, "completion")) && is_pair(l))
         return refuse_pair(l, e); /* a prompt alone, if its answers are not looked at */
