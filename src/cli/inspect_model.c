@@ -279,7 +279,7 @@ enum err_code inspect_data(struct facts *f, const char *path, const struct optio
     /* Without a tokenizer, lines are checked for their form alone. */
     struct dataset d = {0};
     struct columns columns = {0};
-    const struct example_options options = {.columns = &columns};
+    const struct example_options options = {.columns = &columns, .pairs = PAIRS_TAKEN};
     enum err_code code = columns_parse(&columns, o->columns, e);
     if (!code)
         code = dataset_init(&d, &path, 1, NULL, &options, true, e);

@@ -65,6 +65,7 @@ struct watch_run {
 
     uint64_t total;      /* steps of the whole run; 0: not known */
     uint64_t checkpoint; /* the newest; 0: none */
+    bool has_reference;  /* a part at least of what preference training compares with */
     double checkpoint_age, line_age; /* seconds */
     char owner[128], failure[256];   /* whom the lock names; of a failed cell; both escaped */
 };

@@ -67,6 +67,8 @@ static void draw_state(struct picture *p, const struct watch_run *r)
     if (r->state == WATCH_DEAD || r->state == WATCH_STOPPED) {
         if (r->checkpoint)
             picture_factf(p, 0, "the same command continues after step %" PRIu64, r->checkpoint);
+        else if (r->has_reference)
+            picture_fact(p, 0, NULL, "there is no checkpoint, but a reference: the same command goes on with that");
         else
             picture_fact(p, 0, NULL, "there is no checkpoint: the same command begins anew");
     }

@@ -183,6 +183,7 @@ static enum err_code look_for_checkpoint(struct watch_run *r, double now, struct
     struct err gone;
     enum err_code code = rundir_list(&steps, &count, r->folder, &arena, &gone);
     r->checkpoint = 0;
+    r->has_reference = rundir_has(r->folder, RUNDIR_REFERENCE);
     if (!code && count && !rundir_checkpoint_path(path, r->folder, steps[count - 1], &gone) &&
         file_stamp_of(&stamp, path)) {
         r->checkpoint = steps[count - 1];

@@ -140,10 +140,12 @@ enum err_code reference_measure(struct reference_set *set, const struct referenc
             return e->code;
     } while (set->samples < work->end && !t->stop);
     const uint64_t done = set->samples - m.begin;
-    char all[32] = "";
+    char all[32] = "", kept[48] = "";
+    if (m.begin)
+        snprintf(kept, sizeof kept, ", after %" PRIu64 " that were kept", m.begin);
     if (done < set->pairs)
         snprintf(all, sizeof all, " of %zu", set->pairs);
-    log_note("reference, %s: %" PRIu64 "%s pairs in %.2f s", work->what, done, all, cpu_seconds() - m.begun);
+    log_note("reference, %s: %" PRIu64 "%s pairs in %.2f s%s", work->what, done, all, cpu_seconds() - m.begun, kept);
     if (t->stop)
         return err_set(e, ERR_STOPPED,
                        "stopped by a signal or the time limit while the reference was computed: the same command %s",

@@ -134,8 +134,10 @@ for n in 3 2; do
     says err '^reference, training: 6 of 23 pairs in '
     says err 'stopped by a signal or the time limit while the reference was computed: the same command goes on with it$'
 done
+check 0 "$MPILORA" watch "$work/stopped" --once
+says out 'there is no checkpoint, but a reference: the same command goes on with that'
 check 0 train "$work/stopped" $more
-says err '^reference, training: 11 of 23 pairs in '
+says err '^reference, training: 11 of 23 pairs in .* s, after 12 that were kept$'
 same_run "$work/second" "$work/stopped"
 # Killed meanwhile, at a pair that it reads, and while the file is written: the same command goes on after what was kept at
 # every --save-every batches, and ends with the same bytes.
@@ -280,10 +282,12 @@ check 1 train "$work/none" --objective simpo --data "$work/data.jsonl"
 says err 'data.jsonl:1: is not a preference pair: a line must have "chosen" and "rejected"'
 check 1 "$MPILORA" generate --model "$model" --data "$work/pairs.jsonl" --output "$work/answers.jsonl"
 says err 'pairs.jsonl:1: has two answers, .*, --columns completion=chosen,unused=rejected compares with the chosen answers'
+check 0 "$MPILORA" inspect "$work/pairs.jsonl" # which takes every form of data
+says out '^  preference: 23$'
 check 0 "$MPILORA" generate --model "$model" --data "$work/held-pairs.jsonl" --output "$work/answers.jsonl" \
     --max-new-tokens 1 --columns completion=chosen,unused=rejected
 check 1 train "$work/none"
-says err 'pairs.jsonl:1: has two answers, "chosen" and "rejected": train --objective learns from both, --columns completion=chosen'
+says err 'pairs.jsonl:1: has two answers, "chosen" and "rejected": --objective learns from both, --columns completion=chosen'
 # A trace changes nothing. Of the base it has no loss that is relative to a reference.
 check 0 ranks 2 "$MPILORA" train $options --objective dpo --beta 0.5 --label-smoothing 0.1 --trace-every 2 --output "$work/traced"
 same_run "$work/dpo" "$work/traced"
