@@ -35,8 +35,8 @@ void memory_warn(const struct memory_rank *table, size_t count)
         double needed = memory_of_host(table, count, i);
         if (first == i && table[i].limit > 0 && needed > table[i].limit)
             log_warn("%zu rank%s of %s will take %.0f MiB of memory, and %.0f are all that it or its cgroup has: "
-                     "fewer ranks there, a smaller --micro-batch-tokens (down to --max-length), --recompute layer or "
-                     "--base-storage file; under Slurm ask for more (--mem)",
+                     "fewer ranks there, a smaller --micro-batch-tokens (down to --max-length, of pairs twice that), "
+                     "--recompute layer or --base-storage file; under Slurm ask for more (--mem)",
                      ranks, ranks == 1 ? "" : "s", table[i].host, needed / MIB, table[i].limit / MIB);
     }
 }

@@ -163,10 +163,11 @@ static void warn_of_long_steps(const struct outer *o)
                  o->learning_rate, o->momentum, times);
 }
 
-/* A pack must have room for the longest example that there may be. */
+/* A pack must have room for the longest example, or pair, that there may be. */
 static void warn_of_idle_ranks(size_t packs, size_t world, uint64_t pack_tokens, bool resumed,
                                const struct options *o)
 {
+    const bool pairs = o->objective != OBJECTIVE_SFT;
     char smaller[160];
     if (resumed) {
         log_warn("a batch has %zu pack%s for %zu ranks, so that %zu of them ha%s nothing to do; a resumed run keeps "
@@ -177,11 +178,10 @@ static void warn_of_idle_ranks(size_t packs, size_t world, uint64_t pack_tokens,
     }
     if ((uint64_t)o->batch_size < world)
         smaller[0] = '\0';
-    else if (pack_tokens > (uint64_t)o->max_length)
+    else if (pack_tokens > (uint64_t)o->max_length << pairs)
         snprintf(smaller, sizeof smaller,
-                 "a smaller --micro-batch-tokens (now %" PRIu64 ", down to the %" PRId64
-                 " of --max-length) or ",
-                 pack_tokens, o->max_length);
+                 "a smaller --micro-batch-tokens (now %" PRIu64 ", down to %sthe %" PRId64 " of --max-length) or ",
+                 pack_tokens, pairs ? "twice " : "", o->max_length);
     else
         snprintf(smaller, sizeof smaller, "a smaller --max-length (now %" PRId64 ") with packs to match or ",
                  o->max_length);
