@@ -342,7 +342,7 @@ static enum err_code check_input(const struct line *l, struct err *e)
     if (!input || !*input || !json_text(line_get(l, "instruction")) || !json_is_absent(line_get(l, "prompt")))
         return ERR_OK;
     return err_set(e, ERR_DATA,
-                   "has no \"prompt\", but \"instruction\" and \"input\": jq -c '.prompt = .instruction + \"\\n\\n\" + "
+                   "has no \"prompt\", but \"instruction\" and \"input\": jq -c '.prompt = .instruction + \"\\n\" + "
                    ".input | del(.instruction, .input)' FILE > NEW makes one of them");
 }
 

@@ -247,7 +247,7 @@ static void test_bad_pairs(void **state)
         {"{\"instruction\":\"q\"," PAIR("\"a b\"", "\"a c\""), "--columns prompt=instruction reads"},
         {"{\"instruction\":\"q\",\"input\":\"\"," PAIR("\"a b\"", "\"a c\""), "--columns prompt=instruction reads"},
         {"{\"instruction\":\"q\",\"input\":\"i\"," PAIR("\"a b\"", "\"a c\""),
-         "has no \"prompt\", but \"instruction\" and \"input\": jq -c '.prompt = .instruction + \"\\n\\n\" + .input"},
+         "has no \"prompt\", but \"instruction\" and \"input\": jq -c '.prompt = .instruction + \"\\n\" + .input"},
         {"{" PAIR("5", "6"), "\"chosen\" must be a string (or both answers lists of messages), not an integer"},
         {"{\"prompt\":\"a\"," PAIR("\"b\"", "[" ANSWER("c") "]"), "\"rejected\" must be a string"},
         {"{\"prompt\":\"a\"," PAIR("[" ANSWER("c") "]", "\"b\""),
