@@ -78,13 +78,19 @@ static bool is_inside_character(char byte)
     return ((unsigned char)byte & 0xC0) == 0x80;
 }
 
-/* The bytes of the characters that begin both texts, which differ. */
-static size_t count_characters(const char *a, const char *b)
+static size_t shorter_of(size_t a, size_t b)
 {
+    return a < b ? a : b;
+}
+
+/* The bytes of the characters that begin both texts. */
+static size_t count_characters(const char *a, size_t a_length, const char *b, size_t b_length)
+{
+    const size_t shorter = shorter_of(a_length, b_length);
     size_t same = 0;
-    while (a[same] && a[same] == b[same])
+    while (same < shorter && a[same] == b[same])
         same++;
-    while (same && (is_inside_character(a[same]) || is_inside_character(b[same])))
+    while (same && same < shorter && (is_inside_character(a[same]) || is_inside_character(b[same])))
         same--;
     return same;
 }
@@ -99,7 +105,7 @@ static enum err_code check_texts(const struct line *l, struct err *e)
     const char *question = fields_find_question(l);
     if (question)
         return refuse_question(l, question, e);
-    if (!count_characters(answers[0], answers[1]))
+    if (!count_characters(answers[0], strlen(answers[0]), answers[1], strlen(answers[1])))
         return err_set(e, ERR_DATA, "has no \"prompt\", and \"chosen\" and \"rejected\" do not begin with the same "
                                     "text");
     for (size_t k = 0; k < 2; k++)
@@ -195,14 +201,9 @@ enum { PROMPT_SHOWN = 40 };
 
 enum err_code pair_check_prompts(const struct str *chosen, const struct str *rejected, struct err *e)
 {
-    const size_t shorter = chosen->length < rejected->length ? chosen->length : rejected->length;
-    size_t same = 0;
-    while (same < shorter && chosen->data[same] == rejected->data[same])
-        same++;
-    if (same == shorter)
+    const size_t same = count_characters(chosen->data, chosen->length, rejected->data, rejected->length);
+    if (same == shorter_of(chosen->length, rejected->length))
         return ERR_OK;
-    while (same && (is_inside_character(chosen->data[same]) || is_inside_character(rejected->data[same])))
-        same--;
     const char *one = chosen->data + same, *other = rejected->data + same;
     return err_set(e, ERR_DATA, "the chat template prints another prompt before \"chosen\" than before \"rejected\": "
                                 "from byte %zu on \"%.*s\" and \"%.*s\" (--skip-bad-lines leaves the line out)",
