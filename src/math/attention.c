@@ -87,7 +87,7 @@ static void forward_block(void *out, float *lse, const void *qkv, const struct a
     struct forward_task t = forward_task_make(job);
     size_t head_dim = s->head_dim, row_bytes = head_dim * job->typed->size,
            block_bytes = job->stack * row_bytes;
-    size_t queries = attention_min(ATTENTION_QUERIES, block->length - block->first);
+    size_t queries = attention_block_end(block) - block->first;
     size_t kv_head = stack * job->stack / (s->heads / s->kv_heads);
     size_t example = kv_head * job->places + block->begin; /* its first row in keys and values */
     const char *keys = job->scratch + job->at.keys + example * row_bytes;
