@@ -88,16 +88,23 @@ static void a_run_sweeps_what_is_its_own(void **state)
     }
 }
 
-/* Reports hold no lock: one that is at work keeps its file. */
-static void a_report_sweeps_what_the_dead_have_left(void **state)
+/* The number of a process that has ended. */
+static pid_t dead_process(void)
 {
-    (void)state;
-    char name[64], dead[PATH_MAX], alive[PATH_MAX], odd[PATH_MAX];
     int status;
     pid_t process = fork();
     if (process == 0)
         _exit(0);
     assert_int_equal(waitpid(process, &status, 0), process);
+    return process;
+}
+
+/* Reports hold no lock: one that is at work keeps its file. */
+static void a_report_sweeps_what_the_dead_have_left(void **state)
+{
+    (void)state;
+    char name[64], dead[PATH_MAX], alive[PATH_MAX], odd[PATH_MAX];
+    const pid_t process = dead_process();
     snprintf(name, sizeof name, "report.html.tmp%ld", (long)process);
     plant(dead, name);
     snprintf(name, sizeof name, "report.html.tmp%ld", (long)getpid());
@@ -119,11 +126,7 @@ static void an_hdf5_file_is_swept_like_a_report(void **state)
 {
     (void)state;
     char name[64], dead[PATH_MAX], alive[PATH_MAX], other[PATH_MAX], path[PATH_MAX];
-    int status;
-    pid_t process = fork();
-    if (process == 0)
-        _exit(0);
-    assert_int_equal(waitpid(process, &status, 0), process);
+    const pid_t process = dead_process();
     snprintf(name, sizeof name, ".probe.h5.tmp-%ld", (long)process);
     plant(dead, name);
     snprintf(name, sizeof name, ".probe.h5.tmp-%ld", (long)getpid());
