@@ -55,14 +55,17 @@ static void write_owner(struct runlock *l, const char *host)
     }
 }
 
-/* Opens DIR/.lock, and makes it if it is not there. */
-static enum err_code open_file(struct runlock *l, const char *path, struct stat *st, struct err *e)
+/* Opens DIR/.lock, and makes it if it is not there. *gone: there is no DIR, which open() alone can tell: by the next
+ * call another run may have made it anew. */
+static enum err_code open_file(struct runlock *l, bool *gone, const char *path, struct stat *st, struct err *e)
 {
     l->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0660);
-    if (l->fd < 0)
-        return errno == ELOOP
+    const int error = l->fd < 0 ? errno : 0;
+    *gone = error == ENOENT || error == ESTALE;
+    if (error)
+        return error == ELOOP
                    ? err_set(e, ERR_IO, "%s is a link: it must be a file of its own; delete it", path)
-                   : err_set_errno(e, errno, "cannot open %s", path);
+                   : err_set_errno(e, error, "cannot open %s", path);
     l->open = true;
     if (fstat(l->fd, st))
         return err_set_errno(e, errno, "cannot examine %s", path);
@@ -102,10 +105,8 @@ static enum err_code try_take(struct runlock *l, bool *again, const char *path, 
         made = file_make_folders(l->folder, e);
     if (made)
         return made;
-    if (open_file(l, path, &st, e)) {
-        *again = !l->open && !file_is_folder(l->folder); /* deleted just now by another run, which wrote nothing */
-        return *again ? ERR_OK : e->code;
-    }
+    if (open_file(l, again, path, &st, e))
+        return *again ? ERR_OK : e->code; /* deleted since it was made, by another run, which wrote nothing */
     l->held = fcntl(l->fd, F_OFD_SETLK, &whole) == 0;
     const int error = l->held ? 0 : errno;
     const bool busy = error == EAGAIN || error == EACCES, read = busy && has_reader(l->fd);
