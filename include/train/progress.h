@@ -35,12 +35,16 @@ struct progress_facts {
 /* Collective. Prints the block. */
 enum err_code progress_report(struct session *s, const struct progress_facts *facts, struct err *e);
 
-/* The line of a step, with an estimate of `left` remaining seconds. In a log it has up to 80 columns; on a terminal
- * up to columns - 1, with a bar. If it is too long, these are left out, in this order: wide spaces, the speed, the
- * number of all steps, the bar. */
+/* The line of a step, with an estimate of `left` remaining seconds; of preference training also with the rewards'
+ * accuracy and margin. In a log it has up to 80 columns; on a terminal up to columns - 1, with a bar. If it is too
+ * long, these are left out, in this order: wide spaces, the speed, in preference training the norm, the number of all
+ * steps, in preference training the learning rate, the bar. */
 #define PROGRESS_LINE 256
 void progress_format_step(char line[PROGRESS_LINE], struct progress *p, const struct metrics_row *row,
                           double left, bool terminal, int columns);
+
+/* "eval loss 0.6931", with the same rewards of the evaluation. */
+void progress_format_evaluation(char line[PROGRESS_LINE], const struct metrics_row *row);
 
 void progress_begin(struct progress *p, uint64_t done, uint64_t total, uint64_t every);
 void progress_step(struct progress *p, const struct metrics_row *row);

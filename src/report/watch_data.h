@@ -59,6 +59,7 @@ struct watch_run {
     struct watch_step recent[WATCH_RECENT]; /* step i of the file at i % WATCH_RECENT */
     uint64_t lines, bad_lines, skipped, last_skipped;
     double eval_loss, best_loss; /* the last, and the lowest */
+    struct metrics_rewards eval_rewards;
     uint64_t evaluated, best;    /* their steps; 0: none */
     uint64_t examples;           /* of the data; 0: not known */
     double longest;              /* seconds of a step, of the recent ones */

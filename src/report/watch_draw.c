@@ -103,6 +103,24 @@ static void draw_progress(struct picture *p, const struct watch_run *r)
     picture_end_line(p);
 }
 
+static void put_rewards(struct picture *p, const char *of, const struct metrics_rewards *rewards)
+{
+    if (isfinite(rewards->accuracy) && isfinite(rewards->margin)) {
+        picture_factf(p, 0, "%saccuracy %.3f", of, rewards->accuracy);
+        picture_factf(p, 0, "%smargin %.3g", of, rewards->margin);
+    }
+}
+
+/* Of preference training. */
+static void draw_rewards(struct picture *p, const struct watch_run *r)
+{
+    put_rewards(p, "", &r->last.rewards);
+    if (r->evaluated)
+        put_rewards(p, "eval ", &r->eval_rewards);
+    if (p->used)
+        picture_end_line(p);
+}
+
 static void draw_numbers(struct picture *p, const struct watch_run *r)
 {
     char text[32], other[32];
@@ -119,6 +137,8 @@ static void draw_numbers(struct picture *p, const struct watch_run *r)
     if (isfinite(r->last.grad_norm))
         picture_factf(p, 0, "norm %.3g", r->last.grad_norm);
     picture_end_line(p);
+    if (r->last.prefers)
+        draw_rewards(p, r);
     picture_factf(p, 0, "%s tokens/s", text_grouped(text, m.tokens_per_second));
     if (m.seconds > 0 && m.seconds < 0.1)
         picture_factf(p, 0, "%.3g ms a step", 1e3 * m.seconds);

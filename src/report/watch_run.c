@@ -73,6 +73,7 @@ static void take_row(struct watch_run *r, const struct metrics_row *row)
     if (row->evaluated) {
         curve_add(&r->evaluations, row->step, row->eval_loss);
         r->eval_loss = row->eval_loss;
+        r->eval_rewards = row->eval_rewards;
         r->evaluated = row->step;
         if (isfinite(row->eval_loss) && !(r->best_loss <= row->eval_loss)) {
             r->best_loss = row->eval_loss;

@@ -1,6 +1,7 @@
 #include "watch_picture.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,6 +19,7 @@ struct fact_column {
     size_t width;
     int rank;
     void (*text)(char out[48], const struct watch_run *r);
+    bool of_pairs; /* there only if some run learns from pairs */
 };
 
 static void column_state(char out[48], const struct watch_run *r)
@@ -45,6 +47,15 @@ static void column_eval(char out[48], const struct watch_run *r)
     snprintf(out, 48, "%s", r->evaluated ? text_loss(text, r->eval_loss) : "-");
 }
 
+/* That of the evaluation data, if there was an evaluation. */
+static void column_accuracy(char out[48], const struct watch_run *r)
+{
+    const double accuracy = r->evaluated ? r->eval_rewards.accuracy : r->last.rewards.accuracy;
+    snprintf(out, 48, "-");
+    if (r->last.step && r->last.prefers && isfinite(accuracy))
+        snprintf(out, 48, "%.3f", accuracy);
+}
+
 static void column_speed(char out[48], const struct watch_run *r)
 {
     char text[32];
@@ -58,41 +69,52 @@ static void column_left(char out[48], const struct watch_run *r)
 }
 
 static const struct fact_column columns[] = {
-    {"state", 10, 0, column_state},    {"step", 13, 1, column_step},      {"loss", 10, 2, column_loss},
-    {"eval loss", 10, 4, column_eval}, {"tokens/s", 11, 5, column_speed}, {"left", 11, 3, column_left},
+    {"state", 10, 0, column_state, false},      {"step", 13, 1, column_step, false},
+    {"loss", 10, 2, column_loss, false},        {"eval loss", 10, 5, column_eval, false},
+    {"accuracy", 8, 4, column_accuracy, true},  {"tokens/s", 11, 6, column_speed, false},
+    {"left", 11, 3, column_left, false},
 };
 enum { COLUMNS = sizeof columns / sizeof *columns, NAME_LEAST = 14, NAME_MARK = 2 };
 
-/* How many columns there is room for, by their rank, and what is left for names. */
-static int choose_columns(size_t *name, const struct watch_look *look)
+struct table {
+    bool pairs; /* some run learns from pairs */
+    int most;   /* columns of ranks below this are shown */
+    size_t name_width;
+};
+
+static bool has_column(const struct table *t, size_t i)
 {
-    int most = COLUMNS;
-    for (; most >= 0; most--) {
-        size_t width = NAME_MARK;
-        for (size_t i = 0; i < COLUMNS; i++)
-            width += columns[i].rank < most ? columns[i].width + 1 : 0;
-        *name = look->columns > width ? look->columns - width : 0;
-        if (*name >= NAME_LEAST)
-            break;
-    }
-    return most;
+    return columns[i].rank < t->most && (t->pairs || !columns[i].of_pairs);
 }
 
-static void draw_line(struct picture *p, const char *mark, const char *style, const char *name, size_t name_width,
-                      int most, const struct watch_run *r)
+/* How many columns there is room for, by their rank, and what is left for names. */
+static void choose_columns(struct table *t, const struct watch_look *look)
+{
+    for (t->most = COLUMNS; t->most >= 0; t->most--) {
+        size_t width = NAME_MARK;
+        for (size_t i = 0; i < COLUMNS; i++)
+            width += has_column(t, i) ? columns[i].width + 1 : 0;
+        t->name_width = look->columns > width ? look->columns - width : 0;
+        if (t->name_width >= NAME_LEAST)
+            break;
+    }
+}
+
+static void draw_line(struct picture *p, const char *mark, const char *style, const char *name,
+                      const struct table *t, const struct watch_run *r)
 {
     const struct watch_look *whole = p->look;
     struct watch_look left = *whole;
-    left.columns = NAME_MARK + name_width;
+    left.columns = NAME_MARK + t->name_width;
     p->look = left.columns < whole->columns ? &left : whole;
     picture_put(p, style, mark);
     picture_blanks(p, NAME_MARK);
-    picture_put_name(p, style, name, name_width);
+    picture_put_name(p, style, name, t->name_width);
     p->look = whole;
-    size_t end = NAME_MARK + name_width;
+    size_t end = NAME_MARK + t->name_width;
     for (size_t i = 0; i < COLUMNS; i++) {
         char text[48];
-        if (columns[i].rank >= most)
+        if (!has_column(t, i))
             continue;
         if (r)
             columns[i].text(text, r);
@@ -109,18 +131,20 @@ static void draw_line(struct picture *p, const char *mark, const char *style, co
 /* `rows` runs around the chosen one. */
 void watch_draw_table(struct picture *p, const struct watch *w, size_t chosen, size_t rows)
 {
-    size_t name_width, widest = 4;
+    struct table t = {0};
+    size_t widest = 4;
     size_t first = chosen < rows ? 0 : chosen + 1 - rows;
-    const int most = choose_columns(&name_width, p->look);
     for (size_t i = 0; i < w->count; i++) {
         const size_t width = picture_width(w->runs[i]->name);
         widest = width > widest ? width : widest;
+        t.pairs = t.pairs || w->runs[i]->last.prefers;
     }
-    name_width = widest + 1 < name_width ? widest + 1 : name_width;
-    draw_line(p, "", STYLE_FAINT, "run", name_width, most, NULL);
+    choose_columns(&t, p->look);
+    t.name_width = widest + 1 < t.name_width ? widest + 1 : t.name_width;
+    draw_line(p, "", STYLE_FAINT, "run", &t, NULL);
     for (size_t i = first; i < w->count && i < first + rows; i++) {
         const bool is = p->look->keys && i == chosen;
-        draw_line(p, is ? ">" : "", is ? STYLE_BOLD : NULL, w->runs[i]->name, name_width, most, w->runs[i]);
+        draw_line(p, is ? ">" : "", is ? STYLE_BOLD : NULL, w->runs[i]->name, &t, w->runs[i]);
     }
     if (first || w->count > rows) {
         const size_t end = first + rows < w->count ? first + rows : w->count;

@@ -126,31 +126,39 @@ void progress_begin(struct progress *p, uint64_t done, uint64_t total, uint64_t 
     *p = (struct progress){.first = done, .total = total, .every = every, .begun = cpu_seconds()};
 }
 
-/* How much of a step a line says. */
+/* How much of a step a line says. Beside rewards, rate and norm have less room. */
 struct dress {
-    const char *space;
-    bool total, speed;
+    const char *space, *accuracy;
+    bool speed, norm, total, rate;
 };
 
 static int format_step(char line[PROGRESS_LINE], const struct progress *p, const struct metrics_row *row,
                        double left, const struct dress *d)
 {
-    char total[32] = "", speed[48] = "", time[32];
+    char total[32] = "", rewards[64] = "", rate[32] = "", norm[32] = "", speed[48] = "", time[32];
     if (d->total)
         snprintf(total, sizeof total, "/%" PRIu64, p->total);
+    if (row->prefers)
+        snprintf(rewards, sizeof rewards, "%s%s %.2f%smargin %.3f", d->space, d->accuracy, row->rewards.accuracy,
+                 d->space, row->rewards.margin);
+    if (d->rate || !row->prefers)
+        snprintf(rate, sizeof rate, "%slr %.2g", d->space, row->learning_rate);
+    if (d->norm || !row->prefers)
+        snprintf(norm, sizeof norm, "%snorm %.2g", d->space, row->grad_norm);
     if (d->speed)
         snprintf(speed, sizeof speed, "%s%.0f tokens/s", d->space, p->busy > 0 ? (double)p->tokens / p->busy : 0);
     str_format_time(time, sizeof time, left);
-    return snprintf(line, PROGRESS_LINE, "step %" PRIu64 "%s%sloss %.4f%sepoch %.2f%slr %.2g%snorm %.2g%s%s%s left",
-                    row->step, total, d->space, row->loss, d->space, row->epoch, d->space, row->learning_rate,
-                    d->space, row->grad_norm, speed, d->space, time);
+    return snprintf(line, PROGRESS_LINE, "step %" PRIu64 "%s%sloss %.4f%s%sepoch %.2f%s%s%s%s%s left", row->step,
+                    total, d->space, row->loss, rewards, d->space, row->epoch, rate, norm, speed, d->space, time);
 }
 
 void progress_format_step(char line[PROGRESS_LINE], struct progress *p, const struct metrics_row *row,
                           double left, bool terminal, int columns)
 {
     static const struct dress dresses[] = {
-        {"  ", true, true}, {" ", true, true}, {" ", true, false}, {" ", false, false}};
+        {"  ", "accuracy", true, true, true, true}, {" ", "accuracy", true, true, true, true},
+        {" ", "acc", false, true, true, true},      {" ", "acc", false, false, true, true},
+        {" ", "acc", false, false, false, true},    {" ", "acc", false, false, false, false}};
     enum { DRESSES = sizeof dresses / sizeof *dresses, FRAME = 3 }; /* brackets and a space */
     const int room = terminal ? columns - 1 - FRAME - BAR_LEAST : LOG_COLUMNS;
     int length = format_step(line, p, row, left, &dresses[p->dress]);
@@ -168,6 +176,14 @@ void progress_format_step(char line[PROGRESS_LINE], struct progress *p, const st
     snprintf(line, PROGRESS_LINE, "[%s] %.*s", hashes, length, text);
 }
 
+void progress_format_evaluation(char line[PROGRESS_LINE], const struct metrics_row *row)
+{
+    const int length = snprintf(line, PROGRESS_LINE, "eval loss %.4f", row->eval_loss);
+    if (row->prefers)
+        snprintf(line + length, PROGRESS_LINE - (size_t)length, "  accuracy %.3f  margin %.3g",
+                 row->eval_rewards.accuracy, row->eval_rewards.margin);
+}
+
 void progress_step(struct progress *p, const struct metrics_row *row)
 {
     char line[PROGRESS_LINE];
@@ -181,6 +197,8 @@ void progress_step(struct progress *p, const struct metrics_row *row)
         log_progress(line);
     else if (terminal || row->step % p->every == 0 || row->step == p->total || row->evaluated)
         log_note("%s", line);
-    if (row->evaluated)
-        log_note("step %" PRIu64 "/%" PRIu64 "  eval loss %.4f", row->step, p->total, row->eval_loss);
+    if (!row->evaluated)
+        return;
+    progress_format_evaluation(line, row);
+    log_note("step %" PRIu64 "/%" PRIu64 "  %s", row->step, p->total, line);
 }

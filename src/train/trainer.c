@@ -275,6 +275,7 @@ static bool lacks_evaluation(const struct trainer *t)
 static enum err_code make_up_evaluation(struct trainer *t, struct err *e)
 {
     struct metrics_row *row = &t->late;
+    char line[PROGRESS_LINE];
     if (!lacks_evaluation(t))
         return ERR_OK;
     row->prefers = t->options->objective != OBJECTIVE_SFT;
@@ -282,7 +283,8 @@ static enum err_code make_up_evaluation(struct trainer *t, struct err *e)
         return e->code;
     if (!row->evaluated)
         return ERR_OK;
-    log_note("step %" PRIu64 ": eval loss %.4f", t->state.step, row->eval_loss);
+    progress_format_evaluation(line, row);
+    log_note("step %" PRIu64 ": %s", t->state.step, line);
     if (let_rank_0(t, add_late_evaluation, rundir_name(RUNDIR_METRICS), e))
         return e->code;
     return trainer_save_best(t, e);

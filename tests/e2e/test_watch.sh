@@ -23,6 +23,10 @@ for columns in 40 60 80 120; do
     picture "running-$columns" env COLUMNS=$columns "$MPILORA" watch runs/2-running --once
     picture "folder-$columns" env COLUMNS=$columns "$MPILORA" watch runs --once
 done
+for columns in 40 80 120; do
+    picture "pairs-$columns" env COLUMNS=$columns "$MPILORA" watch pairs/dpo --once
+    picture "pairs-folder-$columns" env COLUMNS=$columns "$MPILORA" watch pairs --once
+done
 picture ascii-80 env LANG=C "$MPILORA" watch runs/2-running
 for moment in 1-starting 3-silent 4-dead 5-stopped 6-finished 7-failed; do
     picture "$moment" "$MPILORA" watch "runs/$moment"

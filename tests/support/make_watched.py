@@ -1,7 +1,7 @@
 """Folders of runs at several moments, for the tests of `watch`.
 
-    make_watched.py FOLDER      makes FOLDER/runs/NAME for each moment, prints "ready", and holds the locks of those at work
-                                until its standard input ends
+    make_watched.py FOLDER      makes FOLDER/runs/NAME for each moment and FOLDER/pairs/NAME, prints "ready",
+                                and holds the locks of those at work until its standard input ends
 """
 
 import fcntl
@@ -28,14 +28,23 @@ def line(step):
     return row
 
 
-def make(folder, name, steps, *, age=0, owner="", checkpoints=(), tail="", skipped=(), finished=False, failure=None):
+def reward(step):
+    row = {"reward_chosen": 0.002 * step, "reward_rejected": -0.003 * step, "reward_margin": 0.005 * step,
+           "reward_accuracy": min(0.5 + step / 300, 1)}
+    if step % EVERY == 0:
+        row |= {f"eval_{name}": round(0.75 * value, 6) for name, value in row.items()}
+    return row
+
+
+def make(folder, name, steps, *, pairs=False, age=0, owner="", checkpoints=(), tail="", skipped=(), finished=False, failure=None):
     """`age` in seconds, of everything in it; `owner`: what the lock says."""
     run = f"{folder}/{name}"
     os.makedirs(f"{run}/checkpoints")
     files = {"config.yaml": f"model: m\nepochs: 2\nbatch-size: 8\neval-every: {EVERY}\n", ".lock": owner}
     files |= {f"checkpoints/step-{step:08}.h5": "" for step in checkpoints}
     if steps:
-        rows = [line(step) | ({"skipped": "spike"} if step in skipped else {}) for step in range(1, steps + 1)]
+        rows = [line(step) | (reward(step) if pairs else {}) | ({"skipped": "spike"} if step in skipped else {})
+                for step in range(1, steps + 1)]
         files["metrics.jsonl"] = "".join(json.dumps(row) + "\n" for row in rows) + tail
     if finished:
         os.mkdir(f"{run}/adapter")
@@ -60,6 +69,9 @@ def main():
     make(folder, "6-finished", STEPS, checkpoints=(350, STEPS), finished=True, age=5.5 * HOUR)
     make(folder, "7-failed", 20, failure="step 21: the loss is not finite\n", age=HOUR)
     make(folder, "8-名前 of two columns", 0)
+    make(sys.argv[1] + "/pairs", "dpo", 130, pairs=True, checkpoints=(130,), age=3 * 24 * HOUR)
+    make(sys.argv[1] + "/pairs", "orpo", 20, pairs=True, age=HOUR)
+    make(sys.argv[1] + "/pairs", "sft", STEPS, checkpoints=(STEPS,), finished=True, age=5.5 * HOUR)
     locks = [open(f"{run}/.lock", "r+", encoding="utf-8") for run in held]
     for lock in locks:
         fcntl.lockf(lock, fcntl.LOCK_EX)
