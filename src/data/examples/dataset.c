@@ -187,12 +187,13 @@ static uint32_t count_chosen(const struct example *ex)
     return count;
 }
 
-/* FNV-1a of the ids, for pairs with where the rejected side leaves the chosen one. */
+/* FNV-1a of the ids, for pairs with where the rejected side begins and where it leaves the chosen one. */
 static uint64_t fingerprint(const struct example *ex)
 {
-    uint64_t print = UINT64_C(0xCBF29CE484222325) ^ ex->shared;
+    const uint64_t prime = UINT64_C(0x100000001B3);
+    uint64_t print = ((UINT64_C(0xCBF29CE484222325) ^ ex->shared) * prime ^ ex->split) * prime;
     for (size_t i = 0; i < ex->count; i++)
-        print = (print ^ (uint32_t)ex->tokens[i]) * UINT64_C(0x100000001B3);
+        print = (print ^ (uint32_t)ex->tokens[i]) * prime;
     return print;
 }
 

@@ -518,24 +518,37 @@ static void test_pairs_that_share_their_prompt(void **state)
     check_pairs_of_ranks(true);
 }
 
-/* The tokens of pairs that share their prompt may be the same in the same order, and the pairs others. */
+/* The tokens of pairs that share their prompt may be the same in the same order, and the pairs others: what they share
+ * may be longer, or the chosen answer, if there is an EOS within. */
 static void test_repeated_pairs(void **state)
 {
     (void)state;
     static const char text[] = "{\"prompt\":\"ab\",\"chosen\":\"c\",\"rejected\":\"d\"}\n"
                                "{\"prompt\":\"a\",\"chosen\":\"bc\",\"rejected\":\"d\"}\n"
-                               "{\"prompt\":\"ab\",\"chosen\":\"c\",\"rejected\":\"d\"}\n";
+                               "{\"prompt\":\"ab\",\"chosen\":\"c\",\"rejected\":\"d\"}\n"
+                               "{\"prompt\":\"a\",\"chosen\":\"b\",\"rejected\":\"c<|eos|>d\"}\n"
+                               "{\"prompt\":\"a\",\"chosen\":\"b<|eos|>c\",\"rejected\":\"d\"}\n";
     const char *twins = temp_write(&folder, "twins.jsonl", text, strlen(text));
     const struct example_options options = {.max_length = 64, .pairs = PAIRS_ALONE, .shares = true};
     struct dataset d;
     struct err e;
     struct repeats r;
+    struct example pairs[2] = {0};
+    struct example_scratch scratch = {0};
     assert_int_equal(dataset_init(&d, &twins, 1, tokenizer, &options, false, &e), ERR_OK);
     dataset_keep_prints(&d);
     assert_int_equal(dataset_fill(&d, &e), ERR_OK);
     assert_true(d.entries[0].tokens == 6 && d.entries[1].tokens == 6);
     assert_int_equal(repeats_find(&r, &d, &e), ERR_OK);
     assert_true(r.count == 1 && r.first == 2 && r.of == 0);
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(dataset_read(&pairs[i], &scratch, &d, 3 + i, &e), ERR_OK);
+    assert_true(pairs[0].split == 3 && pairs[1].split == 5 && pairs[0].shared == 1 && pairs[1].shared == 1);
+    assert_true(pairs[0].count == 7 && pairs[1].count == 7);
+    assert_memory_equal(pairs[0].tokens, pairs[1].tokens, 7 * sizeof *pairs[0].tokens);
+    for (size_t i = 0; i < 2; i++)
+        example_release(&pairs[i]);
+    example_scratch_release(&scratch);
     dataset_close(&d);
 }
 
