@@ -99,7 +99,8 @@ bool options_fixes_result(const struct opt_spec *spec);
 enum err_code options_append_values(const struct options *o, const char *const *names, size_t count, struct str *out,
                                     struct err *e);
 
-/* The first of these options whose value differs between two sets of options of one command; NULL if none does. */
+/* The first of these options in which two sets of options of one command differ; NULL if they do not. Values without
+ * effect in both (options_tell_idle()) are no difference. */
 const char *options_find_difference(const struct options *a, const struct options *b, const char *const *names,
                                     size_t count);
 
@@ -116,8 +117,8 @@ enum { OPTIONS_IDLE_MOST = 16 };
 typedef void options_idle(void *context, const char *option, const char *needs);
 enum err_code options_tell_idle(const struct options *o, options_idle *tell, void *context, struct err *e);
 
-/* Calls `tell` for each option that the result depends on, evaluations included, and that has another value than its
- * default, until that returns an error. None of these values is a path or the name of a host. */
+/* Calls `tell` for each option that the result depends on, evaluations included, and that has an effect and another
+ * value than its default, until that returns an error. None of these values is a path or the name of a host. */
 typedef enum err_code options_tell(void *context, const char *option, const char *value, struct err *e);
 enum err_code options_tell_changed(const struct options *o, options_tell *tell, void *context, struct err *e);
 
@@ -126,7 +127,8 @@ enum opt_origin options_origin(const struct options *o, const char *name);
 bool options_given(const struct options *o, const char *name);
 
 /* Compares the options that must stay the same in a resumed run with those that a checkpoint recorded
- * (options_write_yaml() of the same command). ERR_MISMATCH names each option that differs, with both values. An
+ * (options_write_yaml() of the same command). ERR_MISMATCH names each option that differs, with both values; those
+ * without effect in both may differ. An
  * option that is missing in the record, because an older version wrote it, counts as recorded with its default.
  * `finished`: the checkpoint is the end of a run; if its learning rate decreased, additional steps may have
  * another, constant one. */

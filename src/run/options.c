@@ -205,31 +205,27 @@ enum err_code options_append_values(const struct options *o, const char *const *
     return ERR_OK;
 }
 
-const char *options_find_difference(const struct options *a, const struct options *b, const char *const *names,
-                                    size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (!opt_values_equal(&a->set, &b->set, opt_find(&options_table, names[i])))
-            return names[i];
-    return NULL;
-}
-
 bool options_go_by_evaluations(const struct options *o)
 {
     return o->keep_best || o->early_stop > 0;
 }
 
-enum err_code options_tell_idle(const struct options *o, options_idle *tell, void *context, struct err *e)
+/* An option that acts only together with others; `needs` names these, NULL: whoever gives it is told elsewhere. */
+struct condition {
+    const char *option, *needs;
+    bool acts;
+};
+
+static size_t find_conditions(struct condition conditions[OPTIONS_IDLE_MOST], const struct options *o)
 {
     const char *const evaluations = "--eval-data or --eval-split", *const locality = "--local-steps";
     const char *const preference = "an --objective for preferences", *const simpo = "--objective simpo";
     const char *const smooth = "--objective dpo or simpo";
     const bool evaluates = o->eval_data.count > 0 || o->eval_split > 0, local = o->local_steps > 1;
     const bool prefers = o->objective != OBJECTIVE_SFT, is_simpo = o->objective == OBJECTIVE_SIMPO;
-    const struct {
-        const char *option, *needs;
-        bool acts;
-    } rows[] = {{"eval-every", evaluations, evaluates},
+    const bool draws = !o->adapter.count;
+    const struct condition rows[] =
+               {{"eval-every", evaluations, evaluates},
                 {"max-eval-examples", evaluations, evaluates},
                 {"outer-learning-rate", locality, local},
                 {"outer-momentum", locality, local},
@@ -238,14 +234,50 @@ enum err_code options_tell_idle(const struct options *o, options_idle *tell, voi
                 {"label-smoothing", smooth, is_simpo || o->objective == OBJECTIVE_DPO},
                 {"simpo-margin", simpo, is_simpo},
                 {"overwrite", "--resume never", o->resume.word != RESUME_AUTO},
-                {"min-learning-rate", "an --lr-schedule that goes down", o->lr_schedule != SCHEDULE_CONSTANT}};
+                {"min-learning-rate", "an --lr-schedule that goes down", o->lr_schedule != SCHEDULE_CONSTANT},
+                {"init-std", NULL, draws},
+                {"init-std-b", NULL, draws}};
+    _Static_assert(COUNT(rows) <= OPTIONS_IDLE_MOST, "callers have room for so many");
+    memcpy(conditions, rows, sizeof rows);
+    return COUNT(rows);
+}
+
+static bool acts(const struct options *o, const struct opt_spec *spec)
+{
+    struct condition conditions[OPTIONS_IDLE_MOST];
+    const size_t count = find_conditions(conditions, o);
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(conditions[i].option, spec->name) == 0)
+            return conditions[i].acts;
+    return true;
+}
+
+/* Do they have two values of which one has an effect? */
+static bool differ(const struct options *a, const struct options *b, const struct opt_spec *spec)
+{
+    return !opt_values_equal(&a->set, &b->set, spec) && (acts(a, spec) || acts(b, spec));
+}
+
+const char *options_find_difference(const struct options *a, const struct options *b, const char *const *names,
+                                    size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (differ(a, b, opt_find(&options_table, names[i])))
+            return names[i];
+    return NULL;
+}
+
+enum err_code options_tell_idle(const struct options *o, options_idle *tell, void *context, struct err *e)
+{
+    struct condition conditions[OPTIONS_IDLE_MOST];
+    const size_t count = find_conditions(conditions, o);
     struct options plain = {0};
     enum err_code code = opt_init(&plain.set, &options_table, &plain, o->set.command->name, e);
-    _Static_assert(COUNT(rows) <= OPTIONS_IDLE_MOST, "callers have room for so many");
-    for (size_t i = 0; !code && i < COUNT(rows); i++) {
-        const struct opt_spec *spec = opt_find(&options_table, rows[i].option);
-        if (!rows[i].acts && opt_takes(o->set.command, spec) && !opt_values_equal(&o->set, &plain.set, spec))
-            tell(context, rows[i].option, rows[i].needs);
+    for (size_t i = 0; !code && i < count; i++) {
+        const struct condition *c = &conditions[i];
+        const struct opt_spec *spec = opt_find(&options_table, c->option);
+        if (c->needs && !c->acts && opt_takes(o->set.command, spec) && !opt_values_equal(&o->set, &plain.set, spec))
+            tell(context, c->option, c->needs);
     }
     options_release(&plain);
     return code;
@@ -258,7 +290,8 @@ enum err_code options_tell_changed(const struct options *o, options_tell *tell, 
     enum err_code code = opt_init(&plain.set, &options_table, &plain, o->set.command->name, e);
     for (size_t i = 0; !code && i < COUNT(specs); i++) {
         const bool counts = options_fixes_result(&specs[i]) || resume_rules[i] == EVALUATED;
-        if (!counts || !opt_takes(o->set.command, &specs[i]) || opt_values_equal(&o->set, &plain.set, &specs[i]))
+        if (!counts || !opt_takes(o->set.command, &specs[i]) || !acts(o, &specs[i]) ||
+            opt_values_equal(&o->set, &plain.set, &specs[i]))
             continue;
         str_clear(&value);
         code = opt_append_value(&o->set, &specs[i], &value, e);
@@ -301,7 +334,7 @@ enum err_code options_compare_for_resume(const struct options *now, const char *
     bool shape = false;
     for (size_t i = 0; !code && i < COUNT(specs); i++) {
         if (must_stay(now, &specs[i], own_rate) && opt_takes(now->set.command, &specs[i]) &&
-            !opt_values_equal(&now->set, &then.set, &specs[i])) {
+            differ(now, &then, &specs[i])) {
             code = append_difference(&differences, &now->set, &then.set, &specs[i], e);
             shape = shape || resume_rules[i] == SHAPE;
         }

@@ -246,6 +246,55 @@ static void resume_compares_what_is_fixed(void **state)
     str_release(&record);
 }
 
+static enum err_code resume(const char *const *words, const char *recorded, struct err *e)
+{
+    struct options now;
+    assert_ok(parse(&now, "train", words, e), e);
+    const enum err_code code = options_compare_for_resume(&now, recorded, false, e);
+    options_release(&now);
+    return code;
+}
+
+/* An option of another objective, say; but not where one of the two runs takes it. */
+static void what_changes_nothing_may_change(void **state)
+{
+    (void)state;
+    const struct {
+        const char *const *now, *recorded;
+    } same[] = {
+        {WORDS(TRAIN, "--beta", "0.5", "--sft-weight", "1"), "label-smoothing: 0.1\nsimpo-margin: 1\n"},
+        {WORDS(TRAIN, "--objective", "ipo", "--label-smoothing", "0.2"), "objective: ipo\nsimpo-margin: 1\n"},
+        {WORDS(TRAIN, "--outer-momentum", "0.5"), "outer-learning-rate: 1\n"},
+        {WORDS(TRAIN, "--lr-schedule", "constant"), "lr-schedule: constant\nmin-learning-rate: 1e-5\n"},
+        {WORDS(TRAIN, "--keep-best", "--eval-every", "5"), "keep-best: true\nmax-eval-examples: 3\n"},
+        {WORDS(TRAIN, "--adapter", "a", "--init-std-b", "0.1"), "adapter: a\ninit-std: 0.1\n"},
+    }, other[] = {
+        {WORDS(TRAIN, "--objective", "dpo", "--label-smoothing", "0.2"), "objective: dpo\n"},
+        {WORDS(TRAIN, "--objective", "dpo"), "objective: simpo\nlabel-smoothing: 0.2\n"},
+        {WORDS(TRAIN, "--objective", "ipo", "--beta", "0.2"), "objective: ipo\n"},
+        {WORDS(TRAIN, "--local-steps", "2"), "local-steps: 2\nouter-momentum: 0.5\n"},
+        {WORDS(TRAIN), "min-learning-rate: 1e-5\n"},
+        {WORDS(TRAIN, "--keep-best", "--eval-every", "5", "--eval-split", "2"), "keep-best: true\neval-split: 2\n"},
+        {WORDS(TRAIN, "--init-std", "0.2"), "init-std: 0.1\n"},
+    };
+    struct err e;
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++)
+        assert_ok(resume(same[i].now, same[i].recorded, &e), &e);
+    for (size_t i = 0; i < sizeof other / sizeof *other; i++)
+        assert_error(resume(other[i].now, other[i].recorded, &e), &e, ERR_MISMATCH, "(checkpoint: ");
+    assert_null(strstr(e.message, "beta"));
+    static const char *const measures[] = {"beta", "max-length"};
+    struct options now, then;
+    assert_ok(parse(&now, "train", WORDS(TRAIN, "--beta", "0.5"), &e), &e);
+    assert_ok(parse(&then, "train", WORDS(TRAIN), &e), &e);
+    assert_null(options_find_difference(&now, &then, measures, 2));
+    options_release(&then);
+    assert_ok(parse(&then, "train", WORDS(TRAIN, "--objective", "dpo"), &e), &e);
+    assert_string_equal(options_find_difference(&now, &then, measures, 2), "beta");
+    options_release(&then);
+    options_release(&now);
+}
+
 /* Only a run that is over, and gets more steps, at a constant rate. */
 static void further_steps_may_have_a_rate_of_their_own(void **state)
 {
@@ -257,6 +306,7 @@ static void further_steps_may_have_a_rate_of_their_own(void **state)
                     WORDS(TRAIN, "--max-steps", "8", "--learning-rate", "1e-4", "--lr-schedule", "constant"), &e),
               &e);
     assert_ok(options_compare_for_resume(&now, recorded, true, &e), &e);
+    assert_ok(options_compare_for_resume(&now, "max-steps: 4\nmin-learning-rate: 1e-5\n", true, &e), &e);
     assert_error(options_compare_for_resume(&now, recorded, false, &e), &e, ERR_MISMATCH,
                  "--learning-rate 0.0001 (checkpoint: 0.01), --lr-schedule constant (checkpoint: cosine)");
     assert_error(options_compare_for_resume(&now, "max-steps: 8\n", true, &e), &e, ERR_MISMATCH, "--learning-rate");
@@ -439,7 +489,7 @@ int main(void)
         cmocka_unit_test(mistakes_are_usage_errors),
         cmocka_unit_test(resolved_options_feed_back),
         cmocka_unit_test(resume_compares_what_is_fixed),
-        cmocka_unit_test(further_steps_may_have_a_rate_of_their_own),
+        cmocka_unit_test(what_changes_nothing_may_change), cmocka_unit_test(further_steps_may_have_a_rate_of_their_own),
         cmocka_unit_test(help_fits_the_page),
         cmocka_unit_test(every_word_has_its_value),
         cmocka_unit_test(what_fixes_the_result_is_known),
