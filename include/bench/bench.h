@@ -92,6 +92,7 @@ struct bench_examples {
     size_t examples;
     uint64_t tokens;
     double thread_rate, rate; /* examples per second */
+    double json_share;        /* of the time on one thread, for JSON; the rest renders, tokenises and marks */
 };
 enum err_code bench_examples(struct dataset *d, int threads, size_t passes, struct bench_examples *r, struct err *e);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/cpu.h"
+#include "io/json.h"
 #include "math/gemm.h"
 #include "math/parallel.h"
 
@@ -128,15 +129,40 @@ static enum err_code scan_all(void *data, struct err *e)
     return dataset_scan(data, 0, 1, e);
 }
 
+/* What reading all examples takes at the least: their bytes, and parsing these as JSON. */
+static enum err_code parse_all(void *data, struct err *e)
+{
+    const struct dataset *d = data;
+    struct str line = {0};
+    struct json *doc;
+    e->code = ERR_OK;
+    for (size_t i = 0; !e->code && i < d->count; i++) {
+        const struct dataset_entry *entry = &d->entries[i];
+        str_clear(&line);
+        if (!str_reserve(&line, entry->bytes, e) &&
+            !file_in_read(line.data, &d->files[entry->file], entry->offset, entry->bytes, e) &&
+            !json_open_bytes(&doc, line.data, entry->bytes, NULL, e))
+            json_close(doc);
+    }
+    str_release(&line);
+    return e->code;
+}
+
 enum err_code bench_examples(struct dataset *d, int threads, size_t passes, struct bench_examples *r, struct err *e)
 {
     struct arena arena = {0};
-    double alone = 0, together = 0;
-    enum err_code code = time_passes(&alone, &together, scan_all, d, threads, passes, &arena, e);
+    double alone = 0, together = 0, json = 0, *seconds = arena_alloc(&arena, passes, sizeof *seconds, "times", e);
+    enum err_code code =
+        seconds ? time_passes(&alone, &together, scan_all, d, threads, passes, &arena, e) : ERR_MEMORY;
+    for (size_t i = 0; !code && i < passes; i++)
+        code = time_pass(&seconds[i], parse_all, d, threads, e);
+    if (!code)
+        json = bench_median(seconds, passes);
     *r = (struct bench_examples){.examples = d->count,
                                  .tokens = d->counts.tokens,
                                  .thread_rate = (double)d->count / alone,
-                                 .rate = (double)d->count / together};
+                                 .rate = (double)d->count / together,
+                                 .json_share = json / alone};
     arena_release(&arena);
     return code;
 }

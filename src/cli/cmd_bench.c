@@ -191,15 +191,16 @@ static enum err_code show_examples(const struct bench_examples *r, const struct 
                  r->examples, seconds);
     if (!o->json) {
         printf("%zu %s of %.0f tokens on average\n"
-               "  one thread   %8.0f examples/s\n  %-4d threads %8.0f examples/s\n",
-               r->examples, o->objective == OBJECTIVE_SFT ? "examples" : "pairs", length, r->thread_rate, threads,
-               r->rate);
+               "  one thread   %8.0f examples/s, %.0f %% of the time for JSON\n  %-4d threads %8.0f examples/s\n",
+               r->examples, o->objective == OBJECTIVE_SFT ? "examples" : "pairs", length, r->thread_rate,
+               100 * r->json_share, threads, r->rate);
         return ERR_OK;
     }
     struct facts f;
     facts_begin(&f, true);
     facts_real(&f, "thread_examples_per_second", r->thread_rate);
     facts_real(&f, "examples_per_second", r->rate);
+    facts_real(&f, "json_share", r->json_share);
     facts_int(&f, "threads", (uint64_t)threads);
     facts_int(&f, "examples", r->examples);
     facts_int(&f, "tokens", r->tokens);

@@ -72,9 +72,10 @@ says err 'empty'
 for i in $(seq 50); do echo "{\"prompt\": \"on $i\", \"completion\": \" the end\"}"; done >"$work/data.jsonl"
 check 0 "$MPILORA" bench --model "$model" --data "$work/data.jsonl" --threads 2 --steps 2 --json
 holds 'v["examples"] == 50 and v["threads"] == 2 and v["tokens"] > 200'
-holds 'v["thread_examples_per_second"] > 0 and v["examples_per_second"] > 0'
+holds 'v["thread_examples_per_second"] > 0 and v["examples_per_second"] > 0 and v["json_share"] > 0'
 check 0 "$MPILORA" bench --model "$model" --data "$work/data.jsonl" --threads 1
 says out '^50 examples of [0-9]+ tokens on average$'
+says out '^  one thread +[0-9]+ examples/s, [0-9]+ % of the time for JSON$'
 check 2 "$MPILORA" bench --model "$model" --data "$work/data.jsonl" --tokenize "$work/text"
 says err 'give one of them'
 
