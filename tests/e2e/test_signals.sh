@@ -26,8 +26,7 @@ stop INT "$work/run"
 check 0 train "$work/run" $more
 same_run "$work/whole" "$work/run"
 
-check 75 timeout --preserve-status --signal=USR1 1.5 "$MPILORA" train $options --output "$work/anew" \
-    --max-steps 100000 --resume never --overwrite
+more="$more --resume never --overwrite" stop USR1 "$work/anew"
 says err 'the same command, with --resume auto, goes on from'
 # A finished run that goes on: its adapter is that of the earlier end until the next one.
 check 0 train "$work/further" --max-steps 3
@@ -66,10 +65,30 @@ for signal in INT TERM; do
     [ $status = 75 ] || fail "status $status of 2 ranks ($signal): $(cat "$work/err")"
     says err 'stopped by a signal at step [0-9]+ of 100000'
 done
-# Open MPI's kills the ranks a second later, in the middle of a step that takes longer, since a rank stands still: what was
+# Open MPI 5's waits a quarter of a second before and after it hands TERM on, lets nothing more be printed, and kills the
+# ranks: the checkpoints are whole, and the run goes on from a save that fitted into that time, or from the one before.
+for signal in INT TERM; do
+    with_mpi "Open MPI 5" || continue
+    mpirun -n 2 --bind-to none "$MPILORA" train $options ${more/--save-every 0/--save-every 3} --output "$work/cut-$signal" \
+        >"$work/out" 2>"$work/err" </dev/null &
+    pid=$!
+    background="$background $pid"
+    until_true $pid grep -q '^step 8/' "$work/err"
+    kill -$signal $pid
+    status=0
+    wait $pid || status=$?
+    [ $status = 1 ] || fail "status $status of 2 ranks ($signal): $(cat "$work/err")"
+    for file in "$work/cut-$signal"/checkpoints/step-*.h5; do check 0 "$MPILORA" inspect --verify "$file"; done
+    left=$(readlink "$work/cut-$signal/checkpoints/latest")
+    [[ $left > step-00000002.h5 ]] || fail "a save is lost: $left" # that of step 6 had begun, so that of step 3 was done
+    check 0 ranks 2 "$MPILORA" train $options $more --output "$work/cut-$signal"
+    says err "^going on from .*/$left"
+    same_run "$work/whole" "$work/cut-$signal"
+done
+# Open MPI 4's kills the ranks a second later, in the middle of a step that takes longer, since a rank stands still: what was
 # learnt is saved beside it, and a line says where the run goes on.
 for signal in INT TERM; do
-    with_mpi "Open MPI" || continue
+    with_mpi "Open MPI 4" || continue
     mpirun -n 2 --mca odls_base_sigkill_timeout 10 --bind-to none "$MPILORA" train $options --output "$work/killed" \
         --max-steps 100000 --save-every 0 --resume never --overwrite >"$work/out" 2>"$work/err" </dev/null &
     pid=$!

@@ -71,8 +71,8 @@ ranks_of() {
     "$SOURCE/tests/support/rank_pids.sh" "$1"
 }
 
-# with_mpi NAME: was the program built with "Open MPI", or "MPICH"?
-with_mpi() { "$MPILORA" --version | grep -q "^MPI: $1 "; }
+# with_mpi NAME: was the program built with "Open MPI", or "Open MPI 5", or "MPICH"?
+with_mpi() { "$MPILORA" --version | grep -q "^MPI: $1[ .]"; }
 
 passed() {
     echo "$checks checks passed"
