@@ -52,7 +52,7 @@ case $(mpirun --version 2>&1) in
     count=$(tr , '\n' <<<"$list" | awk -F: '{ sum += NF > 1 ? $2 : 1 } END { print sum }')
     supervise "$(command -v mpirun)" -hosts "$list" -n "$count" --bind-to none "$@" ;;
 *)
-    for name in PATH LD_LIBRARY_PATH MPILORA_LEFT; do
+    for name in PATH LD_LIBRARY_PATH MPILORA_LEFT MPILORA_ENDED; do
         [ -z "${!name+set}" ] || set -- -x "$name" "$@"
     done
     supervise "$(command -v mpirun)" --hostfile "$hosts" --bind-to none "$@" ;;

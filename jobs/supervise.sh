@@ -18,6 +18,10 @@ unset SLURM_EXPORT_ENV
 # A rank that leaves because another one does not answer (--rank-timeout) makes this file, here where all nodes see it.
 export MPILORA_LEFT=$PWD/.mpilora-left-${SLURM_JOB_ID:-$(hostname)-$$}
 
+# Rank 0 writes its status into this file at its end. mpirun does not always know: that of Open MPI 5 ends with status 0 when it
+# has lost a machine. Of srun it is not asked.
+export MPILORA_ENDED=$PWD/.mpilora-ended-${SLURM_JOB_ID:-$(hostname)-$$}
+
 # Rank 0 writes a number of steps into this file when it has saved a step of its own for the first time: so a job that comes
 # back from the queue knows that there is something to go on from, and whether a start got anywhere. 0 stands for a part of what
 # pairs are compared with: that is progress, and nothing that --resume could mean.
@@ -56,14 +60,20 @@ end_launcher_after_ranks() {
 # the ranks, at once. USR2 is what Slurm sends two minutes before a job's end, for ranks that do not know when that is; those
 # that do leave in time, with all that they can do by then.
 supervise() {
-    # Since 22.05 srun does not take this over from sbatch by itself: a task would get one core. But the srun that mpirun
-    # starts one helper a node with must not have it: that one needs the cores of all ranks there.
+    # srun is to give each task the cores that sbatch was asked for, which from 22.05 on it does only if told. But the srun
+    # that mpirun starts one helper a node with must not have it, and that of 24.11 reads it itself again: the helper needs
+    # the cores of all ranks there. They learn their share from OMP_NUM_THREADS.
+    local start=(setsid) # in a session of its own the launcher does not see the terminal's Ctrl-C
     unset SRUN_CPUS_PER_TASK
+    rm -f "$MPILORA_LEFT" "$MPILORA_ENDED"
     case ${1##*/} in
     srun) [ -z "${SLURM_CPUS_PER_TASK:-}" ] || export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK ;;
+    *)
+        start+=(env -u SLURM_CPUS_PER_TASK -u SLURM_TRES_PER_TASK)
+        [ -z "${SLURM_CPUS_PER_TASK:-}" ] || start+=("OMP_NUM_THREADS=${OMP_NUM_THREADS:-$SLURM_CPUS_PER_TASK}")
+        { : >"$MPILORA_ENDED"; } 2>/dev/null || true ;; # where this folder cannot be written, mpirun's word has to do
     esac
-    rm -f "$MPILORA_LEFT"
-    setsid "$@" & # in a session of its own the launcher does not see the terminal's Ctrl-C
+    "${start[@]}" "$@" &
     launcher=$! launcher_name=$1
     end_launcher_after_ranks &
     local helper=$!
@@ -78,8 +88,15 @@ supervise() {
     kill "$helper" 2>/dev/null || true
     if [ -e "$MPILORA_LEFT" ]; then # whatever the launcher made of it
         status=75
-        rm -f "$MPILORA_LEFT"
+    elif [ "$status" = 0 ] && [ -e "$MPILORA_ENDED" ]; then
+        status=$(cat "$MPILORA_ENDED")
+        if [ -z "$status" ]; then
+            status=1
+            echo "mpirun ended with status 0, but mpilora did not come to its end: was a machine lost? The same command goes" \
+                "on from the last checkpoint; jobs/hosts.sh takes a file without that machine" >&2
+        fi
     fi
+    rm -f "$MPILORA_LEFT" "$MPILORA_ENDED"
 }
 
 # resume_options OPTION...: sets `options` to what this start is to be given. One that comes back from the queue goes on from

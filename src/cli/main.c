@@ -225,6 +225,21 @@ out:
     return status;
 }
 
+/* A job script learns here how the program has ended, since mpirun may not know (jobs/supervise.sh). It has made the
+ * file if it wants to know; written in place, so that whoever opens it next sees what is in it, on other nodes too. */
+static void tell_job(int status)
+{
+    const char *path = getenv("MPILORA_ENDED");
+    if (!path || !*path || launch_rank() > 0)
+        return;
+    FILE *file = fopen(path, "r+e");
+    if (!file && errno == ENOENT)
+        return;
+    bool failed = !file || fprintf(file, "%d\n", status) < 0;
+    if ((file && fclose(file)) || failed)
+        log_warn("the job script is not told that this is the end: %s: %s", path, strerror(errno));
+}
+
 int main(int argc, char **argv)
 {
     log_set_speaking(speaks()); /* before anything may have a word to say */
@@ -244,5 +259,7 @@ int main(int argc, char **argv)
     if (!strcmp(name, "--help-man"))
         return print_man(argc > 2 ? argv[2] : "");
     name_program();
-    return run_command(name, &argc, &argv);
+    int status = run_command(name, &argc, &argv);
+    tell_job(status);
+    return status;
 }

@@ -15,8 +15,11 @@ ended() {
     status=0
     wait $pid || status=$?
     checks=$((checks + 1))
-    # Open MPI 5 says that it has lost a host, and ends with status 0.
-    if [ $status = 0 ] && [[ " $* " = *" 205 "* ]] && grep -q '^PRTE has lost communication' "$work/err"; then status=205; fi
+    # Open MPI 5 says that it has lost a host, and ends with status 0: it is the script that notices.
+    if [ $status = 1 ] && [[ " $* " = *" 205 "* ]] && grep -q '^PRTE has lost communication' "$work/err"; then
+        says err '^mpirun ended with status 0, but mpilora did not come to its end'
+        status=205
+    fi
     case " $* " in *" $status "*) ;; *) fail "status $status, not $*: $(cat "$work/err")" ;; esac
 }
 

@@ -15,6 +15,20 @@ says err 'jobs/hosts.sh: none: no such file of hosts'
 printf '# machines\nlocalhost slots=2\n' >"$work/machines"
 check 0 "$SOURCE/jobs/hosts.sh" "$work/machines" $options --data mine.jsonl --max-steps 3 --output runs/hosts
 says err '^ *ranks +2,'
+# mpirun may end with status 0 when mpilora has not come to its end, or has failed; and hands on what it is given.
+mkdir "$work/launcher"
+launched_by() {
+    printf '#!/bin/sh\n%s\nexit 0\n' "$2" >"$work/launcher/mpirun"
+    chmod +x "$work/launcher/mpirun"
+    check "$1" env -u OMP_NUM_THREADS PATH="$work/launcher:$PATH" SLURM_CPUS_PER_TASK=3 SLURM_TRES_PER_TASK=cpu=3 \
+        "$SOURCE/jobs/local.sh" 2 $options --output runs/mine "${@:3}"
+}
+launched_by 1 'echo "helper: ${SLURM_CPUS_PER_TASK:-all} ${SLURM_TRES_PER_TASK:-all}, rank: $OMP_NUM_THREADS"'
+says err '^mpirun ended with status 0, but mpilora did not come to its end: was a machine lost\? The same command goes on '
+says out '^helper: all all, rank: 3$'
+launched_by 0 'shift 4; "$@"'
+launched_by 2 'shift 4; "$@"' --no-such-option
+[ -z "$(ls -A | grep '^.mpilora-')" ] || fail "notes are left over: $(ls -A)"
 # Where Slurm does not take a job back, its log says what to do.
 mkdir "$work/slurm"
 printf '#!/bin/sh\n[ "$1" = show ] && echo "JobState=RUNNING Restarts=0"\n' >"$work/slurm/scontrol"
