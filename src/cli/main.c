@@ -79,9 +79,11 @@ static enum err_code flush_output(struct err *e)
 {
     errno = 0;
     bool failed = ferror(stdout);
-    if (fflush(stdout) || failed)
-        return err_set_errno(e, errno ? errno : EIO, "cannot write to standard output");
-    return ERR_OK;
+    if (!fflush(stdout) && !failed)
+        return ERR_OK;
+    if (!errno) /* it was an earlier one: where nothing is kept back (MPICH sees to that), a further one tells why */
+        (void)!write(STDOUT_FILENO, "\n", 1);
+    return err_set_errno(e, errno ? errno : EIO, "cannot write to standard output");
 }
 
 static int report(enum err_code code, const struct err *e, bool speaking)

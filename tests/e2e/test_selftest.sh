@@ -79,7 +79,7 @@ exec "$@"
 SH
 echo 0 >"$work/siblings"
 run unshare -rm sh -c "$(cat "$work/siblings.sh")" "$work/siblings" timeout 120 "$MPILORA" selftest --threads 2
-if [ "$status" = 0 ] && [ "$(nproc)" -ge 2 ]; then
+if [ "$status" = 0 ] && [ "$(nproc)" -ge 2 ] && ! grep -q '^products *slow .* plain loop' "$work/out"; then # else: too busy
     says out '^products +(fine|slow) .*(hardware threads of 1 core|two or more on a core)'
 fi
 
@@ -96,9 +96,12 @@ if "$MPILORA" --version | grep -q '^ISA: avx'; then
     says out '^ +to do: the ranks compute by different means: take hosts of one kind'
     says out '^bits +fine +not compared'
 fi
-if unshare -rm mount -t tmpfs tmpfs "$work/here" 2>/dev/null; then
+# Root has mounts of its own without a user namespace, in which MPICH's UCX does not get the memory of the other rank.
+own_mounts="unshare -rm"
+[ "$(id -u)" != 0 ] || own_mounts="unshare -m"
+if $own_mounts mount -t tmpfs tmpfs "$work/here" 2>/dev/null; then
     check 0 ranks 2 "$by_rank" "$MPILORA" selftest --threads 1 + \
-        unshare -rm sh -c 'mount -t tmpfs tmpfs "$0" && exec "$@"' "$work/here" "$MPILORA" selftest --threads 1
+        $own_mounts sh -c 'mount -t tmpfs tmpfs "$0" && exec "$@"' "$work/here" "$MPILORA" selftest --threads 1
     says out '^files +slow +rank 1 on .*does not see the folder'
     says out 'to do: .*file system that all hosts share'
 fi
@@ -110,6 +113,8 @@ if ! grep -qaE '__(asan|tsan)_init' "$MPILORA"; then
     check 1 timeout 100 bash -c 'ulimit -v 200000; exec "$0" selftest' "$MPILORA"
     says err 'OpenBLAS gets no memory .*ulimit -v'
 fi
-check 1 bash -c '"$0" selftest --threads 1 >/dev/full' "$MPILORA"
-says err 'No space left'
+for buffered in "" "stdbuf -oL"; do
+    check 1 bash -c '$1 "$0" selftest --threads 1 >/dev/full' "$MPILORA" "$buffered"
+    says err 'No space left'
+done
 passed
