@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "model/lora.h"
+#include "model/objective.h"
 #include "ranks/dist.h"
 #include "run/prompts.h"
 
@@ -23,6 +24,7 @@ struct adapter_check {
     struct origin *origin;      /* an empty one to fill in; NULL: not asked for */
     enum prompts *prompts;      /* gets those that it was trained on; NULL: not asked for */
     bool *continued;            /* gets whether it is known to have started as another adapter; NULL: not asked for */
+    struct objective *objective; /* gets that of its run, if that is known and was of pairs; NULL: not asked for */
 };
 
 /* Makes `l` from a checkpoint (.h5), a run folder (its newest undamaged checkpoint), a PEFT folder or a GGUF adapter.

@@ -42,7 +42,7 @@ size_t preference_sums(enum objective_kind kind);
 
 /* Sets the objective. With supervised fine-tuning there is nothing to apply, and preference_input() changes nothing.
  * *p must not be moved between preference_input() and the step. */
-void preference_init(struct preference *p, const struct options *o);
+void preference_init(struct preference *p, const struct objective *objective);
 
 /* The batch that `b` has planned begins. */
 void preference_begin(struct preference *p, const struct batcher *b);

@@ -42,6 +42,8 @@ struct session {
     enum prompts trained_on;    /* of the adapter that was loaded last; on rank 0 */
     enum prompts asked;         /* the form of those of session_open_prompts(), after it */
     bool continued;             /* that one is known to have started as another; on rank 0 */
+    struct objective trained_for; /* of the run of the adapter that session_load_adapter() has loaded, if it is known
+                                   * and was of pairs; else that of supervised fine-tuning */
     char given[FILE_HASH_SIZE]; /* hash of the adapter that training starts with; "": a new one */
     int threads;                /* of this rank */
     bool whole_pairs;           /* set by the caller: the sides of pairs share nothing, so that each can be shown */
@@ -93,6 +95,10 @@ void session_compare_prompts(const struct session *s, const struct dataset *d);
 
 /* Removes the adapter, if there is one: the session is then as after session_open(). */
 void session_drop_adapter(struct session *s);
+
+/* --objective with its parameters. Those that are not given, neither as options nor in the configuration, are those of
+ * the run of the adapter that session_load_adapter() has loaded, if that run had the same objective. */
+struct objective session_objective(const struct session *s);
 
 /* ERR_USAGE for --train-on all with an objective for preferences that counts no prompt. */
 enum err_code session_check_objective(const struct options *o, struct err *e);

@@ -73,7 +73,8 @@ static enum err_code fill_batch(struct bench *b, struct err *e)
 {
     const size_t pairs = b->examples / 2, world = (size_t)b->dist->world;
     struct batcher *batch = &b->batch;
-    preference_init(&b->preference, b->session->options);
+    const struct objective objective = options_objective(b->session->options);
+    preference_init(&b->preference, &objective);
     if (!has_pairs(b))
         return ERR_OK;
     batch->index = arena_alloc(&b->arena, pairs, sizeof *batch->index, "pairs", e);

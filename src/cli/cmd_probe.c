@@ -132,7 +132,8 @@ static enum err_code probe_open(struct probe *p, struct session *s, const struct
 static enum err_code begin_pairs(struct probe *p, struct err *e)
 {
     struct session *s = p->session;
-    preference_init(&p->preference, s->options);
+    const struct objective objective = session_objective(s);
+    preference_init(&p->preference, &objective);
     preference_begin(&p->preference, &p->loader.batch);
     if (!objective_needs_reference(s->options->objective))
         return ERR_OK;

@@ -93,6 +93,8 @@ static enum err_code make_from_checkpoint(struct lora *l, const struct arch *a, 
         *check->prompts = c->identity.prompts;
     if (check->continued)
         *check->continued = *c->identity.adapter != '\0';
+    if (check->objective && from->has_options)
+        *check->objective = options_objective(&from->options);
     l->rslora = c->rslora;
     l->dropout = from->has_options ? from->options.lora_dropout : 0;
     if (!code && check->origin)

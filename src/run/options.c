@@ -242,6 +242,15 @@ static size_t find_conditions(struct condition conditions[OPTIONS_IDLE_MOST], co
     return COUNT(rows);
 }
 
+struct objective options_objective(const struct options *o)
+{
+    return (struct objective){.kind = o->objective,
+                              .beta = o->beta,
+                              .label_smoothing = o->label_smoothing,
+                              .margin = o->simpo_margin,
+                              .likelihood = o->sft_weight};
+}
+
 static bool acts(const struct options *o, const struct opt_spec *spec)
 {
     struct condition conditions[OPTIONS_IDLE_MOST];
@@ -250,6 +259,11 @@ static bool acts(const struct options *o, const struct opt_spec *spec)
         if (strcmp(conditions[i].option, spec->name) == 0)
             return conditions[i].acts;
     return true;
+}
+
+bool options_act(const struct options *o, const char *name)
+{
+    return acts(o, opt_find(&options_table, name));
 }
 
 /* Do they have two values of which one has an effect? */

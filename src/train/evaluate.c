@@ -17,7 +17,8 @@ enum err_code evaluate_open(struct evaluator *v, struct session *s, const struct
 {
     *v = (struct evaluator){.session = s};
     const size_t sums = preference_sums(s->options->objective);
-    preference_init(&v->preference, s->options);
+    const struct objective objective = session_objective(s);
+    preference_init(&v->preference, &objective);
     struct loader_options options = {.batch_size = ROUND,
                                      .rank = (size_t)s->dist->rank,
                                      .world = (size_t)s->dist->world,

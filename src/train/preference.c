@@ -45,13 +45,9 @@ static void weigh(void *preference, double *weights, const double *log_prob)
     apply(preference, weights, log_prob);
 }
 
-void preference_init(struct preference *p, const struct options *o)
+void preference_init(struct preference *p, const struct objective *objective)
 {
-    *p = (struct preference){.objective = {.kind = o->objective,
-                                           .beta = o->beta,
-                                           .label_smoothing = o->label_smoothing,
-                                           .margin = o->simpo_margin,
-                                           .likelihood = o->sft_weight}};
+    *p = (struct preference){.objective = *objective};
 }
 
 void preference_begin(struct preference *p, const struct batcher *b)

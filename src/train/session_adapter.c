@@ -1,3 +1,5 @@
+#include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -21,10 +23,12 @@ static enum err_code load(struct lora *l, struct session *s, const char *path, s
                                         .allow_base_mismatch = s->options->allow_base_mismatch,
                                         .silent = s->checked,
                                         .prompts = &s->trained_on,
-                                        .continued = &s->continued};
+                                        .continued = &s->continued,
+                                        .objective = &s->trained_for};
     const bool chat = s->options->chat;
     s->trained_on = PROMPTS_UNKNOWN;
     s->continued = false;
+    s->trained_for = (struct objective){.kind = OBJECTIVE_SFT};
     if (adapter_load(l, &s->model.arch, path, &check, e))
         return e->code;
     if (s->checked)
@@ -40,10 +44,68 @@ static enum err_code load(struct lora *l, struct session *s, const char *path, s
 /* Of an adapter that was just loaded, to be compared with the reference of this command. */
 static void tell_reference(const struct session *s, const char *path)
 {
-    if (s->continued && !s->checked && objective_needs_reference(s->options->objective))
+    if (s->continued && objective_needs_reference(s->options->objective))
         log_note("%s: its training started from another adapter, the reference there; here the reference is the base, "
                  "so loss and rewards are others",
                  path);
+}
+
+/* The parameters of objectives. */
+static const struct {
+    const char *option;
+    size_t offset; /* in struct objective, of a double */
+} parameters[] = {{"beta", offsetof(struct objective, beta)},
+                  {"label-smoothing", offsetof(struct objective, label_smoothing)},
+                  {"sft-weight", offsetof(struct objective, likelihood)},
+                  {"simpo-margin", offsetof(struct objective, margin)}};
+enum { PARAMETERS = sizeof parameters / sizeof *parameters };
+
+static double *parameter(struct objective *of, size_t i)
+{
+    return (double *)(void *)((char *)of + parameters[i].offset);
+}
+
+struct objective session_objective(const struct session *s)
+{
+    struct objective used = options_objective(s->options), run = s->trained_for;
+    for (size_t i = 0; i < PARAMETERS && run.kind == used.kind; i++)
+        if (!options_given(s->options, parameters[i].option))
+            *parameter(&used, i) = *parameter(&run, i);
+    return used;
+}
+
+/* What of this command's objective is the run's, and what is another. */
+static void tell_objective(const struct session *s, const char *path)
+{
+    struct objective asked = options_objective(s->options), used = session_objective(s), run = s->trained_for;
+    char taken[128] = "", other[128] = "";
+    if (asked.kind == OBJECTIVE_SFT || run.kind == OBJECTIVE_SFT)
+        return;
+    if (run.kind != asked.kind) {
+        log_note("%s was trained with --objective %s, and this is %s: the loss is another one than in its run", path,
+                 objective_name(run.kind), objective_name(asked.kind));
+        return;
+    }
+    for (size_t i = 0; i < PARAMETERS; i++) {
+        const double own = *parameter(&run, i);
+        const bool is_taken = *parameter(&asked, i) != own && *parameter(&used, i) == own;
+        char *list = is_taken ? taken : other;
+        if (options_act(s->options, parameters[i].option) && (is_taken || *parameter(&used, i) != own))
+            snprintf(list + strlen(list), sizeof taken - strlen(list), " --%s %g", parameters[i].option, own);
+    }
+    if (*taken)
+        log_note("%s: with%s, as in its run", path, taken);
+    if (*other)
+        log_note("%s was trained with%s: the other value, which is given here, is used", path, other);
+}
+
+/* Rank 0. What the run of the adapter that was just loaded did in another way than this command. */
+static void tell_run(const struct session *s, const char *path)
+{
+    if (s->checked)
+        return;
+    tell_reference(s, path);
+    tell_objective(s, path);
 }
 
 void session_compare_prompts(const struct session *s, const struct dataset *d)
@@ -66,9 +128,10 @@ static enum err_code read_adapter(struct session *s, const char *path, struct er
 
 enum err_code session_load_adapter(struct session *s, const char *path, struct err *e)
 {
-    if (read_adapter(s, path, e))
+    if (read_adapter(s, path, e) || dist_broadcast(s->dist, &s->trained_for, sizeof s->trained_for, 0, e))
         return e->code;
-    tell_reference(s, path);
+    if (s->dist->rank == 0)
+        tell_run(s, path);
     return session_change_base(s, e);
 }
 
@@ -80,7 +143,7 @@ enum err_code session_check_adapters(struct session *s, char (*hashes)[FILE_HASH
         struct lora l = {0};
         code = load(&l, s, paths->items[i], e);
         if (!code)
-            tell_reference(s, paths->items[i]);
+            tell_run(s, paths->items[i]);
         if (!code && hashes)
             code = adapter_hash(hashes[i], &l, e);
         lora_release(&l);
@@ -179,6 +242,7 @@ static enum err_code take_adapter(struct session *s, struct err *e)
     struct lora *l = &s->lora;
     if (dist_agree(s->dist, check_no_initial_values(o, e), e) || read_adapter(s, o->adapter.items[0], e))
         return e->code;
+    s->trained_for = (struct objective){.kind = OBJECTIVE_SFT}; /* a new run has its own objective */
     enum err_code code = check_sizes(o, l, e);
     if (!code)
         code = check_modules(o, l, &s->model.arch, e);
@@ -269,5 +333,6 @@ void session_drop_adapter(struct session *s)
     weights_restore(&s->model.weights);
     lora_release(&s->lora);
     s->in_use = 0;
+    s->trained_for = (struct objective){.kind = OBJECTIVE_SFT};
     s->given[0] = '\0';
 }

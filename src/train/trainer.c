@@ -80,7 +80,8 @@ static enum err_code prepare(struct trainer *t, struct err *e)
         return err_set(e, ERR_USAGE,
                        "--local-steps above 1: there is no one step for --trace-every, --skip-nonfinite or "
                        "--spike-sigma");
-    preference_init(&t->preference, o);
+    const struct objective objective = options_objective(o);
+    preference_init(&t->preference, &objective);
     deadline_expect_save(&t->session->deadline, (double)(3 * l->layout.size * sizeof(float)) / SLOW_DISK);
     deadline_set(&t->session->deadline, &o->time_limit);
     if (schedule_check(&t->schedule, e) ||

@@ -254,6 +254,31 @@ done
 check 0 "$MPILORA" eval --model "$model" --data "$work/held-pairs.jsonl" --max-length 64 --objective dpo --adapter "$work/second"
 says err '/second: its training started from another adapter, the reference there; here the reference is the base'
 
+# The parameters of the objective are those of the adapter's run, unless others are given.
+one="--model $model --data $work/held-pairs.jsonl --max-length 64 --threads 1 --json"
+for objective in "dpo --beta 0.5 --label-smoothing 0.1" \
+    "simpo --beta 2 --label-smoothing 0.1 --sft-weight 0.2 --simpo-margin 1"; do
+    name=${objective%% *}
+    check 0 "$MPILORA" eval $one --adapter "$work/$name" --objective $objective
+    cp "$work/out" "$work/given"
+    check 0 ranks 2 "$MPILORA" eval $one --adapter "$work/$name" --objective $name
+    cmp "$work/out" "$work/given" || fail "$name is not evaluated with the options of its run"
+    says err "/$name: with${objective#$name}, as in its run\$"
+    loss=$(tail -n 1 "$work/$name/metrics.jsonl" | python3 -c 'import json; print(json.loads(input())["eval_loss"])')
+    holds "abs(v['loss'] - $loss) < 1e-6"
+done
+check 0 "$MPILORA" eval $one --adapter "$work/dpo" --objective dpo --beta 0.1
+says err '/dpo: with --label-smoothing 0.1, as in its run$'
+says err '/dpo was trained with --beta 0.5: the other value, which is given here, is used$'
+check 0 "$MPILORA" eval $one --adapter "$work/dpo" --objective dpo --beta 0.1 --label-smoothing 0
+cp "$work/out" "$work/given"
+check 0 "$MPILORA" eval $one --adapter "$work/dpo/adapter" --objective dpo # which does not say how it was trained
+cmp "$work/out" "$work/given" || fail "an explicit --beta is not used"
+checks=$((checks + 1))
+! grep -q 'trained with\|as in its run' "$work/err" || fail "an export says how it was trained: $(cat "$work/err")"
+check 0 "$MPILORA" eval $one --adapter "$work/dpo" --objective ipo
+says err '/dpo was trained with --objective dpo, and this is ipo: the loss is another one than in its run$'
+
 # Several adapters: each as if it were alone, and the base's log-probabilities are computed once for those that left the
 # base as it is.
 one="--model $model --data $work/held-pairs.jsonl --max-length 64 --threads 1 --objective dpo --json"

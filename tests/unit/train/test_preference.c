@@ -120,7 +120,8 @@ static double run_batch(struct metrics_rewards *rewards, struct pairs *p, const 
     struct tiny *t = &p->tiny;
     struct preference preference;
     double sums[PREFERENCE_SUMS] = {0};
-    preference_init(&preference, o);
+    const struct objective objective = options_objective(o);
+    preference_init(&preference, &objective);
     preference.reference = objective_needs_reference(o->objective) ? p->reference : NULL;
     preference_begin(&preference, &p->batcher);
     memset(t->grads.values, 0, t->lora.layout.size * sizeof *t->grads.values);
