@@ -79,6 +79,28 @@ def as_messages(line):
     return messages, tools, documents, first
 
 
+def said(who, value):
+    return {"from": who, "value": value}
+
+
+def to_messages(turns):
+    """Of a side of a pair: a text, a message, or a list of them, each in its own form."""
+    if isinstance(turns, str):
+        return [answer(turns)]
+    turns = turns if isinstance(turns, list) else [turns]
+    return [from_sharegpt({"conversations": [t]})[0][0] if "from" in t else t for t in turns]
+
+
+def as_pair(line):
+    """The same pair as lists of messages."""
+    sides = {side: to_messages(line[side]) for side in ("chosen", "rejected")}
+    asked = next((line[key] for key in ("prompt", "conversations", "messages") if key in line), None)
+    pair = {**sides, **extract_prompt(sides)} if asked is None else {"prompt": to_messages(asked), **sides}
+    if line.get("system"):
+        pair["prompt"] = [system(line["system"])] + pair["prompt"]
+    return {**pair, "tools": json.loads(line["tools"]) if isinstance(line.get("tools"), str) else line.get("tools")}
+
+
 LINES = [
     {"messages": [user("Hi"), answer("Hello there!")]},
     {"messages": [system("Be brief."), user("What is 2 + 2?"), answer("4", weight=0), user("And 3 + 3?"), answer("6", weight=1)]},
@@ -111,6 +133,18 @@ LINES = [
      "rejected": [system("S"), user("a"), answer("b"), user("c"), answer("no"), user("Why?"), answer("the reason")]},
     {"prompt": [user("Weather?")], "chosen": [answer(None, tool_calls=[CALL]), tool("Rain"), answer("It rains.")],
      "rejected": [answer("I do not know.")], "tools": TOOLS},
+    {"conversations": [said("human", "a"), said("gpt", "b"), said("human", "c")], "chosen": said("gpt", "yes"),
+     "rejected": said("gpt", "no"), "system": "Be kind."},
+    {"conversations": [said("system", "S"), said("human", "Weather?")],
+     "chosen": said("function_call", '{"name": "get_weather", "arguments": {"city": "Zürich"}}'),
+     "rejected": said("gpt", "I do not know."), "tools": json.dumps(TOOLS)},
+    {"conversations": [user("Hi")], "chosen": answer("Hello there!"), "rejected": answer("What?")},
+    {"messages": [system("S"), user("Hi")], "chosen": "Hello there!", "rejected": answer("What?")},
+    {"prompt": [user("u")], "chosen": "the good one", "rejected": "worse"},
+    {"prompt": [said("human", "u")], "chosen": [said("gpt", "the good one"), said("human", "and?"), said("gpt", "that")],
+     "rejected": [said("gpt", "worse")]},
+    {"chosen": [said("human", "u"), said("gpt", "the good one")], "rejected": [said("human", "u"), said("gpt", "worse")]},
+    {"prompt": [user("u")], "chosen": said("gpt", "the good one"), "rejected": said("gpt", "worse")},
 ]
 COLUMNS = [
     ("messages=chat", {"chat": [user("q"), answer("the answer")]}),
@@ -160,8 +194,8 @@ def mark_any(t, source, tagged, line, train_on):
         return mark(t, source, tagged, line, train_on)
     if train_on == "all":
         return "skip"
-    pair = line if "prompt" in line else {**line, **extract_prompt(line)}
-    sides = [mark(t, source, tagged, {"prompt": pair["prompt"], "completion": pair[side], "tools": pair.get("tools")}, train_on)
+    pair = as_pair(line)
+    sides = [mark(t, source, tagged, {"prompt": pair["prompt"], "completion": pair[side], "tools": pair["tools"]}, train_on)
              for side in ("chosen", "rejected")]
     if None in sides or "skip" in sides:
         return None if None in sides else "skip"

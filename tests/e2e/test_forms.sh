@@ -77,6 +77,33 @@ grep -q '<h3>rejected</h3>' "$work/pairs.html" || fail "the page does not show t
 head -n 1 "$work/pairs.jsonl" >"$work/pair.jsonl"
 check 1 "$MPILORA" train --model "$model" --data "$work/pair.jsonl" --output "$work/none"
 says err 'pair.jsonl:1: .*, --columns completion=chosen,unused=rejected trains on the chosen answers alone$'
+# Pairs of sharegpt, as published sets have them; what is refused names the command that mends it.
+cat >"$work/published.jsonl" <<'END'
+{"conversations": [{"from": "human", "value": "q"}], "chosen": {"from": "gpt", "value": "good"}, "rejected": {"from": "gpt", "value": "no"}}
+{"prompt": [{"role": "user", "content": "q"}], "chosen": "fine", "rejected": "bad"}
+END
+prefer="--model $model --threads 1 --lora-rank 2 --max-length 64 --max-steps 1 --objective dpo"
+check 0 "$MPILORA" train $prefer --data "$work/published.jsonl" --output "$work/published"
+check 0 "$MPILORA" inspect "$work/published.jsonl" --model "$model" --json
+holds 'v["forms"] == {"preference_messages": 2} and v["bad_lines"] == 0'
+holds 'all("q" in x[k]["text"] for x in v["shown"] for k in ("chosen", "rejected")) and "good" in v["shown"][0]["chosen"]["text"]'
+if command -v jq >/dev/null; then
+    while read -r line; do
+        echo "$line" >"$work/broken.jsonl"
+        check 1 "$MPILORA" train $prefer --data "$work/broken.jsonl" --output "$work/none"
+        cure=$(sed -n "s/.*: \(jq -c '.*'\) FILE > NEW .*/\1/p" "$work/err")
+        [ -n "$cure" ] || fail "no cure of $line: $(cat "$work/err")"
+        eval "$cure" "$work/broken.jsonl" >"$work/mended.jsonl"
+        check 0 "$MPILORA" train $prefer --data "$work/mended.jsonl" --output "$work/mended" --resume never --overwrite
+    done <<'END'
+{"prompt": "q", "chosen": ["good", "better"], "rejected": ["bad"]}
+{"prompt": [{"role": "user", "content": "q"}], "chosen": "good", "rejected": ["bad"]}
+{"prompt": "q", "chosen": {"role": "assistant", "content": "good"}, "rejected": {"role": "assistant", "content": "bad"}}
+{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}], "chosen": "good", "rejected": "bad"}
+{"instruction": "q", "input": "i", "chosen": "good", "rejected": "bad"}
+{"system": "S", "question": "q", "chosen": "good", "rejected": "bad"}
+END
+fi
 check 2 "$MPILORA" inspect "$model" --model "$model"
 says err 'can only be used with a data file'
 check 2 "$MPILORA" train $options $more --train-on-prompt --output "$work/none"

@@ -35,6 +35,7 @@ void columns_add(char *text, size_t size, const struct columns *c, const char *m
 struct line {
     const struct json_value *root;
     const struct columns *columns; /* NULL: none are renamed */
+    const struct json_value *instead; /* an object whose values stand in place of the line's own; NULL: none */
     bool asks;                     /* it may end before its answer */
     bool pairs, only_pairs;        /* it may, or must, be a preference pair */
     const char *answer;            /* the key of what answers a "prompt": "completion", or one of a pair's two */

@@ -61,6 +61,9 @@ void columns_add(char *text, size_t size, const struct columns *c, const char *m
 const struct json_value *line_get(const struct line *l, const char *key)
 {
     bool renamed = false;
+    const struct json_value *instead = json_get(l->instead, key);
+    if (instead)
+        return instead;
     for (size_t i = 0; l->columns && i < l->columns->count; i++) {
         const struct column *c = &l->columns->item[i];
         const struct json_value *v = strcmp(c->name, key) == 0 ? json_get(l->root, c->old) : NULL;

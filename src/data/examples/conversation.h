@@ -43,6 +43,10 @@ enum err_code conversation_read_train(bool *train, const struct json_value *mess
 enum err_code form_read_alpaca(struct conversation *c, struct str *work, const struct line *l, struct err *e);
 /* Appends instruction and input of an alpaca line to `question`, joined by a line end. */
 enum err_code form_join_alpaca(struct str *question, const struct line *l, struct err *e);
+/* Append a message to a list that is being written, and begins with "[": one of a role, and one of sharegpt, {from,
+ * value}, of the list of this name. */
+enum err_code form_add_message(struct str *out, const char *role, const char *content, size_t length, struct err *e);
+enum err_code form_add_spoken(struct str *out, const struct json_value *spoken, const char *list, struct err *e);
 enum err_code form_read_sharegpt(struct conversation *c, struct str *work, const struct line *l, struct err *e);
 enum err_code form_read_prompt_messages(struct conversation *c, struct str *work, const struct line *l,
                                         struct err *e);

@@ -520,7 +520,8 @@ enum err_code example_parse(struct example *ex, struct example_scratch *scratch,
                        "one element per line");
     if (line_open_json(&doc, line, length, e))
         return e->code;
-    const struct line l = {.root = json_root(doc),
+    struct json *lists = NULL;
+    struct line l = {.root = json_root(doc),
                            .columns = options->columns,
                            .asks = options->asks,
                            .pairs = options->pairs != PAIRS_REFUSED,
@@ -531,6 +532,9 @@ enum err_code example_parse(struct example *ex, struct example_scratch *scratch,
         code = err_set(e, ERR_DATA, "a line must hold one JSON object, not %s", json_kind_name(l.root));
     if (!code)
         code = line_check_columns(&l, &ex->columns, e);
+    if (!code && l.pairs)
+        code = pair_write_lists(&lists, &scratch->text, &l, e);
+    l.instead = lists ? json_root(lists) : NULL;
     if (!code)
         code = fields_find_form(&ex->form, &l, e);
     if (!code)
@@ -541,6 +545,7 @@ enum err_code example_parse(struct example *ex, struct example_scratch *scratch,
         code = finish(ex, t, options, e);
     if (!code)
         note_positions(ex, options);
+    json_close(lists);
     json_close(doc);
     return code;
 }

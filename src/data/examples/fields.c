@@ -180,7 +180,7 @@ static enum err_code refuse_pair(const struct line *l, struct err *e)
     struct str m = {0};
     e->code = ERR_OK;
     if (!str_appendf(&m, e, "has two answers, \"chosen\" and \"rejected\": --objective learns from "
-                            "both") && chosen &&
+                            "both") && chosen && json_kind(chosen) != JSON_KIND_OBJECT &&
         !str_appendf(&m, e, ", --columns "))
         str_appendf(&m, e, "%s,unused=rejected %s", columns,
                     l->asks ? "compares with the chosen answers" : "trains on the chosen answers alone");
@@ -372,6 +372,8 @@ enum err_code fields_find_form(enum example_form *form, const struct line *l, st
         found = fields[i].key;
         *form = fields[i].form;
     }
+    if (!l->pairs && is_pair(l) && json_kind(line_get(l, "chosen")) == JSON_KIND_OBJECT)
+        return refuse_pair(l, e); /* --columns cannot join an answer to what it answers */
     if (!found && null)
         return err_set(e, ERR_DATA, "\"%s\" must be a string, not null", null);
     if (!found)

@@ -13,8 +13,7 @@ static enum err_code begin_message(struct str *out, const char *role, struct err
     return json_append_string(out, role, strlen(role), e);
 }
 
-static enum err_code add_message(struct str *out, const char *role, const char *content, size_t length,
-                                 struct err *e)
+enum err_code form_add_message(struct str *out, const char *role, const char *content, size_t length, struct err *e)
 {
     if (begin_message(out, role, e) || str_appendf(out, e, ", \"content\": ") ||
         json_append_string(out, content, length, e))
@@ -48,8 +47,8 @@ static enum err_code add_history(struct str *out, const struct json_value *histo
         const struct json_value *turn = json_at(history, i), *asked = json_at(turn, 0), *answer = json_at(turn, 1);
         if (json_kind(turn) != JSON_KIND_ARRAY || json_count(turn) != 2 || !json_text(asked) || !json_text(answer))
             return err_set(e, ERR_DATA, "\"history\"[%zu] must be [instruction, output], two strings", i);
-        if (add_message(out, "user", json_text(asked), json_text_length(asked), e) ||
-            add_message(out, "assistant", json_text(answer), json_text_length(answer), e))
+        if (form_add_message(out, "user", json_text(asked), json_text_length(asked), e) ||
+            form_add_message(out, "assistant", json_text(answer), json_text_length(answer), e))
             return e->code;
     }
     return ERR_OK;
@@ -60,10 +59,10 @@ static enum err_code write_alpaca(struct str *out, const struct str *question, c
     const char *system = NULL, *output = NULL;
     const bool asks = l->asks && json_is_absent(line_get(l, "output"));
     if (get_text(&system, l, "system", e) || (!asks && conversation_need_text(&output, l, "output", e)) ||
-        str_append(out, "[", 1, e) || (*system && add_message(out, "system", system, strlen(system), e)) ||
+        str_append(out, "[", 1, e) || (*system && form_add_message(out, "system", system, strlen(system), e)) ||
         add_history(out, line_get(l, "history"), e) ||
-        add_message(out, "user", question->data, question->length, e) ||
-        (!asks && add_message(out, "assistant", output, strlen(output), e)))
+        form_add_message(out, "user", question->data, question->length, e) ||
+        (!asks && form_add_message(out, "assistant", output, strlen(output), e)))
         return e->code;
     return str_append(out, "]", 1, e);
 }
@@ -122,7 +121,7 @@ static enum err_code add_calls(struct str *out, const char *value, size_t length
     return code ? code : str_append(out, "]", 1, e);
 }
 
-static enum err_code add_spoken(struct str *out, const struct json_value *spoken, struct err *e)
+enum err_code form_add_spoken(struct str *out, const struct json_value *spoken, const char *list, struct err *e)
 {
     const struct line l = {.root = spoken};
     const struct speaker *speaker = NULL;
@@ -131,7 +130,7 @@ static enum err_code add_spoken(struct str *out, const struct json_value *spoken
     if (json_kind(spoken) != JSON_KIND_OBJECT)
         return err_set(e, ERR_DATA, "must be an object with \"from\" and \"value\", not %s", json_kind_name(spoken));
     if (example_check_message_keys(spoken, EXAMPLE_SHAREGPT, e) ||
-        fields_check_message(spoken, "conversations", EXAMPLE_SHAREGPT, e) ||
+        fields_check_message(spoken, list, EXAMPLE_SHAREGPT, e) ||
         conversation_need_text(&from, &l, "from", e) || conversation_need_text(&value, &l, "value", e))
         return e->code;
     for (size_t i = 0; i < sizeof speakers / sizeof *speakers && !speaker; i++)
@@ -160,10 +159,10 @@ enum err_code form_read_sharegpt(struct conversation *c, struct str *work, const
     if (json_kind(list) != JSON_KIND_ARRAY || !json_count(list))
         return err_set(e, ERR_DATA, "\"conversations\" must be an array of at least one {\"from\", \"value\"}");
     if (get_text(&system, l, "system", e) || str_append(work, "[", 1, e) ||
-        (*system && add_message(work, "system", system, strlen(system), e)))
+        (*system && form_add_message(work, "system", system, strlen(system), e)))
         return e->code;
     for (size_t i = 0; i < json_count(list); i++)
-        if (add_spoken(work, json_at(list, i), e))
+        if (form_add_spoken(work, json_at(list, i), "conversations", e))
             return err_wrap(e, "\"conversations\"[%zu]", i);
     return str_append(work, "]", 1, e);
 }

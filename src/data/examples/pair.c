@@ -44,6 +44,10 @@ static enum err_code check_kinds(const struct line *l, enum json_kind kind, stru
         return ERR_OK;
     if (!lists)
         return err_set(e, ERR_DATA, "\"prompt\" must be a string, as the answers are, not %s", json_kind_name(prompt));
+    const char *role = json_text(json_get(json_at(line_get(l, pair_keys[0]), 0), "role"));
+    if (role && !strcmp(role, "assistant") && json_kind(prompt) == JSON_KIND_STRING)
+        return err_set(e, ERR_DATA, "\"prompt\" must be a list of messages, as the answers are, not a string: jq -c "
+                                    "'.prompt = [{role: \"user\", content: .prompt}]' FILE > NEW makes one of it");
     return err_set(e, ERR_DATA, "\"prompt\" must be a list of messages, as the answers are, not %s (--columns %s "
                                 "leaves it out, if the answers begin with it)",
                    json_kind_name(prompt), without_prompt((char[COLUMNS_SHOWN]){0}, l));

@@ -5,6 +5,12 @@
  *     {"chosen", "rejected"}             both begin with their prompt: the messages that are the same in both, or of
  *                                        strings the tokens
  *
+ * and, written as lists of messages by pair_write_lists():
+ *
+ *     {"conversations", "chosen", "rejected"}   of sharegpt: {from, value}, a message for each answer; also "messages"
+ *     {"prompt", "chosen", "rejected"}          lists in which messages are {from, value}; answers that are a message,
+ *                                               or after a list of messages a string
+ *
  * Each answer with its prompt is a sequence of its own, a side, as {"prompt", "completion"} is. A side that is longer
  * than --max-length loses tokens of the prompt, from its beginning but after BOS, and the other side loses as many, so
  * that both answers remain whole and answer the same. Internal to examples/.
@@ -15,6 +21,11 @@
 #include "data/examples/example.h"
 
 extern const char *const pair_keys[2]; /* "chosen", "rejected" */
+
+/* A pair in one of the latter forms: *made has the lists under the names of the former, and null under those that they
+ * replace. Otherwise *made is NULL. `work` is overwritten. ERR_DATA: messages that cannot be read, or an answer that is
+ * a list of strings. The caller calls json_close(*made), also after an error. */
+enum err_code pair_write_lists(struct json **made, struct str *work, const struct line *l, struct err *e);
 
 /* Checks what makes a line a pair; *shared is the number of messages that begin both answers and belong to the prompt.
  * ERR_DATA: prompt and answers are not all strings or all lists, one answer is the beginning of the other although

@@ -8,6 +8,7 @@ static const struct example_options pairs = {.max_length = 1000, .pairs = PAIRS_
 #define USER(text)   "{\"role\":\"user\",\"content\":\"" text "\"}"
 #define ANSWER(text) "{\"role\":\"assistant\",\"content\":\"" text "\"}"
 #define PAIR(chosen, rejected) "\"chosen\":" chosen ",\"rejected\":" rejected "}"
+#define SAID(who, text) "{\"from\":\"" who "\",\"value\":\"" text "\"}"
 #define SYSTEM       "{\"role\":\"system\",\"content\":\"\"}"
 
 static void check_pair(const char *line, const struct tokenizer *t, const struct example_options *options,
@@ -231,12 +232,24 @@ static void test_shared_lengths(void **state)
     }
 }
 
+struct bad {
+    const char *line, *reason;
+};
+
+static void expect_reasons(const struct bad *cases, size_t count)
+{
+    struct err e;
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(parse(cases[i].line, plain, &pairs, &e), ERR_DATA);
+        if (!strstr(e.message, cases[i].reason))
+            fail_msg("%s says \"%s\", not \"%s\"", cases[i].line, e.message, cases[i].reason);
+    }
+}
+
 static void test_bad_pairs(void **state)
 {
     (void)state;
-    static const struct {
-        const char *line, *reason;
-    } cases[] = {
+    static const struct bad cases[] = {
         {"{\"prompt\":\"a\"," PAIR("\"b\"", "\"b\""), "are the same: there is nothing to prefer"},
         {"{\"prompt\":\"a\"," PAIR("\"b\"", "\"b<|eos|>\""), "become the same tokens: there is nothing to prefer"},
         {"{\"prompt\":\"a\"," PAIR("\"b\"", "\"\""), "\"rejected\" has no answer"},
@@ -252,7 +265,7 @@ static void test_bad_pairs(void **state)
         {"{\"prompt\":\"a\"," PAIR("\"b\"", "[" ANSWER("c") "]"), "\"rejected\" must be a string"},
         {"{\"prompt\":\"a\"," PAIR("[" ANSWER("c") "]", "\"b\""),
          "\"rejected\" must be a list of messages, as \"chosen\" is, not a string"},
-        {"{\"prompt\":[" USER("u") "]," PAIR("\"b\"", "\"c\""), "\"prompt\" must be a string, as the answers are"},
+        {"{\"prompt\":[\"u\"]," PAIR("\"b\"", "\"c\""), "\"prompt\" must be a string, as the answers are"},
         {"{\"prompt\":\"u\"," PAIR("[" USER("u") "," ANSWER("a") "]", "[" USER("u") "," ANSWER("b") "]"),
          "\"prompt\" must be a list of messages, as the answers are, not a string (--columns unused=prompt "},
         {"{\"prompt\":[" USER("u") "]," PAIR("[" USER("u") "," ANSWER("a") "]", "[" USER("u") "," ANSWER("b") "]"),
@@ -276,7 +289,7 @@ static void test_bad_pairs(void **state)
          "no message has the role \"assistant\""},
         {"{\"prompt\":[" USER("u") "]," PAIR("[7]", "[" ANSWER("b") "]"), "\"chosen\"[0]: must be an object"},
         {"{\"prompt\":\"a\",\"chosen\":\"b\"}", "has \"prompt\" but no \"completion\""},
-        {"{\"messages\":[]," PAIR("\"a\"", "\"b\""), "both \"chosen\" and \"messages\""},
+        {"{\"messages\":[]," PAIR("\"a\"", "\"b\""), "\"messages\" must be an array of at least one message"},
         {"{\"prompt\":\"p\",\"completion\":\"c\"," PAIR("\"a\"", "\"b\""),
          "both \"chosen\" and \"completion\", a line must have one form (--columns unused=completion "},
         {"{\"prompt\":\"p\",\"system\":\"s\"," PAIR("\"a\"", "\"b\""),
@@ -293,11 +306,58 @@ static void test_bad_pairs(void **state)
          "unused=margin ignores them)"},
         {"{\"prompt\":\"p\",\"ref_chosen_logps\":-1," PAIR("\"a\"", "\"b\""), "has \"ref_chosen_logps\""},
     };
+    expect_reasons(cases, sizeof cases / sizeof *cases);
+}
+
+static void test_bad_forms_of_pairs(void **state)
+{
+    (void)state;
+    static const struct bad cases[] = {
+        {"{\"prompt\":\"u\"," PAIR(ANSWER("b"), ANSWER("c")),
+         "\"prompt\" must be a list of messages, as the answers are, not a string: jq -c '.prompt = [{role: \"user\", "
+         "content: .prompt}]' FILE > NEW makes one of it"},
+        {"{\"prompt\":\"a\"," PAIR("[\"b\"]", "[\"c\"]"),
+         "\"chosen\" is a list of strings, and a side of a pair has one answer: jq -c '(.chosen, .rejected) |= if type "
+         "== \"array\" then .[0] else . end' FILE > NEW takes the first of each"},
+        {"{\"prompt\":\"a\"," PAIR("\"b\"", "[\"c\"]"), "\"rejected\" is a list of strings"},
+        {"{\"conversations\":[]," PAIR(ANSWER("b"), ANSWER("c")), "\"conversations\" must be an array of at least one"},
+        {"{\"conversations\":[{\"who\":\"u\"}]," PAIR(ANSWER("b"), ANSWER("c")),
+         "\"conversations\"[0]: \"from\" must"},
+        {"{\"conversations\":[" SAID("human", "u") "]," PAIR(SAID("bot", "b"), ANSWER("c")),
+         "\"chosen\": \"from\" is \"bot\": it must be"},
+        {"{\"conversations\":[" SAID("human", "u") "," SAID("gpt", "a") "]," PAIR(SAID("gpt", "b"), SAID("gpt", "c")),
+         "\"conversations\" ends with an answer, and those of the pair come after it: jq -c '.conversations |= "
+         ".[:-1]' FILE > NEW takes it away"},
+        {"{\"conversations\":[" SAID("human", "u") "]," PAIR("[" ANSWER("b") "]", "[" ANSWER("c") "]"),
+         "both \"chosen\" and \"conversations\""},
+        {"{\"conversations\":[" SAID("human", "u") "]," PAIR(SAID("gpt", "b"), SAID("gpt", "b")), "are the same"},
+        {"{\"conversations\":[" SAID("human", "u") "],\"history\":[[\"a\",\"b\"]]," PAIR("\"b\"", "\"c\""),
+         "has \"history\", which"},
+    };
+    expect_reasons(cases, sizeof cases / sizeof *cases);
+}
+
+/* Other names for the fields go before that; a published layout without an objective. */
+static void test_messages_of_pairs(void **state)
+{
+    (void)state;
+    struct columns columns;
     struct err e;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        assert_int_equal(parse(cases[i].line, plain, &pairs, &e), ERR_DATA);
-        if (!strstr(e.message, cases[i].reason))
-            fail_msg("%s says \"%s\", not \"%s\"", cases[i].line, e.message, cases[i].reason);
+    static const char line[] = "{\"prompt\":null,\"dialogue\":[" SAID("human", "u") "],\"good\":" SAID("gpt", "a")
+                               ",\"rejected\":" SAID("gpt", "b") "}";
+    assert_ok(columns_parse(&columns, "conversations=dialogue,chosen=good", &e), &e);
+    struct example_options options = {.max_length = 1000, .pairs = PAIRS_ALONE, .columns = &columns};
+    assert_ok(parse(line, plain, &options, &e), &e);
+    assert_int_equal(ex.form, EXAMPLE_PREFERENCE_MESSAGES);
+    columns_release(&columns);
+    static const char *const lines[] = {"{\"conversations\":[" SAID("human", "u") "],\"system\":\"S\",",
+                                        "{\"prompt\":[" USER("u") "],", "{\"messages\":[" USER("u") "],"};
+    for (size_t i = 0; i < 3; i++) {
+        char text[256];
+        options = (struct example_options){.max_length = 1000};
+        snprintf(text, sizeof text, "%s%s", lines[i], PAIR(SAID("gpt", "a"), SAID("gpt", "b")));
+        assert_int_equal(parse(text, plain, &options, &e), ERR_DATA);
+        assert_string_equal(e.message, "has two answers, \"chosen\" and \"rejected\": --objective learns from both");
     }
 }
 
@@ -383,6 +443,7 @@ int main(void)
         cmocka_unit_test(test_repeated_words), cmocka_unit_test(test_no_shared_beginning),
         cmocka_unit_test(test_messages),     cmocka_unit_test(test_cutting),
         cmocka_unit_test(test_bad_pairs),    cmocka_unit_test(test_pairs_alone),
+        cmocka_unit_test(test_bad_forms_of_pairs), cmocka_unit_test(test_messages_of_pairs),
         cmocka_unit_test(test_unused_columns),
         cmocka_unit_test(test_positions),    cmocka_unit_test(test_train_on_all), cmocka_unit_test(test_refused),
         cmocka_unit_test(test_shared_prompts), cmocka_unit_test(test_shared_lengths),
