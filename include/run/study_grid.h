@@ -11,7 +11,8 @@
  *
  * The cells of a sweep are all combinations of its axes, the last axis changing fastest; sweeps are in the order of
  * the file. Without a named sweep the plain keys form the only sweep. Cells with the same options are one cell.
- * Options for data that all cells share in memory (base, data, types) cannot be axes.
+ * Options for data that all cells share in memory (base, data, types) cannot be axes. The objective can, among those
+ * for preferences: their data are pairs.
  *
  * A cell's name consists of its initialisation, learning rate, rank and seed, and then of all other options that
  * some sweep varies and that differ from the plain keys: `normal-lr0.0002-r16-s0-rslora`. It does not depend on the
@@ -20,6 +21,7 @@
 #ifndef MPILORA_RUN_STUDY_GRID_H
 #define MPILORA_RUN_STUDY_GRID_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/arena.h"
@@ -45,6 +47,7 @@ struct study_grid {
     struct options base; /* options of `train`: the plain keys that are not axes */
     struct study_cell *cells;
     size_t count;
+    bool pairs; /* of all cells: their objectives learn from pairs */
 };
 
 /* Reads the configuration and checks every value of every cell. ERR_USAGE names file and line. `given` must outlive

@@ -59,6 +59,7 @@ struct report_cell {
     struct metrics_row *rows;
     size_t row_count;
     struct machine_list machines;
+    size_t least_rank, most_rank; /* of the adapter's modules; 0: there is no checkpoint */
     struct report_trace trace;
     struct report_sample *samples; /* [sample_count] of a run by itself: by prompt, then by step */
     size_t sample_count;
@@ -94,7 +95,7 @@ struct report_figure {
     struct svg_plot plot;
 };
 
-#define REPORT_FIGURES_MAX 16
+#define REPORT_FIGURES_MAX 32
 
 struct report {
     struct arena arena;
@@ -142,6 +143,14 @@ const char *report_option(const struct report_cell *c, const char *name);
 const char *report_option_text(struct report *r, const struct report_cell *c, const char *name, struct err *e);
 double report_number(const struct report_cell *c, const char *name); /* NAN if it is not a number */
 bool report_has(const struct report_cell *c, const char *name, const char *value);
+bool report_same(const struct report_cell *a, const struct report_cell *b, const char *name); /* as text or number */
+
+/* The option "objective" and its parameters, which say what a loss is: 0 after the last. */
+extern const char *const report_measures[];
+/* Do the runs, or cells, have several objectives, so that their losses are not comparable? */
+bool report_mixes_objectives(const struct report *r);
+/* Is this the first of the cells with its objective? */
+bool report_begins_objective(const struct report *r, size_t cell);
 
 /* The last part of a path. */
 void report_last_part(char *part, size_t size, const char *path);

@@ -28,8 +28,12 @@ double report_row_eval_loss(const struct metrics_row *row)
     }
 REWARD(rewards, chosen)
 REWARD(rewards, rejected)
-REWARD(rewards, accuracy)
 #undef REWARD
+
+double report_row_accuracy(const struct metrics_row *row)
+{
+    return row->rewards.accuracy;
+}
 
 double report_row_margin(const struct metrics_row *row)
 {
@@ -429,7 +433,7 @@ static void draw_rewards(struct sketch *s, const struct report_group *run)
     sketch_figure(s, "reward-accuracy", "Reward accuracy",
                   "Share of pairs whose chosen answer has the higher reward.", report_steps,
                   (struct svg_axis){.title = "share of pairs", .zero = true});
-    sketch_rows(s, "training", 5, run, row_rewards_accuracy);
+    sketch_rows(s, "training", 5, run, report_row_accuracy);
     sketch_rows(s, "evaluation", 1, run, report_row_eval_accuracy);
     sketch_end_figure(s);
 }

@@ -49,18 +49,16 @@ static bool is_among(const char *name, const char *const *names)
     return *names != NULL;
 }
 
-/* Texts may differ where values do not: a default is as options.def has it. */
-static bool have_same(const struct report_cell *a, const struct report_cell *b, const struct opt_spec *spec)
+bool report_same(const struct report_cell *a, const struct report_cell *b, const char *name)
 {
-    return report_has(a, spec->name, report_option(b, spec->name)) ||
-           report_number(a, spec->name) == report_number(b, spec->name);
+    return report_has(a, name, report_option(b, name)) || report_number(a, name) == report_number(b, name);
 }
 
 static bool agree(const struct report *r, const struct report_cell *a, const struct report_cell *b,
                   const char *const *free_names)
 {
     for (size_t i = 0; i < r->difference_count; i++)
-        if (!is_among(r->differences[i]->name, free_names) && !have_same(a, b, r->differences[i]))
+        if (!is_among(r->differences[i]->name, free_names) && !report_same(a, b, r->differences[i]->name))
             return false;
     return true;
 }
@@ -68,9 +66,27 @@ static bool agree(const struct report *r, const struct report_cell *a, const str
 static bool some_differ(const struct report *r, const struct opt_spec *spec)
 {
     for (size_t i = 1; i < r->count; i++)
-        if (!have_same(&r->cells[0], &r->cells[i], spec))
+        if (!report_same(&r->cells[0], &r->cells[i], spec->name))
             return true;
     return false;
+}
+
+const char *const report_measures[] = {"objective", "beta", "label-smoothing", "sft-weight", "simpo-margin", NULL};
+
+bool report_mixes_objectives(const struct report *r)
+{
+    for (size_t i = 1; i < r->count; i++)
+        if (report_begins_objective(r, i))
+            return true;
+    return false;
+}
+
+bool report_begins_objective(const struct report *r, size_t cell)
+{
+    for (size_t i = 0; i < cell; i++)
+        if (report_same(&r->cells[i], &r->cells[cell], report_measures[0]))
+            return false;
+    return true;
 }
 
 /* How a cell starts, and how fast it learns: what a study of schemes varies around one setting. */

@@ -72,6 +72,51 @@ static size_t most_modules(const struct report *r)
     return modules;
 }
 
+/* "dpo, beta 0.1, label smoothing 0.2": of the parameters those that act, and are not 0. */
+static void put_objective(struct markup *m, const struct report_cell *c)
+{
+    static const struct {
+        const char *option, *name, *only[2]; /* of these objectives; NULL: of all */
+    } rows[] = {{"beta", "beta", {NULL}},
+                {"label-smoothing", "label smoothing", {"dpo", "simpo"}},
+                {"simpo-margin", "margin", {"simpo", "simpo"}},
+                {"sft-weight", "SFT weight", {NULL}}};
+    markup_put(m, "<div><dt>Objective</dt><dd>");
+    markup_text(m, report_option(c, "objective"));
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const bool acts = !rows[i].only[0] || report_has(c, "objective", rows[i].only[0]) ||
+                          report_has(c, "objective", rows[i].only[1]);
+        if (!acts || !(report_number(c, rows[i].option) > 0))
+            continue;
+        markup_put(m, ", %s ", rows[i].name);
+        markup_text(m, report_option(c, rows[i].option));
+    }
+    markup_put(m, "</dd></div>\n");
+}
+
+/* That of --lora-rank, or of the adapter that the run began with. */
+static void put_rank(struct markup *m, const struct report_cell *c)
+{
+    char text[64] = "";
+    if (c->least_rank < c->most_rank)
+        snprintf(text, sizeof text, "%zu to %zu", c->least_rank, c->most_rank);
+    else if (c->most_rank)
+        snprintf(text, sizeof text, "%zu", c->most_rank);
+    else if (!*report_option(c, "adapter"))
+        snprintf(text, sizeof text, "%.32s", report_option(c, "lora-rank"));
+    put_fact(m, "Rank", text);
+}
+
+/* Is the objective, or a parameter of it, what a study varies? */
+static bool varies_objective(const struct report *r)
+{
+    for (size_t i = 0; i < r->difference_count; i++)
+        for (size_t k = 0; report_measures[k]; k++)
+            if (!strcmp(r->differences[i]->name, report_measures[k]))
+                return true;
+    return false;
+}
+
 static void put_facts(struct markup *m, const struct report *r)
 {
     const struct report_cell *any = NULL;
@@ -82,7 +127,9 @@ static void put_facts(struct markup *m, const struct report *r)
     if (any) {
         put_place(m, "Base model", report_option(any, "model"));
         put_place(m, "Data", report_option(any, "data"));
-        if (!report_has(any, "objective", "sft"))
+        if (!report_has(any, "objective", "sft") && !varies_objective(r))
+            put_objective(m, any);
+        else if (!report_has(any, "objective", "sft") && !report_mixes_objectives(r))
             put_fact(m, "Objective", report_option(any, "objective"));
     }
     put_count(m, "Steps", longest_run(r));
@@ -93,9 +140,9 @@ static void put_facts(struct markup *m, const struct report *r)
         const char *adapter = report_option(any, "adapter");
         if (*adapter)
             put_place(m, "Begun with", adapter);
-        if (strcmp(report_option(any, "lora-init"), "normal") != 0)
+        else if (strcmp(report_option(any, "lora-init"), "normal") != 0)
             put_fact(m, "Initialisation", report_option(any, "lora-init"));
-        put_fact(m, "Rank", report_option(any, "lora-rank"));
+        put_rank(m, any);
         put_fact(m, "Learning rate", report_option(any, "learning-rate"));
     }
     if (most_modules(r))

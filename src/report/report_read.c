@@ -272,6 +272,11 @@ static enum err_code read_checkpoint(struct report *r, struct report_cell *c, co
     if (!found)
         return ERR_OK;
     c->status = ckpt.state.finished ? REPORT_DONE : REPORT_NOT_DONE;
+    c->least_rank = ckpt.module_count ? SIZE_MAX : 0;
+    for (size_t i = 0; i < ckpt.module_count; i++) {
+        c->least_rank = ckpt.modules[i].rank < c->least_rank ? ckpt.modules[i].rank : c->least_rank;
+        c->most_rank = ckpt.modules[i].rank > c->most_rank ? ckpt.modules[i].rank : c->most_rank;
+    }
     enum err_code code = report_trace_read(&c->trace, &ckpt, &r->arena, e);
     ckpt_close(&ckpt);
     return code;

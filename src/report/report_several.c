@@ -43,28 +43,63 @@ enum err_code report_read_several(struct report *r, const char *const *folders, 
     return report_compare_cells(r, e);
 }
 
-/* A figure with a line for each run. */
-static void draw_runs(struct sketch *s, const char *id, const char *title, const char *caption, struct svg_axis y,
-                      double (*value)(const struct metrics_row *))
+/* A figure with a line for each run, or for each with the objective of `like`. */
+static void draw_some(struct sketch *s, const char *id, const char *title, const char *caption, struct svg_axis y,
+                      const struct report_cell *like, double (*value)(const struct metrics_row *))
 {
     sketch_figure(s, id, title, caption, report_steps, y);
     for (size_t i = 0; i < s->report->count; i++) {
         const struct report_cell *cell = &s->report->cells[i];
+        if (like && !report_same(cell, like, "objective"))
+            continue;
         sketch_rows(s, cell->name, (unsigned)i % SVG_STYLES, &(struct report_group){.cells = &cell, .count = 1}, value);
     }
     sketch_end_figure(s);
+}
+
+static void draw_runs(struct sketch *s, const char *id, const char *title, const char *caption, struct svg_axis y,
+                      double (*value)(const struct metrics_row *))
+{
+    draw_some(s, id, title, caption, y, NULL, value);
+}
+
+/* What each objective measures in its own way has a figure for each of them. */
+static void draw_by_objective(struct sketch *s, const char *id, const char *title, const char *caption,
+                              struct svg_axis y, double (*value)(const struct metrics_row *))
+{
+    struct report *r = s->report;
+    if (!report_mixes_objectives(r)) {
+        draw_runs(s, id, title, caption, y, value);
+        return;
+    }
+    for (size_t i = 0; i < r->count && !s->e->code; i++) {
+        const char *objective = report_option(&r->cells[i], "objective");
+        if (!report_begins_objective(r, i))
+            continue;
+        const char *own_id = report_textf(r, s->e, "%s-%s", id, objective);
+        const char *own_title = own_id ? report_textf(r, s->e, "%s, %s", title, objective) : NULL;
+        const char *own_caption =
+            own_title ? report_textf(r, s->e, "%s Not comparable with that of another objective.", caption) : NULL;
+        if (own_caption)
+            draw_some(s, own_id, own_title, own_caption, y, &r->cells[i], value);
+    }
 }
 
 enum err_code report_draw_several(struct report *r, struct err *e)
 {
     e->code = ERR_OK;
     struct sketch s = {.report = r, .e = e};
-    draw_runs(&s, "loss", "Training loss", "Of each batch.", (struct svg_axis){.title = "loss"}, report_row_loss);
-    draw_runs(&s, "eval-loss", "Evaluation loss", "Of the evaluation data, which may not be the same in all runs.",
-              (struct svg_axis){.title = "eval loss"}, report_row_eval_loss);
-    draw_runs(&s, "margin", "Reward margin",
-              "By how much the reward of the chosen answer exceeds that of the rejected one, in training.",
-              (struct svg_axis){.title = "reward"}, report_row_margin);
+    draw_by_objective(&s, "loss", "Training loss", "Of each batch.", (struct svg_axis){.title = "loss"},
+                      report_row_loss);
+    draw_by_objective(&s, "eval-loss", "Evaluation loss",
+                      "Of the evaluation data, which may not be the same in all runs.",
+                      (struct svg_axis){.title = "eval loss"}, report_row_eval_loss);
+    draw_runs(&s, "reward-accuracy", "Reward accuracy",
+              "Share of pairs whose chosen answer has the higher reward, in training.",
+              (struct svg_axis){.title = "share of pairs", .zero = true}, report_row_accuracy);
+    draw_by_objective(&s, "margin", "Reward margin",
+                      "By how much the reward of the chosen answer exceeds that of the rejected one, in training.",
+                      (struct svg_axis){.title = "reward"}, report_row_margin);
     draw_runs(&s, "learning-rate", "Learning rate", "From the schedule.",
               (struct svg_axis){.title = "learning rate", .zero = true}, report_row_learning_rate);
     draw_runs(&s, "gradient-norm", "Gradient norm", "Of the whole adapter, before clipping.",
@@ -115,22 +150,33 @@ static double speed_of(const struct report_cell *c)
 static const struct {
     const char *name, *format; /* NULL: a time */
     double (*value)(const struct report_cell *);
-    int better; /* 1: higher, -1: lower is better */
-} results[] = {{"Steps", "%.0f", steps_of, 0},
-               {"Last training loss", "%.4f", report_last_loss, 0},
-               {"Final eval loss", "%.4f", report_final_loss, -1},
-               {"Final eval reward accuracy", "%.3f", report_final_accuracy, 1},
-               {"Final eval reward margin", "%.4f", report_final_margin, 0},
-               {"Best eval loss", "%.4f", best_of, -1},
-               {"at step", "%.0f", best_step_of, 0},
-               {"Tokens", "%.0f", tokens_of, 0},
-               {"Tokens per second", "%.0f", speed_of, 1},
-               {"Time of training", NULL, report_seconds, 0}};
+    int better; /* 1: higher, -1: lower is better, if `value` is no loss or all runs have the same */
+    bool is_loss;
+} results[] = {{"Steps", "%.0f", steps_of, 0, false},
+               {"Last training loss", "%.4f", report_last_loss, 0, false},
+               {"Final eval loss", "%.4f", report_final_loss, -1, true},
+               {"Final eval reward accuracy", "%.3f", report_final_accuracy, 1, false},
+               {"Final eval reward margin", "%.4f", report_final_margin, 0, false},
+               {"Best eval loss", "%.4f", best_of, -1, true},
+               {"at step", "%.0f", best_step_of, 0, false},
+               {"Tokens", "%.0f", tokens_of, 0, false},
+               {"Tokens per second", "%.0f", speed_of, 1, false},
+               {"Time of training", NULL, report_seconds, 0, false}};
+
+/* Objectives, and their parameters, make other losses of the same answers. */
+static bool have_one_loss(const struct report *r)
+{
+    for (size_t i = 1; i < r->count; i++)
+        for (size_t k = 0; report_measures[k]; k++)
+            if (!report_same(&r->cells[0], &r->cells[i], report_measures[k]))
+                return false;
+    return true;
+}
 
 static bool is_best(const struct report *r, size_t cell, size_t result)
 {
     const double x = results[result].value(&r->cells[cell]);
-    if (!results[result].better || !isfinite(x))
+    if (!results[result].better || !isfinite(x) || (results[result].is_loss && !have_one_loss(r)))
         return false;
     for (size_t i = 0; i < r->count; i++)
         if ((results[result].value(&r->cells[i]) - x) * results[result].better > 0)

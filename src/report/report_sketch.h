@@ -16,6 +16,7 @@ double report_row_learning_rate(const struct metrics_row *row);
 double report_row_grad_norm(const struct metrics_row *row);
 double report_row_speed(const struct metrics_row *row);
 double report_row_margin(const struct metrics_row *row); /* of rewards */
+double report_row_accuracy(const struct metrics_row *row);
 double report_row_eval_margin(const struct metrics_row *row);
 double report_row_eval_accuracy(const struct metrics_row *row);
 

@@ -37,7 +37,6 @@ static const char *const shared[] = {
     "resume",
     "overwrite",
     "train-on",
-    "objective",
     "columns",
     "chat-template",
     "chat-template-kwargs",
@@ -257,12 +256,28 @@ static enum err_code append_name(struct str *name, const struct study_grid *g, c
     return ERR_OK;
 }
 
+/* The data are pairs for all cells, or for none. */
+static enum err_code check_objective(struct study_grid *g, const struct options *o, struct err *e)
+{
+    const bool pairs = o->objective != OBJECTIVE_SFT;
+    if (!g->count)
+        g->pairs = pairs;
+    return g->pairs == pairs
+               ? ERR_OK
+               : err_set(e, ERR_USAGE,
+                         "%s: objective: all cells share the data, and sft does not learn from pairs as the others do: "
+                         "give it a study of its own",
+                         g->file);
+}
+
 static enum err_code add_cell(struct study_grid *g, const char *sweep, size_t number, size_t *room,
                               struct err *e)
 {
     struct options o;
     struct str name = {0};
     enum err_code code = set_options(g, sweep, number, &o, e);
+    if (!code)
+        code = check_objective(g, &o, e);
     if (!code)
         code = append_name(&name, g, &o.set, e);
     options_release(&o);

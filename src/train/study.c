@@ -457,11 +457,15 @@ static enum err_code run_all(struct study *s, struct err *e)
     return code ? code : conclude(s, e);
 }
 
-/* Collective. Base, tokenizer and data, for all cells. */
+/* Collective. Base, tokenizer and data, for all cells. What data they need follows from the objective of any of them:
+ * it may be an axis. */
 static enum err_code open_inputs(struct study *s, struct err *e)
 {
     const struct options *o = &s->grid.base;
-    enum err_code code = session_open(&s->session, o, s->ranks, e);
+    enum err_code code = dist_agree(s->ranks, study_grid_options(&s->grid, &s->grid.cells[0], &s->first, e), e);
+    s->first.output = o->output;
+    if (!code)
+        code = session_open(&s->session, &s->first, s->ranks, e);
     if (!code) {
         code = session_open_data(&s->session, &s->data, &o->data, s->data_hash, e);
         s->has_data = !code;
@@ -470,6 +474,7 @@ static enum err_code open_inputs(struct study *s, struct err *e)
         code = session_open_eval_data(&s->session, &s->eval_data, &s->data, e);
         s->has_eval_data = !code;
     }
+    s->session.options = o;
     return code;
 }
 
@@ -520,6 +525,7 @@ enum err_code study_run(const struct options *o, struct dist *d, struct err *e)
         dataset_close(&s->data);
     session_close(&s->session);
     dist_split_release(&s->group);
+    options_release(&s->first);
     study_grid_release(&s->grid);
     free(s->states);
     free(s->todo);

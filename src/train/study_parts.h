@@ -22,6 +22,7 @@ struct study {
     size_t groups;
     size_t part, parts; /* this job does part `part` of `parts` of the cells */
     struct study_grid grid;
+    struct options first; /* of the first cell */
     struct session session;
     struct dataset data, eval_data;
     bool has_data, has_eval_data;

@@ -383,4 +383,46 @@ assert {"eval-reward-accuracy", "eval-reward-margin", "final-beta", "accuracy-be
 assert figures["eval-loss"]["y_title"] == "loss", figures["eval-loss"]
 PY
 grep -q '<th class="number">Final eval reward accuracy</th>' "$work/study/report.html" || fail "no rewards in its page"
+# Objectives as an axis: each cell is the run that it would be alone, and their losses are not drawn on one axis.
+{
+    sed '/max-steps\|eval-every\|save-every/d' "$work/pairs.yaml"
+    printf '%s\n' "max-steps: 2" "output: $work/objectives" "objective: [dpo, orpo]" "beta: [0.1, 0.5]"
+} >"$work/objectives.yaml"
+check 0 ranks 2 "$MPILORA" study --config "$work/objectives.yaml"
+check 0 train "$work/alone-dpo" --objective dpo --beta 0.5 --max-steps 2 --eval-every 0
+cmp "$work/alone-dpo/adapter/adapter_model.safetensors" \
+    "$work/objectives/cells/normal-lr0.003-r4-s0-objectivedpo-beta0.5/adapter/adapter_model.safetensors" || fail "a cell is another run"
+check 0 "$MPILORA" report "$work/objectives"
+check 0 "$MPILORA" study --config "$work/objectives.yaml" # all is done
+says err 'done: 4 cells'
+sed 's/dpo, orpo/dpo, sft/' "$work/objectives.yaml" >"$work/mixed.yaml"
+check 2 "$MPILORA" study --config "$work/mixed.yaml"
+says err 'objective: all cells share the data, and sft does not learn from pairs as the others do: give it a study of its own'
+check 0 "$MPILORA" report "$work/dpo" "$work/orpo" "$work/ipo" --output "$work/several.html"
+check 0 "$MPILORA" report "$work/dpo" "$work/dpo-parts" --output "$work/alike.html"
+check 0 "$MPILORA" report "$work/second"
+python3 - "$work" <<'PY' || fail "objectives in reports"
+import json, re, sys
+work = sys.argv[1]
+def curves(path):
+    html = open(f"{work}/{path}", encoding="utf-8").read()
+    figures = json.loads(re.search(r'id="curves">(.*?)</script>', html, re.S)[1])
+    return html, {f["plot"]: [s["name"] for s in f["series"]] for f in figures}
+figures = {f["plot"]: len(f["series"]) for f in json.load(open(f"{work}/objectives/report.json"))["figures"]}
+for name in ("loss", "eval-loss", "eval-reward-margin"):
+    assert name not in figures and figures[name + "-dpo"] == figures[name + "-orpo"] == 2, figures
+assert figures["eval-reward-accuracy"] == 4 and "accuracy-beta" in figures and "final-beta" not in figures, figures
+html, plots = curves("several.html")
+for name in ("loss", "eval-loss", "margin"):
+    assert name not in plots and [plots[f"{name}-{o}"] for o in ("dpo", "orpo", "ipo")] == [["dpo"], ["orpo"], ["ipo"]], plots
+assert plots["reward-accuracy"] == plots["speed"] == ["dpo", "orpo", "ipo"], plots
+best = lambda html, row: "best" in re.search(rf"<td>{row}</td>(.*?)</tr>", html)[1]
+assert not best(html, "Final eval loss") and best(html, "Final eval reward accuracy"), "losses of objectives are compared"
+html, plots = curves("alike.html")
+assert plots["loss"] == ["dpo", "dpo-parts"] and best(html, "Final eval loss"), plots
+facts = lambda path: dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", open(f"{work}/{path}/report.html", encoding="utf-8").read()))
+assert facts("dpo")["Objective"] == "dpo, beta 0.5, label smoothing 0.1" and facts("dpo")["Rank"] == "4", facts("dpo")
+assert facts("second")["Objective"] == "dpo, beta 0.2" and facts("second")["Rank"] == "4", facts("second")
+assert facts("second")["Begun with"] == "adapter" and "–" not in facts("second").values(), facts("second")
+PY
 passed

@@ -48,6 +48,26 @@ static void plain_keys_are_one_sweep(void **state)
         NAMES("normal-lr0.001-r8-s4", "normal-lr0.001-r8-s5", "normal-lr0.01-r8-s4", "normal-lr0.01-r8-s5"));
 }
 
+/* All of them learn from pairs. */
+static void objectives_may_vary(void **state)
+{
+    (void)state;
+    names_are(BASE "objective: [dpo, ipo]\nbeta: [0.1, 0.5]\n",
+              NAMES("normal-lr0.0002-r16-s0-objectivedpo", "normal-lr0.0002-r16-s0-objectivedpo-beta0.5",
+                    "normal-lr0.0002-r16-s0-objectiveipo", "normal-lr0.0002-r16-s0-objectiveipo-beta0.5"));
+    names_are(BASE "objective: simpo\na.simpo-margin: [0.5, 1]\nb.objective: orpo\n",
+              NAMES("normal-lr0.0002-r16-s0", "normal-lr0.0002-r16-s0-simpo-margin1",
+                    "normal-lr0.0002-r16-s0-objectiveorpo"));
+    struct study s;
+    struct err e;
+    assert_ok(read_grid(&s, BASE "objective: simpo\n", &e), &e);
+    assert_true(s.grid.pairs);
+    release(&s);
+    assert_ok(read_grid(&s, BASE, &e), &e);
+    assert_false(s.grid.pairs);
+    release(&s);
+}
+
 static void sweeps_replace_plain_keys_and_share_cells(void **state)
 {
     (void)state;
@@ -153,6 +173,8 @@ static void mistakes_name_the_line(void **state)
         {BASE "a.seed: 1\nseed: 1\na.seed: 2\n", "study.yaml:6: a.seed is given twice, first in line 4"},
         {BASE "a.model: x\n", "study.yaml:4: all cells share one model"},
         {BASE "max-length: [1, 2]\n", "study.yaml:4: all cells share one max-length"},
+        {BASE "objective: [dpo, sft]\n", "study.yaml: objective: all cells share the data, and sft does not learn"},
+        {BASE "a.seed: 1\nb.objective: ipo\n", "study.yaml: objective: all cells share the data, and sft does not"},
         {BASE "a b.seed: 1\n", "study.yaml:4: 'a b' is no name of a sweep"},
         {BASE ".seed: 1\n", "study.yaml:4: '' is no name of a sweep"},
         {BASE "config: x\n", "study.yaml:4: a configuration cannot name another one"},
@@ -218,7 +240,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plain_keys_are_one_sweep),
-        cmocka_unit_test(sweeps_replace_plain_keys_and_share_cells),
+        cmocka_unit_test(objectives_may_vary), cmocka_unit_test(sweeps_replace_plain_keys_and_share_cells),
         cmocka_unit_test(names_tell_odd_values_apart),
         cmocka_unit_test(cells_have_the_options_of_train),
         cmocka_unit_test(resolved_study_is_the_same_study),
