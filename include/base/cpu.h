@@ -30,6 +30,10 @@ double cpu_cgroup_memory(const char *membership, const char *mount);
  * 0: unknown. */
 double cpu_memory_limit(void);
 
+/* Bytes of all third-level caches of this host together, as its kernel has them: for a virtual machine, glibc gives
+ * those of the whole processor. `devices` is /sys/devices/system/cpu, except in tests; 0: unknown. */
+size_t cpu_cache(const char *devices);
+
 /* Resident and peak resident bytes of this process. */
 size_t cpu_memory_resident(void);
 size_t cpu_memory_peak(void);

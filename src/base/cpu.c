@@ -273,6 +273,23 @@ double cpu_memory_limit(void)
     return installed > 0 && (limit <= 0 || installed < limit) ? installed : limit;
 }
 
+/* A cache counts at the first of the processors that share it. */
+size_t cpu_cache(const char *devices)
+{
+    size_t total = 0;
+    for (long cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        char path[PATH_MAX], sharers[128], line[128];
+        snprintf(path, sizeof path, "%s/cpu%ld/cache/index3/shared_cpu_list", devices, cpu);
+        if (!line_of(sharers, sizeof sharers, path, "") || strtol(sharers, NULL, 10) != cpu)
+            continue;
+        snprintf(path, sizeof path, "%s/cpu%ld/cache/index3/size", devices, cpu);
+        char *unit;
+        const size_t size = line_of(line, sizeof line, path, "") ? strtoull(line, &unit, 10) : 0;
+        total += size > 0 ? size << (*unit == 'M' ? 20 : 10) : 0;
+    }
+    return total;
+}
+
 size_t cpu_memory_resident(void)
 {
     char line[128];

@@ -1,7 +1,6 @@
 #include "bench_parts.h"
 
 #include <string.h>
-#include <unistd.h>
 
 #include "base/cpu.h"
 #include "math/gemm.h"
@@ -192,11 +191,11 @@ static void add_piece(void *context, size_t piece)
         t->a[i] = t->b[i] + 3 * t->c[i];
 }
 
-/* Numbers of an array: three of them are four times the last cache that the ranks of a node share. */
+/* Numbers of an array: three of them are four times the last caches that the ranks of a node share. */
 static size_t choose_count(const struct session *s)
 {
-    long cache = sysconf(_SC_LEVEL3_CACHE_SIZE);
-    size_t total = 4 * (cache > 0 ? (size_t)cache : (size_t)32 << 20);
+    const size_t cache = cpu_cache("/sys/devices/system/cpu");
+    size_t total = 4 * (cache > 0 ? cache : (size_t)32 << 20);
     size_t count = total / 3 / sizeof(double) / (size_t)s->dist->node_ranks;
     return more(count, (size_t)1 << 20) / PIECES * PIECES;
 }

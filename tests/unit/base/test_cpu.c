@@ -90,6 +90,25 @@ static void reads_memory_limits(void **state)
     assert_true(cpu_memory_limit() > 0 && cpu_memory_limit() <= installed);
 }
 
+static void adds_caches(void **state)
+{
+    (void)state;
+    const char *devices = scratch_path(&scratch, "caches");
+    assert_int_equal(cpu_cache(devices), 0);
+    for (int cpu = 0; cpu < 4; cpu++) { /* two caches */
+        char name[64];
+        snprintf(name, sizeof name, "caches/cpu%d/cache/index3/size", cpu);
+        put(name, cpu < 2 ? "32768K\n" : "1M\n");
+        snprintf(name, sizeof name, "caches/cpu%d/cache/index3/shared_cpu_list", cpu);
+        put(name, cpu < 2 ? "0-1\n" : "2-3,66-67\n");
+    }
+    devices = scratch_path(&scratch, "caches");
+    assert_int_equal(cpu_cache(devices), 33 << 20);
+    put("caches/cpu2/cache/index3/size", "garbage\n");
+    devices = scratch_path(&scratch, "caches");
+    assert_int_equal(cpu_cache(devices), 32 << 20);
+}
+
 static void honours_affinity(void **state)
 {
     (void)state;
@@ -158,6 +177,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(reads_quota_v2),
                                        cmocka_unit_test(reads_quota_v1),
                                        cmocka_unit_test(reads_memory_limits),
+                                       cmocka_unit_test(adds_caches),
                                        cmocka_unit_test(honours_affinity),
                                        cmocka_unit_test(environment_lowers_the_isa),
                                        cmocka_unit_test(counts_memory),
