@@ -12,6 +12,7 @@
 #
 # A host is a process, init, and what lives in its namespaces. They have no names on this machine and end with init, and
 # that with the test, however it ends: nothing can be left over.
+unset OMPI_MCA_ess_singleton_isolated OMPI_MCA_orte_tmpdir_base # a host has its own
 hosts_folder=$work/hosts
 declare -A sent received
 mkdir "$hosts_folder"

@@ -2,7 +2,7 @@
 # has them: MPILORA_PYTHON names one, else python3 is tried.
 . "$SOURCE/tests/support/e2e.sh"
 . "$SOURCE/tests/support/train.sh"
-python=${MPILORA_PYTHON:-python3}
+python=${MPILORA_PYTHON:-$(type -P python3)}
 "$python" -c 'import gguf, h5py, peft, torch, transformers' 2>/dev/null ||
     skip "$python has not all of torch, transformers, peft, gguf and h5py"
 clients="$python $SOURCE/tests/support/export_clients.py"

@@ -20,7 +20,7 @@ echo '{"weight_map":{"a":"model-00002-of-00002.safetensors","b":"model-00001-of-
     >"$work/hub/owner/sharded/model.safetensors.index.json"
 echo '{"weight_map":{"a":"../../outside.safetensors"}}' >"$work/hub/owner/odd/model.safetensors.index.json"
 
-python3 "$SOURCE/tests/support/hub_stand_in.py" "$work/hub" "$work/port" "$work/log" &
+command python3 -S "$SOURCE/tests/support/hub_stand_in.py" "$work/hub" "$work/port" "$work/log" &
 background=$!
 for _ in $(seq 100); do
     [ -s "$work/port" ] && break

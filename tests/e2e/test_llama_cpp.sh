@@ -66,7 +66,7 @@ cmp "$golden/qwen2/adapter.gguf" "$work/victim" >&2 && [ ! -L "$work/place/adapt
 [ "$(ls "$work/place")" = adapter.gguf ] || fail "something is left beside the export: $(ls "$work/place")"
 
 # The real program. Its folder of packages may be another Python's: MPILORA_PYTHON.
-python=${MPILORA_PYTHON:-python3}
+python=${MPILORA_PYTHON:-$(type -P python3)}
 if "$python" -c 'import xllamacpp' 2>/dev/null; then
     for folder in "$golden"/*/; do
         name=$(basename "$folder")

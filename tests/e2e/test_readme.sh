@@ -1,5 +1,6 @@
 # The READMEs' own commands, on a tiny model: the blocks marked "sh tested", in their order, in one shell.
 . "$SOURCE/tests/support/e2e.sh"
+unset OMPI_MCA_ess_singleton_isolated # as it is used
 : "${MPILORA:?is the program}"
 python3 "$SOURCE/tests/support/make_tiny_model.py" "$work/model"
 mkdir "$work/here" "$work/bin"

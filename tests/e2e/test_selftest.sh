@@ -1,5 +1,6 @@
 # The self-test: nothing wrong where all is well, on 1 to 3 ranks, and each fault that it is to find, with what to do.
 . "$SOURCE/tests/support/e2e.sh"
+unset OMPI_MCA_ess_singleton_isolated # two programs at a time, and as it is used
 : "${MPILORA:?is the program}"
 unset OMP_NUM_THREADS
 mkdir "$work/here" "$work/closed"

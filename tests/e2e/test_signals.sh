@@ -1,5 +1,6 @@
 # Asked to stop, at any moment: a checkpoint, status 75, and a run that goes on as if nothing had been.
 . "$SOURCE/tests/support/e2e.sh"
+unset OMPI_MCA_ess_singleton_isolated # as it is used
 . "$SOURCE/tests/support/train.sh"
 
 more="--max-steps 400 --save-every 0 --eval-data $work/held.jsonl --eval-every 3"

@@ -52,7 +52,7 @@ says err "5 done before"
 # Another job is at work on a cell: this one leaves that to it, and is not whole.
 cell=$work/shared/cells/normal-lr0.01-r2-s0
 mkdir -p "$cell"
-python3 -c '
+command python3 -S -c '
 import fcntl, sys, time
 with open(sys.argv[1], "w") as lock:
     fcntl.lockf(lock, fcntl.LOCK_EX)

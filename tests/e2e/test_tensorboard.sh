@@ -47,8 +47,9 @@ PY
 checks=$((checks + 1))
 
 # TensorBoard itself, where a Python has it.
-if "${MPILORA_PYTHON:-python3}" -c 'import tensorboard' 2>/dev/null; then
-    check 0 "${MPILORA_PYTHON:-python3}" - "$work/run" <<'PY'
+python=${MPILORA_PYTHON:-$(type -P python3)}
+if "$python" -c 'import tensorboard' 2>/dev/null; then
+    check 0 "$python" - "$work/run" <<'PY'
 import json, sys
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 run = EventAccumulator(sys.argv[1] + "/tensorboard")

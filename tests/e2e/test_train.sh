@@ -1,5 +1,6 @@
 # Training: what it leaves behind, on any number of ranks the same.
 . "$SOURCE/tests/support/e2e.sh"
+unset OMPI_MCA_ess_singleton_isolated # as it is used
 . "$SOURCE/tests/support/train.sh"
 
 check 0 train "$work/one" --max-steps 9 --eval-data "$work/held.jsonl" --eval-every 4 --save-every 2 --keep-checkpoints 2

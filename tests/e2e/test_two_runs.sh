@@ -1,5 +1,6 @@
 # Two runs that are given one folder: whatever is deleted under the first one, it ends and leaves the other's files alone.
 . "$SOURCE/tests/support/e2e.sh"
+unset OMPI_MCA_ess_singleton_isolated # two programs at a time
 . "$SOURCE/tests/support/train.sh"
 
 # begin NAME COMMAND...: a run without an end in $work/live, with its messages in $work/NAME.
@@ -58,8 +59,13 @@ remove_folder() {
 }
 remove_lock() {
     rm "$work/live/.lock"
-    rm -r "$work/live/checkpoints"
-    sleep 1 # a run whose lock is gone ends by itself
+    for _ in $(seq 600); do # it may be saving, into a folder that it makes again
+        kill -0 $first 2>/dev/null || break
+        rm -rf "$work/live/checkpoints" 2>/dev/null
+        sleep 0.1
+    done
+    ! kill -0 $first 2>/dev/null || fail "a run whose lock is gone does not end"
+    rm -rf "$work/live/checkpoints"
 }
 takes_over -- remove_folder
 takes_over mpirun -n 2 --bind-to none -- remove_folder
@@ -104,7 +110,7 @@ check 0 train "$work/live" --max-steps 21
 # A lock for reading on the lock does not keep the run out.
 rm "$work/live/.lock"
 install -m 644 /dev/null "$work/live/.lock"
-python3 - "$work/live/.lock" "$work/locked" <<'PY' &
+command python3 -S - "$work/live/.lock" "$work/locked" <<'PY' &
 import fcntl, sys, time
 f = open(sys.argv[1])
 fcntl.lockf(f, fcntl.LOCK_SH)

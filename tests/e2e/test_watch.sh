@@ -5,7 +5,7 @@ unset COLUMNS NO_COLOR LC_ALL LC_CTYPE
 export LANG=C.UTF-8 TERM=xterm-256color
 golden=$SOURCE/tests/golden/watch
 mkfifo "$work/hold" "$work/ready"
-python3 "$SOURCE/tests/support/make_watched.py" "$work" <"$work/hold" >"$work/ready" &
+command python3 -S "$SOURCE/tests/support/make_watched.py" "$work" <"$work/hold" >"$work/ready" &
 background=$!
 exec 8>"$work/hold" # closed at the end, which ends it
 read -r _ <"$work/ready" || fail "no runs were made"

@@ -31,14 +31,14 @@ options="--config $work/train.yaml"
 ranks() {
     local count=$1
     shift
-    timeout 120 mpirun -n "$count" --bind-to none "$@"
+    timeout 300 mpirun -n "$count" --bind-to none "$@"
 }
 
 # train FOLDER OPTION...: one run on one rank.
 train() {
     local folder=$1
     shift
-    timeout 120 "$MPILORA" train $options --output "$folder" "$@"
+    timeout 300 "$MPILORA" train $options --output "$folder" "$@"
 }
 
 # steps FOLDER: the steps in its metrics.jsonl, on one line.
