@@ -18,8 +18,8 @@ unset SLURM_EXPORT_ENV
 # A rank that leaves because another one does not answer (--rank-timeout) makes this file, here where all nodes see it.
 export MPILORA_LEFT=$PWD/.mpilora-left-${SLURM_JOB_ID:-$(hostname)-$$}
 
-# Rank 0 writes its status into this file at its end. mpirun does not always know: that of Open MPI 5 ends with status 0 when it
-# has lost a machine. Of srun it is not asked.
+# Rank 0 writes its status into this file at its end. What the launcher ends with may be another: that of mpirun of Open MPI 5 is
+# 0 when it has lost a machine, and a rank that MPI, Slurm or the kernel has ended leaves some number.
 export MPILORA_ENDED=$PWD/.mpilora-ended-${SLURM_JOB_ID:-$(hostname)-$$}
 
 # Rank 0 writes a number of steps into this file when it has saved a step of its own for the first time: so a job that comes
@@ -52,7 +52,8 @@ end_launcher_after_ranks() {
     done
 }
 
-# supervise COMMAND...: runs mpirun or srun to its end and sets `status` to its exit status.
+# supervise COMMAND...: runs mpirun or srun to its end and sets `status` to its exit status, and `ended` to that with which
+# mpilora itself has ended, or to nothing.
 #
 # To mpilora USR1, TERM and INT all mean: finish the step, save, leave with status 75. The launchers are less patient: on
 # TERM or INT srun kills its ranks at once and mpirun a second later, but both hand USR1 on. So whatever comes to this
@@ -65,13 +66,13 @@ supervise() {
     # the cores of all ranks there. They learn their share from OMP_NUM_THREADS.
     local start=(setsid) # in a session of its own the launcher does not see the terminal's Ctrl-C
     unset SRUN_CPUS_PER_TASK
-    rm -f "$MPILORA_LEFT" "$MPILORA_ENDED"
+    rm -f "$MPILORA_LEFT"
+    { : >"$MPILORA_ENDED"; } 2>/dev/null || true # where this folder cannot be written, the launcher's word has to do
     case ${1##*/} in
     srun) [ -z "${SLURM_CPUS_PER_TASK:-}" ] || export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK ;;
     *)
         start+=(env -u SLURM_CPUS_PER_TASK -u SLURM_TRES_PER_TASK)
-        [ -z "${SLURM_CPUS_PER_TASK:-}" ] || start+=("OMP_NUM_THREADS=${OMP_NUM_THREADS:-$SLURM_CPUS_PER_TASK}")
-        { : >"$MPILORA_ENDED"; } 2>/dev/null || true ;; # where this folder cannot be written, mpirun's word has to do
+        [ -z "${SLURM_CPUS_PER_TASK:-}" ] || start+=("OMP_NUM_THREADS=${OMP_NUM_THREADS:-$SLURM_CPUS_PER_TASK}") ;;
     esac
     "${start[@]}" "$@" &
     launcher=$! launcher_name=$1
@@ -86,15 +87,14 @@ supervise() {
     status=0
     wait "$launcher" || status=$?
     kill "$helper" 2>/dev/null || true
+    ended=$status
+    [ ! -e "$MPILORA_ENDED" ] || ended=$(cat "$MPILORA_ENDED")
     if [ -e "$MPILORA_LEFT" ]; then # whatever the launcher made of it
         status=75
-    elif [ "$status" = 0 ] && [ -e "$MPILORA_ENDED" ]; then
-        status=$(cat "$MPILORA_ENDED")
-        if [ -z "$status" ]; then
-            status=1
-            echo "mpirun ended with status 0, but mpilora did not come to its end: was a machine lost? The same command goes" \
-                "on from the last checkpoint; jobs/hosts.sh takes a file without that machine" >&2
-        fi
+    elif [ "$status" = 0 ] && [ "${1##*/}" = mpirun ]; then
+        status=${ended:-1}
+        [ -n "$ended" ] || echo "mpirun ended with status 0, but mpilora did not come to its end: was a machine lost? The same" \
+            "command goes on from the last checkpoint; jobs/hosts.sh takes a file without that machine" >&2
     fi
     rm -f "$MPILORA_LEFT" "$MPILORA_ENDED"
 }
@@ -141,12 +141,20 @@ find_fate() {
 
 say() { echo "$(date '+%F %T') $*"; }
 
+# Has this start saved a step, or a part of the reference?
+has_got_on() { [ "$(cat "$MPILORA_SAVED" 2>/dev/null || echo before)" != before ]; }
+
 # Status 75 means: not finished, but a checkpoint is there to go on from. It comes from a signal, from --time-limit, and
-# from --rank-timeout when a node was lost. The job then goes back into the queue, under the same number, and goes on with
+# from --rank-timeout when a node was lost. It is taken for 75 when mpilora did not end by itself, after a save: Open MPI 5 may
+# end the ranks before that timeout does. The job then goes back into the queue, under the same number, and goes on with
 # the nodes that it gets. Everything else ends the job, as does `scancel JOBID`; and a job that would come back for ever: too
 # often, or because its time is over before it has done a step.
 requeue_if_saved() {
     local before=${SLURM_RESTART_COUNT:-0} fate=own
+    if [ "$status" != 0 ] && [ "$status" != 75 ] && [ -z "$ended" ] && has_got_on; then
+        say "mpilora did not come to its end (status $status): a node or a rank was lost"
+        status=75
+    fi
     if [ "$status" = 75 ]; then
         find_fate
         if [ $fate = requeued ]; then
@@ -156,8 +164,7 @@ requeue_if_saved() {
             say "cancelled: saved, and not back into the queue; the same sbatch goes on from here"
         elif [ "$before" -ge "${MAX_RESTARTS:-100}" ]; then
             say "started $((before + 1)) times, and not again (MAX_RESTARTS)"
-        elif [ "$(cat "$MPILORA_SAVED" 2>/dev/null || echo before)" = before ] &&
-            [ $((${SLURM_JOB_END_TIME:-9999999999} - $(date +%s))) -lt 120 ]; then
+        elif ! has_got_on && [ $((${SLURM_JOB_END_TIME:-9999999999} - $(date +%s))) -lt 120 ]; then
             say "its time was over before a step was done, and would be again: give it more (sbatch --time=...)"
         else
             say "saved; back into the queue (restart $before so far)"

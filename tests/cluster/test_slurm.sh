@@ -86,13 +86,15 @@ for try in "--chdir=$work jobs/train.sbatch" "--array=2 jobs/study-array.sbatch"
     [ "$(wc -l <"$work/refused.log")" = 1 ] || fail "$try: $(cat "$work/refused.log")"
 done
 
-# A host dies and is back before Slurm notices. The other rank leaves after --rank-timeout; the job goes on.
+# A host dies and is back before Slurm notices. The other rank leaves after --rank-timeout, if Open MPI 5 and the srun of
+# Slurm 24.11 do not end it before; the job goes on.
 export LEAVE_GRACE=3
 begin back --rank-timeout 3
 host_kill node2
 slurm_node_boot node2
 until_true $$ grep -q "saved; back into the queue" "$work/back.log"
-grep -q "has waited for" "$work/back.log" || fail "no rank left by itself: $(cat "$work/back.log")"
+grep -qE "has waited for|mpilora did not come to its end \(status [0-9]+\): a node or a rank was lost" "$work/back.log" ||
+    fail "no rank left by itself: $(cat "$work/back.log")"
 job_completes 120
 goes_on back node1 "node[23]"
 

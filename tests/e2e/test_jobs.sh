@@ -51,6 +51,13 @@ for row in "0 saved; back into the queue" "before its time was over before a ste
         "$work" "$SOURCE" "${row%% *}"
     says out " ${row#* }"
 done
+# Ranks that did not end by themselves may have lost another one: on with what was saved since the start, if anything was.
+for row in "7 137 '' saved; back into the queue" "before 137 '' status 137" "7 1 1 status 1"; do
+    read -r saved ended_with ended line <<<"$row"
+    check 0 env SLURM_JOB_ID=1 PATH="$work/slurm:$PATH" bash -c 'cd "$0" && . "$1/jobs/supervise.sh" && echo "$2" >.mpilora-saved-1 &&
+        status=$3 && eval "ended=$4" && requeue_if_saved && echo " status $status"' "$work" "$SOURCE" "$saved" "$ended_with" "$ended"
+    says out " $line"
+done
 
 # The recipe of preference training, with a few steps: data as promised, and both adapters compared with the base.
 check 0 "$SOURCE/jobs/preference.sh" 2 "$model" "$work/preference" --max-steps 2 --warmup-steps 0 --max-length 512 \

@@ -34,6 +34,9 @@ check 0 train "$work/further" --max-steps 3
 stop USR1 "$work/further"
 says err '^warning: .*further/adapter is still the adapter of an earlier end of this run; mpilora export writes that of step [0-9]'
 
+# MPICH 4.0's mpirun ends with status 0 at times, even if all ranks have ended with another one.
+is_stopped() { [ "$status" = 75 ] || { [ "$status" = 0 ] && with_mpi MPICH; }; }
+
 # To mpirun, which hands it to all ranks; and to one rank alone.
 for target in all one; do
     mpirun -n 3 --bind-to none "$MPILORA" train $options $more \
@@ -45,7 +48,7 @@ for target in all one; do
     status=0
     wait $pid || status=$?
     checks=$((checks + 1))
-    [ $status = 75 ] || fail "status $status of 3 ranks ($target): $(cat "$work/err")"
+    is_stopped || fail "status $status of 3 ranks ($target): $(cat "$work/err")"
     [ "$(grep -c 'stopped by a signal' "$work/err")" = 1 ] || fail "said more than once: $(cat "$work/err")"
     [ -e "$work/$target/checkpoints/latest" ] || fail "no checkpoint"
 done
@@ -63,8 +66,9 @@ for signal in INT TERM; do
     kill -$signal $pid
     status=0
     wait $pid || status=$?
-    [ $status = 75 ] || fail "status $status of 2 ranks ($signal): $(cat "$work/err")"
+    is_stopped || fail "status $status of 2 ranks ($signal): $(cat "$work/err")"
     says err 'stopped by a signal at step [0-9]+ of 100000'
+    check 0 "$MPILORA" inspect --verify "$(sed -nE 's/.* goes on from (.*step-[0-9]+[.]h5)$/\1/p' "$work/err")"
 done
 # Open MPI 5's waits a quarter of a second before and after it hands TERM on, lets nothing more be printed, and kills the
 # ranks: the checkpoints are whole, and the run goes on from a save that fitted into that time, or from the one before.
@@ -111,8 +115,9 @@ done
 # In time for the limit that the user or Slurm has set: of 9 s, two and what a save might take are kept back.
 limited() {
     local begun=$SECONDS
-    check 75 mpirun -n 2 --bind-to none env $1 "$MPILORA" train $options --max-steps 100000 --save-every 0 \
+    run mpirun -n 2 --bind-to none env $1 "$MPILORA" train $options --max-steps 100000 --save-every 0 \
         --output "$work/$2" --time-limit "$3"
+    is_stopped || fail "status $status: $(cat "$work/err")"
     says err 'stopped in time for the limit at step [0-9]+ of 100000; the same command goes on from .*/checkpoints/step-'
     [ $((SECONDS - begun)) -lt 9 ] || fail "took $((SECONDS - begun)) s"
 }
