@@ -25,11 +25,12 @@ case $(command -v python3) in
 */shims/python3) PATH=$(python3 -c 'import os, sys; print(os.path.dirname(sys.executable))'):$PATH ;;
 esac
 
-# Many tests wait, for ranks to start or for a retry, longer than they compute: more of them than there are cores.
+# Many tests wait, for ranks to start or for a retry, longer than they compute: more of them than there are cores. (Ranks
+# that wait seem to compute: they ask again and again, and give their core to whoever has work.)
 run_tests() { # run_tests FOLDER CTEST-ARGUMENT...; says at the end what was skipped, and why
     local folder=$1 status=0
     shift
-    ctest --test-dir "$folder" --output-on-failure --no-tests=error -j $((cores * 2)) "$@" || status=$?
+    ctest --test-dir "$folder" --output-on-failure --no-tests=error -j $((cores * 3)) "$@" || status=$?
     grep -E '^[0-9]+/[0-9]+ Testing: |^SKIPPED: ' "$folder/Testing/Temporary/LastTest.log" |
         grep -B 1 '^SKIPPED: ' | sed -n 's/^[^ ]* Testing: //p; s/^SKIPPED: /    skipped: /p' || true
     return $status

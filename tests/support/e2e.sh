@@ -3,9 +3,9 @@ set -uo pipefail
 : "${SOURCE:?is the folder of the sources}"
 [ -z "${MPI_LAUNCHER:-}" ] || PATH=$MPI_LAUNCHER:$PATH # the mpirun of the MPI that the program was built with
 work=$(mktemp -d "${TMPDIR:-/tmp}/mpilora-test.XXXXXX")
-# A program without mpirun has Open MPI 4 start a daemon, with which it could start ranks: a third of the work of a tiny
-# run. Without the daemon all such programs have one name for their folder, so those of a test have their own; a test that
-# runs two of them at a time unsets the first variable.
+# A program without mpirun has Open MPI 4 start a daemon, with which it could start ranks: a third of the work of a
+# tiny run. Without the daemon all such programs have one name for their folder, so those of a test have their own; a test
+# that runs two of them at a time unsets the first variable.
 export OMPI_MCA_ess_singleton_isolated=1 OMPI_MCA_orte_tmpdir_base=$work/.mpi
 mkdir -m 1777 "$work/.mpi"
 background=
@@ -14,8 +14,8 @@ at_exit=: # a command of the test's own, before its folder goes
 trap 'status=$?; for p in $background; do kill "$p" 2>/dev/null; done; $at_exit; rm -rf "$work"; exit $status' EXIT
 trap 'exit 1' INT TERM
 
-# The tests' own Python takes the standard library alone. Without -S it looks for installed packages at each start, which
-# may take five times as long as the start. (In the background `command python3`, or $! is a shell around it.)
+# The tests' own Python takes the standard library alone. Without -S it looks for installed packages at each start,
+# which may take five times as long as the start. (In the background `command python3`, or $! is a shell around it.)
 python3() { command python3 -S "$@"; }
 
 fail() {
