@@ -146,20 +146,37 @@ static double load(enum dtype type, const void *x, size_t i)
     return type == DTYPE_F32 ? ((const float *)x)[i] : dtype_bf16_to_f32(((const uint16_t *)x)[i]);
 }
 
+/* Of a row of A and `count` columns of B that begin at these elements; the terms of a sum in the order of k. */
+static inline void add_products(double *sums, size_t count, enum dtype type, size_t k, const void *a,
+                                size_t a_at, size_t a_step, const void *b, size_t b_at, size_t b_column,
+                                size_t b_step)
+{
+    for (size_t j = 0; j < count; j++)
+        sums[j] = 0;
+    for (size_t l = 0; l < k; l++) {
+        const double x = load(type, a, a_at + l * a_step);
+        for (size_t j = 0; j < count; j++)
+            sums[j] += x * load(type, b, b_at + l * b_step + j * b_column);
+    }
+}
+
 void gemm_reference(enum dtype in, enum dtype out, enum gemm_op op_a, enum gemm_op op_b, size_t m, size_t n,
                     size_t k, float alpha, const void *a, size_t lda, const void *b, size_t ldb, float beta,
                     void *c, size_t ldc)
 {
+    const size_t a_row = op_a == GEMM_N ? lda : 1, a_step = op_a == GEMM_N ? 1 : lda;
+    const size_t b_column = op_b == GEMM_N ? 1 : ldb, b_step = op_b == GEMM_N ? ldb : 1;
+    enum { SIDE = 8 }; /* columns at a time: a sum waits for its last term, and these not for each other */
     for (size_t i = 0; i < m; i++) {
+        double sums[SIDE];
         for (size_t j = 0; j < n; j++) {
-            double sum = 0;
-            for (size_t l = 0; l < k; l++) {
-                double x = load(in, a, op_a == GEMM_N ? i * lda + l : l * lda + i);
-                double y = load(in, b, op_b == GEMM_N ? l * ldb + j : j * ldb + l);
-                sum += x * y;
-            }
+            const size_t side = j % SIDE;
+            if (side == 0 && j + SIDE <= n)
+                add_products(sums, SIDE, in, k, a, i * a_row, a_step, b, j * b_column, b_column, b_step);
+            else if (side == 0)
+                add_products(sums, n - j, in, k, a, i * a_row, a_step, b, j * b_column, b_column, b_step);
             double kept = beta != 0 ? beta * load(out, c, i * ldc + j) : 0;
-            float result = (float)(alpha * sum + kept);
+            float result = (float)(alpha * sums[side] + kept);
             if (out == DTYPE_F32)
                 ((float *)c)[i * ldc + j] = result;
             else
