@@ -9,7 +9,10 @@
 #   job_completes SECONDS waits until it has
 slurm_folder=$work/slurm
 export SLURM_CONF=$slurm_folder/slurm.conf SLURM_MPI_TYPE=pmix
-! with_mpi MPICH || SLURM_MPI_TYPE=pmi2 # as jobs/env.sh says
+if with_mpi MPICH; then
+    SLURM_MPI_TYPE=pmi2 # as jobs/env.sh says
+    export UCX_TLS=tcp,self # UCX takes ranks of this machine for neighbours, which on pretended hosts do not share memory
+fi
 
 slurm_need() {
     local tool

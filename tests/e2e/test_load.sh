@@ -53,7 +53,7 @@ status=0
 wait $pid || status=$?
 background=
 checks=$((checks + 1))
-[ $status = 75 ] || fail "status $status: $(cat "$work/err")"
+is_stopped || fail "status $status: $(cat "$work/err")"
 if grep -E 'could not|kept in memory' "$work/err" >&2; then fail "a save failed"; fi
 
 # The first quarter is for what grows once: heaps, and pages of shared memory that are touched for the first time. Of the

@@ -33,7 +33,7 @@ started() {
     kill -USR1 $pid
     status=0
     wait $pid || status=$?
-    [ $status = 75 ] || fail "status $status: $(cat "$work/err")"
+    is_stopped || fail "status $status: $(cat "$work/err")"
 }
 started by-another-name "$MPILORA" train
 [ "$(head -n 1 "$work/words")" = by-another-name ] || fail "argv[0] is $(head -n 1 "$work/words")"

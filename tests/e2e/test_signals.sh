@@ -34,9 +34,6 @@ check 0 train "$work/further" --max-steps 3
 stop USR1 "$work/further"
 says err '^warning: .*further/adapter is still the adapter of an earlier end of this run; mpilora export writes that of step [0-9]'
 
-# MPICH 4.0's mpirun ends with status 0 at times, even if all ranks have ended with another one.
-is_stopped() { [ "$status" = 75 ] || { [ "$status" = 0 ] && with_mpi MPICH; }; }
-
 # To mpirun, which hands it to all ranks; and to one rank alone.
 for target in all one; do
     mpirun -n 3 --bind-to none "$MPILORA" train $options $more \

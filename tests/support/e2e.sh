@@ -83,6 +83,10 @@ ranks_of() {
 # with_mpi NAME: was the program built with "Open MPI", or "Open MPI 5", or "MPICH"?
 with_mpi() { "$MPILORA" --version | grep -q "^MPI: $1[ .]"; }
 
+# is_stopped: the `status` of mpirun is that of ranks which were asked to stop. MPICH 4.0's mpirun ends with status 0 at
+# times, even if all ranks have ended with another one.
+is_stopped() { [ "$status" = 75 ] || { [ "$status" = 0 ] && with_mpi MPICH; }; }
+
 passed() {
     echo "$checks checks passed"
 }
