@@ -224,19 +224,20 @@ static size_t find_conditions(struct condition conditions[OPTIONS_IDLE_MOST], co
     const bool evaluates = o->eval_data.count > 0 || o->eval_split > 0, local = o->local_steps > 1;
     const bool prefers = o->objective != OBJECTIVE_SFT, is_simpo = o->objective == OBJECTIVE_SIMPO;
     const bool draws = !o->adapter.count;
-    const struct condition rows[] =
-               {{"eval-every", evaluations, evaluates},
-                {"max-eval-examples", evaluations, evaluates},
-                {"outer-learning-rate", locality, local},
-                {"outer-momentum", locality, local},
-                {"beta", preference, prefers},
-                {"sft-weight", preference, prefers},
-                {"label-smoothing", smooth, is_simpo || o->objective == OBJECTIVE_DPO},
-                {"simpo-margin", simpo, is_simpo},
-                {"overwrite", "--resume never", o->resume.word != RESUME_AUTO},
-                {"min-learning-rate", "an --lr-schedule that goes down", o->lr_schedule != SCHEDULE_CONSTANT},
-                {"init-std", NULL, draws},
-                {"init-std-b", NULL, draws}};
+    const struct condition rows[] = {
+        {"eval-every", evaluations, evaluates},
+        {"max-eval-examples", evaluations, evaluates},
+        {"outer-learning-rate", locality, local},
+        {"outer-momentum", locality, local},
+        {"beta", preference, prefers},
+        {"sft-weight", preference, prefers},
+        {"label-smoothing", smooth, is_simpo || o->objective == OBJECTIVE_DPO},
+        {"simpo-margin", simpo, is_simpo},
+        {"overwrite", "--resume never", o->resume.word != RESUME_AUTO},
+        {"min-learning-rate", "an --lr-schedule that goes down", o->lr_schedule != SCHEDULE_CONSTANT},
+        {"init-std", NULL, draws},
+        {"init-std-b", NULL, draws},
+    };
     _Static_assert(COUNT(rows) <= OPTIONS_IDLE_MOST, "callers have room for so many");
     memcpy(conditions, rows, sizeof rows);
     return COUNT(rows);

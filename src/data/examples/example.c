@@ -522,11 +522,11 @@ enum err_code example_parse(struct example *ex, struct example_scratch *scratch,
         return e->code;
     struct json *lists = NULL;
     struct line l = {.root = json_root(doc),
-                           .columns = options->columns,
-                           .asks = options->asks,
-                           .pairs = options->pairs != PAIRS_REFUSED,
-                           .only_pairs = options->pairs == PAIRS_ALONE,
-                           .answer = "completion"};
+                     .columns = options->columns,
+                     .asks = options->asks,
+                     .pairs = options->pairs != PAIRS_REFUSED,
+                     .only_pairs = options->pairs == PAIRS_ALONE,
+                     .answer = "completion"};
     enum err_code code = ERR_OK;
     if (json_kind(l.root) != JSON_KIND_OBJECT)
         code = err_set(e, ERR_DATA, "a line must hold one JSON object, not %s", json_kind_name(l.root));

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -205,8 +206,19 @@ int unlink(const char *path)
     return unlinkat(AT_FDCWD, path, 0);
 }
 
+/* In the children that set them: when one comes to wait after a replacement, it says so; the other waits for that. */
+static int tells, hears;
+
+int nanosleep(const struct timespec *duration, struct timespec *left)
+{
+    char byte = 'x';
+    if ((tells && write(tells, &byte, 1) != 1) || (hears && read(hears, &byte, 1) != 1))
+        return -1;
+    return clock_nanosleep(CLOCK_MONOTONIC, 0, duration, left);
+}
+
 /* A child that takes the lock, and keeps it until `until` is closed; its exit status is the code. */
-static pid_t start_run(const int until[2], int deletion)
+static pid_t start_run(const int until[2], int deletion, int telling, int hearing)
 {
     struct runlock l;
     struct err e;
@@ -215,6 +227,9 @@ static pid_t start_run(const int until[2], int deletion)
     if (child)
         return child;
     deletes = deletion;
+    tells = telling;
+    hears = hearing;
+    alarm(60);
     close(until[1]);
     enum err_code code = runlock_take(&l, place, "here", &e);
     if (!code && read(until[0], &byte, 1))
@@ -226,7 +241,7 @@ static pid_t start_run(const int until[2], int deletion)
 static void of_two_that_replace_one_holds(void **state)
 {
     (void)state;
-    int until[2], told[2], status[2];
+    int until[2], told[2], settling[2], status[2];
     char byte;
     FILE *lock = fopen(lock_path, "w");
     assert_non_null(lock);
@@ -234,14 +249,17 @@ static void of_two_that_replace_one_holds(void **state)
     int reader = open(lock_path, O_RDONLY);
     assert_int_equal(fcntl(reader, F_OFD_SETLK, &shared), 0);
     fclose(lock);
-    assert_true(pipe2(until, O_CLOEXEC) == 0 && pipe2(told, O_CLOEXEC) == 0);
-    pid_t slow = start_run(until, told[1]);
+    assert_true(pipe2(until, O_CLOEXEC) == 0 && pipe2(told, O_CLOEXEC) == 0 && pipe2(settling, O_CLOEXEC) == 0);
+    pid_t slow = start_run(until, told[1], settling[1], 0);
     assert_int_equal(read(told[0], &byte, 1), 1);
-    pid_t quick = start_run(until, 0);
-    usleep(500000);
+    pid_t quick = start_run(until, 0, 0, settling[0]);
+    assert_int_equal(waitpid(quick, &status[1], 0), quick);
     close(until[1]);
-    assert_true(waitpid(slow, &status[0], 0) == slow && waitpid(quick, &status[1], 0) == quick);
-    assert_true(WEXITSTATUS(status[0]) == ERR_OK && WEXITSTATUS(status[1]) == ERR_BUSY);
+    assert_int_equal(waitpid(slow, &status[0], 0), slow);
+    assert_true(WIFEXITED(status[0]) && WEXITSTATUS(status[0]) == ERR_OK);
+    assert_true(WIFEXITED(status[1]) && WEXITSTATUS(status[1]) == ERR_BUSY);
+    close(settling[0]);
+    close(settling[1]);
     close(until[0]);
     close(told[0]);
     close(told[1]);
