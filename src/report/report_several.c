@@ -44,7 +44,7 @@ enum err_code report_read_several(struct report *r, const char *const *folders, 
 }
 
 /* A figure with a line for each run, or for each with the objective of `like`. */
-static void draw_some(struct sketch *s, const char *id, const char *title, const char *caption, struct svg_axis y,
+static void draw_runs(struct sketch *s, const char *id, const char *title, const char *caption, struct svg_axis y,
                       const struct report_cell *like, double (*value)(const struct metrics_row *))
 {
     sketch_figure(s, id, title, caption, report_steps, y);
@@ -57,55 +57,27 @@ static void draw_some(struct sketch *s, const char *id, const char *title, const
     sketch_end_figure(s);
 }
 
-static void draw_runs(struct sketch *s, const char *id, const char *title, const char *caption, struct svg_axis y,
-                      double (*value)(const struct metrics_row *))
-{
-    draw_some(s, id, title, caption, y, NULL, value);
-}
-
-/* What each objective measures in its own way has a figure for each of them. */
-static void draw_by_objective(struct sketch *s, const char *id, const char *title, const char *caption,
-                              struct svg_axis y, double (*value)(const struct metrics_row *))
-{
-    struct report *r = s->report;
-    if (!report_mixes_objectives(r)) {
-        draw_runs(s, id, title, caption, y, value);
-        return;
-    }
-    for (size_t i = 0; i < r->count && !s->e->code; i++) {
-        const char *objective = report_option(&r->cells[i], "objective");
-        if (!report_begins_objective(r, i))
-            continue;
-        const char *own_id = report_textf(r, s->e, "%s-%s", id, objective);
-        const char *own_title = own_id ? report_textf(r, s->e, "%s, %s", title, objective) : NULL;
-        const char *own_caption =
-            own_title ? report_textf(r, s->e, "%s Not comparable with that of another objective.", caption) : NULL;
-        if (own_caption)
-            draw_some(s, own_id, own_title, own_caption, y, &r->cells[i], value);
-    }
-}
-
 enum err_code report_draw_several(struct report *r, struct err *e)
 {
     e->code = ERR_OK;
     struct sketch s = {.report = r, .e = e};
-    draw_by_objective(&s, "loss", "Training loss", "Of each batch.", (struct svg_axis){.title = "loss"},
-                      report_row_loss);
-    draw_by_objective(&s, "eval-loss", "Evaluation loss",
-                      "Of the evaluation data, which may not be the same in all runs.",
-                      (struct svg_axis){.title = "eval loss"}, report_row_eval_loss);
+    sketch_by_objective(&s, draw_runs, "loss", "Training loss", "Of each batch.", (struct svg_axis){.title = "loss"},
+                        report_row_loss);
+    sketch_by_objective(&s, draw_runs, "eval-loss", "Evaluation loss",
+                        "Of the evaluation data, which may not be the same in all runs.",
+                        (struct svg_axis){.title = "eval loss"}, report_row_eval_loss);
     draw_runs(&s, "reward-accuracy", "Reward accuracy",
               "Share of pairs whose chosen answer has the higher reward, in training.",
-              (struct svg_axis){.title = "share of pairs", .zero = true}, report_row_accuracy);
-    draw_by_objective(&s, "margin", "Reward margin",
-                      "By how much the reward of the chosen answer exceeds that of the rejected one, in training.",
-                      (struct svg_axis){.title = "reward"}, report_row_margin);
+              (struct svg_axis){.title = "share of pairs", .zero = true}, NULL, report_row_accuracy);
+    sketch_by_objective(&s, draw_runs, "margin", "Reward margin",
+                        "By how much the reward of the chosen answer exceeds that of the rejected one, in training.",
+                        (struct svg_axis){.title = "reward"}, report_row_margin);
     draw_runs(&s, "learning-rate", "Learning rate", "From the schedule.",
-              (struct svg_axis){.title = "learning rate", .zero = true}, report_row_learning_rate);
+              (struct svg_axis){.title = "learning rate", .zero = true}, NULL, report_row_learning_rate);
     draw_runs(&s, "gradient-norm", "Gradient norm", "Of the whole adapter, before clipping.",
-              (struct svg_axis){.title = "2-norm of the gradient", .scale = SVG_LOG}, report_row_grad_norm);
+              (struct svg_axis){.title = "2-norm of the gradient", .scale = SVG_LOG}, NULL, report_row_grad_norm);
     draw_runs(&s, "speed", "Speed", "Tokens of the step over its time, all ranks together.",
-              (struct svg_axis){.title = "tokens per second", .zero = true}, report_row_speed);
+              (struct svg_axis){.title = "tokens per second", .zero = true}, NULL, report_row_speed);
     return e->code;
 }
 

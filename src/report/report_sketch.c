@@ -140,3 +140,24 @@ void sketch_rows(struct sketch *s, const char *name, unsigned style, const struc
     sketch_buckets(s, buckets, count);
     free(buckets);
 }
+
+void sketch_by_objective(struct sketch *s, sketch_draw *draw, const char *id, const char *title, const char *caption,
+                         struct svg_axis y, double (*value)(const struct metrics_row *))
+{
+    struct report *r = s->report;
+    if (!report_mixes_objectives(r)) {
+        draw(s, id, title, caption, y, NULL, value);
+        return;
+    }
+    for (size_t i = 0; i < r->count && !s->e->code; i++) {
+        const char *objective = report_option(&r->cells[i], "objective");
+        if (!report_begins_objective(r, i))
+            continue;
+        const char *own_id = report_textf(r, s->e, "%s-%s", id, objective);
+        const char *own_title = own_id ? report_textf(r, s->e, "%s, %s", title, objective) : NULL;
+        const char *own_caption =
+            own_title ? report_textf(r, s->e, "%s Not comparable with that of another objective.", caption) : NULL;
+        if (own_caption)
+            draw(s, own_id, own_title, own_caption, y, &r->cells[i], value);
+    }
+}

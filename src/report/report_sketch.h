@@ -47,6 +47,13 @@ void sketch_end_figure(struct sketch *s);
 void sketch_rows(struct sketch *s, const char *name, unsigned style, const struct report_group *g,
                  double (*value)(const struct metrics_row *));
 
+/* Draws a figure with a value of the steps of all cells, or of those with the objective of `like`. */
+typedef void sketch_draw(struct sketch *s, const char *id, const char *title, const char *caption, struct svg_axis y,
+                         const struct report_cell *like, double (*value)(const struct metrics_row *));
+/* Of what each objective measures in its own way: if the cells have several, a figure for each of these. */
+void sketch_by_objective(struct sketch *s, sketch_draw *draw, const char *id, const char *title, const char *caption,
+                         struct svg_axis y, double (*value)(const struct metrics_row *));
+
 /* Adds a series of a value against one option, for the cells with the same other options as `like`, except the
  * seed. */
 void sketch_against(struct sketch *s, const char *name, unsigned style, const struct report_cell *like,

@@ -59,16 +59,12 @@ static bool prefers(const struct report *r)
 }
 
 /* Of the cells with the objective of `like`, or of all. */
-static void draw_some(struct sketch *s, const char *id, const char *title, struct svg_axis axis,
-                      const struct report_cell *like, double (*value)(const struct metrics_row *))
+static void draw_curves(struct sketch *s, const char *id, const char *title, const char *caption, struct svg_axis axis,
+                        const struct report_cell *like, double (*value)(const struct metrics_row *))
 {
     if (s->report->figure_count == REPORT_FIGURES_MAX)
         return;
-    sketch_figure(s, id, title,
-                  like ? "One line for each setting: mean over seeds, band from the lowest to the highest seed. Not "
-                         "comparable with that of another objective."
-                       : "One line for each setting: mean over seeds, band from the lowest to the highest seed.",
-                  (struct svg_axis){.title = "optimizer step", .whole = true}, axis);
+    sketch_figure(s, id, title, caption, report_steps, axis);
     unsigned style = 0;
     for (size_t i = 0; i < s->report->count; i++) {
         const struct report_cell *c = &s->report->cells[i];
@@ -77,32 +73,6 @@ static void draw_some(struct sketch *s, const char *id, const char *title, struc
             sketch_rows(s, name_cell(s, c, like ? "objective" : NULL), style++, &seeds, value);
     }
     sketch_end_figure(s);
-}
-
-static void draw_curves(struct sketch *s, const char *id, const char *title, struct svg_axis axis,
-                        double (*value)(const struct metrics_row *))
-{
-    draw_some(s, id, title, axis, NULL, value);
-}
-
-/* What each objective measures in its own way has a figure for each of them. */
-static void draw_by_objective(struct sketch *s, const char *id, const char *title, struct svg_axis axis,
-                              double (*value)(const struct metrics_row *))
-{
-    struct report *r = s->report;
-    if (!report_mixes_objectives(r)) {
-        draw_curves(s, id, title, axis, value);
-        return;
-    }
-    for (size_t i = 0; i < r->count && !s->e->code; i++) {
-        const char *objective = report_option(&r->cells[i], "objective");
-        if (!report_begins_objective(r, i))
-            continue;
-        const char *own_id = report_textf(r, s->e, "%s-%s", id, objective);
-        const char *own_title = own_id ? report_textf(r, s->e, "%s, %s", title, objective) : NULL;
-        if (own_title)
-            draw_some(s, own_id, own_title, axis, &r->cells[i], value);
-    }
 }
 
 /* What the cells have at their end: its name in ids and in titles, its unit, what is better. */
@@ -148,13 +118,14 @@ enum err_code report_draw_sweep(struct report *r, struct err *e)
     const struct svg_axis loss = {.title = prefers(r) ? "loss" : "loss, nats per token"};
     const struct end ends[] = {{"final", "eval loss", unit, "Lower", report_final_loss},
                                {"accuracy", "eval reward accuracy", "", "Higher", report_final_accuracy}};
+    const char *const lines = "One line for each setting: mean over seeds, band from the lowest to the highest seed.";
     const bool mixed = report_mixes_objectives(r);
-    draw_by_objective(&s, "loss", "Training loss", loss, report_row_loss);
-    draw_by_objective(&s, "eval-loss", "Evaluation loss", loss, report_row_eval_loss);
-    draw_curves(&s, "eval-reward-accuracy", "Reward accuracy of the evaluation data",
-                (struct svg_axis){.title = "share of pairs", .zero = true}, report_row_eval_accuracy);
-    draw_by_objective(&s, "eval-reward-margin", "Reward margin of the evaluation data",
-                      (struct svg_axis){.title = "reward"}, report_row_eval_margin);
+    sketch_by_objective(&s, draw_curves, "loss", "Training loss", lines, loss, report_row_loss);
+    sketch_by_objective(&s, draw_curves, "eval-loss", "Evaluation loss", lines, loss, report_row_eval_loss);
+    draw_curves(&s, "eval-reward-accuracy", "Reward accuracy of the evaluation data", lines,
+                (struct svg_axis){.title = "share of pairs", .zero = true}, NULL, report_row_eval_accuracy);
+    sketch_by_objective(&s, draw_curves, "eval-reward-margin", "Reward margin of the evaluation data", lines,
+                        (struct svg_axis){.title = "reward"}, report_row_eval_margin);
     for (size_t i = 0; i < r->difference_count; i++)
         for (size_t k = mixed; k < sizeof ends / sizeof *ends; k++) /* a loss is no end that objectives share */
             if (!is_seed(r->differences[i]))
