@@ -167,22 +167,23 @@ void gemm_reference(enum dtype in, enum dtype out, enum gemm_op op_a, enum gemm_
     const size_t a_row = op_a == GEMM_N ? lda : 1, a_step = op_a == GEMM_N ? 1 : lda;
     const size_t b_column = op_b == GEMM_N ? 1 : ldb, b_step = op_b == GEMM_N ? ldb : 1;
     enum { SIDE = 8 }; /* columns at a time: a sum waits for its last term, and these not for each other */
-    for (size_t i = 0; i < m; i++) {
-        double sums[SIDE];
-        for (size_t j = 0; j < n; j++) {
-            const size_t side = j % SIDE;
-            if (side == 0 && j + SIDE <= n)
-                add_products(sums, SIDE, in, k, a, i * a_row, a_step, b, j * b_column, b_column, b_step);
-            else if (side == 0)
-                add_products(sums, n - j, in, k, a, i * a_row, a_step, b, j * b_column, b_column, b_step);
-            double kept = beta != 0 ? beta * load(out, c, i * ldc + j) : 0;
-            float result = (float)(alpha * sums[side] + kept);
-            if (out == DTYPE_F32)
-                ((float *)c)[i * ldc + j] = result;
+    for (size_t i = 0; i < m; i++)
+        for (size_t first = 0; first < n; first += SIDE) {
+            double sums[SIDE];
+            const size_t b_at = first * b_column, count = n - first < SIDE ? n - first : SIDE;
+            if (count == SIDE) /* a constant, for the compiler */
+                add_products(sums, SIDE, in, k, a, i * a_row, a_step, b, b_at, b_column, b_step);
             else
-                ((uint16_t *)c)[i * ldc + j] = dtype_f32_to_bf16(result);
+                add_products(sums, count, in, k, a, i * a_row, a_step, b, b_at, b_column, b_step);
+            for (size_t side = 0, at = i * ldc + first; side < count; side++, at++) {
+                double kept = beta != 0 ? beta * load(out, c, at) : 0;
+                float result = (float)(alpha * sums[side] + kept);
+                if (out == DTYPE_F32)
+                    ((float *)c)[at] = result;
+                else
+                    ((uint16_t *)c)[at] = dtype_f32_to_bf16(result);
+            }
         }
-    }
 }
 
 void gemm_f32_reference(enum gemm_op op_a, enum gemm_op op_b, size_t m, size_t n, size_t k, float alpha,
