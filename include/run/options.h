@@ -134,8 +134,8 @@ bool options_given(const struct options *o, const char *name);
 
 /* Compares the options that must stay the same in a resumed run with those that a checkpoint recorded
  * (options_write_yaml() of the same command). ERR_MISMATCH names each option that differs, with both values; those
- * without effect in both may differ. An
- * option that is missing in the record, because an older version wrote it, counts as recorded with its default.
+ * without effect in both may differ. An option that is missing in the record, because an older version wrote it, counts
+ * as recorded with its default.
  * `finished`: the checkpoint is the end of a run; if its learning rate decreased, additional steps may have
  * another, constant one. */
 enum err_code options_compare_for_resume(const struct options *now, const char *recorded_yaml, bool finished,
