@@ -128,18 +128,13 @@ static enum err_code of_reals(struct jinja *j, enum jinja_binary op, double a, d
     return make_real(out, x);
 }
 
-/* Markup escapes what is added to it. */
-static enum err_code add_part(struct jinja *j, struct jinja_builder *b, struct jinja_value part, bool escape)
-{
-    return escape && !part.safe ? jinja_build_escaped(j, b, part) : jinja_build_text(j, b, part);
-}
-
 static enum err_code add_texts(struct jinja *j, struct jinja_value a, struct jinja_value b,
                                struct jinja_value *out)
 {
     struct jinja_builder builder = {0};
     bool safe = a.safe || b.safe;
-    if (add_part(j, &builder, a, safe) || add_part(j, &builder, b, safe) || jinja_build_end(j, &builder, out))
+    if (jinja_build_part(j, &builder, a, safe) || jinja_build_part(j, &builder, b, safe) ||
+        jinja_build_end(j, &builder, out))
         return j->e->code;
     out->safe = safe;
     return ERR_OK;

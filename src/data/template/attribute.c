@@ -62,6 +62,13 @@ static enum err_code find_attribute(struct jinja *j, struct jinja_value x, const
         if (x.list->is_group && !strcmp(name, "list"))
             *out = x.list->items[1];
         break;
+    case JINJA_RANGE:
+        f = methods->tuple;
+        if (!strcmp(name, "start") || !strcmp(name, "stop") || !strcmp(name, "step"))
+            *out = jinja_int(!strcmp(name, "start")  ? x.range->start
+                             : !strcmp(name, "stop") ? x.range->stop
+                                                     : x.range->step);
+        break;
     case JINJA_NAMESPACE: {
         struct jinja_pair *pair = jinja_dict_find_text(x.dict, name, length);
         if (pair)

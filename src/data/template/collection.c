@@ -260,7 +260,10 @@ static enum err_code next_in_text(struct jinja *j, struct jinja_iterator *it, st
     if (!*more || jinja_spend(j, 1))
         return *more ? j->e->code : ERR_OK;
     jinja_char_next(text->bytes, text->length, &it->at);
-    return jinja_cut(j, it->source, start, it->at, out);
+    if (jinja_cut(j, it->source, start, it->at, out))
+        return j->e->code;
+    out->safe = false; /* iter() of Markup gives plain strings; an index gives Markup */
+    return ERR_OK;
 }
 
 static enum err_code next_in_iterator(struct jinja *j, struct jinja_iterator *it, struct jinja_value *out,

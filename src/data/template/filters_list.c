@@ -65,6 +65,7 @@ static enum err_code f_last(JINJA_ARGS)
     if (!list.list->count)
         return jinja_undefined(j, out, "No last item, sequence was empty.");
     *out = list.list->items[list.list->count - 1];
+    out->safe |= a[0].safe; /* reversed() takes the characters of Markup by their index */
     return ERR_OK;
 }
 

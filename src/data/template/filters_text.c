@@ -64,30 +64,18 @@ static enum err_code f_safe(JINJA_ARGS)
     return ERR_OK;
 }
 
-static enum err_code escape(struct jinja *j, struct jinja_value v, bool force, struct jinja_value *out)
-{
-    struct jinja_builder b = {0};
-    struct jinja_value text = {0};
-    if (jinja_to_text(j, v, &text))
-        return j->e->code;
-    *out = text;
-    if (!text.safe || force)
-        if (jinja_build_escaped(j, &b, text) || jinja_build_end(j, &b, out))
-            return j->e->code;
-    out->safe = true;
-    return ERR_OK;
-}
-
 static enum err_code f_escape(JINJA_ARGS)
 {
     (void)args;
-    return escape(j, a[0], false, out);
+    return jinja_escape(j, a[0], out);
 }
 
 static enum err_code f_forceescape(JINJA_ARGS)
 {
     (void)args;
-    return escape(j, a[0], true, out);
+    struct jinja_value plain = a[0];
+    plain.safe = false;
+    return jinja_escape(j, plain, out);
 }
 
 static enum err_code f_indent(JINJA_ARGS)
@@ -109,24 +97,25 @@ static enum err_code f_indent(JINJA_ARGS)
     if (jinja_build_text(j, &whole, text) || jinja_build(j, &whole, "\n", 1, 0) ||
         jinja_build_end(j, &whole, &text) || jinja_lines(j, text, false, &lines))
         return j->e->code;
+    bool markup = indent.safe && !a[0].safe; /* such an indent escapes the lines to which it is added */
     for (size_t i = 0; i < lines.list->count; i++) {
         struct jinja_value line = lines.list->items[i];
         if ((i && jinja_build(j, &b, "\n", 1, 0)) ||
-            ((i ? blank || line.text->length : first) && jinja_build_text(j, &b, indent)) ||
-            jinja_build_text(j, &b, line))
+            (i && (blank || line.text->length) && jinja_build_text(j, &b, indent)) ||
+            jinja_build_part(j, &b, line, markup && (i || blank)))
             return j->e->code;
     }
     if (jinja_build_end(j, &b, out))
         return j->e->code;
-    out->safe = a[0].safe;
-    return ERR_OK;
+    out->safe = a[0].safe || (markup && blank);
+    indent.safe |= a[0].safe;
+    return first ? jinja_binary(j, JINJA_ADD, indent, *out, out) : ERR_OK;
 }
 
 static enum err_code f_truncate(JINJA_ARGS)
 {
     (void)args;
-    struct jinja_value end = a[3], head;
-    struct jinja_builder b = {0};
+    struct jinja_value end = a[3], head = {0};
     int64_t length, leeway;
     size_t whole;
     if (jinja_length(j, a[0], &whole) || jinja_want_int(j, a[1], "the length", 255, &length) ||
@@ -151,9 +140,7 @@ static enum err_code f_truncate(JINJA_ARGS)
             cut = i;
             break;
         }
-    if (jinja_cut(j, a[0], 0, cut, &head) || jinja_build_text(j, &b, head) || jinja_build_text(j, &b, end))
-        return j->e->code;
-    return jinja_build_end(j, &b, out);
+    return jinja_cut(j, a[0], 0, cut, &head) ? j->e->code : jinja_binary(j, JINJA_ADD, head, end, out);
 }
 
 static enum err_code f_wordcount(JINJA_ARGS)
@@ -257,7 +244,7 @@ static enum err_code f_xmlattr(JINJA_ARGS)
         for (size_t k = 0; k < pair->key.text->length; k++)
             if (pair->key.text->bytes[k] && strchr(" \t\n\r\f\v/>=", pair->key.text->bytes[k]))
                 return jinja_fail(j, "invalid character in an attribute's name");
-        if (escape(j, pair->key, false, &key) || escape(j, pair->value, false, &value) ||
+        if (jinja_escape(j, pair->key, &key) || jinja_escape(j, pair->value, &value) ||
             ((!first || space) && jinja_build(j, &b, " ", 1, 0)) || jinja_build_text(j, &b, key) ||
             jinja_build(j, &b, "=\"", 2, 0) || jinja_build_text(j, &b, value) ||
             jinja_build(j, &b, "\"", 1, 0))

@@ -80,7 +80,7 @@ enum err_code jinja_spec_integer(struct jinja *j, struct jinja_builder *b, struc
         snprintf(digits, sizeof digits, formats[which], (unsigned long long)size);
         prefix = prefixes[which];
     }
-    if (x < 0 || s->sign != '-')
+    if (x < 0 || s->sign == '+' || s->sign == ' ')
         number[used++] = (char)(x < 0 ? '-' : s->sign);
     if (s->alternate)
         used += (size_t)sprintf(number + used, "%s", prefix);
@@ -103,7 +103,7 @@ enum err_code jinja_spec_real(struct jinja *j, struct jinja_builder *b, struct j
     struct jinja_value text = {0};
     size_t used = 0;
     int precision = s->precision < 0 ? 6 : s->precision > 1000 ? 1000 : (int)s->precision;
-    if (signbit(x) || s->sign != '-')
+    if (signbit(x) || s->sign == '+' || s->sign == ' ')
         number[used++] = signbit(x) ? '-' : s->sign;
     size_t start = used;
     x = fabs(x);
@@ -150,7 +150,7 @@ int64_t jinja_spec_number(const struct jinja_text *t, size_t *at)
 struct source {
     struct jinja_value values;
     size_t next;
-    bool by_name;
+    bool by_name, markup; /* for a format that is Markup */
 };
 
 static enum err_code next_value(struct jinja *j, struct source *s, struct jinja_value *out)
@@ -174,29 +174,52 @@ static enum err_code read_size(struct jinja *j, const struct jinja_text *t, size
         ++*at;
         if (next_value(j, values, &v))
             return j->e->code;
-        if (!jinja_as_int(v, out))
+        if (values->markup || !jinja_as_int(v, out))
             return jinja_fail(j, "* wants int");
     }
     return *out > JINJA_MAX_WIDTH ? jinja_fail(j, "a width of %lld is too large", (long long)*out) : ERR_OK;
 }
 
+/* Markup gives its % objects of its own in place of the values: their text is escaped, int() and float() of them are
+ * those of the values, also of strings, and they are neither integers nor characters. */
+static enum err_code markup_number(struct jinja *j, const struct jinja_spec *s, struct jinja_value *v)
+{
+    uint32_t origin = v->origin;
+    int64_t integer;
+    double real;
+    if (strchr("cxXo", s->letter))
+        return bad_format(j, *v, s->letter);
+    if (!jinja_is(*v, JINJA_STRING))
+        return ERR_OK;
+    if (strchr("diu", s->letter) && jinja_parse_int(v->text, 10, &integer))
+        *v = jinja_int(integer);
+    else if (!strchr("diu", s->letter) && jinja_parse_real(v->text, &real))
+        *v = (struct jinja_value){.kind = JINJA_FLOAT, .real = real};
+    v->origin = origin;
+    return ERR_OK;
+}
+
 static enum err_code percent_value(struct jinja *j, struct jinja_builder *b, struct jinja_value v,
-                                   struct jinja_spec *s)
+                                   struct jinja_spec *s, bool markup)
 {
     int64_t integer;
     double real;
     struct jinja_value text = {0};
+    struct jinja_builder repr = {0};
     char align = s->align == '<' ? '<' : '>';
+    if (markup && !strchr("sra", s->letter) && markup_number(j, s, &v))
+        return j->e->code;
     switch (s->letter) {
     case 's':
-        return jinja_to_text(j, v, &text) ? j->e->code : jinja_spec_text(j, b, text, s, align);
-    case 'r':
-    case 'a': {
-        struct jinja_builder repr = {0};
-        if (jinja_build_repr(j, &repr, v) || jinja_build_end(j, &repr, &text))
+        if (markup ? jinja_escape(j, v, &text) : jinja_to_text(j, v, &text))
             return j->e->code;
         return jinja_spec_text(j, b, text, s, align);
-    }
+    case 'r':
+    case 'a':
+        if (jinja_build_repr(j, &repr, v) || jinja_build_end(j, &repr, &text) ||
+            (markup && jinja_escape(j, text, &text)))
+            return j->e->code;
+        return jinja_spec_text(j, b, text, s, align);
     case 'c':
         if (jinja_as_int(v, &integer)) {
             struct jinja_builder one = {0};
@@ -254,14 +277,14 @@ static enum err_code percent_one(struct jinja *j, struct jinja_builder *b, struc
                                  size_t *at, struct source *values)
 {
     const struct jinja_text *t = format.text;
-    struct jinja_spec s = {.sign = '-', .width = -1, .precision = -1};
+    struct jinja_spec s = {.width = -1, .precision = -1};
     struct jinja_value v = jinja_make(JINJA_MISSING, 0);
     if (*at < t->length && t->bytes[*at] == '(' && read_key(j, format, at, values, &v))
         return j->e->code;
     for (; *at < t->length && strchr("-+ #0", t->bytes[*at]) && t->bytes[*at]; ++*at) {
         char flag = t->bytes[*at];
         s.align = (char)(flag == '-' ? '<' : s.align);
-        s.sign = (char)(flag == '+' ? '+' : flag == ' ' && s.sign == '-' ? ' ' : s.sign);
+        s.sign = (char)(flag == '+' ? '+' : flag == ' ' && !s.sign ? ' ' : s.sign);
         s.alternate |= flag == '#';
         s.zero |= flag == '0';
     }
@@ -292,14 +315,14 @@ static enum err_code percent_one(struct jinja *j, struct jinja_builder *b, struc
         return j->e->code;
     if (jinja_is(v, JINJA_MISSING) && next_value(j, values, &v))
         return j->e->code;
-    return percent_value(j, b, v, &s);
+    return percent_value(j, b, v, &s, values->markup);
 }
 
 enum err_code jinja_format_percent(struct jinja *j, struct jinja_value format, struct jinja_value values,
                                    struct jinja_value *out)
 {
     struct jinja_builder b = {0};
-    struct source source = {.values = values};
+    struct source source = {.values = values, .markup = format.safe};
     const struct jinja_text *t = format.text;
     for (size_t at = 0; at < t->length;) {
         const char *sign = memchr(t->bytes + at, '%', t->length - at);
@@ -315,5 +338,8 @@ enum err_code jinja_format_percent(struct jinja *j, struct jinja_value format, s
                  : !source.next && !jinja_is(values, JINJA_DICT) && !jinja_is(values, JINJA_LIST) &&
                        !jinja_is(values, JINJA_RANGE) && !jinja_is(values, JINJA_UNDEFINED))
         return jinja_fail(j, "not all arguments converted during string formatting");
-    return jinja_build_end(j, &b, out);
+    if (jinja_build_end(j, &b, out))
+        return j->e->code;
+    out->safe = format.safe;
+    return ERR_OK;
 }

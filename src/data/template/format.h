@@ -13,7 +13,7 @@ enum { JINJA_MAX_WIDTH = 1 << 20 };
 struct jinja_spec {
     struct jinja_value fill; /* one character */
     char align;              /* '<' '>' '^' '=', or 0: the default of the type */
-    char sign;               /* printed before numbers that are not negative: '+', ' ', or '-' for none */
+    char sign;               /* before numbers that are not negative: '+', ' ', or none: '-', 0 (not given) */
     char grouping;           /* ',' '_' or 0 */
     bool alternate, zero;
     int64_t width, precision; /* -1: not given */

@@ -8,6 +8,7 @@ struct fields {
     const struct jinja_args *args;
     size_t next;
     bool numbered, automatic;
+    bool markup; /* of a format that is Markup */
 };
 
 static enum err_code first_value(struct jinja *j, struct fields *f, const struct jinja_text *name,
@@ -88,7 +89,7 @@ static enum err_code read_spec(struct jinja *j, struct jinja_value text, struct 
 {
     const struct jinja_text *t = text.text;
     size_t at = 0, after = 0;
-    *s = (struct jinja_spec){.sign = '-', .width = -1, .precision = -1};
+    *s = (struct jinja_spec){.width = -1, .precision = -1};
     bool filled = false;
     if (t->length)
         jinja_char_next(t->bytes, t->length, &after);
@@ -140,7 +141,7 @@ static enum err_code format_value(struct jinja *j, struct jinja_builder *b, stru
     if (read_spec(j, format, &s))
         return j->e->code;
     if (jinja_is(v, JINJA_STRING)) {
-        if ((s.letter && s.letter != 's') || s.align == '=' || s.sign != '-' || s.grouping)
+        if ((s.letter && s.letter != 's') || s.align == '=' || s.sign || s.alternate || s.grouping)
             return jinja_fail(j, "invalid format specifier '%.*s' for a string", (int)format.text->length,
                               format.text->bytes);
         return jinja_spec_text(j, b, v, &s, '<');
@@ -192,8 +193,11 @@ static enum err_code replace_field(struct jinja *j, struct jinja_builder *b, str
     struct jinja_builder spec = {0};
     if (jinja_cut(j, inside, 0, name_end, &field) || field_value(j, f, field, &v))
         return j->e->code;
-    if (conversion == 's' && jinja_to_text(j, v, &v))
-        return j->e->code;
+    if (conversion == 's') {
+        if (jinja_to_text(j, v, &v))
+            return j->e->code;
+        v.safe = false;
+    }
     if (conversion == 'r' || conversion == 'a') {
         struct jinja_builder repr = {0};
         if (jinja_build_repr(j, &repr, v) || jinja_build_end(j, &repr, &v))
@@ -202,7 +206,15 @@ static enum err_code replace_field(struct jinja *j, struct jinja_builder *b, str
     if (jinja_cut(j, inside, at < t->length ? at + 1 : at, t->length, &text) ||
         expand(j, &spec, f, text, depth + 1) || jinja_build_end(j, &spec, &text))
         return j->e->code;
-    return format_value(j, b, v, text);
+    if (!f->markup)
+        return format_value(j, b, v, text);
+    struct jinja_builder made = {0};
+    if (v.safe && text.text->length)
+        return jinja_fail(j, "Markup takes no format specification");
+    if (format_value(j, &made, v, text) || jinja_build_end(j, &made, &text))
+        return j->e->code;
+    text.safe = v.safe;
+    return jinja_build_part(j, b, text, true);
 }
 
 static enum err_code expand(struct jinja *j, struct jinja_builder *b, struct fields *f,
@@ -245,8 +257,11 @@ enum err_code jinja_format_braces(struct jinja *j, struct jinja_value format, co
                                   struct jinja_value *out)
 {
     struct jinja_builder b = {0};
-    struct fields f = {.args = args};
+    struct fields f = {.args = args, .markup = format.safe};
     if (expand(j, &b, &f, format, 0))
         return j->e->code;
-    return jinja_build_end(j, &b, out);
+    if (jinja_build_end(j, &b, out))
+        return j->e->code;
+    out->safe = format.safe;
+    return ERR_OK;
 }

@@ -99,6 +99,8 @@ static enum err_code pad(JINJA_ARGS, bool left, bool right)
         return j->e->code;
     if (jinja_is(fill, JINJA_MISSING) && jinja_from_text(j, &fill, " ", 1, 0))
         return j->e->code;
+    if (a[0].safe && jinja_escape(j, fill, &fill))
+        return j->e->code;
     if (jinja_want_text(j, fill, "the fill character"))
         return j->e->code;
     if (jinja_char_count(fill.text->bytes, fill.text->length) != 1)
@@ -176,7 +178,10 @@ static enum err_code m_expandtabs(JINJA_ARGS)
                 return j->e->code;
         column = c == '\n' || c == '\r' ? 0 : column + (c == '\t' ? spaces : 1);
     }
-    return jinja_build_end(j, &b, out);
+    if (jinja_build_end(j, &b, out))
+        return j->e->code;
+    out->safe = a[0].safe;
+    return ERR_OK;
 }
 
 static enum err_code m_format(JINJA_ARGS)
@@ -191,9 +196,8 @@ static enum err_code m_format(JINJA_ARGS)
 static enum err_code m_format_map(JINJA_ARGS)
 {
     (void)args;
-    if (!jinja_is(a[1], JINJA_DICT))
-        return jinja_fail(j, "format_map takes a dict, not '%s'", jinja_type_name(a[1]));
-    const struct jinja_dict *d = a[1].dict;
+    static const struct jinja_dict nothing; /* Python asks what is no dict for a name only where the format has one */
+    const struct jinja_dict *d = jinja_is(a[1], JINJA_DICT) ? a[1].dict : &nothing;
     struct jinja_args values = {.named = jinja_take(j, d->count, sizeof *values.named)};
     if (!values.named)
         return j->e->code;
@@ -262,13 +266,23 @@ enum err_code jinja_refuse(JINJA_ARGS)
     return jinja_fail(j, "the sandbox does not let a template change a %s", jinja_type_name(args->items[0]));
 }
 
+/* The items of a list, a tuple or a range. */
+static enum err_code items_of(struct jinja *j, struct jinja_value v, struct jinja_value *out)
+{
+    *out = v;
+    return jinja_is(v, JINJA_RANGE) ? jinja_to_list(j, v, out) : ERR_OK;
+}
+
 static enum err_code m_count_items(JINJA_ARGS)
 {
     (void)args;
     int64_t count = 0;
-    for (size_t i = 0; i < a[0].list->count; i++) {
+    struct jinja_value items;
+    if (items_of(j, a[0], &items))
+        return j->e->code;
+    for (size_t i = 0; i < items.list->count; i++) {
         bool same;
-        if (jinja_equal(j, a[0].list->items[i], a[1], &same))
+        if (jinja_equal(j, items.list->items[i], a[1], &same))
             return j->e->code;
         count += same;
     }
@@ -279,14 +293,17 @@ static enum err_code m_count_items(JINJA_ARGS)
 static enum err_code m_index_of(JINJA_ARGS)
 {
     (void)args;
-    int64_t count = (int64_t)a[0].list->count, start, stop;
+    struct jinja_value items;
+    if (items_of(j, a[0], &items))
+        return j->e->code;
+    int64_t count = (int64_t)items.list->count, start, stop;
     if (jinja_want_int(j, a[2], "the start", 0, &start) || jinja_want_int(j, a[3], "the stop", count, &stop))
         return j->e->code;
     start = start < 0 ? (start + count < 0 ? 0 : start + count) : start;
     stop = stop < 0 ? stop + count : stop;
     for (int64_t i = start; i < stop && i < count; i++) {
         bool same;
-        if (jinja_equal(j, a[0].list->items[i], a[1], &same))
+        if (jinja_equal(j, items.list->items[i], a[1], &same))
             return j->e->code;
         *out = jinja_int(i);
         if (same)

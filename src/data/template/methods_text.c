@@ -152,7 +152,8 @@ static enum err_code m_rsplit(JINJA_ARGS)
 static enum err_code m_splitlines(JINJA_ARGS)
 {
     (void)args;
-    return jinja_lines(j, a[0], jinja_truth(a[1]), out);
+    int64_t keep;
+    return jinja_want_int(j, a[1], "keepends", 0, &keep) ? j->e->code : jinja_lines(j, a[0], keep != 0, out);
 }
 
 static enum err_code partition(JINJA_ARGS, bool right)
@@ -175,6 +176,7 @@ static enum err_code partition(JINJA_ARGS, bool right)
     for (int i = 0; i < 3; i++)
         if (add_part(j, *out, a[0], cuts[i], cuts[i + 1]))
             return j->e->code;
+    out->list->items[1].safe |= at != SIZE_MAX && a[1].safe; /* Python hands back the separator that was given */
     return ERR_OK;
 }
 
@@ -300,10 +302,11 @@ static enum err_code m_replace(JINJA_ARGS)
 {
     (void)args;
     int64_t count;
-    if (jinja_want_text(j, a[1], "the old text") || jinja_want_text(j, a[2], "the new text") ||
-        jinja_want_int(j, a[3], "the count", -1, &count))
+    struct jinja_value new = a[2];
+    if ((a[0].safe && jinja_escape(j, new, &new)) || jinja_want_text(j, a[1], "the old text") ||
+        jinja_want_text(j, new, "the new text") || jinja_want_int(j, a[3], "the count", -1, &count))
         return j->e->code;
-    return jinja_replace(j, a[0], a[1], a[2], count, out);
+    return jinja_replace(j, a[0], a[1], new, count, out);
 }
 
 static enum err_code m_join(JINJA_ARGS)
@@ -320,11 +323,14 @@ static enum err_code m_join(JINJA_ARGS)
             return j->e->code;
         if (!more)
             break;
-        if (jinja_want_text(j, item, "what is joined") || (i && jinja_build_text(j, &b, a[0])) ||
-            jinja_build_text(j, &b, item))
+        if ((a[0].safe && jinja_escape(j, item, &item)) || jinja_want_text(j, item, "what is joined") ||
+            (i && jinja_build_text(j, &b, a[0])) || jinja_build_text(j, &b, item))
             return j->e->code;
     }
-    return jinja_build_end(j, &b, out);
+    if (jinja_build_end(j, &b, out))
+        return j->e->code;
+    out->safe = a[0].safe;
+    return ERR_OK;
 }
 
 const struct jinja_function jinja_text_methods[] = {

@@ -186,7 +186,7 @@ static enum err_code t_sameas(JINJA_ARGS)
     case JINJA_FLOAT:
         return answer(out, a[0].real == a[1].real);
     case JINJA_STRING:
-        return answer(out, jinja_same_bytes(a[0].text, a[1].text));
+        return answer(out, a[0].safe == a[1].safe && jinja_same_bytes(a[0].text, a[1].text));
     default:
         return answer(out, a[0].text == a[1].text);
     }

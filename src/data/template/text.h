@@ -50,8 +50,10 @@ static inline bool jinja_same_bytes(const struct jinja_text *a, const struct jin
 /* A zero-terminated copy. */
 const char *jinja_c_string(struct jinja *j, struct jinja_value text);
 
-/* Appends the text with & < > " and apostrophes escaped for HTML. */
-enum err_code jinja_build_escaped(struct jinja *j, struct jinja_builder *b, struct jinja_value text);
+/* Appends a string as a part of Markup, which escapes & < > " and apostrophes of what is no Markup itself; or, with
+ * `markup` false, as it is. And what Markup makes of any value before it uses it: Markup of its str(), escaped. */
+enum err_code jinja_build_part(struct jinja *j, struct jinja_builder *b, struct jinja_value text, bool markup);
+enum err_code jinja_escape(struct jinja *j, struct jinja_value v, struct jinja_value *out);
 
 /* str(), repr(), and JSON as transformers' tojson writes it. */
 enum err_code jinja_build_str(struct jinja *j, struct jinja_builder *b, struct jinja_value v);
@@ -82,7 +84,7 @@ enum err_code jinja_recase(struct jinja *j, struct jinja_value v, enum jinja_rec
 /* Removes characters at the ends; `chars` NULL: whitespace. */
 enum err_code jinja_strip(struct jinja *j, struct jinja_value v, const struct jinja_text *chars, bool left,
                           bool right, struct jinja_value *out);
-/* Replaces at most `count` times; `count` below 0: everywhere. */
+/* Replaces at most `count` times; `count` below 0: everywhere. `new` is used as it is, in Markup too. */
 enum err_code jinja_replace(struct jinja *j, struct jinja_value v, struct jinja_value old,
                             struct jinja_value new, int64_t count, struct jinja_value *out);
 /* Pads to `width` characters; if both sides cannot get the same number, as Python's str.center. */

@@ -59,7 +59,7 @@ enum err_code jinja_recase(struct jinja *j, struct jinja_value v, enum jinja_rec
     }
     if (jinja_build_end(j, &b, out))
         return j->e->code;
-    out->safe = v.safe;
+    out->safe = v.safe && how != JINJA_RE_WORDS; /* a filter, which joins the words to a plain string */
     return ERR_OK;
 }
 
@@ -196,12 +196,12 @@ enum err_code jinja_lines(struct jinja *j, struct jinja_value v, bool keep_ends,
     return ERR_OK;
 }
 
-enum err_code jinja_build_escaped(struct jinja *j, struct jinja_builder *b, struct jinja_value v)
+enum err_code jinja_build_part(struct jinja *j, struct jinja_builder *b, struct jinja_value v, bool markup)
 {
     static const char marks[] = "&<>'\"";
     static const char *const names[] = {"&amp;", "&lt;", "&gt;", "&#39;", "&#34;"};
     size_t plain = 0;
-    for (size_t i = 0; i < v.text->length; i++) {
+    for (size_t i = 0; markup && !v.safe && i < v.text->length; i++) {
         const char *mark = v.text->bytes[i] ? strchr(marks, v.text->bytes[i]) : NULL;
         if (!mark)
             continue;
@@ -212,4 +212,15 @@ enum err_code jinja_build_escaped(struct jinja *j, struct jinja_builder *b, stru
         plain = i + 1;
     }
     return jinja_build_slice(j, b, v, plain, v.text->length);
+}
+
+enum err_code jinja_escape(struct jinja *j, struct jinja_value v, struct jinja_value *out)
+{
+    struct jinja_builder b = {0};
+    if (jinja_to_text(j, v, out))
+        return j->e->code;
+    if (!out->safe && (jinja_build_part(j, &b, *out, true) || jinja_build_end(j, &b, out)))
+        return j->e->code;
+    out->safe = true;
+    return ERR_OK;
 }
