@@ -31,7 +31,8 @@ METHODS = ["upper()", "strip()", "split()", "split(',')", "title()", "items()", 
            "rstrip('c')", "isdigit()", "zfill(4)", "partition(',')", "rsplit(',',1)", "capitalize()", "index('a')", "get('zz',1)",
            "lstrip()", "format(1)", "center(5)", "copy()", "swapcase()", "casefold()", "removeprefix('H')"]
 ATTRIBUTES = ["name", "age", "a", "list", "items", "tags", "0", "x", "index", "last", "b"]
-UNCOMPARED = ["64 bits", "has no slices", "has no text of its own", "and 'view of a dict'", "'view of a dict' and", "'LoopContext' object is not iterable"]
+UNCOMPARED = ["64 bits", "has no slices", "has no text of its own", "and 'view of a dict'",
+              "'view of a dict' and", "'LoopContext' object is not iterable"]
 OPERATORS = ["+", "-", "*", "/", "//", "%", "**", "~", "==", "!=", "<", "<=", ">", ">=", "in", "not in", "and", "or"]
 
 
