@@ -12,6 +12,9 @@ export MPILORA_CACHE=${MPILORA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mpilora}
 # 3. MPI. Slurm starts the ranks of Open MPI with pmix, and those of MPICH, MVAPICH and Intel MPI with pmi2
 #    (`srun --mpi=list` shows the choices). The MPI must be the one that mpilora was built with: `mpilora --version`.
 export SLURM_MPI_TYPE=${SLURM_MPI_TYPE:-pmix}
+#    With pmix, ranks wait for each other in a fence before they send. That of Slurm 22.05 waits, unless it is of this kind,
+#    only for the ranks of the same node: now and then a rank got a message too early and crashed in MPI_Init.
+export SLURM_PMIX_FENCE=${SLURM_PMIX_FENCE:-ring}
 
 # 4. Networks. Open MPI finds InfiniBand and Omni-Path by itself. On a cluster with several Ethernet interfaces it
 #    may try one that does not connect the nodes: then name the right one here.

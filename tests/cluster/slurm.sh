@@ -8,9 +8,9 @@
 #   job_says NAME         a field of `scontrol show job`
 #   job_completes SECONDS waits until it has
 slurm_folder=$work/slurm
-export SLURM_CONF=$slurm_folder/slurm.conf SLURM_MPI_TYPE=pmix
+export SLURM_CONF=$slurm_folder/slurm.conf SLURM_MPI_TYPE=pmix SLURM_PMIX_FENCE=ring # as jobs/env.sh says
 if with_mpi MPICH; then
-    SLURM_MPI_TYPE=pmi2 # as jobs/env.sh says
+    SLURM_MPI_TYPE=pmi2 # likewise
     export UCX_TLS=tcp,self # UCX takes ranks of this machine for neighbours, which on pretended hosts do not share memory
 fi
 

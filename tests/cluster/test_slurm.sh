@@ -17,6 +17,15 @@ for count in 2 4; do
     says out '^in all +(fine|slow)$'
 done
 
+# A rank of another node is late, and none leaves MPI_Init() before it has come, as with another kind of fence.
+if with_mpi "Open MPI 4"; then
+    (unset SLURM_PMIX_FENCE && . jobs/env.sh && [ "$SLURM_PMIX_FENCE" = ring ]) || fail "jobs/env.sh has another fence than this test"
+    check 0 slurm srun --nodes=2 --ntasks=4 env LATE_RANK=3 LATE_FILE="$work/late" LD_PRELOAD="$LATE_FENCE" "$MPILORA" selftest \
+        --threads 1 --output "$work/selftest"
+    [ -e "$work/late" ] || fail "no rank was late"
+    says out '^ranks +fine +4 ranks on 2 nodes'
+fi
+
 more="--max-steps 600 --save-every 50"
 check 0 train "$work/one" $more
 
