@@ -89,7 +89,9 @@ struct mapped_view mapped_view_of(const struct mapped *m)
 
 struct mapped_view mapped_slice(const struct mapped_view *view, size_t from, size_t to)
 {
-    struct mapped_view part = {.text = view->text + from, .length = to - from};
+    struct mapped_view part = {.length = to - from};
+    if (view->text != NULL) /* an empty one may have none */
+        part.text = view->text + from;
     if (view->start != NULL) {
         part.start = view->start + from;
         part.end = view->end + from;
