@@ -4,8 +4,9 @@
     fuzz_jinja.py BUILD [SECONDS] [SEED]
 
 BUILD is a build folder with tests/jinja_lines in it. Prints every difference in a short form of the template; exits with 1
-if there was any. What is not compared: texts of objects that have none but an address, integers beyond 64 bits, slices of what has none
-(jinja2 calls those of constants undefined, all others an error), sets (differences of views of a dict), and going through `loop`.
+if there was any. What is not compared: texts of objects that have none but an address, integers beyond 64 bits, complex
+numbers, slices of what has none (jinja2 calls those of constants undefined, all others an error), sets (differences of
+views of a dict), and going through `loop`.
 """
 import random
 import re
@@ -32,7 +33,7 @@ METHODS = ["upper()", "strip()", "split()", "split(',')", "title()", "items()", 
            "lstrip()", "format(1)", "center(5)", "copy()", "swapcase()", "casefold()", "removeprefix('H')"]
 ATTRIBUTES = ["name", "age", "a", "list", "items", "tags", "0", "x", "index", "last", "b"]
 UNCOMPARED = ["64 bits", "has no slices", "has no text of its own", "and 'view of a dict'",
-              "'view of a dict' and", "'LoopContext' object is not iterable"]
+              "'view of a dict' and", "'LoopContext' object is not iterable", "complex numbers"]
 OPERATORS = ["+", "-", "*", "/", "//", "%", "**", "~", "==", "!=", "<", "<=", ">", ">=", "in", "not in", "and", "or"]
 
 

@@ -113,9 +113,6 @@ bool options_go_by_evaluations(const struct options *o);
 /* --objective with its parameters. */
 struct objective options_objective(const struct options *o);
 
-/* Does the option act, together with the others? */
-bool options_act(const struct options *o, const char *name);
-
 /* Calls `tell` for each option of the command that was given a value other than its default and yet changes nothing,
  * since it acts only together with others: `needs` names these. Both texts are constants, and so few that an array of
  * OPTIONS_IDLE_MOST holds them. */

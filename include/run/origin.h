@@ -38,6 +38,9 @@ void origin_set(struct origin *o, const char *name, const char *config, const st
  * same. */
 void origin_read_log(struct origin *o, const char *folder);
 
+/* The objective of the run; that of supervised fine-tuning if it is not known. */
+struct objective origin_objective(const struct origin *o);
+
 /* Is there all that transformers' record of a training says? */
 bool origin_has_history(const struct origin *o);
 

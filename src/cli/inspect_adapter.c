@@ -19,7 +19,16 @@ static enum err_code add_notes(struct facts *f, struct store *s, struct err *e)
         facts_text(f, "base_hash", notes.hash);
     if (prompts_name(notes.prompts))
         facts_text(f, "prompts", prompts_name(notes.prompts));
-    return ERR_OK;
+    if (notes.continued)
+        facts_text(f, "start", "adapter");
+    if (notes.objective.kind == OBJECTIVE_SFT)
+        return ERR_OK;
+    struct str text = {0};
+    enum err_code code = export_objective(&text, notes.objective, e);
+    if (!code)
+        facts_text(f, "objective", text.data);
+    str_release(&text);
+    return code;
 }
 
 /* ---- folders of PEFT ---- */

@@ -145,8 +145,8 @@ double report_number(const struct report_cell *c, const char *name); /* NAN if i
 bool report_has(const struct report_cell *c, const char *name, const char *value);
 bool report_same(const struct report_cell *a, const struct report_cell *b, const char *name); /* as text or number */
 
-/* The option "objective" and its parameters, which say what a loss is: 0 after the last. */
-extern const char *const report_measures[];
+/* The option "objective" and its parameters, which say what a loss is: NULL after the last. */
+const char *report_measure(size_t i);
 /* Do the runs, or cells, have several objectives, so that their losses are not comparable? */
 bool report_mixes_objectives(const struct report *r);
 /* Is this the first of the cells with its objective? */

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "run/parameters.h"
+
 const struct report_scheme report_schemes[] = {
     {"normal", "random, normal", "0", REPORT_B_ZERO | REPORT_A_RANDOM},
     {"both-normal", "random, normal", "random, normal", REPORT_A_RANDOM},
@@ -71,7 +73,10 @@ static bool some_differ(const struct report *r, const struct opt_spec *spec)
     return false;
 }
 
-const char *const report_measures[] = {"objective", "beta", "label-smoothing", "sft-weight", "simpo-margin", NULL};
+const char *report_measure(size_t i)
+{
+    return i == 0 ? "objective" : i <= PARAMETERS ? parameters[i - 1].option : NULL;
+}
 
 bool report_mixes_objectives(const struct report *r)
 {
@@ -84,7 +89,7 @@ bool report_mixes_objectives(const struct report *r)
 bool report_begins_objective(const struct report *r, size_t cell)
 {
     for (size_t i = 0; i < cell; i++)
-        if (report_same(&r->cells[i], &r->cells[cell], report_measures[0]))
+        if (report_same(&r->cells[i], &r->cells[cell], report_measure(0)))
             return false;
     return true;
 }

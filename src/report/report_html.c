@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "report/markup.h"
+#include "run/parameters.h"
 
 #define CELLS_NAMED 6 /* named with a claim; report.json names all of them */
 
@@ -75,21 +76,15 @@ static size_t most_modules(const struct report *r)
 /* "dpo, beta 0.1, label smoothing 0.2": of the parameters those that act, and are not 0. */
 static void put_objective(struct markup *m, const struct report_cell *c)
 {
-    static const struct {
-        const char *option, *name, *only[2]; /* of these objectives; NULL: of all */
-    } rows[] = {{"beta", "beta", {NULL}},
-                {"label-smoothing", "label smoothing", {"dpo", "simpo"}},
-                {"simpo-margin", "margin", {"simpo", "simpo"}},
-                {"sft-weight", "SFT weight", {NULL}}};
+    const char *objective = report_option(c, "objective");
     markup_put(m, "<div><dt>Objective</dt><dd>");
-    markup_text(m, report_option(c, "objective"));
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        const bool acts = !rows[i].only[0] || report_has(c, "objective", rows[i].only[0]) ||
-                          report_has(c, "objective", rows[i].only[1]);
-        if (!acts || !(report_number(c, rows[i].option) > 0))
+    markup_text(m, objective);
+    for (size_t i = 0; i < PARAMETERS; i++) {
+        const struct parameter *p = &parameters[i];
+        if (!parameter_acts_with(p, objective) || !(report_number(c, p->option) > 0))
             continue;
-        markup_put(m, ", %s ", rows[i].name);
-        markup_text(m, report_option(c, rows[i].option));
+        markup_put(m, ", %s ", p->label);
+        markup_text(m, report_option(c, p->option));
     }
     markup_put(m, "</dd></div>\n");
 }
@@ -111,8 +106,8 @@ static void put_rank(struct markup *m, const struct report_cell *c)
 static bool varies_objective(const struct report *r)
 {
     for (size_t i = 0; i < r->difference_count; i++)
-        for (size_t k = 0; report_measures[k]; k++)
-            if (!strcmp(r->differences[i]->name, report_measures[k]))
+        for (size_t k = 0; report_measure(k); k++)
+            if (!strcmp(r->differences[i]->name, report_measure(k)))
                 return true;
     return false;
 }

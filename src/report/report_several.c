@@ -139,8 +139,8 @@ static const struct {
 static bool have_one_loss(const struct report *r)
 {
     for (size_t i = 1; i < r->count; i++)
-        for (size_t k = 0; report_measures[k]; k++)
-            if (!report_same(&r->cells[0], &r->cells[i], report_measures[k]))
+        for (size_t k = 0; report_measure(k); k++)
+            if (!report_same(&r->cells[0], &r->cells[i], report_measure(k)))
                 return false;
     return true;
 }

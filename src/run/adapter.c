@@ -61,6 +61,10 @@ static void take_notes(const char *path, const struct export_notes *of, const st
     compare_bases(path, of, check);
     if (check->prompts)
         *check->prompts = of->prompts;
+    if (check->continued)
+        *check->continued = of->continued;
+    if (check->objective)
+        *check->objective = of->objective;
 }
 
 /* The log of the run in whose folder the checkpoint lies. */
@@ -93,8 +97,8 @@ static enum err_code make_from_checkpoint(struct lora *l, const struct arch *a, 
         *check->prompts = c->identity.prompts;
     if (check->continued)
         *check->continued = *c->identity.adapter != '\0';
-    if (check->objective && from->has_options)
-        *check->objective = options_objective(&from->options);
+    if (check->objective)
+        *check->objective = origin_objective(from);
     l->rslora = c->rslora;
     l->dropout = from->has_options ? from->options.lora_dropout : 0;
     if (!code && check->origin)

@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "run/parameters.h"
+
 /* What a resumed run may change. */
 enum resume_rule { FREE, ONCE, FIXED, SHAPE, LENGTH, RATE, EVALUATED, DATA };
 
@@ -219,37 +221,32 @@ struct condition {
 static size_t find_conditions(struct condition conditions[OPTIONS_IDLE_MOST], const struct options *o)
 {
     const char *const evaluations = "--eval-data or --eval-split", *const locality = "--local-steps";
-    const char *const preference = "an --objective for preferences", *const simpo = "--objective simpo";
-    const char *const smooth = "--objective dpo or simpo";
     const bool evaluates = o->eval_data.count > 0 || o->eval_split > 0, local = o->local_steps > 1;
-    const bool prefers = o->objective != OBJECTIVE_SFT, is_simpo = o->objective == OBJECTIVE_SIMPO;
     const bool draws = !o->adapter.count;
     const struct condition rows[] = {
         {"eval-every", evaluations, evaluates},
         {"max-eval-examples", evaluations, evaluates},
         {"outer-learning-rate", locality, local},
         {"outer-momentum", locality, local},
-        {"beta", preference, prefers},
-        {"sft-weight", preference, prefers},
-        {"label-smoothing", smooth, is_simpo || o->objective == OBJECTIVE_DPO},
-        {"simpo-margin", simpo, is_simpo},
         {"overwrite", "--resume never", o->resume.word != RESUME_AUTO},
         {"min-learning-rate", "an --lr-schedule that goes down", o->lr_schedule != SCHEDULE_CONSTANT},
         {"init-std", NULL, draws},
         {"init-std-b", NULL, draws},
     };
-    _Static_assert(COUNT(rows) <= OPTIONS_IDLE_MOST, "callers have room for so many");
+    _Static_assert(COUNT(rows) + PARAMETERS <= OPTIONS_IDLE_MOST, "callers have room for so many");
     memcpy(conditions, rows, sizeof rows);
-    return COUNT(rows);
+    for (size_t i = 0; i < PARAMETERS; i++)
+        conditions[COUNT(rows) + i] = (struct condition){parameters[i].option, parameters[i].needs,
+                                                         parameter_acts(&parameters[i], o->objective)};
+    return COUNT(rows) + PARAMETERS;
 }
 
 struct objective options_objective(const struct options *o)
 {
-    return (struct objective){.kind = o->objective,
-                              .beta = o->beta,
-                              .label_smoothing = o->label_smoothing,
-                              .margin = o->simpo_margin,
-                              .likelihood = o->sft_weight};
+    struct objective objective = {.kind = o->objective};
+    for (size_t i = 0; i < PARAMETERS; i++)
+        memcpy(parameter_of(&objective, &parameters[i]), (const char *)o + parameters[i].given, sizeof(double));
+    return objective;
 }
 
 static bool acts(const struct options *o, const struct opt_spec *spec)
@@ -260,11 +257,6 @@ static bool acts(const struct options *o, const struct opt_spec *spec)
         if (strcmp(conditions[i].option, spec->name) == 0)
             return conditions[i].acts;
     return true;
-}
-
-bool options_act(const struct options *o, const char *name)
-{
-    return acts(o, opt_find(&options_table, name));
 }
 
 /* Do they have two values of which one has an effect? */

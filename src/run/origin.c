@@ -35,6 +35,11 @@ void origin_read_log(struct origin *o, const char *folder)
         metrics_log_release(&o->log);
 }
 
+struct objective origin_objective(const struct origin *o)
+{
+    return o->has_options ? options_objective(&o->options) : (struct objective){.kind = OBJECTIVE_SFT};
+}
+
 bool origin_has_history(const struct origin *o)
 {
     return o->has_options && o->log.count > 0;

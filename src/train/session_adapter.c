@@ -1,4 +1,3 @@
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -6,6 +5,7 @@
 #include "model/lora_init.h"
 #include "model/objective.h"
 #include "run/adapter.h"
+#include "run/parameters.h"
 #include "train/session.h"
 
 static void tell_prompts(const char *path, enum prompts trained_on, enum prompts asked, const char *cure)
@@ -50,27 +50,12 @@ static void tell_reference(const struct session *s, const char *path)
                  path);
 }
 
-/* The parameters of objectives. */
-static const struct {
-    const char *option;
-    size_t offset; /* in struct objective, of a double */
-} parameters[] = {{"beta", offsetof(struct objective, beta)},
-                  {"label-smoothing", offsetof(struct objective, label_smoothing)},
-                  {"sft-weight", offsetof(struct objective, likelihood)},
-                  {"simpo-margin", offsetof(struct objective, margin)}};
-enum { PARAMETERS = sizeof parameters / sizeof *parameters };
-
-static double *parameter(struct objective *of, size_t i)
-{
-    return (double *)(void *)((char *)of + parameters[i].offset);
-}
-
 struct objective session_objective(const struct session *s)
 {
     struct objective used = options_objective(s->options), run = s->trained_for;
     for (size_t i = 0; i < PARAMETERS && run.kind == used.kind; i++)
         if (!options_given(s->options, parameters[i].option))
-            *parameter(&used, i) = *parameter(&run, i);
+            *parameter_of(&used, &parameters[i]) = *parameter_of(&run, &parameters[i]);
     return used;
 }
 
@@ -87,11 +72,12 @@ static void tell_objective(const struct session *s, const char *path)
         return;
     }
     for (size_t i = 0; i < PARAMETERS; i++) {
-        const double own = *parameter(&run, i);
-        const bool is_taken = *parameter(&asked, i) != own && *parameter(&used, i) == own;
+        const struct parameter *p = &parameters[i];
+        const double own = *parameter_of(&run, p), now = *parameter_of(&used, p);
+        const bool is_taken = *parameter_of(&asked, p) != own && now == own;
         char *list = is_taken ? taken : other;
-        if (options_act(s->options, parameters[i].option) && (is_taken || *parameter(&used, i) != own))
-            snprintf(list + strlen(list), sizeof taken - strlen(list), " --%s %g", parameters[i].option, own);
+        if (parameter_acts(p, run.kind) && (is_taken || now != own))
+            snprintf(list + strlen(list), sizeof taken - strlen(list), " --%s %g", p->option, own);
     }
     if (*taken)
         log_note("%s: with%s, as in its run", path, taken);

@@ -253,8 +253,11 @@ done
 
 check 0 "$MPILORA" eval --model "$model" --data "$work/held-pairs.jsonl" --max-length 64 --objective dpo --adapter "$work/second"
 says err '/second: its training started from another adapter, the reference there; here the reference is the base'
+check 0 "$MPILORA" eval --model "$model" --data "$work/held-pairs.jsonl" --max-length 64 --objective dpo --adapter "$work/second/adapter"
+says err '/second/adapter: its training started from another adapter, the reference there; here the reference is the base'
 
-# The parameters of the objective are those of the adapter's run, unless others are given.
+# The parameters of the objective are those of the adapter's run, unless others are given; an export says them, too.
+check 0 "$MPILORA" export --model "$model" --checkpoint "$work/dpo" --format gguf --output "$work/dpo.gguf"
 one="--model $model --data $work/held-pairs.jsonl --max-length 64 --threads 1 --json"
 for objective in "dpo --beta 0.5 --label-smoothing 0.1" \
     "simpo --beta 2 --label-smoothing 0.1 --sft-weight 0.2 --simpo-margin 1"; do
@@ -264,25 +267,50 @@ for objective in "dpo --beta 0.5 --label-smoothing 0.1" \
     check 0 ranks 2 "$MPILORA" eval $one --adapter "$work/$name" --objective $name
     cmp "$work/out" "$work/given" || fail "$name is not evaluated with the options of its run"
     says err "/$name: with${objective#$name}, as in its run\$"
+    for export in "$work/$name/adapter" "$work/$name.gguf"; do
+        [ -e "$export" ] || continue
+        check 0 ranks 2 "$MPILORA" eval $one --adapter "$export" --objective $name
+        cmp "$work/out" "$work/given" || fail "$export is not evaluated with the options of its run"
+        says err "/${export##*/}: with${objective#$name}, as in its run\$"
+        check 0 "$MPILORA" inspect "$export" --json
+        holds "v['objective'].startswith('{objective: $name, beta: ')"
+    done
     loss=$(tail -n 1 "$work/$name/metrics.jsonl" | python3 -c 'import json; print(json.loads(input())["eval_loss"])')
-    holds "abs(v['loss'] - $loss) < 1e-6"
+    holds "abs(v['loss'] - $loss) < 1e-6" "$work/given"
 done
 check 0 "$MPILORA" eval $one --adapter "$work/dpo" --objective dpo --beta 0.1
 says err '/dpo: with --label-smoothing 0.1, as in its run$'
 says err '/dpo was trained with --beta 0.5: the other value, which is given here, is used$'
 check 0 "$MPILORA" eval $one --adapter "$work/dpo" --objective dpo --beta 0.1 --label-smoothing 0
 cp "$work/out" "$work/given"
-check 0 "$MPILORA" eval $one --adapter "$work/dpo/adapter" --objective dpo # which does not say how it was trained
+check 0 "$MPILORA" eval $one --adapter "$work/dpo/adapter" --objective dpo --beta 0.1 --label-smoothing 0
 cmp "$work/out" "$work/given" || fail "an explicit --beta is not used"
-checks=$((checks + 1))
-! grep -q 'trained with\|as in its run' "$work/err" || fail "an export says how it was trained: $(cat "$work/err")"
+says err '/adapter was trained with --beta 0.5 --label-smoothing 0.1: the other value, which is given here, is used$'
+check 0 "$MPILORA" probe --model "$model" --data "$work/held-pairs.jsonl" --max-length 64 --objective dpo \
+    --adapter "$work/dpo/adapter" --output "$work/probe.h5"
+says err '/adapter: with --beta 0.5 --label-smoothing 0.1, as in its run$'
+cp -r "$work/dpo/adapter" "$work/told" # an objective that this version does not know, or with a value that it cannot have
+for said in '{objective: dpo, beta: -1}' '{objective: tpo, beta: 0.5}' '' '[dpo]'; do
+    python3 - "$work/told/adapter_model.safetensors" "$work/dpo/adapter/adapter_model.safetensors" "$said" <<'PY'
+import json, struct, sys
+data = open(sys.argv[2], "rb").read()
+size, = struct.unpack("<Q", data[:8])
+header = json.loads(data[8:8 + size])
+header["__metadata__"]["mpilora.objective"] = sys.argv[3]
+text = json.dumps(header).encode()
+open(sys.argv[1], "wb").write(struct.pack("<Q", len(text)) + text + data[8 + size:])
+PY
+    check 0 "$MPILORA" eval $one --adapter "$work/told" --objective dpo
+    cmp "$work/out" "$work/given" || fail "$said is taken from an adapter"
+    ! grep -q 'trained with\|as in its run' "$work/err" || fail "$said: $(cat "$work/err")"
+done
 check 0 "$MPILORA" eval $one --adapter "$work/dpo" --objective ipo
 says err '/dpo was trained with --objective dpo, and this is ipo: the loss is another one than in its run$'
 
 # Several adapters: each as if it were alone, and the base's log-probabilities are computed once for those that left the
 # base as it is.
 one="--model $model --data $work/held-pairs.jsonl --max-length 64 --threads 1 --objective dpo --json"
-for name in orpo simpo pissa dpo; do
+for name in orpo simpo pissa dpo/adapter; do
     check 0 "$MPILORA" eval $one --adapter "$work/$name"
     cat "$work/out" >>"$work/alone"
     several="${several:-} --adapter $work/$name"

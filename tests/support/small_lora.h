@@ -23,7 +23,20 @@ static const struct arch small_arch = {.family = &family_llama,
 /* Its base, and its data. */
 static const struct export_notes small_base = {.name = "some/\"base\"",
                                                .hash = "00112233445566778899aabbccddeeff",
-                                               .prompts = PROMPTS_CHAT};
+                                               .prompts = PROMPTS_CHAT,
+                                               .objective = {.kind = OBJECTIVE_DPO, .beta = 0.3, .likelihood = 2},
+                                               .continued = true};
+
+/* Of what was read back. */
+static inline void small_expect_notes(const struct export_notes *of)
+{
+    assert_string_equal(of->name, small_base.name);
+    assert_string_equal(of->hash, small_base.hash);
+    assert_int_equal(of->prompts, PROMPTS_CHAT);
+    assert_true(of->continued);
+    assert_int_equal(of->objective.kind, OBJECTIVE_DPO);
+    assert_true(of->objective.beta == 0.3 && of->objective.likelihood == 2 && of->objective.label_smoothing == 0);
+}
 
 static inline void small_fill(float *x, size_t count, uint64_t item)
 {

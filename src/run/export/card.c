@@ -60,11 +60,6 @@ static enum err_code append_base(struct str *out, const struct export_job *job, 
                           : append_file(out, job->base_name, e);
 }
 
-static enum objective_kind objective_of(const struct origin *from)
-{
-    return from->has_options ? from->options.objective : OBJECTIVE_SFT;
-}
-
 /* The hub refuses a base that is no repository of its own. */
 static enum err_code append_header(struct str *out, const struct export_job *job, const struct kind *kind,
                                    struct err *e)
@@ -75,7 +70,7 @@ static enum err_code append_header(struct str *out, const struct export_job *job
         (str_appendf(out, e, "base_model: ") || json_append_string(out, job->base_name, strlen(job->base_name), e) ||
          str_appendf(out, e, "\nbase_model_relation: %s\n", kind->relation)))
         return e->code;
-    const enum objective_kind objective = objective_of(job->origin);
+    const enum objective_kind objective = origin_objective(job->origin).kind;
     if (str_appendf(out, e, "library_name: %s\npipeline_tag: text-generation\ntags:\n- lora\n- mpilora\n",
                     kind->library) ||
         (objective != OBJECTIVE_SFT && str_appendf(out, e, "- %s\n", objective_name(objective))) ||
@@ -115,7 +110,7 @@ static enum err_code append_what(struct str *out, const struct lora *l, enum opt
 
 static enum err_code append_objective(struct str *out, const struct origin *from, struct err *e)
 {
-    const enum objective_kind objective = objective_of(from);
+    const enum objective_kind objective = origin_objective(from).kind;
     if (objective == OBJECTIVE_SFT)
         return ERR_OK;
     const char *paper = objectives[objective].paper;
@@ -194,8 +189,8 @@ static enum err_code append_losses(struct str *out, const struct origin *from, s
     const struct ckpt_state *state = &from->state;
     const struct metrics_point *last = from->log.count ? &from->log.points[from->log.count - 1] : NULL;
     char objective[16] = "";
-    if (objective_of(from) != OBJECTIVE_SFT)
-        snprintf(objective, sizeof objective, "%s ", objectives[objective_of(from)].name);
+    if (origin_objective(from).kind != OBJECTIVE_SFT)
+        snprintf(objective, sizeof objective, "%s ", objectives[origin_objective(from).kind].name);
     if (str_appendf(out, e, "| steps | %" PRIu64, state->step) ||
         (last && str_appendf(out, e, " (%.2f epochs)", last->epoch)) || str_appendf(out, e, " |\n") ||
         (from->step != state->step &&

@@ -36,7 +36,9 @@ static struct export_notes notes_of(const struct export_job *job)
 {
     return (struct export_notes){.name = job->base_name,
                                  .hash = *job->store->hash ? job->store->hash : NULL,
-                                 .prompts = job->origin->identity.prompts};
+                                 .prompts = job->origin->identity.prompts,
+                                 .objective = origin_objective(job->origin),
+                                 .continued = *job->origin->identity.adapter != '\0'};
 }
 
 /* First what describes the adapter: a folder with PEFT's configuration is complete. Where that fails, nothing describes

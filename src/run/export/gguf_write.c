@@ -62,17 +62,19 @@ static enum err_code write_file(const char *path, const struct lora *l, const st
                                                       {GGUF_NAME_KEY, notes->name, 0},
                                                       {GGUF_ADAPTER_TYPE_KEY, GGUF_LORA, 0},
                                                       {GGUF_ALPHA_KEY, NULL, (float)alpha}};
-    const size_t key_count = OWN_KEYS + export_put_notes(keys + OWN_KEYS, notes);
+    size_t notes_count;
     struct arena arena = {0};
+    enum err_code code = export_put_notes(keys + OWN_KEYS, &notes_count, notes, &arena, e);
     struct store_output *tensors =
-        arena_alloc(&arena, 2 * l->layout.count, sizeof *tensors, "tensors to export", e);
-    if (!tensors)
+        code ? NULL : arena_alloc(&arena, 2 * l->layout.count, sizeof *tensors, "tensors to export", e);
+    if (!tensors) {
+        arena_release(&arena);
         return e->code;
-    enum err_code code = ERR_OK;
+    }
     for (size_t i = 0; i < l->layout.count && !code; i++)
         code = fill_pair(&tensors[2 * i], &arena, l, &l->layout.modules[i], a, (float)alpha, e);
     if (!code)
-        code = store_write_gguf(path, keys, key_count, tensors, 2 * l->layout.count, e);
+        code = store_write_gguf(path, keys, OWN_KEYS + notes_count, tensors, 2 * l->layout.count, e);
     arena_release(&arena);
     return code;
 }

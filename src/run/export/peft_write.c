@@ -114,10 +114,12 @@ static enum err_code write_tensors(const char *path, const struct lora *l, const
                                    struct err *e)
 {
     struct store_key keys[EXPORT_NOTES];
-    const size_t key_count = export_put_notes(keys, notes);
+    size_t key_count;
     struct arena arena = {0};
     struct store_output *tensors =
-        arena_alloc(&arena, 2 * l->layout.count, sizeof *tensors, "tensors to export", e);
+        export_put_notes(keys, &key_count, notes, &arena, e)
+            ? NULL
+            : arena_alloc(&arena, 2 * l->layout.count, sizeof *tensors, "tensors to export", e);
     for (size_t i = 0; tensors && i < 2 * l->layout.count; i++) {
         const struct lora_module *m = &l->layout.modules[i / 2];
         char *name = arena_alloc(&arena, PEFT_NAME_SIZE, 1, "names of tensors", e);

@@ -431,8 +431,8 @@ static void what_changes_nothing_is_told(void **state)
                         "simpo-margin needs --objective simpo\n");
     assert_string_equal(idle(WORDS(TRAIN, "--label-smoothing", "0.1", "--objective", "dpo")), "");
     assert_string_equal(idle(WORDS(TRAIN, "--label-smoothing", "0.1", "--sft-weight", "1")),
-                        "sft-weight needs an --objective for preferences\n"
-                        "label-smoothing needs --objective dpo or simpo\n");
+                        "label-smoothing needs --objective dpo or simpo\n"
+                        "sft-weight needs an --objective for preferences\n");
     assert_string_equal(idle_of("eval", WORDS("--model", "m", "--data", "d", "--beta", "0.3")),
                         "beta needs an --objective for preferences\n");
     assert_string_equal(idle_of("eval", WORDS("--model", "m", "--data", "d", "--objective", "orpo", "--label-smoothing",

@@ -77,9 +77,7 @@ static void round_trip(const char *targets, size_t listed)
     json_close(doc);
     struct export_notes of;
     assert_ok(peft_read(&again, &small_arch, NULL, folder.folder, &of, &e), &e);
-    assert_string_equal(of.name, small_base.name);
-    assert_string_equal(of.hash, small_base.hash);
-    assert_int_equal(of.prompts, PROMPTS_CHAT);
+    small_expect_notes(&of);
     assert_int_equal(again.layout.count, l.layout.count);
     assert_int_equal(again.layout.size, l.layout.size);
     small_equal(again.params, l.params, l.layout.size);
@@ -153,6 +151,7 @@ static void expect_scaling(const char *extra, double scaling)
     write_plain(extra);
     assert_ok(peft_read(&l, &small_arch, NULL, folder.folder, &of, &e), &e);
     assert_true(!of.name && !of.hash && of.prompts == PROMPTS_UNKNOWN);
+    assert_true(!of.continued && of.objective.kind == OBJECTIVE_SFT);
     assert_int_equal(l.layout.count, 1);
     assert_true(l.layout.modules[0].scaling == (float)scaling);
     assert_true(l.params[l.layout.modules[0].a + 3] == 3 && l.params[l.layout.modules[0].b + 7] == 7);
