@@ -34,6 +34,7 @@ build  curl            have:curl                curl,ca-certificates curl       
 extra  oneDNN          onednn                   libdnnl-dev          onednn-devel       onednn           onednn
 test   CMocka          pc:cmocka                libcmocka-dev        libcmocka-devel    cmocka           cmocka
 test   HDF5_tools      have:h5dump              hdf5-tools           hdf5               hdf5~mpi         hdf5
+test   zstd_program    have:zstd                zstd                 zstd               zstd+programs    zstd
 test   clang           clang                    clang,libomp-dev     clang,libomp-devel llvm+clang+openmp clang,llvm-openmp
 test   sanitizers      sanitizers               libclang-rt-dev      compiler-rt        llvm+clang       compiler-rt
 test   clang-tidy      have:clang-tidy          clang-tidy           clang-tools-extra  llvm+clang       clang-tools

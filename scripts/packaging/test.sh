@@ -9,7 +9,8 @@
 #   scripts/packaging/test.sh apptainer      the steps of mpilora.def, each stage in a Debian root of its own
 #   scripts/packaging/test.sh spack          SPACK=.../bin/spack SPACK_BUILTIN=.../spack_repo/builtin: installed against
 #                                            what this machine has
-#   scripts/packaging/test.sh easybuild      EB=.../bin/eb: checks the easyconfig, finds its dependencies
+#   scripts/packaging/test.sh easybuild      EB=.../bin/eb of an environment with easybuild and pycodestyle: checks the
+#                                            easyconfig, finds its dependencies; takes lmod
 #   scripts/packaging/test.sh conda          PYTHON=.../bin/python with py-rattler-build: renders the recipe
 #
 # sources, deb and apptainer take root, mmdebstrap and Debian's packages. Their roots are of Debian 12, or of SUITE=trixie
@@ -237,6 +238,9 @@ test_spack() {
 
 test_easybuild() {
     : "${EB:?is the program}"
+    # EasyBuild takes the python3 and the lmod that it finds there: that of its environment, and where Debian keeps it.
+    PATH=$(dirname "$EB"):$PATH:/usr/share/lmod/lmod/libexec
+    need lmod
     headline "$("$EB" --version)"
     local file=mpilora-$version-foss-2023b.eb options=(--prefix="$work/easybuild" --sourcepath="$work")
     [ "$(id -u)" != 0 ] || options+=(--allow-use-as-root-and-accept-consequences)

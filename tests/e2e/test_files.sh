@@ -2,7 +2,7 @@
 # and nothing that was expanded stays.
 . "$SOURCE/tests/support/e2e.sh"
 . "$SOURCE/tests/support/train.sh"
-command -v zstd gzip >/dev/null || skip "no zstd or gzip to make the files with"
+for tool in zstd gzip; do command -v $tool >/dev/null || skip "$tool is not installed"; done
 export TMPDIR=$work/tmp # of the program
 mkdir "$TMPDIR"
 
