@@ -72,18 +72,19 @@ static void tell_of_exit(void)
 
 /* H5dont_atexit must come first: after a failed close the library crashes in its own exit handler. No plugin
  * is ever loaded, and errors go into our messages instead of stderr: where the library is built for threads, each
- * thread has that setting for itself. */
+ * thread has that setting for itself. The library starts with the first call that needs it; if it gets no memory
+ * then, it says so on stderr in its own words, and the next call tries again. */
 void h5_start_library(void)
 {
-    static bool started;
-    if (!started) {
+    static bool registered, without_plugins;
+    if (!registered) {
         H5dont_atexit();
-        H5open();
-        H5PLset_loading_state(0);
         atexit(tell_of_exit);
-        started = true;
+        registered = true;
     }
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    if (!without_plugins)
+        without_plugins = H5PLset_loading_state(0) >= 0;
 }
 
 /* File access: the format whose metadata has checksums, in pieces of some headers each, which takes a tenth less

@@ -10,7 +10,7 @@
 
 #define H5_REASON_SIZE 512
 
-/* Configures the library; only the first call has an effect. */
+/* Configures the library for the calling thread; more than once is fine. */
 void h5_start_library(void);
 
 /* Says that this thread is writing the file `path`; NULL: no longer. Some functions of the library end the program
