@@ -18,7 +18,8 @@ none_left() { # no half-written file, whatever its name
 
 no_stack() { # of the HDF5 library's errors, from whichever thread; before it has started it cannot be told to be silent
     checks=$((checks + 1))
-    ! grep -A 1 'HDF5-DIAG' "$work/err" | grep '#000' | grep -qv 'library initialization failed' || fail "HDF5's own words: $(cat "$work/err")"
+    ! grep -A 1 'HDF5-DIAG' "$work/err" | grep '#000' | grep -qv 'library initialization failed' ||
+        fail "HDF5's own words: $(cat "$work/err")"
 }
 
 # faulty FOLDER VARIABLE=VALUE... -- OPTION...: a run whose calls for files in the folder fail as support/fault.h says.
