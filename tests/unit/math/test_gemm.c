@@ -14,13 +14,14 @@ static const size_t sizes[][3] = {{1, 1, 1},     {1, 7, 3},     {3, 1, 17},    {
                                   {257, 31, 64}, {8, 1536, 40}, {64, 2, 2048}, {130, 140, 150}};
 
 /* One product against the oracle; columns past the matrix must stay as they were. C starts as NaN when beta
- * is 0. */
-static void check_product(const size_t mnk[3], int form, float alpha, float beta)
+ * is 0. The rows of B are a multiple of `stride` apart. */
+static void check_product_with(size_t stride, const size_t mnk[3], int form, float alpha, float beta)
 {
     enum gemm_op op_a = form & 1 ? GEMM_T : GEMM_N, op_b = form & 2 ? GEMM_T : GEMM_N;
     size_t m = mnk[0], n = mnk[1], k = mnk[2], pad = 5;
     size_t lda = (op_a == GEMM_N ? k : m) + pad, ldb = (op_b == GEMM_N ? n : k) + pad, ldc = n + pad;
-    float *a = numbers_new(m * k + (m + k) * pad, 1, 1), *b = numbers_new(n * k + (n + k) * pad, 1, 2);
+    ldb = (ldb + stride - 1) / stride * stride;
+    float *a = numbers_new(m * k + (m + k) * pad, 1, 1), *b = numbers_new((op_b == GEMM_N ? k : n) * ldb, 1, 2);
     float *c = numbers_new(m * ldc, 1, 3);
     for (size_t i = 0; beta == 0 && i < m; i++)
         for (size_t j = 0; j < n; j++)
@@ -43,6 +44,11 @@ static void check_product(const size_t mnk[3], int form, float alpha, float beta
     free(expected);
 }
 
+static void check_product(const size_t mnk[3], int form, float alpha, float beta)
+{
+    check_product_with(1, mnk, form, alpha, beta);
+}
+
 static void test_products(void **state)
 {
     (void)state;
@@ -53,6 +59,22 @@ static void test_products(void **state)
             check_product(sizes[i], form, 1, -2);
         }
     }
+}
+
+/* Rows that share sets of the cache: libraries, and we, have ways of their own for them. */
+static void test_rows_far_apart(void **state)
+{
+    (void)state;
+    static const size_t shapes[][3] = {
+        {40, 700, 256}, {15, 400, 300}, {16, 600, 257}, {300, 290, 515}, {48, 1000, 31}};
+    static const size_t strides[] = {512, 1024};
+    for (size_t s = 0; s < sizeof strides / sizeof *strides; s++)
+        for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+            for (int form = 0; form < 4; form++) {
+                check_product_with(strides[s], shapes[i], form, 1, 0);
+                check_product_with(strides[s], shapes[i], form, 0.5F, 1);
+                check_product_with(strides[s], shapes[i], form, 1, -2);
+            }
 }
 
 static void test_empty_dimensions(void **state)
@@ -232,7 +254,8 @@ static void test_threads_change_nothing(void **state)
     static const size_t shapes[][4] = {/* m, n, k, form */
                                        {1, 576, 1152, 0}, {60, 576, 864, 2},   {128, 576, 864, 2},
                                        {1, 768, 576, 0},  {17, 16, 1536, 2},   {17, 16, 1536, 0},
-                                       {768, 4, 500, 1},  {300, 1000, 600, 3}, {1000, 16, 576, 2}};
+                                       {768, 4, 500, 1},  {300, 1000, 600, 3}, {1000, 16, 576, 2},
+                                       {600, 1024, 700, 0}, {48, 1024, 512, 1}};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         size_t m = shapes[i][0], n = shapes[i][1], k = shapes[i][2];
         enum gemm_op op_a = shapes[i][3] & 1 ? GEMM_T : GEMM_N, op_b = shapes[i][3] & 2 ? GEMM_T : GEMM_N;
@@ -267,7 +290,8 @@ static int choose_onednn(void **state)
 int main(void)
 {
     const struct CMUnitTest of_a_backend[] = {
-        cmocka_unit_test(test_products),     cmocka_unit_test(test_empty_dimensions),
+        cmocka_unit_test(test_products),     cmocka_unit_test(test_rows_far_apart),
+        cmocka_unit_test(test_empty_dimensions),
         cmocka_unit_test(test_nan_is_kept),  cmocka_unit_test(test_infinity_is_kept),
         cmocka_unit_test(test_calls_repeat), cmocka_unit_test(test_inside_parallel_region),
     };
