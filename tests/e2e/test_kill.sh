@@ -65,6 +65,7 @@ while [ $done_kills -lt "$kills" ]; do
     case $status in
     0) complete && continue ;; # it was faster than the killer
     75 | 1[0-9][0-9]) ;;  # killed; or it has seen another rank go, and left in order
+    9) with_mpi MPICH || fail "a run was lost: status 9: $(cat "$work/err")" ;; # its mpirun says so of a rank that was killed
     *) fail "a run was lost: status $status: $(cat "$work/err")" ;;
     esac
     done_kills=$((done_kills + 1))
