@@ -133,11 +133,9 @@ static enum err_code add_texts(struct jinja *j, struct jinja_value a, struct jin
 {
     struct jinja_builder builder = {0};
     bool safe = a.safe || b.safe;
-    if (jinja_build_part(j, &builder, a, safe) || jinja_build_part(j, &builder, b, safe) ||
-        jinja_build_end(j, &builder, out))
+    if (jinja_build_part(j, &builder, a, safe) || jinja_build_part(j, &builder, b, safe))
         return j->e->code;
-    out->safe = safe;
-    return ERR_OK;
+    return jinja_build_end_as(j, &builder, safe, out);
 }
 
 static enum err_code add_lists(struct jinja *j, struct jinja_value a, struct jinja_value b,
@@ -171,10 +169,7 @@ static enum err_code repeat(struct jinja *j, struct jinja_value v, int64_t times
         for (int64_t i = 0; length && i < times; i++)
             if (jinja_build_text(j, &b, v))
                 return j->e->code;
-        if (jinja_build_end(j, &b, out))
-            return j->e->code;
-        out->safe = v.safe;
-        return ERR_OK;
+        return jinja_build_end_as(j, &b, v.safe, out);
     }
     if (jinja_new_list(j, out, length * (size_t)times))
         return j->e->code;

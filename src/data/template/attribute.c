@@ -196,10 +196,7 @@ static enum err_code slice_text(struct jinja *j, struct jinja_value x, int64_t f
         for (int64_t back = 0; step < 0 && i + 1 < items && back < -step && at > 0; back++)
             jinja_char_before(bytes, &at);
     }
-    if (jinja_build_end(j, &b, out))
-        return j->e->code;
-    out->safe = x.safe;
-    return ERR_OK;
+    return jinja_build_end_as(j, &b, x.safe, out);
 }
 
 static enum err_code slice_list(struct jinja *j, struct jinja_value x, int64_t first, int64_t step,

@@ -105,9 +105,8 @@ static enum err_code f_indent(JINJA_ARGS)
             jinja_build_part(j, &b, line, markup && (i || blank)))
             return j->e->code;
     }
-    if (jinja_build_end(j, &b, out))
+    if (jinja_build_end_as(j, &b, a[0].safe || (markup && blank), out))
         return j->e->code;
-    out->safe = a[0].safe || (markup && blank);
     indent.safe |= a[0].safe;
     return first ? jinja_binary(j, JINJA_ADD, indent, *out, out) : ERR_OK;
 }

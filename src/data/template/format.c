@@ -338,8 +338,5 @@ enum err_code jinja_format_percent(struct jinja *j, struct jinja_value format, s
                  : !source.next && !jinja_is(values, JINJA_DICT) && !jinja_is(values, JINJA_LIST) &&
                        !jinja_is(values, JINJA_RANGE) && !jinja_is(values, JINJA_UNDEFINED))
         return jinja_fail(j, "not all arguments converted during string formatting");
-    if (jinja_build_end(j, &b, out))
-        return j->e->code;
-    out->safe = format.safe;
-    return ERR_OK;
+    return jinja_build_end_as(j, &b, format.safe, out);
 }

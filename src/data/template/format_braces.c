@@ -260,8 +260,5 @@ enum err_code jinja_format_braces(struct jinja *j, struct jinja_value format, co
     struct fields f = {.args = args, .markup = format.safe};
     if (expand(j, &b, &f, format, 0))
         return j->e->code;
-    if (jinja_build_end(j, &b, out))
-        return j->e->code;
-    out->safe = format.safe;
-    return ERR_OK;
+    return jinja_build_end_as(j, &b, format.safe, out);
 }

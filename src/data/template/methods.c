@@ -178,10 +178,7 @@ static enum err_code m_expandtabs(JINJA_ARGS)
                 return j->e->code;
         column = c == '\n' || c == '\r' ? 0 : column + (c == '\t' ? spaces : 1);
     }
-    if (jinja_build_end(j, &b, out))
-        return j->e->code;
-    out->safe = a[0].safe;
-    return ERR_OK;
+    return jinja_build_end_as(j, &b, a[0].safe, out);
 }
 
 static enum err_code m_format(JINJA_ARGS)

@@ -327,10 +327,7 @@ static enum err_code m_join(JINJA_ARGS)
             (i && jinja_build_text(j, &b, a[0])) || jinja_build_text(j, &b, item))
             return j->e->code;
     }
-    if (jinja_build_end(j, &b, out))
-        return j->e->code;
-    out->safe = a[0].safe;
-    return ERR_OK;
+    return jinja_build_end_as(j, &b, a[0].safe, out);
 }
 
 const struct jinja_function jinja_text_methods[] = {

@@ -126,6 +126,14 @@ enum err_code jinja_build_end(struct jinja *j, struct jinja_builder *b, struct j
     return ERR_OK;
 }
 
+enum err_code jinja_build_end_as(struct jinja *j, struct jinja_builder *b, bool markup, struct jinja_value *out)
+{
+    if (jinja_build_end(j, b, out))
+        return j->e->code;
+    out->safe = markup;
+    return ERR_OK;
+}
+
 enum err_code jinja_cut(struct jinja *j, struct jinja_value v, size_t from, size_t to,
                         struct jinja_value *out)
 {

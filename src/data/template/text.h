@@ -28,8 +28,9 @@ enum err_code jinja_build_text(struct jinja *j, struct jinja_builder *b, struct 
 enum err_code jinja_build_slice(struct jinja *j, struct jinja_builder *b, struct jinja_value text,
                                 size_t from, size_t to);
 
-/* Returns the string that was built. */
+/* Returns the string that was built, a plain one; and as Markup if `markup`. */
 enum err_code jinja_build_end(struct jinja *j, struct jinja_builder *b, struct jinja_value *out);
+enum err_code jinja_build_end_as(struct jinja *j, struct jinja_builder *b, bool markup, struct jinja_value *out);
 
 /* Returns the bytes from..to-1 of a string. */
 enum err_code jinja_cut(struct jinja *j, struct jinja_value text, size_t from, size_t to,

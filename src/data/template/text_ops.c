@@ -57,10 +57,8 @@ enum err_code jinja_recase(struct jinja *j, struct jinja_value v, enum jinja_rec
                  : how == JINJA_RE_WORDS ? !(jinja_is_space(c) || (c < 0x80 && c && strchr("-({[<", (int)c)))
                                          : true;
     }
-    if (jinja_build_end(j, &b, out))
-        return j->e->code;
-    out->safe = v.safe && how != JINJA_RE_WORDS; /* a filter, which joins the words to a plain string */
-    return ERR_OK;
+    /* JINJA_RE_WORDS is that of a filter, which joins the words to a plain string */
+    return jinja_build_end_as(j, &b, v.safe && how != JINJA_RE_WORDS, out);
 }
 
 static bool is_in(const struct jinja_text *chars, const char *bytes, size_t length)
@@ -126,10 +124,9 @@ enum err_code jinja_replace(struct jinja *j, struct jinja_value v, struct jinja_
     const struct jinja_text *text = v.text, *part = old.text;
     size_t at = 0;
     if (!part->length) {
-        if (replace_nothing(j, &b, v, new, count) || jinja_build_end(j, &b, out))
+        if (replace_nothing(j, &b, v, new, count))
             return j->e->code;
-        out->safe = v.safe;
-        return ERR_OK;
+        return jinja_build_end_as(j, &b, v.safe, out);
     }
     if (jinja_find(text, 0, text->length, part) == SIZE_MAX || !count) {
         *out = v;
@@ -143,10 +140,9 @@ enum err_code jinja_replace(struct jinja *j, struct jinja_value v, struct jinja_
             return j->e->code;
         at = found + part->length;
     }
-    if (jinja_build_slice(j, &b, v, at, text->length) || jinja_build_end(j, &b, out))
+    if (jinja_build_slice(j, &b, v, at, text->length))
         return j->e->code;
-    out->safe = v.safe;
-    return ERR_OK;
+    return jinja_build_end_as(j, &b, v.safe, out);
 }
 
 static enum err_code fill_up(struct jinja *j, struct jinja_builder *b, struct jinja_value fill, int64_t count)
@@ -167,11 +163,9 @@ enum err_code jinja_pad(struct jinja *j, struct jinja_value v, int64_t width, st
         return ERR_OK;
     }
     int64_t before = !left ? 0 : !right ? pad : pad / 2 + (pad & width & 1);
-    if (fill_up(j, &b, fill, before) || jinja_build_text(j, &b, v) || fill_up(j, &b, fill, pad - before) ||
-        jinja_build_end(j, &b, out))
+    if (fill_up(j, &b, fill, before) || jinja_build_text(j, &b, v) || fill_up(j, &b, fill, pad - before))
         return j->e->code;
-    out->safe = v.safe;
-    return ERR_OK;
+    return jinja_build_end_as(j, &b, v.safe, out);
 }
 
 enum err_code jinja_lines(struct jinja *j, struct jinja_value v, bool keep_ends, struct jinja_value *out)
