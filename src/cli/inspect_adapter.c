@@ -20,7 +20,7 @@ static enum err_code add_notes(struct facts *f, struct store *s, struct err *e)
     if (prompts_name(notes.prompts))
         facts_text(f, "prompts", prompts_name(notes.prompts));
     if (notes.continued)
-        facts_text(f, "start", "adapter");
+        facts_text(f, "start", EXPORT_FROM_ADAPTER);
     if (notes.objective.kind == OBJECTIVE_SFT)
         return ERR_OK;
     struct str text = {0};

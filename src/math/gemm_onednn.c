@@ -216,7 +216,8 @@ static void multiply_in_place(const struct gemm_product *p, const float *a, cons
  *               512 x 2048 x 640   42 | 78         dz^T x    48 x 1024 x 512     46 | 75
  *               2048 x 1536 x 576  61 | 80         dy W      512 x 2304 x 640    74 | 76
  *
- * With AVX-512 the library has a rule of its own for such rows.
+ * With AVX-512 the library lays out some of these itself, such as rows a multiple of 4 KiB apart with k above 500; what
+ * a room would do for the others there has not been measured.
  */
 enum {
     BAD_STRIDE = 512, /* floats */

@@ -18,6 +18,8 @@
 #define EXPORT_PROMPTS   "mpilora.prompts"
 #define EXPORT_OBJECTIVE "mpilora.objective"
 #define EXPORT_START     "mpilora.start"
+/* Its value, if not the base: the same for the same adapter in any format. */
+#define EXPORT_FROM_ADAPTER "adapter"
 
 struct export_notes {
     const char *name;     /* under which people know the base; of an adapter that was read NULL: not said */

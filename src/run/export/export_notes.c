@@ -6,9 +6,6 @@
 #include "run/options.h"
 #include "run/parameters.h"
 
-/* From which a training started, if not from the base: the same text for the same adapter in any format. */
-static const char started[] = "adapter";
-
 enum err_code export_objective(struct str *out, struct objective objective, struct err *e)
 {
     if (str_appendf(out, e, "{objective: %s", objective_name(objective.kind)))
@@ -30,7 +27,7 @@ enum err_code export_put_notes(struct store_key keys[EXPORT_NOTES], size_t *coun
     if (prompts_name(notes->prompts))
         keys[(*count)++] = (struct store_key){EXPORT_PROMPTS, prompts_name(notes->prompts), 0};
     if (notes->continued)
-        keys[(*count)++] = (struct store_key){EXPORT_START, started, 0};
+        keys[(*count)++] = (struct store_key){EXPORT_START, EXPORT_FROM_ADAPTER, 0};
     if (notes->objective.kind == OBJECTIVE_SFT)
         return ERR_OK;
     struct str text = {0};
@@ -64,6 +61,6 @@ enum err_code export_get_notes(struct export_notes *notes, const struct store *s
         return e->code;
     notes->prompts = prompts_named(prompts);
     notes->objective = read_objective(objective);
-    notes->continued = start && strcmp(start, started) == 0;
+    notes->continued = start && strcmp(start, EXPORT_FROM_ADAPTER) == 0;
     return ERR_OK;
 }
